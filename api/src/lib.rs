@@ -1,0 +1,1 @@
+//! What the outside sees: search, alerts, notifications.

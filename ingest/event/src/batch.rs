@@ -1,0 +1,606 @@
+//! The batch: many events in a few flat buffers.
+//!
+//! ```text
+//!  rows   [ id time received tenant log_source format raw cells ] ...
+//!  cells  [ field kind len payload ] [ ] [ ] | [ ] [ ] ...    16 bytes each, sorted by field within a row
+//!  text   <134>Apr 1 ... raw line of row 0 ... derived text ... raw line of row 1 ...
+//!  wide   IPv6 addresses
+//! ```
+//!
+//! A decoder writes through [`RowBuilder`]. Text that lies in the raw line becomes a span of it and is not copied. An array is
+//! several cells of one field, in their order; [`EventRef::get`] gives the first, [`EventRef::all`] gives all.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::limits::{BATCH_TEXT_BYTES_MAX, CELLS_PER_EVENT_MAX};
+use crate::{EventId, FieldId, FormatId, FrameHead, LogRange, LogSourceId, TenantId, Time, Transport, Value};
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Kind {
+    Null,
+    Text,
+    Int,
+    Uint,
+    Float,
+    Bool,
+    Ip4,
+    Ip6,
+    Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    payload: u64,
+    len: u32,
+    field: FieldId,
+    kind: Kind,
+}
+
+const _: () = assert!(size_of::<Cell>() == 16);
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    id: EventId,
+    time: Time,
+    received: Time,
+    tenant: TenantId,
+    source: Option<IpAddr>,
+    transport: Transport,
+    log_source: LogSourceId,
+    format: FormatId,
+    quarantined: bool,
+    raw: Span,
+    cells_start: u32,
+    cells_end: u32,
+}
+
+/// Events in the order of their ids. Built once, then read only, but for [`Batch::annotate`].
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    text: String,
+    wide: Vec<Ipv6Addr>,
+    rows: Vec<Row>,
+    cells: Vec<Cell>,
+    /// The frames that the batch was made of, also those that hold no event.
+    pub range: LogRange,
+    /// The receive time of the last frame: no later frame of the partition was received before it.
+    pub received: Time,
+}
+
+impl Batch {
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes that the buffers hold, for accounting.
+    pub fn byte_len(&self) -> usize {
+        self.text.len() + self.rows.len() * size_of::<Row>() + self.cells.len() * size_of::<Cell>() + self.wide.len() * 16
+    }
+
+    /// The event at `row`.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    pub fn event(&self, row: usize) -> EventRef<'_> {
+        EventRef { batch: self, row: &self.rows[row] }
+    }
+
+    /// The events in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = EventRef<'_>> {
+        self.rows.iter().map(|row| EventRef { batch: self, row })
+    }
+
+    /// Adds cells to events: `add` sees each event and the notes to write on. One pass over the cells, in place of a second
+    /// decode; used once a batch, by the zone policy.
+    pub fn annotate(&mut self, mut add: impl FnMut(EventRef<'_>, &mut Notes)) {
+        let mut notes = Notes::default();
+        let mut cells = Vec::with_capacity(self.cells.len() + 4 * self.rows.len());
+        for at in 0..self.rows.len() {
+            let row = self.rows[at];
+            notes.cells.clear();
+            add(EventRef { batch: self, row: &row }, &mut notes);
+            let start = cells.len();
+            cells.extend_from_slice(&self.cells[row.cells_start as usize..row.cells_end as usize]);
+            for (field, text) in &notes.cells {
+                if self.text.len() + text.len() > BATCH_TEXT_BYTES_MAX {
+                    break; // Decoding stops far below; a note is a zone's or a clause's name.
+                }
+                let payload = self.text.len() as u64;
+                self.text.push_str(text);
+                cells.push(Cell { payload, len: text.len() as u32, field: *field, kind: Kind::Text });
+            }
+            if !notes.cells.is_empty() {
+                cells[start..].sort_by_key(|cell| cell.field);
+            }
+            self.rows[at].cells_start = start as u32;
+            self.rows[at].cells_end = cells.len() as u32;
+        }
+        self.cells = cells;
+    }
+
+    /// Gives a receive time to events of a capture that has none ([`Time::UNKNOWN`]): the latest event time so far, `clock`
+    /// at first. Returns the clock for the next batch. Called in log order.
+    pub fn settle_received(&mut self, mut clock: Time) -> Time {
+        for row in &mut self.rows {
+            if row.received == Time::UNKNOWN {
+                clock = clock.max(row.time);
+                row.received = clock;
+                if row.time == Time::UNKNOWN {
+                    row.time = clock;
+                }
+            }
+            clock = clock.max(row.received);
+        }
+        self.received = self.received.max(clock);
+        clock
+    }
+
+    fn value(&self, cell: &Cell) -> Value<'_> {
+        match cell.kind {
+            Kind::Null => Value::Null,
+            Kind::Text => Value::Text(&self.text[cell.payload as usize..cell.payload as usize + cell.len as usize]),
+            Kind::Int => Value::Int(cell.payload as i64),
+            Kind::Uint => Value::Uint(cell.payload),
+            Kind::Float => Value::Float(f64::from_bits(cell.payload)),
+            Kind::Bool => Value::Bool(cell.payload != 0),
+            Kind::Ip4 => Value::Ip(IpAddr::V4(Ipv4Addr::from_bits(cell.payload as u32))),
+            Kind::Ip6 => Value::Ip(IpAddr::V6(self.wide[cell.payload as usize])),
+            Kind::Time => Value::Time(Time::from_unix_ns(cell.payload as i64)),
+        }
+    }
+}
+
+/// What [`Batch::annotate`] adds to one event.
+#[derive(Debug, Default)]
+pub struct Notes {
+    cells: Vec<(FieldId, String)>,
+}
+
+impl Notes {
+    /// Adds a text cell.
+    pub fn text(&mut self, field: FieldId, text: &str) {
+        self.cells.push((field, text.to_owned()));
+    }
+}
+
+/// One event, borrowed from its batch.
+#[derive(Clone, Copy)]
+pub struct EventRef<'b> {
+    batch: &'b Batch,
+    row: &'b Row,
+}
+
+impl<'b> EventRef<'b> {
+    /// Its id.
+    pub fn id(self) -> EventId {
+        self.row.id
+    }
+
+    /// When it happened: the record's own time where that is believable, else when it was received.
+    pub fn time(self) -> Time {
+        self.row.time
+    }
+
+    /// When its frame was received.
+    pub fn received(self) -> Time {
+        self.row.received
+    }
+
+    /// Whose it is.
+    pub fn tenant(self) -> TenantId {
+        self.row.tenant
+    }
+
+    /// The address that sent the frame.
+    pub fn source(self) -> Option<IpAddr> {
+        self.row.source
+    }
+
+    /// How the frame came in.
+    pub fn transport(self) -> Transport {
+        self.row.transport
+    }
+
+    /// Its Sigma log source.
+    pub fn log_source(self) -> LogSourceId {
+        self.row.log_source
+    }
+
+    /// The format it was read by.
+    pub fn format(self) -> FormatId {
+        self.row.format
+    }
+
+    /// Whether no decoder could read it; the reason is in `error.message`.
+    pub fn quarantined(self) -> bool {
+        self.row.quarantined
+    }
+
+    /// The record as text (invalid bytes replaced); empty for a flow record. The bytes as received are in the log.
+    pub fn raw(self) -> &'b str {
+        let Span { start, len } = self.row.raw;
+        &self.batch.text[start as usize..start as usize + len as usize]
+    }
+
+    /// The first value of `field`.
+    pub fn get(self, field: FieldId) -> Option<Value<'b>> {
+        let cells = self.row_cells();
+        let at = cells.partition_point(|cell| cell.field < field);
+        cells.get(at).filter(|cell| cell.field == field).map(|cell| self.batch.value(cell))
+    }
+
+    /// Every value of `field`, in the record's order.
+    pub fn all(self, field: FieldId) -> impl Iterator<Item = Value<'b>> {
+        let cells = self.row_cells();
+        let at = cells.partition_point(|cell| cell.field < field);
+        cells[at..].iter().take_while(move |cell| cell.field == field).map(move |cell| self.batch.value(cell))
+    }
+
+    /// All cells, grouped by field. The order of fields is not observable: sort by name before showing.
+    pub fn cells(self) -> impl ExactSizeIterator<Item = (FieldId, Value<'b>)> {
+        self.row_cells().iter().map(move |cell| (cell.field, self.batch.value(cell)))
+    }
+
+    fn row_cells(self) -> &'b [Cell] {
+        &self.batch.cells[self.row.cells_start as usize..self.row.cells_end as usize]
+    }
+}
+
+/// A batch in the making. Rows may come in any order; [`BatchBuilder::finish`] sorts them.
+#[derive(Debug, Default)]
+pub struct BatchBuilder {
+    batch: Batch,
+}
+
+impl BatchBuilder {
+    /// Begins an event of the frame `head`, the `nth` of that frame. `raw` is the record as text, copied into the batch once;
+    /// text cells that lie within it will be spans of it. The event is complete when the [`RowBuilder`] is dropped.
+    ///
+    /// The event's time is the frame's receive time until [`RowBuilder::time`] says otherwise.
+    pub fn row<'a>(&'a mut self, head: &FrameHead, nth: u16, raw: &'a str) -> RowBuilder<'a> {
+        let batch = &mut self.batch;
+        let fits = batch.text.len() + raw.len() <= BATCH_TEXT_BYTES_MAX;
+        let raw = if fits { raw } else { "" };
+        let span = Span { start: batch.text.len() as u32, len: raw.len() as u32 };
+        batch.text.push_str(raw);
+        let cells_start = batch.cells.len() as u32;
+        let row = Row {
+            id: EventId { frame: head.position, nth },
+            time: head.received,
+            received: head.received,
+            tenant: head.tenant,
+            source: head.source.map(|s| s.ip()),
+            transport: head.transport,
+            log_source: LogSourceId::UNKNOWN,
+            format: FormatId::UNKNOWN,
+            quarantined: false,
+            raw: span,
+            cells_start,
+            cells_end: cells_start,
+        };
+        let mut row = RowBuilder { batch, row, raw, fields_refused: false };
+        if head.truncated {
+            row.text(FieldId::FLAGS, "truncated");
+        }
+        row
+    }
+
+    /// How many events there are so far.
+    pub fn len(&self) -> usize {
+        self.batch.rows.len()
+    }
+
+    /// Whether there is none so far.
+    pub fn is_empty(&self) -> bool {
+        self.batch.rows.is_empty()
+    }
+
+    /// Whether the text arena is so full that the batch should end here.
+    pub fn is_full(&self) -> bool {
+        self.batch.text.len() > BATCH_TEXT_BYTES_MAX / 2
+    }
+
+    /// The finished batch, its rows in the order of their ids. `range` is the frames it covers, `received` the receive time
+    /// of the last of them. The builder is empty afterwards.
+    pub fn finish(&mut self, range: LogRange, received: Time) -> Batch {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.range = range;
+        batch.received = received;
+        if !batch.rows.is_sorted_by_key(|row| row.id) {
+            batch.rows.sort_by_key(|row| row.id);
+        }
+        batch
+    }
+}
+
+/// One event in the making.
+pub struct RowBuilder<'a> {
+    batch: &'a mut Batch,
+    row: Row,
+    raw: &'a str,
+    fields_refused: bool,
+}
+
+impl<'a> RowBuilder<'a> {
+    /// The raw text that [`BatchBuilder::row`] was given.
+    pub fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// Sets the event's own time. Where it lies outside what the limits allow about the receipt, the receipt stands and the
+    /// claimed time goes to `event.created` with the flag `time_suspect`. Where no receipt is known, any time is believed.
+    pub fn time(&mut self, time: Time) {
+        use crate::limits::{EVENT_AGE_MAX_NS, EVENT_AHEAD_MAX_NS};
+        let age = self.row.received.since_ns(time);
+        if self.row.received == Time::UNKNOWN || (-EVENT_AHEAD_MAX_NS..=EVENT_AGE_MAX_NS).contains(&age) {
+            self.row.time = time;
+        } else {
+            self.time_cell(FieldId::known("event.created"), time);
+            self.text(FieldId::FLAGS, "time_suspect");
+        }
+    }
+
+    /// The event's time as it stands.
+    pub fn time_now(&self) -> Time {
+        self.row.time
+    }
+
+    /// The frame's receive time.
+    pub fn received(&self) -> Time {
+        self.row.received
+    }
+
+    /// The address that sent the frame.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.row.source
+    }
+
+    /// Sets the Sigma log source.
+    pub fn log_source(&mut self, id: LogSourceId) {
+        self.row.log_source = id;
+    }
+
+    /// Sets the format by which the record is read.
+    pub fn format(&mut self, id: FormatId) {
+        self.row.format = id;
+    }
+
+    /// Marks the record as one that no decoder can read, and says why (a fixed text: it becomes a metric label).
+    pub fn quarantine(&mut self, reason: &'static str) {
+        self.row.quarantined = true;
+        self.text(FieldId::ERROR_MESSAGE, reason);
+    }
+
+    /// Whether [`RowBuilder::quarantine`] was called.
+    pub fn is_quarantined(&self) -> bool {
+        self.row.quarantined
+    }
+
+    /// Adds text. Not copied where it lies within the raw text.
+    pub fn text(&mut self, field: FieldId, text: &str) {
+        let (raw_at, at) = (self.raw.as_ptr() as usize, text.as_ptr() as usize);
+        let within = at >= raw_at && at + text.len() <= raw_at + self.raw.len();
+        let start = if within {
+            self.row.raw.start as usize + (at - raw_at)
+        } else {
+            let start = self.batch.text.len();
+            if start + text.len() > BATCH_TEXT_BYTES_MAX {
+                self.fields_refused = true;
+                return;
+            }
+            self.batch.text.push_str(text);
+            start
+        };
+        self.cell(field, Kind::Text, text.len() as u32, start as u64);
+    }
+
+    /// Adds an integer.
+    pub fn int(&mut self, field: FieldId, n: i64) {
+        self.cell(field, Kind::Int, 0, n as u64);
+    }
+
+    /// Adds an unsigned integer of any size.
+    pub fn uint(&mut self, field: FieldId, n: u64) {
+        let kind = if i64::try_from(n).is_ok() { Kind::Int } else { Kind::Uint };
+        self.cell(field, kind, 0, n);
+    }
+
+    /// Adds a number with a fraction.
+    pub fn float(&mut self, field: FieldId, n: f64) {
+        self.cell(field, Kind::Float, 0, n.to_bits());
+    }
+
+    /// Adds true or false.
+    pub fn bool(&mut self, field: FieldId, b: bool) {
+        self.cell(field, Kind::Bool, 0, u64::from(b));
+    }
+
+    /// Adds a present field without a value.
+    pub fn null(&mut self, field: FieldId) {
+        self.cell(field, Kind::Null, 0, 0);
+    }
+
+    /// Adds an address.
+    pub fn ip(&mut self, field: FieldId, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(ip) => self.cell(field, Kind::Ip4, 0, u64::from(ip.to_bits())),
+            IpAddr::V6(ip) => {
+                let at = self.batch.wide.len() as u64;
+                self.batch.wide.push(ip);
+                self.cell(field, Kind::Ip6, 0, at);
+            }
+        }
+    }
+
+    /// Adds an instant.
+    pub fn time_cell(&mut self, field: FieldId, time: Time) {
+        self.cell(field, Kind::Time, 0, time.unix_ns() as u64);
+    }
+
+    /// Adds any value.
+    pub fn value(&mut self, field: FieldId, value: Value<'_>) {
+        match value {
+            Value::Null => self.null(field),
+            Value::Text(text) => self.text(field, text),
+            Value::Int(n) => self.int(field, n),
+            Value::Uint(n) => self.uint(field, n),
+            Value::Float(n) => self.float(field, n),
+            Value::Bool(b) => self.bool(field, b),
+            Value::Ip(ip) => self.ip(field, ip),
+            Value::Time(time) => self.time_cell(field, time),
+        }
+    }
+
+    /// The first value of `field` so far. A search from the start: decoding asks rarely.
+    pub fn get(&self, field: FieldId) -> Option<Value<'_>> {
+        let cells = &self.batch.cells[self.row.cells_start as usize..];
+        cells.iter().find(|cell| cell.field == field).map(|cell| self.batch.value(cell))
+    }
+
+    /// Takes away every value of `field`.
+    pub fn remove(&mut self, field: FieldId) {
+        let start = self.row.cells_start as usize;
+        let mut kept = start;
+        for at in start..self.batch.cells.len() {
+            if self.batch.cells[at].field != field {
+                self.batch.cells[kept] = self.batch.cells[at];
+                kept += 1;
+            }
+        }
+        self.batch.cells.truncate(kept);
+    }
+
+    /// Takes away all cells: a decoder that finds half-way that the record is not its own gives way to the next.
+    pub fn clear(&mut self) {
+        self.batch.cells.truncate(self.row.cells_start as usize);
+        self.row.time = self.row.received;
+        self.row.quarantined = false;
+    }
+
+    fn cell(&mut self, field: FieldId, kind: Kind, len: u32, payload: u64) {
+        if self.batch.cells.len() - self.row.cells_start as usize >= CELLS_PER_EVENT_MAX {
+            self.fields_refused = true;
+            return;
+        }
+        self.batch.cells.push(Cell { payload, len, field, kind });
+    }
+}
+
+impl Drop for RowBuilder<'_> {
+    fn drop(&mut self) {
+        let start = self.row.cells_start as usize;
+        if self.fields_refused {
+            self.batch.cells.truncate(start + CELLS_PER_EVENT_MAX - 1);
+            let at = self.batch.text.len();
+            self.batch.text.push_str("fields_refused");
+            self.batch.cells.push(Cell { payload: at as u64, len: 14, field: FieldId::FLAGS, kind: Kind::Text });
+        }
+        self.batch.cells[start..].sort_by_key(|cell| cell.field);
+        self.row.cells_end = self.batch.cells.len() as u32;
+        self.batch.rows.push(self.row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Content, Position};
+
+    fn head(offset: u64) -> FrameHead {
+        FrameHead {
+            position: Position { partition: 0, offset },
+            received: Time::from_unix_s(1_000_000),
+            tenant: TenantId(0),
+            source: None,
+            transport: Transport::Udp,
+            content: Content::Text,
+            truncated: false,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut builder = BatchBuilder::default();
+        let raw = String::from("user=taro src=10.0.0.1");
+        {
+            let mut row = builder.row(&head(2), 0, &raw);
+            row.text(FieldId::USER_NAME, &raw[5..9]);
+            row.ip(FieldId::SOURCE_IP, "2001:db8::1".parse().unwrap());
+            row.ip(FieldId::SOURCE_IP, "10.0.0.1".parse().unwrap());
+            row.uint(FieldId::SOURCE_BYTES, u64::MAX);
+            row.int(FieldId::SOURCE_PORT, -1);
+            row.null(FieldId::EVENT_REASON);
+            row.text(FieldId::TAGS, "not in the raw text");
+        }
+        builder.row(&head(1), 1, "");
+        builder.row(&head(1), 0, "");
+        let batch = builder.finish(LogRange { partition: 0, first: 1, last: 2 }, Time::EPOCH);
+        assert_eq!(batch.iter().map(|e| e.id().to_string()).collect::<Vec<_>>(), ["0-1-0", "0-1-1", "0-2-0"]);
+        let event = batch.event(2);
+        assert_eq!(event.get(FieldId::USER_NAME), Some(Value::Text("taro")));
+        let ips: Vec<_> = event.all(FieldId::SOURCE_IP).map(|v| v.to_string()).collect();
+        assert_eq!(ips, ["2001:db8::1", "10.0.0.1"]);
+        assert_eq!(event.get(FieldId::SOURCE_BYTES), Some(Value::Uint(u64::MAX)));
+        assert_eq!(event.get(FieldId::SOURCE_PORT), Some(Value::Int(-1)));
+        assert_eq!(event.get(FieldId::EVENT_REASON), Some(Value::Null));
+        assert_eq!(event.get(FieldId::TAGS), Some(Value::Text("not in the raw text")));
+        assert_eq!(event.get(FieldId::URL_PATH), None);
+        assert_eq!(event.raw(), raw);
+        assert_eq!(batch.text.matches("taro").count(), 1, "text within the raw line is not copied");
+    }
+
+    #[test]
+    fn notes_are_cells() {
+        let mut builder = BatchBuilder::default();
+        builder.row(&head(1), 0, "").text(FieldId::USER_NAME, "taro");
+        builder.row(&head(2), 0, "").text(FieldId::USER_NAME, "jiro");
+        let mut batch = builder.finish(LogRange::default(), Time::EPOCH);
+        batch.annotate(|event, notes| {
+            if event.get(FieldId::USER_NAME) == Some(Value::Text("jiro")) {
+                notes.text(FieldId::ZONE_SOURCE, "lgwan");
+            }
+        });
+        assert_eq!(batch.event(0).get(FieldId::ZONE_SOURCE), None);
+        assert_eq!(batch.event(1).get(FieldId::ZONE_SOURCE), Some(Value::Text("lgwan")));
+        assert_eq!(batch.event(1).get(FieldId::USER_NAME), Some(Value::Text("jiro")));
+    }
+
+    #[test]
+    fn an_unbelievable_time_is_kept_beside() {
+        let mut builder = BatchBuilder::default();
+        builder.row(&head(1), 0, "").time(Time::EPOCH.plus_ns(-1));
+        builder.row(&head(2), 0, "").time(Time::from_unix_s(1_000_000 - 60));
+        let batch = builder.finish(LogRange::default(), Time::EPOCH);
+        assert_eq!(batch.event(0).time(), Time::from_unix_s(1_000_000));
+        assert_eq!(batch.event(0).get(FieldId::FLAGS), Some(Value::Text("time_suspect")));
+        assert_eq!(batch.event(1).time(), Time::from_unix_s(1_000_000 - 60));
+        assert_eq!(batch.event(1).get(FieldId::FLAGS), None);
+    }
+
+    #[test]
+    fn cells_beyond_the_bound_are_marked() {
+        let mut builder = BatchBuilder::default();
+        {
+            let mut row = builder.row(&head(1), 0, "");
+            for n in 0..2000 {
+                row.int(FieldId::EVENT_CODE, n);
+            }
+        }
+        let batch = builder.finish(LogRange::default(), Time::EPOCH);
+        assert_eq!(batch.event(0).cells().len(), CELLS_PER_EVENT_MAX);
+        assert_eq!(batch.event(0).get(FieldId::FLAGS), Some(Value::Text("fields_refused")));
+    }
+}

@@ -1,0 +1,30 @@
+//! What flows between the stages: times, positions, frames, fields, batches.
+//!
+//! ```text
+//!  listener ──▶ Frames ──▶ decode ──▶ BatchBuilder ──▶ Batch ──▶ match, index, tail
+//!               (bytes + receive metadata)            (flat rows and cells)
+//! ```
+//!
+//! This crate has no clock, no input or output and no async. It depends on nothing of ours, so that every other crate can
+//! speak of the same things by the same names. The reasons for the layout are in `docs/decisions/0001-event-and-batch.md`.
+
+pub mod batch;
+pub mod clock;
+pub mod field;
+pub mod frame;
+pub mod intern;
+pub mod json;
+pub mod limits;
+pub mod log_source;
+pub mod position;
+pub mod time;
+pub mod value;
+
+pub use batch::{Batch, BatchBuilder, EventRef, RowBuilder};
+pub use clock::Clock;
+pub use field::FieldId;
+pub use frame::{Content, Frame, FrameHead, Frames, TenantId, Transport};
+pub use log_source::{FormatId, LogSource, LogSourceId};
+pub use position::{EventId, LogRange, Position};
+pub use time::Time;
+pub use value::Value;

@@ -1,0 +1,1 @@
+//! Events to alerts: Sigma, correlation, zone policy.
