@@ -1,1 +1,5 @@
 //! Bytes in, batches out: listeners, the log, decoders.
+
+pub mod decode;
+pub mod listen;
+pub mod log;

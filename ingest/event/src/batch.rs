@@ -326,6 +326,13 @@ impl BatchBuilder {
     }
 }
 
+/// How far a [`RowBuilder`] had come.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    cells: usize,
+    time: Time,
+}
+
 /// One event in the making.
 pub struct RowBuilder<'a> {
     batch: &'a mut Batch,
@@ -483,11 +490,24 @@ impl<'a> RowBuilder<'a> {
         self.batch.cells.truncate(kept);
     }
 
-    /// Takes away all cells: a decoder that finds half-way that the record is not its own gives way to the next.
-    pub fn clear(&mut self) {
-        self.batch.cells.truncate(self.row.cells_start as usize);
-        self.row.time = self.row.received;
-        self.row.quarantined = false;
+    /// Adds the first value of `from` once more, as `to`: text is not copied. Nothing where `from` is absent.
+    pub fn copy_first(&mut self, from: FieldId, to: FieldId) {
+        let start = self.row.cells_start as usize;
+        if let Some(cell) = self.batch.cells[start..].iter().find(|cell| cell.field == from).copied() {
+            self.cell(to, cell.kind, cell.len, cell.payload);
+        }
+    }
+
+    /// The cells so far, for [`RowBuilder::rewind`].
+    pub fn mark(&self) -> Mark {
+        Mark { cells: self.batch.cells.len(), time: self.row.time }
+    }
+
+    /// Takes back what was added since `mark`: a decoder that finds half-way that the record is not its own gives way.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.batch.cells.truncate(mark.cells.max(self.row.cells_start as usize));
+        self.row.time = mark.time;
+        self.fields_refused = false;
     }
 
     fn cell(&mut self, field: FieldId, kind: Kind, len: u32, payload: u64) {

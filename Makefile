@@ -1,0 +1,54 @@
+# The few commands that a person types. Each does its own set-up on a Debian machine with Rust, Node and Python.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+
+.PHONY: help demo test test-rust test-browser lint bench dashboards setup setup-browser deny
+
+help:
+	@grep -E '^# `make' $(MAKEFILE_LIST) | sed 's/^# //'
+
+# `make demo`        a synthetic municipality, watched: prints the dashboards' address and a token
+demo: dashboards
+	cargo build --release --locked
+	$(CARGO_TARGET_DIR)/release/mihari demo $(ARGS)
+
+# `make dashboards`  builds the web application that the program embeds
+dashboards: dashboards/dist/index.html
+
+dashboards/dist/index.html: dashboards/package-lock.json dashboards/index.html $(shell find dashboards/src -name '*.ts' -o -name '*.tsx' -o -name '*.css')
+	cd dashboards && npm ci --no-audit --no-fund --loglevel=error && npm run build
+	touch $@
+
+# `make test`        everything: format, lints, layers, unit, integration, browser
+test: setup dashboards lint test-rust test-browser
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cd dashboards && npm run check
+
+test-rust:
+	cargo test --workspace --locked
+
+test-browser: setup-browser
+	cargo build --locked
+	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error && npm test
+
+# `make setup`       installs the real senders that the tests use
+setup:
+	tests/setup.sh senders
+
+setup-browser:
+	tests/setup.sh browser
+
+# `make bench`       benchmarks, each beside its peer
+bench:
+	cargo bench --workspace --locked
+
+# `make deny`        licences and banned crates (needs cargo-deny)
+deny:
+	cargo deny check bans licenses sources

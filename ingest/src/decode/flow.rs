@@ -1,0 +1,1 @@
+//! NetFlow v5 and v9, IPFIX.

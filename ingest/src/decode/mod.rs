@@ -1,0 +1,28 @@
+//! From frames to events. Pure: no clock, no input or output, and no failure on data: what nobody can read becomes an event
+//! that says so.
+//!
+//! ```text
+//!  frame ─▶ text::TextDecoder ─▶ character set ─▶ syslog header ─▶ recognition ─▶ format/*.rs
+//!        └▶ flow::FlowDecoder ─▶ NetFlow v5, v9, IPFIX
+//! ```
+
+pub mod flow;
+mod format;
+mod json;
+mod names;
+mod pairs;
+mod settings;
+mod stamp;
+mod syslog;
+pub mod text;
+
+use event::{BatchBuilder, Frame};
+
+pub use settings::{Charset, DecodeSettings, SettingsError, SourceSettings};
+pub use text::FORMATS;
+
+/// Turns frames into events.
+pub trait Decoder: Send {
+    /// Appends the events of `frame` to `batch`. Never fails: bad input is an event too.
+    fn decode(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder);
+}

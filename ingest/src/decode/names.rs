@@ -1,0 +1,37 @@
+//! Field names made at run time: a vendor's own key behind a prefix, interned once.
+
+use std::collections::HashMap;
+
+use event::FieldId;
+
+/// Keys remembered for one prefix; further ones are looked up each time.
+const KEYS_MAX: usize = 2048;
+
+/// Fields named `prefix` + key.
+#[derive(Debug)]
+pub(super) struct Names {
+    prefix: &'static str,
+    known: HashMap<Box<str>, FieldId>,
+    scratch: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &'static str) -> Names {
+        Names { prefix, known: HashMap::new(), scratch: String::new() }
+    }
+
+    /// The field of `key`; none where the table of names is full.
+    pub(super) fn field(&mut self, key: &str) -> Option<FieldId> {
+        if let Some(id) = self.known.get(key) {
+            return Some(*id);
+        }
+        self.scratch.clear();
+        self.scratch.push_str(self.prefix);
+        self.scratch.push_str(key);
+        let id = FieldId::intern(&self.scratch)?;
+        if self.known.len() < KEYS_MAX {
+            self.known.insert(key.into(), id);
+        }
+        Some(id)
+    }
+}

@@ -1,0 +1,276 @@
+//! Timestamps as devices write them, with or without year and offset.
+
+use event::Time;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// A timestamp as written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stamp {
+    year: Option<i16>,
+    month: i8,
+    day: i8,
+    hour: i8,
+    minute: i8,
+    second: i8,
+    ns: i32,
+    offset_s: Option<i32>,
+}
+
+impl Stamp {
+    /// The instant: in `zone` where the stamp has no offset, in the year that brings it nearest to `reference` where it has none.
+    pub(super) fn resolve(&self, zone: &TimeZone, reference: Time) -> Option<Time> {
+        let Some(year) = self.year else {
+            let (near, ..) = reference.civil();
+            let near = i16::try_from(near).ok()?;
+            return (near - 1..=near + 1)
+                .filter_map(|year| Stamp { year: Some(year), ..*self }.resolve(zone, reference))
+                .min_by_key(|time| time.since_ns(reference).saturating_abs());
+        };
+        let second = self.second.min(59); // A leap second is the last one of its minute.
+        let civil = DateTime::new(year, self.month, self.day, self.hour, self.minute, second, self.ns).ok()?;
+        let ns = match self.offset_s {
+            Some(offset) => jiff::tz::Offset::from_seconds(offset).ok()?.to_timestamp(civil).ok()?.as_nanosecond(),
+            None => zone.to_timestamp(civil).ok()?.as_nanosecond(),
+        };
+        Some(Time::from_unix_ns(i64::try_from(ns).ok()?))
+    }
+}
+
+/// Reads bytes one after the other.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn eat_any(&mut self, bytes: &[u8]) -> Option<u8> {
+        let byte = self.peek().filter(|b| bytes.contains(b))?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// A number of `min` to `max` digits.
+    fn number(&mut self, min: usize, max: usize) -> Option<i32> {
+        let start = self.at;
+        let mut n = 0;
+        while self.at - start < max {
+            match self.peek() {
+                Some(digit @ b'0'..=b'9') => n = n * 10 + i32::from(digit - b'0'),
+                _ => break,
+            }
+            self.at += 1;
+        }
+        (self.at - start >= min).then_some(n)
+    }
+
+    fn month_name(&mut self) -> Option<i8> {
+        const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+        let name = self.text.get(self.at..self.at + 3)?;
+        let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(name))?;
+        self.at += 3;
+        Some(month as i8 + 1)
+    }
+
+    /// `HH:MM:SS` with a fraction after `.` or `,`.
+    fn clock(&mut self) -> Option<(i8, i8, i8, i32)> {
+        let hour = self.number(1, 2).filter(|n| *n < 24)?;
+        self.eat(b':')?;
+        let minute = self.number(2, 2).filter(|n| *n < 60)?;
+        self.eat(b':')?;
+        let second = self.number(2, 2).filter(|n| *n <= 60)?;
+        let mut ns = 0;
+        let mark = self.at;
+        if self.eat_any(b".,").is_some() {
+            let mut scale = 100_000_000;
+            let start = self.at;
+            while let Some(digit @ b'0'..=b'9') = self.peek() {
+                ns += i32::from(digit - b'0') * scale;
+                scale /= 10;
+                self.at += 1;
+            }
+            if self.at == start {
+                self.at = mark; // A dot that ends a sentence.
+            }
+        }
+        Some((hour as i8, minute as i8, second as i8, ns))
+    }
+
+    /// `Z`, `+09:00`, `+0900`, `+09`, with a blank before it or not.
+    fn offset(&mut self) -> Option<i32> {
+        let mark = self.at;
+        let read = |c: &mut Cursor<'a>| {
+            if c.eat_any(b"Zz").is_some() {
+                return Some(0);
+            }
+            let sign = if c.eat_any(b"+-")? == b'-' { -1 } else { 1 };
+            let hours = c.number(2, 2).filter(|n| *n < 24)?;
+            let mark = c.at;
+            let minutes = match (c.eat(b':'), c.number(2, 2)) {
+                (_, Some(minutes)) if minutes < 60 => minutes,
+                _ => {
+                    c.at = mark;
+                    0
+                }
+            };
+            Some(sign * (hours * 3600 + minutes * 60))
+        };
+        let found = read(self);
+        if found.is_none() {
+            self.at = mark;
+        }
+        found
+    }
+}
+
+/// RFC 3339 and its relatives: `2026-04-01T09:00:00.123+09:00`, with a blank for `T`, `/` for `-`, offset or none. Gives what follows.
+pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
+    let mut c = Cursor { text, at: 0 };
+    let year = c.number(4, 4)?;
+    let separator = c.eat_any(b"-/")?;
+    let month = c.number(2, 2)?;
+    c.eat(separator)?;
+    let day = c.number(2, 2)?;
+    c.eat_any(b"Tt -")?;
+    let (hour, minute, second, ns) = c.clock()?;
+    let mark = c.at;
+    let offset_s = c.offset().or_else(|| {
+        c.eat(b' ')?;
+        // A blank and an offset; not a blank and a word that begins with Z.
+        matches!(c.peek(), Some(b'+' | b'-')).then(|| c.offset())?
+    });
+    if offset_s.is_none() {
+        c.at = mark;
+    }
+    Some((stamp(Some(year), month, day, (hour, minute, second, ns), offset_s)?, &text[c.at..]))
+}
+
+/// RFC 3164 and its relatives: `Apr  1 09:00:00`, with a year after the day or after the clock, a fraction, a zone's name or offset.
+pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
+    let mut c = Cursor { text, at: 0 };
+    let month = i32::from(c.month_name()?);
+    c.eat(b' ')?;
+    while c.eat(b' ').is_some() {}
+    let day = c.number(1, 2)?;
+    c.eat(b' ')?;
+    let mark = c.at;
+    let mut year = c.number(4, 4).filter(|_| c.eat(b' ').is_some());
+    if year.is_none() {
+        c.at = mark;
+    }
+    let clock = c.clock()?;
+    let mark = c.at;
+    if year.is_none() {
+        year = c.eat(b' ').and_then(|()| c.number(4, 4)).filter(|y| (1970..2262).contains(y) && !matches!(c.peek(), Some(b'0'..=b'9')));
+        if year.is_none() || !matches!(c.peek(), None | Some(b' ' | b':')) {
+            year = None;
+            c.at = mark;
+        }
+    }
+    let mark = c.at;
+    let offset_s = c.offset().or_else(|| {
+        c.at = mark;
+        c.eat(b' ')?;
+        match () {
+            () if text[c.at..].starts_with("UTC") => {
+                c.at += 3;
+                Some(0)
+            }
+            () if text[c.at..].starts_with("JST") => {
+                c.at += 3;
+                Some(9 * 3600)
+            }
+            () if matches!(c.peek(), Some(b'+' | b'-')) => c.offset(),
+            () => None,
+        }
+    });
+    if offset_s.is_none() {
+        c.at = mark;
+    }
+    Some((stamp(year, month, day, clock, offset_s)?, &text[c.at..]))
+}
+
+/// The common log format's: `01/Apr/2026:09:00:00 +0900`.
+pub(super) fn clf(text: &str) -> Option<Stamp> {
+    let mut c = Cursor { text, at: 0 };
+    let day = c.number(2, 2)?;
+    c.eat(b'/')?;
+    let month = i32::from(c.month_name()?);
+    c.eat(b'/')?;
+    let year = c.number(4, 4)?;
+    c.eat_any(b": ")?;
+    let clock = c.clock()?;
+    let offset_s = c.eat(b' ').and_then(|()| c.offset());
+    stamp(Some(year), month, day, clock, offset_s)
+}
+
+fn stamp(
+    year: Option<i32>,
+    month: i32,
+    day: i32,
+    (hour, minute, second, ns): (i8, i8, i8, i32),
+    offset_s: Option<i32>,
+) -> Option<Stamp> {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    Some(Stamp { year: year.map(|y| y as i16), month: month as i8, day: day as i8, hour, minute, second, ns, offset_s })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(found: Option<(Stamp, &str)>, reference: &str) -> (String, String) {
+        let (stamp, rest) = found.expect("a stamp");
+        let zone = TimeZone::get("Asia/Tokyo").expect("known");
+        let time = stamp.resolve(&zone, reference.parse().expect("a time")).expect("an instant");
+        (time.to_string(), rest.to_owned())
+    }
+
+    #[test]
+    fn stamps_are_read_as_devices_write_them() {
+        let reference = "2026-04-01T00:00:00Z";
+        for (text, time, rest) in [
+            ("Apr  1 09:00:00 host", "2026-04-01T00:00:00Z", " host"),
+            ("Apr 01 2026 09:00:00: %ASA", "2026-04-01T00:00:00Z", ": %ASA"),
+            ("Apr 1 09:00:00.125 host", "2026-04-01T00:00:00.125Z", " host"),
+            ("Apr 1 09:00:00 2025 host", "2025-04-01T00:00:00Z", " host"),
+            ("Apr 1 09:00:00 UTC: x", "2026-04-01T09:00:00Z", ": x"),
+            ("Apr 1 09:00:00 2026ish", "2026-04-01T00:00:00Z", " 2026ish"),
+        ] {
+            assert_eq!(at(bsd(text), reference), (time.to_owned(), rest.to_owned()), "{text}");
+        }
+        for (text, time, rest) in [
+            ("2026-04-01T09:00:00.5+09:00 h", "2026-04-01T00:00:00.500Z", " h"),
+            ("2026-04-01 09:00:00 host", "2026-04-01T00:00:00Z", " host"),
+            ("2026/04/01 09:00:00 +0100 x", "2026-04-01T08:00:00Z", " x"),
+            ("2026-04-01T09:00:00Z", "2026-04-01T09:00:00Z", ""),
+        ] {
+            assert_eq!(at(iso(text), reference), (time.to_owned(), rest.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_year_is_the_nearest_one() {
+        assert_eq!(at(bsd("Dec 31 23:59:59 h"), "2026-12-31T15:00:01Z").0, "2026-12-31T14:59:59Z");
+        assert_eq!(at(bsd("Jan  1 00:00:01 h"), "2026-12-31T14:59:59Z").0, "2026-12-31T15:00:01Z");
+        assert_eq!(at(bsd("Feb 29 12:00:00 h"), "2024-03-01T00:00:00Z").0, "2024-02-29T03:00:00Z");
+        assert_eq!(at(bsd("Feb 29 12:00:00 h"), "2025-01-01T00:00:00Z").0, "2024-02-29T03:00:00Z");
+    }
+
+    #[test]
+    fn what_is_no_stamp_is_none() {
+        for text in ["", "A", "Apr", "Apr 1", "Apr 32 09:00:00", "Apr 1 24:00:00", "あいう", "2026-13-01T00:00:00Z", "2026-04-01", "1:2:3"] {
+            assert!(bsd(text).is_none() && iso(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The syslog header: RFC 5424, RFC 3164, and what devices make of them. Zero copies: parts are slices of the record.
+
+use super::stamp::{self, Stamp};
+
+/// A record's header and what follows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Header<'a> {
+    pub(super) priority: Option<u8>,
+    pub(super) version: Option<u8>,
+    pub(super) stamp: Option<Stamp>,
+    pub(super) host: Option<&'a str>,
+    pub(super) app: Option<&'a str>,
+    pub(super) procid: Option<&'a str>,
+    pub(super) msgid: Option<&'a str>,
+    pub(super) structured: Option<&'a str>,
+    pub(super) message: &'a str,
+}
+
+/// Reads the header of `record`. A record without any is all message.
+pub(super) fn header(record: &str) -> Header<'_> {
+    let (priority, rest) = priority(record);
+    if priority.is_some()
+        && let Some(header) = rfc5424(rest)
+    {
+        return Header { priority, ..header };
+    }
+    Header { priority, ..rfc3164(rest, priority.is_some()) }
+}
+
+/// `<0>` to `<191>` (RFC 5424 §6.2.1).
+fn priority(record: &str) -> (Option<u8>, &str) {
+    let read = || {
+        let (digits, rest) = record.strip_prefix('<')?.split_once('>')?;
+        if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let number = digits.parse().ok().filter(|n| *n <= 191u8)?;
+        Some((number, rest))
+    };
+    read().map_or((None, record), |(number, rest)| (Some(number), rest))
+}
+
+/// `VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP STRUCTURED-DATA [SP MSG]` (RFC 5424 §6).
+fn rfc5424(text: &str) -> Option<Header<'_>> {
+    let (version, rest) = text.split_once(' ')?;
+    let version: u8 = version.parse().ok().filter(|v| *v > 0 && version.len() <= 2)?;
+    let (stamp, rest) = match rest.strip_prefix("- ") {
+        Some(rest) => (None, rest),
+        None => {
+            let (stamp, rest) = stamp::iso(rest)?;
+            (Some(stamp), rest.strip_prefix(' ')?)
+        }
+    };
+    let (host, rest) = rest.split_once(' ')?;
+    let (app, rest) = rest.split_once(' ')?;
+    let (procid, rest) = rest.split_once(' ')?;
+    let (msgid, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (structured, message) = structured_data(rest);
+    let message = message.strip_prefix('\u{feff}').unwrap_or(message); // §6.4 MSG-UTF8
+    Some(Header {
+        priority: None,
+        version: Some(version),
+        stamp,
+        host: value(host),
+        app: value(app),
+        procid: value(procid),
+        msgid: value(msgid),
+        structured,
+        message,
+    })
+}
+
+/// The nil value is absence (§6.2.3).
+fn value(part: &str) -> Option<&str> {
+    (part != "-" && !part.is_empty()).then_some(part)
+}
+
+/// Splits `[a@1 k="v"][b] message`. Within a value `"`, `\` and `]` are escaped by a backslash (§6.3.3).
+fn structured_data(text: &str) -> (Option<&str>, &str) {
+    if let Some(rest) = text.strip_prefix('-') {
+        return (None, rest.strip_prefix(' ').unwrap_or(rest));
+    }
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while bytes.get(at) == Some(&b'[') {
+        let mut quoted = false;
+        let mut end = at + 1;
+        loop {
+            match bytes.get(end) {
+                None => return (None, text), // Never closed: it is the message.
+                Some(b'\\') if quoted => end += 1,
+                Some(b'"') => quoted = !quoted,
+                Some(b']') if !quoted => break,
+                Some(_) => {}
+            }
+            end += 1;
+        }
+        at = end + 1;
+    }
+    if at == 0 {
+        return (None, text);
+    }
+    (Some(&text[..at]), text[at..].strip_prefix(' ').unwrap_or(&text[at..]))
+}
+
+/// `TIMESTAMP HOSTNAME TAG[PID]: CONTENT` (RFC 3164 §4.1), each part absent at times. Without a priority a line is only taken for
+/// syslog where it begins with a timestamp.
+fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
+    let plain = Header { message: text, ..Header::default() };
+    // Cisco puts a sequence number, `*` or `.` before the timestamp: `<189>1234: *Apr  1 09:00:00.123: %SYS-5-...`.
+    let numbered = text.find(": ").filter(|at| *at > 0 && has_priority && text.as_bytes()[..*at].iter().all(u8::is_ascii_digit));
+    let lead = numbered.map_or(text, |at| &text[at + 2..]);
+    let lead = if has_priority { lead.trim_start_matches(['*', '.', ' ']) } else { lead };
+    let Some((stamp, rest)) = stamp::bsd(lead).or_else(|| stamp::iso(lead)) else {
+        if has_priority {
+            // `<134>app[1]: text`: no time and no host, but a tag.
+            let (app, procid, message) = tag(text);
+            return if app.is_some() { Header { app, procid, message, ..plain } } else { plain };
+        }
+        return plain;
+    };
+    if !(rest.starts_with(' ') || rest.starts_with(':')) {
+        return plain; // `2026-04-01T09:00:00,123 ...` of some program: its time is the decoder's business.
+    }
+    let header = Header { stamp: Some(stamp), ..plain };
+    if let Some(message) = rest.strip_prefix(':') {
+        return Header { message: message.trim_start(), ..header }; // Cisco: no host.
+    }
+    let rest = rest.trim_start();
+    let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    if word.ends_with(':') || word.contains('[') || word.starts_with('%') {
+        let (app, procid, message) = tag(rest); // No host.
+        return Header { app, procid, message, ..header };
+    }
+    if !is_host(word) {
+        return Header { message: rest, ..header };
+    }
+    let after = after.trim_start();
+    if let Some(message) = after.strip_prefix(": ") {
+        return Header { host: Some(word), message, ..header }; // ASA: `host : %ASA-...`.
+    }
+    let (app, procid, message) = tag(after);
+    Header { host: Some(word), app, procid, message, ..header }
+}
+
+/// `name: text`, `name[1]: text`, `name[1] text`; else all is text.
+fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+' | '@'))).unwrap_or(text.len());
+    let name = &text[..end];
+    let rest = &text[end..];
+    if name.is_empty() || name.len() > 64 {
+        return (None, None, text);
+    }
+    if let Some(message) = rest.strip_prefix(':') {
+        return (Some(name), None, message.strip_prefix(' ').unwrap_or(message));
+    }
+    if let Some((pid, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']'))
+        && !pid.is_empty()
+        && pid.len() <= 32
+        && pid.bytes().all(|b| b.is_ascii_graphic())
+    {
+        let message = after.strip_prefix(':').unwrap_or(after);
+        return (Some(name), Some(pid), message.strip_prefix(' ').unwrap_or(message));
+    }
+    (None, None, text)
+}
+
+/// A host's name or address: what stands second in RFC 3164, as far as it can be told from a word of the text.
+fn is_host(word: &str) -> bool {
+    !word.is_empty() && word.len() <= 255 && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'%'))
+}
+
+const FACILITIES: [&str; 24] = [
+    "kernel", "user-level", "mail", "system", "security/authorization", "syslogd", "line-printer", "network-news", "uucp", "clock",
+    "security/authorization", "ftp", "ntp", "log-audit", "log-alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5",
+    "local6", "local7",
+];
+const SEVERITIES: [&str; 8] = ["Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"];
+
+/// The facility's name (RFC 5424 §6.2.1, table 1).
+pub(super) fn facility_name(priority: u8) -> &'static str {
+    FACILITIES[usize::from(priority / 8).min(23)]
+}
+
+/// The severity's name (RFC 5424 §6.2.1, table 2).
+pub(super) fn severity_name(priority: u8) -> &'static str {
+    SEVERITIES[usize::from(priority % 8)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read() {
+        // record, host, app, procid, message, whether there is a time
+        type Case = (&'static str, Option<&'static str>, Option<&'static str>, Option<&'static str>, &'static str, bool);
+        let cases: &[Case] = &[
+            ("<34>Oct 11 22:14:15 mymachine su: 'su root' failed", Some("mymachine"), Some("su"), None, "'su root' failed", true),
+            ("<38>Apr  1 09:00:00 srv sshd[12]: x", Some("srv"), Some("sshd"), Some("12"), "x", true),
+            ("<34>1 2003-10-11T22:14:15.003Z h app 7 ID47 - \u{feff}text", Some("h"), Some("app"), Some("7"), "text", true),
+            ("<165>1 2003-10-11T22:14:15.003Z h app - - [a@1 k=\"]\\\"\"][b] text", Some("h"), Some("app"), None, "text", true),
+            ("<165>1 - - - - - -", None, None, None, "", false),
+            ("<189>date=2026-04-01 time=09:00:00 devname=\"fw\"", None, None, None, "date=2026-04-01 time=09:00:00 devname=\"fw\"", false),
+            ("<166>Apr 01 2026 09:00:00 fw-edge : %ASA-6-302013: Built", Some("fw-edge"), None, None, "%ASA-6-302013: Built", true),
+            ("<166>Apr 01 2026 09:00:00: %ASA-6-302013: Built", None, None, None, "%ASA-6-302013: Built", true),
+            ("<189>1234: *Apr  1 09:00:00.123: %SYS-5-CONFIG_I: x", None, None, None, "%SYS-5-CONFIG_I: x", true),
+            ("Apr  1 09:00:00 srv kernel: [1.0] IN=eth0", Some("srv"), Some("kernel"), None, "[1.0] IN=eth0", true),
+            ("2026-04-01T09:00:00+09:00 srv named[9]: q", Some("srv"), Some("named"), Some("9"), "q", true),
+            ("<13>app: hello", None, Some("app"), None, "hello", false),
+            ("just words", None, None, None, "just words", false),
+            ("<999>x", None, None, None, "<999>x", false),
+            ("", None, None, None, "", false),
+        ];
+        for (record, host, app, procid, message, has_time) in cases {
+            let h = header(record);
+            assert_eq!(
+                (h.host, h.app, h.procid, h.message, h.stamp.is_some()),
+                (*host, *app, *procid, *message, *has_time),
+                "{record}"
+            );
+        }
+    }
+}

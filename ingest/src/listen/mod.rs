@@ -1,0 +1,135 @@
+//! Where records come in. Listeners stamp what they receive and give it to the log; they know nothing else.
+
+mod file;
+mod framing;
+mod tcp;
+mod udp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use event::{Clock, Content, FrameHead, Position, TenantId, Transport};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use framing::Framer;
+
+use crate::log::Appender;
+
+/// One place to listen at, and whose the records are.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// The place.
+    pub place: Place,
+    /// The tenant.
+    pub tenant: TenantId,
+}
+
+/// The kinds of place.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// Syslog, one message a datagram (RFC 5426).
+    SyslogUdp(SocketAddr),
+    /// Syslog over TCP (RFC 6587), framing detected per message.
+    SyslogTcp(SocketAddr),
+    /// NetFlow, IPFIX or sFlow, one packet a datagram.
+    FlowUdp(SocketAddr),
+    /// A file that is appended to, one record a line.
+    File {
+        /// Where it is; it may not exist yet, and may be rotated.
+        path: PathBuf,
+        /// Whether what is there already is read too.
+        from_start: bool,
+    },
+    /// Standard input, one record a line.
+    Stdin,
+}
+
+/// A place could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// A socket could not be bound.
+    #[error("failed to listen on {transport} {address}")]
+    Bind {
+        /// Its transport.
+        transport: &'static str,
+        /// Its address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What every listener is given.
+#[derive(Clone)]
+struct Shared {
+    appender: Appender,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+}
+
+/// Listeners that run.
+pub struct Listeners {
+    tasks: JoinSet<()>,
+    bound: Vec<Option<SocketAddr>>,
+}
+
+impl Listeners {
+    /// Opens all places and begins to read. Must be called within a tokio runtime; ends when `stop` is cancelled.
+    ///
+    /// # Errors
+    /// Where a socket cannot be bound; none is left open then.
+    pub fn start(
+        listens: &[Listen],
+        appender: &Appender,
+        clock: &Arc<dyn Clock>,
+        stop: &CancellationToken,
+    ) -> Result<Listeners, ListenError> {
+        let shared = Shared { appender: appender.clone(), clock: clock.clone(), stop: stop.clone() };
+        let mut listeners = Listeners { tasks: JoinSet::new(), bound: Vec::new() };
+        for Listen { place, tenant } in listens {
+            let shared = shared.clone();
+            let bound = match place {
+                Place::SyslogUdp(address) => Some(udp::start(*address, Content::Text, *tenant, shared, &mut listeners.tasks)?),
+                Place::FlowUdp(address) => Some(udp::start(*address, Content::Flow, *tenant, shared, &mut listeners.tasks)?),
+                Place::SyslogTcp(address) => Some(tcp::start(*address, *tenant, shared, &mut listeners.tasks)?),
+                Place::File { path, from_start } => {
+                    listeners.tasks.spawn(file::follow(path.clone(), *from_start, *tenant, shared));
+                    None
+                }
+                Place::Stdin => {
+                    listeners.tasks.spawn(file::stdin(*tenant, shared));
+                    None
+                }
+            };
+            listeners.bound.push(bound);
+        }
+        Ok(listeners)
+    }
+
+    /// The address of each place, in their order; none for what has no address.
+    pub fn bound(&self) -> &[Option<SocketAddr>] {
+        &self.bound
+    }
+
+    /// Waits until every listener has given what it had to the log and ended.
+    pub async fn join(mut self) {
+        while let Some(result) = self.tasks.join_next().await {
+            if let Err(error) = result {
+                tracing::error!(%error, "a listener ended badly");
+            }
+        }
+    }
+}
+
+fn head(tenant: TenantId, transport: Transport, content: Content, clock: &dyn Clock, source: Option<SocketAddr>) -> FrameHead {
+    FrameHead { position: Position::default(), received: clock.now(), tenant, source, transport, content, truncated: false }
+}
+
+/// Counts what a listener has taken in.
+fn count(transport: Transport, frames: usize, bytes: usize) {
+    metrics::counter!("mihari_received_frames_total", "transport" => transport.name()).increment(frames as u64);
+    metrics::counter!("mihari_received_bytes_total", "transport" => transport.name()).increment(bytes as u64);
+}

@@ -1,0 +1,162 @@
+//! Datagrams: received in runs, stamped once a run, kernel drops counted from what the kernel says of the socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
+use event::{Content, Frames, TenantId, Transport};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::{ListenError, Shared, count, head};
+
+/// What we ask the kernel to hold for us; it gives at most `net.core.rmem_max` (doubled).
+const RECEIVE_BUFFER_BYTES: usize = 32 << 20;
+/// Datagrams taken in one run, so that a flood does not keep a run from the log.
+const RUN_FRAMES_MAX: usize = 1024;
+/// How often the kernel is asked what it dropped.
+const DROPS_EVERY: Duration = Duration::from_secs(1);
+
+const _: () = assert!(FRAME_BYTES_MAX > 65_535, "no datagram is ever cut");
+
+pub(super) fn start(
+    address: SocketAddr,
+    content: Content,
+    tenant: TenantId,
+    shared: Shared,
+    tasks: &mut JoinSet<()>,
+) -> Result<SocketAddr, ListenError> {
+    let fail = |source| ListenError::Bind { transport: "udp", address, source };
+    let socket = bind(address).map_err(fail)?;
+    let bound = socket.local_addr().map_err(fail)?;
+    tasks.spawn(async move {
+        if let Err(error) = receive(&socket, content, tenant, &shared).await {
+            tracing::error!(%bound, %error, "a UDP listener has stopped");
+        }
+    });
+    Ok(bound)
+}
+
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    socket.bind(&address.into())?;
+    let effective = socket.recv_buffer_size()?;
+    if effective < RECEIVE_BUFFER_BYTES {
+        info!(%address, effective, wanted = RECEIVE_BUFFER_BYTES, "the kernel gives a smaller receive buffer; raise net.core.rmem_max");
+    }
+    UdpSocket::from_std(socket.into())
+}
+
+async fn receive(socket: &UdpSocket, content: Content, tenant: TenantId, shared: &Shared) -> io::Result<()> {
+    let mut buffer = vec![0; 65_536];
+    let mut drops = Drops::new(socket)?;
+    let mut every = tokio::time::interval(DROPS_EVERY);
+    loop {
+        tokio::select! {
+            ready = socket.readable() => ready?,
+            _ = every.tick() => {
+                report(&mut drops, tenant, shared).await;
+                continue;
+            }
+            () = shared.stop.cancelled() => {
+                run(socket, &mut buffer, content, tenant, shared).await;
+                report(&mut drops, tenant, shared).await;
+                return Ok(());
+            }
+        }
+        if !run(socket, &mut buffer, content, tenant, shared).await {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes what is there now and gives it to the log. False where the log is closed.
+async fn run(socket: &UdpSocket, buffer: &mut [u8], content: Content, tenant: TenantId, shared: &Shared) -> bool {
+    let mut frames = Frames::default();
+    let mut lead = head(tenant, Transport::Udp, content, &*shared.clock, None);
+    while frames.len() < RUN_FRAMES_MAX && frames.byte_len() < BATCH_BYTES_MAX / 2 {
+        match socket.try_recv_from(buffer) {
+            Ok((len, source)) => {
+                lead.source = Some(source);
+                frames.push(lead, &buffer[..len]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => {
+                // An ICMP error of some sender's host; the socket goes on.
+                warn!(%error, "failed to receive a datagram");
+                break;
+            }
+        }
+    }
+    if frames.is_empty() {
+        return true;
+    }
+    count(Transport::Udp, frames.len(), frames.byte_len());
+    shared.appender.append(frames).await.is_ok()
+}
+
+async fn report(drops: &mut Drops, tenant: TenantId, shared: &Shared) {
+    let new = drops.since_last();
+    if new > 0 {
+        metrics::counter!("mihari_kernel_drops_total").increment(new);
+        if shared.appender.lost(tenant, Transport::Udp, "kernel_drop", new).await.is_err() {
+            warn!(new, "the kernel dropped datagrams, and the journal is closed");
+        }
+    }
+}
+
+/// The drop counter of one socket, from `/proc/net/udp`: unlike the counter that comes with a datagram (SO_RXQ_OVFL) it is
+/// exact without a further datagram.
+struct Drops {
+    inode: String,
+    last: u64,
+}
+
+impl Drops {
+    fn new(socket: &UdpSocket) -> io::Result<Drops> {
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd()))?;
+        let link = link.to_string_lossy();
+        let inode = link.strip_prefix("socket:[").and_then(|l| l.strip_suffix(']')).unwrap_or("").to_owned();
+        Ok(Drops { inode, last: 0 })
+    }
+
+    /// Datagrams dropped since the last call.
+    fn since_last(&mut self) -> u64 {
+        let total = ["/proc/net/udp", "/proc/net/udp6"].iter().find_map(|path| {
+            let table = std::fs::read_to_string(path).ok()?;
+            drops_of(&table, &self.inode)
+        });
+        let new = total.map_or(0, |total| total.saturating_sub(self.last));
+        self.last += new;
+        new
+    }
+}
+
+/// The last column (`drops`) of the row whose tenth column is `inode`.
+fn drops_of(table: &str, inode: &str) -> Option<u64> {
+    table.lines().skip(1).find_map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        (columns.nth(9)? == inode).then(|| columns.next_back()?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_is_found_by_its_inode() {
+        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+              403: 0100007F:1F90 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12345 2 0000000000000000 0\n\
+              404: 0100007F:1F91 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12346 2 0000000000000000 77\n";
+        assert_eq!(drops_of(table, "12346"), Some(77));
+        assert_eq!(drops_of(table, "12345"), Some(0));
+        assert_eq!(drops_of(table, "1"), None);
+    }
+}

@@ -1,0 +1,545 @@
+//! The writer: one thread that gathers frames, writes them with a commit frame, syncs, and only then moves the readers' bound.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use event::limits::BATCH_BYTES_MAX;
+use event::{Clock, Content, FrameHead, Frames, Position, TenantId, Time, Transport};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{error, info, warn};
+
+use super::LogError;
+use super::format::{Commit, Encoder, HEADER_BYTES, Hash, Header, KIND_COMMIT, VERSION};
+use super::reader::{Fetched, Fetcher, Reader};
+use super::segment::{Step, Walker, file_name, header, list};
+
+/// Appends that wait for the writer at once. Each holds at most one batch (1 MiB), so that a disk that stands still
+/// costs 64 MiB, and then the senders wait.
+const APPENDS_WAITING_MAX: usize = 64;
+/// Bytes after which a group is written at once.
+const GROUP_BYTES: usize = BATCH_BYTES_MAX;
+/// How long a group is gathered.
+const GROUP_TIME: Duration = Duration::from_millis(5);
+/// How often a tick is written where nothing else asks for one.
+const TICK_TIME: Duration = Duration::from_secs(1);
+/// How long to wait before a write that failed is tried again.
+const RETRY_TIME: Duration = Duration::from_millis(500);
+/// The partition of a journal on one machine.
+const PARTITION: u32 = 0;
+
+/// How a journal is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalOptions {
+    /// Bytes of a segment, allocated when it is begun.
+    pub segment_bytes: u64,
+}
+
+impl Default for JournalOptions {
+    fn default() -> JournalOptions {
+        JournalOptions { segment_bytes: 128 << 20 }
+    }
+}
+
+/// What was found when the journal was opened.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Recovery {
+    /// The offset that the next frame will have.
+    pub next: u64,
+    /// Bytes cut from the end: written, but never committed, so never acknowledged.
+    pub torn_bytes: u64,
+    /// A copy of the newest segment, where it was damaged before its end.
+    pub quarantined: Option<PathBuf>,
+}
+
+/// What writer and readers share.
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    durable: AtomicU64,
+    changed: (Mutex<()>, Condvar),
+    pub(super) segments: RwLock<Vec<(u64, PathBuf)>>,
+}
+
+impl Shared {
+    pub(super) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Waits until something beyond `offset` is durable, for at most `wait`.
+    pub(super) fn wait_beyond(&self, offset: u64, wait: Duration) {
+        let guard = self.changed.0.lock().expect("no code panics under this lock");
+        if self.durable() <= offset {
+            drop(self.changed.1.wait_timeout(guard, wait).expect("no code panics under this lock"));
+        }
+    }
+
+    fn publish(&self, durable: u64) {
+        let _guard = self.changed.0.lock().expect("no code panics under this lock");
+        self.durable.store(durable, Ordering::Release);
+        self.changed.1.notify_all();
+    }
+
+    /// The segment that holds `offset`: the last one that begins at or before it.
+    pub(super) fn segment_of(&self, offset: u64) -> Option<(u64, PathBuf)> {
+        let segments = self.segments.read().expect("no code panics under this lock");
+        let after = segments.partition_point(|(first, _)| *first <= offset);
+        after.checked_sub(1).map(|at| segments[at].clone())
+    }
+
+    /// The first segment that begins after `offset`.
+    pub(super) fn segment_after(&self, offset: u64) -> Option<(u64, PathBuf)> {
+        let segments = self.segments.read().expect("no code panics under this lock");
+        segments.get(segments.partition_point(|(first, _)| *first <= offset)).cloned()
+    }
+}
+
+enum Request {
+    Append(Frames, Option<OwnedSemaphorePermit>),
+    Sync(Sender<()>),
+    Close,
+}
+
+/// A journal on disk: one partition, one writer.
+pub struct Journal {
+    shared: Arc<Shared>,
+    requests: Sender<Request>,
+    permits: Arc<Semaphore>,
+    writer: Option<JoinHandle<()>>,
+    fetcher: Fetcher,
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, which is made if absent, cuts what was never committed, and starts the writer.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used, is in use, or holds a later format. Damage is no error: see [`Recovery`].
+    pub fn open(dir: &Path, options: JournalOptions, clock: Arc<dyn Clock>) -> Result<(Journal, Recovery), LogError> {
+        std::fs::create_dir_all(dir).map_err(LogError::io("make", dir))?;
+        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+            sync_dir(parent)?;
+        }
+        let lock_path = dir.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(LogError::io("open", &lock_path))?;
+        if lock.try_lock().is_err() {
+            return Err(LogError::InUse { path: dir.to_owned() });
+        }
+        let (recovery, chain, received) = recover(dir)?;
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            durable: AtomicU64::new(recovery.next - 1),
+            changed: (Mutex::new(()), Condvar::new()),
+            segments: RwLock::new(list(dir)?),
+        });
+        let (requests, inbox) = crossbeam_channel::bounded(APPENDS_WAITING_MAX + 2);
+        let writer = Writer {
+            shared: shared.clone(),
+            options,
+            clock,
+            next: recovery.next,
+            received,
+            chain,
+            segment: None,
+            buffer: Vec::with_capacity(2 * GROUP_BYTES),
+        };
+        let writer = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&inbox))
+            .map_err(LogError::io("start the writer of", dir))?;
+        let journal = Journal {
+            fetcher: Fetcher::new(shared.clone()),
+            shared,
+            requests,
+            permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
+            writer: Some(writer),
+            _lock: lock,
+        };
+        Ok((journal, recovery))
+    }
+
+    /// A handle to append with.
+    pub fn appender(&self) -> Appender {
+        Appender { requests: self.requests.clone(), permits: self.permits.clone() }
+    }
+
+    /// A reader that gives the frame with the offset `next` first, or the first one after it that is there.
+    pub fn reader(&self, next: u64) -> Reader {
+        Reader::new(self.shared.clone(), next)
+    }
+
+    /// The offset up to which everything is on disk.
+    pub fn durable(&self) -> u64 {
+        self.shared.durable()
+    }
+
+    /// The frame at `position`, if it is there.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn fetch(&self, position: Position) -> Result<Option<Fetched>, LogError> {
+        self.fetcher.fetch(position)
+    }
+
+    /// Waits until everything that was appended before is on disk.
+    ///
+    /// # Errors
+    /// Where the writer has ended.
+    pub fn sync(&self) -> Result<(), LogError> {
+        let (done, wait) = crossbeam_channel::bounded(1);
+        self.requests.send(Request::Sync(done)).map_err(|_| LogError::Closed)?;
+        wait.recv().map_err(|_| LogError::Closed)
+    }
+
+    /// Writes what waits, and ends the writer. Appenders that are left get [`LogError::Closed`].
+    pub fn close(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            if self.requests.send(Request::Close).is_err() {
+                warn!("the journal's writer had ended before");
+            }
+            if writer.join().is_err() {
+                error!("the journal's writer panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A handle to append frames with. What is appended is durable after the next group commit; readers see nothing earlier.
+#[derive(Clone)]
+pub struct Appender {
+    requests: Sender<Request>,
+    permits: Arc<Semaphore>,
+}
+
+impl Appender {
+    /// Appends frames in their order; waits where [`APPENDS_WAITING_MAX`] others wait already.
+    ///
+    /// # Errors
+    /// Where the journal is closed.
+    pub async fn append(&self, frames: Frames) -> Result<(), LogError> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| LogError::Closed)?;
+        self.requests.send(Request::Append(frames, Some(permit))).map_err(|_| LogError::Closed)
+    }
+
+    /// As [`Appender::append`], for plain threads: waits in the queue itself.
+    ///
+    /// # Errors
+    /// Where the journal is closed.
+    pub fn append_blocking(&self, frames: Frames) -> Result<(), LogError> {
+        self.requests.send(Request::Append(frames, None)).map_err(|_| LogError::Closed)
+    }
+
+    /// Writes down that the receiver lost `count` records before the log could have them.
+    ///
+    /// # Errors
+    /// Where the journal is closed.
+    pub async fn lost(&self, tenant: TenantId, transport: Transport, reason: &'static str, count: u64) -> Result<(), LogError> {
+        let mut frames = Frames::default();
+        let head = internal(tenant, transport, Content::Loss);
+        frames.push(head, format!("{{\"reason\":\"{reason}\",\"count\":{count}}}").as_bytes());
+        self.append(frames).await
+    }
+}
+
+fn internal(tenant: TenantId, transport: Transport, content: Content) -> FrameHead {
+    FrameHead {
+        position: Position::default(),
+        received: Time::UNKNOWN, // The writer never goes back, so this becomes the time of the record before.
+        tenant,
+        source: None,
+        transport,
+        content,
+        truncated: false,
+    }
+}
+
+/// Finds the end of what was committed. Gives the report, the chain value and the last receive time.
+fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
+    let mut recovery = Recovery { next: 1, ..Recovery::default() };
+    let (mut chain, mut received) = ([0; 32], Time::UNKNOWN);
+    let mut segments = list(dir)?;
+    while let Some((first, path)) = segments.pop() {
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(LogError::io("open", &path))?;
+        let length = file.metadata().map_err(LogError::io("read", &path))?.len();
+        let Some(head) = header(&file, &path)? else {
+            // Begun and never used, or its very head is damaged: kept aside, and the one before is the newest.
+            recovery.quarantined = Some(set_aside(dir, &path)?);
+            std::fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
+            continue;
+        };
+        let mut walker = Walker::open(&path, first)?;
+        let (mut end, mut last) = (HEADER_BYTES as u64, first - 1);
+        let (mut seen, mut written) = (last, HEADER_BYTES as u64);
+        let mut newest = Time::UNKNOWN;
+        chain = head.previous;
+        loop {
+            match walker.step()? {
+                Step::Frame(_, frame, body) => {
+                    seen = frame.seq;
+                    if frame.kind == KIND_COMMIT {
+                        if let Some(commit) = super::format::Commit::decode(body) {
+                            chain = commit.chain;
+                        }
+                        last = frame.seq;
+                        received = received.max(newest);
+                        end = walker.place;
+                    } else if let Some((record, _)) = super::format::decode_record(PARTITION, &frame, body) {
+                        newest = newest.max(record.received);
+                    }
+                    written = walker.place;
+                }
+                Step::End => break,
+                Step::Damage => {
+                    written = length;
+                    if !walker.resync(seen)? {
+                        break;
+                    }
+                    if recovery.quarantined.is_none() {
+                        recovery.quarantined = Some(set_aside(dir, &path)?);
+                    }
+                }
+            }
+        }
+        recovery.torn_bytes += written - end.min(written);
+        recovery.next = last + 1;
+        file.set_len(end).map_err(LogError::io("cut", &path))?;
+        file.sync_all().map_err(LogError::io("sync", &path))?;
+        if last >= first {
+            break; // A segment without a commit holds nothing; the one before it is the newest then.
+        }
+        drop(file);
+        std::fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
+        if segments.is_empty() {
+            recovery.next = first;
+        }
+    }
+    sync_dir(dir)?;
+    Ok((recovery, chain, received))
+}
+
+/// Copies a damaged segment to `quarantine/`.
+fn set_aside(dir: &Path, path: &Path) -> Result<PathBuf, LogError> {
+    let folder = dir.join("quarantine");
+    std::fs::create_dir_all(&folder).map_err(LogError::io("make", &folder))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let copy = (0u32..)
+        .map(|n| folder.join(format!("{name}.{n}")))
+        .find(|copy| !copy.exists())
+        .expect("there are more numbers than files");
+    std::fs::copy(path, &copy).map_err(LogError::io("copy to", &copy))?;
+    sync_dir(&folder)?;
+    Ok(copy)
+}
+
+fn sync_dir(dir: &Path) -> Result<(), LogError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(LogError::io("sync", dir))
+}
+
+struct OpenSegment {
+    file: File,
+    path: PathBuf,
+    first: u64,
+    place: u64,
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    options: JournalOptions,
+    clock: Arc<dyn Clock>,
+    next: u64,
+    received: Time,
+    chain: Hash,
+    segment: Option<OpenSegment>,
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &Receiver<Request>) {
+        info!(dir = %self.shared.dir.display(), next = self.next, "journal open");
+        let mut group: Vec<Frames> = Vec::new();
+        let mut waiters: Vec<Sender<()>> = Vec::new();
+        loop {
+            let mut closing = false;
+            let mut permits = Vec::new();
+            let mut bytes = 0;
+            let mut limit = TICK_TIME;
+            loop {
+                match inbox.recv_timeout(limit) {
+                    Ok(Request::Append(frames, permit)) => {
+                        bytes += frames.byte_len();
+                        group.push(frames);
+                        permits.extend(permit);
+                    }
+                    Ok(Request::Sync(done)) => {
+                        waiters.push(done);
+                        break;
+                    }
+                    Ok(Request::Close) | Err(RecvTimeoutError::Disconnected) => {
+                        closing = true;
+                        break;
+                    }
+                    Err(RecvTimeoutError::Timeout) => break,
+                }
+                if bytes >= GROUP_BYTES {
+                    break;
+                }
+                limit = GROUP_TIME;
+            }
+            if group.is_empty() && !closing && waiters.is_empty() {
+                let mut tick = internal(TenantId(0), Transport::Internal, Content::Tick);
+                tick.received = self.clock.now();
+                let mut frames = Frames::default();
+                frames.push(tick, b"");
+                group.push(frames);
+            }
+            if !group.is_empty() {
+                self.commit(&mut group);
+                group.clear();
+            }
+            drop(permits); // Only now may as many more wait.
+            for waiter in waiters.drain(..) {
+                if waiter.send(()).is_err() {
+                    info!("whoever waited for the journal has gone");
+                }
+            }
+            if closing {
+                break;
+            }
+        }
+        if let Some(segment) = self.segment.take()
+            && let Err(error) = segment.file.set_len(segment.place).and_then(|()| segment.file.sync_all())
+        {
+            warn!(path = %segment.path.display(), %error, "failed to cut the unused end of a segment");
+        }
+        info!(last = self.next - 1, "journal closed");
+    }
+
+    /// Writes and syncs a group. Does not return before it is durable: a full disk is waited out, and nothing is
+    /// acknowledged meanwhile.
+    fn commit(&mut self, group: &mut [Frames]) {
+        let first = self.next;
+        let mut received = self.received;
+        for frames in group.iter_mut() {
+            for head in frames.heads_mut() {
+                received = received.max(head.received);
+                head.received = received;
+                head.position = Position { partition: PARTITION, offset: self.next };
+                self.next += 1;
+            }
+        }
+        self.received = received;
+        let commit_seq = self.next;
+        self.next += 1;
+        let mut failures = 0u64;
+        loop {
+            match self.try_commit(group, first, commit_seq) {
+                Ok(()) => break,
+                Err(error) => {
+                    metrics::counter!("mihari_journal_write_errors_total").increment(1);
+                    if failures % 120 == 0 {
+                        error!(%error, reason = ?std::error::Error::source(&error), "failed to write the journal; nothing is acknowledged until it works");
+                    }
+                    failures += 1;
+                    self.give_up_segment();
+                    // Wait without a sleep: nothing is ever sent here.
+                    let waited = crossbeam_channel::never::<()>().recv_timeout(RETRY_TIME);
+                    debug_assert!(waited.is_err());
+                }
+            }
+        }
+        metrics::counter!("mihari_journal_commits_total").increment(1);
+        metrics::gauge!("mihari_journal_position").set(commit_seq as f64);
+        self.shared.publish(commit_seq);
+    }
+
+    fn try_commit(&mut self, group: &[Frames], first: u64, commit_seq: u64) -> Result<(), LogError> {
+        let mut segment = match self.segment.take() {
+            Some(segment) => segment,
+            None => self.begin_segment(first)?,
+        };
+        self.buffer.clear();
+        let mut encoder = Encoder { out: &mut self.buffer, first_offset: segment.first, place: segment.place };
+        let mut leaves = Vec::with_capacity((commit_seq - first) as usize);
+        for frames in group {
+            for frame in frames.iter() {
+                leaves.push(encoder.record(&frame.head, frame.bytes));
+            }
+        }
+        let commit = Commit::new(&self.chain, first, commit_seq - 1, &leaves);
+        encoder.commit(commit_seq, &commit);
+        let result = segment.file.write_all_at(&self.buffer, segment.place);
+        if let Err(error) = result {
+            let path = segment.path.clone();
+            self.segment = Some(segment);
+            return Err(LogError::io("write", path)(error));
+        }
+        if let Err(error) = segment.file.sync_data() {
+            // After a failed sync the page cache tells nothing: only a restart that reads the disk knows what is there.
+            error!(path = %segment.path.display(), %error, "failed to sync the journal; stopping at once");
+            std::process::abort();
+        }
+        segment.place += self.buffer.len() as u64;
+        self.chain = commit.chain;
+        if segment.place >= self.options.segment_bytes {
+            if let Err(error) = segment.file.set_len(segment.place).and_then(|()| segment.file.sync_all()) {
+                warn!(path = %segment.path.display(), %error, "failed to cut the unused end of a segment");
+            }
+        } else {
+            self.segment = Some(segment);
+        }
+        Ok(())
+    }
+
+    /// After a failed write nothing is ever appended behind it: the segment ends at its last durable byte.
+    fn give_up_segment(&mut self) {
+        let Some(segment) = self.segment.take() else { return };
+        if let Err(error) = segment.file.set_len(segment.place).and_then(|()| segment.file.sync_all()) {
+            warn!(path = %segment.path.display(), %error, "failed to cut a segment after a failed write");
+        }
+    }
+
+    fn begin_segment(&self, first: u64) -> Result<OpenSegment, LogError> {
+        let path = self.shared.dir.join(file_name(first));
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(LogError::io("create", &path))?;
+        let begin = || -> io::Result<()> {
+            // A full disk shows here, before a record depends on it.
+            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, self.options.segment_bytes.max(HEADER_BYTES as u64))?;
+            let header =
+                Header { version: VERSION, partition: PARTITION, first_offset: first, created: self.clock.now(), previous: self.chain };
+            file.write_all_at(&header.encode(), 0)?;
+            file.sync_all()
+        };
+        if let Err(error) = begin() {
+            drop(std::fs::remove_file(&path)); // It holds nothing; what matters is the first error.
+            return Err(LogError::io("begin", path)(error));
+        }
+        sync_dir(&self.shared.dir)?;
+        let mut segments = self.shared.segments.write().expect("no code panics under this lock");
+        segments.retain(|(offset, _)| *offset != first);
+        segments.push((first, path.clone()));
+        segments.sort();
+        Ok(OpenSegment { file, path, first, place: HEADER_BYTES as u64 })
+    }
+}

@@ -1,0 +1,221 @@
+//! Reading: in order from an offset, or one frame by its position. Never beyond what is durable.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use event::{Frame, FrameHead, Frames, Position};
+
+use super::LogError;
+use super::format::{HEADER_BYTES, KIND_COMMIT, decode_record};
+use super::journal::Shared;
+use super::segment::{Step, Walker};
+
+/// Offsets that a damaged place has swallowed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Gap {
+    /// The first missing offset.
+    pub first: u64,
+    /// The last missing offset.
+    pub last: u64,
+}
+
+/// Reads frames in order.
+pub struct Reader {
+    shared: Arc<Shared>,
+    next: u64,
+    walker: Option<(u64, Walker)>,
+    /// What could not be read so far, for whoever reports it.
+    pub gaps: Vec<Gap>,
+}
+
+/// Gaps kept for the report; further ones are only counted in the metric.
+const GAPS_MAX: usize = 1000;
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, next: u64) -> Reader {
+        Reader { shared, next: next.max(1), walker: None, gaps: Vec::new() }
+    }
+
+    /// The offset that is read next.
+    pub fn next_offset(&self) -> u64 {
+        self.next
+    }
+
+    /// Appends frames to `out` until it holds `bytes_max` bytes or everything durable was read; waits up to `wait` for the first.
+    /// Commit frames are left out. Gives how many frames were appended.
+    ///
+    /// # Errors
+    /// Where the disk fails. Damaged bytes are a [`Gap`].
+    pub fn read(&mut self, out: &mut Frames, bytes_max: usize, wait: Duration) -> Result<usize, LogError> {
+        if self.shared.durable() < self.next {
+            self.shared.wait_beyond(self.next - 1, wait);
+        }
+        let durable = self.shared.durable();
+        let before = out.len();
+        while self.next <= durable && out.byte_len() < bytes_max {
+            if self.walker.is_none() && !self.enter()? {
+                break;
+            }
+            let Some((_, walker)) = &mut self.walker else { break };
+            let place = walker.place;
+            match walker.step()? {
+                Step::Frame(_, head, _) if head.seq > durable => {
+                    walker.place = place;
+                    walker.forget();
+                    break;
+                }
+                Step::Frame(_, head, body) => {
+                    if head.seq < self.next {
+                        continue;
+                    }
+                    if head.seq > self.next {
+                        let gap = Gap { first: self.next, last: head.seq - 1 };
+                        note(&mut self.gaps, gap);
+                    }
+                    self.next = head.seq + 1;
+                    if head.kind != KIND_COMMIT
+                        && let Some((record, bytes)) = decode_record(0, &head, body)
+                    {
+                        out.push(record, bytes);
+                    }
+                }
+                Step::End => {
+                    // The buffer may be older than what the writer has written since.
+                    walker.forget();
+                    if !matches!(walker.step()?, Step::End) {
+                        walker.place = place;
+                        continue;
+                    }
+                    self.leave(durable);
+                }
+                Step::Damage => {
+                    walker.forget();
+                    if !matches!(walker.step()?, Step::Damage) {
+                        walker.place = place;
+                        continue;
+                    }
+                    if !walker.resync(self.next - 1)? {
+                        self.leave(durable);
+                    }
+                }
+            }
+        }
+        Ok(out.len() - before)
+    }
+
+    /// Opens the segment that holds the next offset.
+    fn enter(&mut self) -> Result<bool, LogError> {
+        let Some((first, path)) = self.shared.segment_of(self.next).or_else(|| self.shared.segment_after(self.next)) else {
+            return Ok(false);
+        };
+        self.walker = Some((first, Walker::open(&path, first)?));
+        Ok(true)
+    }
+
+    /// At the end of a segment that should hold more: what is missing is a gap up to the next segment, or to the end.
+    fn leave(&mut self, durable: u64) {
+        let Some((first, _)) = self.walker.take() else { return };
+        let next = self.shared.segment_after(first).map_or(durable + 1, |(offset, _)| offset);
+        if next > self.next {
+            note(&mut self.gaps, Gap { first: self.next, last: next - 1 });
+            self.next = next;
+        }
+    }
+}
+
+fn note(gaps: &mut Vec<Gap>, gap: Gap) {
+    metrics::counter!("mihari_journal_gap_offsets_total").increment(gap.last - gap.first + 1);
+    tracing::error!(first = gap.first, last = gap.last, "part of the journal cannot be read");
+    if gaps.len() < GAPS_MAX {
+        gaps.push(gap);
+    }
+}
+
+/// One frame with its bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fetched {
+    /// What the receiver knew.
+    pub head: FrameHead,
+    /// The bytes as received.
+    pub bytes: Vec<u8>,
+}
+
+impl Fetched {
+    /// As a borrowed frame.
+    pub fn frame(&self) -> Frame<'_> {
+        Frame { head: self.head, bytes: &self.bytes }
+    }
+}
+
+/// Bytes of a segment between two entries of its index.
+const INDEX_STRIDE_BYTES: u64 = 64 * 1024;
+/// Segments whose index is kept; one of 128 MiB takes 32 KiB.
+const INDEXES_MAX: usize = 256;
+
+/// Finds single frames, by a sparse index of each segment made on first use.
+pub(super) struct Fetcher {
+    shared: Arc<Shared>,
+    indexes: Mutex<HashMap<u64, Sparse>>,
+}
+
+/// Every so often an offset and its place, and how far the segment was read.
+#[derive(Clone, Default)]
+struct Sparse {
+    entries: Vec<(u64, u64)>,
+}
+
+impl Fetcher {
+    pub(super) fn new(shared: Arc<Shared>) -> Fetcher {
+        Fetcher { shared, indexes: Mutex::new(HashMap::new()) }
+    }
+
+    pub(super) fn fetch(&self, position: Position) -> Result<Option<Fetched>, LogError> {
+        let offset = position.offset;
+        if offset == 0 || position.partition != 0 || offset > self.shared.durable() {
+            return Ok(None);
+        }
+        let Some((first, path)): Option<(u64, PathBuf)> = self.shared.segment_of(offset) else { return Ok(None) };
+        let mut walker = Walker::open(&path, first)?;
+        let mut index = self.indexes.lock().expect("no code panics under this lock").get(&first).cloned().unwrap_or_default();
+        let known = index.entries.partition_point(|(seq, _)| *seq <= offset);
+        walker.place = known.checked_sub(1).map_or(HEADER_BYTES as u64, |at| index.entries[at].1);
+        let mut seen = first - 1;
+        let mut grown = false;
+        let mut found = None;
+        loop {
+            match walker.step()? {
+                Step::Frame(place, head, body) => {
+                    seen = head.seq;
+                    let last = index.entries.last().map_or(0, |(_, place)| *place);
+                    if place >= last + INDEX_STRIDE_BYTES {
+                        index.entries.push((head.seq, place));
+                        grown = true;
+                    }
+                    if head.seq < offset {
+                        continue;
+                    }
+                    if head.seq == offset {
+                        found = decode_record(0, &head, body).map(|(head, bytes)| Fetched { head, bytes: bytes.to_vec() });
+                    }
+                    break;
+                }
+                Step::End => break,
+                Step::Damage => {
+                    if !walker.resync(seen)? {
+                        break;
+                    }
+                }
+            }
+        }
+        if grown {
+            let mut indexes = self.indexes.lock().expect("no code panics under this lock");
+            if indexes.len() >= INDEXES_MAX && !indexes.contains_key(&first) {
+                indexes.clear(); // Rare, and cheap to make again.
+            }
+            indexes.insert(first, index);
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,315 @@
+//! The configuration: one YAML or TOML file, every key with a default, unknown keys refused with their line.
+//!
+//! `deploy/mihari.yaml` shows every key with its default; a test reads it.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the journal, the index and the alert store live.
+    pub(crate) data: PathBuf,
+    /// The tenants' names; the first is the default one. Listeners name theirs.
+    pub(crate) tenants: Vec<String>,
+    /// Where records come in.
+    pub(crate) listen: Vec<Listen>,
+    /// How records are read.
+    pub(crate) decode: Decode,
+    /// The rules.
+    pub(crate) rules: Rules,
+    /// The zone file; without one, no verdicts.
+    pub(crate) policy: Option<PathBuf>,
+    /// The index.
+    pub(crate) index: Index,
+    /// The HTTP interface.
+    pub(crate) api: Api,
+    /// Where new alerts are told.
+    pub(crate) notify: Vec<Notify>,
+    /// Worker threads that decode and match; 0: one a core.
+    pub(crate) threads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data: PathBuf::from("mihari-data"),
+            tenants: vec!["default".to_owned()],
+            listen: vec![
+                Listen { kind: ListenKind::SyslogUdp, address: Some(loopback(5514)), path: None, tenant: None, from: From::End },
+                Listen { kind: ListenKind::SyslogTcp, address: Some(loopback(5514)), path: None, tenant: None, from: From::End },
+                Listen { kind: ListenKind::FlowUdp, address: Some(loopback(2055)), path: None, tenant: None, from: From::End },
+            ],
+            decode: Decode::default(),
+            rules: Rules::default(),
+            policy: None,
+            index: Index::default(),
+            api: Api::default(),
+            notify: Vec::new(),
+            threads: 0,
+        }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// One place where records come in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    pub(crate) kind: ListenKind,
+    /// The address to bind, for sockets.
+    #[serde(default)]
+    pub(crate) address: Option<SocketAddr>,
+    /// The file to follow.
+    #[serde(default)]
+    pub(crate) path: Option<PathBuf>,
+    /// Whose the records are; absent: the first tenant's.
+    #[serde(default)]
+    pub(crate) tenant: Option<String>,
+    /// Where to begin in a file.
+    #[serde(default)]
+    pub(crate) from: From,
+}
+
+/// The kinds of place.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ListenKind {
+    SyslogUdp,
+    SyslogTcp,
+    FlowUdp,
+    File,
+    Stdin,
+}
+
+/// Where to begin in a file that is followed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum From {
+    /// What is there already is read too.
+    Start,
+    /// Only what is appended from now on.
+    #[default]
+    End,
+}
+
+/// How records are read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Decode {
+    /// The time zone of devices that do not state theirs (IANA name).
+    pub(crate) time_zone: String,
+    /// What differs for certain senders; the longest prefix wins.
+    pub(crate) sources: Vec<Source>,
+}
+
+impl Default for Decode {
+    fn default() -> Decode {
+        Decode { time_zone: "Asia/Tokyo".to_owned(), sources: Vec::new() }
+    }
+}
+
+/// What differs for certain senders.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    /// The senders, as a prefix or an address.
+    pub(crate) cidr: String,
+    #[serde(default)]
+    pub(crate) time_zone: Option<String>,
+    /// `utf-8`, `shift_jis`, `euc-jp` or `iso-2022-jp`.
+    #[serde(default)]
+    pub(crate) charset: Option<String>,
+    /// A format name to use in place of recognition.
+    #[serde(default)]
+    pub(crate) format: Option<String>,
+}
+
+/// The rules.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rules {
+    /// Files and folders of Sigma rules, besides the shipped pack.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Whether the shipped pack is used.
+    pub(crate) pack: bool,
+    /// How late a record may come and still be taken in its order, in seconds.
+    pub(crate) lateness_s: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { paths: Vec::new(), pack: true, lateness_s: 30 }
+    }
+}
+
+/// The index.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Index {
+    /// How long a record may wait to become searchable, in milliseconds.
+    pub(crate) commit_ms: u32,
+}
+
+impl Default for Index {
+    fn default() -> Index {
+        Index { commit_ms: 1000 }
+    }
+}
+
+/// The HTTP interface.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Api {
+    /// The address to bind.
+    pub(crate) address: SocketAddr,
+    /// The address that people use, for links in messages; absent: the bound one.
+    pub(crate) base_url: Option<String>,
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        Api { address: loopback(8686), base_url: None }
+    }
+}
+
+/// Where new alerts are told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Notify {
+    /// A name for the screen and the log.
+    pub(crate) name: String,
+    /// A Slack-compatible incoming webhook.
+    pub(crate) slack_webhook: String,
+    /// The language of the message: `ja` or `en`.
+    #[serde(default = "japanese")]
+    pub(crate) language: String,
+}
+
+fn japanese() -> String {
+    "ja".to_owned()
+}
+
+/// Bytes of a configuration file.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+impl Config {
+    /// Reads the file at `path`: TOML where its name ends in `.toml`, else YAML.
+    pub(crate) fn read(path: &Path) -> Result<Config> {
+        let length = std::fs::metadata(path).with_context(|| format!("failed to read {}", path.display()))?.len();
+        if length > CONFIG_BYTES_MAX {
+            bail!("{} is larger than {CONFIG_BYTES_MAX} bytes", path.display());
+        }
+        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+        let toml = path.extension().is_some_and(|extension| extension == "toml");
+        let config = Config::parse(&text, toml).with_context(|| format!("bad configuration in {}", path.display()))?;
+        Ok(config)
+    }
+
+    fn parse(text: &str, is_toml: bool) -> Result<Config> {
+        let config: Config = if is_toml { toml::from_str(text)? } else { serde_saphyr::from_str(text)? };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What the types cannot say.
+    fn check(&self) -> Result<()> {
+        if self.tenants.is_empty() {
+            bail!("tenants: at least one is needed");
+        }
+        let mut names = HashSet::new();
+        for name in &self.tenants {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
+                bail!("tenants: {name:?} is no plain name (1 to 40 of a-z, 0-9 and -)");
+            }
+            if !names.insert(name) {
+                bail!("tenants: {name:?} stands twice");
+            }
+        }
+        for (at, listen) in self.listen.iter().enumerate() {
+            let (needs_address, needs_path) = match listen.kind {
+                ListenKind::SyslogUdp | ListenKind::SyslogTcp | ListenKind::FlowUdp => (true, false),
+                ListenKind::File => (false, true),
+                ListenKind::Stdin => (false, false),
+            };
+            if listen.address.is_some() != needs_address || listen.path.is_some() != needs_path {
+                bail!("listen[{at}]: a socket needs address, a file needs path, and neither takes the other");
+            }
+            if let Some(tenant) = &listen.tenant {
+                self.tenant(Some(tenant)).with_context(|| format!("listen[{at}]"))?;
+            }
+        }
+        for notify in &self.notify {
+            if !(notify.slack_webhook.starts_with("https://") || notify.slack_webhook.starts_with("http://")) {
+                bail!("notify: {:?} is no web address", notify.name);
+            }
+            if !matches!(notify.language.as_str(), "ja" | "en") {
+                bail!("notify: {:?}: language is ja or en", notify.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of a tenant; the first one's where no name is given.
+    pub(crate) fn tenant(&self, name: Option<&str>) -> Result<event::TenantId> {
+        let Some(name) = name else { return Ok(event::TenantId(0)) };
+        match self.tenants.iter().position(|tenant| tenant == name) {
+            Some(at) => Ok(event::TenantId(at as u32)),
+            None => bail!("no tenant is named {name:?}"),
+        }
+    }
+
+    /// How many worker threads to start.
+    pub(crate) fn worker_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            n => n.min(WORKERS_MAX),
+        }
+    }
+}
+
+/// Worker threads at most; beyond the machine's cores more do no good.
+pub(crate) const WORKERS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shown_file_is_the_default() {
+        let shown = Config::parse(include_str!("../deploy/mihari.yaml"), false).expect("deploy/mihari.yaml is valid");
+        assert_eq!(format!("{shown:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn a_wrong_key_is_refused_with_its_line() {
+        let error = format!("{:#}", Config::parse("data: x\nlisen: []\n", false).expect_err("unknown key"));
+        assert!(error.contains("lisen") && error.contains('2'), "{error}");
+        let error = format!("{:#}", Config::parse("data = 'x'\nlisen = []\n", true).expect_err("unknown key"));
+        assert!(error.contains("lisen") && error.contains('2'), "{error}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for text in [
+            "tenants: []",
+            "tenants: [a, a]",
+            "tenants: ['../a']",
+            "listen: [{kind: file}]",
+            "listen: [{kind: syslog_udp}]",
+            "listen: [{kind: stdin, tenant: nobody}]",
+            "notify: [{name: a, slack_webhook: 'file:///etc/passwd'}]",
+        ] {
+            assert!(Config::parse(text, false).is_err(), "{text}");
+        }
+    }
+}
