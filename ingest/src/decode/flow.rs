@@ -1,1 +1,663 @@
-//! NetFlow v5 and v9, IPFIX.
+//! NetFlow v5 and v9 (RFC 3954) and IPFIX (RFC 7011).
+//!
+//! Templates are kept by (tenant, exporter address, version, domain, template id): not by port, which changes when an exporter restarts.
+//! Data that come before their template are held, within bounds, and decoded when it comes. A set that makes no sense costs itself only.
+//! Counts are those observed; a sampling rate is stored beside them, never multiplied in.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time};
+
+use super::Decoder;
+
+/// Templates of one exporter's domain; RFC 3954 has ids from 256, real exporters use a few dozen.
+const TEMPLATES_PER_DOMAIN_MAX: usize = 512;
+/// Templates in all: the addresses of UDP senders can be forged.
+const TEMPLATES_MAX: usize = 65_536;
+/// Fields of one template.
+const TEMPLATE_FIELDS_MAX: usize = 512;
+/// Sets held for want of a template, in bytes altogether and of one exporter.
+const HELD_BYTES_MAX: usize = 64 << 20;
+const HELD_BYTES_PER_EXPORTER_MAX: usize = 1 << 20;
+/// How long a set is held.
+const HELD_NS_MAX: i64 = 600 * 1_000_000_000;
+/// How long a template lives without being sent again.
+const TEMPLATE_NS_MAX: i64 = 24 * 3600 * 1_000_000_000;
+/// Events of one packet, from held sets too: numbers within a frame are `u16`.
+const EVENTS_PER_FRAME_MAX: u16 = u16::MAX - 1;
+/// A variable-length field (RFC 7011 §7).
+const VARIABLE: u16 = 65_535;
+/// Reverse information elements (RFC 5103).
+const REVERSE_PEN: u32 = 29_305;
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Domain {
+    tenant: u32,
+    exporter: IpAddr,
+    version: u16,
+    id: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Template {
+    fields: Vec<Field>,
+    /// Bytes of the shortest record.
+    bytes_min: usize,
+    /// Options describe the exporter, they are no flows.
+    options: bool,
+    seen: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Field {
+    enterprise: u32,
+    element: u16,
+    length: u16,
+    scope: bool,
+}
+
+struct Held {
+    domain: Domain,
+    template: u16,
+    head: FrameHead,
+    export: Export,
+    bytes: Vec<u8>,
+}
+
+/// What the packet's header says of time.
+#[derive(Clone, Copy)]
+struct Export {
+    /// When it was sent.
+    time: Time,
+    /// Milliseconds since the exporter started, where the version has them.
+    uptime_ms: Option<u32>,
+}
+
+/// Reads flow packets. Keeps templates, so packets of one exporter must come in their order, to one decoder.
+pub struct FlowDecoder {
+    templates: BTreeMap<(Domain, u16), Template>,
+    sampling: BTreeMap<Domain, u64>,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    v5: FormatId,
+    v9: FormatId,
+    ipfix: FormatId,
+    log_source: LogSourceId,
+    late: FieldId,
+    reverse_bytes: FieldId,
+    reverse_packets: FieldId,
+}
+
+impl Default for FlowDecoder {
+    fn default() -> FlowDecoder {
+        FlowDecoder {
+            templates: BTreeMap::new(),
+            sampling: BTreeMap::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            v5: FormatId::known("netflow_v5"),
+            v9: FormatId::known("netflow_v9"),
+            ipfix: FormatId::known("ipfix"),
+            log_source: LogSourceId::intern(LogSource { product: Some("netflow"), category: Some("flow"), service: None }),
+            late: FieldId::FLAGS,
+            reverse_bytes: FieldId::DESTINATION_BYTES,
+            reverse_packets: FieldId::DESTINATION_PACKETS,
+        }
+    }
+}
+
+impl Decoder for FlowDecoder {
+    fn decode(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder) {
+        let before = batch.len();
+        let mut nth = 0;
+        let problem = match be16(frame.bytes, 0) {
+            Some(5) => self.v5(frame, &mut nth, batch),
+            Some(9) => self.packet(frame, 9, &mut nth, batch),
+            Some(10) => self.packet(frame, 10, &mut nth, batch),
+            _ => Some("no flow packet: unknown version"),
+        };
+        if let Some(reason) = problem
+            && batch.len() == before
+        {
+            let mut row = batch.row(&frame.head, 0, "");
+            row.log_source(self.log_source);
+            if let Some(exporter) = row.source() {
+                row.ip(FieldId::OBSERVER_IP, exporter);
+            }
+            row.quarantine(reason);
+        }
+    }
+}
+
+impl FlowDecoder {
+    /// How many templates are known.
+    pub fn templates(&self) -> usize {
+        self.templates.len()
+    }
+
+    /// Templates and sampling rates as bytes, for [`FlowDecoder::restore`]. Held sets are not part of it: they are read again.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let templates: Vec<_> = self
+            .templates
+            .iter()
+            .map(|((d, id), t)| {
+                let fields: Vec<_> = t.fields.iter().map(|f| (f.enterprise, f.element, f.length, f.scope)).collect();
+                ((d.tenant, d.exporter, d.version, d.id, *id), (fields, t.options, t.seen.unix_ns()))
+            })
+            .collect();
+        let sampling: Vec<_> = self.sampling.iter().map(|(d, rate)| ((d.tenant, d.exporter, d.version, d.id), *rate)).collect();
+        serde_json::to_vec(&(1u8, templates, sampling)).expect("plain values are serialisable")
+    }
+
+    /// Takes up what [`FlowDecoder::snapshot`] gave. False, and nothing changed, where the bytes are none.
+    pub fn restore(&mut self, bytes: &[u8]) -> bool {
+        type DomainKey = (u32, IpAddr, u16, u32);
+        type Fields = Vec<(u32, u16, u16, bool)>;
+        type Saved = (u8, Vec<((u32, IpAddr, u16, u32, u16), (Fields, bool, i64))>, Vec<(DomainKey, u64)>);
+        let Ok((1, templates, sampling)) = serde_json::from_slice::<Saved>(bytes) else { return false };
+        for ((tenant, exporter, version, id, template), (fields, options, seen)) in templates.into_iter().take(TEMPLATES_MAX) {
+            let fields = fields
+                .into_iter()
+                .map(|(enterprise, element, length, scope)| Field { enterprise, element, length, scope })
+                .collect();
+            let domain = Domain { tenant, exporter, version, id };
+            self.templates.extend(template_of(fields, options, Time::from_unix_ns(seen)).map(|t| ((domain, template), t)));
+        }
+        for ((tenant, exporter, version, id), rate) in sampling.into_iter().take(TEMPLATES_MAX) {
+            self.sampling.insert(Domain { tenant, exporter, version, id }, rate);
+        }
+        true
+    }
+
+    /// NetFlow v5 (Cisco, "NetFlow Export Datagram Format"): 24 bytes of header, 48 a record.
+    fn v5(&mut self, frame: Frame<'_>, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
+        let b = frame.bytes;
+        let (Some(count), Some(uptime), Some(secs), Some(nsecs), Some(sampling)) =
+            (be16(b, 2), be32(b, 4), be32(b, 8), be32(b, 12), be16(b, 22))
+        else {
+            return Some("flow packet is cut in its header");
+        };
+        let export = Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
+        let records = b[24..].chunks_exact(48).take(count.into());
+        let whole = records.len() == usize::from(count);
+        for r in records {
+            let ip = |at: usize| IpAddr::V4(Ipv4Addr::new(r[at], r[at + 1], r[at + 2], r[at + 3]));
+            let n16 = |at: usize| u64::from(u16::from_be_bytes([r[at], r[at + 1]]));
+            let n32 = |at: usize| u64::from(u32::from_be_bytes([r[at], r[at + 1], r[at + 2], r[at + 3]]));
+            let mut row = self.begin(&frame.head, nth, self.v5, batch);
+            row.ip(FieldId::SOURCE_IP, ip(0));
+            row.ip(FieldId::DESTINATION_IP, ip(4));
+            row.uint(FieldId::OBSERVER_INGRESS_INTERFACE_ID, n16(12));
+            row.uint(FieldId::OBSERVER_EGRESS_INTERFACE_ID, n16(14));
+            row.uint(FieldId::NETWORK_PACKETS, n32(16));
+            row.uint(FieldId::NETWORK_BYTES, n32(20));
+            row.uint(FieldId::SOURCE_PORT, n16(32));
+            row.uint(FieldId::DESTINATION_PORT, n16(34));
+            row.uint(FieldId::FLOW_TCP_FLAGS, r[37].into());
+            row.uint(FieldId::SOURCE_AS_NUMBER, n16(40));
+            row.uint(FieldId::DESTINATION_AS_NUMBER, n16(42));
+            if sampling & 0x3fff > 0 {
+                row.uint(FieldId::FLOW_SAMPLING_RATE, (sampling & 0x3fff).into());
+            }
+            let mut flow = Flow { protocol: Some(r[38].into()), ..Flow::default() };
+            flow.start = export.at_uptime(n32(24) as u32);
+            flow.end = export.at_uptime(n32(28) as u32);
+            flow.finish(&mut row, export);
+        }
+        if whole { None } else { Some("flow packet has fewer records than it says") }
+    }
+
+    /// NetFlow v9 and IPFIX: a header and sets of templates and data.
+    fn packet(&mut self, frame: Frame<'_>, version: u16, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
+        let b = frame.bytes;
+        let header_bytes = if version == 9 { 20 } else { 16 };
+        let (Some(secs), Some(domain)) = (be32(b, if version == 9 { 8 } else { 4 }), be32(b, header_bytes - 4)) else {
+            return Some("flow packet is cut in its header");
+        };
+        let export = Export { time: Time::from_unix_s(secs.into()), uptime_ms: if version == 9 { be32(b, 4) } else { None } };
+        let exporter = frame.head.source.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |s| s.ip().to_canonical());
+        let domain = Domain { tenant: frame.head.tenant.0, exporter, version, id: domain };
+        // IPFIX says its length; what lies behind is not its own.
+        let end = if version == 10 { be16(b, 2).map_or(b.len(), usize::from).min(b.len()) } else { b.len() };
+        let mut at = header_bytes;
+        let mut problem = None;
+        while at + 4 <= end {
+            let (Some(set), Some(length)) = (be16(b, at), be16(b, at + 2)) else { break };
+            let length = usize::from(length);
+            if set == 0 && length == 0 {
+                break; // Some exporters fill the packet with zeros.
+            }
+            if length < 4 || at + length > end {
+                problem = Some("flow set is longer than its packet");
+                if length < 4 || set < 256 {
+                    break;
+                }
+            }
+            let body = &b[at + 4..(at + length).min(end)];
+            match (version, set) {
+                (9, 0) | (10, 2) => self.templates_of(domain, body, false, frame.head.received, &mut problem),
+                (9, 1) => self.options_v9(domain, body, frame.head.received, &mut problem),
+                (10, 3) => self.templates_of(domain, body, true, frame.head.received, &mut problem),
+                (_, 256..) => {
+                    if self.templates.contains_key(&(domain, set)) {
+                        if !self.data(domain, set, body, export, &frame.head, nth, false, batch) {
+                            problem = Some("flow set does not fit its template");
+                        }
+                    } else {
+                        self.hold(domain, set, export, &frame.head, body);
+                    }
+                }
+                _ => problem = Some("flow set has a reserved number"),
+            }
+            at += length;
+        }
+        self.release(domain, &frame.head, nth, batch);
+        problem
+    }
+
+    /// Template records (RFC 3954 §5.2, RFC 7011 §3.4.1) or IPFIX options template records (§3.4.2.2).
+    fn templates_of(&mut self, domain: Domain, mut b: &[u8], options: bool, now: Time, problem: &mut Option<&'static str>) {
+        while b.len() >= 4 {
+            let (id, count) = (u16::from_be_bytes([b[0], b[1]]), usize::from(u16::from_be_bytes([b[2], b[3]])));
+            b = &b[4..];
+            if id == 0 && count == 0 {
+                return; // Padding.
+            }
+            if count == 0 {
+                self.templates.remove(&(domain, id)); // Withdrawn (RFC 7011 §8.1).
+                continue;
+            }
+            let mut scopes = 0;
+            if options {
+                if b.len() < 2 {
+                    break;
+                }
+                scopes = usize::from(u16::from_be_bytes([b[0], b[1]]));
+                b = &b[2..];
+            }
+            let Some((fields, rest)) = fields_of(b, count, scopes, domain.version == 10) else {
+                *problem = Some("flow template is cut or too long");
+                return;
+            };
+            b = rest;
+            self.learn(domain, id, fields, options, now, problem);
+        }
+    }
+
+    /// NetFlow v9 options templates (RFC 3954 §6.1): lengths in bytes, not counts.
+    fn options_v9(&mut self, domain: Domain, mut b: &[u8], now: Time, problem: &mut Option<&'static str>) {
+        while b.len() >= 6 {
+            let n = |at: usize| usize::from(u16::from_be_bytes([b[at], b[at + 1]]));
+            let (id, scope_bytes, option_bytes) = (n(0) as u16, n(2), n(4));
+            if id < 256 {
+                return; // Padding.
+            }
+            let Some((fields, rest)) = fields_of(&b[6..], (scope_bytes + option_bytes) / 4, scope_bytes / 4, false) else {
+                *problem = Some("flow template is cut or too long");
+                return;
+            };
+            b = rest;
+            self.learn(domain, id, fields, true, now, problem);
+        }
+    }
+
+    fn learn(&mut self, domain: Domain, id: u16, fields: Vec<Field>, options: bool, now: Time, problem: &mut Option<&'static str>) {
+        if id < 256 {
+            *problem = Some("flow template has a reserved number");
+            return;
+        }
+        let known = self.templates.contains_key(&(domain, id));
+        if !known {
+            let of_domain = self.templates.range((domain, 0)..=(domain, u16::MAX)).count();
+            if self.templates.len() >= TEMPLATES_MAX {
+                self.templates.retain(|_, t| now.since_ns(t.seen) < TEMPLATE_NS_MAX);
+            }
+            if of_domain >= TEMPLATES_PER_DOMAIN_MAX || self.templates.len() >= TEMPLATES_MAX {
+                *problem = Some("too many flow templates");
+                return;
+            }
+        }
+        match template_of(fields, options, now) {
+            Some(template) => drop(self.templates.insert((domain, id), template)),
+            None => *problem = Some("flow template has records of no length"),
+        }
+    }
+
+    fn hold(&mut self, domain: Domain, template: u16, export: Export, head: &FrameHead, body: &[u8]) {
+        self.held.retain(|held| {
+            let keep = head.received.since_ns(held.head.received) < HELD_NS_MAX;
+            self.held_bytes -= if keep { 0 } else { held.bytes.len() };
+            keep
+        });
+        let of_exporter: usize = self.held.iter().filter(|h| h.domain.exporter == domain.exporter).map(|h| h.bytes.len()).sum();
+        if self.held_bytes + body.len() > HELD_BYTES_MAX || of_exporter + body.len() > HELD_BYTES_PER_EXPORTER_MAX {
+            metrics::counter!("mihari_flow_sets_dropped_total", "reason" => "no_template").increment(1);
+            return;
+        }
+        self.held_bytes += body.len();
+        self.held.push_back(Held { domain, template, head: *head, export, bytes: body.to_vec() });
+    }
+
+    /// Decodes what was held for a template that is known now. The events belong to the frame that brought the template.
+    fn release(&mut self, domain: Domain, head: &FrameHead, nth: &mut u16, batch: &mut BatchBuilder) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut still = VecDeque::with_capacity(self.held.len());
+        for held in std::mem::take(&mut self.held) {
+            if held.domain != domain || !self.templates.contains_key(&(domain, held.template)) {
+                still.push_back(held);
+                continue;
+            }
+            self.held_bytes -= held.bytes.len();
+            let head = FrameHead { received: head.received, source: held.head.source, ..*head };
+            self.data(domain, held.template, &held.bytes, held.export, &head, nth, true, batch);
+        }
+        self.held = still;
+    }
+
+    /// The records of a data set. False where they do not fit the template.
+    #[expect(clippy::too_many_arguments, reason = "one record set with all that is known of its packet")]
+    fn data(
+        &mut self,
+        domain: Domain,
+        id: u16,
+        mut b: &[u8],
+        export: Export,
+        head: &FrameHead,
+        nth: &mut u16,
+        late: bool,
+        batch: &mut BatchBuilder,
+    ) -> bool {
+        let Some(template) = self.templates.get_mut(&(domain, id)) else { return false };
+        template.seen = template.seen.max(head.received);
+        let template = self.templates[&(domain, id)].clone();
+        let format = if domain.version == 9 { self.v9 } else { self.ipfix };
+        let mut any = false;
+        while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
+            if template.options {
+                let Some(rest) = self.options(domain, &template, b) else { return any };
+                b = rest;
+                any = true;
+                continue;
+            }
+            // Zeros to the end of the set are padding where they are shorter than a record; a whole record of zeros is one.
+            let sampling = self.sampling.get(&domain).copied();
+            let mut row = self.begin(head, nth, format, batch);
+            let Some(rest) = record(&template, b, export, (self.reverse_bytes, self.reverse_packets), &mut row) else {
+                row.quarantine("flow record is cut");
+                return any;
+            };
+            row.uint(FieldId::FLOW_DOMAIN_ID, domain.id.into());
+            row.uint(FieldId::FLOW_TEMPLATE_ID, id.into());
+            if let Some(rate) = sampling
+                && row.get(FieldId::FLOW_SAMPLING_RATE).is_none()
+            {
+                row.uint(FieldId::FLOW_SAMPLING_RATE, rate);
+            }
+            if late {
+                row.text(self.late, "decoded_late");
+            }
+            b = rest;
+            any = true;
+        }
+        any || b.iter().all(|byte| *byte == 0)
+    }
+
+    /// An options record: only the sampling rate is of use here.
+    fn options<'b>(&mut self, domain: Domain, template: &Template, b: &'b [u8]) -> Option<&'b [u8]> {
+        let mut rest = b;
+        for field in &template.fields {
+            let (value, after) = take(field, rest)?;
+            rest = after;
+            // samplingInterval, samplerRandomInterval, samplingPacketInterval (IANA); 0 says nothing.
+            if field.enterprise == 0
+                && matches!(field.element, 34 | 50 | 305)
+                && let Some(rate) = unsigned(value).filter(|rate| *rate > 0)
+                && (self.sampling.len() < TEMPLATES_MAX || self.sampling.contains_key(&domain))
+            {
+                self.sampling.insert(domain, rate);
+            }
+        }
+        Some(rest)
+    }
+
+    fn begin<'a>(&self, head: &FrameHead, nth: &mut u16, format: FormatId, batch: &'a mut BatchBuilder) -> RowBuilder<'a> {
+        let mut row = batch.row(head, *nth, "");
+        *nth = nth.saturating_add(1);
+        row.format(format);
+        row.log_source(self.log_source);
+        row.text(FieldId::EVENT_KIND, "event");
+        row.text(FieldId::EVENT_CATEGORY, "network");
+        row.text(FieldId::EVENT_TYPE, "connection");
+        if let Some(exporter) = row.source() {
+            row.ip(FieldId::OBSERVER_IP, exporter);
+            row.ip(FieldId::FLOW_EXPORTER, exporter);
+        }
+        row
+    }
+}
+
+fn template_of(fields: Vec<Field>, options: bool, seen: Time) -> Option<Template> {
+    // A variable length takes one byte at least. A record of no bytes would never end.
+    let bytes_min = fields.iter().map(|f| if f.length == VARIABLE { 1 } else { usize::from(f.length) }).sum();
+    (bytes_min > 0 && fields.len() <= TEMPLATE_FIELDS_MAX).then_some(Template { fields, bytes_min, options, seen })
+}
+
+/// `count` field specifiers (RFC 7011 §3.2); the first `scopes` are scope fields.
+fn fields_of(mut b: &[u8], count: usize, scopes: usize, enterprise: bool) -> Option<(Vec<Field>, &[u8])> {
+    if count > TEMPLATE_FIELDS_MAX {
+        return None;
+    }
+    let mut fields = Vec::with_capacity(count);
+    for n in 0..count {
+        let (element, length) = (be16(b, 0)?, be16(b, 2)?);
+        b = &b[4..];
+        let mut field = Field { enterprise: 0, element, length, scope: n < scopes };
+        if enterprise && element & 0x8000 != 0 {
+            field.element = element & 0x7fff;
+            field.enterprise = be32(b, 0)?;
+            b = &b[4..];
+        }
+        fields.push(field);
+    }
+    Some((fields, b))
+}
+
+/// The bytes of one field, and what follows.
+fn take<'b>(field: &Field, b: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
+    if field.length != VARIABLE {
+        return b.split_at_checked(field.length.into());
+    }
+    match b.split_first()? {
+        (255, rest) => {
+            let length = be16(rest, 0)?;
+            rest[2..].split_at_checked(length.into())
+        }
+        (length, rest) => rest.split_at_checked(usize::from(*length)),
+    }
+}
+
+/// Reads one flow record into `row`; gives what follows it.
+fn record<'b>(
+    template: &Template,
+    b: &'b [u8],
+    export: Export,
+    reverse: (FieldId, FieldId),
+    row: &mut RowBuilder<'_>,
+) -> Option<&'b [u8]> {
+    let mut rest = b;
+    let mut flow = Flow::default();
+    for field in &template.fields {
+        let (value, after) = take(field, rest)?;
+        rest = after;
+        match field.enterprise {
+            0 => flow.element(field.element, value, export, row),
+            REVERSE_PEN => match field.element {
+                1 | 85 => add(row, reverse.0, value),
+                2 | 86 => add(row, reverse.1, value),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    flow.finish(row, export);
+    Some(rest)
+}
+
+/// What is told in several elements.
+#[derive(Default)]
+struct Flow {
+    protocol: Option<u64>,
+    start: Option<Time>,
+    end: Option<Time>,
+    icmp: Option<u64>,
+}
+
+impl Flow {
+    /// One information element (IANA, "IP Flow Information Export (IPFIX) Entities").
+    fn element(&mut self, element: u16, v: &[u8], export: Export, row: &mut RowBuilder<'_>) {
+        use FieldId as F;
+        match element {
+            1 | 85 => add(row, F::NETWORK_BYTES, v),
+            2 | 86 => add(row, F::NETWORK_PACKETS, v),
+            4 => self.protocol = unsigned(v),
+            6 => add(row, F::FLOW_TCP_FLAGS, v),
+            7 | 180 | 182 => add(row, F::SOURCE_PORT, v),
+            11 | 181 | 183 => add(row, F::DESTINATION_PORT, v),
+            8 | 27 => add_ip(row, F::SOURCE_IP, v),
+            12 | 28 => add_ip(row, F::DESTINATION_IP, v),
+            10 => add(row, F::OBSERVER_INGRESS_INTERFACE_ID, v),
+            14 => add(row, F::OBSERVER_EGRESS_INTERFACE_ID, v),
+            16 => add(row, F::SOURCE_AS_NUMBER, v),
+            17 => add(row, F::DESTINATION_AS_NUMBER, v),
+            23 | 232 => add(row, F::DESTINATION_BYTES, v),
+            231 => add(row, F::SOURCE_BYTES, v),
+            298 => add(row, F::SOURCE_PACKETS, v),
+            24 | 299 => add(row, F::DESTINATION_PACKETS, v),
+            32 | 139 => self.icmp = unsigned(v),
+            34 | 50 | 305 => {
+                if let Some(rate) = unsigned(v).filter(|rate| *rate > 0) {
+                    row.uint(F::FLOW_SAMPLING_RATE, rate);
+                }
+            }
+            56 => add_mac(row, F::SOURCE_MAC, v),
+            80 => add_mac(row, F::DESTINATION_MAC, v),
+            58 => add(row, F::NETWORK_VLAN_ID, v),
+            136 => add(row, F::FLOW_END_REASON, v),
+            225 | 281 => add_ip(row, F::SOURCE_NAT_IP, v),
+            226 | 282 => add_ip(row, F::DESTINATION_NAT_IP, v),
+            227 => add(row, F::SOURCE_NAT_PORT, v),
+            228 => add(row, F::DESTINATION_NAT_PORT, v),
+            // forwardingStatus and firewallEvent: dropped, denied.
+            89 if v.last().is_some_and(|status| status >> 6 == 2) => row.text(F::EVENT_ACTION, "dropped"),
+            233 => match unsigned(v) {
+                Some(3) => row.text(F::EVENT_ACTION, "denied"),
+                Some(1) => row.text(F::EVENT_ACTION, "flow_created"),
+                Some(2) => row.text(F::EVENT_ACTION, "flow_deleted"),
+                _ => {}
+            },
+            22 => self.start = unsigned(v).and_then(|ms| export.at_uptime(ms as u32)),
+            21 => self.end = unsigned(v).and_then(|ms| export.at_uptime(ms as u32)),
+            150 => self.start = unsigned(v).and_then(|s| i64::try_from(s).ok()).map(Time::from_unix_s),
+            151 => self.end = unsigned(v).and_then(|s| i64::try_from(s).ok()).map(Time::from_unix_s),
+            152 => self.start = unsigned(v).and_then(|ms| i64::try_from(ms).ok()).map(Time::from_unix_ms),
+            153 => self.end = unsigned(v).and_then(|ms| i64::try_from(ms).ok()).map(Time::from_unix_ms),
+            154 | 156 => self.start = ntp(v).or(self.start),
+            155 | 157 => self.end = ntp(v).or(self.end),
+            158 => self.start = unsigned(v).and_then(|us| Some(export.time.plus_ns(-i64::try_from(us).ok()?.checked_mul(1000)?))),
+            159 => self.end = unsigned(v).and_then(|us| Some(export.time.plus_ns(-i64::try_from(us).ok()?.checked_mul(1000)?))),
+            323 => self.end = unsigned(v).and_then(|ms| i64::try_from(ms).ok()).map(Time::from_unix_ms),
+            _ => {}
+        }
+    }
+
+    fn finish(&self, row: &mut RowBuilder<'_>, export: Export) {
+        if let Some(protocol) = self.protocol {
+            row.uint(FieldId::NETWORK_IANA_NUMBER, protocol);
+            if let Some(name) = super::format::transport(protocol) {
+                row.text(FieldId::NETWORK_TRANSPORT, name);
+            }
+        }
+        if let Some(icmp) = self.icmp {
+            row.uint(FieldId::known("icmp.type"), icmp >> 8);
+            row.uint(FieldId::known("icmp.code"), icmp & 0xff);
+        }
+        if let Some(start) = self.start {
+            row.time_cell(FieldId::EVENT_START, start);
+        }
+        if let Some(end) = self.end {
+            row.time_cell(FieldId::EVENT_END, end);
+        }
+        if let (Some(start), Some(end)) = (self.start, self.end)
+            && end >= start
+        {
+            row.int(FieldId::EVENT_DURATION, end.since_ns(start));
+        }
+        row.time(self.end.unwrap_or(export.time));
+    }
+}
+
+impl Export {
+    /// The instant at which the exporter's uptime was so many milliseconds. The counter wraps after 49 days: the difference is signed.
+    fn at_uptime(self, ms: u32) -> Option<Time> {
+        let ago = self.uptime_ms?.wrapping_sub(ms).cast_signed();
+        Some(self.time.plus_ns(-i64::from(ago) * 1_000_000))
+    }
+}
+
+fn add(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
+    if let Some(n) = unsigned(v)
+        && row.get(field).is_none()
+    {
+        row.uint(field, n);
+    }
+}
+
+fn add_ip(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
+    let ip = match v.len() {
+        4 => IpAddr::V4(Ipv4Addr::new(v[0], v[1], v[2], v[3])),
+        16 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(v).unwrap_or([0; 16]))),
+        _ => return,
+    };
+    if row.get(field).is_none() {
+        row.ip(field, ip);
+    }
+}
+
+fn add_mac(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
+    if let [a, b, c, d, e, f] = v {
+        row.text(field, &format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
+    }
+}
+
+/// A number of one to eight bytes (reduced-size encoding, RFC 7011 §6.2). None of none or more.
+fn unsigned(v: &[u8]) -> Option<u64> {
+    (1..=8).contains(&v.len()).then(|| v.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
+}
+
+/// `dateTimeMicroseconds` and `dateTimeNanoseconds`: NTP timestamps (RFC 7011 §6.1.9).
+fn ntp(v: &[u8]) -> Option<Time> {
+    let (seconds, fraction) = (be32(v, 0)?, be32(v, 4)?);
+    let since_1900 = i64::from(seconds) - 2_208_988_800;
+    Some(Time::from_unix_s(since_1900).plus_ns((i64::from(fraction) * 1_000_000_000) >> 32))
+}
+
+fn be16(b: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(b.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn be32(b: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(b.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Whether a datagram looks like one of a flow exporter: its version, and a header's plausible count or length.
+pub fn is_flow(b: &[u8]) -> bool {
+    match (be16(b, 0), be16(b, 2)) {
+        (Some(5), Some(count)) => b.len() >= 24 && (1..=60).contains(&count),
+        (Some(9), Some(count)) => b.len() >= 20 && count < 4096,
+        (Some(10), Some(length)) => b.len() >= 16 && usize::from(length) <= b.len() && length >= 16,
+        _ => false,
+    }
+}

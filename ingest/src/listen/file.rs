@@ -106,7 +106,7 @@ struct Lines {
 
 impl Lines {
     fn new(tenant: TenantId, transport: Transport) -> Lines {
-        Lines { framer: Framer::default(), buffer: vec![0; READ_BYTES], tenant, transport }
+        Lines { framer: Framer::lines(), buffer: vec![0; READ_BYTES], tenant, transport }
     }
 
     /// Reads once and gives whole lines to the log: how many bytes were read, or none where the listener is to stop.

@@ -16,6 +16,8 @@ pub struct Framer {
     message: Vec<u8>,
     state: State,
     truncated: bool,
+    /// No octet counting: a file's lines.
+    lines_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +32,11 @@ enum State {
 }
 
 impl Framer {
+    /// A framer for files, where a line is a line whatever it begins with.
+    pub fn lines() -> Framer {
+        Framer { lines_only: true, ..Framer::default() }
+    }
+
     /// Takes the next bytes of the stream; `emit` gets each message that is whole now, and whether it was cut.
     pub fn push(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(&[u8], bool)) {
         while let Some(&first) = bytes.first() {
@@ -81,6 +88,7 @@ impl Framer {
 
     fn may_be_length(&self, byte: u8) -> bool {
         match (self.message.last(), byte) {
+            _ if self.lines_only => false,
             (None, b'1'..=b'9') => true,
             (Some(b'0'..=b'9'), b'0'..=b'9') => self.message.len() < LENGTH_DIGITS_MAX,
             (Some(b'0'..=b'9'), b' ') => true,

@@ -131,7 +131,7 @@ fn some_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
 }
 
 /// `network.transport` by IANA protocol number.
-fn transport(number: u64) -> Option<&'static str> {
+pub(super) fn transport(number: u64) -> Option<&'static str> {
     Some(match number {
         1 => "icmp",
         2 => "igmp",

@@ -1,0 +1,178 @@
+//! Captures off line: text, JSON lines, datagrams as JSON lines, pcap and pcapng; each plain, gzip or zstd. What a file is is told by
+//! its first bytes, not by its name.
+
+mod pcap;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use event::limits::FRAME_BYTES_MAX;
+use event::{Content, FrameHead, Frames, Position, TenantId, Time, Transport};
+use serde::Deserialize;
+
+use crate::decode::flow::is_flow;
+use crate::listen::Framer;
+
+/// A capture could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The file could not be opened or read.
+    #[error("failed to read {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is damaged.
+    #[error("{path} is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A capture that is being read.
+pub struct Capture {
+    path: PathBuf,
+    kind: Kind,
+    input: Box<dyn BufRead + Send>,
+    ended: bool,
+}
+
+enum Kind {
+    Lines(Framer),
+    Datagrams,
+    Packets(Box<pcap::Packets>),
+}
+
+#[derive(Deserialize)]
+struct Datagram {
+    exporter: Option<IpAddr>,
+    #[serde(default)]
+    port: u16,
+    hex: String,
+    #[serde(default, alias = "received", alias = "ts")]
+    time: Option<Time>,
+}
+
+impl Capture {
+    /// Opens the file at `path`; `-` is standard input.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn open(path: &Path) -> Result<Capture, CaptureError> {
+        let fail = |source| CaptureError::Io { path: path.to_owned(), source };
+        let raw: Box<dyn Read + Send> =
+            if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(fail)?) };
+        let mut input: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(CHUNK_BYTES, raw));
+        let head = input.fill_buf().map_err(fail)?;
+        if head.starts_with(&[0x1f, 0x8b]) {
+            input = Box::new(BufReader::with_capacity(CHUNK_BYTES, flate2::bufread::MultiGzDecoder::new(input)));
+        } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            input = Box::new(BufReader::with_capacity(CHUNK_BYTES, zstd::Decoder::with_buffer(input).map_err(fail)?));
+        }
+        let head = input.fill_buf().map_err(fail)?;
+        let kind = if let Some(packets) = pcap::Packets::recognise(head) {
+            Kind::Packets(Box::new(packets))
+        } else if is_datagram_line(head) {
+            Kind::Datagrams
+        } else {
+            Kind::Lines(Framer::lines())
+        };
+        Ok(Capture { path: path.to_owned(), kind, input, ended: false })
+    }
+
+    /// Appends frames to `out` until it holds `bytes_max` bytes or the capture ends. Gives how many were appended; 0 at the end.
+    /// Receive times are the capture's own, or [`Time::UNKNOWN`].
+    ///
+    /// # Errors
+    /// Where the file cannot be read on, or is damaged; what came before was given.
+    pub fn read(&mut self, out: &mut Frames, bytes_max: usize) -> Result<usize, CaptureError> {
+        let before = out.len();
+        while !self.ended && out.byte_len() < bytes_max {
+            match &mut self.kind {
+                Kind::Lines(framer) => {
+                    let chunk = self.input.fill_buf().map_err(|source| CaptureError::Io { path: self.path.clone(), source })?;
+                    let length = chunk.len();
+                    let mut emit = |line: &[u8], truncated| out.push(FrameHead { truncated, ..head(Content::Text) }, line);
+                    if length == 0 {
+                        framer.finish(&mut emit);
+                        self.ended = true;
+                    } else {
+                        framer.push(chunk, &mut emit);
+                        self.input.consume(length);
+                    }
+                }
+                Kind::Datagrams => {
+                    let mut line = String::new();
+                    let limit = 3 * FRAME_BYTES_MAX as u64;
+                    let got = self.input.by_ref().take(limit).read_line(&mut line);
+                    if got.map_err(|source| CaptureError::Io { path: self.path.clone(), source })? == 0 {
+                        self.ended = true;
+                    } else if !line.trim().is_empty() {
+                        let damaged = |reason: String| CaptureError::Damaged { path: self.path.clone(), reason };
+                        let datagram: Datagram = serde_json::from_str(&line).map_err(|e| damaged(e.to_string()))?;
+                        let bytes = unhex(&datagram.hex).ok_or_else(|| damaged("a datagram's hex is none".to_owned()))?;
+                        let source = datagram.exporter.map(|ip| SocketAddr::new(ip, datagram.port));
+                        let received = datagram.time.unwrap_or(Time::UNKNOWN);
+                        let content = Content::Flow;
+                        out.push(FrameHead { received, source, transport: Transport::Udp, ..head(content) }, &bytes);
+                    }
+                }
+                Kind::Packets(packets) => match packets.next(&mut self.input) {
+                    Ok(Some(packet)) => {
+                        let content = if is_flow(packet.payload) { Content::Flow } else { Content::Text };
+                        let lead = FrameHead {
+                            received: packet.time,
+                            source: Some(packet.source),
+                            transport: Transport::Udp,
+                            ..head(content)
+                        };
+                        out.push(lead, packet.payload);
+                    }
+                    Ok(None) => self.ended = true,
+                    Err(error) => {
+                        self.ended = true;
+                        return Err(CaptureError::Damaged { path: self.path.clone(), reason: error });
+                    }
+                },
+            }
+        }
+        Ok(out.len() - before)
+    }
+}
+
+fn head(content: Content) -> FrameHead {
+    FrameHead {
+        position: Position::default(),
+        received: Time::UNKNOWN,
+        tenant: TenantId(0),
+        source: None,
+        transport: Transport::File,
+        content,
+        truncated: false,
+    }
+}
+
+/// Whether a file begins with an object that has a member `hex`.
+fn is_datagram_line(head: &[u8]) -> bool {
+    let line = head.split(|b| *b == b'\n').next().unwrap_or(head);
+    line.starts_with(b"{") && memchr::memmem::find(line, b"\"hex\"").is_some() && memchr::memmem::find(line, b"\"exporter\"").is_some()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |b: u8| char::from(b).to_digit(16);
+    let bytes = text.as_bytes();
+    if bytes.len() % 2 != 0 {
+        return None;
+    }
+    bytes.chunks(2).map(|pair| Some((digit(pair[0])? << 4 | digit(pair[1])?) as u8)).collect()
+}
