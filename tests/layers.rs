@@ -13,7 +13,11 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("api", &["event", "rules", "index"], &["axum", "rusqlite", "ureq"]),
     ("dashboards", &[], &["rust-embed"]),
     ("municipality", &["event"], &["rand", "rand_chacha"]),
-    ("mihari", &["api", "dashboards", "event", "index", "ingest", "municipality", "rules"], &["clap", "toml", "tracing-subscriber"]),
+    (
+        "mihari",
+        &["api", "dashboards", "event", "index", "ingest", "municipality", "rules"],
+        &["clap", "toml", "tracing-subscriber"],
+    ),
 ];
 
 /// What the pure crates must not even be able to do.

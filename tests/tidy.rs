@@ -26,9 +26,30 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
 #[test]
 fn the_top_level_is_the_agreed_one() {
     let allowed = [
-        ".ci", ".gitattributes", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "Cargo.lock", "Cargo.toml", "LICENSE",
-        "Makefile", "README.md", "SECURITY.md", "api", "clippy.toml", "dashboards", "deny.toml", "deploy", "docs", "index", "ingest", "rules",
-        "rustfmt.toml", "src", "tests",
+        ".ci",
+        ".gitattributes",
+        ".gitignore",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "SECURITY.md",
+        "api",
+        "clippy.toml",
+        "dashboards",
+        "deny.toml",
+        "deploy",
+        "docs",
+        "index",
+        "ingest",
+        "rules",
+        "rustfmt.toml",
+        "src",
+        "tests",
     ];
     for file in files() {
         let relative = file.strip_prefix(root()).expect("below the root");
@@ -37,7 +58,11 @@ fn the_top_level_is_the_agreed_one() {
         for part in relative.components() {
             let name = part.as_os_str().to_string_lossy();
             let stem = name.split('.').next().unwrap_or("");
-            assert!(!["util", "utils", "common", "core", "types", "helpers"].contains(&stem), "{} says nothing", relative.display());
+            assert!(
+                !["util", "utils", "common", "core", "types", "helpers"].contains(&stem),
+                "{} says nothing",
+                relative.display()
+            );
         }
     }
 }
@@ -59,7 +84,13 @@ fn sources_are_short_and_open_with_their_purpose() {
 #[test]
 fn nothing_is_ignored_or_left_undone() {
     // Spelled apart, so that this file does not find itself.
-    let banned = [["#[ig", "nore"].concat(), ["to", "do!("].concat(), ["unimpl", "emented!("].concat(), ["test.", "skip("].concat(), [".on", "ly("].concat()];
+    let banned = [
+        ["#[ig", "nore"].concat(),
+        ["to", "do!("].concat(),
+        ["unimpl", "emented!("].concat(),
+        ["test.", "skip("].concat(),
+        [".on", "ly("].concat(),
+    ];
     for file in files().into_iter().filter(|f| has_extension(f, &["rs", "ts", "tsx", "mjs"])) {
         let text = std::fs::read_to_string(&file).expect("readable");
         for word in &banned {

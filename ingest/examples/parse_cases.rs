@@ -9,7 +9,21 @@ fn main() {
         let v: serde_json::Value = serde_json::from_str(&line).unwrap();
         let mut b = BatchBuilder::default();
         let raw = v["raw"].as_str().unwrap();
-        d.decode(Frame { head: FrameHead { position: Position::default(), received: Time::UNKNOWN, tenant: TenantId(0), source: None, transport: Transport::File, content: Content::Text, truncated: false }, bytes: raw.as_bytes() }, &mut b);
+        d.decode(
+            Frame {
+                head: FrameHead {
+                    position: Position::default(),
+                    received: Time::UNKNOWN,
+                    tenant: TenantId(0),
+                    source: None,
+                    transport: Transport::File,
+                    content: Content::Text,
+                    truncated: false,
+                },
+                bytes: raw.as_bytes(),
+            },
+            &mut b,
+        );
         let b = b.finish(LogRange::default(), Time::UNKNOWN);
         let mut o = String::new();
         json::write_event(b.event(0), &mut o);

@@ -1,1 +1,25 @@
 //! Events to alerts: Sigma, correlation, zone policy.
+//!
+//! ```text
+//!  files ─▶ load ─▶ RuleSet ─▶ Detector (stateless, a thread each) ─▶ Match ─▶ Correlator (one, in log order) ─▶ AlertChange
+//!                   Policy  ─▶ annotate: zones and verdict as fields, which rules match like any other
+//! ```
+//!
+//! Pure but for reading rule files: no clock, no other input or output, no async, no failure on data.
+
+pub mod alert;
+pub mod cases;
+mod correlate;
+mod detect;
+mod mapping;
+mod ruleset;
+pub mod sigma;
+mod test_of;
+pub mod yaml;
+
+pub use correlate::{
+    CorrelateOptions, Correlator, Counters, ENTRIES_PER_WINDOW_MAX, GROUPS_PER_RULE_MAX, RestoreError, WAITING_MAX,
+};
+pub use detect::{Detector, Match, matches_plainly};
+pub use mapping::Mapping;
+pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, load, read_files};

@@ -165,7 +165,9 @@ fn head(content: Content) -> FrameHead {
 /// Whether a file begins with an object that has a member `hex`.
 fn is_datagram_line(head: &[u8]) -> bool {
     let line = head.split(|b| *b == b'\n').next().unwrap_or(head);
-    line.starts_with(b"{") && memchr::memmem::find(line, b"\"hex\"").is_some() && memchr::memmem::find(line, b"\"exporter\"").is_some()
+    line.starts_with(b"{")
+        && memchr::memmem::find(line, b"\"hex\"").is_some()
+        && memchr::memmem::find(line, b"\"exporter\"").is_some()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

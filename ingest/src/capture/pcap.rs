@@ -163,9 +163,8 @@ impl Packets {
                 let units = u64::from(self.u32(4)) << 32 | u64::from(self.u32(8));
                 let time = match resolution {
                     Resolution::UnitNs(unit) => Time::from_unix_ns((units as i64).saturating_mul(unit)),
-                    Resolution::PerSecond(per) => {
-                        Time::from_unix_s((units / per) as i64).plus_ns((u128::from(units % per) * 1_000_000_000 / u128::from(per)) as i64)
-                    }
+                    Resolution::PerSecond(per) => Time::from_unix_s((units / per) as i64)
+                        .plus_ns((u128::from(units % per) * 1_000_000_000 / u128::from(per)) as i64),
                 };
                 let captured = (self.u32(12) as usize).min(self.buffer.len().saturating_sub(20));
                 Ok(Some(Some((time, link, 20..20 + captured))))
@@ -180,7 +179,9 @@ impl Packets {
             let (code, length) = (self.u16(at), usize::from(self.u16(at + 2)));
             match (code, self.buffer.get(at + 4)) {
                 (0, _) => break,
-                (9, Some(value)) if value & 0x80 == 0 && *value <= 9 => return Resolution::UnitNs(10i64.pow(9 - u32::from(*value))),
+                (9, Some(value)) if value & 0x80 == 0 && *value <= 9 => {
+                    return Resolution::UnitNs(10i64.pow(9 - u32::from(*value)));
+                }
                 (9, Some(value)) if value & 0x80 != 0 => return Resolution::PerSecond(1 << (value & 0x3f)),
                 _ => at += 4 + length.next_multiple_of(4),
             }

@@ -178,7 +178,8 @@ impl FlowDecoder {
         else {
             return Some("flow packet is cut in its header");
         };
-        let export = Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
+        let export =
+            Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
         let records = b[24..].chunks_exact(48).take(count.into());
         let whole = records.len() == usize::from(count);
         for r in records {
@@ -302,7 +303,15 @@ impl FlowDecoder {
         }
     }
 
-    fn learn(&mut self, domain: Domain, id: u16, fields: Vec<Field>, options: bool, now: Time, problem: &mut Option<&'static str>) {
+    fn learn(
+        &mut self,
+        domain: Domain,
+        id: u16,
+        fields: Vec<Field>,
+        options: bool,
+        now: Time,
+        problem: &mut Option<&'static str>,
+    ) {
         if id < 256 {
             *problem = Some("flow template has a reserved number");
             return;

@@ -108,9 +108,8 @@ impl DecodeSettings {
                 known.copied().ok_or_else(|| SettingsError::Format(name.to_owned()))
             })
             .transpose()?;
-        let charset = charset
-            .map(|name| Charset::from_name(name).ok_or_else(|| SettingsError::Charset(name.to_owned())))
-            .transpose()?;
+        let charset =
+            charset.map(|name| Charset::from_name(name).ok_or_else(|| SettingsError::Charset(name.to_owned()))).transpose()?;
         self.sources.push(SourceSettings { network, prefix, time_zone: time_zone.map(zone).transpose()?, charset, format });
         self.sources.sort_by_key(|source| std::cmp::Reverse(source.prefix));
         Ok(())

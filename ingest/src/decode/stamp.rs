@@ -169,7 +169,10 @@ pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
     let clock = c.clock()?;
     let mark = c.at;
     if year.is_none() {
-        year = c.eat(b' ').and_then(|()| c.number(4, 4)).filter(|y| (1970..2262).contains(y) && !matches!(c.peek(), Some(b'0'..=b'9')));
+        year = c
+            .eat(b' ')
+            .and_then(|()| c.number(4, 4))
+            .filter(|y| (1970..2262).contains(y) && !matches!(c.peek(), Some(b'0'..=b'9')));
         if year.is_none() || !matches!(c.peek(), None | Some(b' ' | b':')) {
             year = None;
             c.at = mark;
@@ -269,7 +272,18 @@ mod tests {
 
     #[test]
     fn what_is_no_stamp_is_none() {
-        for text in ["", "A", "Apr", "Apr 1", "Apr 32 09:00:00", "Apr 1 24:00:00", "あいう", "2026-13-01T00:00:00Z", "2026-04-01", "1:2:3"] {
+        for text in [
+            "",
+            "A",
+            "Apr",
+            "Apr 1",
+            "Apr 32 09:00:00",
+            "Apr 1 24:00:00",
+            "あいう",
+            "2026-13-01T00:00:00Z",
+            "2026-04-01",
+            "1:2:3",
+        ] {
             assert!(bsd(text).is_none() && iso(text).is_none(), "{text}");
         }
     }

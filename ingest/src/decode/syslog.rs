@@ -167,13 +167,36 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
 
 /// A host's name or address: what stands second in RFC 3164, as far as it can be told from a word of the text.
 fn is_host(word: &str) -> bool {
-    !word.is_empty() && word.len() <= 255 && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'%'))
+    !word.is_empty()
+        && word.len() <= 255
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'%'))
 }
 
 const FACILITIES: [&str; 24] = [
-    "kernel", "user-level", "mail", "system", "security/authorization", "syslogd", "line-printer", "network-news", "uucp", "clock",
-    "security/authorization", "ftp", "ntp", "log-audit", "log-alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5",
-    "local6", "local7",
+    "kernel",
+    "user-level",
+    "mail",
+    "system",
+    "security/authorization",
+    "syslogd",
+    "line-printer",
+    "network-news",
+    "uucp",
+    "clock",
+    "security/authorization",
+    "ftp",
+    "ntp",
+    "log-audit",
+    "log-alert",
+    "clock",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+    "local4",
+    "local5",
+    "local6",
+    "local7",
 ];
 const SEVERITIES: [&str; 8] = ["Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"];
 
@@ -201,8 +224,22 @@ mod tests {
             ("<34>1 2003-10-11T22:14:15.003Z h app 7 ID47 - \u{feff}text", Some("h"), Some("app"), Some("7"), "text", true),
             ("<165>1 2003-10-11T22:14:15.003Z h app - - [a@1 k=\"]\\\"\"][b] text", Some("h"), Some("app"), None, "text", true),
             ("<165>1 - - - - - -", None, None, None, "", false),
-            ("<189>date=2026-04-01 time=09:00:00 devname=\"fw\"", None, None, None, "date=2026-04-01 time=09:00:00 devname=\"fw\"", false),
-            ("<166>Apr 01 2026 09:00:00 fw-edge : %ASA-6-302013: Built", Some("fw-edge"), None, None, "%ASA-6-302013: Built", true),
+            (
+                "<189>date=2026-04-01 time=09:00:00 devname=\"fw\"",
+                None,
+                None,
+                None,
+                "date=2026-04-01 time=09:00:00 devname=\"fw\"",
+                false,
+            ),
+            (
+                "<166>Apr 01 2026 09:00:00 fw-edge : %ASA-6-302013: Built",
+                Some("fw-edge"),
+                None,
+                None,
+                "%ASA-6-302013: Built",
+                true,
+            ),
             ("<166>Apr 01 2026 09:00:00: %ASA-6-302013: Built", None, None, None, "%ASA-6-302013: Built", true),
             ("<189>1234: *Apr  1 09:00:00.123: %SYS-5-CONFIG_I: x", None, None, None, "%SYS-5-CONFIG_I: x", true),
             ("Apr  1 09:00:00 srv kernel: [1.0] IN=eth0", Some("srv"), Some("kernel"), None, "[1.0] IN=eth0", true),

@@ -14,8 +14,22 @@ use super::{DecodeSettings, Decoder, names::Names};
 
 /// The names of the text formats, as `mihari.format` shows them and as configuration may pin them.
 pub const FORMATS: &[&str] = &[
-    "sshd", "sudo", "su", "pam", "cron", "netfilter", "fortigate", "cisco_asa", "squid", "bind", "webserver", "suricata", "cef", "json",
-    "key_value", "syslog",
+    "sshd",
+    "sudo",
+    "su",
+    "pam",
+    "cron",
+    "netfilter",
+    "fortigate",
+    "cisco_asa",
+    "squid",
+    "bind",
+    "webserver",
+    "suricata",
+    "cef",
+    "json",
+    "key_value",
+    "syslog",
 ];
 
 /// Reads text records. Holds only scratch memory between them, so each worker thread has its own.
@@ -168,10 +182,7 @@ mod tests {
     #[test]
     fn japanese_character_sets_are_read() {
         let text = "個人番号 ログイン失敗 ①";
-        for (charset, encoding) in [
-            (Charset::ShiftJis, encoding_rs::SHIFT_JIS),
-            (Charset::EucJp, encoding_rs::EUC_JP),
-        ] {
+        for (charset, encoding) in [(Charset::ShiftJis, encoding_rs::SHIFT_JIS), (Charset::EucJp, encoding_rs::EUC_JP)] {
             let (bytes, _, failed) = encoding.encode(text);
             assert!(!failed);
             assert_eq!(to_text(&bytes, Some(charset)), (Cow::Borrowed(text), true));

@@ -525,9 +525,19 @@ impl Writer {
             .map_err(LogError::io("create", &path))?;
         let begin = || -> io::Result<()> {
             // A full disk shows here, before a record depends on it.
-            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, self.options.segment_bytes.max(HEADER_BYTES as u64))?;
-            let header =
-                Header { version: VERSION, partition: PARTITION, first_offset: first, created: self.clock.now(), previous: self.chain };
+            rustix::fs::fallocate(
+                &file,
+                rustix::fs::FallocateFlags::empty(),
+                0,
+                self.options.segment_bytes.max(HEADER_BYTES as u64),
+            )?;
+            let header = Header {
+                version: VERSION,
+                partition: PARTITION,
+                first_offset: first,
+                created: self.clock.now(),
+                previous: self.chain,
+            };
             file.write_all_at(&header.encode(), 0)?;
             file.sync_all()
         };

@@ -84,7 +84,8 @@ impl Reader {
         row.text(FieldId::EVENT_ACTION, "flow-expiration");
         passed(lead.split(' ').nth(1).unwrap_or(""), row);
         // Not said which end began: the one with the port that a service has is the destination.
-        let service = |part: &str| part.rsplit('/').next().and_then(|p| p.split([' ', '(']).next()).and_then(|p| p.parse::<u16>().ok());
+        let service =
+            |part: &str| part.rsplit('/').next().and_then(|p| p.split([' ', '(']).next()).and_then(|p| p.parse::<u16>().ok());
         let swap = matches!((service(first), service(second)), (Some(a), Some(b)) if a < 1024 && b >= 1024);
         let (from, to) = if swap { (second, first) } else { (first, second) };
         end(from, true, row);
@@ -118,7 +119,8 @@ impl Reader {
     /// `access-list NAME denied tcp outside/198.51.100.9(5000) -> dmz/10.0.0.1(23) hit-cnt 1 ...`
     fn access_list(&self, text: &str, row: &mut RowBuilder<'_>) {
         let mut words = text.split(' ');
-        let (Some("access-list"), Some(name), Some(verdict), Some(mut protocol)) = (words.next(), words.next(), words.next(), words.next())
+        let (Some("access-list"), Some(name), Some(verdict), Some(mut protocol)) =
+            (words.next(), words.next(), words.next(), words.next())
         else {
             return;
         };
@@ -236,7 +238,12 @@ fn login(code: &str, text: &str, row: &mut RowBuilder<'_>) {
         }
     }
     if let Some((_, from)) = text.split_once(" from ").or(text.split_once("IP address: ")).or(text.split_once("user IP = ")) {
-        let (host, port) = from.split([' ', ',']).next().unwrap_or("").split_once('/').unwrap_or((from.split([' ', ',']).next().unwrap_or(""), ""));
+        let (host, port) = from
+            .split([' ', ','])
+            .next()
+            .unwrap_or("")
+            .split_once('/')
+            .unwrap_or((from.split([' ', ',']).next().unwrap_or(""), ""));
         place("", host, port, true, row);
     }
 }

@@ -194,7 +194,9 @@ fn cell(key: &str, value: &str, context: &Context<'_>, row: &mut RowBuilder<'_>)
             // Milliseconds since 1970, or a date with a zone or without.
             let time = match value.parse::<i64>() {
                 Ok(ms) => Some(Time::from_unix_ms(ms)),
-                Err(_) => stamp::bsd(value).or_else(|| stamp::iso(value)).and_then(|(s, _)| s.resolve(context.zone, context.reference)),
+                Err(_) => {
+                    stamp::bsd(value).or_else(|| stamp::iso(value)).and_then(|(s, _)| s.resolve(context.zone, context.reference))
+                }
             };
             match (key, time) {
                 ("rt", Some(time)) => row.time(time),

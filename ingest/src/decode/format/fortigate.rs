@@ -129,7 +129,8 @@ fn cell(key: &str, value: &str, row: &mut RowBuilder<'_>) {
         "action" => {
             row.text(F::EVENT_ACTION, value);
             let denied = matches!(value, "deny" | "block" | "blocked" | "dropped" | "reset" | "ip-conn" | "quarantine");
-            let passed = matches!(value, "accept" | "pass" | "passthrough" | "close" | "timeout" | "client-rst" | "server-rst" | "start");
+            let passed =
+                matches!(value, "accept" | "pass" | "passthrough" | "close" | "timeout" | "client-rst" | "server-rst" | "start");
             if denied || passed {
                 row.text(F::EVENT_TYPE, if denied { "denied" } else { "allowed" });
             }

@@ -82,7 +82,9 @@ impl Reader {
     pub(super) fn read_pairs(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
         let first = message.find('=').unwrap_or(0);
-        let key = |text: &str| !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-@/".contains(&b));
+        let key = |text: &str| {
+            !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-@/".contains(&b))
+        };
         if !key(&message[..first]) || pairs(message).filter(|p| key(p.key)).take(PAIRS_MIN).count() < PAIRS_MIN {
             return false;
         }
@@ -100,9 +102,9 @@ impl Reader {
     fn name(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         for field in &self.times {
             let time = match row.get(*field) {
-                Some(Value::Text(text)) => {
-                    stamp::iso(text).or_else(|| stamp::bsd(text)).and_then(|(stamp, _)| stamp.resolve(context.zone, context.reference))
-                }
+                Some(Value::Text(text)) => stamp::iso(text)
+                    .or_else(|| stamp::bsd(text))
+                    .and_then(|(stamp, _)| stamp.resolve(context.zone, context.reference)),
                 Some(Value::Float(seconds)) if (1e9..4e9).contains(&seconds) => Some(Time::from_unix_ns((seconds * 1e9) as i64)),
                 Some(Value::Int(n)) if (1_000_000_000..4_000_000_000).contains(&n) => Some(Time::from_unix_s(n)),
                 Some(Value::Int(n)) if (1_000_000_000_000..4_000_000_000_000).contains(&n) => Some(Time::from_unix_ms(n)),

@@ -83,7 +83,10 @@ impl Reader {
                 self.peer(rest, row);
             }
             "Invalid" | "Illegal" => {
-                let Some((user, rest)) = rest.strip_prefix("user ").and_then(|r| r.rsplit_once(" from ").or(Some((r, "")))) else { return };
+                let Some((user, rest)) = rest.strip_prefix("user ").and_then(|r| r.rsplit_once(" from ").or(Some((r, ""))))
+                else {
+                    return;
+                };
                 row.text(FieldId::EVENT_ACTION, "ssh_login");
                 outcome(row, false);
                 user_name(row, user);
@@ -91,7 +94,8 @@ impl Reader {
             }
             "error:" | "fatal:" => self.sshd(rest, row),
             "maximum" => {
-                let Some((user, rest)) = rest.strip_prefix("authentication attempts exceeded for ").and_then(|r| r.rsplit_once(" from "))
+                let Some((user, rest)) =
+                    rest.strip_prefix("authentication attempts exceeded for ").and_then(|r| r.rsplit_once(" from "))
                 else {
                     return;
                 };
@@ -102,7 +106,9 @@ impl Reader {
             }
             "Connection" | "Disconnected" | "Received" | "Disconnecting" => {
                 // `Connection closed by [authenticating|invalid user NAME] ADDRESS port N [preauth]`
-                let Some(rest) = [" by ", " from ", "Disconnecting "].iter().find_map(|m| Some(message.split_once(m)?.1)) else { return };
+                let Some(rest) = [" by ", " from ", "Disconnecting "].iter().find_map(|m| Some(message.split_once(m)?.1)) else {
+                    return;
+                };
                 row.text(FieldId::EVENT_ACTION, "ssh_disconnect");
                 let rest = rest.strip_prefix("authenticating ").or(rest.strip_prefix("invalid ")).unwrap_or(rest);
                 let rest = match rest.strip_prefix("user ").and_then(|r| r.split_once(" port ")) {

@@ -107,9 +107,7 @@ impl Reader {
 /// What the rule that logged did, where its prefix says so: the kernel itself does not tell.
 fn action(prefix: &str) -> Option<&'static str> {
     let has = |words: &[&str]| {
-        prefix
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .any(|word| words.iter().any(|w| word.eq_ignore_ascii_case(w)))
+        prefix.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| words.iter().any(|w| word.eq_ignore_ascii_case(w)))
     };
     if has(&["drop", "dropped", "deny", "denied", "block", "blocked", "reject", "rejected", "invalid"]) {
         Some("deny")

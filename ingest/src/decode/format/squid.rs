@@ -37,10 +37,14 @@ impl Reader {
         let (user, hierarchy, mime) = (word(), word(), word());
         let Some((seconds, millis)) = time.split_once('.') else { return false };
         let Some((result, status)) = code.split_once('/') else { return false };
-        let (Ok(seconds), Ok(millis), Ok(elapsed)) = (seconds.parse::<i64>(), millis.parse::<i64>(), elapsed.parse::<i64>()) else {
+        let (Ok(seconds), Ok(millis), Ok(elapsed)) = (seconds.parse::<i64>(), millis.parse::<i64>(), elapsed.parse::<i64>())
+        else {
             return false;
         };
-        if !result.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') || bytes.parse::<u64>().is_err() || !(0..1000).contains(&millis) {
+        if !result.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+            || bytes.parse::<u64>().is_err()
+            || !(0..1000).contains(&millis)
+        {
             return false;
         }
         self.kind.mark(row);

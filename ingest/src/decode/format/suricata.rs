@@ -91,7 +91,9 @@ impl Reader {
         if !json::object(message, &mut self.native, &mut self.path, row)
             || row.get(self.event_type).is_none()
             || row.get(self.timestamp).is_none()
-            || (row.get(self.flow_id).is_none() && self.keys.iter().all(|(key, _)| row.get(*key).is_none()) && !message.contains("\"stats\""))
+            || (row.get(self.flow_id).is_none()
+                && self.keys.iter().all(|(key, _)| row.get(*key).is_none())
+                && !message.contains("\"stats\""))
         {
             row.rewind(mark);
             return false;

@@ -30,7 +30,9 @@ impl Reader {
         let mut names = lead.splitn(5, ' ');
         let words: [Option<&str>; 4] = std::array::from_fn(|_| names.next());
         let (host, client, ident, user) = match words {
-            [Some(host), Some(client), Some(ident), Some(user)] if ident == "-" && !client.starts_with('-') => (Some(host), client, ident, user),
+            [Some(host), Some(client), Some(ident), Some(user)] if ident == "-" && !client.starts_with('-') => {
+                (Some(host), client, ident, user)
+            }
             [Some(client), Some(ident), Some(user), None] => (None, client, ident, user),
             [Some(client), Some(ident), Some(_), Some(_)] => (None, client, ident, &lead[client.len() + ident.len() + 2..]),
             _ => return false,
@@ -54,7 +56,8 @@ impl Reader {
         some_text(row, FieldId::USER_NAME, user);
         // The target may hold blanks: an attacker's does.
         if let Some((method, target)) = request.split_once(' ') {
-            let (target, version) = target.rsplit_once(" HTTP/").map_or((target, None), |(target, version)| (target, Some(version)));
+            let (target, version) =
+                target.rsplit_once(" HTTP/").map_or((target, None), |(target, version)| (target, Some(version)));
             row.text(FieldId::HTTP_REQUEST_METHOD, method);
             url(row, target);
             if let Some(version) = version {

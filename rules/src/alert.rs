@@ -1,0 +1,118 @@
+//! Alerts: what the on-call is told. The body is canonical: the same log gives the same bytes.
+
+use std::collections::BTreeMap;
+
+use event::{EventId, Time};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Events that an alert names; of more, the first ones and the last.
+pub const EVIDENCE_MAX: usize = 50;
+/// Fields of the first event that an alert shows.
+pub const FIELDS_MAX: usize = 24;
+/// Bytes of one value that an alert shows.
+pub const VALUE_BYTES_MAX: usize = 512;
+
+/// The rule that an alert comes from.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct AlertRule {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// informational, low, medium, high or critical.
+    pub level: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// `sigma` or `correlation`.
+    pub kind: String,
+}
+
+/// An alert's body.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Alert {
+    /// 32 hexadecimal digits; see [`alert_id`].
+    pub id: String,
+    /// The tenant's number.
+    pub tenant: u32,
+    /// The rule.
+    pub rule: AlertRule,
+    /// Its titles by language (`ja`, `en`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub title: BTreeMap<String, String>,
+    /// What it means, by language.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub meaning: BTreeMap<String, String>,
+    /// What to do first, by language.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_steps: BTreeMap<String, String>,
+    /// What else it may be, by language.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub false_positives: BTreeMap<String, String>,
+    /// The clause of the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
+    /// What tells it apart from other alerts of the rule.
+    pub group: BTreeMap<String, String>,
+    /// When the first event of it happened.
+    pub window_start: Time,
+    /// The same, kept apart for people.
+    pub first: Time,
+    /// When the last event so far happened.
+    pub last: Time,
+    /// How often the rule has fired for it.
+    pub count: u64,
+    /// Events that show it.
+    pub evidence: Vec<EventId>,
+    /// Fields of the first event.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// A new alert, or one that has folded a repeat.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlertChange {
+    /// Not seen before.
+    New(Alert),
+    /// The same id with a higher count, a later end and more evidence.
+    Updated(Alert),
+}
+
+impl AlertChange {
+    /// The alert as it is now.
+    pub fn alert(&self) -> &Alert {
+        match self {
+            AlertChange::New(alert) | AlertChange::Updated(alert) => alert,
+        }
+    }
+}
+
+/// The id: the first 16 bytes of SHA-256 over tenant, rule, group and the time of the first event. No clock, no chance.
+pub fn alert_id(tenant: u32, rule: &str, group: &BTreeMap<String, String>, window_start: Time) -> String {
+    let mut hash = Sha256::new();
+    hash.update(tenant.to_le_bytes());
+    for part in std::iter::once(rule).chain(group.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()])) {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update(window_start.unix_ns().to_le_bytes());
+    hash.finalize()[..16].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Alert {
+    /// The body as canonical JSON: fixed order of members, sorted maps.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("an alert is serialisable")
+    }
+
+    pub(crate) fn add_evidence(&mut self, events: &[EventId]) {
+        for event in events {
+            if self.evidence.contains(event) {
+                continue;
+            }
+            if self.evidence.len() >= EVIDENCE_MAX {
+                self.evidence.pop();
+            }
+            self.evidence.push(*event);
+        }
+    }
+}

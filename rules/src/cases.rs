@@ -1,0 +1,253 @@
+//! Case files: rules with the events that they must and must not match.
+//!
+//! A line is `{"rule": YAML, "event": {...}, "match": bool}`, or for correlations `{"rules": YAML, "events": [{"_t": seconds, ...}],
+//! "expected_alerts": [{"at_index", "group", "rule"}]}`. Beside a rule file, `cases.jsonl` may leave the rule out.
+//!
+//! For correlations lateness is unlimited here: each event that makes or keeps a window's condition true gives an alert at its index.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use event::{
+    Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, RowBuilder, TenantId, Time, Transport, Value,
+};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::detect::matches_plainly;
+use crate::ruleset::{Body, LoadOptions, RuleSet, load};
+use crate::sigma::correlation::Entry;
+
+/// What became of one case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What it is called: its name or its place in the file.
+    pub name: String,
+    /// Why it failed; none where it passed.
+    pub failure: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Case<'a> {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default, borrow)]
+    rule: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    rules: Option<String>,
+    #[serde(default, borrow)]
+    event: Option<&'a serde_json::value::RawValue>,
+    #[serde(default, rename = "match")]
+    expected: Option<bool>,
+    #[serde(default, borrow)]
+    events: Vec<&'a serde_json::value::RawValue>,
+    #[serde(default)]
+    expected_alerts: Vec<ExpectedAlert>,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+struct ExpectedAlert {
+    at_index: usize,
+    #[serde(default)]
+    group: Vec<String>,
+    #[serde(default)]
+    rule: String,
+}
+
+/// Runs the cases of a file. `beside` is the rule text that cases without one are about.
+pub fn run(text: &str, beside: Option<&str>) -> Vec<Outcome> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(at, line)| match serde_json::from_str::<Case<'_>>(line) {
+            Ok(case) => {
+                let name = case.name.clone().unwrap_or_else(|| format!("line {}", at + 1));
+                Outcome { name, failure: run_case(&case, beside).err() }
+            }
+            Err(error) => Outcome { name: format!("line {}", at + 1), failure: Some(format!("not a case: {error}")) },
+        })
+        .collect()
+}
+
+fn run_case(case: &Case<'_>, beside: Option<&str>) -> Result<(), String> {
+    let rules = case.rule.as_deref().or(case.rules.as_deref()).or(beside).ok_or("no rule")?;
+    let (set, problems) = load(&[("case".to_owned(), rules.to_owned())], &LoadOptions::default());
+    if let Some(problem) = problems.iter().find(|p| p.refused) {
+        return Err(format!("refused: line {}: {}", problem.line, problem.reason));
+    }
+    if let Some(event) = case.event {
+        let batch = batch_of(&[event.get()])?;
+        let found = !matches_plainly(&set, batch.event(0)).is_empty();
+        let expected = case.expected.ok_or("the case does not say whether the event matches")?;
+        return if found == expected { Ok(()) } else { Err(format!("matches: {found}, expected {expected}")) };
+    }
+    let texts: Vec<&str> = case.events.iter().map(|e| e.get()).collect();
+    let batch = batch_of(&texts)?;
+    let mut found = correlate(&set, &batch);
+    let mut expected = case.expected_alerts.clone();
+    found.sort();
+    expected.sort();
+    if found == expected { Ok(()) } else { Err(format!("alerts {found:?}, expected {expected:?}")) }
+}
+
+/// An event that has arrived: its index, its time, which of the correlation's rules it satisfies, its group and value.
+struct Arrived {
+    index: usize,
+    time: i64,
+    rule: u16,
+    group: Vec<String>,
+    value: Option<Vec<String>>,
+}
+
+fn correlate(set: &RuleSet, batch: &Batch) -> Vec<ExpectedAlert> {
+    let mut alerts = Vec::new();
+    let mut arrived: BTreeMap<usize, Vec<Arrived>> = BTreeMap::new();
+    for (index, event) in batch.iter().enumerate() {
+        let time = time_of(event);
+        // Rules that fired now, with what an outer correlation may ask of them.
+        let mut fired: Vec<(usize, Option<BTreeMap<String, String>>)> =
+            matches_plainly(set, event).into_iter().map(|rule| (rule as usize, None)).collect();
+        while let Some((rule, inner)) = fired.pop() {
+            for (correlation, place) in &set.listeners[rule] {
+                let Body::Correlation(bound) = &set.rules[*correlation].body else { continue };
+                let names = &bound.key_names[usize::from(*place)];
+                let group: Option<Vec<String>> = match &inner {
+                    None => bound.keys[usize::from(*place)].iter().map(|fields| value_of(event, fields)).collect(),
+                    Some(named) => names.iter().map(|name| named.get(name).cloned()).collect(),
+                };
+                let Some(group) = group else { continue };
+                let value: Option<Vec<String>> = bound.values.iter().map(|fields| value_of(event, fields)).collect();
+                let value = value.filter(|v| !v.is_empty());
+                let seen = arrived.entry(*correlation).or_default();
+                seen.push(Arrived { index, time, rule: *place, group: group.clone(), value });
+                if holds_about(seen, &bound.written, &group, time) {
+                    let named = bound.written.group_by.iter().cloned().zip(group.iter().cloned()).collect();
+                    if set.rules[*correlation].info.alerts {
+                        alerts.push(ExpectedAlert { at_index: index, group, rule: set.rules[*correlation].info.title.clone() });
+                    }
+                    fired.push((*correlation, Some(named)));
+                }
+            }
+        }
+    }
+    alerts.dedup();
+    alerts
+}
+
+/// Whether some window that holds the event at `time` satisfies the correlation, with what has arrived so far.
+fn holds_about(seen: &[Arrived], written: &crate::sigma::correlation::Correlation, group: &[String], time: i64) -> bool {
+    let mut of_group: Vec<&Arrived> = seen.iter().filter(|a| a.group == group).collect();
+    of_group.sort_by_key(|a| (a.time, a.index));
+    let ends = of_group.iter().map(|a| a.time).filter(|end| (time..=time.saturating_add(written.timespan_ns)).contains(end));
+    ends.into_iter().any(|end| {
+        let window = of_group.iter().filter(|a| (end.saturating_sub(written.timespan_ns)..=end).contains(&a.time));
+        let entries: Vec<Entry> = window.map(|a| Entry { rule: a.rule, value: a.value.clone() }).collect();
+        written.holds(entries.iter())
+    })
+}
+
+fn value_of(event: EventRef<'_>, fields: &[FieldId]) -> Option<String> {
+    fields.iter().find_map(|f| event.get(*f)).filter(|v| *v != Value::Null).map(|v| v.to_string())
+}
+
+fn time_of(event: EventRef<'_>) -> i64 {
+    let seconds = FieldId::find("_t").and_then(|f| event.get(f)).and_then(crate::test_of::number_of);
+    seconds.map_or(0, |n| (n.float() * 1e9) as i64)
+}
+
+/// JSON objects as a batch, one event each: nested objects become dotted names, arrays several values, and blanks in names are left
+/// out.
+///
+/// # Errors
+/// Where one is no object.
+pub fn batch_of(objects: &[&str]) -> Result<Batch, String> {
+    let mut builder = BatchBuilder::default();
+    for (at, text) in objects.iter().enumerate() {
+        let head = FrameHead {
+            position: Position { partition: 0, offset: at as u64 + 1 },
+            received: Time::UNKNOWN,
+            tenant: TenantId(0),
+            source: None,
+            transport: Transport::Internal,
+            content: Content::Text,
+            truncated: false,
+        };
+        let mut row = builder.row(&head, 0, "");
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        Cells { row: &mut row, path: String::new() }.deserialize(&mut deserializer).map_err(|e| e.to_string())?;
+    }
+    let last = objects.len() as u64;
+    Ok(builder.finish(LogRange { partition: 0, first: 1, last }, Time::UNKNOWN))
+}
+
+struct Cells<'c, 'r> {
+    row: &'c mut RowBuilder<'r>,
+    path: String,
+}
+
+impl Cells<'_, '_> {
+    fn put(self, value: Value<'_>) {
+        if let Some(field) = FieldId::intern(&self.path) {
+            self.row.value(field, value);
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Cells<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Cells<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            let key = key.replace(' ', "");
+            let path = if self.path.is_empty() { key } else { format!("{}.{key}", self.path) };
+            map.next_value_seed(Cells { row: self.row, path })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Cells { row: self.row, path: self.path.clone() })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.put(Value::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, b: bool) -> Result<(), E> {
+        self.put(Value::Bool(b));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<(), E> {
+        self.put(Value::Int(n));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<(), E> {
+        self.put(i64::try_from(n).map_or(Value::Uint(n), Value::Int));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<(), E> {
+        self.put(Value::Float(n));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.put(Value::Text(text));
+        Ok(())
+    }
+}

@@ -1,0 +1,479 @@
+//! A set of rules: loaded from files, bound to fields, ready to match. Immutable; shared by all threads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use event::{FieldId, LogSource, LogSourceId};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::mapping::Mapping;
+use crate::sigma::correlation::{self, Correlation};
+use crate::sigma::item::{Atom, Expr, Placeholders};
+use crate::sigma::rule::{RuleSource, detection, source};
+use crate::test_of::Bound;
+use crate::yaml::{self, Document, FILE_BYTES_MAX, Node};
+
+/// Rules of one set.
+const RULES_MAX: usize = 50_000;
+/// How long repeats fold into the alert of the first, where a rule does not say.
+const FOLD_NS: i64 = 3600 * 1_000_000_000;
+
+/// What is wrong with a file or a rule.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Problem {
+    /// The file.
+    pub path: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// Whether the rule was refused; else it is a warning.
+    pub refused: bool,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What a rule says of itself in one language.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Texts {
+    /// A short name.
+    pub title: String,
+    /// What it means.
+    pub meaning: String,
+    /// What to do first.
+    pub first_steps: String,
+    /// What else it may be.
+    pub false_positives: String,
+}
+
+/// What people see of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RuleInfo {
+    /// Its id, or its name or title where it has none.
+    pub id: String,
+    /// Its name, by which correlations may refer to it.
+    #[serde(skip)]
+    pub name: Option<String>,
+    /// Its title.
+    pub title: String,
+    /// informational, low, medium, high or critical.
+    pub level: String,
+    /// stable, test, experimental, deprecated, unsupported.
+    pub status: String,
+    /// `sigma` or `correlation`.
+    pub kind: &'static str,
+    /// Tags, such as `attack.t1110`.
+    pub tags: Vec<String>,
+    /// Its log source.
+    #[serde(rename = "log_source")]
+    pub source: RuleSource,
+    /// The texts, by language (`ja`, `en`).
+    #[serde(skip)]
+    pub texts: BTreeMap<String, Texts>,
+    /// The clause of the policy that it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
+    /// The fields by which its alerts are told apart.
+    #[serde(skip)]
+    pub group: Vec<String>,
+    /// How long repeats fold, in nanoseconds.
+    #[serde(skip)]
+    pub fold_ns: i64,
+    /// Whether it alerts for itself: not where only correlations use it.
+    pub alerts: bool,
+    /// Its file.
+    pub path: String,
+}
+
+/// What a rule does.
+pub(crate) enum Body {
+    Sigma { expr: Expr<u32>, group: Vec<Vec<FieldId>> },
+    Correlation(Box<BoundCorrelation>),
+}
+
+/// A correlation with its rules found and its fields bound.
+pub(crate) struct BoundCorrelation {
+    pub(crate) written: Correlation,
+    /// Per rule: per group-by name the fields that mean it.
+    pub(crate) keys: Vec<Vec<Vec<FieldId>>>,
+    /// Per rule: per group-by name the name that a correlation among the rules gave that value.
+    pub(crate) key_names: Vec<Vec<String>>,
+    /// The fields whose values count.
+    pub(crate) values: Vec<Vec<FieldId>>,
+}
+
+pub(crate) struct Rule {
+    pub(crate) info: RuleInfo,
+    pub(crate) body: Body,
+}
+
+/// Options of [`load`].
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Values for `%placeholders%`.
+    pub placeholders: Placeholders,
+    /// Field names of log sources, besides the built-in mapping.
+    pub mapping: Option<Mapping>,
+}
+
+/// Rules, ready to match.
+pub struct RuleSet {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) atoms: Vec<Bound>,
+    /// Per rule, the correlations that listen to it and its place in their lists.
+    pub(crate) listeners: Vec<Vec<(usize, u16)>>,
+    hash: [u8; 32],
+}
+
+struct Parsed {
+    info: RuleInfo,
+    document: Document,
+    path: String,
+    content: Content,
+}
+
+enum Content {
+    Rule(Expr<Atom>),
+    Correlation(Correlation),
+    Filter { rules: Vec<String>, expr: Expr<Atom> },
+}
+
+/// A file of rules in memory: its name for messages, and its text.
+pub type Source = (String, String);
+
+/// Reads the rule files (`.yml`, `.yaml`) at `paths`, folders with all that lies below. Gives the texts and what could not be read.
+pub fn read_files(paths: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    for path in paths {
+        walk(path, true, &mut files, &mut problems);
+    }
+    files.sort();
+    files.dedup();
+    (files, problems)
+}
+
+fn walk(path: &Path, asked: bool, files: &mut Vec<Source>, problems: &mut Vec<Problem>) {
+    let mut problem = |reason: String| {
+        problems.push(Problem { path: path.display().to_string(), line: 1, refused: true, reason, hint: None });
+    };
+    if path.is_dir() {
+        match std::fs::read_dir(path) {
+            Ok(entries) => {
+                let mut below: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+                below.sort();
+                for path in below {
+                    walk(&path, false, files, problems);
+                }
+            }
+            Err(error) => problem(error.to_string()),
+        }
+        return;
+    }
+    if !asked && !path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
+        return;
+    }
+    match std::fs::metadata(path).map(|m| m.len()) {
+        Ok(bytes) if bytes > FILE_BYTES_MAX as u64 => problem(format!("larger than {FILE_BYTES_MAX} bytes")),
+        Ok(_) => match std::fs::read_to_string(path) {
+            Ok(text) => files.push((path.display().to_string(), text)),
+            Err(error) => problem(error.to_string()),
+        },
+        Err(error) => problem(error.to_string()),
+    }
+}
+
+/// Loads rules from texts. Whatever cannot be loaded is told; the rest is.
+pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut parsed: Vec<Parsed> = Vec::new();
+    let mut hash = Sha256::new();
+    for (path, text) in files {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+        for document in yaml::documents(text) {
+            match parse(path, document, options) {
+                Ok(Some(rule)) if parsed.len() < RULES_MAX => parsed.push(rule),
+                Ok(Some(_)) => {
+                    let reason = format!("more than {RULES_MAX} rules");
+                    problems.push(Problem { path: path.clone(), line: 1, refused: true, reason, hint: None });
+                }
+                Ok(None) => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    let mapping = options.mapping.clone().unwrap_or_else(Mapping::built_in);
+    let set = Builder { mapping, atoms: Vec::new(), known: HashMap::new() }.build(parsed, hash.finalize().into(), &mut problems);
+    problems.sort();
+    (set, problems)
+}
+
+fn parse(path: &str, document: Document, options: &LoadOptions) -> Result<Option<Parsed>, Problem> {
+    let problem = |line: usize, reason: String, hint: Option<&str>| Problem {
+        path: path.to_owned(),
+        line,
+        refused: true,
+        reason,
+        hint: hint.map(str::to_owned),
+    };
+    let node = match &document.value {
+        Ok(node) => node,
+        Err((line, reason)) => return Err(problem(*line, reason.clone(), None)),
+    };
+    if node.text_at("action").is_some_and(|a| a == "global" || a == "reset" || a == "repeat") {
+        return Err(problem(document.line, "the action of rule collections was removed from Sigma".to_owned(), None));
+    }
+    let mut info = info(node, path).map_err(|(word, reason)| problem(document.line_of(&word), reason, None))?;
+    let content = if let Some(node) = node.get("correlation") {
+        info.kind = "correlation";
+        let correlation =
+            correlation::correlation(node).map_err(|reason| problem(document.line_of("correlation"), reason, None))?;
+        Content::Correlation(correlation)
+    } else if let Some(filter) = node.get("filter") {
+        let rules = filter.get("rules").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
+        info.source = source(node).map_err(|reason| problem(document.line_of("logsource"), reason, None))?;
+        let expr = detection(filter, &options.placeholders).map_err(|(word, r)| problem(document.line_of(&word), r, None))?;
+        Content::Filter { rules, expr }
+    } else if let Some(node_detection) = node.get("detection") {
+        info.source = source(node).map_err(|reason| problem(document.line_of("logsource"), reason, None))?;
+        let expr = detection(node_detection, &options.placeholders).map_err(|(word, reason)| {
+            let hint = reason.contains('%').then_some("give the placeholder its values in the configuration");
+            problem(document.line_of(&word), reason, hint)
+        })?;
+        Content::Rule(expr)
+    } else {
+        let hint = Some("a Sigma document has detection, correlation or filter");
+        return Err(problem(document.line, "no Sigma rule".to_owned(), hint));
+    };
+    Ok(Some(Parsed { info, path: path.to_owned(), document, content }))
+}
+
+fn info(node: &Node, path: &str) -> Result<RuleInfo, (String, String)> {
+    let text = |key: &str| node.get(key).and_then(Node::scalar).unwrap_or_default();
+    let title = text("title");
+    if title.is_empty() {
+        return Err(("title".to_owned(), "no title".to_owned()));
+    }
+    let id = [text("id"), text("name"), title.clone()].into_iter().find(|t| !t.is_empty()).unwrap_or_default();
+    let level = text("level");
+    if !matches!(level.as_str(), "" | "informational" | "low" | "medium" | "high" | "critical") {
+        return Err(("level".to_owned(), format!("unknown level {level:?}")));
+    }
+    let ours = node.get("mihari");
+    let list = |node: Option<&Node>| node.map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect::<Vec<_>>();
+    let mut texts = BTreeMap::new();
+    for language in ["ja", "en"] {
+        if let Some(node) = ours.and_then(|o| o.get(language)) {
+            let text = |key: &str| node.get(key).and_then(Node::scalar).unwrap_or_default();
+            let (title, meaning) = (text("title"), text("meaning"));
+            let (first_steps, false_positives) = (text("first_steps"), text("false_positives"));
+            texts.insert(language.to_owned(), Texts { title, meaning, first_steps, false_positives });
+        }
+    }
+    let fold_ns = match ours.and_then(|o| o.get("fold")).and_then(Node::scalar) {
+        None => FOLD_NS,
+        Some(fold) => correlation::timespan_ns(&fold).ok_or_else(|| ("fold".to_owned(), format!("{fold:?} is no timespan")))?,
+    };
+    Ok(RuleInfo {
+        id,
+        name: node.text_at("name").map(str::to_owned),
+        title,
+        level: if level.is_empty() { "medium".to_owned() } else { level },
+        status: text("status"),
+        kind: "sigma",
+        tags: list(node.get("tags")),
+        source: RuleSource::default(),
+        texts,
+        clause: ours.and_then(|o| o.get("clause")).and_then(Node::scalar),
+        group: list(ours.and_then(|o| o.get("group"))),
+        fold_ns,
+        alerts: true,
+        path: path.to_owned(),
+    })
+}
+
+struct Builder {
+    mapping: Mapping,
+    atoms: Vec<Bound>,
+    known: HashMap<String, u32>,
+}
+
+impl Builder {
+    fn build(mut self, mut parsed: Vec<Parsed>, hash: [u8; 32], problems: &mut Vec<Problem>) -> RuleSet {
+        apply_filters(&mut parsed, problems);
+        let mut by_name: HashMap<String, usize> = HashMap::new();
+        parsed.retain(|p| !matches!(p.content, Content::Filter { .. }));
+        for (at, rule) in parsed.iter().enumerate() {
+            for name in [Some(&rule.info.id), rule.info.name.as_ref()].into_iter().flatten() {
+                if let Some(other) = by_name.insert(name.clone(), at).filter(|other| *other != at) {
+                    let reason = format!("{name:?} is also the id or name of a rule in {}", parsed[other].path);
+                    let line = rule.document.line_of(name);
+                    problems.push(Problem { path: rule.path.clone(), line, refused: false, reason, hint: None });
+                }
+            }
+        }
+        let names: Vec<(String, Option<String>)> = parsed.iter().map(|p| (p.info.id.clone(), p.info.name.clone())).collect();
+        let sources: Vec<RuleSource> = parsed.iter().map(|p| p.info.source.clone()).collect();
+        let mut silent = vec![false; parsed.len()];
+        let mut listeners = vec![Vec::new(); parsed.len()];
+        let mut rules: Vec<Rule> = Vec::with_capacity(parsed.len());
+        for (at, mut rule) in parsed.into_iter().enumerate() {
+            let body = match rule.content {
+                Content::Rule(expr) => {
+                    let group = rule.info.group.iter().map(|g| self.mapping.fields(&rule.info.source, g)).collect();
+                    Body::Sigma { expr: self.bind(&rule.info.source, &expr), group }
+                }
+                Content::Correlation(written) => {
+                    let found: Option<Vec<usize>> = written.rules.iter().map(|name| by_name.get(name).copied()).collect();
+                    let Some(found) = found.filter(|found| !found.contains(&at)) else {
+                        let missing = written.rules.iter().find(|name| by_name.get(*name).is_none_or(|other| *other == at));
+                        let missing = missing.map_or("", String::as_str);
+                        problems.push(Problem {
+                            path: rule.path,
+                            line: rule.document.line_of(missing),
+                            refused: true,
+                            reason: format!("the correlation names {missing:?}, which is not loaded"),
+                            hint: Some("load the rule too; rules are named by id or name".to_owned()),
+                        });
+                        // Its place stays, so that the indexes of the others hold; it never fires.
+                        rules.push(Rule { info: rule.info, body: Body::Sigma { expr: Expr::Or(Vec::new()), group: Vec::new() } });
+                        continue;
+                    };
+                    for (place, other) in found.iter().enumerate() {
+                        silent[*other] |= !written.generate;
+                        listeners[*other].push((at, place as u16));
+                    }
+                    rule.info.group = written.group_by.clone();
+                    Body::Correlation(Box::new(self.bind_correlation(written, &found, &names, &sources)))
+                }
+                Content::Filter { .. } => unreachable!("filters were taken out above"),
+            };
+            rules.push(Rule { info: rule.info, body });
+        }
+        for (rule, silent) in rules.iter_mut().zip(silent) {
+            rule.info.alerts = !silent;
+        }
+        RuleSet { rules, atoms: self.atoms, listeners, hash }
+    }
+
+    fn bind_correlation(
+        &self,
+        written: Correlation,
+        rules: &[usize],
+        names: &[(String, Option<String>)],
+        sources: &[RuleSource],
+    ) -> BoundCorrelation {
+        let mut keys = Vec::new();
+        let mut key_names = Vec::new();
+        for rule in rules {
+            let (id, name) = &names[*rule];
+            let called: Vec<&str> = name.as_deref().into_iter().chain([id.as_str()]).collect();
+            let mut fields = Vec::new();
+            let mut plain = Vec::new();
+            for group in &written.group_by {
+                let field = written.group_field(group, &called);
+                fields.push(field.map_or_else(Vec::new, |field| self.mapping.fields(&sources[*rule], field)));
+                plain.push(field.unwrap_or(group).to_owned());
+            }
+            keys.push(fields);
+            key_names.push(plain);
+        }
+        let source = rules.first().map(|rule| sources[*rule].clone()).unwrap_or_default();
+        let values = written.fields.iter().map(|field| self.mapping.fields(&source, field)).collect();
+        BoundCorrelation { written, keys, key_names, values }
+    }
+
+    /// Numbers the tests of a condition, the same test of the same fields once.
+    fn bind(&mut self, source: &RuleSource, expr: &Expr<Atom>) -> Expr<u32> {
+        match expr {
+            Expr::Atom(atom) => {
+                let bound = Bound::new(atom, |name| self.mapping.fields(source, name));
+                let key = format!("{:?}", (&bound.fields, &bound.other, bound.keyword, &bound.test));
+                let next = self.atoms.len() as u32;
+                let id = *self.known.entry(key).or_insert(next);
+                if id == next {
+                    self.atoms.push(bound);
+                }
+                Expr::Atom(id)
+            }
+            Expr::And(all) => Expr::And(all.iter().map(|e| self.bind(source, e)).collect()),
+            Expr::Or(any) => Expr::Or(any.iter().map(|e| self.bind(source, e)).collect()),
+            Expr::AtLeast(n, of) => Expr::AtLeast(*n, of.iter().map(|e| self.bind(source, e)).collect()),
+            Expr::Not(inner) => Expr::Not(Box::new(self.bind(source, inner))),
+        }
+    }
+}
+
+/// Adds each filter's condition to the rules that it names (as pySigma: the rule and the filter's condition as written).
+fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
+    let filters: Vec<(Vec<String>, RuleSource, Expr<Atom>, String, usize, bool)> = parsed
+        .iter()
+        .filter_map(|p| match &p.content {
+            Content::Filter { rules, expr } => {
+                let negated = p.document.text.contains("not ");
+                Some((rules.clone(), p.info.source.clone(), expr.clone(), p.path.clone(), p.document.line, negated))
+            }
+            _ => None,
+        })
+        .collect();
+    for (names, source, expr, path, line, negated) in filters {
+        if !negated {
+            let reason = "a filter without `not` keeps only what it selects".to_owned();
+            let hint = Some("to leave something out, write `condition: not selection`".to_owned());
+            problems.push(Problem { path: path.clone(), line, refused: false, reason, hint });
+        }
+        let mut used = false;
+        for rule in parsed.iter_mut() {
+            let meant = names.iter().any(|n| n == "any" || *n == rule.info.id || rule.info.name.as_ref() == Some(n));
+            let covers = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
+            let fits = covers(&source.product, &rule.info.source.product)
+                && covers(&source.category, &rule.info.source.category)
+                && covers(&source.service, &rule.info.source.service);
+            if let Content::Rule(own) = &mut rule.content
+                && meant
+                && fits
+            {
+                used = true;
+                *own = Expr::And(vec![own.clone(), expr.clone()]);
+            }
+        }
+        if !used {
+            let reason = "the filter applies to no loaded rule".to_owned();
+            problems.push(Problem { path, line, refused: false, reason, hint: None });
+        }
+    }
+}
+
+impl RuleSet {
+    /// What people see of the rules; a [`crate::Match`] names a rule by its index here.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &RuleInfo> {
+        self.rules.iter().map(|rule| &rule.info)
+    }
+
+    /// Over all texts: two sets with the same hash give the same alerts.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// Different tests altogether.
+    pub fn tests(&self) -> usize {
+        self.atoms.len()
+    }
+
+    /// Whether the rule is for events of this log source: each part that the rule names must be the event's; an event of
+    /// which nothing is known is for every rule.
+    pub(crate) fn eligible(&self, rule: usize, source: LogSourceId) -> bool {
+        if source == LogSourceId::UNKNOWN {
+            return true;
+        }
+        let wanted = &self.rules[rule].info.source;
+        let LogSource { product, category, service } = source.parts();
+        if wanted.category.as_deref() == Some("any") {
+            return true;
+        }
+        let fits = |wanted: &Option<String>, has: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == has);
+        fits(&wanted.product, product) && fits(&wanted.category, category) && fits(&wanted.service, service)
+    }
+}

@@ -1,0 +1,244 @@
+//! Correlation rules: their syntax, and whether the events of one window satisfy them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::condition::{self, Condition};
+use super::item::{Number, Order};
+use crate::yaml::Node;
+
+/// The kinds of correlation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// How many events.
+    EventCount,
+    /// How many different values (or tuples of values).
+    ValueCount,
+    /// Different rules, in any order.
+    Temporal,
+    /// Different rules, in the order of the list.
+    TemporalOrdered,
+    /// The sum of a field.
+    ValueSum,
+    /// The average of a field.
+    ValueAvg,
+    /// A percentile of a field, interpolated linearly.
+    ValuePercentile,
+    /// The median of a field.
+    ValueMedian,
+}
+
+/// A correlation as written. Rules are named as the document names them, by id or name.
+#[derive(Clone, Debug)]
+pub struct Correlation {
+    /// Its kind.
+    pub kind: Kind,
+    /// The rules that it is about.
+    pub rules: Vec<String>,
+    /// The fields, or aliases, by whose values events are told apart.
+    pub group_by: Vec<String>,
+    /// The window, in nanoseconds; both edges belong to it.
+    pub timespan_ns: i64,
+    /// Comparisons that all must hold.
+    pub bounds: Vec<(Order, Number)>,
+    /// Which of the rules must have fired, for temporal ones with a condition of their own.
+    pub extended: Option<Condition>,
+    /// The fields whose values count.
+    pub fields: Vec<String>,
+    /// The percentile, 0 to 100.
+    pub percentile: f64,
+    /// Alias → rule → field.
+    pub aliases: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether the rules named alert for themselves too.
+    pub generate: bool,
+}
+
+/// One event in a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Which of the rules fired, by its place in the list.
+    pub rule: u16,
+    /// The values that count; none where the event lacks one of the fields.
+    pub value: Option<Vec<String>>,
+}
+
+/// Windows may not be longer: state would be kept as long.
+const TIMESPAN_NS_MAX: i64 = 31 * 24 * 3600 * 1_000_000_000;
+const RULES_MAX: usize = 256;
+
+/// Reads the `correlation` of a document.
+///
+/// # Errors
+/// Says what is missing or wrong.
+pub fn correlation(node: &Node) -> Result<Correlation, String> {
+    let kind = match node.text_at("type").unwrap_or("") {
+        "event_count" => Kind::EventCount,
+        "value_count" => Kind::ValueCount,
+        "temporal" => Kind::Temporal,
+        "temporal_ordered" => Kind::TemporalOrdered,
+        "value_sum" => Kind::ValueSum,
+        "value_avg" => Kind::ValueAvg,
+        "value_percentile" => Kind::ValuePercentile,
+        "value_median" => Kind::ValueMedian,
+        other => return Err(format!("unknown correlation type {other:?}")),
+    };
+    let texts = |key: &str| -> Result<Vec<String>, String> {
+        let elements = node.get(key).map_or(&[][..], Node::elements);
+        elements.iter().map(|e| e.scalar().ok_or_else(|| format!("{key}: expects names"))).collect()
+    };
+    let rules = texts("rules")?;
+    let timespan = node.get("timespan").or(node.get("timeframe")).and_then(Node::scalar).ok_or("no timespan")?;
+    let mut correlation = Correlation {
+        kind,
+        group_by: texts("group-by")?,
+        timespan_ns: timespan_ns(&timespan)
+            .ok_or_else(|| format!("{timespan:?} is no timespan (a number with s, m, h or d, 31 days at most)"))?,
+        bounds: Vec::new(),
+        extended: None,
+        fields: Vec::new(),
+        percentile: 50.0,
+        aliases: BTreeMap::new(),
+        generate: matches!(node.get("generate"), Some(Node::Bool(true))),
+        rules,
+    };
+    if correlation.rules.is_empty() || correlation.rules.len() > RULES_MAX {
+        return Err(format!("a correlation is about 1 to {RULES_MAX} rules"));
+    }
+    match node.get("condition") {
+        Some(Node::Text(text)) => correlation.extended = Some(condition::parse(text)?),
+        Some(Node::Map(entries)) => {
+            for (key, value) in entries {
+                let order = match key.as_str() {
+                    "gt" => Order::Gt,
+                    "gte" => Order::Gte,
+                    "lt" => Order::Lt,
+                    "lte" => Order::Lte,
+                    "eq" => Order::Eq,
+                    "neq" => Order::Neq,
+                    "field" => {
+                        correlation.fields = value.elements().iter().filter_map(Node::scalar).collect();
+                        continue;
+                    }
+                    "percentile" => {
+                        let wanted = value.scalar().and_then(|t| Number::parse(&t)).map(Number::float);
+                        correlation.percentile =
+                            wanted.filter(|p| (0.0..=100.0).contains(p)).ok_or("percentile is a number from 0 to 100")?;
+                        continue;
+                    }
+                    other => return Err(format!("unknown condition {other:?}")),
+                };
+                let number = value.scalar().and_then(|t| Number::parse(&t)).ok_or_else(|| format!("{key}: expects a number"))?;
+                correlation.bounds.push((order, number));
+            }
+        }
+        None if matches!(kind, Kind::Temporal | Kind::TemporalOrdered) => {}
+        _ => return Err("no condition".to_owned()),
+    }
+    let counts_values = !matches!(kind, Kind::EventCount | Kind::Temporal | Kind::TemporalOrdered);
+    if counts_values && correlation.fields.is_empty() {
+        return Err("the condition names no field".to_owned());
+    }
+    if correlation.bounds.is_empty() && correlation.extended.is_none() && !matches!(kind, Kind::Temporal | Kind::TemporalOrdered)
+    {
+        return Err("the condition compares nothing".to_owned());
+    }
+    if let Some(Node::Map(aliases)) = node.get("aliases") {
+        for (alias, by_rule) in aliases {
+            let Node::Map(by_rule) = by_rule else { return Err(format!("the alias {alias} is no mapping")) };
+            let fields = by_rule.iter().filter_map(|(rule, field)| Some((rule.clone(), field.scalar()?))).collect();
+            correlation.aliases.insert(alias.clone(), fields);
+        }
+    }
+    Ok(correlation)
+}
+
+pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
+    let unit_at = text.len().checked_sub(1)?;
+    let seconds = match text.get(unit_at..)? {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let count: i64 = text.get(..unit_at)?.trim().parse().ok()?;
+    count.checked_mul(seconds)?.checked_mul(1_000_000_000).filter(|ns| (1..=TIMESPAN_NS_MAX).contains(ns))
+}
+
+impl Correlation {
+    /// Whether these events, in the order of their time, satisfy the correlation.
+    pub fn holds<'e>(&self, entries: impl Iterator<Item = &'e Entry> + Clone) -> bool {
+        let within = |n: Number| self.bounds.iter().all(|(order, bound)| n.compare(*order, *bound));
+        match self.kind {
+            Kind::EventCount => within(Number::Int(entries.count() as i128)),
+            Kind::ValueCount => {
+                let distinct: BTreeSet<_> = entries.filter_map(|e| e.value.as_ref()).collect();
+                within(Number::Int(distinct.len() as i128))
+            }
+            Kind::Temporal | Kind::TemporalOrdered => {
+                let fired: BTreeSet<u16> = entries.clone().map(|e| e.rule).collect();
+                if let Some(condition) = &self.extended {
+                    return self.fired(condition, &fired);
+                }
+                if !self.bounds.is_empty() {
+                    return within(Number::Int(fired.len() as i128));
+                }
+                if self.kind == Kind::Temporal {
+                    return fired.len() == self.rules.len();
+                }
+                let mut wanted = 0;
+                for entry in entries {
+                    if usize::from(entry.rule) == wanted {
+                        wanted += 1;
+                    }
+                }
+                wanted >= self.rules.len()
+            }
+            Kind::ValueSum | Kind::ValueAvg | Kind::ValuePercentile | Kind::ValueMedian => {
+                let mut numbers: Vec<Number> = entries.filter_map(|e| Number::parse(e.value.as_ref()?.first()?)).collect();
+                if numbers.is_empty() {
+                    return false;
+                }
+                let sum = numbers.iter().try_fold(0i128, |sum, n| match n {
+                    Number::Int(n) => sum.checked_add(*n),
+                    Number::Float(_) => None,
+                });
+                let sum = sum.map_or_else(|| Number::Float(numbers.iter().map(|n| n.float()).sum()), Number::Int);
+                match self.kind {
+                    Kind::ValueSum => within(sum),
+                    Kind::ValueAvg => within(Number::Float(sum.float() / numbers.len() as f64)),
+                    _ => {
+                        numbers.sort_by(|a, b| a.float().total_cmp(&b.float()));
+                        let rank = if self.kind == Kind::ValueMedian { 0.5 } else { self.percentile / 100.0 }
+                            * (numbers.len() - 1) as f64;
+                        let (low, part) = (rank.floor() as usize, rank.fract());
+                        let high = (low + 1).min(numbers.len() - 1);
+                        within(Number::Float(numbers[low].float() * (1.0 - part) + numbers[high].float() * part))
+                    }
+                }
+            }
+        }
+    }
+
+    fn fired(&self, condition: &Condition, fired: &BTreeSet<u16>) -> bool {
+        let named = |name: &str| self.rules.iter().position(|r| r == name).is_some_and(|at| fired.contains(&(at as u16)));
+        match condition {
+            Condition::Name(name) => named(name),
+            Condition::Not(inner) => !self.fired(inner, fired),
+            Condition::And(all) => all.iter().all(|c| self.fired(c, fired)),
+            Condition::Or(any) => any.iter().any(|c| self.fired(c, fired)),
+            Condition::Of(count, pattern) => {
+                let meant: Vec<_> = self.rules.iter().filter(|r| condition::means(pattern, r)).collect();
+                let hits = meant.iter().filter(|r| named(r)).count();
+                hits >= count.unwrap_or(meant.len())
+            }
+        }
+    }
+
+    /// The field of a rule that a group-by name means.
+    pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[&str]) -> Option<&'a str> {
+        match self.aliases.get(name) {
+            None => Some(name),
+            Some(by_rule) => rule_names.iter().find_map(|rule| by_rule.get(*rule)).map(String::as_str),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Sigma rules (specification 2.1): from YAML to conditions over tests of fields.
+//!
+//! ```text
+//!  YAML ─▶ rule::Rule { log source, Expr over items } ─▶ item: field|modifiers: values ─▶ Expr over Test
+//! ```
+
+pub mod condition;
+pub mod correlation;
+pub mod item;
+pub mod pattern;
+pub mod rule;

@@ -1,0 +1,218 @@
+//! Sigma strings: text with the wildcards `*` and `?`, and how they are matched.
+
+use std::borrow::Cow;
+
+/// A part of a pattern.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Part {
+    /// This text.
+    Text(String),
+    /// Any characters, also none, also line ends (`*`).
+    Any,
+    /// One character (`?`).
+    One,
+}
+
+/// A Sigma string.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Pattern(pub Vec<Part>);
+
+impl Pattern {
+    /// Reads a Sigma string: a backslash takes the meaning from `*`, `?` and `\`, and is itself before anything else
+    /// (specification, "Escape Character").
+    pub fn parse(text: &str) -> Pattern {
+        let mut pattern = Pattern::default();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' => match chars.peek() {
+                    Some(&next @ ('*' | '?' | '\\')) => {
+                        chars.next();
+                        pattern.push(next);
+                    }
+                    _ => pattern.push('\\'),
+                },
+                '*' => {
+                    if pattern.0.last() != Some(&Part::Any) {
+                        pattern.0.push(Part::Any);
+                    }
+                }
+                '?' => pattern.0.push(Part::One),
+                c => pattern.push(c),
+            }
+        }
+        pattern
+    }
+
+    /// The text itself, without wildcards.
+    pub fn literal(text: &str) -> Pattern {
+        Pattern(if text.is_empty() { Vec::new() } else { vec![Part::Text(text.to_owned())] })
+    }
+
+    pub(crate) fn push(&mut self, c: char) {
+        match self.0.last_mut() {
+            Some(Part::Text(text)) => text.push(c),
+            _ => self.0.push(Part::Text(c.to_string())),
+        }
+    }
+
+    /// The text, where there is no wildcard.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// With any characters allowed before and after, as asked.
+    #[must_use]
+    pub fn open(mut self, start: bool, end: bool) -> Pattern {
+        if start && self.0.first() != Some(&Part::Any) {
+            self.0.insert(0, Part::Any);
+        }
+        if end && self.0.last() != Some(&Part::Any) {
+            self.0.push(Part::Any);
+        }
+        self
+    }
+
+    /// With every text part changed by `f`.
+    #[must_use]
+    pub fn map(self, f: impl Fn(&str) -> String) -> Pattern {
+        let part = |part| match part {
+            Part::Text(text) => Part::Text(f(&text)),
+            other => other,
+        };
+        Pattern(self.0.into_iter().map(part).collect())
+    }
+
+    /// Whether `text` is of this form, from its start to its end. Both are folded already where case does not count.
+    pub fn matches(&self, text: &str) -> bool {
+        match self.0.as_slice() {
+            [] => text.is_empty(),
+            [Part::Text(whole)] => text == whole,
+            [Part::Any] => true,
+            [Part::Any, Part::Text(end)] => text.ends_with(end.as_str()),
+            [Part::Text(start), Part::Any] => text.starts_with(start.as_str()),
+            [Part::Any, Part::Text(within), Part::Any] => memchr::memmem::find(text.as_bytes(), within.as_bytes()).is_some(),
+            parts => glob(parts, text),
+        }
+    }
+}
+
+/// Matches greedily with one place to come back to: linear times the pattern's parts, never exponential.
+fn glob(parts: &[Part], text: &str) -> bool {
+    let (mut at, mut rest) = (0, text);
+    let mut back: Option<(usize, &str)> = None; // The part behind the last `*`, and where its text was tried.
+    loop {
+        let step = match parts.get(at) {
+            Some(Part::Any) => {
+                back = Some((at + 1, rest));
+                at += 1;
+                continue;
+            }
+            Some(Part::Text(expected)) => rest.strip_prefix(expected.as_str()),
+            Some(Part::One) => rest.chars().next().map(|c| &rest[c.len_utf8()..]),
+            None if rest.is_empty() => return true,
+            None => None,
+        };
+        match (step, back) {
+            (Some(after), _) => {
+                at += 1;
+                rest = after;
+            }
+            (None, Some((part, tried))) => {
+                let Some(c) = tried.chars().next() else { return false };
+                let tried = &tried[c.len_utf8()..];
+                // Behind `*` a text can begin only where it stands.
+                let tried = match parts.get(part) {
+                    Some(Part::Text(next)) => match memchr::memmem::find(tried.as_bytes(), next.as_bytes()) {
+                        Some(found) => &tried[found..],
+                        None => return false,
+                    },
+                    _ => tried,
+                };
+                back = Some((part, tried));
+                at = part;
+                rest = tried;
+            }
+            (None, None) => return false,
+        }
+    }
+}
+
+/// Folds case for comparing: ASCII at once, the rest of Unicode by its simple lower case.
+pub fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        if text.bytes().any(|b| b.is_ascii_uppercase()) { text.to_ascii_lowercase().into() } else { text.into() }
+    } else {
+        fold_unicode(text).into()
+    }
+}
+
+/// Folds into `out`, which is emptied first.
+pub fn fold_into(text: &str, out: &mut String) {
+    out.clear();
+    if text.is_ascii() {
+        out.push_str(text);
+        out.make_ascii_lowercase();
+    } else {
+        out.push_str(&fold_unicode(text));
+    }
+}
+
+fn fold_unicode(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_those_of_the_specification() {
+        let text = |t: &str| Part::Text(t.to_owned());
+        for (sigma, parts) in [
+            (r"a\b", vec![text(r"a\b")]),
+            (r"a\\b", vec![text(r"a\b")]),
+            (r"\*", vec![text("*")]),
+            (r"\\*", vec![text("\\"), Part::Any]),
+            (r"\\\*", vec![text(r"\*")]),
+            (r"\\\\x", vec![text(r"\\x")]),
+            (r"\\\x", vec![text(r"\\x")]),
+            ("a?b*", vec![text("a"), Part::One, text("b"), Part::Any]),
+            ("", vec![]),
+        ] {
+            assert_eq!(Pattern::parse(sigma).0, parts, "{sigma}");
+        }
+    }
+
+    #[test]
+    fn wildcards_match() {
+        for (sigma, text, expected) in [
+            ("a*c", "a\nb\nc", true),
+            ("*a*b*c*", "xxaxxbxxcxx", true),
+            ("*a*b*c", "abcab", false),
+            ("*ab", "aab", true),
+            ("*aab", "aaab", true),
+            ("1?", "1é", true),
+            ("1?", "1", false),
+            ("??t", "cat", true),
+            ("*?", "", false),
+            ("", "", true),
+            ("", "x", false),
+            ("*", "", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(Pattern::parse(sigma).matches(text), expected, "{sigma} {text}");
+        }
+    }
+
+    #[test]
+    fn many_stars_stay_quick() {
+        let pattern = Pattern::parse(&"*a".repeat(60));
+        assert!(!pattern.matches(&"a".repeat(59)));
+        assert!(!Pattern::parse("*a*a*a*a*b").matches(&"a".repeat(60_000)));
+    }
+}

@@ -1,0 +1,194 @@
+//! What one test says of one event: the plain form, which the compiled matcher must equal.
+
+use event::{EventRef, FieldId, Time, Value};
+
+use crate::sigma::item::{Atom, Expr, Number, Order, Test, TimePart};
+use crate::sigma::pattern::{Pattern, fold_into};
+
+/// A test bound to the fields that it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    /// The fields that may hold the value, the rule's own name first; none for keywords.
+    pub(crate) fields: Vec<FieldId>,
+    /// The test.
+    pub(crate) test: Test,
+    /// For a field reference: the fields that it refers to.
+    pub(crate) other: Vec<FieldId>,
+    /// Whether any value of the event is meant.
+    pub(crate) keyword: bool,
+}
+
+/// Memory that tests use, kept between them.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    text: String,
+    folded: String,
+}
+
+impl Bound {
+    /// Binds `atom`; `fields` gives the fields that a name means.
+    pub(crate) fn new(atom: &Atom, mut fields: impl FnMut(&str) -> Vec<FieldId>) -> Bound {
+        let other = match &atom.test {
+            Test::FieldRef { field, .. } => fields(field),
+            _ => Vec::new(),
+        };
+        Bound {
+            fields: atom.field.as_deref().map_or_else(Vec::new, &mut fields),
+            test: atom.test.clone(),
+            other,
+            keyword: atom.field.is_none(),
+        }
+    }
+
+    /// Whether the test holds.
+    pub(crate) fn holds(&self, event: EventRef<'_>, scratch: &mut Scratch) -> bool {
+        match &self.test {
+            Test::Null => self.fields.iter().all(|f| event.all(*f).all(|v| v == Value::Null)),
+            Test::Exists(expected) => self.fields.iter().any(|f| event.get(*f).is_some()) == *expected,
+            Test::FieldRef { open_start, open_end, cased, .. } => self.refers(event, *open_start, *open_end, *cased, scratch),
+            _ if self.keyword => event.cells().any(|(_, value)| self.value_holds(value, scratch)),
+            _ => self.fields.iter().any(|f| event.all(*f).any(|value| self.value_holds(value, scratch))),
+        }
+    }
+
+    /// Whether the test holds for one value. Not for tests of presence or of two fields.
+    pub(crate) fn value_holds(&self, value: Value<'_>, scratch: &mut Scratch) -> bool {
+        match &self.test {
+            Test::Text { pattern, cased } => match value {
+                Value::Null => false,
+                Value::Text(text) => text_holds(pattern, *cased, text, &mut scratch.folded),
+                other => {
+                    write_text(other, &mut scratch.text);
+                    text_holds(pattern, *cased, &scratch.text, &mut scratch.folded)
+                }
+            },
+            Test::Number(wanted) => match number_of(value) {
+                Some(n) => n.compare(Order::Eq, *wanted),
+                None => false,
+            },
+            Test::Bool(wanted) => match value {
+                Value::Bool(b) => b == *wanted,
+                Value::Text(text) => text.eq_ignore_ascii_case(if *wanted { "true" } else { "false" }),
+                _ => false,
+            },
+            Test::Regex(regex) => match value {
+                Value::Null => false,
+                Value::Text(text) => regex.is_match(text),
+                other => {
+                    write_text(other, &mut scratch.text);
+                    regex.is_match(&scratch.text)
+                }
+            },
+            Test::Cidr(net) => match value {
+                Value::Ip(ip) => net.contains(&ip.to_canonical()),
+                Value::Text(text) => text.trim().parse::<std::net::IpAddr>().is_ok_and(|ip| net.contains(&ip.to_canonical())),
+                _ => false,
+            },
+            Test::Compare(order, bound) => number_of(value).is_some_and(|n| n.compare(*order, *bound)),
+            Test::TimePart(part, order, bound) => time_of(value)
+                .is_some_and(|time| Number::Int(part_of(time, *part).into()).compare(*order, Number::Int((*bound).into()))),
+            Test::Null | Test::Exists(_) | Test::FieldRef { .. } => false,
+        }
+    }
+
+    fn refers(&self, event: EventRef<'_>, open_start: bool, open_end: bool, cased: bool, scratch: &mut Scratch) -> bool {
+        for other in self.other.iter().flat_map(|f| event.all(*f)) {
+            if other == Value::Null {
+                continue;
+            }
+            write_text(other, &mut scratch.text);
+            if !cased {
+                fold_into(&scratch.text, &mut scratch.folded);
+                std::mem::swap(&mut scratch.text, &mut scratch.folded);
+            }
+            let pattern = Pattern::literal(&scratch.text).open(open_start, open_end);
+            for value in self.fields.iter().flat_map(|f| event.all(*f)) {
+                write_text(value, &mut scratch.text);
+                let text = std::mem::take(&mut scratch.text);
+                let holds = value != Value::Null && text_holds(&pattern, cased, &text, &mut scratch.folded);
+                scratch.text = text;
+                if holds {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+fn text_holds(pattern: &Pattern, cased: bool, text: &str, folded: &mut String) -> bool {
+    if cased {
+        return pattern.matches(text);
+    }
+    fold_into(text, folded);
+    pattern.matches(folded)
+}
+
+fn write_text(value: Value<'_>, out: &mut String) {
+    use std::fmt::Write;
+    out.clear();
+    write!(out, "{value}").expect("writing to a String does not fail");
+}
+
+/// The number that a value is, or that its text says.
+pub(crate) fn number_of(value: Value<'_>) -> Option<Number> {
+    match value {
+        Value::Int(n) => Some(Number::Int(n.into())),
+        Value::Uint(n) => Some(Number::Int(n.into())),
+        Value::Float(n) => Some(Number::Float(n)),
+        Value::Text(text) => Number::parse(text),
+        _ => None,
+    }
+}
+
+fn time_of(value: Value<'_>) -> Option<Time> {
+    match value {
+        Value::Time(time) => Some(time),
+        Value::Text(text) => Time::parse_rfc3339(text).or_else(|| Time::parse_rfc3339(&format!("{text}Z"))),
+        _ => None,
+    }
+}
+
+fn part_of(time: Time, part: TimePart) -> i64 {
+    let (year, month, day, hour, minute, ..) = time.civil();
+    match part {
+        TimePart::Minute => minute.into(),
+        TimePart::Hour => hour.into(),
+        TimePart::Day => day.into(),
+        TimePart::Month => month.into(),
+        TimePart::Year => year.into(),
+        TimePart::Week => {
+            // ISO 8601: the week of a day is that of its Thursday.
+            let days = time.unix_s().div_euclid(86_400);
+            let thursday = Time::from_unix_s((days - (days + 3).rem_euclid(7) + 3) * 86_400);
+            let (year, ..) = thursday.civil();
+            let first = Time::from_civil(year, 1, 1, 0, 0, 0, 0).unwrap_or(thursday);
+            (thursday.unix_s() - first.unix_s()) / 86_400 / 7 + 1
+        }
+    }
+}
+
+/// Evaluates a condition, each test as `test` says.
+pub(crate) fn evaluate<A>(expr: &Expr<A>, test: &mut impl FnMut(&A) -> bool) -> bool {
+    match expr {
+        Expr::Atom(atom) => test(atom),
+        Expr::And(all) => all.iter().all(|e| evaluate(e, test)),
+        Expr::Or(any) => any.iter().any(|e| evaluate(e, test)),
+        Expr::AtLeast(n, of) => of.iter().filter(|e| evaluate(e, test)).take(*n).count() >= *n,
+        Expr::Not(inner) => !evaluate(inner, test),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weeks_are_those_of_iso_8601() {
+        for (time, week) in
+            [("2026-01-01T00:00:00Z", 1), ("2027-01-01T00:00:00Z", 53), ("2024-12-30T00:00:00Z", 1), ("2026-11-23T00:00:00Z", 48)]
+        {
+            assert_eq!(part_of(time.parse().expect("a time"), TimePart::Week), week, "{time}");
+        }
+    }
+}

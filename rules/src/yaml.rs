@@ -1,0 +1,203 @@
+//! Rule and policy files as trees, read within bounds: no aliases, limited depth and size, lines kept for messages.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+/// Bytes of one rule or policy file.
+pub const FILE_BYTES_MAX: usize = 256 * 1024;
+/// Nesting of one document.
+const DEPTH_MAX: usize = 32;
+
+/// A YAML value. Keys keep their order; a key that stands twice is an error.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// Nothing: `null`, `~` or an empty value.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i128),
+    /// A number with a fraction.
+    Float(f64),
+    /// Text, or anything in quotes.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping.
+    Map(Vec<(String, Node)>),
+}
+
+/// One document of a file, and the line (from 1) on which it begins.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its first line.
+    pub line: usize,
+    /// Its text, for finding lines.
+    pub text: String,
+    /// Its value, or what is wrong with it and on which line of the file.
+    pub value: Result<Node, (usize, String)>,
+}
+
+/// Splits `text` into its documents and reads each.
+pub fn documents(text: &str) -> Vec<Document> {
+    let mut parts: Vec<(usize, String)> = vec![(1, String::new())];
+    for (at, line) in text.lines().enumerate() {
+        if line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace) {
+            parts.push((at + 2, String::new()));
+        } else if let Some((_, part)) = parts.last_mut() {
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    let used = |part: &str| part.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#') && l.trim() != "...");
+    parts
+        .into_iter()
+        .filter(|(_, part)| used(part))
+        .map(|(line, text)| Document { line, value: read(&text).map_err(|(at, reason)| (line + at - 1, reason)), text })
+        .collect()
+}
+
+/// Reads one document. An error has its line, from 1.
+pub fn read(text: &str) -> Result<Node, (usize, String)> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err((1, format!("larger than {FILE_BYTES_MAX} bytes")));
+    }
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, max_aliases: 0, max_anchors: 0 },
+        strict_booleans: true,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map_or(1, |location| location.line() as usize);
+        // The first line says what; the rest is a picture of the place.
+        (line, error.to_string().lines().next().unwrap_or("not YAML").to_owned())
+    })
+}
+
+impl Document {
+    /// The line of the file where `word` first stands as a key or a value, else the document's first.
+    pub fn line_of(&self, word: &str) -> usize {
+        self.line + self.text.lines().position(|line| line.contains(word)).unwrap_or(0)
+    }
+}
+
+impl Node {
+    /// The value of `key`, where this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match self {
+            Node::Map(entries) => entries.iter().find(|(k, _)| k == key).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// The text, where this is text.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text at `key`.
+    pub fn text_at(&self, key: &str) -> Option<&str> {
+        self.get(key)?.text()
+    }
+
+    /// The elements: of a list its own, of a single value that one, of null none.
+    pub fn elements(&self) -> &[Node] {
+        match self {
+            Node::List(list) => list,
+            Node::Null => &[],
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// As a person would write a scalar; nothing for lists and mappings.
+    pub fn scalar(&self) -> Option<String> {
+        Some(match self {
+            Node::Null => String::new(),
+            Node::Bool(b) => b.to_string(),
+            Node::Int(n) => n.to_string(),
+            Node::Float(n) => n.to_string(),
+            Node::Text(text) => text.clone(),
+            Node::List(_) | Node::Map(_) => return None,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        Node::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, b: bool) -> Result<Node, E> {
+        Ok(Node::Bool(b))
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<Node, E> {
+        Ok(Node::Int(n.into()))
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<Node, E> {
+        Ok(Node::Int(n.into()))
+    }
+
+    fn visit_i128<E>(self, n: i128) -> Result<Node, E> {
+        Ok(Node::Int(n))
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<Node, E> {
+        Ok(Node::Float(n))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Node, E> {
+        Ok(Node::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(node) = seq.next_element()? {
+            list.push(node);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries: Vec<(String, Node)> = Vec::new();
+        while let Some(key) = map.next_key::<Node>()? {
+            let key = key.scalar().ok_or_else(|| A::Error::custom("a key must be a scalar"))?;
+            let value = map.next_value()?;
+            if entries.iter().any(|(k, _)| *k == key) {
+                return Err(A::Error::custom(format!("the key {key:?} stands twice")));
+            }
+            entries.push((key, value));
+        }
+        Ok(Node::Map(entries))
+    }
+}
