@@ -12,6 +12,7 @@ pub mod cases;
 mod correlate;
 mod detect;
 mod mapping;
+pub mod policy;
 mod ruleset;
 pub mod sigma;
 mod test_of;

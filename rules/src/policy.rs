@@ -1,0 +1,811 @@
+//! The zone policy: who may talk to whom, from a declarative file to a verdict on every communication.
+//!
+//! The file is proved when it is read: zones do not collide, every address has a zone, no two lines decide the same service of the same
+//! pair, the invariants (`must_deny`) hold, and what no sensor sees is named. Problems name the lines.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use event::{Batch, EventRef, FieldId, Time, Value};
+use ipnet::IpNet;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::yaml::{self, Document, Node};
+
+/// Zones, and lines of each kind, in one file.
+const ZONES_MAX: usize = 250;
+const LINES_MAX: usize = 10_000;
+/// Japan Standard Time, in which dates of the file are meant.
+const JST_NS: i64 = 9 * 3600 * 1_000_000_000;
+
+/// Something wrong with a policy file.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct PolicyProblem {
+    /// The lines of the file that it is about, from 1.
+    pub lines: Vec<usize>,
+    /// What is wrong.
+    pub reason: String,
+    /// Whether the policy can still be used.
+    pub warning: bool,
+}
+
+/// A zone.
+#[derive(Clone, Debug, Serialize)]
+pub struct Zone {
+    /// Its key.
+    pub name: String,
+    /// Its name for people, by language.
+    pub names: std::collections::BTreeMap<String, String>,
+    /// Its prefixes; none for the zone of all other addresses.
+    pub cidr: Vec<IpNet>,
+    /// The clause of the policy that speaks of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
+    /// Whether it is the rest.
+    pub rest: bool,
+}
+
+/// A service: a protocol and ports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Service {
+    /// The IANA protocol number; none for every protocol.
+    pub protocol: Option<u8>,
+    /// The lowest port.
+    pub low: u16,
+    /// The highest port.
+    pub high: u16,
+}
+
+/// A line that allows something.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// Where it stands in the file.
+    pub line: usize,
+    /// From which zone.
+    pub from: String,
+    /// To which zone.
+    pub to: String,
+    /// Which services.
+    pub service: Vec<Service>,
+    /// For an exception: from which addresses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<IpNet>,
+    /// For an exception: to which addresses only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<IpNet>,
+    /// For an exception: the last instant of its last day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// Why, who, under which number: as written.
+    pub about: std::collections::BTreeMap<String, String>,
+}
+
+/// An invariant.
+#[derive(Clone, Debug, Serialize)]
+pub struct MustDeny {
+    /// Where it stands.
+    pub line: usize,
+    /// From which zone.
+    pub from: String,
+    /// To which zones.
+    pub to: Vec<String>,
+    /// The zone through which it is allowed all the same, both legs being lines of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unless_via: Option<String>,
+}
+
+/// What a sensor sees.
+#[derive(Clone, Debug, Serialize)]
+pub struct Observe {
+    /// The sensor's name, as its records say it.
+    pub sensor: String,
+    /// Pairs of zones; `*` is every zone.
+    pub cells: Vec<(String, String)>,
+    /// How often it must be heard, as written.
+    pub heartbeat: String,
+}
+
+/// A policy that holds together.
+#[derive(Clone, Debug, Serialize)]
+pub struct Policy {
+    /// The network model, as written.
+    pub model: String,
+    /// The zones, in the order of the file.
+    pub zones: Vec<Zone>,
+    /// What is allowed.
+    pub allow: Vec<Line>,
+    /// What is allowed to some, for a time.
+    pub exceptions: Vec<Line>,
+    /// The invariants.
+    pub must_deny: Vec<MustDeny>,
+    /// The sensors.
+    pub observe: Vec<Observe>,
+    /// Pairs of zones that no sensor sees.
+    pub blind: Vec<(String, String)>,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    #[serde(skip)]
+    lookup: Lookup,
+    /// Per pair of zones its lines; exceptions behind the others.
+    #[serde(skip)]
+    cells: HashMap<(u16, u16), Vec<Cell>>,
+}
+
+#[derive(Clone, Debug)]
+struct Cell {
+    line: usize,
+    service: Vec<Service>,
+    src: Option<IpNet>,
+    dst: Option<IpNet>,
+    until: Option<Time>,
+    exception: bool,
+}
+
+/// Longest prefix first: per length that occurs, the networks of that length.
+#[derive(Clone, Debug, Default)]
+struct Lookup {
+    v4: Vec<(u8, HashMap<u32, u16>)>,
+    v6: Vec<(u8, HashMap<u128, u16>)>,
+    rest: u16,
+}
+
+impl Lookup {
+    fn new(zones: &[Zone]) -> Lookup {
+        let mut lookup = Lookup { rest: zones.iter().position(|z| z.rest).unwrap_or(0) as u16, ..Lookup::default() };
+        for (at, zone) in zones.iter().enumerate() {
+            for net in &zone.cidr {
+                match net {
+                    IpNet::V4(net) => table(&mut lookup.v4, net.prefix_len()).insert(net.network().to_bits(), at as u16),
+                    IpNet::V6(net) => table(&mut lookup.v6, net.prefix_len()).insert(net.network().to_bits(), at as u16),
+                };
+            }
+        }
+        lookup.v4.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        lookup.v6.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        lookup
+    }
+
+    fn zone(&self, ip: IpAddr) -> u16 {
+        let found = match ip.to_canonical() {
+            IpAddr::V4(ip) => self.v4.iter().find_map(|(length, nets)| {
+                let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
+                nets.get(&(ip.to_bits() & mask))
+            }),
+            IpAddr::V6(ip) => self.v6.iter().find_map(|(length, nets)| {
+                let mask = u128::MAX.checked_shl(128 - u32::from(*length)).unwrap_or(0);
+                nets.get(&(ip.to_bits() & mask))
+            }),
+        };
+        found.copied().unwrap_or(self.rest)
+    }
+}
+
+fn table<K>(tables: &mut Vec<(u8, HashMap<K, u16>)>, length: u8) -> &mut HashMap<K, u16> {
+    let at = tables.iter().position(|(l, _)| *l == length).unwrap_or_else(|| {
+        tables.push((length, HashMap::new()));
+        tables.len() - 1
+    });
+    &mut tables[at].1
+}
+
+/// What the policy says of one communication.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decision {
+    /// Within one zone.
+    Internal,
+    /// A line allows it.
+    Allowed(usize),
+    /// An exception allows it.
+    Exception(usize),
+    /// Nothing allows it.
+    Denied,
+}
+
+/// One communication, from its beginner to its other end.
+#[derive(Clone, Copy, Debug)]
+pub struct Communication {
+    /// Who began.
+    pub source: IpAddr,
+    /// With whom.
+    pub destination: IpAddr,
+    /// The IANA protocol number, where known.
+    pub protocol: Option<u8>,
+    /// The destination's port, where known.
+    pub port: Option<u16>,
+    /// When.
+    pub time: Time,
+}
+
+impl Policy {
+    /// Reads and proves a policy file. Warnings come with the policy.
+    ///
+    /// # Errors
+    /// Every problem that was found, warnings among them.
+    pub fn parse(text: &str) -> Result<(Policy, Vec<PolicyProblem>), Vec<PolicyProblem>> {
+        let mut reader = Reader { problems: Vec::new(), text };
+        let policy = reader.read();
+        let problems = reader.problems;
+        match policy {
+            Some(policy) if problems.iter().all(|p| p.warning) => Ok((policy, problems)),
+            _ => Err(problems),
+        }
+    }
+
+    /// The name of the zone that holds an address.
+    pub fn zone_of(&self, ip: IpAddr) -> &str {
+        &self.zones[usize::from(self.lookup.zone(ip))].name
+    }
+
+    /// What the policy says.
+    pub fn decide(&self, c: &Communication) -> Decision {
+        let (from, to) = (self.lookup.zone(c.source), self.lookup.zone(c.destination));
+        if from == to {
+            return Decision::Internal;
+        }
+        let Some(lines) = self.cells.get(&(from, to)) else { return Decision::Denied };
+        let found = lines.iter().find(|line| {
+            line.src.is_none_or(|net| net.contains(&c.source))
+                && line.dst.is_none_or(|net| net.contains(&c.destination))
+                && line.until.is_none_or(|until| c.time <= until)
+                && line.service.iter().any(|s| {
+                    s.protocol.is_none_or(|p| Some(p) == c.protocol)
+                        && (s.low == 0 && s.high == u16::MAX || c.port.is_some_and(|port| (s.low..=s.high).contains(&port)))
+                })
+        });
+        match found {
+            Some(line) if line.exception => Decision::Exception(line.line),
+            Some(line) => Decision::Allowed(line.line),
+            None => Decision::Denied,
+        }
+    }
+
+    /// Writes zones and verdict on every communication of the batch: `zone.source`, `zone.destination`, `policy.verdict` (`internal`,
+    /// `kept`, `exception`, `violation`, `attempt`, `unclear`), for those not kept `policy.clause`, and the deciding line.
+    pub fn annotate(&self, batch: &mut Batch) {
+        batch.annotate(|event, notes| {
+            let Some(seen) = Seen::of(event) else { return };
+            let (from, to) = (self.lookup.zone(seen.c.source), self.lookup.zone(seen.c.destination));
+            notes.text(FieldId::ZONE_SOURCE, &self.zones[usize::from(from)].name);
+            notes.text(FieldId::ZONE_DESTINATION, &self.zones[usize::from(to)].name);
+            let mut decision = self.decide(&seen.c);
+            if decision == Decision::Denied
+                && let Some(reversed) = seen.reversed()
+                && matches!(self.decide(&reversed), Decision::Allowed(_) | Decision::Exception(_))
+            {
+                // The answer to something allowed, told as a flow of its own.
+                decision = self.decide(&reversed);
+            }
+            let verdict = match (decision, seen.passed) {
+                (Decision::Internal, _) => "internal",
+                (Decision::Allowed(_), _) => "kept",
+                (Decision::Exception(_), _) => "exception",
+                (Decision::Denied, Some(true)) => "violation",
+                (Decision::Denied, Some(false)) => "attempt",
+                (Decision::Denied, None) => "unclear",
+            };
+            notes.text(FieldId::POLICY_VERDICT, verdict);
+            match decision {
+                Decision::Allowed(line) | Decision::Exception(line) => notes.text(FieldId::POLICY_LINE, &line.to_string()),
+                Decision::Denied => {
+                    let clause = self.zones[usize::from(from)].clause.as_ref().or(self.zones[usize::from(to)].clause.as_ref());
+                    if let Some(clause) = clause {
+                        notes.text(FieldId::POLICY_CLAUSE, clause);
+                    }
+                }
+                Decision::Internal => {}
+            }
+        });
+    }
+}
+
+/// A communication as an event tells of it.
+struct Seen {
+    c: Communication,
+    source_port: Option<u16>,
+    /// Whether it passed; none where the event does not say.
+    passed: Option<bool>,
+    /// A TCP flow of nothing but a SYN: an opening that nobody answered.
+    opening_only: bool,
+}
+
+impl Seen {
+    fn of(event: EventRef<'_>) -> Option<Seen> {
+        let ip = |field| event.get(field).and_then(|v| v.as_ip());
+        let port = |field| event.get(field).and_then(|v| v.as_int()).and_then(|n| u16::try_from(n).ok());
+        let (source, destination) = (ip(FieldId::SOURCE_IP)?, ip(FieldId::DESTINATION_IP)?);
+        let protocol = match event.get(FieldId::NETWORK_IANA_NUMBER).and_then(|v| v.as_int()) {
+            Some(n) => u8::try_from(n).ok(),
+            None => event.get(FieldId::NETWORK_TRANSPORT).and_then(|v| v.as_text()).and_then(protocol_number),
+        };
+        let flow = event.log_source().parts().category == Some("flow");
+        let opening_only = flow && protocol == Some(6) && event.get(FieldId::FLOW_TCP_FLAGS).and_then(|v| v.as_int()) == Some(2);
+        let word = |field| event.all(field).filter_map(|v| v.as_text()).find_map(passed_word);
+        let passed = word(FieldId::EVENT_TYPE).or_else(|| word(FieldId::EVENT_ACTION));
+        let passed = if flow { Some(passed.unwrap_or(!opening_only)) } else { passed };
+        let c = Communication { source, destination, protocol, port: port(FieldId::DESTINATION_PORT), time: event.time() };
+        Some(Seen { c, source_port: port(FieldId::SOURCE_PORT), passed, opening_only })
+    }
+
+    /// The communication that this may be the answer to.
+    fn reversed(&self) -> Option<Communication> {
+        if self.opening_only {
+            return None;
+        }
+        let Communication { source, destination, protocol, port, time } = self.c;
+        // An answer comes from the service's port, which is the lower one in practice.
+        let service = self.source_port?;
+        (port.is_none_or(|other| service < other)).then_some(Communication {
+            source: destination,
+            destination: source,
+            protocol,
+            port: Some(service),
+            time,
+        })
+    }
+}
+
+/// Whether a word that a device writes means that it let something pass.
+fn passed_word(word: &str) -> Option<bool> {
+    const DENIED: [&str; 12] =
+        ["denied", "deny", "drop", "dropped", "block", "blocked", "reject", "rejected", "reset", "discard", "prevented", "refused"];
+    const PASSED: [&str; 10] =
+        ["allowed", "allow", "accept", "accepted", "permit", "permitted", "pass", "passed", "connection-started", "flow-expiration"];
+    let is = |words: &[&str]| words.iter().any(|w| word.eq_ignore_ascii_case(w));
+    if is(&DENIED) {
+        Some(false)
+    } else if is(&PASSED) {
+        Some(true)
+    } else {
+        None
+    }
+}
+
+fn protocol_number(name: &str) -> Option<u8> {
+    Some(match name {
+        "icmp" => 1,
+        "tcp" => 6,
+        "udp" => 17,
+        "gre" => 47,
+        "esp" => 50,
+        "ah" => 51,
+        "ipv6-icmp" => 58,
+        "sctp" => 132,
+        other => return other.parse().ok(),
+    })
+}
+
+struct Reader<'t> {
+    problems: Vec<PolicyProblem>,
+    text: &'t str,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, lines: &[usize], reason: String) {
+        self.problems.push(PolicyProblem { lines: lines.to_vec(), reason, warning: false });
+    }
+
+    fn warn(&mut self, lines: &[usize], reason: String) {
+        self.problems.push(PolicyProblem { lines: lines.to_vec(), reason, warning: true });
+    }
+
+    fn read(&mut self) -> Option<Policy> {
+        let mut documents = yaml::documents(self.text);
+        if documents.len() != 1 {
+            self.problem(&[1], "a policy file has one document".to_owned());
+            return None;
+        }
+        let document = documents.remove(0);
+        let node = match &document.value {
+            Ok(node) => node.clone(),
+            Err((line, reason)) => {
+                self.problem(&[*line], reason.clone());
+                return None;
+            }
+        };
+        self.keys(&node, &document, &["model", "zones", "default", "allow", "exceptions", "must_deny", "observe"]);
+        if node.get("default").is_some_and(|d| d.text() != Some("deny")) {
+            self.problem(&[document.line_of("default")], "default: only deny is possible".to_owned());
+        }
+        let zones = self.zones(&node, &document);
+        let names: Vec<String> = zones.iter().map(|z| z.name.clone()).collect();
+        let allow = self.lines(&node, "allow", &names, false);
+        let exceptions = self.lines(&node, "exceptions", &names, true);
+        let must_deny = self.must_deny(&node, &names);
+        let observe = self.observe(&node, &names);
+        let blind = blind(&names, &observe);
+        let index = |name: &str| names.iter().position(|n| n == name).unwrap_or(0) as u16;
+        let mut cells: HashMap<(u16, u16), Vec<Cell>> = HashMap::new();
+        for (lines, exception) in [(&allow, false), (&exceptions, true)] {
+            for l in lines {
+                let (service, src, dst, until) = (l.service.clone(), l.src, l.dst, l.until);
+                cells.entry((index(&l.from), index(&l.to))).or_default().push(Cell { line: l.line, service, src, dst, until, exception });
+            }
+        }
+        self.prove_single(&cells);
+        self.prove_invariants(&must_deny, &allow, &exceptions);
+        for (from, to) in &blind {
+            self.warn(&[], format!("no sensor sees {from} → {to}: it is never reported as kept"));
+        }
+        let sha256 = Sha256::digest(self.text).iter().map(|b| format!("{b:02x}")).collect();
+        let model = node.get("model").and_then(Node::scalar).unwrap_or_default();
+        let lookup = Lookup::new(&zones);
+        Some(Policy { model, zones, allow, exceptions, must_deny, observe, blind, sha256, lookup, cells })
+    }
+
+    fn keys(&mut self, node: &Node, document: &Document, known: &[&str]) {
+        let Node::Map(entries) = node else {
+            self.problem(&[document.line], "expected a mapping".to_owned());
+            return;
+        };
+        for (key, _) in entries {
+            if !known.contains(&key.as_str()) {
+                self.problem(&[document.line_of(&format!("{key}:"))], format!("unknown key {key:?}"));
+            }
+        }
+    }
+
+    fn zones(&mut self, node: &Node, document: &Document) -> Vec<Zone> {
+        let Some(Node::Map(entries)) = node.get("zones") else {
+            self.problem(&[document.line_of("zones")], "no zones".to_owned());
+            return Vec::new();
+        };
+        let mut zones: Vec<Zone> = Vec::new();
+        let mut seen: HashMap<IpNet, (String, usize)> = HashMap::new();
+        for (name, node) in entries.iter().take(ZONES_MAX) {
+            let line = self.line_of_key("zones", name);
+            self.entry_keys(node, line, &["name", "cidr", "clause", "rest"]);
+            let mut cidr = Vec::new();
+            for text in node.get("cidr").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
+                match network(&text) {
+                    Some(net) => {
+                        if let Some((other, other_line)) = seen.insert(net, (name.clone(), line)) {
+                            self.problem(&[other_line, line], format!("{net} is in zone {other} and in zone {name}"));
+                        }
+                        cidr.push(net);
+                    }
+                    None => self.problem(&[line], format!("{text:?} is no prefix")),
+                }
+            }
+            let rest = matches!(node.get("rest"), Some(Node::Bool(true)));
+            if cidr.is_empty() && !rest {
+                self.problem(&[line], format!("zone {name} has no addresses"));
+            }
+            let names = match node.get("name") {
+                Some(Node::Map(names)) => names.iter().filter_map(|(language, n)| Some((language.clone(), n.scalar()?))).collect(),
+                Some(other) => other.scalar().map(|n| ("en".to_owned(), n)).into_iter().collect(),
+                None => std::collections::BTreeMap::new(),
+            };
+            zones.push(Zone { name: name.clone(), names, cidr, clause: node.get("clause").and_then(Node::scalar), rest });
+        }
+        for (net, (name, line)) in &seen {
+            let inside = seen.iter().find(|(other, (n, _))| *other != net && n != name && other.contains(net));
+            if let Some((other, (other_name, other_line))) = inside {
+                let reason = format!("{net} of zone {name} lies within {other} of zone {other_name}: the longer prefix decides");
+                self.warn(&[*other_line, *line], reason);
+            }
+        }
+        match zones.iter().filter(|z| z.rest).count() {
+            1 => {}
+            0 => self.problem(&[document.line_of("zones")], "no zone has `rest: true`: other addresses have no zone".to_owned()),
+            _ => self.problem(&[document.line_of("rest:")], "more than one zone has `rest: true`".to_owned()),
+        }
+        zones
+    }
+
+    fn entry_keys(&mut self, node: &Node, line: usize, known: &[&str]) {
+        match node {
+            Node::Map(entries) => {
+                for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+                    self.problem(&[line], format!("unknown key {key:?}"));
+                }
+            }
+            _ => self.problem(&[line], "expected a mapping".to_owned()),
+        }
+    }
+
+    /// The line of an entry of the mapping `section`.
+    fn line_of_key(&self, section: &str, key: &str) -> usize {
+        let start = self.text.lines().position(|l| l.starts_with(&format!("{section}:"))).unwrap_or(0);
+        let found = self.text.lines().enumerate().skip(start).find(|(_, l)| {
+            let l = l.trim_start().trim_start_matches(['"', '\'']);
+            l.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+        });
+        found.map_or(start + 1, |(at, _)| at + 1)
+    }
+
+    /// The lines of the elements of the list `section`.
+    fn lines_of_list(&self, section: &str) -> Vec<usize> {
+        let start = self.text.lines().position(|l| l.starts_with(&format!("{section}:"))).unwrap_or(0);
+        let body = self.text.lines().enumerate().skip(start + 1);
+        let body = body.take_while(|(_, l)| l.starts_with([' ', '-', '#']) || l.trim().is_empty());
+        let dashes: Vec<(usize, usize)> =
+            body.filter(|(_, l)| l.trim_start().starts_with("- ")).map(|(at, l)| (at + 1, l.len() - l.trim_start().len())).collect();
+        let depth = dashes.iter().map(|(_, depth)| *depth).min().unwrap_or(0);
+        dashes.into_iter().filter(|(_, d)| *d == depth).map(|(at, _)| at).collect()
+    }
+
+    fn zone_name(&mut self, node: &Node, key: &str, names: &[String], line: usize) -> Option<String> {
+        let name = node.get(key).and_then(Node::scalar);
+        match name {
+            Some(name) if names.contains(&name) => Some(name),
+            Some(name) => {
+                self.problem(&[line], format!("{key}: no zone is named {name:?}"));
+                None
+            }
+            None => {
+                self.problem(&[line], format!("{key} is missing"));
+                None
+            }
+        }
+    }
+
+    fn lines(&mut self, node: &Node, section: &str, names: &[String], exception: bool) -> Vec<Line> {
+        const ABOUT: [&str; 4] = ["basis", "owner", "reason", "ticket"];
+        let places = self.lines_of_list(section);
+        let mut lines = Vec::new();
+        for (at, entry) in node.get(section).map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
+            let line = places.get(at).copied().unwrap_or(1);
+            let known: &[&str] = if exception {
+                &["from", "to", "service", "src", "dst", "until", "basis", "owner", "reason", "ticket"]
+            } else {
+                &["from", "to", "service", "basis", "owner", "reason", "ticket"]
+            };
+            self.entry_keys(entry, line, known);
+            let (from, to) = (self.zone_name(entry, "from", names, line), self.zone_name(entry, "to", names, line));
+            let mut service = Vec::new();
+            for text in entry.get("service").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
+                match parse_service(&text) {
+                    Some(s) => service.push(s),
+                    None => self.problem(&[line], format!("{text:?} is no service (tcp/443, udp/1024-2048, icmp, any)")),
+                }
+            }
+            if service.is_empty() {
+                self.problem(&[line], "no service".to_owned());
+            }
+            let mut net = |key: &str| {
+                let text = entry.get(key).and_then(Node::scalar)?;
+                let found = network(&text);
+                if found.is_none() {
+                    self.problem(&[line], format!("{key}: {text:?} is no address or prefix"));
+                }
+                found
+            };
+            let (src, dst) = (net("src"), net("dst"));
+            let until = entry.get("until").and_then(Node::scalar);
+            let until_time = until.as_deref().and_then(end_of_day);
+            if until.is_some() && until_time.is_none() {
+                self.problem(&[line], format!("until: {:?} is no date (2027-03-31)", until.unwrap_or_default()));
+            }
+            if exception {
+                for key in ["owner", "ticket", "until"] {
+                    if entry.get(key).is_none() {
+                        self.problem(&[line], format!("an exception needs {key}"));
+                    }
+                }
+            }
+            let about = ABOUT.iter().filter_map(|key| Some(((*key).to_owned(), entry.get(key)?.scalar()?))).collect();
+            if let (Some(from), Some(to)) = (from, to) {
+                if from == to {
+                    self.problem(&[line], format!("{from} → {to}: within a zone everything is allowed"));
+                }
+                lines.push(Line { line, from, to, service, src, dst, until: until_time, about });
+            }
+        }
+        lines
+    }
+
+    fn must_deny(&mut self, node: &Node, names: &[String]) -> Vec<MustDeny> {
+        let places = self.lines_of_list("must_deny");
+        let mut all = Vec::new();
+        for (at, entry) in node.get("must_deny").map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
+            let line = places.get(at).copied().unwrap_or(1);
+            self.entry_keys(entry, line, &["from", "to", "unless_via"]);
+            let from = self.zone_name(entry, "from", names, line);
+            let to: Vec<String> = entry.get("to").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
+            for name in to.iter().filter(|n| !names.contains(n)) {
+                self.problem(&[line], format!("to: no zone is named {name:?}"));
+            }
+            let unless_via = entry.get("unless_via").is_some().then(|| self.zone_name(entry, "unless_via", names, line)).flatten();
+            if let Some(from) = from {
+                all.push(MustDeny { line, from, to, unless_via });
+            }
+        }
+        all
+    }
+
+    fn observe(&mut self, node: &Node, names: &[String]) -> Vec<Observe> {
+        let places = self.lines_of_list("observe");
+        let mut all = Vec::new();
+        for (at, entry) in node.get("observe").map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
+            let line = places.get(at).copied().unwrap_or(1);
+            self.entry_keys(entry, line, &["sensor", "cells", "heartbeat"]);
+            let mut cells = Vec::new();
+            for cell in entry.get("cells").map_or(&[][..], Node::elements) {
+                match cell.elements() {
+                    [from, to] => {
+                        let pair = (from.scalar().unwrap_or_default(), to.scalar().unwrap_or_default());
+                        for name in [&pair.0, &pair.1] {
+                            if name != "*" && !names.contains(name) {
+                                self.problem(&[line], format!("cells: no zone is named {name:?}"));
+                            }
+                        }
+                        cells.push(pair);
+                    }
+                    _ => self.problem(&[line], "a cell is a pair of zones".to_owned()),
+                }
+            }
+            let heartbeat = entry.get("heartbeat").and_then(Node::scalar).unwrap_or_default();
+            if crate::sigma::correlation::timespan_ns(&heartbeat).is_none() {
+                self.problem(&[line], format!("heartbeat: {heartbeat:?} is no timespan (5m)"));
+            }
+            all.push(Observe { sensor: entry.get("sensor").and_then(Node::scalar).unwrap_or_default(), cells, heartbeat });
+        }
+        all
+    }
+
+    /// No service of a pair of zones is decided by two lines. Exact: protocols and intervals of ports are compared, not sampled.
+    fn prove_single(&mut self, cells: &HashMap<(u16, u16), Vec<Cell>>) {
+        let mut pairs: Vec<_> = cells.iter().collect();
+        pairs.sort_by_key(|(pair, _)| **pair);
+        for (_, lines) in pairs {
+            for (at, a) in lines.iter().enumerate() {
+                for b in &lines[at + 1..] {
+                    let places = |x: Option<IpNet>, y: Option<IpNet>| match (x, y) {
+                        (Some(x), Some(y)) => x.contains(&y) || y.contains(&x),
+                        _ => true,
+                    };
+                    if !places(a.src, b.src) || !places(a.dst, b.dst) {
+                        continue;
+                    }
+                    let clash = a.service.iter().find_map(|x| b.service.iter().find_map(|y| overlap(x, y)));
+                    if let Some(s) = clash {
+                        let what = if b.exception && !a.exception { "is never used for" } else { "decides again" };
+                        self.problem(&[a.line, b.line], format!("line {} {what} {}, which line {} decides", b.line, shown(&s), a.line));
+                    }
+                }
+            }
+        }
+    }
+
+    fn prove_invariants(&mut self, must_deny: &[MustDeny], allow: &[Line], exceptions: &[Line]) {
+        for invariant in must_deny {
+            for line in allow.iter().chain(exceptions) {
+                if line.from == invariant.from && invariant.to.contains(&line.to) && invariant.unless_via.as_ref() != Some(&line.to) {
+                    self.problem(
+                        &[invariant.line, line.line],
+                        format!("line {} allows {} → {}, which line {} forbids", line.line, line.from, line.to, invariant.line),
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn overlap(a: &Service, b: &Service) -> Option<Service> {
+    let protocol = match (a.protocol, b.protocol) {
+        (Some(x), Some(y)) if x != y => return None,
+        (x, y) => x.or(y),
+    };
+    let (low, high) = (a.low.max(b.low), a.high.min(b.high));
+    (low <= high).then_some(Service { protocol, low, high })
+}
+
+fn shown(s: &Service) -> String {
+    let protocol = match s.protocol {
+        Some(6) => "tcp".to_owned(),
+        Some(17) => "udp".to_owned(),
+        Some(n) => format!("protocol {n}"),
+        None => "any".to_owned(),
+    };
+    match (s.low, s.high) {
+        (0, u16::MAX) => protocol,
+        (low, high) if low == high => format!("{protocol}/{low}"),
+        (low, high) => format!("{protocol}/{low}-{high}"),
+    }
+}
+
+/// `tcp/443`, `udp/1024-2048`, `icmp`, `any`.
+fn parse_service(text: &str) -> Option<Service> {
+    if text == "any" {
+        return Some(Service { protocol: None, low: 0, high: u16::MAX });
+    }
+    let (protocol, ports) = text.split_once('/').map_or((text, None), |(protocol, ports)| (protocol, Some(ports)));
+    let protocol = Some(protocol_number(protocol)?);
+    let Some(ports) = ports else { return Some(Service { protocol, low: 0, high: u16::MAX }) };
+    let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
+    let (low, high) = (low.parse().ok()?, high.parse().ok()?);
+    (low <= high).then_some(Service { protocol, low, high })
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    (net.trunc() == net).then_some(net)
+}
+
+/// The last instant of a day in Japan.
+fn end_of_day(text: &str) -> Option<Time> {
+    let start = Time::parse_rfc3339(&format!("{text}T00:00:00Z"))?;
+    Some(start.plus_ns(86_400 * 1_000_000_000 - 1 - JST_NS))
+}
+
+/// Pairs of zones that no sensor sees.
+fn blind(names: &[String], observe: &[Observe]) -> Vec<(String, String)> {
+    let seen = |from: &String, to: &String| {
+        let is = |pattern: &String, name: &String| pattern == "*" || pattern == name;
+        let cells = observe.iter().flat_map(|o| &o.cells);
+        cells.into_iter().any(|(a, b)| (is(a, from) && is(b, to)) || (is(a, to) && is(b, from)))
+    };
+    let pairs = names.iter().flat_map(|from| names.iter().map(move |to| (from, to)));
+    pairs.filter(|(from, to)| from != to && !seen(from, to)).map(|(from, to)| (from.clone(), to.clone())).collect()
+}
+
+/// A value as the policy would compare it; for tests of other crates.
+pub fn verdict_of(event: EventRef<'_>) -> Option<&str> {
+    match event.get(FieldId::POLICY_VERDICT) {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "zones:\n  a: {cidr: [10.1.0.0/16], clause: \"1\"}\n  b: {cidr: [10.2.0.0/16, \"2001:db8::/32\"]}\n  c: {rest: true}\n\
+        default: deny\nallow:\n  - {from: a, to: b, service: [tcp/443, udp/1000-2000]}\n  - {from: b, to: c, service: [any]}\n\
+        exceptions:\n  - {from: a, to: c, service: [tcp/25], src: 10.1.0.9, owner: o, ticket: t, until: 2027-03-31}\n\
+        must_deny:\n  - {from: c, to: [a]}\nobserve:\n  - {sensor: s, cells: [[a, \"*\"], [b, \"*\"]], heartbeat: 5m}\n";
+
+    fn decide(policy: &Policy, source: &str, destination: &str, protocol: u8, port: u16, time: &str) -> Decision {
+        policy.decide(&Communication {
+            source: source.parse().expect("an address"),
+            destination: destination.parse().expect("an address"),
+            protocol: Some(protocol),
+            port: Some(port),
+            time: time.parse().expect("a time"),
+        })
+    }
+
+    #[test]
+    fn lines_decide() {
+        let (policy, problems) = Policy::parse(SMALL).expect("valid");
+        assert_eq!(problems, []);
+        let now = "2026-04-01T00:00:00Z";
+        assert_eq!(decide(&policy, "10.1.0.1", "10.2.0.1", 6, 443, now), Decision::Allowed(7));
+        assert_eq!(decide(&policy, "10.1.0.1", "2001:db8::1", 17, 2000, now), Decision::Allowed(7));
+        assert_eq!(decide(&policy, "10.1.0.1", "10.2.0.1", 17, 2001, now), Decision::Denied);
+        assert_eq!(decide(&policy, "10.2.0.1", "8.8.8.8", 1, 0, now), Decision::Allowed(8));
+        assert_eq!(decide(&policy, "10.1.0.1", "10.1.0.2", 6, 1, now), Decision::Internal);
+        assert_eq!(decide(&policy, "10.1.0.9", "8.8.8.8", 6, 25, now), Decision::Exception(10));
+        assert_eq!(decide(&policy, "10.1.0.8", "8.8.8.8", 6, 25, now), Decision::Denied);
+        assert_eq!(decide(&policy, "10.1.0.9", "8.8.8.8", 6, 25, "2027-03-31T14:59:59Z"), Decision::Exception(10));
+        assert_eq!(decide(&policy, "10.1.0.9", "8.8.8.8", 6, 25, "2027-03-31T15:00:00Z"), Decision::Denied);
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_refused_with_its_lines() {
+        for (find, put, lines, word) in [
+            ("10.2.0.0/16", "10.1.0.0/16", vec![2, 3], "zone a and in zone b"),
+            ("  c: {rest: true}", "  c: {cidr: [10.3.0.0/16]}", vec![1], "rest"),
+            ("[any]}", "[any]}\n  - {from: a, to: b, service: [tcp/400-500]}", vec![7, 9], "tcp/443"),
+            ("{from: c, to: [a]}", "{from: a, to: [b]}", vec![12, 7], "forbids"),
+            ("{from: b, to: c,", "{from: b, to: d,", vec![8], "no zone"),
+            ("tcp/443", "tcp/x", vec![7], "no service"),
+            ("ticket: t, ", "", vec![10], "needs ticket"),
+            ("default: deny", "default: allow", vec![5], "only deny"),
+            ("observe:", "obsrve:", vec![13], "unknown key"),
+        ] {
+            let text = SMALL.replace(find, put);
+            let problems = Policy::parse(&text).expect_err(put);
+            assert!(problems.iter().any(|p| p.lines == lines && p.reason.contains(word)), "{put}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn blind_pairs_are_named() {
+        let (policy, problems) = Policy::parse(&SMALL.replace("[b, \"*\"]", "[b, a]")).expect("valid");
+        assert_eq!(policy.blind, [("b".to_owned(), "c".to_owned()), ("c".to_owned(), "b".to_owned())]);
+        assert_eq!(problems.iter().filter(|p| p.warning).count(), 2);
+    }
+}
