@@ -347,10 +347,32 @@ impl Seen {
 
 /// Whether a word that a device writes means that it let something pass.
 fn passed_word(word: &str) -> Option<bool> {
-    const DENIED: [&str; 12] =
-        ["denied", "deny", "drop", "dropped", "block", "blocked", "reject", "rejected", "reset", "discard", "prevented", "refused"];
-    const PASSED: [&str; 10] =
-        ["allowed", "allow", "accept", "accepted", "permit", "permitted", "pass", "passed", "connection-started", "flow-expiration"];
+    const DENIED: [&str; 12] = [
+        "denied",
+        "deny",
+        "drop",
+        "dropped",
+        "block",
+        "blocked",
+        "reject",
+        "rejected",
+        "reset",
+        "discard",
+        "prevented",
+        "refused",
+    ];
+    const PASSED: [&str; 10] = [
+        "allowed",
+        "allow",
+        "accept",
+        "accepted",
+        "permit",
+        "permitted",
+        "pass",
+        "passed",
+        "connection-started",
+        "flow-expiration",
+    ];
     let is = |words: &[&str]| words.iter().any(|w| word.eq_ignore_ascii_case(w));
     if is(&DENIED) {
         Some(false)
@@ -419,7 +441,14 @@ impl Reader<'_> {
         for (lines, exception) in [(&allow, false), (&exceptions, true)] {
             for l in lines {
                 let (service, src, dst, until) = (l.service.clone(), l.src, l.dst, l.until);
-                cells.entry((index(&l.from), index(&l.to))).or_default().push(Cell { line: l.line, service, src, dst, until, exception });
+                cells.entry((index(&l.from), index(&l.to))).or_default().push(Cell {
+                    line: l.line,
+                    service,
+                    src,
+                    dst,
+                    until,
+                    exception,
+                });
             }
         }
         self.prove_single(&cells);
@@ -472,7 +501,9 @@ impl Reader<'_> {
                 self.problem(&[line], format!("zone {name} has no addresses"));
             }
             let names = match node.get("name") {
-                Some(Node::Map(names)) => names.iter().filter_map(|(language, n)| Some((language.clone(), n.scalar()?))).collect(),
+                Some(Node::Map(names)) => {
+                    names.iter().filter_map(|(language, n)| Some((language.clone(), n.scalar()?))).collect()
+                }
                 Some(other) => other.scalar().map(|n| ("en".to_owned(), n)).into_iter().collect(),
                 None => std::collections::BTreeMap::new(),
             };
@@ -519,8 +550,10 @@ impl Reader<'_> {
         let start = self.text.lines().position(|l| l.starts_with(&format!("{section}:"))).unwrap_or(0);
         let body = self.text.lines().enumerate().skip(start + 1);
         let body = body.take_while(|(_, l)| l.starts_with([' ', '-', '#']) || l.trim().is_empty());
-        let dashes: Vec<(usize, usize)> =
-            body.filter(|(_, l)| l.trim_start().starts_with("- ")).map(|(at, l)| (at + 1, l.len() - l.trim_start().len())).collect();
+        let dashes: Vec<(usize, usize)> = body
+            .filter(|(_, l)| l.trim_start().starts_with("- "))
+            .map(|(at, l)| (at + 1, l.len() - l.trim_start().len()))
+            .collect();
         let depth = dashes.iter().map(|(_, depth)| *depth).min().unwrap_or(0);
         dashes.into_iter().filter(|(_, d)| *d == depth).map(|(at, _)| at).collect()
     }
@@ -606,7 +639,8 @@ impl Reader<'_> {
             for name in to.iter().filter(|n| !names.contains(n)) {
                 self.problem(&[line], format!("to: no zone is named {name:?}"));
             }
-            let unless_via = entry.get("unless_via").is_some().then(|| self.zone_name(entry, "unless_via", names, line)).flatten();
+            let unless_via =
+                entry.get("unless_via").is_some().then(|| self.zone_name(entry, "unless_via", names, line)).flatten();
             if let Some(from) = from {
                 all.push(MustDeny { line, from, to, unless_via });
             }
@@ -661,7 +695,10 @@ impl Reader<'_> {
                     let clash = a.service.iter().find_map(|x| b.service.iter().find_map(|y| overlap(x, y)));
                     if let Some(s) = clash {
                         let what = if b.exception && !a.exception { "is never used for" } else { "decides again" };
-                        self.problem(&[a.line, b.line], format!("line {} {what} {}, which line {} decides", b.line, shown(&s), a.line));
+                        self.problem(
+                            &[a.line, b.line],
+                            format!("line {} {what} {}, which line {} decides", b.line, shown(&s), a.line),
+                        );
                     }
                 }
             }
@@ -671,7 +708,10 @@ impl Reader<'_> {
     fn prove_invariants(&mut self, must_deny: &[MustDeny], allow: &[Line], exceptions: &[Line]) {
         for invariant in must_deny {
             for line in allow.iter().chain(exceptions) {
-                if line.from == invariant.from && invariant.to.contains(&line.to) && invariant.unless_via.as_ref() != Some(&line.to) {
+                if line.from == invariant.from
+                    && invariant.to.contains(&line.to)
+                    && invariant.unless_via.as_ref() != Some(&line.to)
+                {
                     self.problem(
                         &[invariant.line, line.line],
                         format!("line {} allows {} → {}, which line {} forbids", line.line, line.from, line.to, invariant.line),

@@ -1,0 +1,567 @@
+//! The query language: Lucene- and KQL-like. `source.ip:10.0.0.0/8 AND event.action:deny AND "failed password"`.
+//!
+//! ```text
+//!  or      = and ("OR" and)*                       and = not (("AND")? not)*       not = ("NOT" | "!" | "-")? one
+//!  one     = "(" or ")" | field ":" value | field ("<" | "<=" | ">" | ">=") value | word | "phrase"
+//!  value   = word | "text" | /regex/ | "*" | "[" a "TO" b "]" | "{" a "TO" b "}" | ("<" | ">" | "<=" | ">=") word | "(" values ")"
+//! ```
+//!
+//! Words without a field search the record's words. Text compares without case. The parser is ours: its depth and size are bounded, and
+//! it says at which character it stopped.
+
+use std::fmt;
+use std::ops::Bound;
+
+use event::Time;
+use regex::{Regex, RegexBuilder};
+
+/// Bytes of a query.
+pub const QUERY_BYTES_MAX: usize = 16 * 1024;
+/// Brackets within each other.
+const DEPTH_MAX: usize = 50;
+/// Conditions in a query.
+const CONDITIONS_MAX: usize = 1024;
+/// Bytes of a compiled regular expression.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// A query.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// Every event.
+    All,
+    /// The record has these words one after the other.
+    Words(String),
+    /// The record has a word of this form (`*`, `?`), in lower case.
+    WordGlob(String),
+    /// The field has a value so.
+    Field(String, Test),
+    /// All of these.
+    And(Vec<Query>),
+    /// One of these.
+    Or(Vec<Query>),
+    /// Not this.
+    Not(Box<Query>),
+}
+
+/// What is asked of a field.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// It is there.
+    Exists,
+    /// A value is this, without case.
+    Is(String),
+    /// A value is of this form: a regular expression made of wildcards, over the whole value in lower case.
+    Glob(Regex),
+    /// The regular expression is found in a value.
+    Regex(Regex),
+    /// A value is an address within these ends, as IPv6.
+    Network(std::net::Ipv6Addr, std::net::Ipv6Addr),
+    /// A value lies within these ends.
+    Range(Bound<Scalar>, Bound<Scalar>),
+}
+
+/// An end of a range.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// A number.
+    Number(f64),
+    /// An instant.
+    Time(Time),
+    /// An address, as IPv6.
+    Ip(std::net::Ipv6Addr),
+    /// Text in lower case.
+    Text(String),
+}
+
+/// What is wrong with a query, and at which character (from 0).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueryError {
+    /// The character.
+    pub position: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at character {}", self.message, self.position)
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+/// Reads a query. Relative times are meant from `now`.
+///
+/// # Errors
+/// Where it is none.
+pub fn parse(text: &str, now: Time) -> Result<Query, QueryError> {
+    let mut parser = Parser { text, at: 0, depth: 0, conditions: 0, now };
+    if text.len() > QUERY_BYTES_MAX {
+        return Err(parser.error(format!("longer than {QUERY_BYTES_MAX} bytes")));
+    }
+    parser.blanks();
+    if parser.rest().is_empty() || parser.rest().trim() == "*" {
+        return Ok(Query::All);
+    }
+    let query = parser.or()?;
+    if !parser.rest().is_empty() {
+        return Err(parser.error("unexpected text".to_owned()));
+    }
+    Ok(query)
+}
+
+struct Parser<'q> {
+    text: &'q str,
+    at: usize,
+    depth: usize,
+    conditions: usize,
+    now: Time,
+}
+
+type Parsed<T> = Result<T, QueryError>;
+
+impl<'q> Parser<'q> {
+    fn rest(&self) -> &'q str {
+        &self.text[self.at..]
+    }
+
+    fn error(&self, message: String) -> QueryError {
+        QueryError { position: self.text[..self.at].chars().count(), message }
+    }
+
+    fn blanks(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        let found = self.rest().starts_with(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    /// A keyword: the letters, then no further word character.
+    fn keyword(&mut self, words: &[&str]) -> bool {
+        for word in words {
+            if self.rest().get(..word.len()).is_some_and(|r| r == *word) {
+                let after = self.rest()[word.len()..].chars().next();
+                let letters = word.starts_with(char::is_alphabetic);
+                if !letters || after.is_none_or(|c| c.is_whitespace() || c == '(') {
+                    self.at += word.len();
+                    self.blanks();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn or(&mut self) -> Parsed<Query> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(self.error("nested too deeply".to_owned()));
+        }
+        let mut parts = vec![self.and()?];
+        while self.keyword(&["OR", "||", "or"]) {
+            parts.push(self.and()?);
+        }
+        self.depth -= 1;
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Query::Or(parts) })
+    }
+
+    fn and(&mut self) -> Parsed<Query> {
+        let mut parts = vec![self.not()?];
+        loop {
+            self.blanks();
+            if self.keyword(&["AND", "&&", "and"]) {
+                parts.push(self.not()?);
+            } else if self.rest().is_empty() || self.rest().starts_with(')') || self.at_or() {
+                break;
+            } else {
+                parts.push(self.not()?);
+            }
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Query::And(parts) })
+    }
+
+    fn at_or(&mut self) -> bool {
+        let place = self.at;
+        let found = self.keyword(&["OR", "||", "or"]);
+        self.at = place;
+        found
+    }
+
+    fn not(&mut self) -> Parsed<Query> {
+        let mut negated = false;
+        loop {
+            self.blanks();
+            if self.keyword(&["NOT", "not"]) || self.eat("!") || (self.rest().starts_with('-') && self.eat("-")) {
+                negated = !negated;
+            } else if !self.eat("+") {
+                break;
+            }
+        }
+        let query = self.one()?;
+        self.blanks();
+        Ok(if negated { Query::Not(Box::new(query)) } else { query })
+    }
+
+    fn one(&mut self) -> Parsed<Query> {
+        self.conditions += 1;
+        if self.conditions > CONDITIONS_MAX {
+            return Err(self.error(format!("more than {CONDITIONS_MAX} conditions")));
+        }
+        if self.eat("(") {
+            self.blanks();
+            let inner = self.or()?;
+            self.blanks();
+            if !self.eat(")") {
+                return Err(self.error("expected )".to_owned()));
+            }
+            return Ok(inner);
+        }
+        if self.rest().starts_with('"') {
+            return Ok(Query::Words(self.quoted()?));
+        }
+        let start = self.at;
+        let name = self.name();
+        if !name.is_empty() {
+            if self.rest().starts_with(':') && !self.rest().starts_with("://") {
+                self.at += 1;
+                self.blanks();
+                if name == "_exists_" {
+                    let field = self.word()?;
+                    return Ok(Query::Field(field, Test::Exists));
+                }
+                return self.value(&name);
+            }
+            if self.rest().starts_with(['<', '>']) {
+                return self.value(&name);
+            }
+        }
+        self.at = start;
+        let word = self.word()?;
+        if word.contains(['*', '?']) {
+            return Ok(Query::WordGlob(word.to_lowercase()));
+        }
+        Ok(Query::Words(word))
+    }
+
+    /// A field's name, as far as there is one here.
+    fn name(&mut self) -> String {
+        let mut name = String::new();
+        let mut chars = self.rest().chars().peekable();
+        let mut bytes = 0;
+        while let Some(c) = chars.next() {
+            if c == '\\' && chars.peek().is_some() {
+                let next = chars.next().unwrap_or(' ');
+                name.push(next);
+                bytes += 1 + next.len_utf8();
+            } else if c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@') {
+                name.push(c);
+                bytes += c.len_utf8();
+            } else {
+                break;
+            }
+        }
+        self.at += bytes;
+        name
+    }
+
+    /// A word up to a blank or a bracket; a backslash takes the meaning from the next character.
+    fn word(&mut self) -> Parsed<String> {
+        let mut word = String::new();
+        let mut escaped = false;
+        let mut bytes = 0;
+        for c in self.rest().chars() {
+            if !escaped && (c.is_whitespace() || matches!(c, '(' | ')' | '"' | '[' | ']' | '{' | '}')) {
+                break;
+            }
+            bytes += c.len_utf8();
+            if c == '\\' && !escaped {
+                escaped = true;
+                continue;
+            }
+            if escaped && matches!(c, '*' | '?') {
+                word.push('\\'); // Kept for whoever looks for wildcards.
+            }
+            escaped = false;
+            word.push(c);
+        }
+        if word.is_empty() {
+            return Err(self.error(if self.rest().is_empty() {
+                "expected a word at the end".to_owned()
+            } else {
+                "expected a word".to_owned()
+            }));
+        }
+        self.at += bytes;
+        Ok(word)
+    }
+
+    fn quoted(&mut self) -> Parsed<String> {
+        let start = self.at;
+        self.at += 1;
+        let mut text = String::new();
+        let mut chars = self.rest().char_indices();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.at += at + 1;
+                    return Ok(text);
+                }
+                '\\' => text.extend(chars.next().map(|(_, next)| next)),
+                c => text.push(c),
+            }
+        }
+        self.at = start;
+        Err(self.error("the quote is never closed".to_owned()))
+    }
+
+    fn value(&mut self, name: &str) -> Parsed<Query> {
+        let field = |test| Ok(Query::Field(name.to_owned(), test));
+        let rest = self.rest();
+        match rest.chars().next() {
+            None => Err(self.error("expected a value".to_owned())),
+            Some('(') => {
+                self.at += 1;
+                self.depth += 1;
+                if self.depth > DEPTH_MAX {
+                    return Err(self.error("nested too deeply".to_owned()));
+                }
+                let mut any = Vec::new();
+                let mut all = false;
+                loop {
+                    self.blanks();
+                    if self.eat(")") {
+                        break;
+                    }
+                    if !any.is_empty() {
+                        all |= self.keyword(&["AND", "and"]);
+                        self.keyword(&["OR", "or"]);
+                    }
+                    let negated = self.keyword(&["NOT", "not"]);
+                    let value = self.value(name)?;
+                    any.push(if negated { Query::Not(Box::new(value)) } else { value });
+                    self.conditions += 1;
+                    if self.conditions > CONDITIONS_MAX {
+                        return Err(self.error(format!("more than {CONDITIONS_MAX} conditions")));
+                    }
+                }
+                self.depth -= 1;
+                if any.is_empty() {
+                    return Err(self.error("expected a value".to_owned()));
+                }
+                Ok(if all { Query::And(any) } else { Query::Or(any) })
+            }
+            Some('"') => {
+                let text = self.quoted()?;
+                field(Test::Is(text.to_lowercase()))
+            }
+            Some('/') if rest[1..].contains('/') => {
+                let start = self.at;
+                let (source, bytes) = slashed(&rest[1..]);
+                self.at += 1 + bytes;
+                let regex = RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build();
+                match regex {
+                    Ok(regex) => field(Test::Regex(regex)),
+                    Err(error) => {
+                        self.at = start;
+                        Err(self.error(error.to_string().lines().last().unwrap_or("bad regular expression").to_owned()))
+                    }
+                }
+            }
+            Some('[' | '{') => field(self.range()?),
+            Some('<' | '>') => {
+                let operator = ["<=", ">=", "<", ">"].into_iter().find(|o| self.eat(o)).unwrap_or("<");
+                self.blanks();
+                let word = if self.rest().starts_with('"') { self.quoted()? } else { self.word()? };
+                let scalar = self.scalar(&word);
+                field(match operator {
+                    "<=" => Test::Range(Bound::Unbounded, Bound::Included(scalar)),
+                    ">=" => Test::Range(Bound::Included(scalar), Bound::Unbounded),
+                    "<" => Test::Range(Bound::Unbounded, Bound::Excluded(scalar)),
+                    _ => Test::Range(Bound::Excluded(scalar), Bound::Unbounded),
+                })
+            }
+            Some(_) => {
+                let word = self.word()?;
+                field(self.plain(word)?)
+            }
+        }
+    }
+
+    fn plain(&self, word: String) -> Parsed<Test> {
+        if word == "*" {
+            return Ok(Test::Exists);
+        }
+        let unescaped = word.replace("\\*", "").replace("\\?", "");
+        if unescaped.contains(['*', '?']) {
+            let mut source = String::from("(?s)^");
+            let mut chars = word.to_lowercase().chars().collect::<Vec<_>>().into_iter();
+            while let Some(c) = chars.next() {
+                match c {
+                    '*' => source.push_str(".*"),
+                    '?' => source.push('.'),
+                    '\\' => source.push_str(&regex::escape(&chars.next().unwrap_or('\\').to_string())),
+                    c => source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+                }
+            }
+            source.push('$');
+            let regex = RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build();
+            return regex.map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
+        }
+        let word = word.replace("\\*", "*").replace("\\?", "?");
+        if let Some((address, bits)) = word.split_once('/')
+            && let (Ok(ip), Ok(bits)) = (address.parse::<std::net::IpAddr>(), bits.parse::<u32>())
+        {
+            let all = if ip.is_ipv4() { 32 } else { 128 };
+            if bits > all {
+                return Err(self.error(format!("a prefix has {all} bits at most")));
+            }
+            let ip = crate::schema::v6(ip).to_bits();
+            let mask = (128 - (all - bits) > 0).then(|| u128::MAX.checked_shl(all - bits).unwrap_or(0)).unwrap_or(0);
+            return Ok(Test::Network((ip & mask).into(), (ip | !mask).into()));
+        }
+        Ok(Test::Is(word.to_lowercase()))
+    }
+
+    fn range(&mut self) -> Parsed<Test> {
+        let low_in = self.rest().starts_with('[');
+        self.at += 1;
+        let low = self.end()?;
+        self.blanks();
+        if !self.keyword(&["TO", "to"]) {
+            return Err(self.error("expected TO".to_owned()));
+        }
+        let high = self.end()?;
+        self.blanks();
+        let high_in = self.rest().starts_with(']');
+        if !self.eat("]") && !self.eat("}") {
+            return Err(self.error("expected ] or }".to_owned()));
+        }
+        let bound = |end: Option<Scalar>, included| match end {
+            None => Bound::Unbounded,
+            Some(end) if included => Bound::Included(end),
+            Some(end) => Bound::Excluded(end),
+        };
+        Ok(Test::Range(bound(low, low_in), bound(high, high_in)))
+    }
+
+    fn end(&mut self) -> Parsed<Option<Scalar>> {
+        self.blanks();
+        let word = if self.rest().starts_with('"') { self.quoted()? } else { self.word()? };
+        Ok(if word == "*" { None } else { Some(self.scalar(&word)) })
+    }
+
+    fn scalar(&self, word: &str) -> Scalar {
+        if let Ok(n) = word.parse::<f64>()
+            && n.is_finite()
+        {
+            return Scalar::Number(n);
+        }
+        if let Some(time) = time(word, self.now) {
+            return Scalar::Time(time);
+        }
+        if let Ok(ip) = word.parse() {
+            return Scalar::Ip(crate::schema::v6(ip));
+        }
+        Scalar::Text(word.to_lowercase())
+    }
+}
+
+/// The source of `source/...`, and how many bytes it takes with its slash.
+fn slashed(text: &str) -> (String, usize) {
+    let mut source = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '/' => return (source, at + 1),
+            '\\' => match chars.next() {
+                Some((_, '/')) => source.push('/'),
+                Some((_, next)) => {
+                    source.push('\\');
+                    source.push(next);
+                }
+                None => source.push('\\'),
+            },
+            c => source.push(c),
+        }
+    }
+    (source, text.len())
+}
+
+/// An instant: RFC 3339, a date (its start in UTC), `now`, or `now` with a distance (`now-15m`).
+pub fn time(text: &str, now: Time) -> Option<Time> {
+    if let Some(distance) = text.strip_prefix("now") {
+        if distance.is_empty() {
+            return Some(now);
+        }
+        let (number, unit) = distance.split_at_checked(distance.len().checked_sub(1)?)?;
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            "w" => 7 * 86_400,
+            _ => return None,
+        };
+        let count: i64 = number.parse().ok()?;
+        return Some(now.plus_ns(count.checked_mul(seconds)?.checked_mul(1_000_000_000)?));
+    }
+    Time::parse_rfc3339(text).or_else(|| Time::parse_rfc3339(&format!("{text}T00:00:00Z")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Time {
+        "2026-04-01T00:00:00Z".parse().expect("a time")
+    }
+
+    #[test]
+    fn queries_are_read() {
+        for text in [
+            "source.ip:10.0.0.0/8 AND event.action:deny AND \"failed password\"",
+            "a:(b OR c OR \"d e\") NOT x:y -z:1 +w",
+            "bytes:[1 TO 5} AND n:>=5 n<7",
+            "url.path:/etc\\/pass.*/ || !host:web*",
+            "_exists_:user.name user:*",
+            "@timestamp:[now-15m TO now]",
+            "2001:db8::1",
+            "http://example.com/a",
+            "個人番号 OR ログ*",
+            "",
+            "*",
+        ] {
+            assert!(parse(text, now()).is_ok(), "{text}: {:?}", parse(text, now()));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_pointed_at() {
+        for (text, position) in
+            [("a AND", 5), ("(a", 2), ("a)", 1), ("x:", 2), ("あ \"b", 2), ("x:[1 2]", 5), ("x:/(/", 2), ("AND a", 4)]
+        {
+            let error = parse(text, now()).map(|q| format!("{q:?}"));
+            match error {
+                Err(error) => assert_eq!(error.position, position, "{text}: {error}"),
+                // A keyword alone is a word like any other.
+                Ok(query) => assert_eq!(text, "AND a", "{query}"),
+            }
+        }
+        assert!(parse(&"(".repeat(3000), now()).is_err());
+        assert!(parse(&"NOT ".repeat(4000), now()).is_err());
+        assert!(parse(&"a ".repeat(4000), now()).is_err());
+    }
+
+    #[test]
+    fn times_may_be_relative() {
+        assert_eq!(time("now-15m", now()).map(|t| t.to_string()).as_deref(), Some("2026-03-31T23:45:00Z"));
+        assert_eq!(time("2026-04-01", now()), Some(now()));
+        assert_eq!(time("now-", now()), None);
+        assert_eq!(time("now-9999999999999999999d", now()), None);
+    }
+}

@@ -1,0 +1,230 @@
+//! What is written is found: the index against the plain matcher, paging, aggregations, restarts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use index::{Aggregation, IndexOptions, Matcher, SearchLimits, SearchRequest, Sort, Writer, query};
+
+fn start() -> Time {
+    "2026-04-01T00:00:00Z".parse().expect("a time")
+}
+
+/// Events 1..=n of a small town, some in Japanese, some with hostile values.
+fn batch(first: u64, n: u64) -> Batch {
+    let mut builder = BatchBuilder::default();
+    for offset in first..first + n {
+        let head = FrameHead {
+            position: Position { partition: 0, offset },
+            received: start().plus_ns(offset as i64 * 1_000_000_000),
+            tenant: TenantId(0),
+            source: Some("192.0.2.1:514".parse().expect("an address")),
+            transport: Transport::Udp,
+            content: Content::Text,
+            truncated: false,
+        };
+        let user = ["taro", "Jiro", "花子", "a b", "*"][offset as usize % 5];
+        let raw =
+            format!("Failed password for {user} from 10.0.{}.{} 個人番号の照会 /etc/pass-{offset}", offset % 7, offset % 250);
+        let mut row = builder.row(&head, 0, &raw);
+        row.time(start().plus_ns((offset as i64 - (offset % 3) as i64 * 2) * 1_000_000_000));
+        row.text(FieldId::USER_NAME, user);
+        row.ip(FieldId::SOURCE_IP, format!("10.0.{}.{}", offset % 7, offset % 250).parse().expect("an address"));
+        if offset % 4 == 0 {
+            row.ip(FieldId::DESTINATION_IP, format!("2001:db8::{offset:x}").parse().expect("an address"));
+        }
+        row.int(FieldId::SOURCE_BYTES, offset as i64 * 100);
+        row.text(FieldId::EVENT_ACTION, if offset % 2 == 0 { "Deny" } else { "accept" });
+        row.text(FieldId::TAGS, "one");
+        row.text(FieldId::TAGS, "two");
+        if offset % 6 == 0 {
+            row.null(FieldId::EVENT_REASON);
+            row.float(FieldId::known("ratio"), offset as f64 / 8.0);
+            row.bool(FieldId::known("flag"), offset % 12 == 0);
+        }
+    }
+    builder.finish(LogRange { partition: 0, first, last: first + n - 1 }, start())
+}
+
+fn limits() -> SearchLimits {
+    SearchLimits { stop: Arc::new(|| false) }
+}
+
+fn options(dir: &Path) -> IndexOptions {
+    IndexOptions { shard_documents: 150, ..IndexOptions::new(dir) }
+}
+
+fn request(text: &str) -> SearchRequest {
+    SearchRequest::new(query::parse(text, start()).expect(text))
+}
+
+const QUERIES: &[&str] = &[
+    "*",
+    "failed",
+    "\"failed password\"",
+    "\"password failed\"",
+    "個人番号",
+    "番号",
+    "号",
+    "pass*",
+    "p?ss",
+    "10.0.3.5",
+    "user.name:jiro",
+    "user.name:JIRO",
+    "user.name:花子",
+    "user.name:\"a b\"",
+    "user.name:\\*",
+    "user.name:*",
+    "user.name:j*",
+    "user.name:/^[tj]/",
+    "source.ip:10.0.3.0/24",
+    "source.ip:10.0.0.0/8 AND event.action:deny",
+    "source.ip:10.0.3.5",
+    "source.ip:[10.0.1.0 TO 10.0.2.255]",
+    "destination.ip:2001:db8::/32",
+    "destination.ip:*",
+    "_exists_:destination.ip",
+    "NOT destination.ip:*",
+    "source.bytes:>5000",
+    "source.bytes:[1000 TO 2000}",
+    "source.bytes:1500",
+    "ratio:1.5",
+    "ratio:<3",
+    "flag:true",
+    "tags:two",
+    "event.action:(deny OR accept) -user.name:taro",
+    "@timestamp:[2026-04-01T00:01:00Z TO 2026-04-01T00:02:00Z]",
+    "@timestamp:>2026-04-01T00:03:00Z",
+    "no.such.field:x",
+    "NOT no.such.field:x",
+    "mihari.transport:udp log.source.address:192.0.2.1",
+    "event.action:acc*t OR user.name:t?ro",
+    "source.ip:10.0.3.*",
+];
+
+#[test]
+fn the_index_answers_as_the_matcher_does() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, last) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    assert_eq!(last, 0);
+    let batches: Vec<Batch> = (0..8).map(|n| batch(1 + n * 50, 50)).collect();
+    for batch in &batches {
+        writer.write(batch).expect("writes");
+        writer.commit().expect("commits");
+    }
+    let searcher = writer.searcher();
+    assert_eq!(searcher.position(), 400);
+    for text in QUERIES {
+        let matcher = Matcher::new(query::parse(text, start()).expect(text));
+        let mut expected: Vec<_> =
+            batches.iter().flat_map(|b| b.iter()).filter(|e| matcher.matches(*e)).map(|e| (e.time(), e.id())).collect();
+        expected.sort();
+        expected.reverse();
+        let found = searcher.search(&SearchRequest { size: 1000, ..request(text) }, &limits()).expect(text);
+        let ids: Vec<_> = found.hits.iter().map(|h| (h.time, h.id)).collect();
+        assert_eq!(ids, expected, "{text}");
+        assert_eq!(found.total, expected.len() as u64, "{text}");
+        assert!(found.complete);
+    }
+}
+
+#[test]
+fn pages_have_no_gaps_and_no_repeats_while_records_come() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    writer.write(&batch(1, 300)).expect("writes");
+    writer.commit().expect("commits");
+    let searcher = writer.searcher();
+    for sort in [Sort::Desc, Sort::Asc] {
+        let mut seen = Vec::new();
+        let mut cursor = None;
+        let expected = searcher.search(&SearchRequest { size: 1000, sort, ..request("deny") }, &limits());
+        let expected: Vec<_> = expected.expect("searches").hits.iter().map(|h| h.id).collect();
+        let request = |cursor| SearchRequest { size: 7, sort, cursor, ..request("event.action:deny") };
+        loop {
+            let page = searcher.search(&request(cursor), &limits()).expect("searches");
+            seen.extend(page.hits.iter().map(|h| h.id));
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let mut sorted = seen.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), seen.len());
+        assert_eq!(seen.len(), 150);
+        assert!(expected.is_empty(), "`deny` is a field's value, not a word of the records");
+    }
+    assert!(searcher.search(&SearchRequest { cursor: Some("x".to_owned()), ..request("*") }, &limits()).is_err());
+}
+
+#[test]
+fn hits_show_every_field_as_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    writer.write(&batch(1, 20)).expect("writes");
+    writer.commit().expect("commits");
+    let hit = writer.searcher().event("0-12-0".parse().expect("an id")).expect("searches").expect("is there");
+    let fields = serde_json::to_string(&hit.fields).expect("JSON");
+    assert_eq!(
+        fields,
+        "{\"destination.ip\":\"2001:db8::c\",\"event.action\":\"Deny\",\"event.reason\":null,\"flag\":true,\
+         \"log.source.address\":\"192.0.2.1\",\"mihari.format\":\"unknown\",\"mihari.transport\":\"udp\",\"ratio\":1.5,\
+         \"source.bytes\":1200,\"source.ip\":\"10.0.5.12\",\"tags\":[\"one\",\"two\"],\"user.name\":\"花子\"}"
+    );
+}
+
+#[test]
+fn aggregations_count_every_hit() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    for n in 0..4 {
+        writer.write(&batch(1 + n * 100, 100)).expect("writes");
+        writer.commit().expect("commits");
+    }
+    let terms = |field: &str| Aggregation::Terms { field: field.to_owned(), size: 3 };
+    let aggregations = vec![
+        ("when".to_owned(), Aggregation::DateHistogram { interval_ms: 60_000 }),
+        ("who".to_owned(), terms("user.name")),
+        ("where".to_owned(), terms("source.ip")),
+    ];
+    let found = writer.searcher().search(&SearchRequest { size: 0, aggregations, ..request("*") }, &limits()).expect("searches");
+    assert!(found.hits.is_empty() && found.cursor.is_none());
+    assert_eq!(found.aggregations["when"].buckets.iter().map(|b| b.count).sum::<u64>(), 400);
+    assert_eq!(found.aggregations["who"].buckets.len(), 3);
+    assert!(found.aggregations["who"].buckets.iter().all(|b| b.count == 80));
+    assert_eq!(found.aggregations["who"].other, Some(160));
+    assert!(found.aggregations["where"].buckets[0].key.starts_with("10.0."));
+}
+
+#[test]
+fn a_restart_goes_on_where_the_commit_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    {
+        let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+        writer.write(&batch(1, 100)).expect("writes");
+        writer.commit().expect("commits");
+        writer.write(&batch(101, 100)).expect("writes");
+        // Ended here without a commit.
+    }
+    let (mut writer, last) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    assert_eq!(last, 100);
+    writer.write(&batch(51, 150)).expect("writes"); // Read again from before: what is there is not taken twice.
+    writer.commit().expect("commits");
+    let found = writer.searcher().search(&request("*"), &limits()).expect("searches");
+    assert_eq!(found.total, 200);
+    drop(writer);
+    let (_, last) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    assert_eq!(last, 200);
+}
+
+#[test]
+fn a_search_that_is_told_to_stop_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    writer.write(&batch(1, 100)).expect("writes");
+    writer.commit().expect("commits");
+    let found = writer.searcher().search(&request("*"), &SearchLimits { stop: Arc::new(|| true) }).expect("searches");
+    assert!(!found.complete);
+}
