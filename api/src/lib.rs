@@ -1,1 +1,26 @@
 //! What the outside sees: search, alerts, notifications.
+//!
+//! ```text
+//!  pipeline ─ Commit (alerts, counts, position, snapshots: one transaction) ─▶ Store (SQLite)
+//!  browser, tools ─▶ routes ─▶ Store, index::Searcher, log (raw text)          └─▶ outbox ─▶ Notifier ─▶ chat
+//! ```
+//!
+//! Every route but health needs a token; a token belongs to one tenant and sees nothing else. The interface is described in
+//! `docs/http.md` and, from the route table, in `api/openapi.json`.
+
+mod alerts;
+mod hub;
+mod notify;
+pub mod openapi;
+mod problem;
+mod routes;
+mod search;
+mod server;
+mod store;
+mod tally;
+
+pub use hub::Hub;
+pub use notify::{Destination, Notifier};
+pub use server::{Api, ServeError, Stage, StaticFile, serve};
+pub use store::{AlertFilter, Commit, Identity, Resume, Store, StoreError};
+pub use tally::Tally;

@@ -1,0 +1,243 @@
+//! Telling people: one message for each new alert and destination, from the outbox, tried again until it arrives.
+//!
+//! Each destination has a thread of its own, so that a dead one does not hold up another. A message carries the alert's id as
+//! `Idempotency-Key`: at least once, and the receiver can tell a repeat.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use event::{Clock, Time};
+use rules::alert::Alert;
+use tracing::{info, warn};
+
+use crate::store::{Due, Store};
+
+/// How long a message is tried.
+const TRY_NS: i64 = 72 * 3600 * 1_000_000_000;
+/// The first and the longest time between two tries.
+const WAIT_MIN_NS: i64 = 1_000_000_000;
+const WAIT_MAX_NS: i64 = 300 * 1_000_000_000;
+/// How often the outbox is looked at where nobody says that something is new.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a destination may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Characters of one value in a message.
+const VALUE_CHARS_MAX: usize = 500;
+
+/// A place where alerts are told.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// A Slack-compatible incoming webhook.
+    pub slack_webhook: String,
+    /// `ja` or `en`.
+    pub language: String,
+}
+
+/// Threads that deliver.
+pub struct Notifier {
+    threads: Vec<JoinHandle<()>>,
+    bell: Arc<Bell>,
+}
+
+#[derive(Default)]
+struct Bell {
+    /// Rung at, and whether to stop.
+    state: Mutex<(u64, bool)>,
+    rung: Condvar,
+}
+
+impl Notifier {
+    /// Starts a thread a destination. `base_url` is where links in messages lead.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub fn start(
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+        destinations: &[Destination],
+        base_url: &str,
+    ) -> std::io::Result<Notifier> {
+        let bell = Arc::new(Bell::default());
+        let mut threads = Vec::new();
+        for destination in destinations {
+            let worker = Worker {
+                store: store.clone(),
+                clock: clock.clone(),
+                destination: destination.clone(),
+                base_url: base_url.to_owned(),
+                agent: agent(),
+            };
+            let bell = bell.clone();
+            threads
+                .push(std::thread::Builder::new().name(format!("notify-{}", destination.name)).spawn(move || worker.run(&bell))?);
+        }
+        Ok(Notifier { threads, bell })
+    }
+
+    /// Says that there may be something to deliver.
+    pub fn ring(&self) {
+        self.bell.state.lock().expect("no code panics under this lock").0 += 1;
+        self.bell.rung.notify_all();
+    }
+
+    /// Ends the threads; what waits is delivered after the next start.
+    pub fn stop(self) {
+        self.bell.state.lock().expect("no code panics under this lock").1 = true;
+        self.bell.rung.notify_all();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                warn!("a notifier panicked");
+            }
+        }
+    }
+}
+
+/// No redirects, no proxy of the environment: no connection but to the one that is configured.
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(ANSWER))
+        .max_redirects(0)
+        .max_redirects_will_error(true)
+        .proxy(None)
+        .user_agent("mihari")
+        .build();
+    config.into()
+}
+
+struct Worker {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    destination: Destination,
+    base_url: String,
+    agent: ureq::Agent,
+}
+
+impl Worker {
+    fn run(&self, bell: &Bell) {
+        let mut heard = 0;
+        loop {
+            match self.store.due(&self.destination.name) {
+                Ok(Ok(due)) => {
+                    self.deliver(&due);
+                    if bell.state.lock().expect("no code panics under this lock").1 {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(Err(_)) => {}
+                Err(error) => warn!(%error, "failed to read the outbox"),
+            }
+            let state = bell.state.lock().expect("no code panics under this lock");
+            let (state, _) = bell
+                .rung
+                .wait_timeout_while(state, LOOK, |(rung, stop)| *rung == heard && !*stop)
+                .expect("no code panics under this lock");
+            heard = state.0;
+            if state.1 {
+                return;
+            }
+        }
+    }
+
+    fn deliver(&self, due: &Due) {
+        let message = match serde_json::from_str::<Alert>(&due.body) {
+            Ok(alert) => message(&alert, &self.destination.language, &self.base_url),
+            Err(error) => {
+                self.done(due, Some(&format!("the alert cannot be read: {error}")), None);
+                return;
+            }
+        };
+        let sent = self
+            .agent
+            .post(&self.destination.slack_webhook)
+            .header("Content-Type", "application/json; charset=utf-8")
+            .header("Idempotency-Key", &due.alert)
+            .send(message.as_bytes());
+        match sent {
+            Ok(_) => {
+                metrics::counter!("mihari_notifications_total", "result" => "delivered").increment(1);
+                self.done(due, None, None);
+            }
+            Err(error) => {
+                metrics::counter!("mihari_notifications_total", "result" => "failed").increment(1);
+                let now = self.clock.now();
+                let wait_ns = WAIT_MIN_NS.saturating_mul(1 << due.attempts.min(20)).min(WAIT_MAX_NS);
+                // A part of the wait by the alert's id, so that a burst does not come back as one.
+                let spread = due.alert.bytes().map(i64::from).sum::<i64>() % 250;
+                let next = now.plus_ns(wait_ns + wait_ns / 1000 * spread);
+                let next = (now.since_ns(due.created) < TRY_NS).then_some(next);
+                self.done(due, Some(&error.to_string()), next);
+            }
+        }
+    }
+
+    fn done(&self, due: &Due, error: Option<&str>, next: Option<Time>) {
+        match error {
+            None => info!(destination = self.destination.name, alert = due.alert, "alert told"),
+            Some(error) => warn!(destination = self.destination.name, alert = due.alert, error, "failed to tell an alert"),
+        }
+        if let Err(error) = self.store.delivered(&due.alert, &self.destination.name, error, next) {
+            warn!(%error, "failed to write the outbox");
+        }
+    }
+}
+
+/// The message as Slack's incoming webhooks take it.
+pub(crate) fn message(alert: &Alert, language: &str, base_url: &str) -> String {
+    let of = |texts: &std::collections::BTreeMap<String, String>| texts.get(language).or_else(|| texts.values().next()).cloned();
+    let title = of(&alert.title).unwrap_or_else(|| alert.rule.title.clone());
+    let mut lines = vec![format!("*[{}] {}*", alert.rule.level, escape(&title))];
+    let group: Vec<String> = alert.group.iter().map(|(k, v)| format!("{} = {}", escape(k), escape(v))).collect();
+    if !group.is_empty() {
+        lines.push(group.join(", "));
+    }
+    if let Some(clause) = &alert.clause {
+        lines.push(format!("{} §{}", if language == "ja" { "方針" } else { "Policy" }, escape(clause)));
+    }
+    lines.extend(of(&alert.meaning).map(|t| escape(&t)));
+    lines.extend(
+        of(&alert.first_steps)
+            .map(|t| format!("{}: {}", if language == "ja" { "最初の対応" } else { "First steps" }, escape(&t))),
+    );
+    lines.push(format!("{base_url}/alerts/{}", alert.id));
+    let text = lines.join("\n");
+    let block =
+        serde_json::json!({"type": "section", "text": {"type": "mrkdwn", "text": text.chars().take(2900).collect::<String>()}});
+    serde_json::json!({"text": format!("[{}] {}", alert.rule.level, escape(&title)), "blocks": [block], "unfurl_links": false})
+        .to_string()
+}
+
+/// What an attacker wrote stays text: no markup, no mention, no control character, not endless.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().take(VALUE_CHARS_MAX) {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '@' => out.push('＠'),
+            '*' | '_' | '~' | '`' => {
+                out.push('\u{200b}');
+                out.push(c);
+            }
+            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => {
+                out.push('␛')
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_an_attacker_wrote_stays_text() {
+        let escaped = super::escape("<!channel> @here *bold* \u{202e}x\u{1b}[31m <http://evil|click>");
+        assert!(!escaped.contains('<') && !escaped.contains('@') && !escaped.contains('\u{202e}') && !escaped.contains('\u{1b}'));
+        assert_eq!(super::escape(&"x".repeat(10_000)).len(), 500);
+    }
+}

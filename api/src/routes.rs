@@ -1,0 +1,254 @@
+//! The table of routes: it builds the router, the OpenAPI description and the tests. What is not in it needs no token and tells nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use event::Time;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::store::Identity;
+use crate::{alerts, search};
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// Its name in the OpenAPI description.
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    /// Query parameters.
+    pub(crate) parameters: &'static [&'static str],
+    /// Members of the JSON body, where there is one.
+    pub(crate) body: &'static [&'static str],
+    /// The type of the answer.
+    pub(crate) answer: &'static str,
+    pub(crate) handler: MethodRouter<Arc<Shared>>,
+}
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+
+fn read(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    parameters: &'static [&'static str],
+    handler: MethodRouter<Arc<Shared>>,
+) -> Route {
+    Route { method: "get", path, id, summary, parameters, body: &[], answer: JSON, handler }
+}
+
+/// Every route that needs a token.
+pub(crate) fn table() -> Vec<Route> {
+    const SEARCH: &[&str] = &["query", "from", "to", "size", "sort", "cursor", "fields", "aggs"];
+    const ACTION: &[&str] = &["action", "comment", "assignee", "disposition"];
+    const LIST: &[&str] = &["status", "level", "rule", "from", "to", "size", "cursor"];
+    let write = |path, id, summary, body, handler| Route {
+        method: "post",
+        path,
+        id,
+        summary,
+        parameters: &[],
+        body,
+        answer: JSON,
+        handler,
+    };
+    let live = |path, id, summary, parameters, handler| Route { answer: EVENTS, ..read(path, id, summary, parameters, handler) };
+    vec![
+        write("/api/v1/search", "search", "Search events", SEARCH, post(search::search)),
+        live("/api/v1/tail", "tail", "Follow events live", &["query"], get(search::tail)),
+        read("/api/v1/fields", "fields", "The fields that events have", &[], get(search::fields)),
+        read("/api/v1/events/{id}", "event", "One event", &[], get(search::one_event)),
+        read(
+            "/api/v1/events/{id}/context",
+            "context",
+            "What its sender sent before and after",
+            &["before", "after"],
+            get(search::context),
+        ),
+        read("/api/v1/alerts", "alerts", "List alerts", LIST, get(alerts::list)),
+        live("/api/v1/alerts/stream", "alertStream", "Follow alerts live", &[], get(alerts::stream)),
+        read("/api/v1/alerts/{id}", "alert", "One alert", &[], get(alerts::one)),
+        read("/api/v1/alerts/{id}/events", "alertEvents", "The evidence of an alert", &[], get(alerts::evidence_events)),
+        read("/api/v1/alerts/{id}/timeline", "alertTimeline", "The history of an alert", &[], get(alerts::timeline)),
+        write(
+            "/api/v1/alerts/{id}/actions",
+            "act",
+            "Acknowledge, assign, comment, escalate, close, reopen",
+            ACTION,
+            post(alerts::act),
+        ),
+        read("/api/v1/rules", "rules", "The rules in force", &[], get(rules_in_force)),
+        write("/api/v1/rules/check", "checkRules", "Check rules without loading them", &["yaml"], post(check_rules)),
+        read("/api/v1/policy", "policy", "The zone policy in force", &[], get(policy)),
+        read("/api/v1/policy/matrix", "matrix", "What passed between zones", &["from", "to"], get(matrix)),
+        read("/api/v1/sources", "sources", "Who sends", &[], get(sources)),
+        read("/api/v1/ledger", "ledger", "What became of every record", &[], get(ledger)),
+        read("/api/v1/stats", "stats", "Counters of the pipeline", &[], get(stats)),
+        read("/api/v1/whoami", "whoami", "Whose token this is", &[], get(whoami)),
+        Route { answer: "text/plain", ..read("/metrics", "metrics", "Metrics for Prometheus", &[], get(metrics)) },
+    ]
+}
+
+async fn rules_in_force(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+) -> Result<Response, Problem> {
+    let alerts = shared.api.store.alerts_by_rule(identity.tenant).map_err(|e| Problem::internal(&e))?;
+    let alerts: BTreeMap<String, (i64, i64)> = alerts.into_iter().map(|(rule, count, last)| (rule, (count, last))).collect();
+    let matches = (shared.api.matches)();
+    let rules: Vec<_> = shared
+        .api
+        .rules
+        .rules()
+        .enumerate()
+        .map(|(at, rule)| {
+            let mut entry = json!(rule);
+            let (count, last) = alerts.get(&rule.id).map_or((0, None), |(n, last)| (*n, Some(Time::from_unix_ns(*last))));
+            entry["matches"] = json!(matches.get(at).copied().unwrap_or(0));
+            entry["alerts"] = json!(count);
+            entry["last_match"] = json!(last);
+            entry["mode"] = json!(if rule.alerts { "alert" } else { "record" });
+            entry
+        })
+        .collect();
+    Ok(Json(json!({"rules": rules, "refused": shared.api.refused})).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RulesBody {
+    yaml: String,
+}
+
+async fn check_rules(body: Result<Json<RulesBody>, axum::extract::rejection::JsonRejection>) -> Result<Response, Problem> {
+    let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
+    if body.yaml.len() > rules::yaml::FILE_BYTES_MAX {
+        return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX)));
+    }
+    let (set, problems) = rules::load(&[("request".to_owned(), body.yaml)], &rules::LoadOptions::default());
+    Ok(Json(json!({"rules": set.rules().len(), "problems": problems})).into_response())
+}
+
+async fn policy(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    match &shared.api.policy {
+        Some(policy) => Ok(Json(json!(**policy)).into_response()),
+        None => Err(Problem::not_found()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct RangeParameters {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// Every pair of zones with what was seen between them. Whether a pair without violations counts as kept depends on the sensors: without
+/// their heartbeats (not built yet) a pair is `broken`, `seen` or `not observed`.
+async fn matrix(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Query(range): Query<RangeParameters>,
+) -> Result<Response, Problem> {
+    let now = shared.api.clock.now();
+    let from = search::instant(range.from.as_deref(), "from", now)?;
+    let to = search::instant(range.to.as_deref(), "to", now)?;
+    let rows = shared.api.store.matrix(identity.tenant, from, to).map_err(|e| Problem::internal(&e))?;
+    let mut counts: BTreeMap<(String, String), BTreeMap<String, i64>> = BTreeMap::new();
+    for (zone_from, zone_to, verdict, count) in rows {
+        *counts.entry((zone_from, zone_to)).or_default().entry(verdict).or_default() += count;
+    }
+    let zones: Vec<String> =
+        shared.api.policy.as_ref().map_or_else(Vec::new, |p| p.zones.iter().map(|z| z.name.clone()).collect());
+    let mut cells = Vec::new();
+    for a in &zones {
+        for b in zones.iter().filter(|b| *b != a) {
+            let of = counts.get(&(a.clone(), b.clone()));
+            let n = |verdict: &str| of.and_then(|c| c.get(verdict)).copied().unwrap_or(0);
+            let (kept, violations, attempts, exceptions, unclear) =
+                (n("kept"), n("violation"), n("attempt"), n("exception"), n("unclear"));
+            let state = if violations > 0 {
+                "broken"
+            } else if of.is_some() {
+                "seen"
+            } else {
+                "not observed"
+            };
+            cells.push(json!({"from": a, "to": b, "allowed": kept + exceptions + violations, "denied": attempts, "violations": violations,
+                "attempts": attempts, "exceptions": exceptions, "unclear": unclear, "state": state}));
+        }
+    }
+    Ok(Json(json!({"zones": zones, "cells": cells})).into_response())
+}
+
+async fn sources(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
+    let sources = shared.api.store.sources(identity.tenant).map_err(|e| Problem::internal(&e))?;
+    Ok(Json(json!({"sources": sources})).into_response())
+}
+
+/// One entry a day and source: received = parsed + quarantined + dropped, and beside it what was lost before us.
+async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
+    #[derive(Default, serde::Serialize)]
+    struct Day {
+        received: i64,
+        parsed: i64,
+        quarantined: BTreeMap<String, i64>,
+        dropped: BTreeMap<String, i64>,
+        lost_before: BTreeMap<String, i64>,
+    }
+    let mut days: BTreeMap<(std::cmp::Reverse<String>, String), Day> = BTreeMap::new();
+    for (day, source, what, count) in shared.api.store.ledger(identity.tenant).map_err(|e| Problem::internal(&e))? {
+        let entry = days.entry((std::cmp::Reverse(day), source)).or_default();
+        match what.split_once(':') {
+            None => {
+                entry.parsed += count;
+                entry.received += count;
+            }
+            Some(("quarantined", reason)) => {
+                *entry.quarantined.entry(reason.to_owned()).or_default() += count;
+                entry.received += count;
+            }
+            Some(("lost", reason)) => *entry.lost_before.entry(reason.to_owned()).or_default() += count,
+            Some((_, reason)) => {
+                *entry.dropped.entry(reason.to_owned()).or_default() += count;
+                entry.received += count;
+            }
+        }
+    }
+    let days: Vec<_> = days
+        .into_iter()
+        .map(|((day, source), entry)| {
+            let mut shown = json!(entry);
+            shown["day"] = json!(day.0);
+            shown["source"] = json!(source);
+            shown
+        })
+        .collect();
+    Ok(Json(json!({"days": days})).into_response())
+}
+
+async fn stats(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
+    let stage = (shared.api.stage)();
+    let open: BTreeMap<String, i64> =
+        shared.api.store.open_by_level(identity.tenant).map_err(|e| Problem::internal(&e))?.into_iter().collect();
+    let searcher = &shared.api.searchers[identity.tenant as usize];
+    Ok(Json(json!({"events_per_second": stage.events_per_second, "received_total": stage.received, "parsed_total": stage.parsed,
+        "quarantined_total": stage.quarantined, "journal_position": stage.journal_position, "indexed_position": searcher.position(),
+        "documents": searcher.documents(), "alerts_open": open, "started": shared.api.started}))
+    .into_response())
+}
+
+async fn whoami(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
+    Json(json!({"name": identity.name, "tenant": shared.api.tenants.get(identity.tenant as usize)})).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> String {
+    (shared.api.metrics)()
+}

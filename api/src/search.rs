@@ -1,0 +1,327 @@
+//! Search, single events, their neighbours, and the live tail.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use event::{EventId, EventRef, Position, Time};
+use index::{Aggregation, Hit, IndexError, Matcher, SearchLimits, SearchRequest, Sort, query};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::store::Identity;
+
+/// How long a search may take.
+const SEARCH_NS_MAX: i64 = 10 * 1_000_000_000;
+/// Aggregations of one search.
+const AGGREGATIONS_MAX: usize = 20;
+/// Buckets that a histogram without an interval aims at.
+const BUCKETS_AIM: i64 = 60;
+/// Neighbours on each side.
+const CONTEXT_MAX: usize = 100;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SearchBody {
+    query: String,
+    from: Option<String>,
+    to: Option<String>,
+    size: Option<usize>,
+    sort: Option<String>,
+    cursor: Option<String>,
+    fields: Option<Vec<String>>,
+    aggs: BTreeMap<String, AggBody>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum AggBody {
+    DateHistogram {
+        #[serde(default)]
+        interval: Option<String>,
+    },
+    Terms {
+        field: String,
+        #[serde(default)]
+        size: Option<usize>,
+    },
+}
+
+/// A hit as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct ShownHit {
+    id: EventId,
+    pub(crate) time: Time,
+    received: Time,
+    fields: BTreeMap<String, serde_json::Value>,
+    raw: String,
+}
+
+/// An instant of a request: RFC 3339, a date, or relative to now.
+pub(crate) fn instant(text: Option<&str>, name: &'static str, now: Time) -> Result<Option<Time>, Problem> {
+    match text.filter(|t| !t.is_empty()) {
+        None => Ok(None),
+        Some(text) => {
+            query::time(text, now).map(Some).ok_or_else(|| Problem::bad("bad_time", format!("{name}: {text:?} is no time")))
+        }
+    }
+}
+
+pub(crate) async fn search(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    body: Result<Json<SearchBody>, axum::extract::rejection::JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
+    let now = shared.api.clock.now();
+    let (from, to) = (instant(body.from.as_deref(), "from", now)?, instant(body.to.as_deref(), "to", now)?);
+    let from = from.or_else(|| body.from.is_none().then(|| now.plus_ns(-86_400 * 1_000_000_000)));
+    let mut request = SearchRequest::new(parse(&body.query, now)?);
+    (request.from, request.to, request.cursor, request.fields) = (from, to, body.cursor, body.fields);
+    request.size = body.size.unwrap_or(50);
+    request.sort = match body.sort.as_deref() {
+        None | Some("desc") => Sort::Desc,
+        Some("asc") => Sort::Asc,
+        Some(_) => return Err(Problem::bad("bad_sort", "sort is desc or asc")),
+    };
+    if body.aggs.len() > AGGREGATIONS_MAX {
+        return Err(Problem::bad("too_many_aggregations", format!("{AGGREGATIONS_MAX} aggregations at most")));
+    }
+    for (name, agg) in body.aggs {
+        let aggregation = match agg {
+            AggBody::Terms { field, size } => Aggregation::Terms { field, size: size.unwrap_or(10) },
+            AggBody::DateHistogram { interval } => {
+                let interval_ms = match interval {
+                    Some(text) => {
+                        interval_ms(&text).ok_or_else(|| Problem::bad("bad_interval", format!("{text:?} is no interval")))?
+                    }
+                    None => nice_interval_ms(to.unwrap_or(now).since_ns(from.unwrap_or(now)) / 1_000_000),
+                };
+                Aggregation::DateHistogram { interval_ms }
+            }
+        };
+        request.aggregations.push((name, aggregation));
+    }
+    let answer = run(&shared, &identity, move |searcher, limits| searcher.search(&request, limits)).await?;
+    let took_ms = shared.api.clock.now().since_ns(now) / 1_000_000;
+    let hits: Vec<ShownHit> = answer.hits.into_iter().map(|hit| shown(&shared, hit)).collect();
+    let body = serde_json::json!({"took_ms": took_ms, "complete": answer.complete, "total": answer.total, "hits": hits,
+        "aggs": answer.aggregations, "cursor": answer.cursor});
+    Ok(Json(body).into_response())
+}
+
+fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
+    query::parse(text, now).map_err(|error| Problem::bad("bad_query", error.message.clone()).at(error.position))
+}
+
+/// Runs a search on a thread of its own, a few at once; it stops when it takes too long or the client has gone.
+async fn run<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    search: impl FnOnce(&index::Searcher, &SearchLimits) -> Result<T, IndexError> + Send + 'static,
+) -> Result<T, Problem> {
+    struct Gone(Arc<AtomicBool>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let permit = shared.searches.clone().acquire_owned().await;
+    let _permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is stopping"))?;
+    let gone = Arc::new(AtomicBool::new(false));
+    let _guard = Gone(gone.clone());
+    let clock = shared.api.clock.clone();
+    let deadline = clock.now().plus_ns(SEARCH_NS_MAX);
+    let limits = SearchLimits { stop: Arc::new(move || gone.load(Ordering::Relaxed) || clock.now() > deadline) };
+    let searcher = shared.api.searchers[identity.tenant as usize].clone();
+    match tokio::task::spawn_blocking(move || search(&searcher, &limits)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(IndexError::Refused(reason))) => Err(Problem::bad("refused", reason)),
+        Ok(Err(error)) => Err(Problem::internal(&error)),
+        Err(error) => Err(Problem::internal(&error)),
+    }
+}
+
+fn shown(shared: &Shared, hit: Hit) -> ShownHit {
+    let raw = match shared.api.raw.raw(hit.id.frame) {
+        Ok(Some((head, bytes))) if head.content == event::Content::Flow => bytes.iter().map(|b| format!("{b:02x}")).collect(),
+        Ok(Some((_, bytes))) => String::from_utf8_lossy(&bytes).into_owned(),
+        Ok(None) => String::new(),
+        Err(error) => {
+            tracing::warn!(%error, "failed to read the raw text of a hit");
+            String::new()
+        }
+    };
+    ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw }
+}
+
+fn interval_ms(text: &str) -> Option<i64> {
+    let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    count.parse::<i64>().ok().filter(|n| (1..=100_000).contains(n)).map(|n| n * seconds * 1000)
+}
+
+/// The round interval that gives about so many buckets.
+fn nice_interval_ms(range_ms: i64) -> i64 {
+    const SECONDS: [i64; 16] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10_800, 43_200, 86_400];
+    let aim = range_ms / BUCKETS_AIM;
+    SECONDS.iter().map(|s| s * 1000).find(|ms| *ms >= aim).unwrap_or(7 * 86_400_000)
+}
+
+/// Several events by id; those that are not there are named.
+pub(crate) async fn events(
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    ids: Vec<EventId>,
+) -> Result<(Vec<ShownHit>, Vec<EventId>), Problem> {
+    let found = run(shared, identity, move |searcher, _| {
+        ids.into_iter().map(|id| Ok((id, searcher.event(id)?))).collect::<Result<Vec<_>, IndexError>>()
+    });
+    let (mut hits, mut missing) = (Vec::new(), Vec::new());
+    for (id, hit) in found.await? {
+        match hit {
+            Some(hit) => hits.push(shown(shared, hit)),
+            None => missing.push(id),
+        }
+    }
+    Ok((hits, missing))
+}
+
+pub(crate) async fn one_event(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id: EventId = id.parse().map_err(|_| Problem::not_found())?;
+    let (mut hits, _) = events(&shared, &identity, vec![id]).await?;
+    if hits.is_empty() { Err(Problem::not_found()) } else { Ok(Json(hits.remove(0)).into_response()) }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ContextParameters {
+    #[serde(default)]
+    before: Option<usize>,
+    #[serde(default)]
+    after: Option<usize>,
+}
+
+/// What the same sender sent just before and after.
+pub(crate) async fn context(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    Query(parameters): Query<ContextParameters>,
+) -> Result<Response, Problem> {
+    let id: EventId = id.parse().map_err(|_| Problem::not_found())?;
+    let (before, after) = (parameters.before.unwrap_or(5).min(CONTEXT_MAX), parameters.after.unwrap_or(5).min(CONTEXT_MAX));
+    let (hits, _) = events(&shared, &identity, vec![id]).await?;
+    let Some(hit) = hits.first() else { return Err(Problem::not_found()) };
+    let sender = hit.fields.get("log.source.address").and_then(|v| v.as_str()).map(str::to_owned);
+    let text = sender.map_or_else(|| "NOT log.source.address:*".to_owned(), |sender| format!("log.source.address:\"{sender}\""));
+    let query = parse(&text, shared.api.clock.now())?;
+    let place = |seq: u64| format!("{}.{seq}.{}", hit.time.unix_ns(), id.nth);
+    let page =
+        |sort, size| SearchRequest { sort, size, cursor: Some(place(id.frame.offset)), ..SearchRequest::new(query.clone()) };
+    let (older, newer) = (page(Sort::Desc, before), page(Sort::Asc, after));
+    let older = run(&shared, &identity, move |searcher, limits| searcher.search(&older, limits)).await?;
+    let newer = run(&shared, &identity, move |searcher, limits| searcher.search(&newer, limits)).await?;
+    let mut all: Vec<ShownHit> = older.hits.into_iter().rev().map(|h| shown(&shared, h)).collect();
+    let (own, _) = events(&shared, &identity, vec![id]).await?;
+    all.extend(own);
+    all.extend(newer.hits.into_iter().map(|h| shown(&shared, h)));
+    Ok(Json(serde_json::json!({"events": all})).into_response())
+}
+
+pub(crate) async fn fields(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
+    Json(serde_json::json!({"fields": shared.api.searchers[identity.tenant as usize].fields()})).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TailParameters {
+    #[serde(default)]
+    query: String,
+}
+
+/// Hits that a slow reader may be behind.
+const TAIL_HITS_MAX: usize = 256;
+
+/// The live tail: events as they pass, before they are stored.
+pub(crate) async fn tail(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Query(parameters): Query<TailParameters>,
+) -> Result<Response, Problem> {
+    let matcher = Matcher::new(parse(&parameters.query, shared.api.clock.now())?);
+    let mut batches = shared.api.hub.tail();
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(TAIL_HITS_MAX);
+    tokio::spawn(async move {
+        let mut skipped = 0u64;
+        loop {
+            let batch = tokio::select! {
+                () = shared.stop.cancelled() => return,
+                () = sender.closed() => return,
+                batch = batches.recv() => batch,
+            };
+            match batch {
+                Ok(batch) => {
+                    for event in batch.iter().filter(|e| e.tenant().0 == identity.tenant && matcher.matches(*e)) {
+                        let hit = Event::default().event("hit").data(live(event, &*shared.api.raw));
+                        match sender.try_send(Ok(hit)) {
+                            Ok(()) => {}
+                            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => skipped += 1,
+                            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => return,
+                        }
+                    }
+                }
+                Err(RecvError::Lagged(batches)) => skipped += batches,
+                Err(RecvError::Closed) => return,
+            }
+            if skipped > 0 {
+                let told = Event::default().event("skipped").data(format!("{{\"count\":{skipped}}}"));
+                if sender.try_send(Ok(told)).is_ok() {
+                    skipped = 0;
+                }
+            }
+        }
+    });
+    let keep = KeepAlive::new().interval(Duration::from_secs(15));
+    Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(keep).into_response())
+}
+
+/// An event as a hit, before the index has it.
+fn live(event: EventRef<'_>, raw: &dyn index::RawSource) -> String {
+    let mut out = String::from("{\"id\":");
+    event::json::write_text(&event.id().to_string(), &mut out);
+    out.push_str(",\"time\":");
+    event::json::write_text(&event.time().to_string(), &mut out);
+    out.push_str(",\"received\":");
+    event::json::write_text(&event.received().to_string(), &mut out);
+    out.push_str(",\"fields\":");
+    event::json::write_event(event, &mut out);
+    out.push_str(",\"raw\":");
+    if event.raw().is_empty() {
+        let Position { partition, offset } = event.id().frame;
+        let bytes = raw.raw(Position { partition, offset }).ok().flatten().map(|(_, bytes)| bytes).unwrap_or_default();
+        event::json::write_text(&bytes.iter().map(|b| format!("{b:02x}")).collect::<String>(), &mut out);
+    } else {
+        event::json::write_text(event.raw(), &mut out);
+    }
+    out.push('}');
+    out
+}

@@ -1,0 +1,217 @@
+//! The server: what it is given, and how it answers anything: token, limits, headers.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use event::{Clock, Time};
+use index::{RawSource, Searcher};
+use rules::RuleSet;
+use rules::policy::Policy;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::limit::RequestBodyLimitLayer;
+
+use crate::problem::Problem;
+use crate::store::Store;
+use crate::{Hub, routes};
+
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// Searches at once.
+const SEARCHES_MAX: usize = 4;
+/// Wrong tokens from one address in a minute; then it waits.
+const FAILURES_MAX: u32 = 20;
+/// Addresses whose wrong tokens are counted at once.
+const FAILURES_ADDRESSES_MAX: usize = 10_000;
+/// How long a request may take, streams left out.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// A file of the dashboards.
+pub struct StaticFile {
+    /// Its bytes.
+    pub bytes: std::borrow::Cow<'static, [u8]>,
+    /// Its type.
+    pub content_type: &'static str,
+}
+
+/// Counters of the pipeline that `GET /stats` shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stage {
+    /// Events a second, over the last seconds.
+    pub events_per_second: f64,
+    /// Records received since the start.
+    pub received: u64,
+    /// Of these, read.
+    pub parsed: u64,
+    /// Of these, not.
+    pub quarantined: u64,
+    /// The last offset of the log that is durable.
+    pub journal_position: u64,
+}
+
+/// Everything that the server answers from.
+pub struct Api {
+    /// Alerts, tokens, counts.
+    pub store: Store,
+    /// Per tenant (by number) its index.
+    pub searchers: Vec<Searcher>,
+    /// The tenants' names, by number.
+    pub tenants: Vec<String>,
+    /// The log.
+    pub raw: Arc<dyn RawSource>,
+    /// The rules in force.
+    pub rules: Arc<RuleSet>,
+    /// What was refused when they were loaded.
+    pub refused: Vec<rules::Problem>,
+    /// Per rule, how often it has matched.
+    pub matches: Arc<dyn Fn() -> Vec<u64> + Send + Sync>,
+    /// The zone policy in force.
+    pub policy: Option<Arc<Policy>>,
+    /// Where live readers subscribe.
+    pub hub: Hub,
+    /// The metrics as Prometheus reads them.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The pipeline's counters.
+    pub stage: Arc<dyn Fn() -> Stage + Send + Sync>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// When the program started.
+    pub started: Time,
+    /// The dashboards' files, by path.
+    pub files: Arc<dyn Fn(&str) -> Option<StaticFile> + Send + Sync>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) api: Api,
+    pub(crate) searches: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
+    failures: Mutex<HashMap<IpAddr, (i64, u32)>>,
+}
+
+/// The server could not run.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP server failed")]
+pub struct ServeError(#[from] std::io::Error);
+
+/// Answers until `stop` is cancelled.
+///
+/// # Errors
+/// Where the socket fails.
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), ServeError> {
+    let shared = Arc::new(Shared {
+        api,
+        searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+        stop: stop.clone(),
+        failures: Mutex::new(HashMap::new()),
+    });
+    let app = router(shared).into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    Ok(())
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let mut guarded = Router::new();
+    for route in routes::table() {
+        guarded = guarded.route(route.path, route.handler);
+    }
+    let guarded = guarded.route_layer(middleware::from_fn_with_state(shared.clone(), authenticate));
+    Router::new()
+        .merge(guarded)
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(|| async { "ok\n" }))
+        .fallback(get(file))
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn(headers))
+        .with_state(shared)
+}
+
+/// Lets a request pass that bears a good token, and says whose it is.
+async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|c| c.0.ip());
+    let minute = shared.api.clock.now().unix_s() / 60;
+    if peer.is_some_and(|ip| {
+        shared.failures.lock().expect("no code panics under this lock").get(&ip).is_some_and(|f| *f == (minute, FAILURES_MAX))
+    }) {
+        return Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", "too many wrong tokens; wait a minute")
+            .into_response();
+    }
+    let token =
+        request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let identity = match token.map(|t| shared.api.store.identity(t)) {
+        Some(Ok(identity)) => identity,
+        Some(Err(error)) => return Problem::internal(&error).into_response(),
+        None => None,
+    };
+    let Some(identity) = identity.filter(|i| (i.tenant as usize) < shared.api.searchers.len()) else {
+        if let (Some(ip), true) = (peer, token.is_some()) {
+            let mut failures = shared.failures.lock().expect("no code panics under this lock");
+            if failures.len() >= FAILURES_ADDRESSES_MAX {
+                failures.retain(|_, f| f.0 == minute);
+            }
+            let entry = failures.entry(ip).or_insert((minute, 0));
+            *entry = if entry.0 == minute { (minute, (entry.1 + 1).min(FAILURES_MAX)) } else { (minute, 1) };
+        }
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed: Authorization: Bearer TOKEN");
+        return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
+    };
+    request.extensions_mut().insert(identity);
+    next.run(request).await
+}
+
+/// Ends what takes too long. A stream has answered long before: only its head is waited for.
+async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the request took too long").into_response(),
+    }
+}
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
+                      base-uri 'none'; form-action 'self'";
+
+fn headers(request: Request, next: Next) -> impl Future<Output = Response> + Send {
+    async move {
+        let mut response = next.run(request).await;
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::X_FRAME_OPTIONS, "DENY"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// A file of the dashboards; what is no file is a page of theirs.
+async fn file(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    if path.starts_with("api/") {
+        return Problem::not_found().into_response();
+    }
+    let name = path.rsplit('/').next().unwrap_or("");
+    let found = (shared.api.files)(path).or_else(|| if name.contains('.') { None } else { (shared.api.files)("index.html") });
+    match found {
+        Some(file) => ([(header::CONTENT_TYPE, file.content_type)], Body::from(file.bytes)).into_response(),
+        None if name.contains('.') => Problem::not_found().into_response(),
+        None => {
+            let detail = "the dashboards were not built into this binary; run `make dashboards` and build again";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_dashboards", detail).into_response()
+        }
+    }
+}
