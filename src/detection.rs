@@ -19,13 +19,15 @@ const fn seen_by(rules: &'static [&'static str]) -> Claim {
 /// The claim for `kind`.
 pub(crate) fn claim(kind: Kind) -> Claim {
     match kind {
-        Kind::BruteForce => seen_by(&[]),
-        Kind::PortScan => seen_by(&[]),
-        Kind::Exfiltration => seen_by(&[]),
-        Kind::LgwanDirect | Kind::MynumberFlow => seen_by(&[]),
-        Kind::DnsTunnel => seen_by(&[]),
-        Kind::WebAttack => seen_by(&[]),
-        Kind::Beacon => Claim { rules: &[], not_yet: Some("needs the behaviour analysis of intervals and sizes, which is not built yet") },
+        Kind::BruteForce => seen_by(&["a5e408c3-f51a-5ee2-a641-f5e1d744480b"]),
+        Kind::PortScan => seen_by(&["ad59366f-dc15-5be9-aed2-82d712ad035b"]),
+        Kind::Exfiltration => seen_by(&["cc9c9f99-9e47-5b5b-861a-5eceba8ddb2f"]),
+        Kind::LgwanDirect | Kind::MynumberFlow => seen_by(&["d18e4515-aab1-5ef7-8ac2-4df3d2a4170b"]),
+        Kind::DnsTunnel => seen_by(&["be04e3c0-aa78-5d00-ac80-80c520833814"]),
+        Kind::WebAttack => seen_by(&["0dab108f-9cb6-582a-b02c-0622a835e1b2"]),
+        Kind::Beacon => {
+            Claim { rules: &[], not_yet: Some("needs the behaviour analysis of intervals and sizes, which is not built yet") }
+        }
         Kind::SilentDevice => Claim { rules: &[], not_yet: Some("needs each source's learned period, which is not built yet") },
     }
 }
@@ -37,5 +39,5 @@ pub(crate) fn shows(alert: &Alert, incident: &Incident) -> bool {
     claim(incident.kind).rules.contains(&alert.rule.id.as_str())
         && alert.last >= incident.start
         && alert.first <= incident.end
-        && (alert.group.values().any(|value| *value == source) || alert.fields.values().any(|value| value.as_str() == Some(&source)))
+        && (alert.group.values().any(|value| *value == source) || alert.fields.values().any(|value| *value == source))
 }

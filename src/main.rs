@@ -1,2 +1,86 @@
-//! The program.
-fn main() {}
+//! mihari (見張り, the lookout): security-event monitoring for the Internet-facing segment of a municipality.
+//!
+//! This is the program: it reads the configuration, wires the stages, runs, and stops cleanly. What the stages do is in the crates.
+
+mod clock;
+mod command;
+mod config;
+mod detection;
+mod pipeline;
+mod role;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Memory that is freed goes back to the system, and threads do not wait for each other to have some.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Security-event monitoring: records in, correlated alerts and search out.
+#[derive(Parser, Debug)]
+#[command(name = "mihari", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the service
+    Serve(command::serve::Serve),
+    /// Watch a synthetic municipality
+    Demo(command::demo::Demo),
+    /// Run captures through the pipeline off line
+    Replay(command::replay::Replay),
+    /// Decode records to JSON lines
+    Parse(command::parse::Parse),
+    /// Check, test and list rules
+    #[command(subcommand)]
+    Rules(command::rules::RulesCommand),
+    /// Prove a zone policy
+    #[command(subcommand)]
+    Policy(command::policy::PolicyCommand),
+    /// Search a running service
+    Search(command::client::Search),
+    /// Follow events of a running service
+    Tail(command::client::Tail),
+    /// Check a journal off line
+    Verify(command::verify::Verify),
+    /// Write the synthetic municipality to files
+    Generate(command::generate::Generate),
+    /// Make tokens
+    #[command(subcommand)]
+    Token(command::token::TokenCommand),
+}
+
+/// 0: done; 1: a problem that was asked for was found; 2: bad usage or input.
+fn main() -> ExitCode {
+    // A reader that goes away (`| head`) ends the program quietly rather than with a panic.
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Serve(args) => command::serve::run(&args),
+        Command::Demo(args) => command::demo::run(&args),
+        Command::Replay(args) => command::replay::run(&args),
+        Command::Parse(args) => command::parse::run(&args),
+        Command::Rules(args) => command::rules::run(&args),
+        Command::Policy(args) => command::policy::run(&args),
+        Command::Search(args) => command::client::search(&args),
+        Command::Tail(args) => command::client::tail(&args),
+        Command::Verify(args) => command::verify::run(&args),
+        Command::Generate(args) => command::generate::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Token(args) => command::token::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            command::complain(&format!("{error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -9,6 +9,7 @@
 //! `docs/http.md` and, from the route table, in `api/openapi.json`.
 
 mod alerts;
+pub mod client;
 mod hub;
 mod notify;
 pub mod openapi;

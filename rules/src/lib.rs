@@ -12,6 +12,7 @@ pub mod cases;
 mod correlate;
 mod detect;
 mod mapping;
+mod pack;
 pub mod policy;
 mod ruleset;
 pub mod sigma;
@@ -23,4 +24,5 @@ pub use correlate::{
 };
 pub use detect::{Detector, Match, matches_plainly};
 pub use mapping::Mapping;
+pub use pack::pack;
 pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, load, read_files};

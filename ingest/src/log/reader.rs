@@ -26,6 +26,7 @@ pub struct Reader {
     shared: Arc<Shared>,
     next: u64,
     walker: Option<(u64, Walker)>,
+    limit: u64,
     /// What could not be read so far, for whoever reports it.
     pub gaps: Vec<Gap>,
 }
@@ -35,12 +36,17 @@ const GAPS_MAX: usize = 1000;
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, next: u64) -> Reader {
-        Reader { shared, next: next.max(1), walker: None, gaps: Vec::new() }
+        Reader { shared, next: next.max(1), walker: None, limit: u64::MAX, gaps: Vec::new() }
     }
 
     /// The offset that is read next.
     pub fn next_offset(&self) -> u64 {
         self.next
+    }
+
+    /// Reads no further than `offset`, until told otherwise.
+    pub fn limit(&mut self, offset: u64) {
+        self.limit = offset;
     }
 
     /// Appends frames to `out` until it holds `bytes_max` bytes or everything durable was read; waits up to `wait` for the first.
@@ -52,7 +58,7 @@ impl Reader {
         if self.shared.durable() < self.next {
             self.shared.wait_beyond(self.next - 1, wait);
         }
-        let durable = self.shared.durable();
+        let durable = self.shared.durable().min(self.limit);
         let before = out.len();
         while self.next <= durable && out.byte_len() < bytes_max {
             if self.walker.is_none() && !self.enter()? {

@@ -1,0 +1,54 @@
+//! The other side of the interface, for the program's own commands.
+
+use std::io::Read;
+
+/// A request did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The service could not be reached, or broke off.
+    #[error("failed to reach the service")]
+    Unreachable(#[from] Box<ureq::Error>),
+    /// It refused.
+    #[error("the service refused: {status}: {detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it says.
+        detail: String,
+    },
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None).build().into()
+}
+
+fn check(mut response: ureq::http::Response<ureq::Body>) -> Result<ureq::http::Response<ureq::Body>, ClientError> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status().as_u16();
+    let detail = response.body_mut().read_to_string().unwrap_or_default();
+    Err(ClientError::Refused { status, detail })
+}
+
+/// Posts JSON and gives the answer.
+///
+/// # Errors
+/// Where the service cannot be reached or refuses.
+pub fn post(url: &str, path: &str, token: &str, body: &str) -> Result<String, ClientError> {
+    let request = agent().post(format!("{url}{path}")).header("Authorization", format!("Bearer {token}"));
+    let sent = request.header("Content-Type", "application/json").send(body).map_err(Box::new)?;
+    Ok(check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(Box::new)?)
+}
+
+/// Opens a stream of server-sent events.
+///
+/// # Errors
+/// Where the service cannot be reached or refuses.
+pub fn stream(url: &str, path: &str, parameters: &[(&str, &str)], token: &str) -> Result<impl Read + use<>, ClientError> {
+    let mut request = agent().get(format!("{url}{path}")).header("Authorization", format!("Bearer {token}"));
+    for (name, value) in parameters {
+        request = request.query(name, value);
+    }
+    Ok(check(request.call().map_err(Box::new)?)?.into_body().into_reader())
+}

@@ -1,0 +1,139 @@
+//! `mihari parse`: records to one flat JSON object a line, in input order.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use event::limits::BATCH_BYTES_MAX;
+use event::{BatchBuilder, Clock, Content, Frame, FrameHead, Frames, LogRange, Position, TenantId, Time, Transport};
+use ingest::capture::Capture;
+use ingest::decode::flow::FlowDecoder;
+use ingest::decode::text::TextDecoder;
+use ingest::decode::{DecodeSettings, Decoder, FORMATS};
+use serde::Deserialize;
+
+use crate::clock::SystemClock;
+use crate::config;
+use crate::role::decode_settings;
+
+/// Arguments of `mihari parse`.
+#[derive(Args, Debug)]
+pub(crate) struct Parse {
+    /// Read every record as this format
+    #[arg(long)]
+    format: Option<String>,
+    /// Read case files: a JSON object with `id` and `raw` a line; prints `{"id","event"}`
+    #[arg(long)]
+    cases: Option<PathBuf>,
+    /// The time zone of records that do not state theirs
+    #[arg(long, default_value = "Asia/Tokyo")]
+    time_zone: String,
+    /// Records without a year lie nearest to this instant; without it, to the file's age
+    #[arg(long)]
+    reference: Option<Time>,
+    /// Captures; standard input where none is named
+    files: Vec<PathBuf>,
+}
+
+/// The instant that stamps without a year are nearest to: the file's last change.
+pub(crate) fn reference_of(path: &Path) -> Time {
+    let modified = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    let since = modified.and_then(|m| m.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or_else(|| SystemClock.now(), |d| Time::from_unix_ns(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
+}
+
+pub(crate) fn run(args: &Parse) -> Result<ExitCode> {
+    if let Some(format) = &args.format
+        && !FORMATS.contains(&format.as_str())
+    {
+        bail!("no format is named {format:?}; known: {}", FORMATS.join(", "));
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if let Some(path) = &args.cases {
+        cases(args, path, &mut out)?;
+    } else {
+        let stdin = [PathBuf::from("-")];
+        for path in if args.files.is_empty() { &stdin[..] } else { &args.files } {
+            file(args, path, &mut out)?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(args: &Parse, path: &Path) -> Result<Arc<DecodeSettings>> {
+    let decode = config::Decode { time_zone: args.time_zone.clone(), ..config::Decode::default() };
+    decode_settings(&decode, args.reference.unwrap_or_else(|| reference_of(path)))
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: serde_json::value::Value,
+    raw: String,
+}
+
+fn cases(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
+    let file = std::fs::File::open(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let mut decoder = TextDecoder::new(&settings(args, path)?);
+    let mut builder = BatchBuilder::default();
+    let mut text = String::new();
+    for (at, line) in BufReader::new(file).lines().enumerate() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let case: Case =
+            serde_json::from_str(&line).with_context(|| format!("{}: line {} is no case", path.display(), at + 1))?;
+        let head = FrameHead {
+            position: Position { partition: 0, offset: at as u64 + 1 },
+            received: Time::UNKNOWN,
+            tenant: TenantId(0),
+            source: None,
+            transport: Transport::File,
+            content: Content::Text,
+            truncated: false,
+        };
+        decoder.decode_as(Frame { head, bytes: case.raw.as_bytes() }, args.format.as_deref(), &mut builder);
+        let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+        text.clear();
+        event::json::write_event(batch.event(0), &mut text);
+        writeln!(out, "{{\"id\":{},\"event\":{text}}}", case.id)?;
+    }
+    Ok(())
+}
+
+fn file(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
+    let mut capture = Capture::open(path)?;
+    let mut text_decoder = TextDecoder::new(&settings(args, path)?);
+    let mut flow_decoder = FlowDecoder::default();
+    let mut frames = Frames::default();
+    let mut builder = BatchBuilder::default();
+    let mut offset = 0;
+    let mut text = String::new();
+    loop {
+        frames.clear();
+        let read = capture.read(&mut frames, BATCH_BYTES_MAX);
+        for head in frames.heads_mut() {
+            offset += 1;
+            head.position.offset = offset;
+        }
+        for frame in frames.iter() {
+            match frame.head.content {
+                Content::Flow => flow_decoder.decode(frame, &mut builder),
+                _ => text_decoder.decode_as(frame, args.format.as_deref(), &mut builder),
+            }
+        }
+        for event in builder.finish(LogRange::default(), Time::UNKNOWN).iter() {
+            text.clear();
+            event::json::write_event(event, &mut text);
+            text.push('\n');
+            out.write_all(text.as_bytes())?;
+        }
+        if read? == 0 {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `mihari serve`: the service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::config::Config;
+use crate::role;
+
+/// Arguments of `mihari serve`.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// The configuration (YAML, or TOML by its name); without one, every default
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Only validate the configuration, the rules and the policy
+    #[arg(long)]
+    check: bool,
+    /// Write the bound addresses as JSON to this file once all is up
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+}
+
+/// Days that the first token is good for.
+const FIRST_TOKEN_DAYS: u32 = 90;
+
+/// Own messages as JSON lines on standard error; `MIHARI_LOG` chooses what.
+pub(crate) fn start_logging(default: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("MIHARI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// The process's metrics.
+pub(crate) fn start_metrics() -> Result<PrometheusHandle> {
+    PrometheusBuilder::new().install_recorder().context("failed to set up metrics")
+}
+
+pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
+    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    if args.check {
+        return check(&config);
+    }
+    start_logging("info,tantivy=warn");
+    let metrics = start_metrics()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let service = role::start(&config, metrics).await?;
+        if service.store.tokens()? == 0 {
+            let token = service.store.create_token("first", 0, FIRST_TOKEN_DAYS)?;
+            super::say(&format!("The first token, shown this once: {token}"));
+        }
+        super::say(&format!("mihari is up: http://{}", service.address));
+        if let Some(path) = &args.ready_file {
+            let bound: Vec<Option<String>> = service.bound.iter().map(|b| b.map(|b| b.to_string())).collect();
+            let ready = serde_json::json!({"api": service.address.to_string(), "listen": bound}).to_string();
+            let beside = path.with_extension("new");
+            std::fs::write(&beside, ready)
+                .and_then(|()| std::fs::rename(&beside, path))
+                .context("failed to write the ready file")?;
+        }
+        let stopping = service.stopping();
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+            () = stopping.cancelled() => {}
+        }
+        info!("stopping");
+        service.stop().await?;
+        info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Says what is wrong with the configuration, the rules and the policy that it names.
+fn check(config: &Config) -> Result<ExitCode> {
+    role::decode_settings(&config.decode, event::Time::EPOCH)?;
+    if let Some(path) = &config.policy {
+        role::load_policy(path)?;
+    }
+    let (set, problems) = role::load_rules(&config.rules);
+    for problem in &problems {
+        super::say(&format!("{}:{}: {}", problem.path, problem.line, problem.reason));
+    }
+    super::say(&format!("the configuration is valid; {} rules", set.rules().len()));
+    Ok(if problems.iter().any(|p| p.refused) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,224 @@
+//! The stages between a source of frames and what is made of them.
+//!
+//! ```text
+//!  source ─▶ reader ──────────▶ workers ──────────────────▶ sequencer ─▶ sink
+//!            flows decoded      text decoded, zones,         batches in
+//!            in their order     rules matched                their order
+//! ```
+//!
+//! The reader and the sequencer are one thread each, so what they do is in log order; workers share nothing. Channels are bounded: who is
+//! slow makes the others wait, back to the source.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use event::{Batch, BatchBuilder, Content, Frames, LogRange, TenantId, Time, Transport};
+use ingest::decode::flow::FlowDecoder;
+use ingest::decode::text::TextDecoder;
+use ingest::decode::{DecodeSettings, Decoder};
+use rules::policy::Policy;
+use rules::{Detector, Match, RuleSet};
+
+use crate::clock::Stopwatch;
+
+/// Batches on their way between two stages.
+const BATCHES_WAITING_MAX: usize = 4;
+
+/// What the stages work with.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) settings: Arc<DecodeSettings>,
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) threads: usize,
+}
+
+/// Records that the receiver lost, as the log tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lost {
+    pub(crate) tenant: TenantId,
+    pub(crate) transport: Transport,
+    pub(crate) received: Time,
+    pub(crate) reason: String,
+    pub(crate) count: u64,
+}
+
+/// A batch with what was found in it.
+pub(crate) struct Done {
+    pub(crate) batch: Batch,
+    pub(crate) matches: Vec<Match>,
+    pub(crate) lost: Vec<Lost>,
+    /// The flow decoder's templates as of the end of this batch, where they have changed.
+    pub(crate) templates: Option<Arc<Vec<u8>>>,
+}
+
+/// Time spent in each stage, in nanoseconds, and what went through.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) read_ns: AtomicU64,
+    pub(crate) flows_ns: AtomicU64,
+    pub(crate) text_ns: AtomicU64,
+    pub(crate) policy_ns: AtomicU64,
+    pub(crate) match_ns: AtomicU64,
+    pub(crate) sink_ns: AtomicU64,
+    pub(crate) frames: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) events: AtomicU64,
+    pub(crate) quarantined: AtomicU64,
+}
+
+impl Spent {
+    pub(crate) fn add(counter: &AtomicU64, watch: &Stopwatch) {
+        counter.fetch_add(u64::try_from(watch.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+struct Job {
+    number: u64,
+    frames: Frames,
+    builder: BatchBuilder,
+    lost: Vec<Lost>,
+    templates: Option<Arc<Vec<u8>>>,
+}
+
+/// Runs the stages until `source` says that there is no more (`false`), and gives each batch to `sink` in order. `source` fills the frames,
+/// with positions; none is allowed where it waited in vain.
+///
+/// # Errors
+/// The first fault of the source or the sink. The stages are ended either way.
+pub(crate) fn run(
+    parts: &Parts,
+    mut flows: FlowDecoder,
+    spent: &Arc<Spent>,
+    mut source: impl FnMut(&mut Frames) -> Result<bool> + Send + 'static,
+    mut sink: impl FnMut(Option<Done>) -> Result<()>,
+) -> Result<()> {
+    let (jobs, inbox) = bounded::<Job>(BATCHES_WAITING_MAX);
+    let (done, outbox) = bounded::<(u64, Done)>(BATCHES_WAITING_MAX);
+    let mut workers = Vec::new();
+    for n in 0..parts.threads.max(1) {
+        let (parts, inbox, done, spent) = (parts.clone(), inbox.clone(), done.clone(), spent.clone());
+        workers.push(spawn(format!("worker-{n}"), move || work(&parts, &inbox, &done, &spent))?);
+    }
+    drop((inbox, done));
+    let reader_spent = spent.clone();
+    let reader = spawn("reader".to_owned(), move || read(&mut flows, &mut source, &jobs, &reader_spent))?;
+    let mut waiting: BTreeMap<u64, Done> = BTreeMap::new();
+    let mut next = 0;
+    let mut result = Ok(());
+    for (number, batch) in &outbox {
+        waiting.insert(number, batch);
+        while let Some(batch) = waiting.remove(&next) {
+            next += 1;
+            let watch = Stopwatch::start();
+            result = sink(Some(batch));
+            Spent::add(&spent.sink_ns, &watch);
+            if result.is_err() {
+                break;
+            }
+        }
+        if result.is_err() {
+            break;
+        }
+    }
+    drop(outbox); // Whoever still works finds no one who wants it, and ends.
+    for worker in workers {
+        worker.join().map_err(|_| anyhow!("a worker panicked"))?;
+    }
+    let read = reader.join().map_err(|_| anyhow!("the reader panicked"))?;
+    result?;
+    read?;
+    sink(None)
+}
+
+fn spawn<T: Send + 'static>(name: String, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name).spawn(run).context("failed to start a thread")
+}
+
+fn read(
+    flows: &mut FlowDecoder,
+    source: &mut impl FnMut(&mut Frames) -> Result<bool>,
+    jobs: &Sender<Job>,
+    spent: &Spent,
+) -> Result<()> {
+    let mut templates_told = flows.templates();
+    for number in 0.. {
+        let mut frames = Frames::default();
+        let watch = Stopwatch::start();
+        let more = source(&mut frames)?;
+        Spent::add(&spent.read_ns, &watch);
+        spent.bytes.fetch_add(frames.byte_len() as u64, Ordering::Relaxed);
+        let watch = Stopwatch::start();
+        let mut builder = BatchBuilder::default();
+        let mut lost = Vec::new();
+        for frame in frames.iter() {
+            match frame.head.content {
+                Content::Flow => flows.decode(frame, &mut builder),
+                Content::Loss => lost.extend(loss(&frame)),
+                Content::Text | Content::Tick => {}
+            }
+        }
+        let changed = flows.templates() != templates_told;
+        templates_told = flows.templates();
+        let templates = changed.then(|| Arc::new(flows.snapshot()));
+        Spent::add(&spent.flows_ns, &watch);
+        if jobs.send(Job { number, frames, builder, lost, templates }).is_err() || !more {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn loss(frame: &event::Frame<'_>) -> Option<Lost> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        reason: String,
+        count: u64,
+    }
+    let told: Told = serde_json::from_slice(frame.bytes).ok()?;
+    let head = frame.head;
+    Some(Lost { tenant: head.tenant, transport: head.transport, received: head.received, reason: told.reason, count: told.count })
+}
+
+fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent: &Spent) {
+    let mut text = TextDecoder::new(&parts.settings);
+    let mut detector = Detector::new(parts.rules.clone());
+    for Job { number, frames, mut builder, lost, templates } in inbox {
+        let watch = Stopwatch::start();
+        let mut records = 0;
+        for frame in frames.iter() {
+            match frame.head.content {
+                Content::Text => {
+                    text.decode(frame, &mut builder);
+                    records += 1;
+                }
+                Content::Flow => records += 1,
+                Content::Tick | Content::Loss => {}
+            }
+        }
+        let first = frames.get(0).map_or(0, |f| f.head.position.offset);
+        let last = frames.get(frames.len().saturating_sub(1)).map(|f| f.head);
+        let range = LogRange { partition: 0, first, last: last.map_or(0, |h| h.position.offset) };
+        let mut batch = builder.finish(range, last.map_or(Time::UNKNOWN, |h| h.received));
+        Spent::add(&spent.text_ns, &watch);
+        let watch = Stopwatch::start();
+        if let Some(policy) = &parts.policy {
+            policy.annotate(&mut batch);
+        }
+        Spent::add(&spent.policy_ns, &watch);
+        let watch = Stopwatch::start();
+        let mut matches = Vec::new();
+        detector.scan(&batch, &mut matches);
+        Spent::add(&spent.match_ns, &watch);
+        spent.frames.fetch_add(records, Ordering::Relaxed);
+        spent.events.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        spent.quarantined.fetch_add(batch.iter().filter(|e| e.quarantined()).count() as u64, Ordering::Relaxed);
+        if done.send((number, Done { batch, matches, lost, templates })).is_err() {
+            break;
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The service: collecting and analysing, over one journal.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use api::{Api, Commit, Destination, Hub, Notifier, Stage, StaticFile, Store, Tally};
+use crossbeam_channel::bounded;
+use event::limits::BATCH_BYTES_MAX;
+use event::{Batch, Clock, Frames, Position, TenantId, Time};
+use index::{IndexOptions, RawSource, Writer};
+use ingest::decode::DecodeSettings;
+use ingest::decode::flow::FlowDecoder;
+use ingest::listen::{Listen, Listeners, Place};
+use ingest::log::{Journal, JournalOptions};
+use metrics_exporter_prometheus::PrometheusHandle;
+use rules::alert::AlertChange;
+use rules::policy::Policy;
+use rules::{CorrelateOptions, Correlator, LoadOptions, RuleSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock::{Stopwatch, SystemClock};
+use crate::config::{Config, From, ListenKind};
+use crate::pipeline::{self, Done, Parts, Spent};
+
+/// How long the reader waits for the journal before it looks whether to stop.
+const READ_WAIT: Duration = Duration::from_millis(200);
+/// Batches that may wait for the index.
+const INDEX_WAITING_MAX: usize = 8;
+/// How often the pipeline's state is stored where nothing urgent happens.
+const COMMIT_TIME: Duration = Duration::from_secs(1);
+
+/// The rules as loaded: the shipped pack, and what the configuration adds.
+pub(crate) fn load_rules(config: &crate::config::Rules) -> (RuleSet, Vec<rules::Problem>) {
+    let (mut files, mut problems) = rules::read_files(&config.paths);
+    if config.pack {
+        files.extend(rules::pack().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+    }
+    let (set, more) = rules::load(&files, &LoadOptions::default());
+    problems.extend(more);
+    (set, problems)
+}
+
+/// Reads and proves the zone file.
+pub(crate) fn load_policy(path: &Path) -> Result<Policy> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+    match Policy::parse(&text) {
+        Ok((policy, problems)) => {
+            for problem in problems {
+                warn!(path = %path.display(), lines = ?problem.lines, reason = problem.reason, "the zone policy");
+            }
+            Ok(policy)
+        }
+        Err(problems) => {
+            let text: Vec<String> = problems
+                .iter()
+                .filter(|p| !p.warning)
+                .map(|p| format!("{}: line {:?}: {}", path.display(), p.lines, p.reason))
+                .collect();
+            anyhow::bail!("the zone policy does not hold together\n{}", text.join("\n"))
+        }
+    }
+}
+
+/// The decoders' settings as configured.
+pub(crate) fn decode_settings(config: &crate::config::Decode, reference: Time) -> Result<Arc<DecodeSettings>> {
+    let mut settings = DecodeSettings::new(&config.time_zone, reference).context("decode.time_zone")?;
+    for source in &config.sources {
+        settings
+            .add_source(&source.cidr, source.time_zone.as_deref(), source.charset.as_deref(), source.format.as_deref())
+            .with_context(|| format!("decode.sources: {}", source.cidr))?;
+    }
+    Ok(Arc::new(settings))
+}
+
+struct JournalRaw(Arc<Journal>);
+
+impl RawSource for JournalRaw {
+    fn raw(&self, position: Position) -> io::Result<Option<(event::FrameHead, Vec<u8>)>> {
+        match self.0.fetch(position) {
+            Ok(found) => Ok(found.map(|f| (f.head, f.bytes))),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+/// A service that runs.
+pub(crate) struct Service {
+    /// The address of the HTTP interface.
+    pub(crate) address: std::net::SocketAddr,
+    /// The listeners' addresses, in the order of the configuration.
+    pub(crate) bound: Vec<Option<std::net::SocketAddr>>,
+    /// The store, for commands that make tokens or look at alerts.
+    pub(crate) store: Store,
+    stop: CancellationToken,
+    listeners: Listeners,
+    server: tokio::task::JoinHandle<Result<(), api::ServeError>>,
+    analysis: Option<std::thread::JoinHandle<Result<()>>>,
+    stop_analysis: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+    notifier: Arc<Mutex<Option<Notifier>>>,
+    journal: Arc<Journal>,
+}
+
+/// Starts everything that `config` asks for.
+///
+/// # Errors
+/// Where a part cannot be started; what was started is ended.
+pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Service> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let started = clock.now();
+    let (rules, problems) = load_rules(&config.rules);
+    for problem in problems.iter().filter(|p| p.refused) {
+        warn!(path = problem.path, line = problem.line, reason = problem.reason, "a rule was refused");
+    }
+    let rules = Arc::new(rules);
+    info!(rules = rules.rules().len(), tests = rules.tests(), "rules loaded");
+    let policy = config.policy.as_deref().map(load_policy).transpose()?.map(Arc::new);
+    let settings = decode_settings(&config.decode, started)?;
+    std::fs::create_dir_all(&config.data).with_context(|| format!("failed to make {}", config.data.display()))?;
+    let (journal, recovery) = Journal::open(&config.data.join("journal"), JournalOptions::default(), clock.clone())
+        .context("failed to open the journal")?;
+    info!(next = recovery.next, torn_bytes = recovery.torn_bytes, "journal recovered");
+    if let Some(copy) = &recovery.quarantined {
+        error!(copy = %copy.display(), "part of the journal was damaged; a copy was set aside");
+    }
+    let journal = Arc::new(journal);
+    let store = Store::open(&config.data.join("mihari.sqlite"), clock.clone())?;
+    let options = IndexOptions::new(&config.data.join("index"));
+    let mut writers = Vec::new();
+    for tenant in 0..config.tenants.len() {
+        writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?);
+    }
+    let searchers = writers.iter().map(|(writer, _)| writer.searcher()).collect();
+    let listener = tokio::net::TcpListener::bind(config.api.address)
+        .await
+        .with_context(|| format!("failed to listen on {}", config.api.address))?;
+    let address = listener.local_addr()?;
+    let base_url = config.api.base_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let destinations: Vec<Destination> = config
+        .notify
+        .iter()
+        .map(|n| Destination { name: n.name.clone(), slack_webhook: n.slack_webhook.clone(), language: n.language.clone() })
+        .collect();
+    let notifier = Notifier::start(&store, &clock, &destinations, &base_url).context("failed to start the notifier")?;
+    let notifier = Arc::new(Mutex::new(Some(notifier)));
+    let hub = Hub::default();
+    let spent = Arc::new(Spent::default());
+    let matches = Arc::new((0..rules.rules().len()).map(|_| AtomicU64::new(0)).collect::<Vec<_>>());
+    let stop_analysis = Arc::new(AtomicBool::new(false));
+    let failed = Arc::new(AtomicBool::new(false));
+    let analysis = Analysis {
+        parts: Parts { settings, rules: rules.clone(), policy: policy.clone(), threads: config.worker_threads() },
+        lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
+        index_time: Duration::from_millis(u64::from(config.index.commit_ms)),
+        journal: journal.clone(),
+        store: store.clone(),
+        hub: hub.clone(),
+        spent: spent.clone(),
+        matches: matches.clone(),
+        stop: stop_analysis.clone(),
+        destinations: destinations.iter().map(|d| d.name.clone()).collect(),
+        notifier: notifier.clone(),
+    };
+    let stop = CancellationToken::new();
+    let (fail, stop_all) = (failed.clone(), stop.clone());
+    let analysis = std::thread::Builder::new().name("analysis".to_owned()).spawn(move || {
+        let result = analysis.run(writers);
+        if let Err(error) = &result {
+            error!(error = format!("{error:#}"), "analysis has failed");
+            fail.store(true, Ordering::Relaxed);
+            stop_all.cancel();
+        }
+        result
+    })?;
+    let rate = Rate::default();
+    let (stage_spent, stage_journal) = (spent, journal.clone());
+    let api = Api {
+        store: store.clone(),
+        searchers,
+        tenants: config.tenants.clone(),
+        raw: Arc::new(JournalRaw(journal.clone())),
+        rules,
+        refused: problems,
+        matches: Arc::new(move || matches.iter().map(|m| m.load(Ordering::Relaxed)).collect()),
+        policy,
+        hub,
+        metrics: Arc::new(move || metrics.render()),
+        stage: Arc::new(move || {
+            let events = stage_spent.events.load(Ordering::Relaxed);
+            let quarantined = stage_spent.quarantined.load(Ordering::Relaxed);
+            Stage {
+                events_per_second: rate.of(events, SystemClock.now()),
+                received: events,
+                parsed: events - quarantined.min(events),
+                quarantined,
+                journal_position: stage_journal.durable(),
+            }
+        }),
+        clock: clock.clone(),
+        started,
+        files: Arc::new(|path| dashboards::file(path).map(|f| StaticFile { bytes: f.bytes, content_type: f.content_type })),
+    };
+    let server = tokio::spawn(api::serve(listener, api, stop.clone()));
+    let mut listens = Vec::new();
+    for listen in &config.listen {
+        let tenant = config.tenant(listen.tenant.as_deref())?;
+        let socket = listen.address.context("a socket needs an address");
+        let place = match listen.kind {
+            ListenKind::SyslogUdp => Place::SyslogUdp(socket?),
+            ListenKind::SyslogTcp => Place::SyslogTcp(socket?),
+            ListenKind::FlowUdp => Place::FlowUdp(socket?),
+            ListenKind::File => {
+                let path = listen.path.clone().context("a file needs a path")?;
+                Place::File { path, from_start: listen.from == From::Start }
+            }
+            ListenKind::Stdin => Place::Stdin,
+        };
+        listens.push(Listen { place, tenant });
+    }
+    let listeners = Listeners::start(&listens, &journal.appender(), &clock, &stop)?;
+    let bound = listeners.bound().to_vec();
+    for (listen, address) in config.listen.iter().zip(&bound) {
+        info!(kind = ?listen.kind, address = ?address, path = ?listen.path, "listening");
+    }
+    info!(%address, "HTTP interface");
+    Ok(Service {
+        address,
+        bound,
+        store,
+        stop,
+        listeners,
+        server,
+        analysis: Some(analysis),
+        stop_analysis,
+        failed,
+        notifier,
+        journal,
+    })
+}
+
+impl Service {
+    /// Cancelled when the service is to end, also by its own fault.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Whether all that was received has been analysed.
+    pub(crate) fn caught_up(&self) -> Result<bool> {
+        self.journal.sync().context("the journal has ended")?;
+        let durable = self.journal.durable();
+        Ok(self.store.resume()?.position + 2 >= durable)
+    }
+
+    /// Ends everything in order: no more in, what is there to the journal, what is in the journal analysed and stored.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        self.stop.cancel();
+        self.listeners.join().await;
+        let journal = self.journal.clone();
+        tokio::task::spawn_blocking(move || journal.sync()).await?.context("the journal has ended")?;
+        self.stop_analysis.store(true, Ordering::Relaxed);
+        let analysis = self.analysis.take().context("stopped twice")?;
+        let result = tokio::task::spawn_blocking(move || analysis.join()).await?;
+        if let Some(notifier) = self.notifier.lock().expect("no code panics under this lock").take() {
+            tokio::task::spawn_blocking(move || notifier.stop()).await?;
+        }
+        self.server.await??;
+        match result {
+            Ok(result) => result,
+            Err(_) => anyhow::bail!("the analysis panicked"),
+        }?;
+        anyhow::ensure!(!self.failed.load(Ordering::Relaxed), "the analysis had failed");
+        Ok(())
+    }
+}
+
+/// Events a second between two looks.
+#[derive(Default)]
+struct Rate(Mutex<Option<(Time, u64, f64)>>);
+
+impl Rate {
+    fn of(&self, events: u64, now: Time) -> f64 {
+        let mut last = self.0.lock().expect("no code panics under this lock");
+        match *last {
+            Some((at, _, rate)) if now.since_ns(at) < 900_000_000 => rate,
+            Some((at, before, _)) => {
+                let rate = events.saturating_sub(before) as f64 / (now.since_ns(at) as f64 / 1e9);
+                *last = Some((now, events, rate));
+                rate
+            }
+            None => {
+                *last = Some((now, events, 0.0));
+                0.0
+            }
+        }
+    }
+}
+
+struct Analysis {
+    parts: Parts,
+    lateness_ns: i64,
+    index_time: Duration,
+    journal: Arc<Journal>,
+    store: Store,
+    hub: Hub,
+    spent: Arc<Spent>,
+    matches: Arc<Vec<AtomicU64>>,
+    stop: Arc<AtomicBool>,
+    destinations: Vec<String>,
+    notifier: Arc<Mutex<Option<Notifier>>>,
+}
+
+impl Analysis {
+    /// Reads the journal from where each consumer stands, until told to stop.
+    fn run(self, writers: Vec<(Writer, u64)>) -> Result<()> {
+        let resume = self.store.resume()?;
+        let indexed = writers.iter().map(|(_, last)| *last).min().unwrap_or(0);
+        let analysed = resume.position;
+        let mut correlator = Correlator::new(self.parts.rules.clone(), CorrelateOptions { lateness_ns: self.lateness_ns });
+        let mut flows = FlowDecoder::default();
+        for (name, bytes) in &resume.snapshots {
+            match name.as_str() {
+                "correlator" => {
+                    if let Err(error) = correlator.restore(bytes) {
+                        warn!(%error, "correlation begins anew");
+                    }
+                }
+                "templates" => {
+                    if !flows.restore(bytes) {
+                        warn!("the flow templates could not be read; they come again");
+                    }
+                }
+                other => warn!(name = other, "unknown state in the store"),
+            }
+        }
+        info!(analysed, indexed, "analysis goes on");
+        let (batches, inbox) = bounded::<Arc<Batch>>(INDEX_WAITING_MAX);
+        let index_time = self.index_time;
+        let indexer =
+            std::thread::Builder::new().name("indexer".to_owned()).spawn(move || index_batches(writers, &inbox, index_time))?;
+        let mut reader = self.journal.reader(analysed.min(indexed) + 1);
+        let (journal, stop) = (self.journal.clone(), self.stop.clone());
+        let source = move |frames: &mut Frames| {
+            // A batch ends where the engine stood, so that no batch is half known to it.
+            reader.limit(if reader.next_offset() <= analysed { analysed } else { u64::MAX });
+            let stopping = stop.load(Ordering::Relaxed);
+            let got = reader.read(frames, BATCH_BYTES_MAX, READ_WAIT)?;
+            Ok(got > 0 || !stopping || reader.next_offset() <= journal.durable())
+        };
+        let mut tally = Tally::default();
+        let mut changes: Vec<AlertChange> = Vec::new();
+        let mut position = analysed;
+        let mut stored = analysed;
+        let mut templates: Option<Arc<Vec<u8>>> = None;
+        let mut watch = Stopwatch::start();
+        let mut cost = Duration::ZERO;
+        let spent = self.spent.clone();
+        let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
+            let last = done.is_none();
+            if let Some(Done { batch, matches, lost, templates: changed }) = done {
+                let offset = batch.range.last;
+                if offset > analysed {
+                    for found in &matches {
+                        self.matches[found.rule as usize].fetch_add(1, Ordering::Relaxed);
+                    }
+                    correlator.advance(&batch, &matches, &mut changes);
+                    tally.add(&batch);
+                    for l in &lost {
+                        tally.lost(l.tenant, l.transport, l.received, &l.reason, l.count);
+                    }
+                    templates = changed.or(templates.take());
+                    position = position.max(offset);
+                }
+                if !batch.is_empty() {
+                    metrics::counter!("mihari_events_total").increment(batch.len() as u64);
+                    let batch = Arc::new(batch);
+                    if offset > analysed {
+                        self.hub.publish(batch.clone());
+                    }
+                    if batches.send(batch).is_err() {
+                        anyhow::bail!("the index has failed");
+                    }
+                }
+            }
+            // An alert is stored at once, but the state that goes with it must not take all the time.
+            let due = watch.elapsed() >= COMMIT_TIME || (!changes.is_empty() && watch.elapsed() > cost * 10);
+            if position > stored && (due || last) {
+                let commit_watch = Stopwatch::start();
+                self.commit(position, &mut changes, &correlator, &mut templates, &mut tally)?;
+                stored = position;
+                cost = commit_watch.elapsed();
+                watch = Stopwatch::start();
+            }
+            Ok(())
+        });
+        drop(batches);
+        let indexed = indexer.join().map_err(|_| anyhow::anyhow!("the indexer panicked"))?;
+        result.and(indexed)
+    }
+
+    fn commit(
+        &self,
+        position: u64,
+        changes: &mut Vec<AlertChange>,
+        correlator: &Correlator,
+        templates: &mut Option<Arc<Vec<u8>>>,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let state = correlator.snapshot();
+        let mut snapshots: Vec<(&str, &[u8])> = vec![("correlator", &state)];
+        let flow_state = templates.take();
+        if let Some(flow_state) = &flow_state {
+            snapshots.push(("templates", flow_state));
+        }
+        let commit = Commit { position, changes, snapshots: &snapshots, destinations: &self.destinations };
+        let new = self.store.apply(&commit, tally)?;
+        for change in changes.iter() {
+            self.hub.alert(change.alert().tenant, &change.alert().id);
+        }
+        if !new.is_empty() {
+            metrics::counter!("mihari_alerts_total").increment(new.len() as u64);
+            if let Some(notifier) = &*self.notifier.lock().expect("no code panics under this lock") {
+                notifier.ring();
+            }
+        }
+        changes.clear();
+        Ok(())
+    }
+}
+
+/// Writes batches into the index and commits in time.
+fn index_batches(
+    writers: Vec<(Writer, u64)>,
+    inbox: &crossbeam_channel::Receiver<Arc<Batch>>,
+    index_time: Duration,
+) -> Result<()> {
+    let mut writers: Vec<Writer> = writers.into_iter().map(|(writer, _)| writer).collect();
+    let mut watch = Stopwatch::start();
+    loop {
+        let received = inbox.recv_timeout(index_time.saturating_sub(watch.elapsed()).max(Duration::from_millis(1)));
+        if let Ok(batch) = &received {
+            for writer in &mut writers {
+                writer.write(batch).context("failed to write the index")?;
+            }
+        }
+        let ended = matches!(received, Err(crossbeam_channel::RecvTimeoutError::Disconnected));
+        if ended || watch.elapsed() >= index_time || writers.iter().any(Writer::commit_due) {
+            for writer in &mut writers {
+                writer.commit().context("failed to commit the index")?;
+            }
+            watch = Stopwatch::start();
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
