@@ -169,7 +169,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let stop = CancellationToken::new();
     let (fail, stop_all) = (failed.clone(), stop.clone());
     let analysis = std::thread::Builder::new().name("analysis".to_owned()).spawn(move || {
-        let result = analysis.run(writers);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| analysis.run(writers)))
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("a bug: the analysis panicked")));
         if let Err(error) = &result {
             error!(error = format!("{error:#}"), "analysis has failed");
             fail.store(true, Ordering::Relaxed);

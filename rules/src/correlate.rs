@@ -53,7 +53,23 @@ pub struct Counters {
     pub taken_early: u64,
 }
 
-type Group = Vec<String>;
+/// The values that tell a group apart. A key of maps, so it is stored as one string.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Group(Vec<String>);
+
+impl Serialize for Group {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(&self.0).map_err(serde::ser::Error::custom)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Group, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        serde_json::from_str(&text).map(Group).map_err(serde::de::Error::custom)
+    }
+}
+
 type GroupKey = (u32, Group);
 
 /// A match on its way to a window.
@@ -161,7 +177,7 @@ impl Correlator {
         }
         if let (true, Body::Sigma { group, .. }) = (rules.rules[rule].info.alerts, &rules.rules[rule].body) {
             let group = plain_group(event, group);
-            let key = (event.tenant().0, group.iter().map(|(_, v)| v.clone()).collect());
+            let key = (event.tenant().0, Group(group.iter().map(|(_, v)| v.clone()).collect()));
             self.fold(rule, key, event.time(), &[event.id()], || (group, fields_of(event)), out);
         }
         for (correlation, place) in &rules.listeners[rule] {
@@ -179,8 +195,14 @@ impl Correlator {
             let value = (!bound.values.is_empty())
                 .then(|| bound.values.iter().map(|fields| first_value(event, fields)).collect::<Option<Vec<_>>>())
                 .flatten();
-            let waiting =
-                Waiting { rule: *correlation, place: *place, tenant: event.tenant().0, group, value, fields: fields_of(event) };
+            let waiting = Waiting {
+                rule: *correlation,
+                place: *place,
+                tenant: event.tenant().0,
+                group: Group(group),
+                value,
+                fields: fields_of(event),
+            };
             self.state.waiting.entry(time.unix_ns()).or_default().push((event.id(), waiting));
             self.state.waiting_len += 1;
         }
@@ -236,7 +258,7 @@ impl Correlator {
         let evidence: Vec<EventId> = window.iter().map(|kept| kept.event).collect();
         let first = window.front().map_or(time, |kept| kept.time);
         if rules.rules[rule].info.alerts {
-            let named: Vec<(String, String)> = bound.written.group_by.iter().cloned().zip(group.iter().cloned()).collect();
+            let named: Vec<(String, String)> = bound.written.group_by.iter().cloned().zip(group.0.iter().cloned()).collect();
             let start = Time::from_unix_ns(first);
             let shown = fields.clone();
             self.fold_at(rule, (tenant, group.clone()), start, Time::from_unix_ns(time), &evidence, || (named, shown), out);
@@ -247,8 +269,9 @@ impl Correlator {
         for (outer, place) in &rules.listeners[rule] {
             let Body::Correlation(outer_bound) = &rules.rules[*outer].body else { continue };
             // The inner correlation's values, by the names of its group-by.
-            let named = |name: &String| bound.written.group_by.iter().position(|g| g == name).map(|at| group[at].clone());
-            let Some(outer_group) = outer_bound.key_names[usize::from(*place)].iter().map(named).collect::<Option<Group>>()
+            let named = |name: &String| bound.written.group_by.iter().position(|g| g == name).map(|at| group.0[at].clone());
+            let Some(outer_group) =
+                outer_bound.key_names[usize::from(*place)].iter().map(named).collect::<Option<Vec<String>>>().map(Group)
             else {
                 continue;
             };

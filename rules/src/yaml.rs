@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-/// Bytes of one rule or policy file.
-pub const FILE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one rule or policy file. The largest of the public rules, a list of drivers, has 280 KiB.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Nesting of one document.
 const DEPTH_MAX: usize = 32;
 

@@ -154,7 +154,7 @@ impl Number {
 
 /// Bytes of one regular expression, and of its compiled form.
 const REGEX_BYTES_MAX: usize = 4096;
-const REGEX_COMPILED_BYTES_MAX: usize = 2 << 20;
+const REGEX_COMPILED_BYTES_MAX: usize = 16 << 20;
 /// Alternatives that one item may grow to (dashes of all kinds at every place).
 const ALTERNATIVES_MAX: usize = 10_000;
 

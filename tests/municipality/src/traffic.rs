@@ -35,15 +35,23 @@ pub struct Record {
     pub bytes: Vec<u8>,
 }
 
-/// A record that waits for its time. Ordered by time, then by when it was made, so that the order is total and repeatable.
+/// A record, or a flow on its way to its exporter, that waits for its time. Ordered by time, then by when it was made, so that the order
+/// is total and repeatable.
 struct Waiting {
+    time: Time,
     number: u64,
-    record: Record,
+    device: usize,
+    what: What,
+}
+
+enum What {
+    Bytes(Vec<u8>),
+    Flow(Flow),
 }
 
 impl Waiting {
     fn key(&self) -> (Time, u64) {
-        (self.record.time, self.number)
+        (self.time, self.number)
     }
 }
 
@@ -196,11 +204,15 @@ impl Traffic {
     }
 
     fn send(&mut self, time: Time, device: usize, bytes: Vec<u8>) {
+        self.wait(time, device, What::Bytes(bytes));
+    }
+
+    fn wait(&mut self, time: Time, device: usize, what: What) {
         if time >= self.end || self.silence.is_some_and(|(silent, from)| silent == device && time >= from) {
             return;
         }
         self.made += 1;
-        self.waiting.push(Reverse(Waiting { number: self.made, record: Record { time, device, bytes } }));
+        self.waiting.push(Reverse(Waiting { time, number: self.made, device, what }));
     }
 
     fn session(&mut self, from: End, to: End, protocol: u8, seconds: u32, sent: u64, received: u64) -> Session {
@@ -219,11 +231,9 @@ impl Traffic {
         }
     }
 
+    /// Gives a flow to its exporter when its time has come.
     fn export(&mut self, time: Time, which: usize, flow: Flow) {
-        let Some(slot) = self.exporters.iter_mut().find(|(device, _)| *device == which) else { return };
-        if let Some(packet) = slot.1.add(flow, time) {
-            self.send(time, which, packet);
-        }
+        self.wait(time, which, What::Flow(flow));
     }
 
     fn port(&mut self) -> u16 {
@@ -589,11 +599,20 @@ impl Iterator for Traffic {
     fn next(&mut self) -> Option<Record> {
         loop {
             let (index, time) = self.next.iter().copied().enumerate().min_by_key(|(_, time)| *time)?;
-            if let Some(Reverse(first)) = self.waiting.peek() {
-                if first.record.time <= time || time >= self.end {
-                    return self.waiting.pop().map(|Reverse(waiting)| waiting.record);
+            if self.waiting.peek().is_some_and(|Reverse(first)| first.time <= time || time >= self.end) {
+                let Reverse(Waiting { time, device, what, .. }) = self.waiting.pop()?;
+                match what {
+                    What::Bytes(bytes) => return Some(Record { time, device, bytes }),
+                    What::Flow(flow) => {
+                        let exporter = self.exporters.iter_mut().find(|(which, _)| *which == device);
+                        if let Some(bytes) = exporter.and_then(|(_, exporter)| exporter.add(flow, time)) {
+                            return Some(Record { time, device, bytes });
+                        }
+                        continue;
+                    }
                 }
-            } else if time >= self.end {
+            }
+            if time >= self.end {
                 return None;
             }
             let activity = ACTIVITIES[index];
