@@ -266,7 +266,8 @@ impl Service {
         self.stop_analysis.store(true, Ordering::Relaxed);
         let analysis = self.analysis.take().context("stopped twice")?;
         let result = tokio::task::spawn_blocking(move || analysis.join()).await?;
-        if let Some(notifier) = self.notifier.lock().expect("no code panics under this lock").take() {
+        let notifier = self.notifier.lock().expect("no code panics under this lock").take();
+        if let Some(notifier) = notifier {
             tokio::task::spawn_blocking(move || notifier.stop()).await?;
         }
         self.server.await??;

@@ -22,6 +22,6 @@ mod tally;
 
 pub use hub::Hub;
 pub use notify::{Destination, Notifier};
-pub use server::{Api, ServeError, Stage, StaticFile, serve};
+pub use server::{Api, Files, ServeError, Stage, StaticFile, serve};
 pub use store::{AlertFilter, Commit, Identity, Resume, Store, StoreError};
 pub use tally::Tally;

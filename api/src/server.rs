@@ -1,7 +1,6 @@
 //! The server: what it is given, and how it answers anything: token, limits, headers.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,6 +43,9 @@ pub struct StaticFile {
     /// Its type.
     pub content_type: &'static str,
 }
+
+/// Finds a file of the dashboards by its path.
+pub type Files = Arc<dyn Fn(&str) -> Option<StaticFile> + Send + Sync>;
 
 /// Counters of the pipeline that `GET /stats` shows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,7 +91,7 @@ pub struct Api {
     /// When the program started.
     pub started: Time,
     /// The dashboards' files, by path.
-    pub files: Arc<dyn Fn(&str) -> Option<StaticFile> + Send + Sync>,
+    pub files: Files,
 }
 
 pub(crate) struct Shared {
@@ -181,21 +183,19 @@ async fn limit_time(request: Request, next: Next) -> Response {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
                       base-uri 'none'; form-action 'self'";
 
-fn headers(request: Request, next: Next) -> impl Future<Output = Response> + Send {
-    async move {
-        let mut response = next.run(request).await;
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (header::CONTENT_SECURITY_POLICY, POLICY),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (header::REFERRER_POLICY, "no-referrer"),
-            (header::X_FRAME_OPTIONS, "DENY"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        response
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 /// A file of the dashboards; what is no file is a page of theirs.

@@ -387,12 +387,12 @@ impl<'q> Parser<'q> {
             }
             Some(_) => {
                 let word = self.word()?;
-                field(self.plain(word)?)
+                field(self.plain(&word)?)
             }
         }
     }
 
-    fn plain(&self, word: String) -> Parsed<Test> {
+    fn plain(&self, word: &str) -> Parsed<Test> {
         if word == "*" {
             return Ok(Test::Exists);
         }
@@ -421,7 +421,7 @@ impl<'q> Parser<'q> {
                 return Err(self.error(format!("a prefix has {all} bits at most")));
             }
             let ip = crate::schema::v6(ip).to_bits();
-            let mask = (128 - (all - bits) > 0).then(|| u128::MAX.checked_shl(all - bits).unwrap_or(0)).unwrap_or(0);
+            let mask = if 128 - (all - bits) > 0 { u128::MAX.checked_shl(all - bits).unwrap_or(0) } else { 0 };
             return Ok(Test::Network((ip & mask).into(), (ip | !mask).into()));
         }
         Ok(Test::Is(word.to_lowercase()))

@@ -436,10 +436,10 @@ impl Fruit {
         for (mine, other) in self.counts.iter_mut().zip(other.counts) {
             match (mine, other) {
                 (Counts::Times(mine), Counts::Times(other)) => {
-                    other.into_iter().for_each(|(k, n)| *mine.entry(k).or_default() += n)
+                    other.into_iter().for_each(|(k, n)| *mine.entry(k).or_default() += n);
                 }
                 (Counts::Values(mine), Counts::Values(other)) => {
-                    other.into_iter().for_each(|(k, n)| *mine.entry(k).or_default() += n)
+                    other.into_iter().for_each(|(k, n)| *mine.entry(k).or_default() += n);
                 }
                 _ => {}
             }
@@ -646,7 +646,7 @@ fn count(counting: &mut Counting, doc: DocId, time: i64) {
                     DynamicColumn::F64(c) => c.values_for_doc(doc).for_each(|v| add(v.to_bits().into())),
                     DynamicColumn::IpAddr(c) => c.values_for_doc(doc).for_each(|v| add(v.to_bits())),
                     DynamicColumn::DateTime(c) => {
-                        c.values_for_doc(doc).for_each(|v| add(v.into_timestamp_nanos() as u64 as u128))
+                        c.values_for_doc(doc).for_each(|v| add(v.into_timestamp_nanos() as u64 as u128));
                     }
                     DynamicColumn::Bytes(_) => {}
                     DynamicColumn::Str(c) => c.term_ords(doc).for_each(|v| add(v.into())),

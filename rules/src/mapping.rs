@@ -5,10 +5,13 @@ use event::FieldId;
 use crate::sigma::rule::RuleSource;
 use crate::yaml::{self, Node};
 
+/// A name, and the event fields that it means.
+type Meaning = (String, Vec<String>);
+
 /// A table of field names.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    scopes: Vec<(RuleSource, Vec<(String, Vec<String>)>)>,
+    scopes: Vec<(RuleSource, Vec<Meaning>)>,
 }
 
 impl Mapping {

@@ -408,7 +408,7 @@ impl Builder {
 
 /// Adds each filter's condition to the rules that it names (as pySigma: the rule and the filter's condition as written).
 fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
-    let filters: Vec<(Vec<String>, RuleSource, Expr<Atom>, String, usize, bool)> = parsed
+    let filters: Vec<_> = parsed
         .iter()
         .filter_map(|p| match &p.content {
             Content::Filter { rules, expr } => {

@@ -452,7 +452,7 @@ impl Writer {
                 Ok(()) => break,
                 Err(error) => {
                     metrics::counter!("mihari_journal_write_errors_total").increment(1);
-                    if failures % 120 == 0 {
+                    if failures.is_multiple_of(120) {
                         error!(%error, reason = ?std::error::Error::source(&error), "failed to write the journal; nothing is acknowledged until it works");
                     }
                     failures += 1;

@@ -64,7 +64,7 @@ impl Exporter {
         }
         let flows = std::mem::take(&mut self.held);
         let with_template =
-            self.template_at.is_none_or(|at| now.since_ns(at) >= TEMPLATE_NS) || self.packets % TEMPLATE_PACKETS == 0;
+            self.template_at.is_none_or(|at| now.since_ns(at) >= TEMPLATE_NS) || self.packets.is_multiple_of(TEMPLATE_PACKETS);
         if with_template {
             self.template_at = Some(now);
         }
@@ -173,7 +173,7 @@ impl Exporter {
             put64(p, f.packets);
             times(self, p, f);
         }
-        while (p.len() - start) % 4 != 0 {
+        while !(p.len() - start).is_multiple_of(4) {
             p.push(0);
         }
         let length = (p.len() - start) as u16;

@@ -146,8 +146,8 @@ impl Traffic {
             ],
             silence,
         };
-        for index in 0..ACTIVITIES.len() {
-            traffic.next[index] = traffic.after(plan.start, ACTIVITIES[index]);
+        for (index, activity) in ACTIVITIES.into_iter().enumerate() {
+            traffic.next[index] = traffic.after(plan.start, activity);
         }
         for incident in &incidents {
             traffic.play(incident);

@@ -1,0 +1,452 @@
+//! The service as its users meet it: real senders, real sockets, a real kill, and the HTTP interface.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test waits for conditions by the clock and says what it skips"
+)]
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long anything may take before a test gives up. Generous: machines are slow at times.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Service {
+    child: Child,
+    api: String,
+    listen: Vec<SocketAddr>,
+    token: String,
+    dir: PathBuf,
+}
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_mihari"))
+}
+
+/// Waits for a condition, looking every few milliseconds.
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+impl Service {
+    fn start(dir: &Path, more: &str) -> Service {
+        let config = dir.join("mihari.yaml");
+        let policy = dir.join("policy.yaml");
+        std::fs::write(&policy, municipality::town::POLICY).expect("written");
+        let text = format!(
+            "data: {}\npolicy: {}\nrules: {{lateness_s: 1}}\nlisten:\n  - {{kind: syslog_udp, address: \"127.0.0.1:0\"}}\n  \
+             - {{kind: syslog_tcp, address: \"127.0.0.1:0\"}}\n  - {{kind: flow_udp, address: \"127.0.0.1:0\"}}\napi: {{address: \"127.0.0.1:0\"}}\n{more}",
+            dir.join("data").display(),
+            policy.display()
+        );
+        std::fs::write(&config, text).expect("written");
+        let token = program().args(["token", "create", "--name", "test", "--config"]).arg(&config).output().expect("runs");
+        assert!(token.status.success(), "{}", String::from_utf8_lossy(&token.stderr));
+        let token = String::from_utf8(token.stdout).expect("text").trim().to_owned();
+        let ready = dir.join("ready.json");
+        drop(std::fs::remove_file(&ready));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).expect("a log");
+        let child = program()
+            .args(["serve", "--config"])
+            .arg(&config)
+            .arg("--ready-file")
+            .arg(&ready)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("starts");
+        let text = wait_for("the service", || std::fs::read_to_string(&ready).ok());
+        let told: Value = serde_json::from_str(&text).expect("JSON");
+        let listen = told["listen"].as_array().expect("a list").iter().filter_map(|a| a.as_str()?.parse().ok()).collect();
+        Service {
+            child,
+            api: format!("http://{}", told["api"].as_str().expect("an address")),
+            listen,
+            token,
+            dir: dir.to_owned(),
+        }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value, api::client::ClientError> {
+        api::client::post(&self.api, path, &self.token, &body.to_string()).map(|text| serde_json::from_str(&text).expect("JSON"))
+    }
+
+    fn get(&self, path: &str) -> Value {
+        use std::io::Read;
+        let mut text = String::new();
+        api::client::stream(&self.api, path, &[], &self.token).expect(path).read_to_string(&mut text).expect("text");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    fn search(&self, query: &str) -> Value {
+        self.post("/api/v1/search", &json!({"query": query, "from": "2000-01-01", "size": 1000})).expect(query)
+    }
+
+    /// Waits until a query has so many hits.
+    fn hits(&self, query: &str, count: u64) -> Vec<Value> {
+        wait_for(&format!("{count} hits of {query}"), || {
+            let answer = self.search(query);
+            (answer["total"].as_u64()? >= count).then(|| answer["hits"].as_array().cloned().unwrap_or_default())
+        })
+    }
+
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        let status = self.child.wait().expect("ends");
+        assert!(status.success(), "{}", std::fs::read_to_string(self.dir.join("log")).unwrap_or_default());
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/usr/sbin", "/sbin", "/bin"].iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists())
+}
+
+#[test]
+fn records_of_logger_are_found_seconds_later() {
+    let Some(logger) = installed("logger") else {
+        println!("skipped: logger is not present");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let (udp, tcp) = (service.listen[0].port().to_string(), service.listen[1].port().to_string());
+    for args in [
+        vec!["-n", "127.0.0.1", "-P", &udp, "-d", "-t", "sshd", "--", "Failed password for root from 203.0.113.9 port 4711 ssh2"],
+        vec![
+            "-n",
+            "127.0.0.1",
+            "-P",
+            &udp,
+            "-d",
+            "--rfc3164",
+            "-t",
+            "sshd",
+            "Failed password for root from 203.0.113.10 port 4711 ssh2",
+        ],
+        vec!["-n", "127.0.0.1", "-P", &tcp, "-T", "-t", "sshd", "Failed password for 花子 from 203.0.113.11 port 4711 ssh2"],
+        vec![
+            "-n",
+            "127.0.0.1",
+            "-P",
+            &tcp,
+            "-T",
+            "--octet-count",
+            "-t",
+            "sshd",
+            "Failed password for x from 203.0.113.12 port 4711 ssh2",
+        ],
+    ] {
+        assert!(Command::new(&logger).args(&args).status().expect("runs").success(), "{args:?}");
+    }
+    let hits = service.hits("source.ip:203.0.113.0/24 AND event.outcome:failure AND \"failed password\"", 4);
+    assert!(hits.iter().all(|hit| hit["raw"].as_str().is_some_and(|raw| raw.contains("Failed password"))), "{hits:?}");
+    assert_eq!(service.hits("user.name:花子", 1)[0]["fields"]["source.ip"], "203.0.113.11");
+    service.stop();
+}
+
+#[test]
+fn records_of_rsyslog_over_tcp_are_found() {
+    let Some(rsyslogd) = installed("rsyslogd") else {
+        println!("skipped: rsyslogd is not present");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let conf = dir.path().join("rsyslog.conf");
+    let input = dir.path().join("input.log");
+    std::fs::write(&input, (0..200).map(|n| format!("rsyslog record {n} for the lookout\n")).collect::<String>())
+        .expect("written");
+    let text = format!(
+        "global(workDirectory=\"{0}\")\nmodule(load=\"imfile\" mode=\"polling\" pollingInterval=\"1\")\ninput(type=\"imfile\" file=\"{1}\" tag=\"town:\")\n\
+         *.* action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{2}\" protocol=\"tcp\" TCP_Framing=\"octet-counted\" template=\"RSYSLOG_SyslogProtocol23Format\")\n",
+        dir.path().display(),
+        input.display(),
+        service.listen[1].port()
+    );
+    std::fs::write(&conf, text).expect("written");
+    let mut daemon = Command::new(rsyslogd)
+        .args(["-n", "-f"])
+        .arg(&conf)
+        .arg("-i")
+        .arg(dir.path().join("rsyslog.pid"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let hits = service.hits("\"for the lookout\"", 200);
+    daemon.kill().expect("killed");
+    daemon.wait().expect("ended");
+    assert_eq!(hits.len(), 200);
+    service.stop();
+}
+
+#[test]
+fn flows_of_softflowd_are_found() {
+    let Some(softflowd) = installed("softflowd") else {
+        println!("skipped: softflowd is not present");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let out = dir.path().join("town");
+    let made = program().args(["generate", "--minutes", "1", "--terminals", "20", "--out"]).arg(&out).output().expect("runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let port = service.listen[2].port();
+    for version in ["5", "9", "10"] {
+        // softflowd reads the capture of the town's own datagrams and tells of them as flows.
+        let run = Command::new(&softflowd)
+            .args([
+                "-r",
+                &out.join("traffic.pcap").display().to_string(),
+                "-n",
+                &format!("127.0.0.1:{port}"),
+                "-v",
+                version,
+                "-d",
+            ])
+            .args(["-p", &dir.path().join("pid").display().to_string(), "-c", &dir.path().join("ctl").display().to_string()])
+            .output()
+            .expect("runs");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let format = if version == "10" { "ipfix".to_owned() } else { format!("netflow_v{version}") };
+        let hits = service.hits(&format!("mihari.format:{format} AND destination.ip:172.20.250.100 AND destination.port:514"), 3);
+        assert!(hits.iter().all(|hit| hit["fields"]["network.transport"] == "udp"), "{hits:?}");
+    }
+    service.stop();
+}
+
+#[test]
+fn killed_in_the_middle_nothing_is_lost_or_doubled() {
+    const ROUNDS: usize = 4;
+    const RECORDS: usize = 1500;
+    let dir = tempfile::tempdir().expect("a folder");
+    for round in 0..ROUNDS {
+        let mut service = Service::start(dir.path(), "");
+        let mut stream = TcpStream::connect(service.listen[1]).expect("connects");
+        for n in 0..RECORDS {
+            let number = round * RECORDS + n;
+            // Ten failures and a success of one address a round: one alert each.
+            let text = match n {
+                100..110 => format!("Failed password for root from 203.0.113.{round} port {n} ssh2 number-{number}x"),
+                115 => format!("Accepted password for root from 203.0.113.{round} port {n} ssh2 number-{number}x"),
+                _ => format!("Server listening number-{number}x"),
+            };
+            let line = format!("<38>1 {} srv sshd 1 - - {text}", now());
+            write!(stream, "{} {line}", line.len()).expect("sent");
+        }
+        drop(stream);
+        // In the middle: the journal has begun to have them, the index and the alerts have not ended.
+        wait_for("the journal to begin", || (service.get("/api/v1/stats")["journal_position"].as_u64()? > 0).then_some(()));
+        if round % 2 == 1 {
+            service.hits(&format!("number-{}x", round * RECORDS), 1);
+        }
+        service.kill();
+    }
+    let verified = program().arg("verify").arg(dir.path().join("data")).output().expect("runs");
+    let service = Service::start(dir.path(), "");
+    // What the journal has is what must be found, each once.
+    let reader = program().arg("verify").arg(dir.path().join("data")).output().expect("runs");
+    assert!(reader.status.success(), "{} {}", String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&reader.stdout));
+    wait_for("everything to be analysed", || {
+        let stats = service.get("/api/v1/stats");
+        (stats["indexed_position"].as_u64()? + 40 >= stats["journal_position"].as_u64()?).then_some(())
+    });
+    let mut seen: Vec<u64> = Vec::new();
+    let mut cursor = Value::Null;
+    loop {
+        let body = json!({"query": "listening OR password", "from": "2000-01-01", "size": 1000, "cursor": cursor});
+        let page = service.post("/api/v1/search", &body).expect("searches");
+        for hit in page["hits"].as_array().expect("hits") {
+            let raw = hit["raw"].as_str().expect("text");
+            let number = raw.split("number-").nth(1).and_then(|t| t.strip_suffix('x')).and_then(|t| t.parse().ok());
+            seen.push(number.unwrap_or_else(|| panic!("{raw}")));
+        }
+        cursor = page["cursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    let found = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), found, "an event is in the index twice");
+    // TCP acknowledges nothing: of each round the journal has a beginning, and the index has all of that.
+    for round in 0..ROUNDS {
+        let of_round: Vec<u64> = seen.iter().copied().filter(|n| *n as usize / RECORDS == round).collect();
+        let expected: Vec<u64> = (0..of_round.len() as u64).map(|n| (round * RECORDS) as u64 + n).collect();
+        assert_eq!(of_round, expected, "a hole in round {round}");
+    }
+    let ledger = service.get("/api/v1/ledger");
+    let received: u64 = ledger["days"].as_array().expect("days").iter().filter_map(|d| d["received"].as_u64()).sum();
+    assert_eq!(received, found as u64, "the ledger counts each record once");
+    let complete = (0..ROUNDS).filter(|round| seen.contains(&((round * RECORDS) as u64 + 115))).count();
+    let alerts = wait_for("the alerts", || {
+        let alerts = service.get("/api/v1/alerts?size=500");
+        let alerts: Vec<Value> =
+            alerts["alerts"].as_array()?.iter().filter(|a| a["rule"]["level"] == "critical").cloned().collect();
+        (alerts.len() >= complete).then_some(alerts)
+    });
+    assert_eq!(alerts.len(), complete, "one alert for each round that got so far: {alerts:?}");
+    service.stop();
+}
+
+fn now() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    event::Time::from_unix_ns(since.as_nanos() as i64).to_string()
+}
+
+#[test]
+fn bad_input_is_counted_and_the_service_goes_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut state = 88_172_645_463_325_252u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for n in 0..500u64 {
+        let bytes: Vec<u8> = (0..n % 300).map(|_| random() as u8).collect();
+        for address in [service.listen[0], service.listen[2]] {
+            socket.send_to(&bytes, address).expect("sent");
+        }
+        let mut flow = vec![0, [5, 9, 10][n as usize % 3], 0, 30];
+        flow.extend(&bytes);
+        socket.send_to(&flow, service.listen[2]).expect("sent");
+    }
+    socket.send_to(b"no decoder knows this \xff\xfe", service.listen[0]).expect("sent");
+    // A line that never ends must not cost more than its bound; the connection stays.
+    let mut stream = TcpStream::connect(service.listen[1]).expect("connects");
+    let block = vec![b'A'; 1 << 20];
+    for _ in 0..64 {
+        stream.write_all(&block).expect("sent");
+    }
+    stream.write_all(b"\n<13>Apr  1 09:00:00 srv app: after the long line\n").expect("sent");
+    service.hits("\"after the long line\"", 1);
+    service.hits("mihari.flags:truncated", 1);
+    service.hits("mihari.quarantined:true AND \"no decoder knows this\"", 1);
+    service.hits("mihari.quarantined:true AND error.message:\"no flow packet: unknown version\"", 1);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.child.id())).expect("the process is there");
+    let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    assert!(resident.is_some_and(|kib| kib < 1 << 20), "{resident:?} KiB");
+    let error = service.post("/api/v1/search", &json!({"query": "(".repeat(3000)})).expect_err("refused").to_string();
+    assert!(error.contains("bad_query"), "{error}");
+    service.stop();
+}
+
+#[test]
+fn without_a_good_token_nothing_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let description: Value = serde_json::from_str(&api::openapi::document()).expect("JSON");
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        let path = path.replace("{id}", "0-1-0");
+        for token in ["", "wrong", "mih_000000000000_0000"] {
+            let error = if operations.get("post").is_some() {
+                api::client::post(&service.api, &path, token, "{}").expect_err(&path)
+            } else {
+                api::client::stream(&service.api, &path, &[], token).map(|_| ()).expect_err(&path)
+            };
+            let told = error.to_string();
+            assert!(told.contains("401") || told.contains("429"), "{path}: {told}");
+        }
+    }
+    service.stop();
+}
+
+#[test]
+fn a_new_alert_is_told_once_and_can_be_worked_on() {
+    use std::io::{BufRead, BufReader, Read};
+    let hook = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = hook.local_addr().expect("an address");
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for (n, stream) in hook.incoming().enumerate() {
+            let mut reader = BufReader::new(stream.expect("a connection"));
+            let (mut length, mut key) = (0, String::new());
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).expect("a header");
+                let lower = line.to_ascii_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                } else if let Some(value) = lower.strip_prefix("idempotency-key:") {
+                    key = value.trim().to_owned();
+                } else if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("a body");
+            // The first try fails: it is tried again with the same key.
+            let answer = if n == 0 {
+                "HTTP/1.1 500 no\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            } else {
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+            };
+            reader.get_mut().write_all(answer.as_bytes()).expect("answered");
+            if sender.send((key, String::from_utf8(body).expect("text"))).is_err() {
+                break;
+            }
+        }
+    });
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), &format!("notify: [{{name: chat, slack_webhook: \"http://{address}/hook\"}}]\n"));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let line = "<4>Apr  1 09:00:00 fw-lgwan kernel: [1.0] LGWAN-ACCEPT: IN=eth1 OUT=eth0 SRC=10.2.16.9 DST=192.0.2.7 LEN=60 TTL=63 PROTO=TCP SPT=50000 DPT=443 SYN";
+    for _ in 0..3 {
+        socket.send_to(line.as_bytes(), service.listen[0]).expect("sent");
+    }
+    let (first_key, _) = told.recv_timeout(PATIENCE).expect("told");
+    let (key, body) = told.recv_timeout(PATIENCE).expect("told again");
+    assert_eq!(first_key, key);
+    assert!(body.contains("10.2.16.9") && body.contains("6(3)②"), "{body}");
+    let alerts = service.get("/api/v1/alerts");
+    assert_eq!(alerts["total"], 1, "{alerts}");
+    let id = alerts["alerts"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(id, key);
+    assert_eq!(alerts["alerts"][0]["clause"], "6(3)②");
+    wait_for("the repeats to fold", || (service.get(&format!("/api/v1/alerts/{id}"))["count"] == 3).then_some(()));
+    let evidence = wait_for("the evidence", || {
+        let events = service.get(&format!("/api/v1/alerts/{id}/events"));
+        (events["events"].as_array()?.len() == 3).then_some(events)
+    });
+    assert_eq!(evidence["events"][0]["raw"], line);
+    let act = |body: Value| service.post(&format!("/api/v1/alerts/{id}/actions"), &body);
+    assert_eq!(act(json!({"action": "acknowledge"})).expect("done")["status"], "acknowledged");
+    assert_eq!(
+        act(json!({"action": "comment", "comment": "<b>見た</b>"})).expect("done")["actions"][1]["comment"],
+        "<b>見た</b>"
+    );
+    assert!(act(json!({"action": "close"})).is_err(), "a disposition is needed");
+    assert_eq!(act(json!({"action": "close", "disposition": "true_positive"})).expect("done")["status"], "closed");
+    assert_eq!(service.get("/api/v1/alerts?status=open")["total"], 0);
+    assert!(told.recv_timeout(Duration::from_millis(300)).is_err(), "told once");
+    service.stop();
+}
