@@ -427,15 +427,27 @@ impl Store {
         )?;
         let state = match new.action.as_str() {
             "acknowledge" => {
-                "status = CASE status WHEN 'open' THEN 'acknowledged' ELSE status END, assignee = coalesce(assignee, ?2)"
+                "status = CASE status WHEN 'open' THEN 'acknowledged' ELSE status END, assignee = coalesce(assignee, :actor)"
             }
-            "assign" => "assignee = ?3",
-            "close" => "status = 'closed', disposition = ?4",
+            "assign" => "assignee = :assignee",
+            "close" => "status = 'closed', disposition = :disposition",
             "reopen" => "status = 'open', disposition = NULL",
             _ => "status = status",
         };
-        let sql = format!("UPDATE alert SET {state}, version = version + 1 WHERE id = ?1 AND (?2, ?3, ?4) IS NOT NULL");
-        transaction.execute(&sql, params![id, actor, new.assignee, new.disposition])?;
+        let sql = format!("UPDATE alert SET {state}, version = version + 1 WHERE id = :id");
+        let mut statement = transaction.prepare_cached(&sql)?;
+        for (name, value) in [
+            (":id", Some(id)),
+            (":actor", Some(actor)),
+            (":assignee", new.assignee.as_deref()),
+            (":disposition", new.disposition.as_deref()),
+        ] {
+            if let Some(at) = statement.parameter_index(name)? {
+                statement.raw_bind_parameter(at, value)?;
+            }
+        }
+        statement.raw_execute()?;
+        drop(statement);
         transaction.commit()?;
         Ok(true)
     }
