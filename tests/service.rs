@@ -229,7 +229,7 @@ fn flows_of_softflowd_are_found() {
                 version,
                 "-d",
             ])
-            .args(["-p", &dir.path().join("pid").display().to_string(), "-c", &dir.path().join("ctl").display().to_string()])
+            .args(["-p", "pid", "-c", "ctl"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -238,7 +238,7 @@ fn flows_of_softflowd_are_found() {
         let hits = service.hits(&format!("mihari.format:{format} AND destination.ip:172.20.250.100 AND destination.port:514"), 3);
         drop(run.kill());
         run.wait().expect("ended");
-        drop(std::fs::remove_file(dir.path().join("ctl")));
+        drop(std::fs::remove_file(out.join("ctl")));
         assert!(hits.iter().all(|hit| hit["fields"]["network.transport"] == "udp"), "{hits:?}");
     }
     service.stop();
