@@ -8,11 +8,11 @@ use std::ops::Bound;
 
 use regex::{Regex, RegexBuilder};
 use tantivy::query::{
-    AllQuery, BooleanQuery, EmptyQuery, ExistsQuery, Occur, PhraseQuery, Query as Engine, RangeQuery, RegexQuery, TermQuery,
-    TermSetQuery,
+    AllQuery, BitSetDocSet, BooleanQuery, ConstScorer, EmptyQuery, EnableScoring, ExistsQuery, Explanation, PhraseQuery,
+    Query as Engine, RangeQuery, RegexQuery, Scorer, TermQuery, TermSetQuery, Weight,
 };
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DateTime, Searcher, Term};
+use tantivy::{BitSet, DateTime, DocId, DocSet, Score, Searcher, SegmentReader, TERMINATED, Term};
 
 use crate::IndexError;
 use crate::query::{Query, Scalar, Test};
@@ -31,10 +31,7 @@ pub(crate) fn lower(query: &Query, layout: &Layout, searcher: &Searcher) -> Lowe
         Query::All => Box::new(AllQuery),
         Query::And(all) => Box::new(BooleanQuery::intersection(each(all)?)),
         Query::Or(any) => Box::new(BooleanQuery::union(each(any)?)),
-        Query::Not(inner) => Box::new(BooleanQuery::new(vec![
-            (Occur::Must, Box::new(AllQuery)),
-            (Occur::MustNot, lower(inner, layout, searcher)?),
-        ])),
+        Query::Not(inner) => Box::new(Without(lower(inner, layout, searcher)?)),
         Query::Words(text) => {
             let mut terms = Vec::new();
             words(text, |word| terms.push(Term::from_field_text(layout.words, word)));
@@ -270,4 +267,39 @@ fn glob_source(glob: &str) -> String {
 /// The pattern over a whole word.
 pub(crate) fn word_regex(glob: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(&format!("(?s)^(?:{})$", glob_source(glob))).size_limit(1 << 20).build()
+}
+
+/// The documents that a query does not find. The engine's own exclusion steps back in a phrase (tantivy 0.27: an assertion of
+/// `PhraseScorer::seek_danger` fails under `Exclude`), so the complement is taken here.
+#[derive(Debug)]
+struct Without(Box<dyn Engine>);
+
+struct WithoutWeight(Box<dyn Weight>);
+
+impl Clone for Without {
+    fn clone(&self) -> Without {
+        Without(self.0.box_clone())
+    }
+}
+
+impl Engine for Without {
+    fn weight(&self, scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        Ok(Box::new(WithoutWeight(self.0.weight(scoring)?)))
+    }
+}
+
+impl Weight for WithoutWeight {
+    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
+        let mut set = BitSet::with_max_value_and_full(reader.max_doc());
+        let mut found = self.0.scorer(reader, 1.0)?;
+        while found.doc() != TERMINATED {
+            set.remove(found.doc());
+            found.advance();
+        }
+        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(set), boost)))
+    }
+
+    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
+        Ok(Explanation::new("without", 1.0))
+    }
 }

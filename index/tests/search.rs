@@ -59,6 +59,10 @@ fn request(text: &str) -> SearchRequest {
 }
 
 const QUERIES: &[&str] = &[
+    "NOT \"from 10.0.3.5\"",
+    "NOT \"for taro from\"",
+    "user.name:j* OR NOT \"for taro from\"",
+    "failed NOT \"pass-38\"",
     "*",
     "failed",
     "\"failed password\"",
