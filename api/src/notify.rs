@@ -121,11 +121,14 @@ impl Worker {
         loop {
             match self.store.due(&self.destination.name) {
                 Ok(Ok(due)) => {
-                    self.deliver(&due);
+                    // What cannot be written down must not be sent again at once: then the bell is waited for.
+                    let written = self.deliver(&due);
                     if bell.state.lock().expect("no code panics under this lock").1 {
                         return;
                     }
-                    continue;
+                    if written {
+                        continue;
+                    }
                 }
                 Ok(Err(_)) => {}
                 Err(error) => warn!(%error, "failed to read the outbox"),
@@ -142,12 +145,12 @@ impl Worker {
         }
     }
 
-    fn deliver(&self, due: &Due) {
+    /// Tries once. False where the outcome could not be written down.
+    fn deliver(&self, due: &Due) -> bool {
         let message = match serde_json::from_str::<Alert>(&due.body) {
             Ok(alert) => message(&alert, &self.destination.language, &self.base_url),
             Err(error) => {
-                self.done(due, Some(&format!("the alert cannot be read: {error}")), None);
-                return;
+                return self.done(due, Some(&format!("the alert cannot be read: {error}")), None);
             }
         };
         let sent = self
@@ -157,11 +160,16 @@ impl Worker {
             .header("Idempotency-Key", &due.alert)
             .send(message.as_bytes());
         match sent {
-            Ok(_) => {
+            Ok(response) if response.status().is_success() => {
                 metrics::counter!("mihari_notifications_total", "result" => "delivered").increment(1);
-                self.done(due, None, None);
+                self.done(due, None, None)
             }
-            Err(error) => {
+            other => {
+                // A redirect is a failure too: we go nowhere that is not configured.
+                let error = match other {
+                    Ok(response) => format!("the destination answered {}", response.status()),
+                    Err(error) => error.to_string(),
+                };
                 metrics::counter!("mihari_notifications_total", "result" => "failed").increment(1);
                 let now = self.clock.now();
                 let wait_ns = WAIT_MIN_NS.saturating_mul(1 << due.attempts.min(20)).min(WAIT_MAX_NS);
@@ -169,19 +177,21 @@ impl Worker {
                 let spread = due.alert.bytes().map(i64::from).sum::<i64>() % 250;
                 let next = now.plus_ns(wait_ns + wait_ns / 1000 * spread);
                 let next = (now.since_ns(due.created) < TRY_NS).then_some(next);
-                self.done(due, Some(&error.to_string()), next);
+                self.done(due, Some(&error), next)
             }
         }
     }
 
-    fn done(&self, due: &Due, error: Option<&str>, next: Option<Time>) {
+    fn done(&self, due: &Due, error: Option<&str>, next: Option<Time>) -> bool {
         match error {
             None => info!(destination = self.destination.name, alert = due.alert, "alert told"),
             Some(error) => warn!(destination = self.destination.name, alert = due.alert, error, "failed to tell an alert"),
         }
-        if let Err(error) = self.store.delivered(&due.alert, &self.destination.name, error, next) {
+        let written = self.store.delivered(&due.alert, &self.destination.name, error, next);
+        if let Err(error) = &written {
             warn!(%error, "failed to write the outbox");
         }
+        written.is_ok()
     }
 }
 
@@ -189,7 +199,7 @@ impl Worker {
 pub(crate) fn message(alert: &Alert, language: &str, base_url: &str) -> String {
     let of = |texts: &std::collections::BTreeMap<String, String>| texts.get(language).or_else(|| texts.values().next()).cloned();
     let title = of(&alert.title).unwrap_or_else(|| alert.rule.title.clone());
-    let mut lines = vec![format!("*[{}] {}*", alert.rule.level, escape(&title))];
+    let mut lines = vec![format!("*[{}] {}*", alert.rule.level, escape(&title)), format!("<{base_url}/alerts/{}>", alert.id)];
     let group: Vec<String> = alert.group.iter().map(|(k, v)| format!("{} = {}", escape(k), escape(v))).collect();
     if !group.is_empty() {
         lines.push(group.join(", "));
@@ -202,10 +212,8 @@ pub(crate) fn message(alert: &Alert, language: &str, base_url: &str) -> String {
         of(&alert.first_steps)
             .map(|t| format!("{}: {}", if language == "ja" { "最初の対応" } else { "First steps" }, escape(&t))),
     );
-    lines.push(format!("{base_url}/alerts/{}", alert.id));
     let text = lines.join("\n");
-    let block =
-        serde_json::json!({"type": "section", "text": {"type": "mrkdwn", "text": text.chars().take(2900).collect::<String>()}});
+    let block = serde_json::json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text.chars().take(2900).collect::<String>()}});
     serde_json::json!({"text": format!("[{}] {}", alert.rule.level, escape(&title)), "blocks": [block], "unfurl_links": false})
         .to_string()
 }
@@ -223,7 +231,9 @@ fn escape(text: &str) -> String {
                 out.push('\u{200b}');
                 out.push(c);
             }
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => {
+            c if c.is_control()
+                || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
+            {
                 out.push('␛');
             }
             c => out.push(c),

@@ -137,14 +137,20 @@ async fn run<T: Send + 'static>(
         }
     }
     let permit = shared.searches.clone().acquire_owned().await;
-    let _permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is stopping"))?;
+    let permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is stopping"))?;
     let gone = Arc::new(AtomicBool::new(false));
     let _guard = Gone(gone.clone());
     let clock = shared.api.clock.clone();
     let deadline = clock.now().plus_ns(SEARCH_NS_MAX);
     let limits = SearchLimits { stop: Arc::new(move || gone.load(Ordering::Relaxed) || clock.now() > deadline) };
     let searcher = shared.api.searchers[identity.tenant as usize].clone();
-    match tokio::task::spawn_blocking(move || search(&searcher, &limits)).await {
+    // The place is kept as long as the search runs, also when nobody waits for it any more.
+    let searching = tokio::task::spawn_blocking(move || {
+        let answer = search(&searcher, &limits);
+        drop(permit);
+        answer
+    });
+    match searching.await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(IndexError::Refused(reason))) => Err(Problem::bad("refused", reason)),
         Ok(Err(error)) => Err(Problem::internal(&error)),
