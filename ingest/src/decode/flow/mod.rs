@@ -1,8 +1,10 @@
-//! NetFlow v5 and v9 (RFC 3954) and IPFIX (RFC 7011).
+//! NetFlow v5, v7 and v9 (RFC 3954), IPFIX (RFC 7011) and sFlow v5.
 //!
 //! Templates are kept by (tenant, exporter address, version, domain, template id): not by port, which changes when an exporter restarts.
 //! Data that come before their template are held, within bounds, and decoded when it comes. A set that makes no sense costs itself only.
 //! Counts are those observed; a sampling rate is stored beside them, never multiplied in.
+
+mod sflow;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -81,10 +83,13 @@ pub struct FlowDecoder {
     held: VecDeque<Held>,
     held_bytes: usize,
     v5: FormatId,
+    v7: FormatId,
+    sflow: FormatId,
     v9: FormatId,
     ipfix: FormatId,
     log_source: LogSourceId,
     late: FieldId,
+    agent: FieldId,
     reverse_bytes: FieldId,
     reverse_packets: FieldId,
 }
@@ -97,10 +102,13 @@ impl Default for FlowDecoder {
             held: VecDeque::new(),
             held_bytes: 0,
             v5: FormatId::known("netflow_v5"),
+            v7: FormatId::known("netflow_v7"),
+            sflow: FormatId::known("sflow"),
             v9: FormatId::known("netflow_v9"),
             ipfix: FormatId::known("ipfix"),
             log_source: LogSourceId::intern(LogSource { product: Some("netflow"), category: Some("flow"), service: None }),
             late: FieldId::FLAGS,
+            agent: FieldId::known("flow.agent_ip"),
             reverse_bytes: FieldId::DESTINATION_BYTES,
             reverse_packets: FieldId::DESTINATION_PACKETS,
         }
@@ -112,9 +120,11 @@ impl Decoder for FlowDecoder {
         let before = batch.len();
         let mut nth = 0;
         let problem = match be16(frame.bytes, 0) {
-            Some(5) => self.v5(frame, &mut nth, batch),
+            Some(5) => self.v5(frame, false, &mut nth, batch),
+            Some(7) => self.v5(frame, true, &mut nth, batch),
             Some(9) => self.packet(frame, 9, &mut nth, batch),
             Some(10) => self.packet(frame, 10, &mut nth, batch),
+            Some(0) if be16(frame.bytes, 2) == Some(5) => self.sflow(frame, &mut nth, batch),
             _ => Some("no flow packet: unknown version"),
         };
         if let Some(reason) = problem
@@ -170,8 +180,34 @@ impl FlowDecoder {
         true
     }
 
-    /// NetFlow v5 (Cisco, "NetFlow Export Datagram Format"): 24 bytes of header, 48 a record.
-    fn v5(&mut self, frame: Frame<'_>, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
+    /// sFlow: an event for each packet sample.
+    fn sflow(&mut self, frame: Frame<'_>, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
+        let Some(mut head) = sflow::head(frame.bytes) else { return Some("flow packet is cut in its header") };
+        let mut problem = None;
+        for _ in 0..head.samples {
+            match sflow::sample(&mut head.rest) {
+                None => return Some("flow packet has fewer records than it says"),
+                Some(None) => {}
+                Some(Some(_)) if *nth >= EVENTS_PER_FRAME_MAX => return Some("flow packet has too many records"),
+                Some(Some(sample)) => {
+                    let mut row = self.begin(&frame.head, nth, self.sflow, batch);
+                    row.uint(FieldId::FLOW_DOMAIN_ID, head.sub_agent.into());
+                    if let Some(agent) = head.agent {
+                        row.ip(self.agent, agent);
+                    }
+                    if !sample.write(&mut row) {
+                        row.text(FieldId::FLAGS, "record_cut");
+                        problem = Some("flow record is cut");
+                    }
+                }
+            }
+        }
+        problem
+    }
+
+    /// NetFlow v5 (Cisco, "NetFlow Export Datagram Format"): 24 bytes of header, 48 a record; v7 (Catalyst 5000): 52 a record, which
+    /// begins alike.
+    fn v5(&mut self, frame: Frame<'_>, v7: bool, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
         let b = frame.bytes;
         let (Some(count), Some(uptime), Some(secs), Some(nsecs), Some(sampling)) =
             (be16(b, 2), be32(b, 4), be32(b, 8), be32(b, 12), be16(b, 22))
@@ -180,13 +216,14 @@ impl FlowDecoder {
         };
         let export =
             Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
-        let records = b[24..].chunks_exact(48).take(count.into());
+        let sampling = if v7 { 0 } else { sampling }; // Reserved there.
+        let records = b[24..].chunks_exact(if v7 { 52 } else { 48 }).take(count.into());
         let whole = records.len() == usize::from(count);
         for r in records {
             let ip = |at: usize| IpAddr::V4(Ipv4Addr::new(r[at], r[at + 1], r[at + 2], r[at + 3]));
             let n16 = |at: usize| u64::from(u16::from_be_bytes([r[at], r[at + 1]]));
             let n32 = |at: usize| u64::from(u32::from_be_bytes([r[at], r[at + 1], r[at + 2], r[at + 3]]));
-            let mut row = self.begin(&frame.head, nth, self.v5, batch);
+            let mut row = self.begin(&frame.head, nth, if v7 { self.v7 } else { self.v5 }, batch);
             row.ip(FieldId::SOURCE_IP, ip(0));
             row.ip(FieldId::DESTINATION_IP, ip(4));
             row.uint(FieldId::OBSERVER_INGRESS_INTERFACE_ID, n16(12));
@@ -522,6 +559,9 @@ struct Flow {
     start: Option<Time>,
     end: Option<Time>,
     icmp: Option<u64>,
+    /// Since the flow began, not since the last record of it.
+    bytes_total: Option<u64>,
+    packets_total: Option<u64>,
 }
 
 impl Flow {
@@ -529,9 +569,12 @@ impl Flow {
     fn element(&mut self, element: u16, v: &[u8], export: Export, row: &mut RowBuilder<'_>) {
         use FieldId as F;
         match element {
-            1 | 85 => add(row, F::NETWORK_BYTES, v),
-            2 | 86 => add(row, F::NETWORK_PACKETS, v),
-            4 => self.protocol = unsigned(v),
+            1 => add(row, F::NETWORK_BYTES, v),
+            2 => add(row, F::NETWORK_PACKETS, v),
+            85 => self.bytes_total = unsigned(v),
+            86 => self.packets_total = unsigned(v),
+            // An element that comes twice tells of the inner packet the second time (RFC 7011 §8, order of treatment).
+            4 => self.protocol = self.protocol.or(unsigned(v)),
             6 => add(row, F::FLOW_TCP_FLAGS, v),
             7 | 180 | 182 => add(row, F::SOURCE_PORT, v),
             11 | 181 | 183 => add(row, F::DESTINATION_PORT, v),
@@ -584,9 +627,14 @@ impl Flow {
 
     fn finish(&self, row: &mut RowBuilder<'_>, export: Export) {
         if let Some(protocol) = self.protocol {
-            row.uint(FieldId::NETWORK_IANA_NUMBER, protocol);
-            if let Some(name) = super::format::transport(protocol) {
-                row.text(FieldId::NETWORK_TRANSPORT, name);
+            add_protocol(row, protocol);
+        }
+        // The count since the last record where there is one; adding up totals would count twice.
+        for (total, field) in [(self.bytes_total, FieldId::NETWORK_BYTES), (self.packets_total, FieldId::NETWORK_PACKETS)] {
+            if let Some(total) = total
+                && row.get(field).is_none()
+            {
+                row.uint(field, total);
             }
         }
         if let Some(icmp) = self.icmp {
@@ -621,6 +669,13 @@ fn add(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
         && row.get(field).is_none()
     {
         row.uint(field, n);
+    }
+}
+
+fn add_protocol(row: &mut RowBuilder<'_>, protocol: u64) {
+    row.uint(FieldId::NETWORK_IANA_NUMBER, protocol);
+    if let Some(name) = super::format::transport(protocol) {
+        row.text(FieldId::NETWORK_TRANSPORT, name);
     }
 }
 
@@ -664,7 +719,8 @@ fn be32(b: &[u8], at: usize) -> Option<u32> {
 /// Whether a datagram looks like one of a flow exporter: its version, and a header's plausible count or length.
 pub fn is_flow(b: &[u8]) -> bool {
     match (be16(b, 0), be16(b, 2)) {
-        (Some(5), Some(count)) => b.len() >= 24 && (1..=60).contains(&count),
+        (Some(0), Some(5)) => b.len() >= 28 && matches!(be32(b, 4), Some(1 | 2)),
+        (Some(5 | 7), Some(count)) => b.len() >= 24 && (1..=60).contains(&count),
         (Some(9), Some(count)) => b.len() >= 20 && count < 4096,
         (Some(10), Some(length)) => b.len() >= 16 && usize::from(length) <= b.len() && length >= 16,
         _ => false,

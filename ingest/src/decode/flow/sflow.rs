@@ -1,0 +1,265 @@
+//! sFlow version 5 (sflow.org, "sFlow Version 5", July 2004): packet samples as flow events.
+//!
+//! Each sample of a packet is an event: one packet and its bytes as observed, and the sampling rate beside them. Counter samples are no
+//! flows and are left out. The datagram has no wall clock: an event happened when its datagram was received.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use event::{FieldId, RowBuilder};
+
+use crate::packet;
+
+/// Bytes that are read one after the other.
+pub(super) struct Reader<'b> {
+    bytes: &'b [u8],
+}
+
+impl<'b> Reader<'b> {
+    pub(super) fn new(bytes: &'b [u8]) -> Reader<'b> {
+        Reader { bytes }
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        let (head, rest) = self.bytes.split_first_chunk::<4>()?;
+        self.bytes = rest;
+        Some(u32::from_be_bytes(*head))
+    }
+
+    fn take(&mut self, n: usize) -> Option<&'b [u8]> {
+        let (head, rest) = self.bytes.split_at_checked(n)?;
+        self.bytes = rest;
+        Some(head)
+    }
+
+    /// Opaque data: a length and so many bytes, filled up to a multiple of four (RFC 4506 §4.10). The fill may be cut off.
+    fn opaque(&mut self) -> Option<Reader<'b>> {
+        let length = self.u32()? as usize;
+        let data = self.take(length)?;
+        let fill = length.next_multiple_of(4) - length;
+        self.bytes = self.bytes.get(fill..).unwrap_or_default();
+        Some(Reader { bytes: data })
+    }
+
+    /// An address with its kind before it: 0 is unknown.
+    fn address(&mut self) -> Option<Option<IpAddr>> {
+        Some(match self.u32()? {
+            0 => None,
+            1 => Some(self.ip4()?),
+            2 => Some(self.ip6()?),
+            _ => return None,
+        })
+    }
+
+    fn ip4(&mut self) -> Option<IpAddr> {
+        let b = <[u8; 4]>::try_from(self.take(4)?).ok()?;
+        Some(Ipv4Addr::from(b).into())
+    }
+
+    fn ip6(&mut self) -> Option<IpAddr> {
+        let b = <[u8; 16]>::try_from(self.take(16)?).ok()?;
+        Some(Ipv6Addr::from(b).into())
+    }
+}
+
+/// A datagram's head.
+pub(super) struct Head<'b> {
+    /// The address by which the device calls itself.
+    pub(super) agent: Option<IpAddr>,
+    /// One of several processes of the agent, each with its own sequence.
+    pub(super) sub_agent: u32,
+    /// How many samples follow, as the datagram says.
+    pub(super) samples: u32,
+    pub(super) rest: Reader<'b>,
+}
+
+/// Reads the head of a datagram whose version was found to be 5.
+pub(super) fn head(b: &[u8]) -> Option<Head<'_>> {
+    let mut r = Reader::new(b);
+    r.u32()?;
+    let agent = r.address()?;
+    let (sub_agent, _sequence, _uptime_ms, samples) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
+    Some(Head { agent, sub_agent, samples, rest: r })
+}
+
+/// One sample of a packet.
+pub(super) struct Sample<'b> {
+    rate: u32,
+    input: Option<u32>,
+    output: Option<u32>,
+    records: u32,
+    rest: Reader<'b>,
+}
+
+/// The next sample: `None` where the datagram is cut, `Some(None)` for one that is no packet sample.
+pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Option<Sample<'b>>> {
+    let format = r.u32()?;
+    let mut r = r.opaque()?;
+    let expanded = match format {
+        1 => false,
+        3 => true,
+        _ => return Some(None), // Counters, or an enterprise's own.
+    };
+    r.take(if expanded { 12 } else { 8 })?; // Sequence and source.
+    let rate = r.u32()?;
+    r.take(8)?; // Pool and drops.
+    let (input, output) = if expanded {
+        let mut interface = || Some((r.u32()?, r.u32()?));
+        let (input, output) = (interface()?, interface()?);
+        let index = |(format, value)| (format == 0 && value != u32::MAX).then_some(value);
+        (index(input), index(output))
+    } else {
+        // The upper two bits say what the lower ones are: 0 an interface, 1 a reason for discarding, 2 a number of interfaces.
+        let index = |value: u32| (value >> 30 == 0).then_some(value);
+        (index(r.u32()?), index(r.u32()?))
+    };
+    let records = r.u32()?;
+    Some(Some(Sample { rate, input, output, records, rest: r }))
+}
+
+impl Sample<'_> {
+    /// Writes what the sample's records say. False where they are cut.
+    pub(super) fn write(mut self, row: &mut RowBuilder<'_>) -> bool {
+        if self.rate > 0 {
+            row.uint(FieldId::FLOW_SAMPLING_RATE, self.rate.into());
+        }
+        if let Some(input) = self.input {
+            row.uint(FieldId::OBSERVER_INGRESS_INTERFACE_ID, input.into());
+        }
+        if let Some(output) = self.output {
+            row.uint(FieldId::OBSERVER_EGRESS_INTERFACE_ID, output.into());
+        }
+        row.uint(FieldId::NETWORK_PACKETS, 1);
+        // The packet's own head says most; the parsed forms (2, 3, 4) come in its place.
+        let mut known = false;
+        for _ in 0..self.records {
+            let Some(format) = self.rest.u32() else { return false };
+            let Some(record) = self.rest.opaque() else { return false };
+            let whole = match format {
+                1 if !known => packet_head(record, row).map(|found| known |= found),
+                3 if !known => addresses(record, false, row).map(|()| known = true),
+                4 if !known => addresses(record, true, row).map(|()| known = true),
+                1001 => switch(record, row),
+                1003 => gateway(record, row),
+                1007 => nat(record, row),
+                1020 => nat_ports(record, row),
+                _ => Some(()),
+            };
+            if whole.is_none() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// `sampled_header`. Whether it is a packet of IP.
+fn packet_head(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<bool> {
+    let (protocol, bytes, _stripped) = (r.u32()?, r.u32()?, r.u32()?);
+    let b = r.opaque()?.bytes;
+    row.uint(FieldId::NETWORK_BYTES, bytes.into());
+    let found = match protocol {
+        1 => packet::ethernet(b),
+        7 => ppp(b).map(|start| (packet::Link::default(), start)),
+        11 | 12 => Some((packet::Link::default(), 0)),
+        13 => packet::labels(b, 0).map(|start| (packet::Link::default(), start)),
+        _ => None,
+    };
+    let Some((link, start)) = found else { return Some(false) };
+    for (field, mac) in [(FieldId::SOURCE_MAC, link.source_mac), (FieldId::DESTINATION_MAC, link.destination_mac)] {
+        if let Some(mac) = mac {
+            super::add_mac(row, field, &mac);
+        }
+    }
+    if let Some(vlan) = link.vlan {
+        row.uint(FieldId::NETWORK_VLAN_ID, vlan.into());
+    }
+    let Some(network) = packet::network(b, start) else { return Some(false) };
+    row.ip(FieldId::SOURCE_IP, network.source);
+    row.ip(FieldId::DESTINATION_IP, network.destination);
+    super::add_protocol(row, network.protocol.into());
+    let transport = packet::transport(b, &network);
+    if let Some((source, destination)) = transport.ports {
+        row.uint(FieldId::SOURCE_PORT, source.into());
+        row.uint(FieldId::DESTINATION_PORT, destination.into());
+    }
+    if let Some(flags) = transport.tcp_flags {
+        row.uint(FieldId::FLOW_TCP_FLAGS, flags.into());
+    }
+    if let Some((kind, code)) = transport.icmp {
+        row.uint(FieldId::known("icmp.type"), kind.into());
+        row.uint(FieldId::known("icmp.code"), code.into());
+    }
+    Some(true)
+}
+
+/// Where the network header begins in a PPP frame (RFC 1661), with or without its address and control bytes.
+fn ppp(b: &[u8]) -> Option<usize> {
+    let at = if b.starts_with(&[0xff, 0x03]) { 2 } else { 0 };
+    match b.get(at..at + 2)? {
+        [0x00, 0x21 | 0x57] => Some(at + 2),
+        _ => None,
+    }
+}
+
+/// `sampled_ipv4` and `sampled_ipv6`.
+fn addresses(mut r: Reader<'_>, v6: bool, row: &mut RowBuilder<'_>) -> Option<()> {
+    let (bytes, protocol) = (r.u32()?, r.u32()?);
+    let (source, destination) = if v6 { (r.ip6()?, r.ip6()?) } else { (r.ip4()?, r.ip4()?) };
+    let (source_port, destination_port, tcp_flags) = (r.u32()?, r.u32()?, r.u32()?);
+    if row.get(FieldId::NETWORK_BYTES).is_none() {
+        row.uint(FieldId::NETWORK_BYTES, bytes.into());
+    }
+    row.ip(FieldId::SOURCE_IP, source);
+    row.ip(FieldId::DESTINATION_IP, destination);
+    super::add_protocol(row, protocol.into());
+    row.uint(FieldId::SOURCE_PORT, source_port.into());
+    row.uint(FieldId::DESTINATION_PORT, destination_port.into());
+    if protocol == 6 {
+        row.uint(FieldId::FLOW_TCP_FLAGS, tcp_flags.into());
+    }
+    Some(())
+}
+
+/// `extended_switch`: the VLAN where the packet's own head has none.
+fn switch(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    let vlan = r.u32()?;
+    if (1..4095).contains(&vlan) && row.get(FieldId::NETWORK_VLAN_ID).is_none() {
+        row.uint(FieldId::NETWORK_VLAN_ID, vlan.into());
+    }
+    Some(())
+}
+
+/// `extended_gateway`: the source's autonomous system and the last of the path to the destination.
+fn gateway(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    r.address()?;
+    let (_own, source, _peer, segments) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
+    row.uint(FieldId::SOURCE_AS_NUMBER, source.into());
+    let mut last = None;
+    for _ in 0..segments {
+        let (_kind, length) = (r.u32()?, r.u32()?);
+        let path = r.take((length as usize).checked_mul(4)?)?;
+        last = path.last_chunk::<4>().map(|n| u32::from_be_bytes(*n)).or(last);
+    }
+    if let Some(last) = last {
+        row.uint(FieldId::DESTINATION_AS_NUMBER, last.into());
+    }
+    Some(())
+}
+
+/// `extended_nat`: the addresses after translation.
+fn nat(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    for field in [FieldId::SOURCE_NAT_IP, FieldId::DESTINATION_NAT_IP] {
+        if let Some(ip) = r.address()? {
+            row.ip(field, ip);
+        }
+    }
+    Some(())
+}
+
+/// `extended_nat_port`.
+fn nat_ports(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    for field in [FieldId::SOURCE_NAT_PORT, FieldId::DESTINATION_NAT_PORT] {
+        row.uint(field, r.u32()?.into());
+    }
+    Some(())
+}
