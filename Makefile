@@ -29,7 +29,7 @@ test: setup dashboards lint test-rust test-browser
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cd dashboards && npm run check
+	cd dashboards && npm run check && npm test
 
 test-rust:
 	cargo test --workspace --locked

@@ -16,6 +16,8 @@ use super::{Framer, ListenError, Shared, count, head};
 
 /// Connections at once; a further one waits in the kernel until another ends.
 const CONNECTIONS_MAX: usize = 1024;
+/// How long to wait after an accept that failed: without file descriptors the next one would fail at once.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// What the kernel may hold of one connection: what a power failure can lose of it.
@@ -72,7 +74,10 @@ async fn accept(listener: TcpListener, tenant: TenantId, shared: Shared) {
                         Err(error) => {
                             // Out of file descriptors, or the peer has gone already: others must be able to go on.
                             warn!(%error, "failed to accept a connection");
-                            tokio::task::yield_now().await;
+                            tokio::select! {
+                                () = shared.stop.cancelled() => break,
+                                () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                            }
                         }
                     }
                 }

@@ -18,6 +18,8 @@ use super::{ListenError, Shared, count, head};
 const RECEIVE_BUFFER_BYTES: usize = 32 << 20;
 /// Datagrams taken in one run, so that a flood does not keep a run from the log.
 const RUN_FRAMES_MAX: usize = 1024;
+/// Runs at the end: more than the receive buffer can hold.
+const RUNS_AT_STOP_MAX: usize = 1024;
 /// How often the kernel is asked what it dropped.
 const DROPS_EVERY: Duration = Duration::from_secs(1);
 
@@ -65,19 +67,24 @@ async fn receive(socket: &UdpSocket, content: Content, tenant: TenantId, shared:
                 continue;
             }
             () = shared.stop.cancelled() => {
-                run(socket, &mut buffer, content, tenant, shared).await;
+                // What the kernel holds already is taken; a sender that does not stop is not waited for.
+                for _ in 0..RUNS_AT_STOP_MAX {
+                    if run(socket, &mut buffer, content, tenant, shared).await.is_none_or(|frames| frames == 0) {
+                        break;
+                    }
+                }
                 report(&mut drops, tenant, shared).await;
                 return Ok(());
             }
         }
-        if !run(socket, &mut buffer, content, tenant, shared).await {
+        if run(socket, &mut buffer, content, tenant, shared).await.is_none() {
             return Ok(());
         }
     }
 }
 
-/// Takes what is there now and gives it to the log. False where the log is closed.
-async fn run(socket: &UdpSocket, buffer: &mut [u8], content: Content, tenant: TenantId, shared: &Shared) -> bool {
+/// Takes what is there now and gives it to the log: how many frames, or none where the log is closed.
+async fn run(socket: &UdpSocket, buffer: &mut [u8], content: Content, tenant: TenantId, shared: &Shared) -> Option<usize> {
     let mut frames = Frames::default();
     let mut lead = head(tenant, Transport::Udp, content, &*shared.clock, None);
     while frames.len() < RUN_FRAMES_MAX && frames.byte_len() < BATCH_BYTES_MAX / 2 {
@@ -95,10 +102,11 @@ async fn run(socket: &UdpSocket, buffer: &mut [u8], content: Content, tenant: Te
         }
     }
     if frames.is_empty() {
-        return true;
+        return Some(0);
     }
     count(Transport::Udp, frames.len(), frames.byte_len());
-    shared.appender.append(frames).await.is_ok()
+    let taken = frames.len();
+    shared.appender.append(frames).await.ok().map(|()| taken)
 }
 
 async fn report(drops: &mut Drops, tenant: TenantId, shared: &Shared) {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use event::limits::BATCH_BYTES_MAX;
 use event::{Clock, Content, FrameHead, Frames, Position, TenantId, Time, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -274,20 +274,18 @@ fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
     let mut recovery = Recovery { next: 1, ..Recovery::default() };
     let (mut chain, mut received) = ([0; 32], Time::UNKNOWN);
     let mut segments = list(dir)?;
+    // No offset is given twice, also where a segment holds nothing: it was begun where the one before had ended.
+    let (mut floor, mut is_newest) = (1, true);
     while let Some((first, path)) = segments.pop() {
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(LogError::io("open", &path))?;
         let length = file.metadata().map_err(LogError::io("read", &path))?.len();
-        let Some(head) = header(&file, &path)? else {
-            // Begun and never used, or its very head is damaged: kept aside, and the one before is the newest.
-            recovery.quarantined = Some(set_aside(dir, &path)?);
-            std::fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
-            continue;
-        };
+        // A damaged header costs the link to the segment before, not the frames: their checksums cover the place by themselves.
+        let head = header(&file, &path)?;
         let mut walker = Walker::open(&path, first)?;
         let (mut end, mut last) = (HEADER_BYTES as u64, first - 1);
         let (mut seen, mut written) = (last, HEADER_BYTES as u64);
         let mut newest = Time::UNKNOWN;
-        chain = head.previous;
+        chain = head.map_or([0; 32], |head| head.previous);
         loop {
             match walker.step()? {
                 Step::Frame(_, frame, body) => {
@@ -317,7 +315,14 @@ fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
             }
         }
         recovery.torn_bytes += written - end.min(written);
-        recovery.next = last + 1;
+        floor = floor.max(first);
+        recovery.next = floor.max(last + 1);
+        if head.is_none() && last >= first && recovery.quarantined.is_none() {
+            recovery.quarantined = Some(set_aside(dir, &path)?);
+        }
+        if !is_newest {
+            break; // It was closed: nothing was torn off its end.
+        }
         file.set_len(end).map_err(LogError::io("cut", &path))?;
         file.sync_all().map_err(LogError::io("sync", &path))?;
         if last >= first {
@@ -325,9 +330,7 @@ fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
         }
         drop(file);
         std::fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
-        if segments.is_empty() {
-            recovery.next = first;
-        }
+        is_newest = false;
     }
     sync_dir(dir)?;
     Ok((recovery, chain, received))
@@ -378,10 +381,18 @@ impl Writer {
             let mut closing = false;
             let mut permits = Vec::new();
             let mut bytes = 0;
-            let mut limit = TICK_TIME;
+            // The first append of a group sets its end; those that follow do not move it.
+            let mut end = crossbeam_channel::after(TICK_TIME);
             loop {
-                match inbox.recv_timeout(limit) {
+                let request = crossbeam_channel::select! {
+                    recv(inbox) -> request => request,
+                    recv(end) -> _ => break,
+                };
+                match request {
                     Ok(Request::Append(frames, permit)) => {
+                        if group.is_empty() {
+                            end = crossbeam_channel::after(GROUP_TIME);
+                        }
                         bytes += frames.byte_len();
                         group.push(frames);
                         permits.extend(permit);
@@ -390,16 +401,14 @@ impl Writer {
                         waiters.push(done);
                         break;
                     }
-                    Ok(Request::Close) | Err(RecvTimeoutError::Disconnected) => {
+                    Ok(Request::Close) | Err(_) => {
                         closing = true;
                         break;
                     }
-                    Err(RecvTimeoutError::Timeout) => break,
                 }
                 if bytes >= GROUP_BYTES {
                     break;
                 }
-                limit = GROUP_TIME;
             }
             if group.is_empty() && !closing && waiters.is_empty() {
                 let mut tick = internal(TenantId(0), Transport::Internal, Content::Tick);
