@@ -1,0 +1,42 @@
+//! The acceptance cases and the public rules, where they are present beside the project.
+
+use std::path::PathBuf;
+
+#[expect(clippy::print_stdout, reason = "a test that did not run says so")]
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/sigma").join(name);
+    if !path.exists() {
+        println!("skipped: {} not present", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn all_pass(name: &str) {
+    let Some(path) = shared(name) else { return };
+    let text = std::fs::read_to_string(path).expect("a readable file");
+    let outcomes = rules::cases::run(&text, None);
+    let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
+    assert!(failed.is_empty() && !outcomes.is_empty(), "{} of {}: {failed:#?}", failed.len(), outcomes.len());
+}
+
+#[test]
+fn every_detection_case_passes() {
+    all_pass("cases.jsonl");
+}
+
+#[test]
+fn every_correlation_case_passes() {
+    all_pass("correlation.jsonl");
+}
+
+#[test]
+fn every_public_rule_loads_but_those_with_placeholders() {
+    let Some(path) = shared("rules") else { return };
+    let (files, mut problems) = rules::read_files(&[path]);
+    let (set, more) = rules::load(&files, &rules::LoadOptions::default());
+    problems.extend(more);
+    let other: Vec<_> = problems.iter().filter(|p| !p.reason.contains("placeholder")).collect();
+    assert!(other.is_empty(), "{other:#?}");
+    assert_eq!(set.rules().len() + problems.len(), files.len());
+}
