@@ -7,8 +7,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Per package of ours: which of ours it may use, and which outside crates may be used there only.
 const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("event", &[], &[]),
-    ("ingest", &["event"], &["rdkafka", "syslog_loose", "encoding_rs"]),
-    ("rules", &["event"], &["aho-corasick"]),
+    ("ingest", &["event"], &["rdkafka", "encoding_rs"]),
+    ("rules", &["event"], &["ipnet"]),
     ("index", &["event"], &["tantivy"]),
     ("api", &["event", "rules", "index"], &["axum", "rusqlite", "ureq"]),
     ("dashboards", &[], &["rust-embed"]),
