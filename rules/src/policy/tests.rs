@@ -1,0 +1,169 @@
+//! The proof against a brute-force evaluator, and every kind of refusal with its lines.
+
+use super::*;
+
+const SMALL: &str = "zones:\n  a: {cidr: [10.1.0.0/16], clause: \"1\"}\n  b: {cidr: [10.2.0.0/16, \"2001:db8::/32\"]}\n  c: {rest: true}\n\
+    default: deny\nallow:\n  - {from: a, to: b, service: [tcp/443, udp/1000-2000]}\n  - {from: b, to: c, service: [any]}\n\
+    exceptions:\n  - {from: a, to: c, service: [tcp/25], src: 10.1.0.9, owner: o, ticket: t, until: 2027-03-31}\n\
+    must_deny:\n  - {from: c, to: [a]}\nobserve:\n  - {sensor: s, cells: [[a, \"*\"], [b, \"*\"]], heartbeat: 5m}\n";
+
+fn decide(policy: &Policy, source: &str, destination: &str, protocol: u8, port: u16, time: &str) -> Decision {
+    policy.decide(&Communication {
+        source: source.parse().expect("an address"),
+        destination: destination.parse().expect("an address"),
+        protocol: Some(protocol),
+        port: Some(port),
+        time: time.parse().expect("a time"),
+    })
+}
+
+#[test]
+fn lines_decide() {
+    let (policy, problems) = Policy::parse(SMALL).expect("valid");
+    assert_eq!(problems, []);
+    let now = "2026-04-01T00:00:00Z";
+    assert_eq!(decide(&policy, "10.1.0.1", "10.2.0.1", 6, 443, now), Decision::Allowed(7));
+    assert_eq!(decide(&policy, "10.1.0.1", "2001:db8::1", 17, 2000, now), Decision::Allowed(7));
+    assert_eq!(decide(&policy, "10.1.0.1", "10.2.0.1", 17, 2001, now), Decision::Denied);
+    assert_eq!(decide(&policy, "10.2.0.1", "8.8.8.8", 1, 0, now), Decision::Allowed(8));
+    assert_eq!(decide(&policy, "10.1.0.1", "10.1.0.2", 6, 1, now), Decision::Internal);
+    assert_eq!(decide(&policy, "10.1.0.9", "8.8.8.8", 6, 25, now), Decision::Exception(10));
+    assert_eq!(decide(&policy, "10.1.0.8", "8.8.8.8", 6, 25, now), Decision::Denied);
+    assert_eq!(decide(&policy, "10.1.0.9", "8.8.8.8", 6, 25, "2027-03-31T14:59:59Z"), Decision::Exception(10));
+    assert_eq!(decide(&policy, "10.1.0.9", "8.8.8.8", 6, 25, "2027-03-31T15:00:00Z"), Decision::Denied);
+}
+
+#[test]
+fn what_does_not_hold_together_is_refused_with_its_lines() {
+    for (find, put, lines, word) in [
+        ("10.2.0.0/16", "10.1.0.0/16", vec![2, 3], "zone a and in zone b"),
+        ("  c: {rest: true}", "  c: {cidr: [10.3.0.0/16]}", vec![1], "rest"),
+        ("[any]}", "[any]}\n  - {from: a, to: b, service: [tcp/400-500]}", vec![7, 9], "tcp/443"),
+        ("{from: c, to: [a]}", "{from: a, to: [b]}", vec![12, 7], "forbids"),
+        ("{from: b, to: c,", "{from: b, to: d,", vec![8], "no zone"),
+        ("tcp/443", "tcp/x", vec![7], "no service"),
+        ("ticket: t, ", "", vec![10], "needs ticket"),
+        ("default: deny", "default: allow", vec![5], "only deny"),
+        ("observe:", "obsrve:", vec![13], "unknown key"),
+    ] {
+        let text = SMALL.replace(find, put);
+        let problems = Policy::parse(&text).expect_err(put);
+        assert!(problems.iter().any(|p| p.lines == lines && p.reason.contains(word)), "{put}: {problems:?}");
+    }
+}
+
+#[test]
+fn blind_pairs_are_named() {
+    let (policy, problems) = Policy::parse(&SMALL.replace("[b, \"*\"]", "[b, a]")).expect("valid");
+    assert_eq!(policy.blind, [("b".to_owned(), "c".to_owned()), ("c".to_owned(), "b".to_owned())]);
+    assert_eq!(problems.iter().filter(|p| p.warning).count(), 2);
+}
+
+#[test]
+fn exceptions_outside_their_zones_are_refused() {
+    for (find, put, good) in [
+        ("src: 10.1.0.9", "src: 10.2.0.9", false),
+        ("src: 10.1.0.9", "src: 8.8.8.8", false),
+        ("src: 10.1.0.9", "src: 10.0.0.0/8", true),
+        ("src: 10.1.0.9", "src: 10.1.0.9, dst: 8.8.8.8", true),
+        ("src: 10.1.0.9", "src: 10.1.0.9, dst: 10.2.0.1", false),
+    ] {
+        let found = Policy::parse(&SMALL.replace(find, put));
+        assert_eq!(found.is_ok(), good, "{put}");
+    }
+}
+
+#[test]
+fn problems_are_bounded() {
+    let more = "  - {from: a, to: b, service: [tcp/443]}\n".repeat(3000);
+    let problems = Policy::parse(&SMALL.replace("exceptions:\n", &format!("{more}exceptions:\n"))).expect_err("clashes");
+    assert_eq!(problems.iter().filter(|p| !p.warning).count(), PROBLEMS_MAX + 1);
+    let zones: String = (0..300).map(|n| format!("  z{n}: {{cidr: [10.9.{}.{}]}}\n", n / 250, n % 250)).collect();
+    let problems = Policy::parse(&SMALL.replace("default:", &format!("{zones}default:"))).expect_err("too many");
+    assert!(problems.iter().any(|p| p.reason.contains("at most 250")), "{problems:?}");
+}
+
+#[test]
+fn nested_prefixes_are_told_in_order_and_the_longer_decides() {
+    let text = SMALL.replace("[10.2.0.0/16,", "[10.2.0.0/16, 10.1.7.0/24, 10.1.3.0/24,");
+    let (policy, problems) = Policy::parse(&text).expect("valid");
+    let told: Vec<&str> = problems.iter().filter_map(|p| p.reason.split(' ').next()).collect();
+    assert_eq!(told, ["10.1.3.0/24", "10.1.7.0/24"]);
+    assert_eq!(policy.zone_of("10.1.3.9".parse().expect("an address")), "b");
+    assert_eq!(policy.zone_of("::ffff:10.1.4.9".parse().expect("an address")), "a");
+}
+
+/// A line as the reference sees it: index of its zones, protocol, ports.
+type Plain = (usize, usize, u8, u16, u16);
+
+/// The zones of the random policies, the third holding a part of the first's.
+const NETS: [&str; 4] = ["10.0.0.0/14", "10.4.0.0/16", "10.1.0.0/16", ""];
+
+fn plain_zone(ip: std::net::Ipv4Addr) -> usize {
+    match ip.octets() {
+        [10, 1, ..] => 2,
+        [10, 0..=3, ..] => 0,
+        [10, 4, ..] => 1,
+        _ => 3,
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn agrees_with_a_brute_force_evaluator(
+        lines in proptest::collection::vec((0usize..4, 0usize..4, 0u8..2, 0u16..40, 0u16..12), 0..8),
+        asked in proptest::collection::vec((0u8..6, 0u8..6, 0u8..2, 0u16..60), 1..60),
+    ) {
+        let protocols = [("tcp", 6u8), ("udp", 17)];
+        let mut text = String::from("zones:\n");
+        for (at, net) in NETS.iter().enumerate() {
+            let body = if net.is_empty() { "rest: true".to_owned() } else { format!("cidr: [{net}]") };
+            text.push_str(&format!("  z{at}: {{{body}}}\n"));
+        }
+        text.push_str("allow:\n");
+        let first = text.lines().count() + 1;
+        let plain: Vec<Plain> = lines.into_iter().filter(|l| l.0 != l.1).map(|(f, t, p, low, n)| (f, t, p, low, low + n)).collect();
+        for (from, to, protocol, low, high) in &plain {
+            let name = protocols[usize::from(*protocol)].0;
+            text.push_str(&format!("  - {{from: z{from}, to: z{to}, service: [{name}/{low}-{high}]}}\n"));
+        }
+        // Every service of every pair, asked of every line.
+        let mut clash = false;
+        for from in 0..4 {
+            for to in 0..4 {
+                for protocol in 0..2 {
+                    for port in 0..60 {
+                        let is = |l: &&Plain| l.0 == from && l.1 == to && l.2 == protocol && (l.3..=l.4).contains(&port);
+                        clash |= plain.iter().filter(is).count() > 1;
+                    }
+                }
+            }
+        }
+        let policy = match Policy::parse(&text) {
+            Ok((policy, _)) => policy,
+            Err(problems) => {
+                proptest::prop_assert!(clash, "refused without a clash: {problems:?}\n{text}");
+                return Ok(());
+            }
+        };
+        proptest::prop_assert!(!clash, "two lines decide the same\n{text}");
+        for (a, b, protocol, port) in asked {
+            let (source, destination) = (std::net::Ipv4Addr::new(10, a, 0, 1), std::net::Ipv4Addr::new(10, b, 0, 2));
+            let (from, to) = (plain_zone(source), plain_zone(destination));
+            let is = |l: &Plain| l.0 == from && l.1 == to && l.2 == protocol && (l.3..=l.4).contains(&port);
+            let expected = match plain.iter().position(is) {
+                _ if from == to => Decision::Internal,
+                Some(at) => Decision::Allowed(first + at),
+                None => Decision::Denied,
+            };
+            let c = Communication {
+                source: source.into(),
+                destination: destination.into(),
+                protocol: Some(protocols[usize::from(protocol)].1),
+                port: Some(port),
+                time: Time::UNKNOWN,
+            };
+            proptest::prop_assert_eq!(policy.decide(&c), expected, "{:?}\n{}", c, &text);
+        }
+    }
+}
