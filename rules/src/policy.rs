@@ -144,6 +144,15 @@ struct Cell {
     exception: bool,
 }
 
+impl Cell {
+    /// Whether it speaks of these addresses at this time.
+    fn is_about(&self, source: IpAddr, destination: IpAddr, time: Time) -> bool {
+        self.src.is_none_or(|net| net.contains(&source))
+            && self.dst.is_none_or(|net| net.contains(&destination))
+            && self.until.is_none_or(|until| time <= until)
+    }
+}
+
 /// Longest prefix first: per length that occurs, the networks of that length.
 #[derive(Clone, Debug, Default)]
 struct Lookup {
@@ -249,9 +258,7 @@ impl Policy {
         }
         let Some(lines) = self.cells.get(&(from, to)) else { return Decision::Denied };
         let found = lines.iter().find(|line| {
-            line.src.is_none_or(|net| net.contains(&source))
-                && line.dst.is_none_or(|net| net.contains(&destination))
-                && line.until.is_none_or(|until| c.time <= until)
+            line.is_about(source, destination, c.time)
                 && line.service.iter().any(|s| {
                     s.protocol.is_none_or(|p| Some(p) == c.protocol)
                         && (s.low == 0 && s.high == u16::MAX || c.port.is_some_and(|port| (s.low..=s.high).contains(&port)))
@@ -262,6 +269,22 @@ impl Policy {
             Some(line) => Decision::Allowed(line.line),
             None => Decision::Denied,
         }
+    }
+
+    /// Whether a line would allow it with another protocol or port, and the event does not say which it had: a later fragment has no
+    /// port.
+    fn hangs_on_what_is_unknown(&self, c: &Communication) -> bool {
+        let protocols = c.protocol.map_or(0..=u8::MAX, |p| p..=p);
+        let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
+        let lines = self.cells.get(&(self.lookup.zone(source), self.lookup.zone(destination))).into_iter().flatten();
+        let mut services = lines.filter(|line| line.is_about(source, destination, c.time)).flat_map(|line| &line.service);
+        (c.protocol.is_none() || c.port.is_none())
+            && services.any(|s| {
+                let ported = matches!(s.protocol, Some(6 | 17 | 132));
+                s.protocol.is_none_or(|p| protocols.contains(&p))
+                    && (c.protocol.is_none() || ported)
+                    && c.port.is_none_or(|port| (s.low..=s.high).contains(&port))
+            })
     }
 
     /// Writes zones and verdict on every communication of the batch: `zone.source`, `zone.destination`, `policy.verdict` (`internal`,
@@ -284,6 +307,7 @@ impl Policy {
                 (Decision::Internal, _) => "internal",
                 (Decision::Allowed(_), _) => "kept",
                 (Decision::Exception(_), _) => "exception",
+                (Decision::Denied, Some(true)) if self.hangs_on_what_is_unknown(&seen.c) => "unclear",
                 (Decision::Denied, Some(true)) => "violation",
                 (Decision::Denied, Some(false)) => "attempt",
                 (Decision::Denied, None) => "unclear",

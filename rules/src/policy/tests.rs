@@ -93,6 +93,95 @@ fn nested_prefixes_are_told_in_order_and_the_longer_decides() {
     assert_eq!(policy.zone_of("::ffff:10.1.4.9".parse().expect("an address")), "a");
 }
 
+/// An event: whether a flow record, source, destination, further cells; then the verdict and the clause.
+type Told = (
+    bool,
+    (&'static str, u16),
+    (&'static str, u16),
+    &'static [(&'static str, Value<'static>)],
+    &'static str,
+    Option<&'static str>,
+);
+
+#[test]
+fn events_get_their_verdicts() {
+    use event::{BatchBuilder, Content, FrameHead, LogRange, LogSource, LogSourceId, Position, TenantId, Transport};
+    const TCP: (&str, Value<'static>) = ("network.transport", Value::Text("tcp"));
+    const UDP: (&str, Value<'static>) = ("network.iana_number", Value::Int(17));
+    const ALLOWED: (&str, Value<'static>) = ("event.type", Value::Text("allowed"));
+    const DENIED: (&str, Value<'static>) = ("event.type", Value::Text("denied"));
+    const DROP: (&str, Value<'static>) = ("event.action", Value::Text("DROP"));
+    const SYN: (&str, Value<'static>) = ("flow.tcp_flags", Value::Int(2));
+    const WHOLE: (&str, Value<'static>) = ("flow.tcp_flags", Value::Int(0x1b));
+    let (a, b, c) = ("10.1.0.1", "10.2.0.1", "8.8.8.8");
+    let told: &[Told] = &[
+        (false, (a, 50_000), (b, 443), &[TCP, ALLOWED], "kept", None),
+        (false, (a, 50_000), (b, 444), &[TCP, ALLOWED], "violation", Some("1")),
+        (false, (a, 50_000), (b, 444), &[TCP, DENIED], "attempt", Some("1")),
+        (false, (a, 50_000), (b, 444), &[TCP, DROP], "attempt", Some("1")),
+        (false, (a, 50_000), (b, 444), &[TCP], "unclear", Some("1")),
+        (false, (a, 50_000), ("10.1.0.2", 1), &[TCP, ALLOWED], "internal", None),
+        (false, ("10.1.0.9", 50_000), (c, 25), &[TCP, ALLOWED], "exception", None),
+        // The clause is the source's zone's, else the destination's.
+        (false, (c, 50_000), (a, 22), &[TCP, ALLOWED], "violation", Some("1")),
+        (false, (c, 50_000), (b, 22), &[TCP, ALLOWED], "kept", None),
+        // Without a protocol or port, what a line might allow is not called a violation; what none can is.
+        (false, (a, 0), (b, 0), &[TCP, ALLOWED], "unclear", Some("1")),
+        (false, (a, 50_000), (b, 443), &[ALLOWED], "unclear", Some("1")),
+        (false, (a, 50_000), (b, 444), &[ALLOWED], "violation", Some("1")),
+        (false, (a, 0), (c, 0), &[TCP, ALLOWED], "violation", Some("1")),
+        // Flows have passed, but an unanswered opening has not.
+        (true, (a, 50_000), (b, 1500), &[UDP], "kept", None),
+        (true, (a, 50_000), (b, 22), &[TCP, WHOLE], "violation", Some("1")),
+        (true, (a, 50_000), (b, 22), &[TCP, SYN], "attempt", Some("1")),
+        (true, (a, 50_000), (b, 22), &[TCP, WHOLE, DENIED], "attempt", Some("1")),
+        // Answers come back from an allowed service's port; an opening is none, nor is what comes from a port that is not allowed.
+        (true, (b, 443), (a, 50_000), &[TCP, WHOLE], "kept", None),
+        (true, (b, 1500), (a, 50_000), &[UDP], "kept", None),
+        (true, (b, 443), (a, 50_000), &[TCP, SYN], "attempt", Some("1")),
+        (true, (b, 444), (a, 50_000), &[TCP, WHOLE], "violation", Some("1")),
+        (true, (b, 443), (a, 22), &[TCP, WHOLE], "violation", Some("1")),
+    ];
+    // Zone a alone has a clause.
+    let text = SMALL
+        .replace("{from: b, to: c, service: [any]}", "{from: b, to: c, service: [any]}\n  - {from: c, to: b, service: [tcp/22]}");
+    let (policy, _) = Policy::parse(&text).expect("valid");
+    let mut builder = BatchBuilder::default();
+    for (at, (flow, source, destination, cells, ..)) in told.iter().enumerate() {
+        let head = FrameHead {
+            position: Position { partition: 0, offset: at as u64 + 1 },
+            received: Time::UNKNOWN,
+            tenant: TenantId(0),
+            source: None,
+            transport: Transport::Internal,
+            content: Content::Text,
+            truncated: false,
+        };
+        let mut row = builder.row(&head, 0, "");
+        let category = Some(if *flow { "flow" } else { "firewall" });
+        row.log_source(LogSourceId::intern(LogSource { category, ..LogSource::default() }));
+        for (side, ip, port) in [("source", source.0, source.1), ("destination", destination.0, destination.1)] {
+            row.ip(FieldId::find(&format!("{side}.ip")).expect("known"), ip.parse().expect("an address"));
+            if port != 0 {
+                row.int(FieldId::find(&format!("{side}.port")).expect("known"), i64::from(port));
+            }
+        }
+        for (name, value) in *cells {
+            row.value(FieldId::intern(name).expect("room"), *value);
+        }
+    }
+    let mut batch = builder.finish(LogRange { partition: 0, first: 1, last: told.len() as u64 }, Time::UNKNOWN);
+    policy.annotate(&mut batch);
+    for (event, case) in batch.iter().zip(told) {
+        assert_eq!(verdict_of(event), Some(case.4), "{case:?}");
+        assert_eq!(event.get(FieldId::POLICY_CLAUSE).and_then(|v| v.as_text()), case.5, "{case:?}");
+        assert_eq!(
+            event.get(FieldId::ZONE_SOURCE).and_then(|v| v.as_text()),
+            Some(policy.zone_of(case.1.0.parse().expect("ip")))
+        );
+    }
+}
+
 /// A line as the reference sees it: index of its zones, protocol, ports.
 type Plain = (usize, usize, u8, u16, u16);
 
