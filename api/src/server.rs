@@ -131,7 +131,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(guarded)
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
         .fallback(get(file))
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_time))
@@ -196,6 +196,17 @@ async fn headers(request: Request, next: Next) -> Response {
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Ready where the store answers; the rest was opened before the server began.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.api.store.tokens() {
+        Ok(_) => "ok\n".into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the alert store does not answer");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the alert store does not answer").into_response()
+        }
+    }
 }
 
 /// A file of the dashboards; what is no file is a page of theirs.

@@ -196,15 +196,14 @@ impl Store {
         let mut new = Vec::new();
         for change in commit.changes {
             let alert = change.alert();
-            let inserted = transaction.prepare_cached(
+            let mut insert = transaction.prepare_cached(
                 "INSERT INTO alert (id, tenant, rule, level, first, last, body, detected_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (id) DO NOTHING",
             )?;
             let (first, last, body) = (alert.first.unix_ns(), alert.last.unix_ns(), alert.to_json());
-            let mut inserted = inserted;
             let count =
-                inserted.execute(params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now])?;
-            drop(inserted);
+                insert.execute(params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now])?;
+            drop(insert);
             if count == 1 {
                 new.push(alert.id.clone());
                 for destination in commit.destinations {

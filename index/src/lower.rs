@@ -15,7 +15,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{BitSet, DateTime, DocId, DocSet, Score, Searcher, SegmentReader, TERMINATED, Term};
 
 use crate::IndexError;
-use crate::query::{Query, Scalar, Test};
+use crate::query::{Query, Scalar, Test, glob_source};
 use crate::schema::{Layout, REST, ip_column, is_time_field, v6};
 use crate::tokens::words;
 
@@ -248,20 +248,6 @@ fn values(name: &str, searcher: &Searcher, text: &dyn Fn(&str) -> Term, fits: im
         }
     }
     if terms.is_empty() { Ok(Box::new(EmptyQuery)) } else { Ok(Box::new(TermSetQuery::new(terms))) }
-}
-
-fn glob_source(glob: &str) -> String {
-    let mut source = String::new();
-    let mut chars = glob.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' => source.push_str(".*"),
-            '?' => source.push('.'),
-            '\\' => source.push_str(&regex::escape(&chars.next().unwrap_or('\\').to_string())),
-            c => source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    source
 }
 
 /// The pattern over a whole word.

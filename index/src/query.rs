@@ -398,17 +398,7 @@ impl<'q> Parser<'q> {
         }
         let unescaped = word.replace("\\*", "").replace("\\?", "");
         if unescaped.contains(['*', '?']) {
-            let mut source = String::from("(?s)^");
-            let mut chars = word.to_lowercase().chars().collect::<Vec<_>>().into_iter();
-            while let Some(c) = chars.next() {
-                match c {
-                    '*' => source.push_str(".*"),
-                    '?' => source.push('.'),
-                    '\\' => source.push_str(&regex::escape(&chars.next().unwrap_or('\\').to_string())),
-                    c => source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-                }
-            }
-            source.push('$');
+            let source = format!("(?s)^{}$", glob_source(&word.to_lowercase()));
             let regex = RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build();
             return regex.map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
         }
@@ -469,6 +459,21 @@ impl<'q> Parser<'q> {
         }
         Scalar::Text(word.to_lowercase())
     }
+}
+
+/// The regular expression of a word with wildcards, without its ends; a backslash takes the meaning from the next character.
+pub(crate) fn glob_source(glob: &str) -> String {
+    let mut source = String::new();
+    let mut chars = glob.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' => source.push_str(".*"),
+            '?' => source.push('.'),
+            '\\' => source.push_str(&regex::escape(&chars.next().unwrap_or('\\').to_string())),
+            c => source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    source
 }
 
 /// The source of `source/...`, and how many bytes it takes with its slash.

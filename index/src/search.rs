@@ -259,7 +259,7 @@ impl Searcher {
                 aggregations: request.aggregations.iter().map(|(_, a)| a.clone()).collect(),
                 stop: limits.stop.clone(),
             };
-            fruit.merge(searcher.search(&query, &collector).map_err(fail)?, request.size);
+            fruit.merge(searcher.search(&query, &collector).map_err(fail)?);
             opened.push((shard.clone(), searcher));
             if fruit.stopped {
                 break;
@@ -424,7 +424,7 @@ enum Counts {
 }
 
 impl Fruit {
-    fn merge(&mut self, other: Fruit, _size: usize) {
+    fn merge(&mut self, other: Fruit) {
         self.stopped |= other.stopped;
         self.total += other.total;
         self.after_cursor += other.after_cursor;
@@ -525,7 +525,7 @@ impl Collector for Pass {
     fn merge_fruits(&self, fruits: Vec<Fruit>) -> tantivy::Result<Fruit> {
         let mut all = Fruit::default();
         for fruit in fruits {
-            all.merge(fruit, self.size);
+            all.merge(fruit);
         }
         Ok(all)
     }

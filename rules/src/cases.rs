@@ -8,9 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use event::{
-    Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, RowBuilder, TenantId, Time, Transport, Value,
-};
+use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, RowBuilder, Time, Transport, Value};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -164,12 +162,7 @@ pub fn batch_of(objects: &[&str]) -> Result<Batch, String> {
     for (at, text) in objects.iter().enumerate() {
         let head = FrameHead {
             position: Position { partition: 0, offset: at as u64 + 1 },
-            received: Time::UNKNOWN,
-            tenant: TenantId(0),
-            source: None,
-            transport: Transport::Internal,
-            content: Content::Text,
-            truncated: false,
+            ..FrameHead::new(Transport::Internal, Content::Text)
         };
         let mut row = builder.row(&head, 0, "");
         let mut deserializer = serde_json::Deserializer::from_str(text);

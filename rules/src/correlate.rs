@@ -87,8 +87,7 @@ struct Waiting {
 struct Kept {
     time: i64,
     event: EventId,
-    rule: u16,
-    value: Option<Vec<String>>,
+    entry: Entry,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -250,9 +249,8 @@ impl Correlator {
             window.pop_front();
             self.state.counters.entries_evicted += 1;
         }
-        window.push_back(Kept { time, event, rule: place, value });
-        let entries: Vec<Entry> = window.iter().map(|kept| Entry { rule: kept.rule, value: kept.value.clone() }).collect();
-        if !bound.written.holds(entries.iter()) {
+        window.push_back(Kept { time, event, entry: Entry { rule: place, value } });
+        if !bound.written.holds(window.iter().map(|kept| &kept.entry)) {
             return;
         }
         let evidence: Vec<EventId> = window.iter().map(|kept| kept.event).collect();

@@ -44,11 +44,7 @@ fn run(set: &Arc<RuleSet>, events: &[Seen], per: usize, interrupted: bool) -> Ve
             let head = FrameHead {
                 position: Position { partition: 0, offset },
                 received: Time::from_unix_s(*received),
-                tenant: TenantId(0),
-                source: None,
-                transport: Transport::Internal,
-                content: Content::Text,
-                truncated: false,
+                ..FrameHead::new(Transport::Internal, Content::Text)
             };
             let mut row = builder.row(&head, 0, "");
             row.time(Time::from_unix_s(*time));

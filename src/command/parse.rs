@@ -89,12 +89,7 @@ fn cases(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
             serde_json::from_str(&line).with_context(|| format!("{}: line {} is no case", path.display(), at + 1))?;
         let head = FrameHead {
             position: Position { partition: 0, offset: at as u64 + 1 },
-            received: Time::UNKNOWN,
-            tenant: TenantId(0),
-            source: None,
-            transport: Transport::File,
-            content: Content::Text,
-            truncated: false,
+            ..FrameHead::new(Transport::File, Content::Text)
         };
         decoder.decode_as(Frame { head, bytes: case.raw.as_bytes() }, args.format.as_deref(), &mut builder);
         let batch = builder.finish(LogRange::default(), Time::UNKNOWN);

@@ -355,7 +355,7 @@ impl<'a> RowBuilder<'a> {
         if self.row.received == Time::UNKNOWN || (-EVENT_AHEAD_MAX_NS..=EVENT_AGE_MAX_NS).contains(&age) {
             self.row.time = time;
         } else {
-            self.time_cell(FieldId::known("event.created"), time);
+            self.time_cell(FieldId::EVENT_CREATED, time);
             self.text(FieldId::FLAGS, "time_suspect");
         }
     }

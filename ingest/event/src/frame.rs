@@ -95,6 +95,21 @@ pub struct FrameHead {
     pub truncated: bool,
 }
 
+impl FrameHead {
+    /// A head of which nothing else is known: no place, no receipt, the default tenant, no sender, not cut.
+    pub fn new(transport: Transport, content: Content) -> FrameHead {
+        FrameHead {
+            position: Position::default(),
+            received: Time::UNKNOWN,
+            tenant: TenantId::default(),
+            source: None,
+            transport,
+            content,
+            truncated: false,
+        }
+    }
+}
+
 /// One frame, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'f> {

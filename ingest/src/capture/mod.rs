@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use event::limits::FRAME_BYTES_MAX;
-use event::{Content, FrameHead, Frames, Position, TenantId, Time, Transport};
+use event::{Content, FrameHead, Frames, Time, Transport};
 use serde::Deserialize;
 
 use crate::decode::flow::is_flow;
@@ -151,15 +151,7 @@ impl Capture {
 }
 
 fn head(content: Content) -> FrameHead {
-    FrameHead {
-        position: Position::default(),
-        received: Time::UNKNOWN,
-        tenant: TenantId(0),
-        source: None,
-        transport: Transport::File,
-        content,
-        truncated: false,
-    }
+    FrameHead::new(Transport::File, content)
 }
 
 /// Whether a file begins with an object that has a member `hex`.

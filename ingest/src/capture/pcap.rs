@@ -1,10 +1,12 @@
 //! UDP datagrams out of pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng) files. TCP streams are not put together
-//! yet: their packets are counted and left out.
+//! yet: their packets are left out.
 
 use std::io::{BufRead, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use event::Time;
+
+use crate::packet;
 
 /// Bytes of one packet or block; what is longer is damage.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
@@ -38,7 +40,6 @@ pub(super) struct Packets {
     interfaces: Vec<Interface>,
     started: bool,
     buffer: Vec<u8>,
-    pub(super) left_out: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -63,7 +64,7 @@ impl Packets {
             Format::Pcap => vec![Interface { link: 0, resolution: Resolution::UnitNs(unit) }],
             Format::PcapNg => Vec::new(),
         };
-        Some(Packets { format, big, interfaces, started: false, buffer: Vec::new(), left_out: 0 })
+        Some(Packets { format, big, interfaces, started: false, buffer: Vec::new() })
     }
 
     /// The next datagram, or none at the end.
@@ -75,12 +76,9 @@ impl Packets {
             };
             let Some(found) = found else { return Ok(None) };
             let Some((time, link, range)) = found else { continue };
-            match udp(link, &self.buffer[range.clone()]) {
-                Some((source, payload)) => {
-                    let start = range.start + payload.0;
-                    return Ok(Some(Packet { time, source, payload: &self.buffer[start..start + payload.1] }));
-                }
-                None => self.left_out += 1,
+            if let Some((source, payload)) = udp(link, &self.buffer[range.clone()]) {
+                let start = range.start + payload.0;
+                return Ok(Some(Packet { time, source, payload: &self.buffer[start..start + payload.1] }));
             }
         }
     }
@@ -190,47 +188,23 @@ impl Packets {
     }
 }
 
-/// The datagram within a link-layer frame: its source, and where its payload lies.
+/// The datagram within a link-layer frame: its source, and where its payload lies. None of a fragment.
 fn udp(link: u16, b: &[u8]) -> Option<(SocketAddr, (usize, usize))> {
-    let be16 = |at: usize| Some(u16::from_be_bytes([*b.get(at)?, *b.get(at + 1)?]));
-    let mut at = match link {
-        1 => {
-            let mut at = 12;
-            while matches!(be16(at)?, 0x8100 | 0x88a8) {
-                at += 4;
-            }
-            matches!(be16(at)?, 0x0800 | 0x86dd).then_some(at + 2)?
-        }
+    let start = match link {
+        1 => packet::ethernet(b)?.1,
         113 => 16,
         276 => 20,
         0 | 108 => 4,
         12 | 14 | 101 | 228 | 229 => 0,
         _ => return None,
     };
-    let (ip, protocol) = match b.get(at)? >> 4 {
-        4 => {
-            let header = usize::from(b[at] & 0x0f) * 4;
-            if header < 20 || be16(at + 6)? & 0x3fff != 0 {
-                return None; // A fragment.
-            }
-            let ip: [u8; 4] = b.get(at + 12..at + 16)?.try_into().ok()?;
-            let protocol = *b.get(at + 9)?;
-            at += header;
-            (IpAddr::V4(Ipv4Addr::from(ip)), protocol)
-        }
-        6 => {
-            let ip: [u8; 16] = b.get(at + 8..at + 24)?.try_into().ok()?;
-            let protocol = *b.get(at + 6)?;
-            at += 40;
-            (IpAddr::V6(Ipv6Addr::from(ip)), protocol)
-        }
-        _ => return None,
-    };
-    if protocol != 17 {
+    let network = packet::network(b, start)?;
+    let (port, _) = packet::transport(b, &network).ports?;
+    if network.protocol != 17 || network.fragment.is_some() {
         return None;
     }
-    let length = usize::from(be16(at + 4)?).checked_sub(8)?;
-    let payload = at + 8;
-    let length = length.min(b.len().checked_sub(payload)?);
-    Some((SocketAddr::new(ip, be16(at)?), (payload, length)))
+    let header = b.get(network.start..network.start + 8)?;
+    let length = usize::from(u16::from_be_bytes([header[4], header[5]])).checked_sub(8)?;
+    let payload = network.start + 8;
+    Some((SocketAddr::new(network.source, port), (payload, length.min(b.len() - payload))))
 }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use event::{Clock, Content, FrameHead, Position, TenantId, Transport};
+use event::{Clock, Content, FrameHead, TenantId, Transport};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -125,7 +125,7 @@ impl Listeners {
 }
 
 fn head(tenant: TenantId, transport: Transport, content: Content, clock: &dyn Clock, source: Option<SocketAddr>) -> FrameHead {
-    FrameHead { position: Position::default(), received: clock.now(), tenant, source, transport, content, truncated: false }
+    FrameHead { received: clock.now(), tenant, source, ..FrameHead::new(transport, content) }
 }
 
 /// Counts what a listener has taken in.

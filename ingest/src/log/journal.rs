@@ -257,16 +257,9 @@ impl Appender {
     }
 }
 
+/// The head of a record of our own. Its receipt is unknown: the writer never goes back, so it becomes that of the record before.
 fn internal(tenant: TenantId, transport: Transport, content: Content) -> FrameHead {
-    FrameHead {
-        position: Position::default(),
-        received: Time::UNKNOWN, // The writer never goes back, so this becomes the time of the record before.
-        tenant,
-        source: None,
-        transport,
-        content,
-        truncated: false,
-    }
+    FrameHead { tenant, ..FrameHead::new(transport, content) }
 }
 
 /// Finds the end of what was committed. Gives the report, the chain value and the last receive time.

@@ -150,12 +150,7 @@ fn events_get_their_verdicts() {
     for (at, (flow, source, destination, cells, ..)) in told.iter().enumerate() {
         let head = FrameHead {
             position: Position { partition: 0, offset: at as u64 + 1 },
-            received: Time::UNKNOWN,
-            tenant: TenantId(0),
-            source: None,
-            transport: Transport::Internal,
-            content: Content::Text,
-            truncated: false,
+            ..FrameHead::new(Transport::Internal, Content::Text)
         };
         let mut row = builder.row(&head, 0, "");
         let category = Some(if *flow { "flow" } else { "firewall" });

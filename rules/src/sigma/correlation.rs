@@ -53,7 +53,7 @@ pub struct Correlation {
 }
 
 /// One event in a window.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Entry {
     /// Which of the rules fired, by its place in the list.
     pub rule: u16,

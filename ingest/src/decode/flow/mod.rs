@@ -8,6 +8,7 @@ mod sflow;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time};
 
@@ -43,7 +44,8 @@ struct Domain {
 
 #[derive(Clone, Debug)]
 struct Template {
-    fields: Vec<Field>,
+    /// Shared: a data set works on it while the decoder changes.
+    fields: Arc<[Field]>,
     /// Bytes of the shortest record.
     bytes_min: usize,
     /// Options describe the exporter, they are no flows.
@@ -454,7 +456,7 @@ impl FlowDecoder {
     /// An options record: only the sampling rate is of use here.
     fn options<'b>(&mut self, domain: Domain, template: &Template, b: &'b [u8]) -> Option<&'b [u8]> {
         let mut rest = b;
-        for field in &template.fields {
+        for field in template.fields.iter() {
             let (value, after) = take(field, rest)?;
             rest = after;
             // samplingInterval, samplerRandomInterval, samplingPacketInterval (IANA); 0 says nothing.
@@ -488,7 +490,7 @@ impl FlowDecoder {
 fn template_of(fields: Vec<Field>, options: bool, seen: Time) -> Option<Template> {
     // A variable length takes one byte at least. A record of no bytes would never end.
     let bytes_min = fields.iter().map(|f| if f.length == VARIABLE { 1 } else { usize::from(f.length) }).sum();
-    (bytes_min > 0 && fields.len() <= TEMPLATE_FIELDS_MAX).then_some(Template { fields, bytes_min, options, seen })
+    (bytes_min > 0 && fields.len() <= TEMPLATE_FIELDS_MAX).then_some(Template { fields: fields.into(), bytes_min, options, seen })
 }
 
 /// `count` field specifiers (RFC 7011 §3.2); the first `scopes` are scope fields.
@@ -535,7 +537,7 @@ fn record<'b>(
 ) -> Option<&'b [u8]> {
     let mut rest = b;
     let mut flow = Flow::default();
-    for field in &template.fields {
+    for field in template.fields.iter() {
         let (value, after) = take(field, rest)?;
         rest = after;
         match field.enterprise {
@@ -638,8 +640,8 @@ impl Flow {
             }
         }
         if let Some(icmp) = self.icmp {
-            row.uint(FieldId::known("icmp.type"), icmp >> 8);
-            row.uint(FieldId::known("icmp.code"), icmp & 0xff);
+            row.uint(FieldId::ICMP_TYPE, icmp >> 8);
+            row.uint(FieldId::ICMP_CODE, icmp & 0xff);
         }
         if let Some(start) = self.start {
             row.time_cell(FieldId::EVENT_START, start);

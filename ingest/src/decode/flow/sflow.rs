@@ -186,8 +186,8 @@ fn packet_head(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<bool> {
         row.uint(FieldId::FLOW_TCP_FLAGS, flags.into());
     }
     if let Some((kind, code)) = transport.icmp {
-        row.uint(FieldId::known("icmp.type"), kind.into());
-        row.uint(FieldId::known("icmp.code"), code.into());
+        row.uint(FieldId::ICMP_TYPE, kind.into());
+        row.uint(FieldId::ICMP_CODE, code.into());
     }
     Some(true)
 }

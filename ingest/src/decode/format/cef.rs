@@ -61,7 +61,7 @@ impl Reader {
             (self.severity, severity),
             (FieldId::OBSERVER_VENDOR, vendor),
             (FieldId::OBSERVER_PRODUCT, product),
-            (FieldId::known("observer.version"), device_version),
+            (FieldId::OBSERVER_VERSION, device_version),
             (FieldId::EVENT_CODE, class),
         ] {
             some_text(row, field, &plain(text));
