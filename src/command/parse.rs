@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use event::limits::BATCH_BYTES_MAX;
-use event::{BatchBuilder, Clock, Content, Frame, FrameHead, Frames, LogRange, Position, TenantId, Time, Transport};
+use event::{BatchBuilder, Clock, Content, Frame, FrameHead, Frames, LogRange, Position, Time, Transport};
 use ingest::capture::Capture;
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
