@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, Time, Transport};
 use rules::alert::AlertChange;
 use rules::{CorrelateOptions, Correlator, Detector, LoadOptions, RuleSet, load};
 
