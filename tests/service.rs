@@ -296,9 +296,13 @@ fn killed_in_the_middle_nothing_is_lost_or_doubled() {
         assert_eq!(of_round, expected, "a hole in round {round}");
         assert!(of_round.len() > 200, "round {round} has {}", of_round.len());
     }
-    let ledger = service.get("/api/v1/ledger");
-    let received: u64 = ledger["days"].as_array().expect("days").iter().filter_map(|d| d["received"].as_u64()).sum();
-    assert_eq!(received, found as u64, "the ledger counts each record once");
+    // The ledger is committed with the alerts, on a pace of its own.
+    let received = || -> u64 {
+        let ledger = service.get("/api/v1/ledger");
+        ledger["days"].as_array().expect("days").iter().filter_map(|d| d["received"].as_u64()).sum()
+    };
+    wait_for("the ledger", || (received() >= found as u64).then_some(()));
+    assert_eq!(received(), found as u64, "the ledger counts each record once");
     let critical = || -> Vec<Value> {
         let alerts = service.get("/api/v1/alerts?size=500");
         let alerts = alerts["alerts"].as_array().expect("alerts");
