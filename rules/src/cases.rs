@@ -8,7 +8,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, RowBuilder, Time, Transport, Value};
+use event::{
+    Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, LogSourceId, Position, RowBuilder, Time, Transport,
+    Value,
+};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -158,17 +161,26 @@ fn time_of(event: EventRef<'_>) -> i64 {
 /// # Errors
 /// Where one is no object.
 pub fn batch_of(objects: &[&str]) -> Result<Batch, String> {
+    batch_of_sources(objects.iter().map(|text| (LogSourceId::UNKNOWN, *text)))
+}
+
+/// As [`batch_of`], each event of a log source.
+///
+/// # Errors
+/// Where one is no object.
+pub fn batch_of_sources<'a>(objects: impl ExactSizeIterator<Item = (LogSourceId, &'a str)>) -> Result<Batch, String> {
     let mut builder = BatchBuilder::default();
-    for (at, text) in objects.iter().enumerate() {
+    let last = objects.len() as u64;
+    for (at, (source, text)) in objects.enumerate() {
         let head = FrameHead {
             position: Position { partition: 0, offset: at as u64 + 1 },
             ..FrameHead::new(Transport::Internal, Content::Text)
         };
         let mut row = builder.row(&head, 0, "");
+        row.log_source(source);
         let mut deserializer = serde_json::Deserializer::from_str(text);
         Cells { row: &mut row, path: String::new() }.deserialize(&mut deserializer).map_err(|e| e.to_string())?;
     }
-    let last = objects.len() as u64;
     Ok(builder.finish(LogRange { partition: 0, first: 1, last }, Time::UNKNOWN))
 }
 

@@ -1,11 +1,11 @@
-//! Matching: which rules an event satisfies. Stateless, so each worker thread has its own.
-//!
-//! Tests are numbered over the whole set: a test that many rules share is made once an event, and only if some rule gets as far.
+//! Matching: which rules an event satisfies. Stateless but for caches, so each worker thread has its own.
 
 use std::sync::Arc;
 
 use event::{Batch, EventRef};
+use serde::Serialize;
 
+use crate::compile::State;
 use crate::ruleset::{Body, RuleSet};
 use crate::test_of::{Scratch, evaluate};
 
@@ -18,61 +18,54 @@ pub struct Match {
     pub rule: u32,
 }
 
+/// What a rule did and what it cost, counted. Work is counted, not timed: detection has no clock, and counts are the same on any machine.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct RuleCost {
+    /// Events that satisfied it.
+    pub matches: u64,
+    /// Events for which its condition was evaluated, because one of its gates opened or it has none.
+    pub evaluated: u64,
+    /// Tests made for it alone, besides those that are looked up for all rules at once. A test that rules share counts for the first.
+    pub tests: u64,
+    /// Bytes of text that these tests looked at.
+    pub text_bytes: u64,
+}
+
+impl RuleCost {
+    /// Adds what another thread counted.
+    pub fn add(&mut self, other: RuleCost) {
+        self.matches += other.matches;
+        self.evaluated += other.evaluated;
+        self.tests += other.tests;
+        self.text_bytes += other.text_bytes;
+    }
+}
+
 /// Finds matches in batches.
 pub struct Detector {
     rules: Arc<RuleSet>,
-    /// Per log source the rules for it, made when it is first seen.
-    eligible: Vec<Option<Box<[u32]>>>,
-    /// Per test the event (by a running number) for which it was made, and its answer.
-    memo: Vec<(u32, bool)>,
-    event: u32,
-    scratch: Scratch,
+    state: State,
 }
 
 impl Detector {
     /// A detector for these rules.
     pub fn new(rules: Arc<RuleSet>) -> Detector {
-        Detector { memo: vec![(0, false); rules.atoms.len()], eligible: Vec::new(), event: 0, scratch: Scratch::default(), rules }
+        Detector { state: State::new(rules.atoms.len(), rules.rules.len()), rules }
     }
 
     /// Appends the matches of `batch` to `out`, by row and rule.
     pub fn scan(&mut self, batch: &Batch, out: &mut Vec<Match>) {
+        let rules = &self.rules;
         for (row, event) in batch.iter().enumerate() {
-            self.scan_event(event, row as u32, out);
+            let row = row as u32;
+            let eligible = |rule: u32, source| rules.eligible(rule as usize, source);
+            self.state.scan(&rules.compiled, &rules.atoms, event, eligible, |rule| out.push(Match { row, rule }));
         }
     }
 
-    fn scan_event(&mut self, event: EventRef<'_>, row: u32, out: &mut Vec<Match>) {
-        let source = event.log_source();
-        if self.eligible.len() <= source.index() {
-            self.eligible.resize(source.index() + 1, None);
-        }
-        let rules = &self.rules;
-        let eligible = self.eligible[source.index()].get_or_insert_with(|| {
-            (0..rules.rules.len())
-                .filter(|r| matches!(rules.rules[*r].body, Body::Sigma { .. }) && rules.eligible(*r, source))
-                .map(|r| r as u32)
-                .collect()
-        });
-        self.event = self.event.wrapping_add(1);
-        if self.event == 0 {
-            self.memo.fill((0, false));
-            self.event = 1;
-        }
-        for rule in eligible.iter() {
-            let Body::Sigma { expr, .. } = &rules.rules[*rule as usize].body else { continue };
-            let holds = evaluate(expr, &mut |atom: &u32| {
-                let (made_for, answer) = &mut self.memo[*atom as usize];
-                if *made_for != self.event {
-                    *answer = rules.atoms[*atom as usize].holds(event, &mut self.scratch);
-                    *made_for = self.event;
-                }
-                *answer
-            });
-            if holds {
-                out.push(Match { row, rule: *rule });
-            }
-        }
+    /// What each rule did and cost since this was last called; a rule's index is that of [`Match::rule`].
+    pub fn take_costs(&mut self) -> impl ExactSizeIterator<Item = RuleCost> {
+        self.state.costs.iter_mut().map(std::mem::take)
     }
 }
 

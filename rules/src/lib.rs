@@ -9,6 +9,7 @@
 
 pub mod alert;
 pub mod cases;
+mod compile;
 mod correlate;
 mod detect;
 mod mapping;
@@ -22,7 +23,7 @@ pub mod yaml;
 pub use correlate::{
     CorrelateOptions, Correlator, Counters, ENTRIES_PER_WINDOW_MAX, GROUPS_PER_RULE_MAX, RestoreError, WAITING_MAX,
 };
-pub use detect::{Detector, Match, matches_plainly};
+pub use detect::{Detector, Match, RuleCost, matches_plainly};
 pub use mapping::Mapping;
 pub use pack::pack;
 pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, load, read_files};

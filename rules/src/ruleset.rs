@@ -7,6 +7,7 @@ use event::{FieldId, LogSource, LogSourceId};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::compile::Compiled;
 use crate::mapping::Mapping;
 use crate::sigma::correlation::{self, Correlation};
 use crate::sigma::item::{Atom, Expr, Placeholders};
@@ -124,6 +125,8 @@ pub struct RuleSet {
     pub(crate) atoms: Vec<Bound>,
     /// Per rule, the correlations that listen to it and its place in their lists.
     pub(crate) listeners: Vec<Vec<(usize, u16)>>,
+    /// The conditions of all Sigma rules, compiled together.
+    pub(crate) compiled: Compiled,
     hash: [u8; 32],
 }
 
@@ -355,7 +358,12 @@ impl Builder {
         for (rule, silent) in rules.iter_mut().zip(silent) {
             rule.info.alerts = !silent;
         }
-        RuleSet { rules, atoms: self.atoms, listeners, hash }
+        let conditions = rules.iter().zip(0..).filter_map(|(rule, number)| match &rule.body {
+            Body::Sigma { expr, .. } => Some((number, &rule.info.source, expr)),
+            Body::Correlation(_) => None,
+        });
+        let compiled = Compiled::new(&self.atoms, &conditions.collect::<Vec<_>>());
+        RuleSet { rules, atoms: self.atoms, listeners, compiled, hash }
     }
 
     fn bind_correlation(

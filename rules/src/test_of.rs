@@ -1,5 +1,7 @@
 //! What one test says of one event: the plain form, which the compiled matcher must equal.
 
+use std::net::IpAddr;
+
 use event::{EventRef, FieldId, Time, Value};
 
 use crate::sigma::item::{Atom, Expr, Number, Order, Test, TimePart};
@@ -79,11 +81,7 @@ impl Bound {
                     regex.is_match(&scratch.text)
                 }
             },
-            Test::Cidr(net) => match value {
-                Value::Ip(ip) => net.contains(&ip.to_canonical()),
-                Value::Text(text) => text.trim().parse::<std::net::IpAddr>().is_ok_and(|ip| net.contains(&ip.to_canonical())),
-                _ => false,
-            },
+            Test::Cidr(net) => address_of(value).is_some_and(|ip| net.contains(&ip)),
             Test::Compare(order, bound) => number_of(value).is_some_and(|n| n.compare(*order, *bound)),
             Test::TimePart(part, order, bound) => time_of(value)
                 .is_some_and(|time| Number::Int(part_of(time, *part).into()).compare(*order, Number::Int((*bound).into()))),
@@ -124,7 +122,7 @@ fn text_holds(pattern: &Pattern, cased: bool, text: &str, folded: &mut String) -
     pattern.matches(folded)
 }
 
-fn write_text(value: Value<'_>, out: &mut String) {
+pub(crate) fn write_text(value: Value<'_>, out: &mut String) {
     use std::fmt::Write;
     out.clear();
     write!(out, "{value}").expect("writing to a String does not fail");
@@ -137,6 +135,15 @@ pub(crate) fn number_of(value: Value<'_>) -> Option<Number> {
         Value::Uint(n) => Some(Number::Int(n.into())),
         Value::Float(n) => Some(Number::Float(n)),
         Value::Text(text) => Number::parse(text),
+        _ => None,
+    }
+}
+
+/// The address that a value is, or that its text says; an IPv4 address within an IPv6 one stands for itself.
+pub(crate) fn address_of(value: Value<'_>) -> Option<IpAddr> {
+    match value {
+        Value::Ip(ip) => Some(ip.to_canonical()),
+        Value::Text(text) => text.trim().parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
         _ => None,
     }
 }

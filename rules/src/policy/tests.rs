@@ -105,7 +105,7 @@ type Told = (
 
 #[test]
 fn events_get_their_verdicts() {
-    use event::{BatchBuilder, Content, FrameHead, LogRange, LogSource, LogSourceId, Position, TenantId, Transport};
+    use event::{BatchBuilder, Content, FrameHead, LogRange, LogSource, LogSourceId, Position, Transport};
     const TCP: (&str, Value<'static>) = ("network.transport", Value::Text("tcp"));
     const UDP: (&str, Value<'static>) = ("network.iana_number", Value::Int(17));
     const ALLOWED: (&str, Value<'static>) = ("event.type", Value::Text("allowed"));

@@ -332,18 +332,18 @@ fn regex(key: &str, value: &Value, modifiers: &[String]) -> Result<Test, String>
     if source.len() > REGEX_BYTES_MAX {
         return Err(format!("{key}: the regular expression is longer than {REGEX_BYTES_MAX} bytes"));
     }
-    let has = |names: [&str; 2]| modifiers.iter().any(|m| names.contains(&m.as_str()));
-    RegexBuilder::new(&source)
-        .case_insensitive(has(["i", "ignorecase"]))
-        .multi_line(has(["m", "multiline"]))
-        .dot_matches_new_line(has(["s", "dotall"]))
-        .size_limit(REGEX_COMPILED_BYTES_MAX)
-        .build()
-        .map(Test::Regex)
-        .map_err(|error| {
-            let reason = error.to_string();
-            format!("{key}: {}", reason.lines().last().unwrap_or("not a regular expression").trim())
-        })
+    // Flags stand in the text, so that two expressions are the same where their texts are.
+    let mut flags = String::new();
+    for (flag, names) in [('i', ["i", "ignorecase"]), ('m', ["m", "multiline"]), ('s', ["s", "dotall"])] {
+        if modifiers.iter().any(|m| names.contains(&m.as_str())) {
+            flags.push(flag);
+        }
+    }
+    let flagged = if flags.is_empty() { source } else { format!("(?{flags}){source}") };
+    RegexBuilder::new(&flagged).size_limit(REGEX_COMPILED_BYTES_MAX).build().map(Test::Regex).map_err(|error| {
+        let reason = error.to_string();
+        format!("{key}: {}", reason.lines().last().unwrap_or("not a regular expression").trim())
+    })
 }
 
 const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];

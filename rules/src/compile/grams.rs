@@ -1,0 +1,194 @@
+//! Which literals a value contains: one pass that looks at each window of a few bytes.
+//!
+//! ```text
+//!  literal   \psexec.exe           its rarest window of four bytes, here "psex", stands in a filter and a table
+//!  value     c:\tools\psexec.exe
+//!            ~~~~                  each window of the value is looked up in the filter (a bit); where it may be there,
+//!                    ^^^^          in the table, and the literals that have it are compared in full
+//! ```
+//!
+//! Chosen over an automaton of Aho and Corasick because the choice of the window makes hits rare, because lookups do not wait for each
+//! other as an automaton's states do, and because thousands of long literals (hash sums) need a few bytes each in place of a state a byte.
+//! Windows are spread so that few literals share one: that bounds the work a byte on any input.
+
+use super::hash::Table;
+use super::rarity::Rarity;
+
+/// Bytes of a window; shorter literals have windows of their own length.
+pub(super) const WINDOW_BYTES: usize = 4;
+
+/// Sets of literals by the width of their windows.
+#[derive(Debug, Default)]
+pub(super) struct Grams {
+    widths: Vec<Width>,
+}
+
+#[derive(Debug)]
+struct Width {
+    bytes: usize,
+    mask: u32,
+    /// One bit for each hash of a window, and how far a hash is shifted for its place.
+    filter: Box<[u64]>,
+    shift: u32,
+    table: Table,
+    /// Per window of the table where its entries start; one more at the end.
+    starts: Box<[u32]>,
+    entries: Box<[Entry]>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    literal: Box<[u8]>,
+    /// What the caller knows the literal by.
+    name: u32,
+    /// From the literal's start to the end of its window.
+    before: u32,
+}
+
+/// Literals already found in a value: each is compared and told once, however often its window stands there.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    seen: Vec<u32>,
+    round: u32,
+}
+
+impl Found {
+    fn begin(&mut self, names: usize) {
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            self.seen.fill(0);
+            self.round = 1;
+        }
+        if self.seen.len() < names {
+            self.seen.resize(names, 0);
+        }
+    }
+}
+
+/// Spreads windows over the filter's bits (Knuth's multiplicative hash).
+const SPREAD: u32 = 0x9e37_79b1;
+/// Bits of a filter for each of its windows: one in sixteen is set, so few foreign windows pass.
+const FILTER_BITS_EACH: usize = 16;
+const FILTER_BITS_MIN: usize = 1 << 10;
+/// 16 KiB: a filter stays in the first-level cache.
+const FILTER_BITS_MAX: usize = 1 << 17;
+
+impl Grams {
+    /// Literals, none empty, with the number that each is known by: numbers below `literals.len()` of the whole matcher.
+    pub(super) fn new(literals: Vec<(String, u32)>, rarity: &Rarity) -> Grams {
+        let mut by_width: [Vec<(String, u32)>; WINDOW_BYTES] = Default::default();
+        for (text, name) in literals {
+            by_width[text.len().min(WINDOW_BYTES) - 1].push((text, name));
+        }
+        let widths = by_width.into_iter().enumerate().filter(|(_, of)| !of.is_empty());
+        Grams { widths: widths.map(|(at, of)| Width::new(at + 1, of, rarity)).collect() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.widths.is_empty()
+    }
+
+    /// Calls `hit` once with every literal that `value` contains. `names`: above every number a literal is known by.
+    pub(super) fn find(&self, value: &[u8], names: usize, found: &mut Found, mut hit: impl FnMut(u32)) {
+        found.begin(names);
+        for width in &self.widths {
+            width.find(value, found, &mut hit);
+        }
+    }
+}
+
+impl Width {
+    fn new(bytes: usize, literals: Vec<(String, u32)>, rarity: &Rarity) -> Width {
+        let mut sharing: std::collections::HashMap<u32, u32> = std::collections::HashMap::with_capacity(literals.len());
+        let mut entries: Vec<(u32, Entry)> = Vec::with_capacity(literals.len());
+        for (text, name) in literals {
+            let literal = text.into_bytes().into_boxed_slice();
+            let weight = |window: &[u8]| {
+                let sharing = sharing.get(&number(window)).copied().unwrap_or(0);
+                u64::from(rarity.of_window(window)) * u64::from(1 + sharing * sharing)
+            };
+            let windows = literal.windows(bytes).enumerate();
+            let (at, window) = windows.min_by_key(|(_, window)| weight(window)).map_or((0, 0), |(at, w)| (at, number(w)));
+            *sharing.entry(window).or_default() += 1;
+            entries.push((window, Entry { literal, name, before: (at + bytes) as u32 }));
+        }
+        entries.sort_by_key(|(window, _)| *window);
+        let mut keys: Vec<(u64, u32)> = Vec::new();
+        let mut starts = Vec::new();
+        for (at, (window, _)) in entries.iter().enumerate() {
+            if keys.last().is_none_or(|(key, _)| *key != u64::from(*window)) {
+                keys.push((u64::from(*window), keys.len() as u32));
+                starts.push(at as u32);
+            }
+        }
+        starts.push(entries.len() as u32);
+        let bits = (keys.len() * FILTER_BITS_EACH).next_power_of_two().clamp(FILTER_BITS_MIN, FILTER_BITS_MAX);
+        let shift = u32::BITS - bits.trailing_zeros();
+        let mut filter = vec![0u64; bits / 64].into_boxed_slice();
+        for (window, _) in &entries {
+            let bit = window.wrapping_mul(SPREAD) >> shift;
+            filter[bit as usize / 64] |= 1 << (bit % 64);
+        }
+        let mask = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
+        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        Width { bytes, mask, filter, shift, table: Table::new(&keys), starts: starts.into(), entries }
+    }
+
+    fn find(&self, value: &[u8], found: &mut Found, hit: &mut impl FnMut(u32)) {
+        let mut window = 0u32;
+        let places = self.filter.len() - 1;
+        for (at, byte) in value.iter().enumerate() {
+            window = (window << 8 | u32::from(*byte)) & self.mask;
+            let bit = window.wrapping_mul(SPREAD) >> self.shift;
+            if self.filter[(bit as usize / 64) & places] >> (bit % 64) & 1 != 0 && at + 1 >= self.bytes {
+                self.compare(value, at + 1, window, found, hit);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn compare(&self, value: &[u8], end: usize, window: u32, found: &mut Found, hit: &mut impl FnMut(u32)) {
+        let Some(bucket) = self.table.get(u64::from(window)) else { return };
+        for entry in &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize] {
+            let seen = &mut found.seen[entry.name as usize];
+            if *seen == found.round {
+                continue;
+            }
+            let Some(start) = end.checked_sub(entry.before as usize) else { continue };
+            if value[start..].starts_with(&entry.literal) {
+                *seen = found.round;
+                hit(entry.name);
+            }
+        }
+    }
+}
+
+fn number(window: &[u8]) -> u32 {
+    window.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn finds_what_a_plain_search_finds(
+            literals in prop::collection::btree_set("[abé\u{0}]{1,7}", 0..60),
+            value in "[abé\u{0}]{0,60}",
+        ) {
+            let literals: Vec<String> = literals.into_iter().collect();
+            let grams = Grams::new(literals.iter().cloned().zip(0..).collect(), &Rarity::of([].iter()));
+            let mut seen = Found::default();
+            for _ in 0..2 {
+                let mut found = Vec::new();
+                grams.find(value.as_bytes(), literals.len(), &mut seen, |name| found.push(name as usize));
+                found.sort_unstable();
+                let expected: Vec<usize> = (0..literals.len()).filter(|at| value.contains(&literals[*at])).collect();
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A rule's condition as a flat list of nodes, its cheap parts first, and the tests that are made only when a condition asks.
+
+use event::{EventRef, Value};
+use memchr::memmem::Finder;
+
+use super::form::literals_of_regex;
+use super::hash::Table;
+use super::rarity::Rarity;
+use crate::sigma::item::{Expr, Test};
+use crate::sigma::pattern::fold_into;
+use crate::test_of::{Bound, Scratch};
+
+/// A node and all below it: the nodes from its own place up to `end`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    op: Op,
+    end: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    /// A test on which there is a gate: it can hold only where the gate opened.
+    Gated(u32),
+    /// Any other test.
+    Test(u32),
+    All,
+    Any,
+    AtLeast(u32),
+    Not,
+}
+
+/// What a condition asks of an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ask {
+    /// A test whose gate was tried on every value.
+    Gated(u32),
+    /// A test that may not have been made.
+    Test(u32),
+}
+
+/// Appends the nodes of `expr`. `gated`: whether a test has a gate; `price`: what making a test costs.
+pub(super) fn append(expr: &Expr<u32>, gated: &impl Fn(u32) -> bool, price: &impl Fn(u32) -> u32, nodes: &mut Vec<Node>) {
+    let at = nodes.len();
+    let sorted = |of: &'_ [Expr<u32>], nodes: &mut Vec<Node>| {
+        let mut order: Vec<usize> = (0..of.len()).collect();
+        order.sort_by_cached_key(|at| price_of(&of[*at], price));
+        for part in order {
+            append(&of[part], gated, price, nodes);
+        }
+    };
+    match expr {
+        Expr::Atom(test) => nodes.push(Node { op: if gated(*test) { Op::Gated(*test) } else { Op::Test(*test) }, end: 0 }),
+        Expr::And(of) => {
+            nodes.push(Node { op: Op::All, end: 0 });
+            sorted(of, nodes);
+        }
+        Expr::Or(of) => {
+            nodes.push(Node { op: Op::Any, end: 0 });
+            sorted(of, nodes);
+        }
+        Expr::AtLeast(n, of) => {
+            nodes.push(Node { op: Op::AtLeast(u32::try_from(*n).unwrap_or(u32::MAX)), end: 0 });
+            sorted(of, nodes);
+        }
+        Expr::Not(inner) => {
+            nodes.push(Node { op: Op::Not, end: 0 });
+            append(inner, gated, price, nodes);
+        }
+    }
+    nodes[at].end = nodes.len() as u32;
+}
+
+fn price_of(expr: &Expr<u32>, price: &impl Fn(u32) -> u32) -> u32 {
+    match expr {
+        Expr::Atom(test) => price(*test),
+        Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().map(|e| price_of(e, price)).fold(0, u32::saturating_add),
+        Expr::Not(inner) => price_of(inner, price),
+    }
+}
+
+/// What making a test costs, roughly: for the order of a condition's parts.
+pub(super) fn price(test: &Bound, gated: bool) -> u32 {
+    if gated {
+        return 1;
+    }
+    let one = match &test.test {
+        Test::Null | Test::Exists(_) => 2,
+        Test::Number(_) | Test::Bool(_) | Test::Compare(..) => 4,
+        Test::Text { .. } | Test::Cidr(_) | Test::TimePart(..) => 8,
+        Test::FieldRef { .. } => 32,
+        Test::Regex(_) => 64,
+    };
+    if test.keyword { one * 16 } else { one }
+}
+
+/// Whether the condition that begins at node `at` holds.
+pub(crate) fn holds(nodes: &[Node], at: usize, test: &mut impl FnMut(Ask) -> bool) -> bool {
+    let Node { op, end } = nodes[at];
+    let mut child = at + 1;
+    match op {
+        Op::Gated(number) => test(Ask::Gated(number)),
+        Op::Test(number) => test(Ask::Test(number)),
+        Op::Not => !holds(nodes, child, test),
+        Op::All => {
+            while child < end as usize {
+                if !holds(nodes, child, test) {
+                    return false;
+                }
+                child = nodes[child].end as usize;
+            }
+            true
+        }
+        Op::Any => {
+            while child < end as usize {
+                if holds(nodes, child, test) {
+                    return true;
+                }
+                child = nodes[child].end as usize;
+            }
+            false
+        }
+        Op::AtLeast(n) => {
+            let mut count = 0;
+            while count < n && child < end as usize {
+                count += u32::from(holds(nodes, child, test));
+                child = nodes[child].end as usize;
+            }
+            count >= n
+        }
+    }
+}
+
+/// Literals without which an expression is not run, by the number of its test.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    tests: Table,
+    literals: Vec<Box<[Finder<'static>]>>,
+}
+
+impl Guards {
+    pub(super) fn new(tests: &[Bound], rarity: &Rarity) -> Guards {
+        let mut keys = Vec::new();
+        let mut literals = Vec::new();
+        for (number, bound) in tests.iter().enumerate() {
+            if let Test::Regex(regex) = &bound.test
+                && let Some(needed) = literals_of_regex(regex.as_str(), rarity)
+            {
+                keys.push((number as u64, literals.len() as u32));
+                literals.push(needed.iter().map(|text| Finder::new(text.as_bytes()).into_owned()).collect());
+            }
+        }
+        Guards { tests: Table::new(&keys), literals }
+    }
+
+    fn pass(&self, test: u32, folded: &str) -> bool {
+        self.tests
+            .get(u64::from(test))
+            .is_none_or(|at| self.literals[at].iter().any(|literal| literal.find(folded.as_bytes()).is_some()))
+    }
+}
+
+/// Makes tests of one event, each text folded once.
+#[derive(Default)]
+pub(crate) struct Maker {
+    folded: String,
+    /// Texts of the event by where they lie and how long they are, and where in `folded` their lower case is.
+    known: Vec<(usize, usize, usize)>,
+    /// Where the last one was found: tests of all values go through them in order.
+    last: usize,
+    scratch: Scratch,
+    /// Bytes of text looked at since this was last set.
+    pub(crate) bytes: u64,
+}
+
+impl Maker {
+    /// Forgets the event before.
+    pub(crate) fn next_event(&mut self) {
+        self.folded.clear();
+        self.known.clear();
+        self.last = 0;
+    }
+
+    /// Whether the test holds: as [`Bound::holds`].
+    pub(crate) fn make(&mut self, number: u32, bound: &Bound, guards: &Guards, event: EventRef<'_>) -> bool {
+        match &bound.test {
+            Test::Text { pattern, cased: false } => self.any_value(bound, event, |maker, value| match value {
+                Value::Text(text) => {
+                    let (from, to) = maker.fold(text);
+                    pattern.matches(&maker.folded[from..to])
+                }
+                other => bound.value_holds(other, &mut maker.scratch),
+            }),
+            Test::Regex(regex) => self.any_value(bound, event, |maker, value| match value {
+                Value::Text(text) => {
+                    let (from, to) = maker.fold(text);
+                    guards.pass(number, &maker.folded[from..to]) && regex.is_match(text)
+                }
+                other => bound.value_holds(other, &mut maker.scratch),
+            }),
+            _ => {
+                self.bytes += 1;
+                bound.holds(event, &mut self.scratch)
+            }
+        }
+    }
+
+    fn any_value(&mut self, bound: &Bound, event: EventRef<'_>, mut holds: impl FnMut(&mut Maker, Value<'_>) -> bool) -> bool {
+        if bound.keyword {
+            return event.cells().any(|(_, value)| holds(self, value));
+        }
+        bound.fields.iter().any(|field| event.all(*field).any(|value| holds(self, value)))
+    }
+
+    /// Where in `folded` the text's lower case is.
+    fn fold(&mut self, text: &str) -> (usize, usize) {
+        self.bytes += text.len() as u64;
+        let (place, length) = (text.as_ptr() as usize, text.len());
+        let count = self.known.len();
+        let is = |known: &(usize, usize, usize)| known.0 == place && known.1 == length;
+        let at = (self.last..count).chain(0..self.last.min(count)).find(|at| is(&self.known[*at]));
+        let at = at.unwrap_or_else(|| {
+            self.known.push((place, length, self.folded.len()));
+            fold_onto(text, &mut self.folded);
+            count
+        });
+        self.last = at;
+        let to = self.known.get(at + 1).map_or(self.folded.len(), |next| next.2);
+        (self.known[at].2, to)
+    }
+}
+
+/// Appends the lower case of `text`.
+fn fold_onto(text: &str, out: &mut String) {
+    let from = out.len();
+    if text.is_ascii() {
+        out.push_str(text);
+        out[from..].make_ascii_lowercase();
+    } else {
+        out.extend(text.chars().flat_map(char::to_lowercase));
+    }
+}
+
+/// The lower case of a value's text in `out`; `text` is room for what is no text.
+pub(super) fn fold_value(value: Value<'_>, text: &mut String, out: &mut String) {
+    if let Value::Text(value) = value {
+        fold_into(value, out);
+    } else {
+        crate::test_of::write_text(value, text);
+        fold_into(text, out);
+    }
+}
