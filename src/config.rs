@@ -107,13 +107,15 @@ pub(crate) enum From {
 pub(crate) struct Decode {
     /// The time zone of devices that do not state theirs (IANA name).
     pub(crate) time_zone: String,
+    /// Files and folders of format descriptions, besides the shipped ones (`docs/formats.md`).
+    pub(crate) formats: Vec<PathBuf>,
     /// What differs for certain senders; the longest prefix wins.
     pub(crate) sources: Vec<Source>,
 }
 
 impl Default for Decode {
     fn default() -> Decode {
-        Decode { time_zone: "Asia/Tokyo".to_owned(), sources: Vec::new() }
+        Decode { time_zone: "Asia/Tokyo".to_owned(), formats: Vec::new(), sources: Vec::new() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The service: collecting and analysing, over one journal.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -66,9 +66,33 @@ pub(crate) fn load_policy(path: &Path) -> Result<Policy> {
     }
 }
 
+/// The format descriptions at `paths`, a folder's in the order of their names.
+fn description_files(paths: &[PathBuf]) -> Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let failed = || format!("failed to read {}", path.display());
+        if path.is_dir() {
+            let entries: std::io::Result<Vec<_>> = std::fs::read_dir(path).with_context(failed)?.collect();
+            let entries = entries.with_context(failed)?.into_iter().map(|entry| entry.path());
+            files.extend(entries.filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml")));
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        Ok((path.display().to_string(), text))
+    };
+    files.into_iter().map(read).collect()
+}
+
 /// The decoders' settings as configured.
 pub(crate) fn decode_settings(config: &crate::config::Decode, reference: Time) -> Result<Arc<DecodeSettings>> {
     let mut settings = DecodeSettings::new(&config.time_zone, reference).context("decode.time_zone")?;
+    if !config.formats.is_empty() {
+        settings.add_formats(&description_files(&config.formats)?).context("decode.formats")?;
+    }
     for source in &config.sources {
         settings
             .add_source(&source.cidr, source.time_zone.as_deref(), source.charset.as_deref(), source.format.as_deref())

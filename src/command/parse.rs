@@ -12,7 +12,7 @@ use event::{BatchBuilder, Clock, Content, Frame, FrameHead, Frames, LogRange, Po
 use ingest::capture::Capture;
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
-use ingest::decode::{DecodeSettings, Decoder, FORMATS};
+use ingest::decode::{DecodeSettings, Decoder};
 use serde::Deserialize;
 
 use crate::clock::SystemClock;
@@ -28,9 +28,12 @@ pub(crate) struct Parse {
     /// Read case files: a JSON object with `id` and `raw` a line; prints `{"id","event"}`
     #[arg(long)]
     cases: Option<PathBuf>,
-    /// The time zone of records that do not state theirs
-    #[arg(long, default_value = "Asia/Tokyo")]
-    time_zone: String,
+    /// The time zone of records that do not state theirs; without it Asia/Tokyo, and UTC for case files
+    #[arg(long)]
+    time_zone: Option<String>,
+    /// Files and folders of format descriptions, besides the shipped ones
+    #[arg(long)]
+    formats: Vec<PathBuf>,
     /// Records without a year lie nearest to this instant; without it, to the file's age
     #[arg(long)]
     reference: Option<Time>,
@@ -46,11 +49,6 @@ pub(crate) fn reference_of(path: &Path) -> Time {
 }
 
 pub(crate) fn run(args: &Parse) -> Result<ExitCode> {
-    if let Some(format) = &args.format
-        && !FORMATS.contains(&format.as_str())
-    {
-        bail!("no format is named {format:?}; known: {}", FORMATS.join(", "));
-    }
     let mut out = BufWriter::new(std::io::stdout().lock());
     if let Some(path) = &args.cases {
         cases(args, path, &mut out)?;
@@ -65,8 +63,18 @@ pub(crate) fn run(args: &Parse) -> Result<ExitCode> {
 }
 
 fn settings(args: &Parse, path: &Path) -> Result<Arc<DecodeSettings>> {
-    let decode = config::Decode { time_zone: args.time_zone.clone(), ..config::Decode::default() };
-    decode_settings(&decode, args.reference.unwrap_or_else(|| reference_of(path)))
+    let mut decode = config::Decode { formats: args.formats.clone(), ..config::Decode::default() };
+    if let Some(zone) = args.time_zone.as_deref().or(args.cases.is_some().then_some("UTC")) {
+        zone.clone_into(&mut decode.time_zone);
+    }
+    let settings = decode_settings(&decode, args.reference.unwrap_or_else(|| reference_of(path)))?;
+    if let Some(format) = &args.format {
+        let known = settings.formats();
+        if !known.contains(&format.as_str()) {
+            bail!("no format is named {format:?}; known: {}", known.join(", "));
+        }
+    }
+    Ok(settings)
 }
 
 #[derive(Deserialize)]

@@ -477,8 +477,8 @@ impl<'a> RowBuilder<'a> {
         cells.iter().find(|cell| cell.field == field).map(|cell| self.batch.value(cell))
     }
 
-    /// Takes away every value of `field`.
-    pub fn remove(&mut self, field: FieldId) {
+    /// Takes away every value of `field`; how many there were.
+    pub fn remove(&mut self, field: FieldId) -> usize {
         let start = self.row.cells_start as usize;
         let mut kept = start;
         for at in start..self.batch.cells.len() {
@@ -487,7 +487,9 @@ impl<'a> RowBuilder<'a> {
                 kept += 1;
             }
         }
+        let removed = self.batch.cells.len() - kept;
         self.batch.cells.truncate(kept);
+        removed
     }
 
     /// Adds the first value of `from` once more, as `to`: text is not copied. Nothing where `from` is absent.
@@ -496,6 +498,29 @@ impl<'a> RowBuilder<'a> {
         if let Some(cell) = self.batch.cells[start..].iter().find(|cell| cell.field == from).copied() {
             self.cell(to, cell.kind, cell.len, cell.payload);
         }
+    }
+
+    /// How many cells there are so far.
+    pub fn cell_count(&self) -> usize {
+        self.batch.cells.len() - self.row.cells_start as usize
+    }
+
+    /// The `nth` cell so far, in the order of writing.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn cell_at(&self, nth: usize) -> (FieldId, Value<'_>) {
+        let cell = &self.batch.cells[self.row.cells_start as usize + nth];
+        (cell.field, self.batch.value(cell))
+    }
+
+    /// Adds the `nth` cell once more, as `to`: text is not copied.
+    ///
+    /// # Panics
+    /// Where there are fewer cells.
+    pub fn copy_cell(&mut self, nth: usize, to: FieldId) {
+        let Cell { payload, len, kind, .. } = self.batch.cells[self.row.cells_start as usize + nth];
+        self.cell(to, kind, len, payload);
     }
 
     /// The cells so far, for [`RowBuilder::rewind`].

@@ -75,6 +75,11 @@ impl FormatId {
         FormatId(FORMATS.intern(name).expect("the decoders' formats fit the table"))
     }
 
+    /// The id of a format that a description names; `None` where the table is full or the name too long.
+    pub fn intern(name: &str) -> Option<FormatId> {
+        FORMATS.intern(name).map(FormatId)
+    }
+
     /// The name.
     pub fn name(self) -> &'static str {
         FORMATS.name(self.0)

@@ -19,6 +19,68 @@ pub(super) fn object(text: &str, names: &mut Names, path: &mut String, row: &mut
     writer.deserialize(&mut deserializer).is_ok() && deserializer.end().is_ok()
 }
 
+/// The keys of the object in `text` and their values as written, without reading what the values hold. Stops where it is no JSON.
+pub(super) fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text.trim_start().strip_prefix('{').unwrap_or("");
+    std::iter::from_fn(move || {
+        let key = rest.trim_start_matches([' ', '\t', '\r', '\n', ',']).strip_prefix('"')?;
+        let end = string_end(key)?;
+        let (key, after) = (&key[..end], &key[end + 1..]);
+        let value = after.trim_start().strip_prefix(':')?.trim_start();
+        let length = value_length(value)?;
+        rest = &value[length..];
+        Some((key, &value[..length]))
+    })
+}
+
+/// The value of the key `path` as written: the key itself, or a key within a key's object where a dot parts them.
+pub(super) fn find<'a>(text: &'a str, path: &str) -> Option<&'a str> {
+    entries(text).find_map(|(key, value)| {
+        let below = path.strip_prefix(key)?;
+        match below.strip_prefix('.') {
+            None if below.is_empty() => Some(value),
+            Some(below) if value.starts_with('{') => find(value, below),
+            _ => None,
+        }
+    })
+}
+
+/// Where the string ends whose first quote has been read.
+fn string_end(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+/// How long the value is with which `text` begins.
+fn value_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    match bytes.first()? {
+        b'"' => Some(string_end(&text[1..])? + 2),
+        b'{' | b'[' => {
+            let (mut depth, mut at) = (0usize, 0);
+            while let Some(byte) = bytes.get(at) {
+                match byte {
+                    b'"' => at += string_end(&text[at + 1..])? + 1,
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' if depth == 1 => return Some(at + 1),
+                    b'}' | b']' => depth -= 1,
+                    _ => {}
+                }
+                at += 1;
+            }
+            None
+        }
+        _ => Some(bytes.iter().position(|b| matches!(b, b',' | b'}' | b']')).unwrap_or(bytes.len())),
+    }
+}
+
 struct Writer<'w, 'r> {
     row: &'w mut RowBuilder<'r>,
     names: &'w mut Names,

@@ -2,10 +2,11 @@
 //! that says so.
 //!
 //! ```text
-//!  frame ─▶ text::TextDecoder ─▶ character set ─▶ syslog header ─▶ recognition ─▶ format/*.rs
+//!  frame ─▶ text::TextDecoder ─▶ character set ─▶ syslog header ─▶ format::Registry ─▶ describe (formats/*.yaml), format/*.rs
 //!        └▶ flow::FlowDecoder ─▶ NetFlow v5, v9, IPFIX
 //! ```
 
+mod describe;
 pub mod flow;
 mod format;
 mod json;
@@ -18,8 +19,8 @@ pub mod text;
 
 use event::{BatchBuilder, Frame};
 
+pub use describe::DescriptionError;
 pub use settings::{Charset, DecodeSettings, SettingsError, SourceSettings};
-pub use text::FORMATS;
 
 /// Turns frames into events.
 pub trait Decoder: Send {

@@ -1,4 +1,4 @@
-//! `key=value` pairs: values bare, or in double quotes with backslash escapes.
+//! `key=value` pairs: values bare, or in double quotes with backslash escapes; and what vendors make of them.
 
 /// One pair, borrowed from the record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +38,116 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = Pair<'_>> {
     })
 }
 
+/// How pairs are written where it is not the usual way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Style {
+    /// What stands between pairs: a bare value may then hold blanks. None: blanks, `,` and `;`.
+    pub(super) separator: Option<char>,
+    /// What stands between key and value.
+    pub(super) equals: char,
+    /// Values may hold blanks, and end where the next ` key=` begins.
+    pub(super) spaced: bool,
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style { separator: None, equals: '=', spaced: false }
+    }
+}
+
+/// The pairs of `text` as `style` writes them.
+pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<'a>)) {
+    if style.spaced {
+        spaced(text, style.equals, each);
+    } else if style.separator.is_none() && style.equals == '=' {
+        pairs(text).for_each(each);
+    } else {
+        let mut rest = text;
+        while !rest.is_empty() {
+            rest = rest.trim_start_matches(|c: char| Some(c) == style.separator || c == ' ' || c == '\t');
+            let between = |c: char| style.separator.map_or(is_separator(c), |s| s == c);
+            let Some(at) = rest.find(|c| c == style.equals || between(c)) else { break };
+            let after = &rest[at..];
+            let Some(value) = after.strip_prefix(style.equals) else {
+                rest = after; // A word that is no pair.
+                continue;
+            };
+            let value = if style.equals == '=' { value } else { value.trim_start_matches(' ') };
+            let key = rest[..at].trim();
+            let (value, end) = match value.strip_prefix('"') {
+                Some(quoted) => {
+                    let close = quoted_end(quoted, between);
+                    (&quoted[..close], quoted.get(close + 1..).unwrap_or(""))
+                }
+                None => value.split_at(value.find(between).unwrap_or(value.len())),
+            };
+            each(Pair { key, value: value.trim() });
+            rest = end;
+        }
+    }
+}
+
+/// Where a value in quotes ends: at the quote before a separator or the end.
+fn quoted_end(quoted: &str, between: impl Fn(char) -> bool) -> usize {
+    let mut escaped = false;
+    for (at, c) in quoted.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' if quoted[at + 1..].chars().next().is_none_or(|next| between(next) || next == ' ') => return at,
+            _ => {}
+        }
+    }
+    quoted.len()
+}
+
+/// `key=value with blanks key=value`: a value ends where the next word before an unescaped `=` begins.
+fn spaced<'a>(text: &'a str, equals: char, mut each: impl FnMut(Pair<'a>)) {
+    let Some(mut end) = unescaped(text, equals) else { return };
+    let mut key = text[..end].trim();
+    key = key.rsplit([' ', '\t']).next().unwrap_or(key);
+    let mut rest = text;
+    loop {
+        let after = &rest[end + equals.len_utf8()..];
+        let mut from = 0;
+        let next = loop {
+            let Some(found) = after.get(from..).and_then(|tail| unescaped(tail, equals)) else { break None };
+            let place = from + found;
+            let start = after[..place].rfind([' ', '\t']).map(|at| at + 1);
+            match start.filter(|start| is_key(&after[*start..place])) {
+                Some(start) => break Some((start, place)),
+                None => from = place + equals.len_utf8(),
+            }
+        };
+        let value = next.map_or(after, |(start, _)| &after[..start]).trim();
+        let bare = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+        each(Pair { key, value: bare });
+        match next {
+            Some((start, place)) => {
+                key = &after[start..place];
+                rest = after;
+                end = place;
+            }
+            None => return,
+        }
+    }
+}
+
+/// A word that may be a key: letters, digits and `_ . - [ ] / @`.
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-[]/@".contains(&b))
+}
+
+/// Where `wanted` stands with no backslash before it.
+fn unescaped(text: &str, wanted: char) -> Option<usize> {
+    let mut escaped = false;
+    text.char_indices().find_map(|(at, c)| {
+        let found = c == wanted && !escaped;
+        escaped = c == '\\' && !escaped;
+        found.then_some(at)
+    })
+}
+
 fn is_separator(c: char) -> bool {
     matches!(c, ' ' | ',' | ';' | '\t')
 }
@@ -64,6 +174,29 @@ fn closing_quote(quoted: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn styles_are_read() {
+        let cases: &[(Style, &str, &[(&str, &str)])] = &[
+            (
+                Style { separator: Some(';'), ..Style::default() },
+                "a=1 2; b=\"x; y\";c=",
+                &[("a", "1 2"), ("b", "x; y"), ("c", "")],
+            ),
+            (
+                Style { separator: Some(','), equals: ':', ..Style::default() },
+                "A key: v w, other:x",
+                &[("A key", "v w"), ("other", "x")],
+            ),
+            (Style { spaced: true, ..Style::default() }, "a=1 2 b=x c=\\=d e", &[("a", "1 2"), ("b", "x"), ("c", "\\=d e")]),
+            (Style { spaced: true, ..Style::default() }, "no pairs here", &[]),
+        ];
+        for (style, text, expected) in cases {
+            let mut got = Vec::new();
+            styled(text, *style, |p| got.push((p.key, p.value)));
+            assert_eq!(got, *expected, "{text}");
+        }
+    }
 
     #[test]
     fn pairs_are_found() {

@@ -1,9 +1,13 @@
 //! How records are read: time zones, character sets, what differs for certain senders.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use event::Time;
 use jiff::tz::TimeZone;
+
+use super::describe::{DescriptionError, Library};
+use super::format;
 
 /// A character set that Japanese devices send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,6 +59,7 @@ pub struct DecodeSettings {
     pub reference: Time,
     /// What differs for certain senders, longest prefix first.
     sources: Vec<SourceSettings>,
+    pub(super) library: Arc<Library>,
 }
 
 /// A setting makes no sense.
@@ -69,6 +74,9 @@ pub enum SettingsError {
     /// No format of this name.
     #[error("no format is named {0:?}")]
     Format(String),
+    /// A description makes no sense.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
     /// Not an address or a prefix.
     #[error("{0:?} is no address or prefix")]
     Network(String),
@@ -80,7 +88,23 @@ impl DecodeSettings {
     /// # Errors
     /// Where there is no such time zone.
     pub fn new(time_zone: &str, reference: Time) -> Result<DecodeSettings, SettingsError> {
-        Ok(DecodeSettings { time_zone: zone(time_zone)?, reference, sources: Vec::new() })
+        Ok(DecodeSettings { time_zone: zone(time_zone)?, reference, sources: Vec::new(), library: Library::shipped() })
+    }
+
+    /// Adds descriptions of formats (path and text; `docs/formats.md`) to those that are shipped. Call before
+    /// [`DecodeSettings::add_source`], which knows formats by their names.
+    ///
+    /// # Errors
+    /// Where a description makes no sense.
+    pub fn add_formats(&mut self, files: &[(String, String)]) -> Result<(), SettingsError> {
+        let files = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        self.library = Arc::new(Library::with(files)?);
+        Ok(())
+    }
+
+    /// The names of the text formats, as `mihari.format` shows them and as configuration may pin them.
+    pub fn formats(&self) -> Vec<&'static str> {
+        format::names(&self.library)
     }
 
     /// Adds what differs for the senders in `cidr` (an address or a prefix).
@@ -104,8 +128,8 @@ impl DecodeSettings {
         }
         let format = format
             .map(|name| {
-                let known = super::FORMATS.iter().find(|format| **format == name);
-                known.copied().ok_or_else(|| SettingsError::Format(name.to_owned()))
+                let known = self.formats().into_iter().find(|format| *format == name);
+                known.ok_or_else(|| SettingsError::Format(name.to_owned()))
             })
             .transpose()?;
         let charset =

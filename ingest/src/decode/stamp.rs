@@ -104,6 +104,45 @@ impl<'a> Cursor<'a> {
         Some((hour as i8, minute as i8, second as i8, ns))
     }
 
+    /// ` AM` or ` PM` after a clock of twelve hours.
+    fn half_of_day(&mut self, hour: i8) -> Option<i8> {
+        let rest = &self.text[self.at..];
+        let word = rest.trim_start_matches(' ');
+        let (add, at_twelve) = match word.as_bytes() {
+            [b'A' | b'a', b'M' | b'm', ..] => (0, 0),
+            [b'P' | b'p', b'M' | b'm', ..] => (12, 12),
+            _ => return Some(hour),
+        };
+        self.at = self.text.len() - word.len() + 2;
+        (1..=12).contains(&hour).then_some(if hour == 12 { at_twelve } else { hour + add })
+    }
+
+    /// An offset or a zone's name that is one offset everywhere, with a blank before it or not.
+    fn zone(&mut self) -> Option<i32> {
+        let mark = self.at;
+        while self.eat(b' ').is_some() {}
+        if matches!(self.peek(), Some(b'+' | b'-' | b'Z' | b'z'))
+            && let Some(offset) = self.offset()
+            && !matches!(self.peek(), Some(next) if next.is_ascii_alphanumeric())
+        {
+            return Some(offset);
+        }
+        self.at = self.at.max(mark);
+        let rest = self.text[self.at..].trim_start_matches(' ');
+        let word = rest.bytes().take_while(u8::is_ascii_uppercase).count();
+        let found = ZONES.iter().find(|(name, _)| *name == &rest[..word]);
+        match found {
+            Some((_, hours)) => {
+                self.at = self.text.len() - rest.len() + word;
+                Some(hours * 3600)
+            }
+            None => {
+                self.at = mark;
+                None
+            }
+        }
+    }
+
     /// `Z`, `+09:00`, `+0900`, `+09`, with a blank before it or not.
     fn offset(&mut self) -> Option<i32> {
         let mark = self.at;
@@ -199,6 +238,148 @@ pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
         c.at = mark;
     }
     Some((stamp(year, month, day, clock, offset_s)?, &text[c.at..]))
+}
+
+/// Any timestamp that tells its own form, at the beginning of `text`. Gives what follows.
+pub(super) fn any(text: &str) -> Option<(Stamp, &str)> {
+    let bytes = text.as_bytes();
+    if bytes.first()?.is_ascii_alphabetic() {
+        // `Mon Jun  9 12:08:53 2020`, `Thu, 14 Oct 2021 15:24:12`: the day of the week says nothing new.
+        let word = bytes.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        if (3..=9).contains(&word) && DAYS.iter().any(|day| day.eq_ignore_ascii_case(&text[..3])) {
+            let rest = text[word..].strip_prefix(',').unwrap_or(&text[word..]);
+            let rest = rest.strip_prefix(' ')?.trim_start_matches(' ');
+            return bsd(rest).map(zoned).or_else(|| day_name(rest));
+        }
+        return bsd(text).map(zoned);
+    }
+    iso(text).map(zoned).or_else(|| day_name(text)).or_else(|| compact(text)).or_else(|| numeric(text, true))
+}
+
+/// With the zone's name that follows, where the stamp has no offset.
+fn zoned((stamp, rest): (Stamp, &str)) -> (Stamp, &str) {
+    let mut c = Cursor { text: rest, at: 0 };
+    match c.zone().filter(|_| stamp.offset_s.is_none()) {
+        Some(offset) => (Stamp { offset_s: Some(offset), ..stamp }, &rest[c.at..]),
+        None => (stamp, rest),
+    }
+}
+
+/// Names of zones that are written in records and mean one offset, in hours.
+const ZONES: &[(&str, i32)] = &[
+    ("UTC", 0),
+    ("GMT", 0),
+    ("JST", 9),
+    ("KST", 9),
+    ("CET", 1),
+    ("CEST", 2),
+    ("EET", 2),
+    ("EEST", 3),
+    ("WET", 0),
+    ("WEST", 1),
+    ("BST", 1),
+    ("MSK", 3),
+    ("EST", -5),
+    ("EDT", -4),
+    ("CDT", -5),
+    ("MST", -7),
+    ("MDT", -6),
+    ("PST", -8),
+    ("PDT", -7),
+    ("AEST", 10),
+    ("AEDT", 11),
+    ("HKT", 8),
+];
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// `03-Nov-2022 13:37:23.345`, `14 Oct 2021 15:24:12 UTC`, `01/Apr/2026:09:00:00 +0900`, `27/Jul/2023 16:07:22`.
+fn day_name(text: &str) -> Option<(Stamp, &str)> {
+    let mut c = Cursor { text, at: 0 };
+    let day = c.number(1, 2)?;
+    let separator = c.eat_any(b"-/ ")?;
+    let month = i32::from(c.month_name()?);
+    c.eat(separator)?;
+    let year = c.number(4, 4).or_else(|| c.number(2, 2).map(|y| 2000 + y))?;
+    c.eat_any(b" :T")?;
+    let clock = c.clock()?;
+    let offset_s = c.zone();
+    Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
+}
+
+/// `220109 14:49:17`, `20220109 14:49:17`, `20220109T144917Z`.
+fn compact(text: &str) -> Option<(Stamp, &str)> {
+    let mut c = Cursor { text, at: 0 };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let year = match digits {
+        6 => 2000 + c.number(2, 2)?,
+        8 => c.number(4, 4)?,
+        _ => return None,
+    };
+    let (month, day) = (c.number(2, 2)?, c.number(2, 2)?);
+    c.eat_any(b" T-")?;
+    while c.eat(b' ').is_some() {}
+    let mark = c.at;
+    let clock = c.clock().or_else(|| {
+        c.at = mark;
+        let (hour, minute, second) = (c.number(2, 2)?, c.number(2, 2)?, c.number(2, 2)?);
+        (hour < 24 && minute < 60 && second <= 60).then_some((hour as i8, minute as i8, second as i8, 0))
+    })?;
+    let offset_s = c.zone();
+    Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
+}
+
+/// `12/31/2021 11:59:59 PM`, `31.12.2021 23:59:59`: numbers only, the month first or the day.
+pub(super) fn numeric(text: &str, month_first: bool) -> Option<(Stamp, &str)> {
+    let mut c = Cursor { text, at: 0 };
+    let first = c.number(1, 2)?;
+    let separator = c.eat_any(b"/.-")?;
+    let second = c.number(1, 2)?;
+    c.eat(separator)?;
+    let year = c.number(4, 4).or_else(|| c.number(2, 2).map(|y| 2000 + y))?;
+    c.eat_any(b", T:-")?;
+    while c.eat(b' ').is_some() {}
+    let (hour, minute, seconds, ns) = c.clock()?;
+    let hour = c.half_of_day(hour)?;
+    let offset_s = c.zone();
+    let (month, day) = if month_first { (first, second) } else { (second, first) };
+    Some((stamp(Some(year), month, day, (hour, minute, seconds, ns), offset_s)?, &text[c.at..]))
+}
+
+/// From a date, a time of day and an offset that stand apart.
+pub(super) fn assemble(date: &str, clock: &str, zone: &str) -> Option<Stamp> {
+    let mut c = Cursor { text: clock, at: 0 };
+    let (hour, minute, second, ns) = c.clock()?;
+    let hour = c.half_of_day(hour)?;
+    let offset_s = Cursor { text: zone.trim(), at: 0 }.zone();
+    let mut text = [0u8; 40];
+    let length = date.len();
+    if length + 9 > text.len() {
+        return None;
+    }
+    text[..length].copy_from_slice(date.as_bytes());
+    text[length..length + 9].copy_from_slice(b" 00:00:00");
+    let (whole, _) = any(std::str::from_utf8(&text[..length + 9]).ok()?)?;
+    Some(Stamp { hour, minute, second, ns, offset_s, ..whole })
+}
+
+/// Since 1970, in the unit that the number of digits tells: seconds with a fraction or not, milliseconds, microseconds, nanoseconds.
+pub(super) fn epoch(text: &str) -> Option<Time> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let n: i64 = whole.parse().ok().filter(|n| *n >= 0)?;
+    let scale = match whole.len() {
+        ..=11 => 1_000_000_000,
+        12..=14 => 1_000_000,
+        15..=17 => 1000,
+        _ => 1,
+    };
+    let mut ns = n.checked_mul(scale)?;
+    let mut unit = scale;
+    for digit in fraction.bytes().take_while(u8::is_ascii_digit) {
+        unit /= 10;
+        ns = ns.checked_add(i64::from(digit - b'0') * unit)?;
+    }
+    Some(Time::from_unix_ns(ns))
 }
 
 /// The common log format's: `01/Apr/2026:09:00:00 +0900`.

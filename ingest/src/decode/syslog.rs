@@ -1,5 +1,7 @@
 //! The syslog header: RFC 5424, RFC 3164, and what devices make of them. Zero copies: parts are slices of the record.
 
+use std::borrow::Cow;
+
 use super::stamp::{self, Stamp};
 
 /// A record's header and what follows it.
@@ -25,6 +27,11 @@ pub(super) fn header(record: &str) -> Header<'_> {
         return Header { priority, ..header };
     }
     Header { priority, ..rfc3164(rest, priority.is_some()) }
+}
+
+/// What follows the priority.
+pub(super) fn after_priority(record: &str) -> &str {
+    priority(record).1
 }
 
 /// `<0>` to `<191>` (RFC 5424 §6.2.1).
@@ -101,6 +108,62 @@ fn structured_data(text: &str) -> (Option<&str>, &str) {
         return (None, text);
     }
     (Some(&text[..at]), text[at..].strip_prefix(' ').unwrap_or(&text[at..]))
+}
+
+/// One parameter of the structured data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Parameter<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    escaped: &'a str,
+}
+
+impl<'a> Parameter<'a> {
+    /// The value, without the backslashes that escape (§6.3.3).
+    pub(super) fn value(&self) -> Cow<'a, str> {
+        if !self.escaped.contains('\\') {
+            return Cow::Borrowed(self.escaped);
+        }
+        let mut out = String::with_capacity(self.escaped.len());
+        let mut chars = self.escaped.chars().peekable();
+        while let Some(c) = chars.next() {
+            match chars.peek() {
+                Some('"' | '\\' | ']') if c == '\\' => out.extend(chars.next()),
+                _ => out.push(c), // A backslash before anything else is itself.
+            }
+        }
+        Cow::Owned(out)
+    }
+}
+
+/// The parameters of structured data, as [`header`] cut it out.
+pub(super) fn parameters(structured: &str) -> impl Iterator<Item = Parameter<'_>> {
+    let (mut rest, mut id) = (structured, "");
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start_matches(' ');
+            if let Some(element) = rest.strip_prefix('[') {
+                let end = element.find([' ', ']'])?;
+                (id, rest) = element.split_at(end);
+                continue;
+            }
+            if let Some(after) = rest.strip_prefix(']') {
+                rest = after;
+                continue;
+            }
+            // Some senders write a blank after the `=`.
+            let (name, after) = rest.split_once('=')?;
+            let value = after.trim_start_matches(' ').strip_prefix('"')?;
+            let mut escaped = false;
+            let end = value.find(|c| {
+                let found = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                found
+            })?;
+            rest = &value[end + 1..];
+            return Some(Parameter { id, name: name.trim(), escaped: &value[..end] });
+        }
+    })
 }
 
 /// `TIMESTAMP HOSTNAME TAG[PID]: CONTENT` (RFC 3164 §4.1), each part absent at times. Without a priority a line is only taken for
@@ -213,6 +276,21 @@ pub(super) fn severity_name(priority: u8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn structured_data_is_split_by_its_quotes() {
+        let cases: &[(&str, &[(&str, &str, &str)])] = &[
+            ("[a@1 k=\"x][y\" l=\"2\"][b m=\"3\"]", &[("a@1", "k", "x][y"), ("a@1", "l", "2"), ("b", "m", "3")]),
+            ("[a k=\"\\\"q\\\" \\] \\\\ \\n\"]", &[("a", "k", "\"q\" ] \\ \\n")]),
+            ("[a][b k= \"v\"]", &[("b", "k", "v")]),
+            ("[a]", &[]),
+        ];
+        for (text, expected) in cases {
+            let found: Vec<_> = parameters(text).map(|p| (p.id, p.name, p.value().into_owned())).collect();
+            let found: Vec<_> = found.iter().map(|(id, name, value)| (*id, *name, value.as_str())).collect();
+            assert_eq!(found, *expected, "{text}");
+        }
+    }
 
     #[test]
     fn headers_are_read() {

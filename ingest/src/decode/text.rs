@@ -6,37 +6,18 @@ use std::sync::Arc;
 use event::{BatchBuilder, FieldId, FormatId, Frame, LogSource, LogSourceId, RowBuilder, Time};
 use jiff::tz::TimeZone;
 
-use super::format::{self, Readers};
+use super::format::{self, Registry};
 use super::settings::Charset;
 use super::stamp::Stamp;
 use super::syslog::{self, Header};
 use super::{DecodeSettings, Decoder, names::Names};
 
-/// The names of the text formats, as `mihari.format` shows them and as configuration may pin them.
-pub const FORMATS: &[&str] = &[
-    "sshd",
-    "sudo",
-    "su",
-    "pam",
-    "cron",
-    "netfilter",
-    "fortigate",
-    "cisco_asa",
-    "squid",
-    "bind",
-    "webserver",
-    "suricata",
-    "cef",
-    "json",
-    "key_value",
-    "syslog",
-];
-
 /// Reads text records. Holds only scratch memory between them, so each worker thread has its own.
 pub struct TextDecoder {
     settings: Arc<DecodeSettings>,
-    readers: Readers,
+    registry: Registry,
     structured: Names,
+    key: String,
     syslog: FormatId,
     linux_syslog: LogSourceId,
 }
@@ -63,8 +44,9 @@ impl TextDecoder {
     pub fn new(settings: &Arc<DecodeSettings>) -> TextDecoder {
         TextDecoder {
             settings: settings.clone(),
-            readers: Readers::new(),
+            registry: Registry::new(&settings.library),
             structured: Names::new("log.syslog.structured_data."),
+            key: String::new(),
             syslog: FormatId::known("syslog"),
             linux_syslog: LogSourceId::intern(LogSource { product: Some("linux"), category: None, service: Some("syslog") }),
         }
@@ -83,14 +65,36 @@ impl TextDecoder {
         // A record that the arena had no room for is empty here; everything below works on what the row holds.
         let text = row.raw();
         let received = row.received();
-        let context = Context {
-            header: syslog::header(text),
+        let header = syslog::header(text);
+        let mut context = Context {
+            header,
             zone: source.and_then(|s| s.time_zone.as_ref()).unwrap_or(&settings.time_zone),
             reference: if received == Time::UNKNOWN { settings.reference } else { received },
         };
-        self.write_header(&context, &mut row);
         let pin = pin.or(source.and_then(|s| s.format));
-        if !self.readers.read(&context, pin, &mut row) {
+        // Many programs begin their lines with a time of their own, which looks as if a syslog header began.
+        if header.stamp.is_some() && header.version.is_none() {
+            context.header = Header { priority: header.priority, message: syslog::after_priority(text), ..Header::default() };
+            let mark = row.mark();
+            let read = match pin {
+                Some(pin) => self.registry.read_as(pin, &context, false, &mut row).unwrap_or(false),
+                None => self.registry.read_stamped(&context, &mut row),
+            };
+            if read {
+                write_priority(header.priority, &mut row);
+                format::enrich(&mut row);
+                return;
+            }
+            row.rewind(mark);
+            context.header = header;
+        }
+        self.write_header(&context, &mut row);
+        let pinned = pin.map(|pin| pin != "syslog" && self.registry.read_as(pin, &context, true, &mut row) == Some(true));
+        if pinned == Some(false) && pin != Some("syslog") {
+            // The sender writes what it was not said to write: worth knowing, and no reason to lose the record.
+            row.text(FieldId::FLAGS, "format_pin_refused");
+        }
+        if !pinned.unwrap_or(false) && (pin == Some("syslog") || !self.registry.read(&context, &mut row)) {
             self.unrecognised(text, &context, &mut row);
         }
         format::enrich(&mut row);
@@ -98,13 +102,7 @@ impl TextDecoder {
 
     fn write_header(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         let h = &context.header;
-        if let Some(priority) = h.priority {
-            row.int(FieldId::SYSLOG_PRIORITY, i64::from(priority));
-            row.int(FieldId::SYSLOG_FACILITY_CODE, i64::from(priority / 8));
-            row.text(FieldId::SYSLOG_FACILITY_NAME, syslog::facility_name(priority));
-            row.int(FieldId::SYSLOG_SEVERITY_CODE, i64::from(priority % 8));
-            row.text(FieldId::SYSLOG_SEVERITY_NAME, syslog::severity_name(priority));
-        }
+        write_priority(h.priority, row);
         for (field, part) in [
             (FieldId::SYSLOG_HOSTNAME, h.host),
             (FieldId::HOST_NAME, h.host),
@@ -124,12 +122,11 @@ impl TextDecoder {
             None => {}
         }
         if let Some(structured) = h.structured {
-            for element in structured.trim_matches(['[', ']']).split("][") {
-                let (id, parameters) = element.split_once(' ').unwrap_or((element, ""));
-                for pair in super::pairs::pairs(parameters) {
-                    if let Some(field) = self.structured.field(&format!("{id}.{}", pair.key)) {
-                        row.text(field, pair.value);
-                    }
+            for parameter in syslog::parameters(structured) {
+                self.key.clear();
+                self.key.extend([parameter.id, ".", parameter.name]);
+                if let Some(field) = self.structured.field(&self.key) {
+                    row.text(field, &parameter.value());
                 }
             }
         }
@@ -150,6 +147,15 @@ impl TextDecoder {
             row.quarantine(if text.is_empty() { "empty record" } else { "no decoder knows this record" });
         }
     }
+}
+
+fn write_priority(priority: Option<u8>, row: &mut RowBuilder<'_>) {
+    let Some(priority) = priority else { return };
+    row.int(FieldId::SYSLOG_PRIORITY, i64::from(priority));
+    row.int(FieldId::SYSLOG_FACILITY_CODE, i64::from(priority / 8));
+    row.text(FieldId::SYSLOG_FACILITY_NAME, syslog::facility_name(priority));
+    row.int(FieldId::SYSLOG_SEVERITY_CODE, i64::from(priority % 8));
+    row.text(FieldId::SYSLOG_SEVERITY_NAME, syslog::severity_name(priority));
 }
 
 impl Decoder for TextDecoder {

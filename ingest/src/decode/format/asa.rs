@@ -5,7 +5,7 @@
 
 use event::{FieldId, RowBuilder};
 
-use super::{Kind, address, number};
+use super::{Kind, Recognise, address, number};
 use crate::decode::text::Context;
 
 pub(super) struct Reader {
@@ -21,38 +21,6 @@ impl Reader {
             connection: FieldId::known("cisco.asa.connection_id"),
             acl: FieldId::known("cisco.asa.rule_name"),
         }
-    }
-
-    pub(super) fn read(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let message = context.header.message.trim_start();
-        let Some(rest) = message.strip_prefix("%ASA-").or(message.strip_prefix("%FTD-")) else { return false };
-        // `%ASA-6-302013: ...`, and with a class in newer releases: `%ASA-session-6-302013: ...`.
-        let Some((lead, text)) = rest.split_once(": ") else { return false };
-        let mut parts = lead.rsplit('-');
-        let (Some(code), Some(level)) = (parts.next(), parts.next()) else { return false };
-        if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) || level.len() != 1 {
-            return false;
-        }
-        self.asa.mark(row);
-        row.text(FieldId::OBSERVER_VENDOR, "Cisco");
-        row.text(FieldId::OBSERVER_PRODUCT, if message.starts_with("%ASA") { "asa" } else { "ftd" });
-        row.text(FieldId::OBSERVER_TYPE, "firewall");
-        row.text(FieldId::EVENT_CODE, code);
-        row.text(FieldId::MESSAGE, text);
-        row.text(FieldId::EVENT_CATEGORY, "network");
-        number(row, FieldId::EVENT_SEVERITY, level);
-        match code {
-            "302013" | "302015" => self.built(text, row),
-            "302014" | "302016" => self.teardown(text, row),
-            "302020" | "302021" => icmp(text, row),
-            "106023" => self.access_group(text, row),
-            "106100" | "106102" => self.access_list(text, row),
-            "106001" | "106006" | "106007" | "106015" => denied(text, row),
-            "106014" | "106021" | "106010" | "106016" | "106017" => denied(text, row),
-            "605004" | "605005" | "113004" | "113005" | "113012" | "113015" | "611101" | "611102" => login(code, text, row),
-            _ => {}
-        }
-        true
     }
 
     /// `Built inbound TCP connection 12 for outside:198.51.100.9/5000 (198.51.100.9/5000)[(user)] to dmz:10.0.0.1/443 (203.0.113.1/443)`
@@ -144,6 +112,48 @@ impl Reader {
                 place(interface, host, port.trim_end_matches(|c: char| !c.is_ascii_digit()), source, row);
             }
         }
+    }
+}
+
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["cisco_asa"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().starts("%")
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let message = context.header.message.trim_start();
+        let Some(rest) = message.strip_prefix("%ASA-").or(message.strip_prefix("%FTD-")) else { return false };
+        // `%ASA-6-302013: ...`, and with a class in newer releases: `%ASA-session-6-302013: ...`.
+        let Some((lead, text)) = rest.split_once(": ") else { return false };
+        let mut parts = lead.rsplit('-');
+        let (Some(code), Some(level)) = (parts.next(), parts.next()) else { return false };
+        if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) || level.len() != 1 {
+            return false;
+        }
+        self.asa.mark(row);
+        row.text(FieldId::OBSERVER_VENDOR, "Cisco");
+        row.text(FieldId::OBSERVER_PRODUCT, if message.starts_with("%ASA") { "asa" } else { "ftd" });
+        row.text(FieldId::OBSERVER_TYPE, "firewall");
+        row.text(FieldId::EVENT_CODE, code);
+        row.text(FieldId::MESSAGE, text);
+        row.text(FieldId::EVENT_CATEGORY, "network");
+        number(row, FieldId::EVENT_SEVERITY, level);
+        match code {
+            "302013" | "302015" => self.built(text, row),
+            "302014" | "302016" => self.teardown(text, row),
+            "302020" | "302021" => icmp(text, row),
+            "106023" => self.access_group(text, row),
+            "106100" | "106102" => self.access_list(text, row),
+            "106001" | "106006" | "106007" | "106015" => denied(text, row),
+            "106014" | "106021" | "106010" | "106016" | "106017" => denied(text, row),
+            "605004" | "605005" | "113004" | "113005" | "113012" | "113015" | "611101" | "611102" => login(code, text, row),
+            _ => {}
+        }
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use event::{FieldId, RowBuilder};
 
-use super::{Kind, address, number};
+use super::{Kind, Recognise, address, number};
 use crate::decode::text::Context;
 
 pub(super) struct Reader {
@@ -14,8 +14,18 @@ impl Reader {
     pub(super) fn new() -> Reader {
         Reader { kind: Kind::new("bind", Some("bind"), Some("dns"), None), flags: FieldId::known("dns.header_flags") }
     }
+}
 
-    pub(super) fn read(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["bind"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything()
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         // Written to a file, a time and `queries: info: ` may stand before.
         let Some(start) = message.find("client ").filter(|at| *at <= 64) else { return false };

@@ -7,7 +7,7 @@
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::{Kind, address, number, some_text, url};
+use super::{Kind, Recognise, address, number, some_text, url};
 use crate::decode::names::Names;
 use crate::decode::stamp;
 use crate::decode::text::Context;
@@ -36,8 +36,18 @@ impl Reader {
             severity: FieldId::known("cef.severity"),
         }
     }
+}
 
-    pub(super) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["cef"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything().rank(8)
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         let Some(start) = message.find("CEF:").filter(|at| *at <= 64) else { return false };
         let mut parts: [&str; 7] = [""; 7];

@@ -3,7 +3,7 @@
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::{Kind, address, number, some_text, transport};
+use super::{Kind, Recognise, address, number, some_text, transport};
 use crate::decode::names::Names;
 use crate::decode::pairs::pairs;
 use crate::decode::stamp;
@@ -25,8 +25,18 @@ impl Reader {
             native: Names::new("fortinet.firewall."),
         }
     }
+}
 
-    pub(super) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["fortigate"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything()
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         // The structure: its first keys are date, time, devname, devid, logid, type, in some order; `logver` and others may be among them.
         let (mut device, mut kind, mut id) = (false, "", false);

@@ -2,14 +2,59 @@
 
 use event::{FieldId, RowBuilder, Time, Value};
 
-use super::{Kind, address};
+use super::{Kind, Recognise, address};
 use crate::decode::json;
 use crate::decode::names::Names;
 use crate::decode::pairs::pairs;
 use crate::decode::stamp;
 use crate::decode::text::Context;
 
-pub(super) struct Reader {
+/// JSON objects.
+pub(super) struct Json(Reader);
+/// Key=value text.
+pub(super) struct Pairs(Reader);
+
+impl Json {
+    pub(super) fn new() -> Json {
+        Json(Reader::new())
+    }
+}
+
+impl Pairs {
+    pub(super) fn new() -> Pairs {
+        Pairs(Reader::new())
+    }
+}
+
+impl super::Reader for Json {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["json"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().starts("{").rank(Recognise::LAST)
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        self.0.read_json(context, row)
+    }
+}
+
+impl super::Reader for Pairs {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["key_value"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything().rank(Recognise::LAST)
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        self.0.read_pairs(context, row)
+    }
+}
+
+struct Reader {
     json: Kind,
     pairs: Kind,
     names: Names,
@@ -23,7 +68,7 @@ pub(super) struct Reader {
 const PAIRS_MIN: usize = 3;
 
 impl Reader {
-    pub(super) fn new() -> Reader {
+    fn new() -> Reader {
         use FieldId as F;
         let known = |table: &[(&'static str, FieldId)]| table.iter().map(|(k, f)| (F::known(k), *f)).collect();
         Reader {
@@ -64,7 +109,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn read_json(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+    fn read_json(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
         if !message.starts_with('{') {
             return false;
@@ -79,7 +124,7 @@ impl Reader {
         true
     }
 
-    pub(super) fn read_pairs(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+    fn read_pairs(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
         let first = message.find('=').unwrap_or(0);
         let key = |text: &str| {

@@ -2,7 +2,7 @@
 
 use event::{FieldId, RowBuilder};
 
-use super::{Kind, address, number};
+use super::{Kind, Recognise, address, number};
 use crate::decode::text::Context;
 
 pub(super) struct Reader {
@@ -33,38 +33,6 @@ impl Reader {
             ssh_signature: FieldId::known("system.auth.ssh.signature"),
             count: FieldId::known("event.count"),
         }
-    }
-
-    pub(super) fn read(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let Some(app) = context.header.app else { return false };
-        let message = context.header.message;
-        let app = app.rsplit('/').next().unwrap_or(app);
-        let kind = match app {
-            "sshd" | "sshd-session" | "sshd-auth" => self.sshd,
-            "sudo" => self.sudo,
-            "su" => self.su,
-            "CRON" | "cron" | "crond" => self.cron,
-            _ if message.starts_with("pam_") => self.pam,
-            _ => return false,
-        };
-        kind.mark(row);
-        row.text(FieldId::MESSAGE, message);
-        row.text(FieldId::EVENT_CATEGORY, if app.eq_ignore_ascii_case("cron") { "process" } else { "authentication" });
-        let (message, times) = repeated(message);
-        if let Some(times) = times {
-            number(row, self.count, times);
-        }
-        if message.starts_with("pam_") {
-            self.pam(message, row);
-        } else {
-            match app {
-                "sudo" => self.sudo(message, row),
-                "su" => su(message, row),
-                "CRON" | "cron" | "crond" => cron(message, row),
-                _ => self.sshd(message, row),
-            }
-        }
-        true
     }
 
     fn sshd(&self, message: &str, row: &mut RowBuilder<'_>) {
@@ -200,6 +168,48 @@ impl Reader {
         } else if let Some((_, user)) = text.rsplit_once("user=").or(text.rsplit_once("user unknown")) {
             user_name(row, user);
         }
+    }
+}
+
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["sshd", "sudo", "su", "pam", "cron"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything()
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let Some(app) = context.header.app else { return false };
+        let message = context.header.message;
+        let app = app.rsplit('/').next().unwrap_or(app);
+        let kind = match app {
+            "sshd" | "sshd-session" | "sshd-auth" => self.sshd,
+            "sudo" => self.sudo,
+            "su" => self.su,
+            "CRON" | "cron" | "crond" => self.cron,
+            _ if message.starts_with("pam_") => self.pam,
+            _ => return false,
+        };
+        kind.mark(row);
+        row.text(FieldId::MESSAGE, message);
+        row.text(FieldId::EVENT_CATEGORY, if app.eq_ignore_ascii_case("cron") { "process" } else { "authentication" });
+        let (message, times) = repeated(message);
+        if let Some(times) = times {
+            number(row, self.count, times);
+        }
+        if message.starts_with("pam_") {
+            self.pam(message, row);
+        } else {
+            match app {
+                "sudo" => self.sudo(message, row),
+                "su" => su(message, row),
+                "CRON" | "cron" | "crond" => cron(message, row),
+                _ => self.sshd(message, row),
+            }
+        }
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use event::{FieldId, RowBuilder};
 
-use super::{Kind, address, number};
+use super::{Kind, Recognise, address, number};
 use crate::decode::pairs::pairs;
 use crate::decode::text::Context;
 
@@ -24,8 +24,18 @@ impl Reader {
             mark: FieldId::known("iptables.mark"),
         }
     }
+}
 
-    pub(super) fn read(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["netfilter"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything()
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         // The kernel writes IN= before OUT= before SRC=; a prefix is at most 127 bytes (nf_log), a time may stand before it.
         let Some(start) = message.find("IN=").filter(|at| *at <= 200) else { return false };

@@ -3,7 +3,7 @@
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::{Kind, address, number, some_text, url};
+use super::{Kind, Recognise, address, number, some_text, url};
 use crate::decode::text::Context;
 
 pub(super) struct Reader {
@@ -24,8 +24,18 @@ impl Reader {
             mime: FieldId::known("http.response.mime_type"),
         }
     }
+}
 
-    pub(super) fn read(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["squid"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything()
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let mut words = message.split_ascii_whitespace();
         let mut word = || words.next();

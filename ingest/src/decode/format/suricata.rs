@@ -2,7 +2,7 @@
 
 use event::{FieldId, RowBuilder, Value};
 
-use super::{Kind, address};
+use super::{Kind, Recognise, address};
 use crate::decode::json;
 use crate::decode::names::Names;
 use crate::decode::stamp;
@@ -79,8 +79,18 @@ impl Reader {
             flow_id: FieldId::known("suricata.eve.flow_id"),
         }
     }
+}
 
-    pub(super) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["suricata"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().json("event_type")
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
         // Both are written first in every record; looked for so that other JSON is not read twice.
         let head = &message[..message.floor_char_boundary(400)];

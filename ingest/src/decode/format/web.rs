@@ -2,7 +2,7 @@
 
 use event::{FieldId, RowBuilder};
 
-use super::{Kind, address, number, some_text, url};
+use super::{Kind, Recognise, address, number, some_text, url};
 use crate::decode::stamp;
 use crate::decode::text::Context;
 
@@ -20,9 +20,19 @@ impl Reader {
             ident: FieldId::known("client.user.ident"),
         }
     }
+}
+
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["webserver"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().anything()
+    }
 
     /// `[VHOST] CLIENT IDENT USER [TIME] "METHOD URL HTTP/1.1" STATUS BYTES ["REFERRER" "AGENT"]`
-    pub(super) fn read(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let Some((lead, rest)) = message.split_once(" [") else { return false };
         let Some((time, rest)) = rest.split_once("] \"") else { return false };

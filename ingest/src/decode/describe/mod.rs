@@ -1,0 +1,144 @@
+//! Formats that are described, not programmed: a file of templates, keys, constants and cases (`docs/formats.md`), compiled once.
+//!
+//! ```text
+//!  formats/*.yaml ─▶ file::File ─▶ plan::Plan ─▶ Reader: template, then writer::Writer
+//! ```
+
+mod file;
+mod plan;
+mod target;
+mod template;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use event::{FieldId, RowBuilder};
+
+use super::names::Names;
+use super::text::Context;
+use file::File;
+pub(super) use plan::Plan;
+use writer::{Scratch, Writer};
+
+/// A description makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("format {name:?}: {reason}")]
+pub struct DescriptionError {
+    /// The format's name, or the file's.
+    pub name: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// The descriptions in `formats/`, by their files' names: the build script makes the list.
+const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/formats.rs"));
+
+/// Bytes of one description at most.
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Every description, compiled.
+#[derive(Debug, Default)]
+pub(super) struct Library {
+    pub(super) plans: Vec<Arc<Plan>>,
+}
+
+impl Library {
+    /// What is shipped.
+    pub(super) fn shipped() -> Arc<Library> {
+        static LIBRARY: LazyLock<Arc<Library>> =
+            LazyLock::new(|| Arc::new(Library::load(SHIPPED.iter().copied()).expect("the shipped descriptions compile")));
+        LIBRARY.clone()
+    }
+
+    /// What is shipped, and more: a description takes the place of a shipped one of its name.
+    pub(super) fn with<'a>(more: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Library, DescriptionError> {
+        Library::load(SHIPPED.iter().copied().chain(more))
+    }
+
+    fn load<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Library, DescriptionError> {
+        let mut files = BTreeMap::new();
+        for (path, text) in texts {
+            let file = read(path, text)?;
+            files.insert(file.name.clone(), file);
+        }
+        let plans = files.values().map(|file| Plan::compile(file, &files).map(Arc::new)).collect::<Result<_, _>>()?;
+        Ok(Library { plans })
+    }
+}
+
+fn read(path: &str, text: &str) -> Result<File, DescriptionError> {
+    let fault = |reason: String| DescriptionError { name: path.to_owned(), reason };
+    if text.len() > FILE_BYTES_MAX {
+        return Err(fault(format!("more than {FILE_BYTES_MAX} bytes")));
+    }
+    serde_saphyr::from_str(text).map_err(|error| fault(error.to_string()))
+}
+
+/// Reads records by a plan.
+pub(super) struct Reader {
+    plan: Arc<Plan>,
+    names: Names,
+    scratch: Scratch,
+}
+
+impl Reader {
+    pub(super) fn new(plan: &Arc<Plan>) -> Reader {
+        Reader { plan: plan.clone(), names: Names::new(plan.native), scratch: Scratch::default() }
+    }
+
+    /// What it reads by.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Writes the record where one of the lines fits it.
+    pub(super) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let plan = &*self.plan;
+        let message = context.header.message.trim_matches([' ', '\t', '\r', '\n']);
+        let Some(first) = message.bytes().next() else { return false };
+        let mut hits = std::mem::take(&mut self.scratch.hits);
+        let mut done = false;
+        for at in &plan.by_first[usize::from(first)] {
+            let line = &plan.lines[usize::from(*at)];
+            if !line.template.matches(message, &mut hits) || !writer::accepts(line, message, &hits) {
+                continue;
+            }
+            let mark = row.mark();
+            let mut writer = Writer { plan, names: &mut self.names, scratch: &mut self.scratch, context, row };
+            if writer.line(line, message, &hits) {
+                writer.set(&line.set);
+                row.log_source(line.log_source.unwrap_or(plan.log_source));
+                done = true;
+                break;
+            }
+            row.rewind(mark);
+        }
+        self.scratch.hits = hits;
+        if done {
+            self.finish(context, row);
+        }
+        done
+    }
+
+    /// Takes a record of the format's own program that no line fits.
+    pub(super) fn claim(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let claims = self.plan.claims && !self.plan.apps.is_empty();
+        if claims {
+            row.log_source(self.plan.log_source);
+            self.finish(context, row);
+        }
+        claims
+    }
+
+    fn finish(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        let plan = &*self.plan;
+        row.format(plan.format);
+        Writer { plan, names: &mut self.names, scratch: &mut self.scratch, context, row }.set(&plan.set);
+        if row.get(FieldId::MESSAGE).is_none() {
+            row.text(FieldId::MESSAGE, context.header.message);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! From a description to a plan: names interned, templates compiled, keys and values in tables.
+
+use std::collections::{BTreeMap, HashMap};
+
+use event::{FieldId, FormatId, LogSource, LogSourceId};
+
+use super::DescriptionError;
+use super::file::{self, Action, File, Line, Scalar, Some1};
+use super::target::{self, Convert, Extent, Target};
+use super::template::Template;
+
+/// A compiled description.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    pub(crate) also: Vec<&'static str>,
+    pub(crate) apps: Vec<String>,
+    pub(crate) bare: bool,
+    pub(crate) claims: bool,
+    pub(crate) rank: u8,
+    pub(super) format: FormatId,
+    pub(super) log_source: LogSourceId,
+    pub(crate) native: &'static str,
+    pub(super) set: Sets,
+    pub(super) lines: Vec<LinePlan>,
+    pub(super) keys: HashMap<Box<str>, Key>,
+    /// The keys of JSON, by the field that keeps the native value.
+    pub(super) fields: HashMap<FieldId, Box<str>>,
+    pub(super) values: Vec<HashMap<Box<str>, Meaning>>,
+    pub(super) parts: Vec<Vec<LinePlan>>,
+    /// Lines by the byte that the text begins with.
+    pub(super) by_first: Vec<Vec<u16>>,
+}
+
+/// A template and what goes with it.
+#[derive(Debug)]
+pub(super) struct LinePlan {
+    pub(super) template: Template,
+    pub(super) set: Sets,
+    pub(super) log_source: Option<LogSourceId>,
+    pub(super) columns: Vec<Box<str>>,
+    pub(super) has: Vec<Box<str>>,
+    pub(super) is: Vec<(Box<str>, Vec<Box<str>>)>,
+}
+
+/// Where a key's value goes.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) native: FieldId,
+    pub(super) targets: Vec<Target>,
+}
+
+/// What a value means.
+#[derive(Debug)]
+pub(super) struct Meaning {
+    pub(super) write: Option<Box<str>>,
+    pub(super) set: Sets,
+}
+
+/// Cells that stand fast.
+pub(super) type Sets = Vec<(FieldId, Vec<Constant>)>;
+
+#[derive(Debug)]
+pub(super) enum Constant {
+    Text(Box<str>),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+/// Templates of one description at most.
+const LINES_MAX: usize = 2048;
+
+impl Plan {
+    /// Compiles `file`; `bases` are the descriptions that it may build on.
+    pub(super) fn compile(file: &File, bases: &BTreeMap<String, File>) -> Result<Plan, DescriptionError> {
+        let fault = |reason: String| DescriptionError { name: file.name.clone(), reason };
+        if file.name.is_empty() || !file.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+            return Err(fault("a name is lower case letters, digits and _".to_owned()));
+        }
+        let format = FormatId::intern(&file.name).ok_or_else(|| fault("no room for the name".to_owned()))?;
+        let also = file.also.iter().map(|name| FormatId::intern(name).map(FormatId::name));
+        let native = file.native.clone().unwrap_or_else(|| format!("{}.", file.name));
+        // The interner keeps names for as long as the process lives, so the prefix costs one name.
+        let native =
+            if native.is_empty() { "" } else { FieldId::intern(&native).ok_or_else(|| fault("no room".to_owned()))?.name() };
+        let mut keys: BTreeMap<&str, &Some1> = BTreeMap::new();
+        let mut values: BTreeMap<&str, BTreeMap<&str, &Action>> = BTreeMap::new();
+        let from = file.base.iter().map(|base| bases.get(base).ok_or_else(|| fault(format!("no description is named {base:?}"))));
+        for part in from.chain([Ok(file)]) {
+            let part = part?;
+            keys.extend(part.keys.iter().map(|(key, targets)| (key.as_str(), targets)));
+            for (name, table) in &part.values {
+                values.entry(name).or_default().extend(table.iter().map(|(value, action)| (value.as_str(), action)));
+            }
+        }
+        let mut compiler = Compiler { native, parts: file.parts.keys().map(String::as_str).collect(), values: Vec::new() };
+        let mut tables = Vec::new();
+        for (name, table) in &values {
+            compiler.values.push(name);
+            let mut meanings = HashMap::new();
+            for (value, action) in table {
+                let meaning = match action {
+                    Action::Write(text) => Meaning { write: Some(text.to_string().into()), set: Vec::new() },
+                    Action::Set(set) => Meaning { write: None, set: sets(set, native).map_err(&fault)? },
+                };
+                meanings.insert(value.to_lowercase().into(), meaning);
+            }
+            tables.push(meanings);
+        }
+        let mut plan = Plan {
+            name: format.name(),
+            also: also.collect::<Option<_>>().ok_or_else(|| fault("no room for a name".to_owned()))?,
+            apps: file.apps.clone(),
+            bare: file.bare || file.apps.is_empty(),
+            claims: file.claims,
+            rank: file.rank,
+            format,
+            log_source: log_source(&file.source),
+            native,
+            set: sets(&file.set, native).map_err(&fault)?,
+            lines: compiler.lines(&file.lines).map_err(&fault)?,
+            keys: HashMap::new(),
+            fields: HashMap::new(),
+            values: tables,
+            parts: file.parts.values().map(|lines| compiler.lines(lines)).collect::<Result<_, _>>().map_err(&fault)?,
+            by_first: vec![Vec::new(); 256],
+        };
+        for (at, name) in values.keys().enumerate() {
+            if !keys.contains_key(name) && !compiler.is_captured(&plan, name) {
+                // A key of which only the values say something.
+                let Some(field) = FieldId::intern(&format!("{native}{name}")) else { return Err(fault("no room".to_owned())) };
+                let target = Target { field, name: (*name).into(), convert: Convert::Nothing, values: Some(at as u16) };
+                plan.keys.insert((*name).into(), Key { native: field, targets: vec![target] });
+            }
+        }
+        for (key, specs) in keys {
+            let native_field = FieldId::intern(&format!("{native}{key}")).ok_or_else(|| fault("no room".to_owned()))?;
+            let mut targets = Vec::new();
+            for spec in specs.iter().filter(|spec| **spec != Scalar::Null(())) {
+                targets.extend(compiler.spec(&spec.to_string(), Some(key)).map_err(|e| fault(format!("key {key:?}: {e}")))?.0);
+            }
+            plan.keys.insert(key.into(), Key { native: native_field, targets });
+        }
+        for (key, plan_key) in &plan.keys {
+            plan.fields.insert(plan_key.native, key.clone());
+        }
+        for (at, line) in plan.lines.iter().enumerate() {
+            for (byte, fits) in line.template.first_bytes().iter().enumerate() {
+                if *fits {
+                    plan.by_first[byte].push(at as u16);
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Keys of which a JSON record must hold one to be tried; empty where no line is JSON.
+    pub(crate) fn json_keys(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().filter(|line| line.takes_json()).filter_map(|line| {
+            line.has.first().or(line.is.first().map(|(key, _)| key)).map(|key| key.split('.').next().unwrap_or(key))
+        })
+    }
+
+    /// Whether it describes nothing, but holds the cases of a format that is programmed.
+    pub(crate) fn is_only_cases(&self) -> bool {
+        self.lines.is_empty() && self.apps.is_empty()
+    }
+
+    /// Whether a line begins with the record's own time.
+    pub(crate) fn is_stamped(&self) -> bool {
+        self.lines.iter().any(|line| line.template.is_stamped())
+    }
+
+    /// Whether some line may begin with `byte`, JSON of known keys left out.
+    pub(crate) fn may_begin_with(&self, byte: u8) -> bool {
+        self.by_first[usize::from(byte)].iter().any(|at| {
+            let line = &self.lines[usize::from(*at)];
+            !line.takes_json() || (line.has.is_empty() && line.is.is_empty())
+        })
+    }
+}
+
+impl LinePlan {
+    /// Whether the whole text is JSON.
+    fn takes_json(&self) -> bool {
+        self.template.first_bytes().iter().all(|fits| *fits)
+            && self.template.captures.first().is_some_and(|c| c.iter().any(|t| t.convert == Convert::Json))
+    }
+}
+
+fn log_source(source: &file::Source) -> LogSourceId {
+    LogSourceId::intern(LogSource {
+        product: source.product.as_deref(),
+        category: source.category.as_deref(),
+        service: source.service.as_deref(),
+    })
+}
+
+fn sets(constants: &file::Constants, native: &str) -> Result<Sets, String> {
+    constants
+        .iter()
+        .map(|(name, values)| {
+            let name = name.strip_prefix('.').map_or_else(|| name.clone(), |key| format!("{native}{key}"));
+            let field = FieldId::intern(&name).ok_or_else(|| format!("no room for the field {name:?}"))?;
+            let values = values.iter().map(|value| match value {
+                Scalar::Null(()) => Err(format!("{name} has no value")),
+                Scalar::Bool(b) => Ok(Constant::Bool(*b)),
+                Scalar::Int(n) => Ok(Constant::Int(*n)),
+                Scalar::Float(n) => Ok(Constant::Float(*n)),
+                Scalar::Text(text) => Ok(Constant::Text(text.as_str().into())),
+            });
+            Ok((field, values.collect::<Result<_, _>>()?))
+        })
+        .collect()
+}
+
+struct Compiler<'f> {
+    native: &'f str,
+    /// In the order of their numbers.
+    parts: Vec<&'f str>,
+    values: Vec<&'f str>,
+}
+
+impl Compiler<'_> {
+    fn spec(&self, spec: &str, key: Option<&str>) -> Result<(Vec<Target>, Extent), String> {
+        let parts = |name: &str| self.parts.iter().position(|p| *p == name).map(|at| at as u16);
+        let (mut targets, extent) = target::parse(spec, self.native, &parts)?;
+        for target in &mut targets {
+            let known = |name: &str| self.values.iter().position(|v| *v == name);
+            target.values = known(&target.name).or_else(|| known(key?)).map(|at| at as u16);
+        }
+        Ok((targets, extent))
+    }
+
+    fn is_captured(&self, plan: &Plan, name: &str) -> bool {
+        let captures = |lines: &[LinePlan]| {
+            lines.iter().flat_map(|line| &line.template.captures).flatten().any(|target| &*target.name == name)
+        };
+        captures(&plan.lines) || plan.parts.iter().any(|lines| captures(lines))
+    }
+
+    fn lines(&self, lines: &[Line]) -> Result<Vec<LinePlan>, String> {
+        let mut plans = Vec::new();
+        for line in lines {
+            let full = match line {
+                Line::Full(full) => full.clone(),
+                Line::Plain(text) => file::FullLine {
+                    line: Some1::One(Scalar::Text(text.clone())),
+                    set: BTreeMap::new(),
+                    source: None,
+                    columns: Vec::new(),
+                    has: Vec::new(),
+                    is: BTreeMap::new(),
+                },
+            };
+            for text in full.line.iter() {
+                let text = text.to_string();
+                let template =
+                    Template::compile(&text, |spec| self.spec(spec, None)).map_err(|e| format!("line {text:?}: {e}"))?;
+                plans.push(LinePlan {
+                    template,
+                    set: sets(&full.set, self.native)?,
+                    log_source: full.source.as_ref().map(log_source),
+                    columns: full.columns.iter().map(|c| c.as_str().into()).collect(),
+                    has: full.has.iter().map(|key| key.as_str().into()).collect(),
+                    is: full
+                        .is
+                        .iter()
+                        .map(|(key, values)| (key.as_str().into(), values.iter().map(|v| v.to_string().into()).collect()))
+                        .collect(),
+                });
+            }
+        }
+        if plans.len() > LINES_MAX {
+            return Err(format!("more than {LINES_MAX} lines"));
+        }
+        Ok(plans)
+    }
+}

@@ -1,0 +1,347 @@
+//! Line templates: literals, captures, optional parts and alternatives, matched from left to right.
+//!
+//! Matching never goes back over a capture: a capture ends at the first (or, if it says so, the last) place where something that may
+//! follow it stands, and a group takes the first of its choices that fits. So a template costs at most one look at the text for each of its
+//! parts, whatever the text is.
+
+use memchr::memmem;
+
+use super::target::{Extent, Target};
+
+/// A compiled template.
+#[derive(Debug)]
+pub(super) struct Template {
+    ops: Vec<Op>,
+    pub(super) captures: Vec<Vec<Target>>,
+}
+
+#[derive(Debug)]
+enum Op {
+    Literal(Box<str>),
+    /// Any number of blanks, also none.
+    Blanks,
+    Capture {
+        index: u16,
+        extent: Extent,
+        follow: Follow,
+    },
+    /// The first choice that fits; none of them where the group is optional.
+    Group {
+        choices: Vec<Vec<Op>>,
+        optional: bool,
+    },
+}
+
+/// What may stand after a capture.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Follow {
+    literals: Vec<Box<str>>,
+    /// Whether the text may end there.
+    end: bool,
+    /// What follows is told by its own form (a number, an address): a word before it ends at a blank.
+    own: bool,
+}
+
+/// Where a capture lies in the text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    pub(super) capture: u16,
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// Captures of one template at most: more is a mistake in the description.
+const CAPTURES_MAX: usize = 128;
+/// Groups within each other at most.
+const DEPTH_MAX: usize = 8;
+
+/// What a template is made of, before it is known what follows what.
+#[derive(Debug)]
+enum Part {
+    Literal(String),
+    Blanks,
+    Capture(u16, Extent),
+    Group(Vec<Vec<Part>>, bool),
+}
+
+impl Template {
+    /// Compiles `text`; `capture` makes the targets and the extent of what stands between braces.
+    pub(super) fn compile(
+        text: &str,
+        mut capture: impl FnMut(&str) -> Result<(Vec<Target>, Extent), String>,
+    ) -> Result<Template, String> {
+        let mut parser = Parser { text, at: 0, captures: Vec::new(), capture: &mut capture };
+        let parts = parser.sequence(0)?;
+        if parser.at != text.len() {
+            return Err(format!("nothing is open where {:?} closes", &text[parser.at..]));
+        }
+        let captures = parser.captures;
+        let ops = link(parts, &Follow { end: true, ..Follow::default() })?;
+        Ok(Template { ops, captures })
+    }
+
+    /// The captures of `text`, where it is wholly what the template says.
+    pub(super) fn matches(&self, text: &str, hits: &mut Vec<Hit>) -> bool {
+        hits.clear();
+        run(&self.ops, text, 0, hits) == Some(text.len())
+    }
+
+    /// Which bytes a text that fits may begin with.
+    pub(super) fn first_bytes(&self) -> [bool; 256] {
+        let mut set = [false; 256];
+        if first_bytes(&self.ops, &mut set) {
+            set = [true; 256];
+        }
+        set
+    }
+
+    /// Whether the record's own time stands first: such a text looks as if it began with a syslog header.
+    pub(super) fn is_stamped(&self) -> bool {
+        fn stamped(ops: &[Op]) -> bool {
+            match ops.first() {
+                Some(Op::Capture { extent, .. }) => matches!(extent, Extent::Time(_)),
+                Some(Op::Group { choices, .. }) => choices.iter().any(|choice| stamped(choice)),
+                _ => false,
+            }
+        }
+        stamped(&self.ops)
+    }
+}
+
+/// Adds the bytes that `ops` may begin with; true where they may be empty or begin with anything.
+fn first_bytes(ops: &[Op], set: &mut [bool; 256]) -> bool {
+    for op in ops {
+        match op {
+            Op::Literal(text) => {
+                set[usize::from(text.as_bytes()[0])] = true;
+                return false;
+            }
+            Op::Blanks => set[usize::from(b' ')] = true,
+            Op::Capture { extent, .. } => return extent.first_bytes(set),
+            Op::Group { choices, optional } => {
+                let mut open = *optional;
+                for choice in choices {
+                    open |= first_bytes(choice, set);
+                }
+                if !open {
+                    return false;
+                }
+            }
+        }
+    }
+    true
+}
+
+fn run(ops: &[Op], text: &str, mut at: usize, hits: &mut Vec<Hit>) -> Option<usize> {
+    for op in ops {
+        match op {
+            Op::Literal(literal) => {
+                if !text.as_bytes()[at..].starts_with(literal.as_bytes()) {
+                    return None;
+                }
+                at += literal.len();
+            }
+            Op::Blanks => at += text[at..].bytes().take_while(|b| matches!(b, b' ' | b'\t')).count(),
+            Op::Capture { index, extent, follow } => {
+                let rest = &text[at..];
+                let length = match extent {
+                    Extent::Text => follow.find(rest)?,
+                    Extent::Word => {
+                        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+                        // Else what follows begins with the blank that ends the word.
+                        let length = follow.find(&rest[..end]).or_else(|| follow.stands_at(rest, end).then_some(end));
+                        length.filter(|length| *length > 0)?
+                    }
+                    Extent::Last => follow.find_last(rest)?,
+                    own => own.length(rest)?,
+                };
+                hits.push(Hit { capture: *index, start: at as u32, end: (at + length) as u32 });
+                at += length;
+            }
+            Op::Group { choices, optional } => {
+                let mark = hits.len();
+                let found = choices.iter().find_map(|choice| {
+                    hits.truncate(mark);
+                    run(choice, text, at, hits)
+                });
+                match found {
+                    Some(after) => at = after,
+                    None if *optional => hits.truncate(mark),
+                    None => return None,
+                }
+            }
+        }
+    }
+    Some(at)
+}
+
+impl Follow {
+    fn find(&self, text: &str) -> Option<usize> {
+        match &self.literals[..] {
+            [] => self.end.then_some(text.len()),
+            [one] => memmem::find(text.as_bytes(), one.as_bytes()).or(self.end.then_some(text.len())),
+            more => {
+                let first = more.iter().filter_map(|one| memmem::find(text.as_bytes(), one.as_bytes())).min();
+                first.or(self.end.then_some(text.len()))
+            }
+        }
+    }
+
+    fn find_last(&self, text: &str) -> Option<usize> {
+        let last = self.literals.iter().filter_map(|one| memmem::rfind(text.as_bytes(), one.as_bytes())).max();
+        last.or(self.end.then_some(text.len()))
+    }
+
+    fn stands_at(&self, text: &str, at: usize) -> bool {
+        self.own
+            || (self.end && at == text.len())
+            || self.literals.iter().any(|one| text.as_bytes()[at..].starts_with(one.as_bytes()))
+    }
+
+    fn add(&mut self, other: &Follow) {
+        self.literals.extend(other.literals.iter().cloned());
+        self.end |= other.end;
+        self.own |= other.own;
+    }
+}
+
+/// What `parts` may begin with, where `after` comes behind them. None where it cannot be told.
+fn beginning(parts: &[Part], after: &Follow) -> Option<Follow> {
+    let mut found = Follow::default();
+    for (at, part) in parts.iter().enumerate() {
+        match part {
+            Part::Literal(text) => {
+                found.literals.push(text.as_str().into());
+                return Some(found);
+            }
+            Part::Blanks => {
+                found.literals.push(" ".into());
+            }
+            Part::Capture(..) => return None,
+            Part::Group(choices, optional) => {
+                let behind = || beginning(&parts[at + 1..], after);
+                for choice in choices {
+                    let nothing = Follow { end: true, ..Follow::default() };
+                    let mut first = beginning(choice, &nothing)?;
+                    if std::mem::take(&mut first.end) {
+                        found.add(&behind()?); // A choice that may be empty.
+                    }
+                    found.add(&first);
+                }
+                if *optional {
+                    found.add(&behind()?);
+                }
+                return Some(found);
+            }
+        }
+    }
+    found.add(after);
+    Some(found)
+}
+
+/// Gives each capture what may follow it.
+fn link(parts: Vec<Part>, after: &Follow) -> Result<Vec<Op>, String> {
+    let mut ops = Vec::with_capacity(parts.len());
+    let mut rest = parts;
+    while !rest.is_empty() {
+        let part = rest.remove(0);
+        let follow = beginning(&rest, after);
+        ops.push(match part {
+            Part::Literal(text) => Op::Literal(text.into()),
+            Part::Blanks => Op::Blanks,
+            Part::Capture(index, extent) => {
+                let follow = match follow {
+                    Some(follow) => follow,
+                    None if extent.is_open() => {
+                        return Err("a capture that may be any text needs a literal or the end after it".to_owned());
+                    }
+                    None => Follow { own: true, ..Follow::default() },
+                };
+                Op::Capture { index, extent, follow }
+            }
+            Part::Group(choices, optional) => {
+                // A capture that ends a choice within needs it; where it cannot be told, `link` says so for open captures only.
+                let follow = follow.unwrap_or(Follow { own: true, ..Follow::default() });
+                let choices = choices.into_iter().map(|choice| link(choice, &follow)).collect::<Result<_, _>>()?;
+                Op::Group { choices, optional }
+            }
+        });
+    }
+    Ok(ops)
+}
+
+struct Parser<'a, F> {
+    text: &'a str,
+    at: usize,
+    captures: Vec<Vec<Target>>,
+    capture: &'a mut F,
+}
+
+impl<F: FnMut(&str) -> Result<(Vec<Target>, Extent), String>> Parser<'_, F> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn eat(&mut self, literal: &str) -> bool {
+        let found = self.rest().starts_with(literal);
+        if found {
+            self.at += literal.len();
+        }
+        found
+    }
+
+    /// Parts up to the end, or to what closes or divides the group.
+    fn sequence(&mut self, depth: usize) -> Result<Vec<Part>, String> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let flush = |literal: &mut String, parts: &mut Vec<Part>| {
+            if !literal.is_empty() {
+                parts.push(Part::Literal(std::mem::take(literal)));
+            }
+        };
+        while let Some(next) = self.rest().chars().next() {
+            if depth > 0 && (next == '|' || self.rest().starts_with("]]") || self.rest().starts_with("))")) {
+                break;
+            }
+            if self.eat("{ }") {
+                flush(&mut literal, &mut parts);
+                parts.push(Part::Blanks);
+            } else if self.eat("{") {
+                flush(&mut literal, &mut parts);
+                let end = self.rest().find('}').ok_or("a brace is not closed")?;
+                let (targets, extent) = (self.capture)(&self.text[self.at..self.at + end])?;
+                self.at += end + 1;
+                if self.captures.len() >= CAPTURES_MAX {
+                    return Err(format!("more than {CAPTURES_MAX} captures"));
+                }
+                parts.push(Part::Capture(self.captures.len() as u16, extent));
+                self.captures.push(targets);
+            } else if self.rest().starts_with("[[") || self.rest().starts_with("((") {
+                flush(&mut literal, &mut parts);
+                let optional = self.rest().starts_with("[[");
+                self.at += 2;
+                if depth >= DEPTH_MAX {
+                    return Err(format!("groups within each other more than {DEPTH_MAX} deep"));
+                }
+                let mut choices = vec![self.sequence(depth + 1)?];
+                while self.eat("|") {
+                    choices.push(self.sequence(depth + 1)?);
+                }
+                let close = if optional { "]]" } else { "))" };
+                if !self.eat(close) {
+                    return Err(format!("a group is not closed by {close}"));
+                }
+                parts.push(Part::Group(choices, optional));
+            } else {
+                if next == '\\' {
+                    self.at += 1;
+                }
+                let next = self.rest().chars().next().ok_or("nothing stands after the last backslash")?;
+                self.at += next.len_utf8();
+                literal.push(next);
+            }
+        }
+        flush(&mut literal, &mut parts);
+        Ok(parts)
+    }
+}

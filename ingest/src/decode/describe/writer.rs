@@ -1,0 +1,456 @@
+//! Writes what a template captured: conversions, keys of pairs and JSON, what values mean.
+
+use event::{FieldId, RowBuilder, Value};
+
+use super::plan::{Constant, Key, LinePlan, Plan, Sets};
+use super::target::{Convert, Target, TimeForm};
+use super::template::Hit;
+use crate::decode::format::{address, protocol, url};
+use crate::decode::names::Names;
+use crate::decode::pairs::{self, Style};
+use crate::decode::text::Context;
+use crate::decode::{json, stamp};
+
+/// How CEF and its like write pairs.
+const CEF: Style = Style { separator: None, equals: '=', spaced: true };
+/// Templates within the values of templates at most.
+const DEPTH_MAX: usize = 4;
+
+/// Buffers that live from record to record.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) hits: Vec<Hit>,
+    inner: Vec<Vec<Hit>>,
+    depth: usize,
+    path: String,
+    text: String,
+    lower: String,
+    plain: String,
+    /// A date, a time of day and an offset that stand apart.
+    date: String,
+    clock: String,
+    zone: String,
+}
+
+pub(super) struct Writer<'w, 'c, 'r> {
+    pub(super) plan: &'w Plan,
+    pub(super) names: &'w mut Names,
+    pub(super) scratch: &'w mut Scratch,
+    pub(super) context: &'w Context<'c>,
+    pub(super) row: &'w mut RowBuilder<'r>,
+}
+
+/// Whether the keys that the line asks for are there.
+pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
+    if line.has.is_empty() && line.is.is_empty() {
+        return true;
+    }
+    let body = hits.iter().find_map(|hit| {
+        let target = line.template.captures[usize::from(hit.capture)].first()?;
+        let text = &text[hit.start as usize..hit.end as usize];
+        matches!(target.convert, Convert::Json | Convert::Pairs(_) | Convert::Cef).then_some((text, &target.convert))
+    });
+    let Some((text, convert)) = body else { return false };
+    let find = |key: &str| -> Option<&str> {
+        match convert {
+            Convert::Json => json::find(text, key).map(|value| value.trim_matches('"')),
+            Convert::Pairs(style) => find_pair(text, *style, key),
+            _ => find_pair(text, CEF, key),
+        }
+    };
+    line.has.iter().all(|key| find(key).is_some())
+        && line.is.iter().all(|(key, values)| find(key).is_some_and(|found| values.iter().any(|value| **value == *found)))
+}
+
+fn find_pair<'a>(text: &'a str, style: Style, key: &str) -> Option<&'a str> {
+    let mut found = None;
+    pairs::styled(text, style, |pair| {
+        if found.is_none() && pair.key == key {
+            found = Some(pair.value);
+        }
+    });
+    found
+}
+
+impl Writer<'_, '_, '_> {
+    /// Writes what `line` captured of `text`. False where a body is not what it should be: the row may hold part of it then.
+    pub(super) fn line(&mut self, line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
+        self.scratch.date.clear();
+        self.scratch.clock.clear();
+        self.scratch.zone.clear();
+        let good = self.captures(line, text, hits);
+        if !self.scratch.clock.is_empty() {
+            let Scratch { date, clock, zone, .. } = &*self.scratch;
+            self.context.set_time(self.row, stamp::assemble(date, clock, zone));
+        }
+        good
+    }
+
+    fn captures(&mut self, line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
+        for hit in hits {
+            let part = &text[hit.start as usize..hit.end as usize];
+            for target in &line.template.captures[usize::from(hit.capture)] {
+                match &target.convert {
+                    Convert::Json => {
+                        if !self.json(part) {
+                            return false;
+                        }
+                    }
+                    Convert::Pairs(style) => pairs::styled(part, *style, |pair| self.pair(pair.key, pair.value)),
+                    Convert::Cef => pairs::styled(part, CEF, |pair| {
+                        if pair.value.contains('\\') {
+                            let mut plain = std::mem::take(&mut self.scratch.plain);
+                            unescape(pair.value, &mut plain);
+                            self.pair(pair.key, &plain);
+                            self.scratch.plain = plain;
+                        } else {
+                            self.pair(pair.key, pair.value);
+                        }
+                    }),
+                    Convert::Csv(separator) => self.csv(part, *separator, &line.columns),
+                    _ => self.write(target, part),
+                }
+            }
+        }
+        true
+    }
+
+    /// Writes what a key's value says: its native field, and where the description sends it.
+    fn pair(&mut self, key: &str, value: &str) {
+        let plan = self.plan;
+        match plan.keys.get(key) {
+            Some(Key { native, targets }) => {
+                self.row.text(*native, value);
+                for target in targets {
+                    self.write(target, value);
+                }
+            }
+            None => {
+                if let Some(field) = self.names.field(key) {
+                    self.row.text(field, value);
+                }
+            }
+        }
+    }
+
+    fn csv(&mut self, text: &str, separator: char, columns: &[Box<str>]) {
+        let mut rest = Some(text);
+        for column in columns {
+            let Some(now) = rest else { return };
+            let (value, after) = csv_value(now, separator);
+            rest = after;
+            if &**column == "_" || value.is_empty() {
+                continue;
+            }
+            if value.contains("\"\"") {
+                let mut plain = std::mem::take(&mut self.scratch.plain);
+                plain.clear();
+                for (at, piece) in value.split("\"\"").enumerate() {
+                    plain.push_str(if at > 0 { "\"" } else { "" });
+                    plain.push_str(piece);
+                }
+                self.pair(column, &plain);
+                self.scratch.plain = plain;
+            } else {
+                self.pair(column, value);
+            }
+        }
+    }
+
+    fn json(&mut self, text: &str) -> bool {
+        let from = self.row.cell_count();
+        if !json::object(text.trim(), self.names, &mut self.scratch.path, self.row) {
+            return false;
+        }
+        let plan = self.plan;
+        let (mut nth, mut end) = (from, self.row.cell_count());
+        while nth < end {
+            let (field, value) = self.row.cell_at(nth);
+            let Some(key) = plan.fields.get(&field).and_then(|key| plan.keys.get(key)) else {
+                nth += 1;
+                continue;
+            };
+            let mut scratch = std::mem::take(&mut self.scratch.text);
+            scratch.clear();
+            let is_text = matches!(value, Value::Text(_));
+            match value {
+                Value::Text(text) => scratch.push_str(text),
+                other => {
+                    use std::fmt::Write;
+                    write!(scratch, "{other}").expect("writing to a String does not fail");
+                }
+            }
+            for target in &key.targets {
+                if is_header(target.field) && field != target.field && !matches!(&*scratch, "" | "-") {
+                    let removed = self.row.remove(target.field); // The header's, which stands before: what follows moves up.
+                    (nth, end) = (nth - removed, end - removed);
+                }
+                let same = match target.convert {
+                    Convert::Text => true,
+                    Convert::Int | Convert::Float | Convert::Bool => !is_text,
+                    _ => false,
+                };
+                if same && target.values.is_none() && !matches!(&*scratch, "" | "-") {
+                    self.row.copy_cell(nth, target.field);
+                } else {
+                    self.convert_meant(target, &scratch);
+                }
+            }
+            self.scratch.text = scratch;
+            nth += 1;
+        }
+        true
+    }
+
+    /// Writes `text` to where `target` says, in place of what the header said.
+    fn write(&mut self, target: &Target, text: &str) {
+        if is_header(target.field) && !matches!(target.convert, Convert::Nothing) && !matches!(text.trim(), "" | "-") {
+            self.row.remove(target.field);
+        }
+        self.convert_meant(target, text);
+    }
+
+    /// Writes what `text` means by `values`, or else says.
+    fn convert_meant(&mut self, target: &Target, text: &str) {
+        let plan = self.plan;
+        let mut text = text.trim();
+        if let Some(table) = target.values {
+            let table = &plan.values[usize::from(table)];
+            let lower = &mut self.scratch.lower;
+            lower.clear();
+            lower.extend(text.chars().flat_map(char::to_lowercase));
+            if let Some(meaning) = table.get(lower.as_str()).or_else(|| table.get("*").filter(|_| !text.is_empty())) {
+                self.set(&meaning.set);
+                if let Some(write) = &meaning.write {
+                    text = write;
+                }
+            }
+        }
+        if text.is_empty() || text == "-" {
+            return;
+        }
+        self.convert(target, text);
+    }
+
+    fn convert(&mut self, target: &Target, text: &str) {
+        let (row, field) = (&mut *self.row, target.field);
+        match target.convert {
+            Convert::Text => row.text(field, text),
+            Convert::Lower | Convert::Upper => {
+                let scratch = &mut self.scratch.lower;
+                scratch.clear();
+                scratch.push_str(text);
+                if target.convert == Convert::Lower {
+                    scratch.make_ascii_lowercase();
+                } else {
+                    scratch.make_ascii_uppercase();
+                }
+                // Where nothing changed the raw text serves.
+                row.text(field, if scratch == text { text } else { scratch });
+            }
+            Convert::Plain => {
+                let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+                if inner.contains('\\') {
+                    unescape(inner, &mut self.scratch.lower);
+                    row.text(field, &self.scratch.lower);
+                } else if !inner.is_empty() && inner != "-" {
+                    row.text(field, inner);
+                }
+            }
+            Convert::Int => {
+                if let Ok(n) = text.parse::<i64>() {
+                    row.int(field, n);
+                } else if let Ok(n) = text.parse::<u64>() {
+                    row.uint(field, n);
+                }
+            }
+            Convert::Hex => {
+                let digits = text.strip_prefix("0x").or(text.strip_prefix("0X")).unwrap_or(text);
+                if let Ok(n) = u64::from_str_radix(digits, 16) {
+                    row.uint(field, n);
+                }
+            }
+            Convert::Float => match (text.parse::<i64>(), text.parse::<f64>()) {
+                (Ok(n), _) => row.int(field, n),
+                (_, Ok(n)) if n.is_finite() => row.float(field, n),
+                _ => {}
+            },
+            Convert::Bool => match text {
+                "true" | "True" | "TRUE" | "yes" | "Yes" | "1" => row.bool(field, true),
+                "false" | "False" | "FALSE" | "no" | "No" | "0" => row.bool(field, false),
+                _ => {}
+            },
+            Convert::Ip => {
+                let bare = text.trim_matches(['[', ']']);
+                let bare = bare.split('%').next().unwrap_or(bare);
+                if let Ok(ip) = bare.parse::<std::net::IpAddr>() {
+                    row.ip(field, ip.to_canonical());
+                }
+            }
+            Convert::Address(name) => address(row, field, name, text),
+            Convert::Endpoint(name, port) => endpoint(row, field, name, port, text),
+            Convert::Account(domain) => match text.split_once('\\') {
+                Some((before, name)) => {
+                    row.text(domain, before);
+                    row.text(field, name.trim_start_matches('\\'));
+                }
+                None => row.text(field, text),
+            },
+            Convert::EventTime(form) | Convert::Time(form) => self.time(target, form, text),
+            Convert::Span(unit) => {
+                if let Ok(n) = text.parse::<f64>()
+                    && n >= 0.0
+                {
+                    row.int(field, (n * unit as f64).round() as i64);
+                }
+            }
+            Convert::Url => {
+                url(row, text);
+                if !matches!(field, FieldId::MESSAGE | FieldId::URL_ORIGINAL) {
+                    row.text(field, text);
+                }
+            }
+            Convert::Protocol => protocol(row, text),
+            Convert::List(separator) => {
+                for part in text.split(separator).map(str::trim).filter(|part| !part.is_empty()) {
+                    row.text(field, part);
+                }
+            }
+            Convert::Parts(number) => self.parts(number, text),
+            Convert::Pairs(style) => pairs::styled(text, style, |pair| self.pair(pair.key, pair.value)),
+            Convert::Json => {
+                self.json(text);
+            }
+            Convert::Nothing | Convert::Cef | Convert::Csv(_) => {}
+        }
+    }
+
+    fn time(&mut self, target: &Target, form: TimeForm, text: &str) {
+        let Context { zone, reference, .. } = *self.context;
+        let stamp = match form {
+            TimeForm::Date | TimeForm::Clock | TimeForm::Zone => {
+                let place = match form {
+                    TimeForm::Date => &mut self.scratch.date,
+                    TimeForm::Clock => &mut self.scratch.clock,
+                    _ => &mut self.scratch.zone,
+                };
+                place.clear();
+                place.push_str(text);
+                return;
+            }
+            TimeForm::Epoch => None,
+            TimeForm::Any => stamp::any(text),
+            TimeForm::MonthFirst => stamp::numeric(text, true),
+            TimeForm::DayFirst => stamp::numeric(text, false),
+        };
+        let time = match form {
+            TimeForm::Epoch => stamp::epoch(text),
+            _ => stamp.and_then(|(stamp, _)| stamp.resolve(zone, reference)),
+        };
+        match time {
+            Some(time) if matches!(target.convert, Convert::EventTime(_)) => self.row.time(time),
+            Some(time) => self.row.time_cell(target.field, time),
+            None => {}
+        }
+    }
+
+    /// Writes what the first of the named templates that fits says of `text`; nothing where none fits.
+    fn parts(&mut self, number: u16, text: &str) {
+        let plan = self.plan;
+        if self.scratch.depth >= DEPTH_MAX {
+            return;
+        }
+        self.scratch.depth += 1;
+        let mut hits = self.scratch.inner.pop().unwrap_or_default();
+        let fitting = plan.parts[usize::from(number)]
+            .iter()
+            .find(|line| line.template.matches(text, &mut hits) && accepts(line, text, &hits));
+        if let Some(line) = fitting {
+            self.captures(line, text, &hits);
+            self.set(&line.set);
+        }
+        self.scratch.inner.push(hits);
+        self.scratch.depth -= 1;
+    }
+
+    /// Writes constants where the fields hold nothing yet.
+    pub(super) fn set(&mut self, sets: &Sets) {
+        for (field, values) in sets {
+            if self.row.get(*field).is_some() {
+                continue;
+            }
+            for value in values {
+                match value {
+                    Constant::Text(text) => self.row.text(*field, text),
+                    Constant::Int(n) => self.row.int(*field, *n),
+                    Constant::Float(n) => self.row.float(*field, *n),
+                    Constant::Bool(b) => self.row.bool(*field, *b),
+                }
+            }
+        }
+    }
+}
+
+/// What the syslog header writes, and the record itself may know better.
+fn is_header(field: FieldId) -> bool {
+    matches!(
+        field,
+        FieldId::PROCESS_NAME | FieldId::PROCESS_PID | FieldId::HOST_NAME | FieldId::SYSLOG_HOSTNAME | FieldId::SYSLOG_MSGID
+    )
+}
+
+/// `10.0.0.1:80`, `[2001:db8::1]:80`, `10.0.0.1#53`, `10.0.0.1.80`, `10.0.0.1/80`, `name:80`, or no port.
+fn endpoint(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, port: FieldId, text: &str) {
+    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let before = &text[..text.len() - digits];
+    if digits > 0
+        && digits <= 5
+        && let Some(host) = before.strip_suffix([':', '#', '/', '.', ',']).or(before.strip_suffix("->"))
+        && (text.parse::<std::net::IpAddr>().is_err() || before.ends_with(['#', '/']))
+        && !(before.ends_with('.') && host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_err())
+        && let Ok(number) = text[before.len()..].parse::<u16>()
+    {
+        address(row, ip, name, host);
+        row.int(port, i64::from(number));
+    } else {
+        address(row, ip, name, text);
+    }
+}
+
+/// The first value of `text` and what follows the separator: bare, or in quotes that are doubled within.
+fn csv_value(text: &str, separator: char) -> (&str, Option<&str>) {
+    if let Some(quoted) = text.trim_start_matches(' ').strip_prefix('"') {
+        let bytes = quoted.as_bytes();
+        let mut at = 0;
+        while let Some(found) = memchr::memchr(b'"', &bytes[at..]) {
+            let place = at + found;
+            if bytes.get(place + 1) == Some(&b'"') {
+                at = place + 2;
+                continue;
+            }
+            let after = &quoted[place + 1..];
+            return (&quoted[..place], after.split_once(separator).map(|(_, rest)| rest));
+        }
+    }
+    text.split_once(separator).map_or((text, None), |(value, rest)| (value, Some(rest)))
+}
+
+/// Takes the backslashes away that escape.
+fn unescape(text: &str, out: &mut String) {
+    out.clear();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('t') => out.push('\t'),
+            Some(c @ ('\\' | '"' | '=' | '|' | '\'' | ']' | '/')) => out.push(c),
+            Some(other) => out.extend(['\\', other]),
+            None => out.push('\\'),
+        }
+    }
+}

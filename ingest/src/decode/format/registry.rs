@@ -1,0 +1,255 @@
+//! Which reader is asked about which record.
+//!
+//! ```text
+//!  record ─▶ own time first? ─▶ stamped[byte]      readers of lines that begin with their own time, on the whole record
+//!         ─▶ header ─▶ program's name ─▶ apps      then lines that no program's name leads to: json[key], first[byte]
+//!                                       claims      then a program's own format for what it says besides
+//!                                       last[byte]  and what names its fields itself: JSON, key=value
+//! ```
+//!
+//! Each table gives the few readers that a record may belong to, so the cost of a record does not grow with the number of formats.
+
+use std::collections::HashMap;
+
+use event::RowBuilder;
+
+use super::Reader;
+use crate::decode::describe::{self, Library};
+use crate::decode::json;
+use crate::decode::text::Context;
+
+/// Which records are worth asking a reader about.
+#[derive(Clone, Debug)]
+pub(in crate::decode) struct Recognise {
+    apps: Vec<String>,
+    first: Vec<bool>,
+    json: Vec<String>,
+    stamped: bool,
+    bare: bool,
+    rank: u8,
+}
+
+impl Recognise {
+    /// The rank of readers that take what names its fields itself, whoever wrote it.
+    pub(in crate::decode) const LAST: u8 = 9;
+
+    /// No record at all, before more is said.
+    pub(in crate::decode) fn new() -> Recognise {
+        Recognise { apps: Vec::new(), first: vec![false; 256], json: Vec::new(), stamped: false, bare: true, rank: 5 }
+    }
+
+    /// Records of a program (the syslog header's tag without its folder, in any case); `name/*` stands for all that begin so.
+    #[expect(dead_code, reason = "for formats that are programmed and belong to one program")]
+    pub(in crate::decode) fn app(mut self, name: &str) -> Recognise {
+        self.apps.push(name.to_ascii_lowercase());
+        self
+    }
+
+    /// Messages that begin as `literal` does.
+    pub(in crate::decode) fn starts(mut self, literal: &str) -> Recognise {
+        self.first[usize::from(literal.as_bytes()[0])] = true;
+        self
+    }
+
+    /// Any message.
+    pub(in crate::decode) fn anything(mut self) -> Recognise {
+        self.first = vec![true; 256];
+        self
+    }
+
+    /// JSON objects that have this key.
+    pub(in crate::decode) fn json(mut self, key: &str) -> Recognise {
+        self.json.push(key.to_owned());
+        self
+    }
+
+    /// Lines that begin with their own time: they are looked at before a syslog header is.
+    #[expect(dead_code, reason = "for formats that are programmed and write their own time first")]
+    pub(in crate::decode) fn stamped(mut self) -> Recognise {
+        self.stamped = true;
+        self
+    }
+
+    /// Readers of a lower rank are asked first; 5 is the usual one.
+    pub(in crate::decode) fn rank(mut self, rank: u8) -> Recognise {
+        self.rank = rank;
+        self
+    }
+}
+
+impl Reader for describe::Reader {
+    fn names(&self) -> Vec<&'static str> {
+        let plan = self.plan();
+        [plan.name].into_iter().chain(plan.also.iter().copied()).collect()
+    }
+
+    fn recognise(&self) -> Recognise {
+        let plan = self.plan();
+        let mut recognise = Recognise::new().rank(plan.rank);
+        recognise.apps = plan.apps.iter().map(|app| app.to_ascii_lowercase()).collect();
+        recognise.json = plan.json_keys().map(str::to_owned).collect();
+        recognise.first = (0..=255).map(|byte| plan.may_begin_with(byte)).collect();
+        recognise.stamped = plan.bare && plan.is_stamped();
+        recognise.bare = plan.bare;
+        recognise
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        describe::Reader::read(self, context, row)
+    }
+
+    fn claim(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        describe::Reader::claim(self, context, row)
+    }
+}
+
+/// Numbers of readers, for each byte that a text may begin with.
+type ByByte = Vec<Vec<u16>>;
+
+/// Every reader, and the tables that lead to them.
+pub(in crate::decode) struct Registry {
+    readers: Vec<Box<dyn Reader>>,
+    names: HashMap<&'static str, u16>,
+    apps: HashMap<String, Vec<u16>>,
+    json: HashMap<String, Vec<u16>>,
+    stamped: ByByte,
+    /// Readers that no program's name leads to; for records without one, also those of `bare` descriptions.
+    first: ByByte,
+    first_bare: ByByte,
+    last: ByByte,
+    app: String,
+}
+
+/// Keys of a JSON object that are looked at to find its format.
+const JSON_KEYS_MAX: usize = 64;
+
+impl Registry {
+    pub(in crate::decode) fn new(library: &Library) -> Registry {
+        let mut readers = super::programmed();
+        for plan in library.plans.iter().filter(|plan| !plan.is_only_cases()) {
+            readers.retain(|reader| !reader.names().contains(&plan.name));
+            readers.push(Box::new(describe::Reader::new(plan)));
+        }
+        readers.sort_by_key(|reader| (reader.recognise().rank, reader.names()[0]));
+        let by_byte = || vec![Vec::new(); 256];
+        let mut registry = Registry {
+            names: HashMap::new(),
+            apps: HashMap::new(),
+            json: HashMap::new(),
+            stamped: by_byte(),
+            first: by_byte(),
+            first_bare: by_byte(),
+            last: by_byte(),
+            app: String::new(),
+            readers: Vec::new(),
+        };
+        for (number, reader) in readers.iter().enumerate() {
+            let number = number as u16;
+            for name in reader.names() {
+                registry.names.insert(name, number);
+            }
+            let Recognise { apps, first, json, stamped, bare, rank } = reader.recognise();
+            for byte in (0..256).filter(|byte| first[*byte]) {
+                if stamped {
+                    registry.stamped[byte].push(number);
+                }
+                if rank >= Recognise::LAST {
+                    registry.last[byte].push(number);
+                } else if bare {
+                    registry.first_bare[byte].push(number);
+                    if apps.is_empty() {
+                        registry.first[byte].push(number);
+                    }
+                }
+            }
+            for app in apps {
+                registry.apps.entry(app).or_default().push(number);
+            }
+            for key in json {
+                let numbers = registry.json.entry(key).or_default();
+                if !numbers.contains(&number) {
+                    numbers.push(number);
+                }
+            }
+        }
+        registry.readers = readers;
+        registry
+    }
+
+    /// Reads the record as `pin`, where `claims` also if no line of it fits. None where there is no such format.
+    pub(in crate::decode) fn read_as(
+        &mut self,
+        pin: &str,
+        context: &Context<'_>,
+        claims: bool,
+        row: &mut RowBuilder<'_>,
+    ) -> Option<bool> {
+        let reader = &mut self.readers[usize::from(*self.names.get(pin)?)];
+        Some(reader.read(context, row) || claims && reader.claim(context, row))
+    }
+
+    /// Reads a record that begins with its own time, before anybody took that for a syslog header's. False where it is none.
+    pub(in crate::decode) fn read_stamped(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let Some(byte) = context.header.message.bytes().next() else { return false };
+        let Registry { readers, stamped, .. } = self;
+        stamped[usize::from(byte)].iter().any(|number| readers[usize::from(*number)].read(context, row))
+    }
+
+    /// Reads the record as the first format whose structure it has. False where it has none.
+    pub(in crate::decode) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let message = context.header.message.trim_start();
+        let Registry { readers, apps, app, first, first_bare, json, last, .. } = self;
+        let mut ask = |numbers: &[u16], row: &mut RowBuilder<'_>| {
+            numbers.iter().any(|number| readers[usize::from(*number)].read(context, row))
+        };
+        let own = context.header.app.and_then(|name| by_app(apps, app, name));
+        if own.is_some_and(|numbers| ask(numbers, row)) {
+            return true;
+        }
+        let byte = message.bytes().next().map(usize::from);
+        if byte == Some(usize::from(b'{')) {
+            let mut asked = [u16::MAX; 16];
+            let mut count = 0;
+            for (key, _) in json::entries(message).take(JSON_KEYS_MAX) {
+                for number in json.get(key).into_iter().flatten() {
+                    if count < asked.len() && !asked[..count].contains(number) {
+                        asked[count] = *number;
+                        count += 1;
+                    }
+                }
+            }
+            asked[..count].sort_unstable(); // In the order of ranks.
+            if ask(&asked[..count], row) {
+                return true;
+            }
+        }
+        let table = if context.header.app.is_some() { first } else { first_bare };
+        if byte.is_some_and(|byte| ask(&table[byte], row)) {
+            return true;
+        }
+        own.into_iter().flatten().any(|number| readers[usize::from(*number)].claim(context, row))
+            || byte.is_some_and(|byte| last[byte].iter().any(|number| readers[usize::from(*number)].read(context, row)))
+    }
+}
+
+/// The readers of a program's records: by its name without its folder, then by the name's first part.
+fn by_app<'t>(apps: &'t HashMap<String, Vec<u16>>, scratch: &mut String, name: &str) -> Option<&'t [u16]> {
+    scratch.clear();
+    scratch.push_str(if name.starts_with('/') { name.rsplit('/').next().unwrap_or(name) } else { name });
+    scratch.make_ascii_lowercase();
+    if let Some(numbers) = apps.get(scratch.as_str()) {
+        return Some(numbers);
+    }
+    let end = scratch.find('/')?;
+    scratch.truncate(end + 1);
+    scratch.push('*');
+    apps.get(scratch.as_str()).map(Vec::as_slice)
+}
+
+/// The names of the text formats, sorted.
+pub(in crate::decode) fn names(library: &Library) -> Vec<&'static str> {
+    let registry = Registry::new(library);
+    let mut names: Vec<&'static str> = registry.names.keys().copied().chain(["syslog"]).collect();
+    names.sort_unstable();
+    names
+}
