@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script its folders by the environment")]
 fn main() {
     println!("cargo::rerun-if-changed=formats");
     let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("Cargo sets it")).join("formats");

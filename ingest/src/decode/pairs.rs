@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn styles_are_read() {
-        let cases: &[(Style, &str, &[(&str, &str)])] = &[
+        type Case = (Style, &'static str, &'static [(&'static str, &'static str)]);
+        let cases: &[Case] = &[
             (
                 Style { separator: Some(';'), ..Style::default() },
                 "a=1 2; b=\"x; y\";c=",

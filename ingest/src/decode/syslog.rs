@@ -279,7 +279,8 @@ mod tests {
 
     #[test]
     fn structured_data_is_split_by_its_quotes() {
-        let cases: &[(&str, &[(&str, &str, &str)])] = &[
+        type Case = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
+        let cases: &[Case] = &[
             ("[a@1 k=\"x][y\" l=\"2\"][b m=\"3\"]", &[("a@1", "k", "x][y"), ("a@1", "l", "2"), ("b", "m", "3")]),
             ("[a k=\"\\\"q\\\" \\] \\\\ \\n\"]", &[("a", "k", "\"q\" ] \\ \\n")]),
             ("[a][b k= \"v\"]", &[("b", "k", "v")]),

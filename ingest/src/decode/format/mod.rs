@@ -130,7 +130,7 @@ pub(super) fn protocol(row: &mut RowBuilder<'_>, text: &str) {
             row.text(FieldId::NETWORK_TRANSPORT, "ipv6-icmp");
         }
         Err(_) if text.bytes().any(|b| b.is_ascii_uppercase()) => {
-            row.text(FieldId::NETWORK_TRANSPORT, &text.to_ascii_lowercase())
+            row.text(FieldId::NETWORK_TRANSPORT, &text.to_ascii_lowercase());
         }
         Err(_) => row.text(FieldId::NETWORK_TRANSPORT, text),
     }
