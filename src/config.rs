@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use api::Limits;
 use serde::Deserialize;
 
 /// Everything that can be configured.
@@ -175,11 +176,23 @@ pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     /// The address that people use, for links in messages; absent: the bound one.
     pub(crate) base_url: Option<String>,
+    /// Connections at once.
+    pub(crate) connections_max: usize,
+    /// Connections at once from one address. Behind a proxy, which is one address, as many as in all.
+    pub(crate) connections_per_address_max: usize,
+}
+
+impl Api {
+    /// How many connections there may be.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { connections: self.connections_max, per_address: self.connections_per_address_max, ..Limits::default() }
+    }
 }
 
 impl Default for Api {
     fn default() -> Api {
-        Api { address: loopback(8686), base_url: None }
+        let Limits { connections, per_address, .. } = Limits::default();
+        Api { address: loopback(8686), base_url: None, connections_max: connections, connections_per_address_max: per_address }
     }
 }
 
@@ -189,6 +202,9 @@ impl Default for Api {
 pub(crate) struct Notify {
     /// A name for the screen and the log.
     pub(crate) name: String,
+    /// Whose alerts it is told; absent: the first tenant's.
+    #[serde(default)]
+    pub(crate) tenant: Option<String>,
     /// A Slack-compatible incoming webhook.
     pub(crate) slack_webhook: String,
     /// The language of the message: `ja` or `en`.
@@ -250,7 +266,15 @@ impl Config {
                 self.tenant(Some(tenant)).with_context(|| format!("listen[{at}]"))?;
             }
         }
+        if self.api.connections_max == 0 || self.api.connections_per_address_max == 0 {
+            bail!("api: without connections nobody can ask");
+        }
+        let mut names = HashSet::new();
         for notify in &self.notify {
+            if !names.insert(&notify.name) {
+                bail!("notify: {:?} stands twice", notify.name);
+            }
+            self.tenant(notify.tenant.as_deref()).with_context(|| format!("notify: {:?}", notify.name))?;
             if !(notify.slack_webhook.starts_with("https://") || notify.slack_webhook.starts_with("http://")) {
                 bail!("notify: {:?} is no web address", notify.name);
             }
@@ -310,6 +334,9 @@ mod tests {
             "listen: [{kind: syslog_udp}]",
             "listen: [{kind: stdin, tenant: nobody}]",
             "notify: [{name: a, slack_webhook: 'file:///etc/passwd'}]",
+            "notify: [{name: a, slack_webhook: 'https://a.example/', tenant: nobody}]",
+            "notify: [{name: a, slack_webhook: 'https://a.example/'}, {name: a, slack_webhook: 'https://b.example/'}]",
+            "api: {connections_max: 0}",
         ] {
             assert!(Config::parse(text, false).is_err(), "{text}");
         }

@@ -122,7 +122,7 @@ pub(crate) struct Service {
     pub(crate) store: Store,
     stop: CancellationToken,
     listeners: Listeners,
-    server: tokio::task::JoinHandle<Result<(), api::ServeError>>,
+    server: tokio::task::JoinHandle<()>,
     analysis: Option<std::thread::JoinHandle<Result<()>>>,
     stop_analysis: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
@@ -165,11 +165,11 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         .with_context(|| format!("failed to listen on {}", config.api.address))?;
     let address = listener.local_addr()?;
     let base_url = config.api.base_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let destinations: Vec<Destination> = config
-        .notify
-        .iter()
-        .map(|n| Destination { name: n.name.clone(), slack_webhook: n.slack_webhook.clone(), language: n.language.clone() })
-        .collect();
+    let mut destinations = Vec::new();
+    for n in &config.notify {
+        let (name, slack_webhook, language) = (n.name.clone(), n.slack_webhook.clone(), n.language.clone());
+        destinations.push(Destination { name, tenant: config.tenant(n.tenant.as_deref())?.0, slack_webhook, language });
+    }
     let notifier = Notifier::start(&store, &clock, &destinations, &base_url).context("failed to start the notifier")?;
     let notifier = Arc::new(Mutex::new(Some(notifier)));
     let hub = Hub::default();
@@ -187,7 +187,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         spent: spent.clone(),
         matches: matches.clone(),
         stop: stop_analysis.clone(),
-        destinations: destinations.iter().map(|d| d.name.clone()).collect(),
+        destinations,
         notifier: notifier.clone(),
     };
     let stop = CancellationToken::new();
@@ -230,7 +230,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         started,
         files: Arc::new(|path| dashboards::file(path).map(|f| StaticFile { bytes: f.bytes, content_type: f.content_type })),
     };
-    let server = tokio::spawn(api::serve(listener, api, stop.clone()));
+    let server = tokio::spawn(api::serve(listener, api, config.api.limits(), stop.clone()));
     let mut listens = Vec::new();
     for listen in &config.listen {
         let tenant = config.tenant(listen.tenant.as_deref())?;
@@ -294,7 +294,7 @@ impl Service {
         if let Some(notifier) = notifier {
             tokio::task::spawn_blocking(move || notifier.stop()).await?;
         }
-        self.server.await??;
+        self.server.await?;
         match result {
             Ok(result) => result,
             Err(_) => anyhow::bail!("the analysis panicked"),
@@ -336,7 +336,7 @@ struct Analysis {
     spent: Arc<Spent>,
     matches: Arc<Vec<AtomicU64>>,
     stop: Arc<AtomicBool>,
-    destinations: Vec<String>,
+    destinations: Vec<Destination>,
     notifier: Arc<Mutex<Option<Notifier>>>,
 }
 
