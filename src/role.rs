@@ -14,7 +14,7 @@ use event::{Batch, Clock, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
-use ingest::listen::{Listen, Listeners, Place};
+use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, Stream, StreamProtocol, TlsFiles};
 use ingest::log::{Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
@@ -235,17 +235,28 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     for listen in &config.listen {
         let tenant = config.tenant(listen.tenant.as_deref())?;
         let socket = listen.address.context("a socket needs an address");
+        let stream = |address, protocol| {
+            let tls = listen.tls.as_ref().map(|tls| TlsFiles {
+                certificate: tls.certificate.clone(),
+                key: tls.key.clone(),
+                client_authorities: tls.client_authorities.clone(),
+            });
+            Place::Stream(Stream { address, protocol, tls, proxy_protocol: listen.proxy_protocol })
+        };
         let place = match listen.kind {
-            ListenKind::SyslogUdp => Place::SyslogUdp(socket?),
-            ListenKind::SyslogTcp => Place::SyslogTcp(socket?),
-            ListenKind::FlowUdp => Place::FlowUdp(socket?),
+            ListenKind::SyslogUdp => Place::SyslogUdp(Datagrams { address: socket?, sockets: listen.sockets }),
+            ListenKind::FlowUdp => Place::FlowUdp(Datagrams { address: socket?, sockets: listen.sockets }),
+            ListenKind::SyslogTcp => stream(socket?, StreamProtocol::Syslog),
+            ListenKind::Relp => stream(socket?, StreamProtocol::Relp),
+            ListenKind::IpfixTcp => stream(socket?, StreamProtocol::Ipfix),
             ListenKind::File => {
                 let path = listen.path.clone().context("a file needs a path")?;
                 Place::File { path, from_start: listen.from == From::Start }
             }
             ListenKind::Stdin => Place::Stdin,
         };
-        listens.push(Listen { place, tenant });
+        let admission = Admission { allow: listen.allow.clone(), records_per_second: listen.records_per_second };
+        listens.push(Listen { place, tenant, admission });
     }
     let listeners = Listeners::start(&listens, &journal.appender(), &clock, &stop)?;
     let bound = listeners.bound().to_vec();
