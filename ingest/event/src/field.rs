@@ -140,9 +140,12 @@ fields! {
     DESTINATION_NAT_IP = "destination.nat.ip",
     DESTINATION_NAT_PORT = "destination.nat.port",
     DESTINATION_USER_NAME = "destination.user.name",
+    SOURCE_USER_DOMAIN = "source.user.domain",
     DESTINATION_AS_NUMBER = "destination.as.number",
     CLIENT_IP = "client.ip",
+    CLIENT_PORT = "client.port",
     SERVER_IP = "server.ip",
+    SERVER_PORT = "server.port",
     // Network.
     NETWORK_TRANSPORT = "network.transport",
     NETWORK_PROTOCOL = "network.protocol",
@@ -218,12 +221,24 @@ fields! {
     DNS_RESPONSE_CODE = "dns.response_code",
     FILE_NAME = "file.name",
     FILE_PATH = "file.path",
+    FILE_HASH_MD5 = "file.hash.md5",
+    FILE_HASH_SHA1 = "file.hash.sha1",
     FILE_HASH_SHA256 = "file.hash.sha256",
+    FILE_SIZE = "file.size",
+    TLS_VERSION = "tls.version",
+    TLS_CIPHER = "tls.cipher",
+    EMAIL_FROM_ADDRESS = "email.from.address",
+    EMAIL_TO_ADDRESS = "email.to.address",
+    EMAIL_SUBJECT = "email.subject",
+    EMAIL_MESSAGE_ID = "email.message_id",
+    EMAIL_LOCAL_ID = "email.local_id",
     // Rules that a device applied.
     RULE_ID = "rule.id",
     RULE_NAME = "rule.name",
     RULE_CATEGORY = "rule.category",
     RULE_RULESET = "rule.ruleset",
+    RULE_UUID = "rule.uuid",
+    RULE_DESCRIPTION = "rule.description",
 }
 
 #[cfg(test)]

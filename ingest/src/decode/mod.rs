@@ -6,10 +6,13 @@
 //!        └▶ flow::FlowDecoder ─▶ NetFlow v5, v9, IPFIX
 //! ```
 
+mod csv;
+mod cut;
 mod describe;
 pub mod flow;
 mod format;
 mod json;
+mod keys;
 mod names;
 mod pairs;
 mod settings;

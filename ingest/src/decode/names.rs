@@ -20,14 +20,17 @@ impl Names {
         Names { prefix, known: HashMap::new(), scratch: String::new() }
     }
 
-    /// The field of `key`; none where the table of names is full.
+    /// The field of `key`, a blank within it being `_` behind a prefix; none where the table of names is full.
     pub(super) fn field(&mut self, key: &str) -> Option<FieldId> {
         if let Some(id) = self.known.get(key) {
             return Some(*id);
         }
         self.scratch.clear();
         self.scratch.push_str(self.prefix);
-        self.scratch.push_str(key);
+        match self.prefix {
+            "" => self.scratch.push_str(key),
+            _ => self.scratch.extend(key.chars().map(|c| if c == ' ' { '_' } else { c })),
+        }
         let id = FieldId::intern(&self.scratch)?;
         if self.known.len() < KEYS_MAX {
             self.known.insert(key.into(), id);

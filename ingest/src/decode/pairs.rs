@@ -26,6 +26,11 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = Pair<'_>> {
                 }
                 continue;
             };
+            if let Some(quoted) = doubled(value) {
+                let close = quoted.find("\"\"").unwrap_or(quoted.len());
+                rest = quoted.get(close + 2..).unwrap_or("");
+                return Some(Pair { key, value: &quoted[..close] });
+            }
             if let Some(quoted) = value.strip_prefix('"') {
                 let close = closing_quote(quoted);
                 rest = quoted.get(close + 1..).unwrap_or("");
@@ -148,6 +153,11 @@ fn unescaped(text: &str, wanted: char) -> Option<usize> {
     })
 }
 
+/// What follows `""` where a relay has doubled the quotes, as in CSV: `key=""value""`. `""` before a separator is an empty value.
+fn doubled(value: &str) -> Option<&str> {
+    value.strip_prefix("\"\"").filter(|rest| !rest.is_empty() && !rest.starts_with(is_separator) && rest.contains("\"\""))
+}
+
 fn is_separator(c: char) -> bool {
     matches!(c, ' ' | ',' | ';' | '\t')
 }
@@ -208,6 +218,7 @@ mod tests {
             ("plain words then k=v", &[("k", "v")]),
             ("a=\"never closed", &[("a", "never closed")]),
             ("a==b", &[("a", "=b")]),
+            ("a=\"\"b c\"\" d=\"\" e=1", &[("a", "b c"), ("d", ""), ("e", "1")]),
             ("\"\"\"", &[]),
         ];
         for (text, expected) in cases {

@@ -24,13 +24,23 @@ pub struct TextDecoder {
 
 /// What a format's reader needs besides the record.
 pub(super) struct Context<'a> {
+    /// The whole record; the header's parts lie in it.
+    pub(super) record: &'a str,
     pub(super) header: Header<'a>,
     pub(super) zone: &'a TimeZone,
     /// Stamps without a year lie nearest to this instant.
     pub(super) reference: Time,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The message with the tag that the header took, where it is `tag`: `CEF:0|...` reads like `app: text`.
+    pub(super) fn with_tag(&self, tag: &str) -> &'a str {
+        match self.header.app {
+            Some(app) if app == tag => &self.record[app.as_ptr() as usize - self.record.as_ptr() as usize..],
+            _ => self.header.message,
+        }
+    }
+
     /// Sets the event's time from a stamp of the record's own.
     pub(super) fn set_time(&self, row: &mut RowBuilder<'_>, stamp: Option<Stamp>) {
         if let Some(time) = stamp.and_then(|stamp| stamp.resolve(self.zone, self.reference)) {
@@ -67,6 +77,7 @@ impl TextDecoder {
         let received = row.received();
         let header = syslog::header(text);
         let mut context = Context {
+            record: text,
             header,
             zone: source.and_then(|s| s.time_zone.as_ref()).unwrap_or(&settings.time_zone),
             reference: if received == Time::UNKNOWN { settings.reference } else { received },
