@@ -49,7 +49,7 @@ enum Command {
     Verify(command::verify::Verify),
     /// Write the synthetic municipality to files
     Generate(command::generate::Generate),
-    /// Make, list and revoke tokens
+    /// Make tokens
     #[command(subcommand)]
     Token(command::token::TokenCommand),
 }

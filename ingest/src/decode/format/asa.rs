@@ -1,116 +1,281 @@
-//! Cisco ASA (and FTD in its ASA form): `%ASA-LEVEL-NUMBER: text` (Cisco, "ASA Series Syslog Messages").
+//! Cisco ASA and FTD: `%ASA-LEVEL-NUMBER: text` (Cisco, "ASA Series Syslog Messages"), FTD's security events `%FTD-1-430003: Key: value,
+//! Key: value`.
 //!
-//! A message names two ends, written `interface:address/port`. Which end began depends on the message; only those are read whose
-//! documentation says so. Every other message keeps its number, level and text.
+//! A message names two ends in the order of its text; that order is kept as source and destination, as the vendor's own mapping to
+//! fields does. Which end began is told by `client.*` and `server.*` where the message says it: a connection built `outbound` began
+//! at the second end, for the first one is the less trusted one whoever began.
+
+use std::collections::HashMap;
 
 use event::{FieldId, RowBuilder};
 
+use super::asa_messages::{Done, MESSAGES};
 use super::{Kind, Recognise, address, number};
+use crate::decode::cut::cut;
+use crate::decode::keys::{self, Keys};
 use crate::decode::text::Context;
 
 pub(super) struct Reader {
     asa: Kind,
+    aaa: Kind,
+    ftd: Kind,
+    messages: HashMap<u32, Vec<Message>>,
+    keys: Keys,
     connection: FieldId,
     acl: FieldId,
+    scratch: String,
 }
+
+/// A message's pattern, cut into captures and the text behind each.
+struct Message {
+    done: Done,
+    lead: &'static str,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    name: &'static str,
+    /// Up to the last place of what follows.
+    greedy: bool,
+    then: &'static str,
+}
+
+/// Captures of one pattern at most.
+const PARTS_MAX: usize = 16;
+
+/// FTD's security events (Cisco, "Secure Firewall Threat Defense Syslog Messages", 430001 to 430007).
+const KEYS: &str = "
+    SrcIP | InitiatorIP = source.ip:ip
+    DstIP | ResponderIP = destination.ip:ip
+    SrcPort | InitiatorPort = source.port:int
+    DstPort | ResponderPort = destination.port:int
+    Protocol = network.transport:transport
+    IngressInterface = observer.ingress.interface.name
+    EgressInterface = observer.egress.interface.name
+    IngressZone = observer.ingress.zone
+    EgressZone = observer.egress.zone
+    AccessControlRuleName = rule.name
+    ACPolicy | FilePolicy | IntrusionPolicy = rule.ruleset
+    AccessControlRuleAction | FileAction | InlineResult = event.action:verdict
+    AccessControlRuleReason | IntrusionRuleReason = event.reason
+    User = user.name user.id
+    Client = network.application:lower
+    WebApplication = network.application:lower?
+    ApplicationProtocol = network.protocol:lower
+    ConnectionDuration = event.duration:seconds
+    ConnectionID = cisco.asa.connection_id
+    InitiatorPackets = source.packets:int
+    ResponderPackets = destination.packets:int
+    InitiatorBytes = source.bytes:int
+    ResponderBytes = destination.bytes:int
+    NAT_InitiatorIP = source.nat.ip:ip
+    NAT_InitiatorPort = source.nat.port:int
+    NAT_ResponderIP = destination.nat.ip:ip
+    NAT_ResponderPort = destination.nat.port:int
+    DNSQuery = dns.question.name
+    DNSRecordType
+    DNSResponseType
+    URL = url.original:uri
+    URI = url.original:uri
+    URLCategory = rule.category?
+    ReferencedHost = url.domain?
+    HTTPReferer = http.request.referrer
+    HTTPResponse = http.response.status_code:int
+    UserAgent = user_agent.original
+    FileSHA256 = file.hash.sha256
+    FileName = file.name
+    FileSize = file.size:int
+    FileType = file.type
+    ThreatName = rule.description
+    Message = message
+    SID | SignatureID = rule.id
+    Classification = rule.category
+    Priority = event.severity:int
+    ICMPType = icmp.type:int
+    ICMPCode = icmp.code:int
+    SSLVersion = tls.version
+    SSLCipherSuite = tls.cipher
+    VLAN_ID = network.vlan.id
+";
 
 impl Reader {
     pub(super) fn new() -> Reader {
+        let kind = |service| Kind::new("cisco_asa", Some("cisco"), Some("firewall"), Some(service));
+        let mut messages: HashMap<u32, Vec<Message>> = HashMap::new();
+        for (numbers, done, pattern) in MESSAGES {
+            for number in numbers.split(' ') {
+                let (lead, parts) = compile(pattern);
+                let number = number.parse().expect("numbers of the table are numbers");
+                messages.entry(number).or_default().push(Message { done: *done, lead, parts });
+            }
+        }
         Reader {
-            asa: Kind::new("cisco_asa", Some("cisco"), Some("firewall"), Some("asa")),
+            asa: kind("asa"),
+            aaa: Kind::new("cisco_asa", Some("cisco"), None, Some("aaa")),
+            ftd: kind("ftd"),
+            messages,
+            keys: Keys::new("cisco.ftd.security.", KEYS),
             connection: FieldId::known("cisco.asa.connection_id"),
             acl: FieldId::known("cisco.asa.rule_name"),
+            scratch: String::new(),
         }
     }
 
-    /// `Built inbound TCP connection 12 for outside:198.51.100.9/5000 (198.51.100.9/5000)[(user)] to dmz:10.0.0.1/443 (203.0.113.1/443)`
-    fn built(&self, text: &str, row: &mut RowBuilder<'_>) {
-        let Some((lead, ends)) = text.split_once(" for ") else { return };
-        let Some((first, second)) = ends.split_once(" to ") else { return };
-        let mut words = lead.split(' ');
-        let (direction, protocol) = (words.nth(1).unwrap_or(""), words.next().unwrap_or(""));
-        if let Some(id) = lead.rsplit(' ').next() {
-            row.text(self.connection, id);
-        }
-        row.text(FieldId::EVENT_ACTION, "connection-started");
-        passed(protocol, row);
-        row.text(FieldId::NETWORK_DIRECTION, direction);
-        // The lower-security end stands first, whoever began: an outbound connection began at the second.
-        let (from, to) = if direction == "outbound" { (second, first) } else { (first, second) };
-        end(from, true, row);
-        end(to, false, row);
-    }
-
-    /// `Teardown TCP connection 12 for outside:198.51.100.9/5000 to dmz:10.0.0.1/443 duration 0:00:05 bytes 1234 TCP FINs`
-    fn teardown(&self, text: &str, row: &mut RowBuilder<'_>) {
-        let Some((lead, rest)) = text.split_once(" for ") else { return };
-        let Some((ends, tail)) = rest.split_once(" duration ") else { return };
-        let Some((first, second)) = ends.split_once(" to ") else { return };
-        if let Some(id) = lead.rsplit(' ').next() {
-            row.text(self.connection, id);
-        }
-        row.text(FieldId::EVENT_ACTION, "flow-expiration");
-        passed(lead.split(' ').nth(1).unwrap_or(""), row);
-        // Not said which end began: the one with the port that a service has is the destination.
-        let service =
-            |part: &str| part.rsplit('/').next().and_then(|p| p.split([' ', '(']).next()).and_then(|p| p.parse::<u16>().ok());
-        let swap = matches!((service(first), service(second)), (Some(a), Some(b)) if a < 1024 && b >= 1024);
-        let (from, to) = if swap { (second, first) } else { (first, second) };
-        end(from, true, row);
-        end(to, false, row);
-        let mut words = tail.split(' ');
-        if let Some(ns) = words.next().and_then(duration_ns) {
-            row.uint(FieldId::EVENT_DURATION, ns);
-        }
-        if words.next() == Some("bytes") {
-            number(row, FieldId::NETWORK_BYTES, words.next().unwrap_or(""));
-        }
-        if let Some((_, reason)) = tail.split_once(" bytes ").and_then(|(_, r)| r.split_once(' ')) {
-            row.text(FieldId::EVENT_REASON, reason);
+    fn observed(&self, context: &Context<'_>, product: &str, row: &mut RowBuilder<'_>) {
+        row.text(FieldId::OBSERVER_VENDOR, "Cisco");
+        row.text(FieldId::OBSERVER_PRODUCT, product);
+        row.text(FieldId::OBSERVER_TYPE, "firewall");
+        row.text(FieldId::EVENT_CATEGORY, "network");
+        // `Apr 27 02:03:03 firewall: %ASA-...`: what looks like a program is the device.
+        let header = &context.header;
+        if let (None, None, Some(app)) = (header.host, header.procid, header.app) {
+            row.text(FieldId::HOST_NAME, app);
         }
     }
 
-    /// `Deny tcp src outside:198.51.100.9/5000 dst dmz:10.0.0.1/23 [(type 8, code 0)] by access-group "outside_in" [0x0, 0x0]`
-    fn access_group(&self, text: &str, row: &mut RowBuilder<'_>) {
-        let Some((lead, rest)) = text.split_once(" src ") else { return };
-        let Some((from, rest)) = rest.split_once(" dst ") else { return };
-        let (to, tail) = rest.split_once(" by access-group ").unwrap_or((rest, ""));
-        deny(lead.rsplit(' ').next().unwrap_or(""), row);
-        end(from, true, row);
-        end(to, false, row);
-        if let Some(name) = tail.strip_prefix('"').and_then(|t| t.split('"').next()) {
-            row.text(self.acl, name);
-            row.text(FieldId::RULE_NAME, name);
+    fn message(&mut self, number: u32, text: &str, row: &mut RowBuilder<'_>) {
+        if matches!(number, 302_020 | 302_021) && self.icmp(text, row) {
+            return;
         }
-    }
-
-    /// `access-list NAME denied tcp outside/198.51.100.9(5000) -> dmz/10.0.0.1(23) hit-cnt 1 ...`
-    fn access_list(&self, text: &str, row: &mut RowBuilder<'_>) {
-        let mut words = text.split(' ');
-        let (Some("access-list"), Some(name), Some(verdict), Some(mut protocol)) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
+        let Some(known) = self.messages.get(&number) else {
+            session(text, row);
             return;
         };
-        if protocol == "for" {
-            words.next(); // `permitted for user 'NAME' tcp ...`
-            words.next();
-            protocol = words.next().unwrap_or("");
-        }
-        let (Some(from), Some("->"), Some(to)) = (words.next(), words.next(), words.next()) else { return };
-        row.text(self.acl, name);
-        row.text(FieldId::RULE_NAME, name);
-        if verdict.starts_with("permitted") || verdict == "est-allowed" {
-            row.text(FieldId::EVENT_ACTION, "permitted");
-            passed(protocol, row);
-        } else {
-            deny(protocol, row);
-        }
-        for (text, source) in [(from, true), (to, false)] {
-            if let Some((interface, rest)) = text.split_once('/') {
-                let (host, port) = rest.split_once('(').unwrap_or((rest, ""));
-                place(interface, host, port.trim_end_matches(|c: char| !c.is_ascii_digit()), source, row);
+        let mut found = [("", ""); PARTS_MAX];
+        for message in known {
+            let Some(count) = fits(message, text, &mut found) else { continue };
+            let found = &found[..count];
+            let value = |name: &str| found.iter().find(|(n, _)| *n == name).map_or("", |(_, v)| *v);
+            self.done(message.done, number, value("v"), row);
+            for (name, value) in found {
+                capture(name, value, self.connection, self.acl, &mut self.scratch, row);
             }
+            if matches!(number, 313_001 | 313_004 | 106_018 | 106_013) {
+                row.text(FieldId::NETWORK_TRANSPORT, "icmp");
+            }
+            self.began(value("w"), value("s"), value("d"), message.done, row);
+            return;
+        }
+        session(text, row);
+    }
+
+    /// Who began: the second end of what was built outbound. Not said where it ends: there the port that a service has tells.
+    fn began(&self, way: &str, first: &str, second: &str, done: Done, row: &mut RowBuilder<'_>) {
+        if first.is_empty()
+            || second.is_empty()
+            || !matches!(done, Done::Began | Done::Ended)
+            || row.get(self.connection).is_none()
+        {
+            return;
+        }
+        let (from, to) = (End::read(first), End::read(second));
+        let turned = match way {
+            "outbound" => true,
+            "inbound" => false,
+            _ => matches!((from.port_number(), to.port_number()), (Some(a), Some(b)) if a < 1024 && b >= 1024),
+        };
+        let (client, server) = if turned { (to, from) } else { (from, to) };
+        for (end, ip, port) in
+            [(client, FieldId::CLIENT_IP, FieldId::CLIENT_PORT), (server, FieldId::SERVER_IP, FieldId::SERVER_PORT)]
+        {
+            if let Ok(host) = end.host.parse() {
+                row.ip(ip, host);
+                number(row, port, end.port);
+            }
+        }
+    }
+
+    fn done(&self, done: Done, number: u32, verdict: &str, row: &mut RowBuilder<'_>) {
+        let (action, kind, outcome) = match done {
+            Done::Told => ("", "", ""),
+            Done::Denied if number / 1000 == 434 => ("drop", "denied", "failure"),
+            Done::Denied => ("deny", "denied", "failure"),
+            Done::Permitted => ("permitted", "allowed", "success"),
+            Done::Began => ("connection-started", "allowed", "success"),
+            Done::Ended => ("flow-expiration", "allowed", "success"),
+            Done::LoggedIn => ("login", "", "success"),
+            Done::LoginFailed => ("login", "", "failure"),
+            Done::LoggedOut => ("logout", "", ""),
+            Done::Asked if verdict.starts_with("permitted") || verdict == "est-allowed" => ("permitted", "allowed", "success"),
+            Done::Asked => ("deny", "denied", "failure"),
+        };
+        let action = if action.is_empty() && number == 750_003 { "error" } else { action };
+        for (field, text) in [(FieldId::EVENT_ACTION, action), (FieldId::EVENT_TYPE, kind), (FieldId::EVENT_OUTCOME, outcome)] {
+            if !text.is_empty() {
+                row.text(field, text);
+            }
+        }
+    }
+
+    /// `Built inbound ICMP connection for faddr 198.51.100.9/0 gaddr 203.0.113.1/0 laddr 10.0.0.1/0 type 8 code 0`: the local end is the
+    /// source, as the vendor's mapping has it.
+    fn icmp(&self, text: &str, row: &mut RowBuilder<'_>) -> bool {
+        let Some([lead, far, global, rest]) = cut(text, ["", "faddr ", " gaddr ", " laddr "]) else { return false };
+        let near = &rest[..End::length(rest)];
+        let began = lead.starts_with("Built");
+        self.done(if began { Done::Began } else { Done::Ended }, 0, "", row);
+        row.text(FieldId::NETWORK_TRANSPORT, "icmp");
+        let (far, near, global) = (End::read(far), End::read(near), End::read(global));
+        address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, near.host);
+        address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, far.host);
+        for (end, field) in [(near, FieldId::USER_NAME), (far, FieldId::DESTINATION_USER_NAME)] {
+            if !end.user.is_empty() {
+                row.text(field, identity(end.user).0);
+            }
+        }
+        if global.host != near.host {
+            address(row, FieldId::SOURCE_NAT_IP, FieldId::SOURCE_ADDRESS, global.host);
+        }
+        let way = lead.split(' ').nth(1).unwrap_or("");
+        if began && matches!(way, "inbound" | "outbound") {
+            row.text(FieldId::NETWORK_DIRECTION, way);
+            let (client, server) = if way == "inbound" { (far, near) } else { (near, far) };
+            for (end, ip) in [(client, FieldId::CLIENT_IP), (server, FieldId::SERVER_IP)] {
+                if let Ok(host) = end.host.parse() {
+                    row.ip(ip, host);
+                }
+            }
+        }
+        if let Some([_, kind, code]) = cut(rest, ["", " type ", " code "]) {
+            number(row, FieldId::ICMP_TYPE, kind);
+            number(row, FieldId::ICMP_CODE, code.split(' ').next().unwrap_or(""));
+        }
+        true
+    }
+
+    /// `Key: value, Key: value`. The device writes the ends before what a sender can forge, and the first value of a key stands.
+    fn security_event(&mut self, text: &str, row: &mut RowBuilder<'_>) {
+        self.keys.begin();
+        let (mut record, mut initiator, mut responder) = ("", None::<u64>, None::<u64>);
+        for (key, value) in key_values(text) {
+            self.keys.put(key, value, row);
+            match key {
+                "DNSRecordType" => record = value,
+                "InitiatorBytes" => initiator = value.parse().ok(),
+                "ResponderBytes" => responder = value.parse().ok(),
+                "WebApplication" => keys::lower(row, FieldId::NETWORK_APPLICATION, value, &mut self.scratch),
+                _ => {}
+            }
+        }
+        self.keys.finish(row);
+        if let (Some(sent), Some(received)) = (initiator, responder) {
+            row.uint(FieldId::NETWORK_BYTES, sent.saturating_add(received));
+        }
+        let record = match record {
+            "a host address" => "A",
+            "IP6 Address" | "ip6 address" => "AAAA",
+            "a domain name pointer" => "PTR",
+            "an authoritative name server" => "NS",
+            "mail exchange" => "MX",
+            "marks the start of a zone of authority" => "SOA",
+            "text strings" => "TXT",
+            "the canonical name for an alias" => "CNAME",
+            "Server Selection" => "SRV",
+            other => other,
+        };
+        if !record.is_empty() {
+            row.text(FieldId::DNS_QUESTION_TYPE, record);
         }
     }
 }
@@ -126,143 +291,332 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
-        let Some(rest) = message.strip_prefix("%ASA-").or(message.strip_prefix("%FTD-")) else { return false };
+        let Some(rest) = message.strip_prefix('%') else { return false };
+        let Some((product, rest)) = rest.split_once('-').filter(|(p, _)| matches!(*p, "ASA" | "FTD" | "FWSM" | "PIX")) else {
+            return false;
+        };
         // `%ASA-6-302013: ...`, and with a class in newer releases: `%ASA-session-6-302013: ...`.
-        let Some((lead, text)) = rest.split_once(": ") else { return false };
+        let Some((lead, text)) = rest.split_once(':') else { return false };
         let mut parts = lead.rsplit('-');
         let (Some(code), Some(level)) = (parts.next(), parts.next()) else { return false };
         if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) || level.len() != 1 {
             return false;
         }
-        self.asa.mark(row);
-        row.text(FieldId::OBSERVER_VENDOR, "Cisco");
-        row.text(FieldId::OBSERVER_PRODUCT, if message.starts_with("%ASA") { "asa" } else { "ftd" });
-        row.text(FieldId::OBSERVER_TYPE, "firewall");
+        let text = text.trim();
+        if code.starts_with("109") || code.starts_with("113") { self.aaa } else { self.asa }.mark(row);
+        self.observed(context, if product == "FTD" { "ftd" } else { "asa" }, row);
         row.text(FieldId::EVENT_CODE, code);
-        row.text(FieldId::MESSAGE, text);
-        row.text(FieldId::EVENT_CATEGORY, "network");
         number(row, FieldId::EVENT_SEVERITY, level);
-        match code {
-            "302013" | "302015" => self.built(text, row),
-            "302014" | "302016" => self.teardown(text, row),
-            "302020" | "302021" => icmp(text, row),
-            "106023" => self.access_group(text, row),
-            "106100" | "106102" => self.access_list(text, row),
-            "106001" | "106006" | "106007" | "106015" => denied(text, row),
-            "106014" | "106021" | "106010" | "106016" | "106017" => denied(text, row),
-            "605004" | "605005" | "113004" | "113005" | "113012" | "113015" | "611101" | "611102" => login(code, text, row),
-            _ => {}
+        if code.starts_with("43000") {
+            self.ftd.mark(row);
+            self.security_event(text, row);
+        } else {
+            row.text(FieldId::MESSAGE, text);
+            let number = code.parse().unwrap_or(0);
+            self.message(number, text, row);
         }
         true
     }
 }
 
-/// `interface:address/port (mapped/port) (user)`
-fn end(text: &str, source: bool, row: &mut RowBuilder<'_>) {
-    let mut words = text.split(' ');
-    let first = words.next().unwrap_or("").split('(').next().unwrap_or("");
-    let (interface, rest) = first.split_once(':').unwrap_or(("", first));
-    let (host, port) = rest.rsplit_once('/').unwrap_or((rest, ""));
-    place(interface, host, port, source, row);
-    let mapped = words.next().and_then(|w| w.strip_prefix('(')).and_then(|w| w.split(')').next());
-    if let Some((nat, nat_port)) = mapped.and_then(|m| m.rsplit_once('/'))
-        && nat != host
-    {
-        let (ip, port_field, name) = match source {
-            true => (FieldId::SOURCE_NAT_IP, FieldId::SOURCE_NAT_PORT, FieldId::SOURCE_ADDRESS),
-            false => (FieldId::DESTINATION_NAT_IP, FieldId::DESTINATION_NAT_PORT, FieldId::DESTINATION_ADDRESS),
+fn compile(pattern: &'static str) -> (&'static str, Vec<Part>) {
+    let mut pieces = pattern.split('{');
+    let lead = pieces.next().unwrap_or("");
+    let parts: Vec<Part> = pieces
+        .map(|piece| {
+            let (name, then) = piece.split_once('}').expect("a capture of the table is closed");
+            Part { name: name.trim_end_matches('>'), greedy: name.ends_with('>'), then }
+        })
+        .collect();
+    assert!(parts.len() <= PARTS_MAX, "too many captures: {pattern}");
+    (lead, parts)
+}
+
+/// Cuts `text` as the message says: how many captures there are.
+fn fits<'t>(message: &Message, text: &'t str, found: &mut [(&'static str, &'t str); PARTS_MAX]) -> Option<usize> {
+    let mut rest = text.strip_prefix(message.lead)?;
+    for (at, part) in message.parts.iter().enumerate() {
+        let end = match part.name {
+            "s" | "d" | "D" if !part.then.starts_with('/') => {
+                let end = End::length(rest);
+                if !rest[end..].starts_with(part.then) || end == 0 {
+                    return None;
+                }
+                end
+            }
+            _ if part.then.is_empty() => rest.len(),
+            _ if part.greedy => rest.rfind(part.then)?,
+            _ => rest.find(part.then)?,
         };
-        address(row, ip, name, nat);
-        number(row, port_field, nat_port);
+        found[at] = (part.name, &rest[..end]);
+        rest = &rest[end + part.then.len()..];
     }
+    Some(message.parts.len())
 }
 
-fn place(interface: &str, host: &str, port: &str, source: bool, row: &mut RowBuilder<'_>) {
-    let (ip, name, port_field, interface_field) = if source {
-        (FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, FieldId::OBSERVER_INGRESS_INTERFACE_NAME)
-    } else {
-        (FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, FieldId::DESTINATION_PORT, FieldId::OBSERVER_EGRESS_INTERFACE_NAME)
-    };
-    address(row, ip, name, host);
-    number(row, port_field, port);
-    if !interface.is_empty() {
-        row.text(interface_field, interface);
-    }
+/// One end as a message writes it.
+#[derive(Clone, Copy, Default)]
+struct End<'t> {
+    interface: &'t str,
+    host: &'t str,
+    port: &'t str,
+    mapped: &'t str,
+    mapped_port: &'t str,
+    user: &'t str,
 }
 
-fn passed(protocol: &str, row: &mut RowBuilder<'_>) {
-    row.text(FieldId::EVENT_TYPE, "allowed");
-    row.text(FieldId::EVENT_OUTCOME, "success");
-    transport(protocol, row);
-}
-
-fn deny(protocol: &str, row: &mut RowBuilder<'_>) {
-    row.text(FieldId::EVENT_ACTION, "deny");
-    row.text(FieldId::EVENT_TYPE, "denied");
-    row.text(FieldId::EVENT_OUTCOME, "failure");
-    transport(protocol, row);
-}
-
-fn transport(protocol: &str, row: &mut RowBuilder<'_>) {
-    match protocol.parse().map(super::transport) {
-        Ok(Some(name)) => row.text(FieldId::NETWORK_TRANSPORT, name),
-        Ok(None) => {}
-        Err(_) if protocol.is_empty() => {}
-        Err(_) => row.text(FieldId::NETWORK_TRANSPORT, &protocol.to_ascii_lowercase()),
-    }
-}
-
-/// `Built inbound ICMP connection for faddr 198.51.100.9/0 gaddr 203.0.113.1/0 laddr 10.0.0.1/0 ...`
-fn icmp(text: &str, row: &mut RowBuilder<'_>) {
-    row.text(FieldId::EVENT_ACTION, if text.starts_with("Built") { "connection-started" } else { "flow-expiration" });
-    passed("icmp", row);
-    let after = |word: &str| text.split_once(word).map(|(_, rest)| rest.split([' ', '/', '(']).next().unwrap_or(""));
-    let (Some(far), Some(near)) = (after("faddr "), after("laddr ")) else { return };
-    let (from, to) = if text.contains("outbound") { (near, far) } else { (far, near) };
-    place("", from, "", true, row);
-    place("", to, "", false, row);
-}
-
-/// `Inbound TCP connection denied from 198.51.100.9/5000 to 10.0.0.1/23 flags SYN on interface outside`, `Deny inbound UDP from ... to ...`,
-/// `Deny inbound icmp src outside:198.51.100.9 dst dmz:10.0.0.1 (type 8, code 0)`, `Deny TCP (no connection) from ... to ...`.
-fn denied(text: &str, row: &mut RowBuilder<'_>) {
-    let protocol = text.split(' ').find(|w| matches!(w.to_ascii_uppercase().as_str(), "TCP" | "UDP" | "ICMP")).unwrap_or("");
-    deny(protocol, row);
-    let split = text.split_once(" from ").and_then(|(_, r)| r.split_once(" to "));
-    let split = split.or_else(|| text.split_once(" src ").and_then(|(_, r)| r.split_once(" dst ")));
-    if let Some((from, to)) = split {
-        end(from.trim(), true, row);
-        end(to, false, row);
-    }
-}
-
-/// Logins to the device itself and AAA.
-fn login(code: &str, text: &str, row: &mut RowBuilder<'_>) {
-    let success = matches!(code, "605005" | "113004" | "113012" | "611101");
-    row.text(FieldId::EVENT_ACTION, "login");
-    row.text(FieldId::EVENT_OUTCOME, if success { "success" } else { "failure" });
-    if let Some((_, user)) = text.split_once("user \"").or(text.split_once("Uname: ")).or(text.split_once("user = ")) {
-        let user = user.split(['"', ' ', ':']).next().unwrap_or("");
-        if !user.is_empty() {
-            row.text(FieldId::USER_NAME, user);
+impl<'t> End<'t> {
+    /// How far the end that `text` begins with reaches, its brackets included.
+    fn length(text: &str) -> usize {
+        let mut end = text.find([' ', '(', ')', '>', ',', ';']).unwrap_or(text.len());
+        let bare = &text[..end];
+        if end < text.len() || bare.ends_with(['.', ':']) {
+            end = bare.trim_end_matches(['.', ':']).len();
+        }
+        loop {
+            let after = &text[end..];
+            let open = after.strip_prefix(" (").or(after.strip_prefix('('));
+            let Some(inside) = open else { return end };
+            let Some(close) = inside.find(')') else { return end };
+            let group = &inside[..close];
+            // `(type 8, code 0)` and `(not authenticated)` are the message's.
+            let is_mapped = group.rsplit_once('/').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+            let is_port = !after.starts_with(' ') && !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit());
+            let is_user = group.contains('\\')
+                || (!group.is_empty() && group.bytes().all(|b| b.is_ascii_alphanumeric()))
+                || (!after.starts_with(' ') && !group.contains([' ', ',']));
+            if !(is_mapped || is_port || is_user) {
+                return end;
+            }
+            end += after.len() - inside.len() + close + 1;
         }
     }
-    if let Some((_, from)) = text.split_once(" from ").or(text.split_once("IP address: ")).or(text.split_once("user IP = ")) {
-        let (host, port) = from
-            .split([' ', ','])
-            .next()
-            .unwrap_or("")
-            .split_once('/')
-            .unwrap_or((from.split([' ', ',']).next().unwrap_or(""), ""));
-        place("", host, port, true, row);
+
+    fn read(text: &'t str) -> End<'t> {
+        let bare = text.split([' ', '(']).next().unwrap_or("");
+        let mut end = End::default();
+        let is_ip = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
+        let is_port = |text: &str| text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
+        match (bare.split_once('/'), bare.split_once(':')) {
+            // `outside/198.51.100.9(5000)`
+            (Some((interface, host)), _) if !is_port(host) && !is_ip(interface) && !interface.contains(':') => {
+                end.interface = interface;
+                end.host = host;
+            }
+            (_, Some((interface, rest))) if !is_ip(bare) && !bare.rsplit_once('/').is_some_and(|(host, _)| is_ip(host)) => {
+                end.interface = interface;
+                (end.host, end.port) = rest.rsplit_once('/').unwrap_or((rest, ""));
+            }
+            _ => (end.host, end.port) = bare.rsplit_once('/').unwrap_or((bare, "")),
+        }
+        let mut rest = &text[bare.len()..];
+        while let Some((_, inside)) = rest.split_once('(') {
+            let (group, after) = inside.split_once(')').unwrap_or((inside, ""));
+            match group.rsplit_once('/') {
+                Some((host, port)) if is_port(port) => (end.mapped, end.mapped_port) = (host, port),
+                _ if is_port(group) && end.port.is_empty() => end.port = group,
+                _ if is_ip(group) => end.mapped = group,
+                _ if end.user.is_empty() => end.user = group,
+                _ => {}
+            }
+            rest = after;
+        }
+        end
+    }
+
+    fn port_number(&self) -> Option<u16> {
+        self.port.parse().ok()
+    }
+
+    fn write(self, source: bool, row: &mut RowBuilder<'_>) {
+        use FieldId as F;
+        let (ip, name, port, interface, nat, nat_port) = match source {
+            true => (
+                F::SOURCE_IP,
+                F::SOURCE_DOMAIN,
+                F::SOURCE_PORT,
+                F::OBSERVER_INGRESS_INTERFACE_NAME,
+                F::SOURCE_NAT_IP,
+                F::SOURCE_NAT_PORT,
+            ),
+            false => (
+                F::DESTINATION_IP,
+                F::DESTINATION_DOMAIN,
+                F::DESTINATION_PORT,
+                F::OBSERVER_EGRESS_INTERFACE_NAME,
+                F::DESTINATION_NAT_IP,
+                F::DESTINATION_NAT_PORT,
+            ),
+        };
+        address(row, ip, name, self.host);
+        number(row, port, self.port);
+        if !self.interface.is_empty() {
+            row.text(interface, self.interface);
+        }
+        if !self.mapped.is_empty() && (self.mapped != self.host || self.mapped_port != self.port) {
+            if self.mapped != self.host
+                && let Ok(mapped) = self.mapped.parse()
+            {
+                row.ip(nat, mapped);
+            }
+            number(row, nat_port, self.mapped_port);
+        }
+        if !self.user.is_empty() && source {
+            let (user, domain) = identity(self.user);
+            row.text(F::SOURCE_USER_NAME, user);
+            if let Some(domain) = domain {
+                row.text(F::SOURCE_USER_DOMAIN, domain);
+            }
+        } else if !self.user.is_empty() {
+            row.text(F::DESTINATION_USER_NAME, identity(self.user).0);
+        }
     }
 }
 
-/// `H:MM:SS`
-fn duration_ns(text: &str) -> Option<u64> {
-    let mut total = 0u64;
-    for part in text.split(':') {
-        total = total.checked_mul(60)?.checked_add(part.parse::<u32>().ok()?.into())?;
+/// Name and domain of `LOCAL\name`, `LOCAL\DOMAIN\name`, `LOCAL\name@domain`: `LOCAL` says that the device itself knows the user.
+fn identity(user: &str) -> (&str, Option<&str>) {
+    let user = user.strip_prefix("LOCAL\\").unwrap_or(user);
+    match (user.rsplit_once('\\'), user.rsplit_once('@')) {
+        (Some((domain, name)), _) => (name, Some(domain)),
+        (None, Some((name, domain))) => (name, Some(domain)),
+        (None, None) => (user, None),
     }
-    total.checked_mul(1_000_000_000)
+}
+
+/// Writes one capture.
+fn capture(name: &str, value: &str, connection: FieldId, acl: FieldId, scratch: &mut String, row: &mut RowBuilder<'_>) {
+    use FieldId as F;
+    let value = value.trim();
+    if value.is_empty() {
+        return;
+    }
+    match name {
+        "s" => End::read(value).write(true, row),
+        "d" => End::read(value).write(false, row),
+        "D" => {
+            let end = End::read(value);
+            if end.port_number().is_none() && !end.port.is_empty() {
+                row.text(F::NETWORK_PROTOCOL, end.port);
+            }
+            end.write(false, row);
+        }
+        "s4" | "d4" => {
+            let (host, port) = keys::endpoint(value);
+            End { host, ..End::default() }.write(name == "s4", row);
+            if let Some(port) = port {
+                row.uint(if name == "s4" { F::SOURCE_PORT } else { F::DESTINATION_PORT }, port.into());
+            }
+        }
+        "dh" => address(row, F::DESTINATION_IP, F::DESTINATION_DOMAIN, value),
+        "si" => row.text(F::OBSERVER_INGRESS_INTERFACE_NAME, value),
+        "di" => row.text(F::OBSERVER_EGRESS_INTERFACE_NAME, value),
+        "u" | "su" => {
+            let (domain, user) = keys::account(value);
+            row.text(if name == "u" { F::USER_NAME } else { F::SOURCE_USER_NAME }, user);
+            if let Some(domain) = domain {
+                row.text(F::USER_DOMAIN, domain);
+            }
+        }
+        "p" if value != "protocol" => keys::transport(row, value.strip_prefix("protocol ").unwrap_or(value), scratch),
+        "n" => keys::lower(row, F::NETWORK_PROTOCOL, value, scratch),
+        "w" => row.text(F::NETWORK_DIRECTION, value),
+        "a" => {
+            row.text(acl, value);
+            row.text(F::RULE_NAME, value);
+        }
+        "c" => row.text(connection, value),
+        "b" => number(row, F::NETWORK_BYTES, value),
+        "bo" => number(row, F::DESTINATION_BYTES, value),
+        "bi" => number(row, F::SOURCE_BYTES, value),
+        "t" => {
+            if let Some(ns) = duration_ns(value) {
+                row.uint(F::EVENT_DURATION, ns);
+            }
+        }
+        "r" => row.text(F::EVENT_REASON, value),
+        "g" => row.text(F::GROUP_NAME, value),
+        "cmd" => row.text(F::PROCESS_COMMAND_LINE, value),
+        "url" => super::uri(row, value),
+        "f" => row.text(F::FILE_PATH, value),
+        "dom" => row.text(F::DESTINATION_DOMAIN, value.split([',', ' ']).next().unwrap_or(value)),
+        "mac" => row.text(F::SOURCE_MAC, value),
+        "it" => number(row, F::ICMP_TYPE, value),
+        "ic" => number(row, F::ICMP_CODE, value),
+        _ => {}
+    }
+}
+
+/// Messages of no pattern that name a session at their start: `Group <G> User <U> IP <A> ...`, `Group = G, Username = U, IP = A, ...`.
+fn session(text: &str, row: &mut RowBuilder<'_>) {
+    if let Some(rest) = text.strip_prefix("Group <")
+        && let Some([group, rest]) = cut(rest, ["", "> User <"])
+        && let Some((user, ip)) = rest.rsplit_once("> IP <")
+    {
+        row.text(FieldId::GROUP_NAME, group);
+        capture_user(user, row);
+        let ip = ip.split('>').next().unwrap_or("");
+        address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, ip);
+        return;
+    }
+    let mut rest = text;
+    for (lead, field) in [("Group = ", FieldId::GROUP_NAME), ("Username = ", FieldId::USER_NAME), ("IP = ", FieldId::SOURCE_IP)] {
+        let Some((value, after)) = rest.strip_prefix(lead).and_then(|r| r.split_once(", ")) else { continue };
+        match lead {
+            "IP = " => address(row, field, FieldId::SOURCE_ADDRESS, value),
+            "Username = " => capture_user(value, row),
+            _ => row.text(field, value),
+        }
+        rest = after;
+    }
+}
+
+fn capture_user(user: &str, row: &mut RowBuilder<'_>) {
+    let (domain, name) = keys::account(user);
+    row.text(FieldId::USER_NAME, name);
+    if let Some(domain) = domain {
+        row.text(FieldId::USER_DOMAIN, domain);
+    }
+}
+
+/// `H:MM:SS`, and `1d 2h:03m:04s` of newer releases' sessions.
+fn duration_ns(text: &str) -> Option<u64> {
+    let (days, clock) = match text.split_once("d ") {
+        Some((days, clock)) => (days.parse::<u64>().ok()?, clock),
+        None => (0, text),
+    };
+    let mut total = 0u64;
+    for part in clock.split(':') {
+        total = total.checked_mul(60)?.checked_add(part.trim_end_matches(['h', 'm', 's']).parse::<u32>().ok()?.into())?;
+    }
+    total.checked_add(days.checked_mul(86_400)?)?.checked_mul(1_000_000_000)
+}
+
+/// Pairs of `Key: value, Key: value`; a value ends where `, Key: ` begins.
+fn key_values(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text.trim_start();
+    std::iter::from_fn(move || {
+        let (key, after) = rest.split_once(": ").filter(|(key, _)| is_key(key))?;
+        let mut from = 0;
+        let (value, next) = loop {
+            let Some(comma) = after[from..].find(", ").map(|at| from + at) else { break (after, "") };
+            let tail = &after[comma + 2..];
+            if tail.split_once(": ").is_some_and(|(key, _)| is_key(key)) {
+                break (&after[..comma], tail);
+            }
+            from = comma + 2;
+        };
+        rest = next;
+        Some((key, value.trim()))
+    })
+}
+
+/// A key: a word that begins with a capital, or two (`Prefilter Policy`).
+fn is_key(text: &str) -> bool {
+    let mut words = text.split(' ');
+    let word = |word: &str| {
+        word.len() <= 40
+            && word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    words.next().is_some_and(word) && words.next().is_none_or(word) && words.next().is_none()
 }

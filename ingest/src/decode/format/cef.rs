@@ -2,19 +2,22 @@
 //! `CEF:0|vendor|product|version|class id|name|severity|key=value key=value ...`.
 //!
 //! In the header `\|` and `\\` are escapes; in the extension `\=`, `\\`, `\n`, `\r`. A value may hold blanks: it ends where the next key
-//! begins. A key is a word of letters, digits and `_ . -` before an unescaped `=`; since senders put what they were given into values,
-//! an unescaped `=` after such a word within a value does begin a key: the format cannot tell.
+//! begins. A key is a word of letters, digits and `_ . - [ ]` before an unescaped `=`; since senders put what they were given into
+//! values, an unescaped `=` after such a word within a value does begin a key: the format cannot tell. The first value of a key
+//! stands, so what a later value forges does not replace it.
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::{Kind, Recognise, address, number, some_text, url};
-use crate::decode::names::Names;
+use super::extension::{self, Extension};
+use super::{Kind, Recognise, cef_vendors, number, some_text};
+use crate::decode::keys::Keys;
 use crate::decode::stamp;
 use crate::decode::text::Context;
 
 pub(super) struct Reader {
     kind: Kind,
-    native: Names,
+    keys: Keys,
+    scratch: String,
     version: FieldId,
     vendor: FieldId,
     product: FieldId,
@@ -23,11 +26,85 @@ pub(super) struct Reader {
     severity: FieldId,
 }
 
+/// The dictionary of the extension (ArcSight, "CEF key names for event producers" and "for event consumers"), in both its short and its
+/// full names. What hangs on the vendor is in [`cef_vendors`].
+const KEYS: &str = "
+    src | sourceAddress = source.ip:ip
+    spt | sourcePort = source.port:int
+    shost | sourceHostName = source.domain
+    smac | sourceMacAddress = source.mac
+    suser | sourceUserName = source.user.name
+    suid | sourceUserId = source.user.id
+    sntdom | sourceNtDomain = source.user.domain
+    spriv | sourceUserPrivileges = source.user.roles
+    sproc | sourceProcessName = source.process.name
+    spid | sourceProcessId = source.process.pid:int
+    sourceServiceName = source.service.name
+    sourceTranslatedAddress = source.nat.ip:ip
+    sourceTranslatedPort = source.nat.port:int
+    sourceDnsDomain = source.registered_domain
+    dst | destinationAddress = destination.ip:ip
+    dpt | destinationPort = destination.port:int
+    dhost | destinationHostName = destination.domain
+    dmac | destinationMacAddress = destination.mac
+    duser | destinationUserName = destination.user.name
+    duid | destinationUserId = destination.user.id
+    dntdom | destinationNtDomain = destination.user.domain
+    dpriv | destinationUserPrivileges = destination.user.roles
+    dproc | destinationProcessName = destination.process.name
+    dpid | destinationProcessId = destination.process.pid:int
+    destinationServiceName = destination.service.name
+    destinationTranslatedAddress = destination.nat.ip:ip
+    destinationTranslatedPort = destination.nat.port:int
+    destinationDnsDomain = destination.registered_domain
+    in | bytesIn = source.bytes:int
+    out | bytesOut = destination.bytes:int
+    proto | transportProtocol = network.transport:transport
+    app | applicationProtocol = network.protocol:lower network.application
+    act | deviceAction = event.action:verdict
+    outcome | eventOutcome = event.outcome:outcome
+    reason = event.reason
+    msg | message = message
+    externalId = event.id
+    eventId = event.id
+    request | requestUrl = url.original:uri
+    requestMethod | requestmethod = http.request.method
+    requestClientApplication = user_agent.original
+    requestContext = http.request.referrer
+    fname | filename = file.name
+    filePath = file.path:file
+    fsize | fileSize = file.size:int
+    fileId = file.inode
+    fileType = file.type
+    oldFileName = file.previous.name
+    dvc | deviceAddress = observer.ip:ip
+    dvchost | deviceHostName = observer.hostname
+    dvcmac | deviceMacAddress = observer.mac
+    deviceInboundInterface = observer.ingress.interface.name
+    deviceOutboundInterface = observer.egress.interface.name
+    deviceProcessName = process.name
+    dvcpid | deviceProcessId = process.pid:int
+    ifname = observer.ingress.interface.name
+    inzone = observer.ingress.zone
+    outzone = observer.egress.zone
+    rule_uid = rule.uuid
+    cat | deviceEventCategory
+    deviceFacility
+    deviceExternalId
+    deviceDirection
+    rt | deviceReceiptTime
+    start | startTime
+    end | endTime
+    cnt | baseEventCount
+    fileHash
+";
+
 impl Reader {
     pub(super) fn new() -> Reader {
         Reader {
             kind: Kind::new("cef", None, None, None),
-            native: Names::new("cef.extensions."),
+            keys: Keys::new("cef.extensions.", KEYS),
+            scratch: String::new(),
             version: FieldId::known("cef.version"),
             vendor: FieldId::known("cef.device.vendor"),
             product: FieldId::known("cef.device.product"),
@@ -44,16 +121,16 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().anything().rank(8)
+        Recognise::new().anything().rank(4)
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let message = context.header.message;
-        let Some(start) = message.find("CEF:").filter(|at| *at <= 64) else { return false };
+        let message = context.with_tag("CEF");
+        let Some(start) = begins(message) else { return false };
         let mut parts: [&str; 7] = [""; 7];
-        let mut rest = &message[start + 4..];
+        let mut rest = &message[start..];
         for part in &mut parts {
-            let Some(end) = unescaped(rest, b'|') else { return false };
+            let Some(end) = extension::unescaped(rest, b'|') else { return false };
             *part = &rest[..end];
             rest = &rest[end + 1..];
         }
@@ -74,147 +151,58 @@ impl super::Reader for Reader {
             (FieldId::OBSERVER_VERSION, device_version),
             (FieldId::EVENT_CODE, class),
         ] {
-            some_text(row, field, &plain(text));
+            some_text(row, field, extension::plain(text, &mut self.scratch));
         }
         number(row, FieldId::EVENT_SEVERITY, severity);
-        let mut has_message = false;
-        let mut key_end = unescaped(rest, b'=');
-        let mut key = key_end.map_or("", |end| rest[..end].trim());
-        while let Some(end) = key_end {
-            let after = &rest[end + 1..];
-            // The next key is the last word before the next unescaped `=`.
-            let next_end = next_key(after);
-            let (value, next) = match next_end {
-                Some((start, end)) => (after[..start].trim_end(), Some((&after[start..end], end))),
-                None => (after.trim_end(), None),
-            };
-            if let Some(field) = self.native.field(key) {
-                let value = plain(value);
-                row.text(field, &value);
-                has_message |= key == "msg";
-                cell(key, &value, context, row);
-            }
-            match next {
-                Some((next_key, end)) => {
-                    rest = after;
-                    key = next_key;
-                    key_end = Some(end);
-                }
-                None => break,
+        let pairs = Extension::spaced(rest);
+        self.keys.begin();
+        cef_vendors::before(vendor, &pairs, &mut self.keys, row);
+        for (key, value) in pairs.iter() {
+            self.keys.put(key, extension::plain(value, &mut self.scratch), row);
+        }
+        self.keys.finish(row);
+        for (key, field) in [("start", FieldId::EVENT_START), ("end", FieldId::EVENT_END)] {
+            if let Some(time) = pairs.get(key).and_then(|value| instant(value, context)) {
+                row.time_cell(field, time);
             }
         }
-        if !has_message {
-            some_text(row, FieldId::MESSAGE, &plain(name));
+        let receipt = pairs.get("rt").or(pairs.get("deviceReceiptTime")).or(pairs.get("start")).or(pairs.get("end"));
+        if let Some(time) = receipt.and_then(|value| instant(value, context)) {
+            row.time(time);
+        }
+        if let Some(hash) = pairs.get("fileHash") {
+            extension::hash(hash, row);
+        }
+        cef_vendors::after(vendor, class, name, &pairs, &mut self.scratch, row);
+        if row.get(FieldId::MESSAGE).is_none() {
+            some_text(row, FieldId::MESSAGE, extension::plain(name, &mut self.scratch));
         }
         true
     }
 }
 
-/// Where the first `byte` stands that no backslash escapes.
-fn unescaped(text: &str, byte: u8) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    loop {
-        let place = at + memchr::memchr2(byte, b'\\', bytes.get(at..)?)?;
-        if bytes[place] == byte {
-            return Some(place);
-        }
-        at = place + 2;
-    }
+/// Where the version begins: the record is `CEF:...`, or a product's name stands before it (`ASM:CEF:0|...`).
+fn begins(message: &str) -> Option<usize> {
+    let rest = message.trim_start();
+    let lead = message.len() - rest.len();
+    let at = rest[..rest.floor_char_boundary(36)].find("CEF:")?;
+    let before = &rest[..at];
+    let product = before.strip_suffix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    (before.is_empty() || product).then_some(lead + at + 4)
 }
 
-/// The next key in `text`: where it begins and where its `=` stands.
-fn next_key(text: &str) -> Option<(usize, usize)> {
-    let mut from = 0;
-    loop {
-        let end = from + unescaped(text.get(from..)?, b'=')?;
-        let start = text[..end].rfind(' ').map(|at| at + 1);
-        if let Some(start) = start
-            && start < end
-            && text[start..end].bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-        {
-            return Some((start, end));
-        }
-        from = end + 1;
-    }
-}
-
-fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.contains('\\') {
-        return text.into();
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, chars.clone().next()) {
-            ('\\', Some(next @ ('|' | '\\' | '='))) => {
-                out.push(next);
-                chars.next();
-            }
-            ('\\', Some(next @ ('n' | 'r'))) => {
-                out.push(if next == 'n' { '\n' } else { '\r' });
-                chars.next();
-            }
-            _ => out.push(c),
-        }
-    }
-    out.into()
-}
-
-fn cell(key: &str, value: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
-    use FieldId as F;
-    match key {
-        "src" => address(row, F::SOURCE_IP, F::SOURCE_ADDRESS, value),
-        "dst" => address(row, F::DESTINATION_IP, F::DESTINATION_ADDRESS, value),
-        "spt" => number(row, F::SOURCE_PORT, value),
-        "dpt" => number(row, F::DESTINATION_PORT, value),
-        "shost" => row.text(F::SOURCE_DOMAIN, value),
-        "dhost" => row.text(F::DESTINATION_DOMAIN, value),
-        "smac" => row.text(F::SOURCE_MAC, value),
-        "dmac" => row.text(F::DESTINATION_MAC, value),
-        "suser" => row.text(F::SOURCE_USER_NAME, value),
-        "duser" => row.text(F::DESTINATION_USER_NAME, value),
-        "in" => number(row, F::SOURCE_BYTES, value),
-        "out" => number(row, F::DESTINATION_BYTES, value),
-        "proto" => row.text(F::NETWORK_TRANSPORT, &value.to_ascii_lowercase()),
-        "app" => row.text(F::NETWORK_PROTOCOL, &value.to_ascii_lowercase()),
-        "act" => {
-            row.text(F::EVENT_ACTION, value);
-            let word = value.to_ascii_lowercase();
-            if matches!(word.as_str(), "deny" | "denied" | "block" | "blocked" | "drop" | "dropped" | "reject" | "reset") {
-                row.text(F::EVENT_TYPE, "denied");
-            } else if matches!(word.as_str(), "allow" | "allowed" | "accept" | "accepted" | "permit" | "permitted" | "pass") {
-                row.text(F::EVENT_TYPE, "allowed");
-            }
-        }
-        "outcome" => row.text(F::EVENT_OUTCOME, value),
-        "reason" => row.text(F::EVENT_REASON, value),
-        "msg" => row.text(F::MESSAGE, value),
-        "request" => url(row, value),
-        "requestMethod" => row.text(F::HTTP_REQUEST_METHOD, value),
-        "requestClientApplication" => row.text(F::USER_AGENT_ORIGINAL, value),
-        "fname" => row.text(F::FILE_NAME, value),
-        "filePath" => row.text(F::FILE_PATH, value),
-        "dvchost" => row.text(F::OBSERVER_HOSTNAME, value),
-        "dvc" => address(row, F::OBSERVER_IP, F::OBSERVER_NAME, value),
-        "externalId" => row.text(F::EVENT_ID, value),
-        "sourceTranslatedAddress" => address(row, F::SOURCE_NAT_IP, F::SOURCE_ADDRESS, value),
-        "destinationTranslatedAddress" => address(row, F::DESTINATION_NAT_IP, F::DESTINATION_ADDRESS, value),
-        "rt" | "end" | "start" => {
-            // Milliseconds since 1970, or a date with a zone or without.
-            let time = match value.parse::<i64>() {
-                Ok(ms) => Some(Time::from_unix_ms(ms)),
-                Err(_) => {
-                    stamp::bsd(value).or_else(|| stamp::iso(value)).and_then(|(s, _)| s.resolve(context.zone, context.reference))
-                }
+/// Milliseconds since 1970, or a date with a zone or without.
+fn instant(value: &str, context: &Context<'_>) -> Option<Time> {
+    match value.parse::<i64>() {
+        Ok(ms) if (100_000_000_000..10_000_000_000_000).contains(&ms) => Some(Time::from_unix_ms(ms)),
+        Ok(_) => None,
+        Err(_) => {
+            // `Tue Aug 13 15:15:48 2019`: the day of the week says nothing more.
+            let value = match value.split_once(' ') {
+                Some((day, rest)) if day.len() == 3 && rest.starts_with(|c: char| c.is_ascii_alphabetic()) => rest,
+                _ => value,
             };
-            match (key, time) {
-                ("rt", Some(time)) => row.time(time),
-                ("start", Some(time)) => row.time_cell(F::EVENT_START, time),
-                (_, Some(time)) => row.time_cell(F::EVENT_END, time),
-                _ => {}
-            }
+            stamp::bsd(value).or_else(|| stamp::iso(value)).and_then(|(s, _)| s.resolve(context.zone, context.reference))
         }
-        _ => {}
     }
 }

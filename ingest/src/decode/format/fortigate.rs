@@ -1,10 +1,10 @@
-//! FortiOS logs (Fortinet, "FortiOS Log Message Reference"): key=value pairs that begin with the date or the device, traffic, UTM and
-//! event logs alike. Every vendor field is kept as `fortinet.firewall.*` beside its ECS name.
+//! FortiOS logs (Fortinet, "FortiOS Log Message Reference"), which FortiGate and FortiProxy write: key=value pairs that begin with the
+//! date or the device, traffic, UTM and event logs alike. Every vendor field is kept as `fortinet.firewall.*` beside its ECS name.
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::{Kind, Recognise, address, number, some_text, transport};
-use crate::decode::names::Names;
+use super::{Kind, Recognise, address};
+use crate::decode::keys::{self, Keys};
 use crate::decode::pairs::pairs;
 use crate::decode::stamp;
 use crate::decode::text::Context;
@@ -13,8 +13,106 @@ pub(super) struct Reader {
     traffic: Kind,
     utm: Kind,
     event: Kind,
-    native: Names,
+    keys: Keys,
+    scratch: String,
 }
+
+/// The keys that a record begins with.
+const FIRST: [&str; 8] = ["date", "time", "devname", "devid", "logver", "eventtime", "timestamp", "logid"];
+
+/// FortiOS field names; what depends on the log's type is in [`Reader::read`].
+const KEYS: &str = "
+    srcip = source.ip:ip
+    srcport = source.port:int
+    srcmac | src_mac = source.mac
+    mastersrcmac = source.mac?
+    srcname = source.domain?
+    src_host = source.domain?
+    dst_host = destination.domain?
+    dstname = destination.domain?
+    dstip | dst_ip = destination.ip:ip
+    dstport = destination.port:int
+    dstmac = destination.mac
+    masterdstmac = destination.mac?
+    ip = source.ip:ip?
+    server = destination.ip:ip?
+    tranip = destination.nat.ip:ip
+    tranport = destination.nat.port:int
+    transport = source.nat.port:int
+    sentpkt = source.packets:int
+    rcvdpkt = destination.packets:int
+    proto = network.transport:transport
+    service = network.protocol:lower service.name:lower
+    app = network.application
+    srcintf | interface | in_interface = observer.ingress.interface.name
+    dstintf | out_interface = observer.egress.interface.name
+    outintf = observer.egress.interface.name?
+    srcintfrole = observer.ingress.zone?
+    dstintfrole = observer.egress.zone?
+    devname = observer.name
+    devid = observer.serial_number
+    logid | log_id = event.code
+    level = log.level
+    eventid = event.id
+    msg = message
+    logdesc = rule.description
+    reason | error = event.reason
+    user = user.name
+    unauthuser | xauthuser | admin = user.name?
+    initiator = user.name?
+    dstuser = destination.user.name
+    dstunauthuser = destination.user.name?
+    group | adgroup = group.name
+    xauthgroup = group.name?
+    policyid = rule.id
+    policyname = rule.name
+    poluuid = rule.uuid
+    attack | virus = rule.name?
+    attackid | virusid = rule.id?
+    profile = rule.ruleset
+    applist = rule.ruleset?
+    catdesc = rule.category
+    appcat = rule.category?
+    hostname = url.domain destination.domain
+    url = url.original:uri
+    referralurl | httpreferer = http.request.referrer
+    httpmethod = http.request.method
+    agent | httpagent | useragent = user_agent.original
+    status = event.outcome:outcome
+    filename = file.name
+    infectedfilename = file.name?
+    filesize = file.size:int
+    filetype = file.type?
+    analyticscksum | filehash = file.hash.sha256
+    cn | certcn | scertcname | sni = tls.server.x509.subject.common_name?
+    tlsver = tls.version
+    cipher | ciphersuite = tls.cipher
+    qname = dns.question.name
+    qtype = dns.question.type
+    qclass = dns.question.class
+    xid = dns.id
+    ipaddr = dns.resolved_ip?
+    from | sender = email.from.address
+    to | recipient = email.to.address
+    subject = email.subject
+    cveid | cve = vulnerability.id
+    srccountry = source.geo.country_name?
+    dstcountry = destination.geo.country_name?
+    vd = observer.virtual_domain?
+    osname = host.os.name?
+    icmptype = icmp.type:int
+    icmpcode = icmp.code:int
+    duration = event.duration:seconds
+    tunnelip | assignip = source.nat.ip:ip?
+    trandisp
+    policytype
+    type
+    subtype
+    eventtype
+    cfgpath
+    cfgattr
+    cfgobj
+";
 
 impl Reader {
     pub(super) fn new() -> Reader {
@@ -22,7 +120,52 @@ impl Reader {
             traffic: Kind::new("fortigate", Some("fortigate"), Some("firewall"), Some("traffic")),
             utm: Kind::new("fortigate", Some("fortigate"), Some("firewall"), Some("utm")),
             event: Kind::new("fortigate", Some("fortigate"), None, Some("event")),
-            native: Names::new("fortinet.firewall."),
+            keys: Keys::new("fortinet.firewall.", KEYS),
+            scratch: String::new(),
+        }
+    }
+
+    /// `locip` and `remip` of a tunnel: this end speaks to that one; without `locip` the remote end came to us.
+    fn ends_of_tunnel(&mut self, local: (&str, &str), remote: (&str, &str), row: &mut RowBuilder<'_>) {
+        if remote.0.is_empty() || self.keys.has(FieldId::SOURCE_IP) {
+            return;
+        }
+        if local.0.is_empty() {
+            address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, remote.0);
+            super::number(row, FieldId::SOURCE_PORT, remote.1);
+        } else {
+            address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, local.0);
+            super::number(row, FieldId::SOURCE_PORT, local.1);
+            address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_ADDRESS, remote.0);
+            super::number(row, FieldId::DESTINATION_PORT, remote.1);
+            self.keys.claim(FieldId::DESTINATION_IP);
+        }
+        self.keys.claim(FieldId::SOURCE_IP);
+    }
+
+    /// Actions that say how a login went (`ssl-login-fail`, `FSSO-logon`, `auth-logon`).
+    fn outcome_of(&self, action: &str, row: &mut RowBuilder<'_>) {
+        if action.ends_with("-fail") || action.ends_with("-failed") || action.ends_with("_fail") {
+            row.text(FieldId::EVENT_OUTCOME, "failure");
+        } else if action.ends_with("-logon") || action.ends_with("-logoff") || action == "tunnel-up" {
+            row.text(FieldId::EVENT_OUTCOME, "success");
+        }
+    }
+
+    /// The scheme and port of a request whose `url` is a path only: what the service was.
+    fn requested(&self, port: &str, service: &str, row: &mut RowBuilder<'_>) {
+        if row.get(FieldId::URL_ORIGINAL).is_none() {
+            return;
+        }
+        if row.get(FieldId::URL_SCHEME).is_none() {
+            match service {
+                "HTTPS" | "https" => row.text(FieldId::URL_SCHEME, "https"),
+                "HTTP" | "http" => row.text(FieldId::URL_SCHEME, "http"),
+                _ => {}
+            }
+        }
+        if port == "443" && row.get(FieldId::URL_PORT).is_none() {
+            row.uint(FieldId::URL_PORT, 443);
         }
     }
 }
@@ -33,39 +176,31 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().anything()
+        FIRST.iter().fold(Recognise::new(), |recognise, key| recognise.starts(key))
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
-        // The structure: its first keys are date, time, devname, devid, logid, type, in some order; `logver` and others may be among them.
-        let (mut device, mut kind, mut id) = (false, "", false);
-        for pair in pairs(message).take(16) {
-            match pair.key {
-                "devname" | "devid" => device = true,
-                "type" => kind = pair.value,
-                "logid" | "log_id" => id = true,
-                _ => {}
-            }
-        }
-        if !device || !id || kind.is_empty() {
-            return false;
-        }
-        match kind {
-            "traffic" => self.traffic,
-            "utm" | "webfilter" | "ips" | "virus" | "app-ctrl" | "dns" => self.utm,
-            _ => self.event,
+        let Some((kind, action)) = recognise(message) else { return false };
+        let traffic = kind == "traffic";
+        let utm = !traffic && !matches!(kind, "event" | "kevent");
+        match () {
+            () if traffic => self.traffic,
+            () if utm => self.utm,
+            () => self.event,
         }
         .mark(row);
         row.text(FieldId::OBSERVER_VENDOR, "Fortinet");
         row.text(FieldId::OBSERVER_PRODUCT, "Fortigate");
         row.text(FieldId::OBSERVER_TYPE, "firewall");
+        row.text(FieldId::EVENT_CATEGORY, "network");
+        self.keys.begin();
         let (mut date, mut time, mut zone, mut instant) = ("", "", "", None);
         let (mut sent, mut received, mut packets) = (None::<u64>, None::<u64>, None::<u64>);
+        let (mut local, mut remote, mut event_type, mut destination_port, mut service) = (("", ""), ("", ""), "", "", "");
         for pair in pairs(message) {
-            if let Some(field) = self.native.field(pair.key) {
-                row.text(field, pair.value);
-            }
+            // A user group or name that is not known is written as N/A; the native field keeps it.
+            self.keys.put(pair.key, pair.value, row);
             match pair.key {
                 "date" => date = pair.value,
                 "time" => time = pair.value,
@@ -74,10 +209,37 @@ impl super::Reader for Reader {
                 "sentbyte" => sent = pair.value.parse().ok(),
                 "rcvdbyte" => received = pair.value.parse().ok(),
                 "sentpkt" | "rcvdpkt" => packets = Some(packets.unwrap_or(0).saturating_add(pair.value.parse().unwrap_or(0))),
+                "locip" => local.0 = pair.value,
+                "locport" => local.1 = pair.value,
+                "remip" | "rip" => remote.0 = pair.value,
+                "remport" => remote.1 = pair.value,
+                "eventtype" => event_type = pair.value,
+                "dstport" => destination_port = pair.value,
+                "service" => service = pair.value,
+                "transip" if pair.value != "0.0.0.0" => address(row, FieldId::SOURCE_NAT_IP, FieldId::SOURCE_ADDRESS, pair.value),
+                "policytype" if traffic => row.text(FieldId::RULE_RULESET, pair.value),
                 _ => {}
             }
-            cell(pair.key, pair.value, row);
         }
+        if traffic {
+            self.keys.claim(FieldId::RULE_RULESET);
+        }
+        self.ends_of_tunnel(local, remote, row);
+        self.keys.finish(row);
+        if !action.is_empty() {
+            row.text(FieldId::EVENT_ACTION, action);
+            if let Some(verdict) = keys::verdict(action) {
+                row.text(FieldId::EVENT_TYPE, verdict);
+            }
+            if row.get(FieldId::EVENT_OUTCOME).is_none() {
+                self.outcome_of(action, row);
+            }
+        }
+        // What a UTM engine saw is an action beside what it did.
+        if utm && !event_type.is_empty() && event_type != action {
+            row.text(FieldId::EVENT_ACTION, event_type);
+        }
+        self.requested(destination_port, service, row);
         for (field, bytes) in [(FieldId::SOURCE_BYTES, sent), (FieldId::DESTINATION_BYTES, received)] {
             if let Some(bytes) = bytes {
                 row.uint(field, bytes);
@@ -91,13 +253,64 @@ impl super::Reader for Reader {
         }
         match instant {
             Some(instant) => row.time(instant),
-            None => {
-                let text = format!("{date}T{time}{zone}");
-                context.set_time(row, stamp::iso(&text).map(|(stamp, _)| stamp));
+            None if !date.is_empty() => {
+                self.scratch.clear();
+                self.scratch.extend([date, "T", time, zone]);
+                context.set_time(row, stamp::iso(&self.scratch).map(|(stamp, _)| stamp));
             }
+            None => {}
         }
         true
     }
+}
+
+/// The log's type and its action. The structure: the record begins with one of the keys that FortiOS puts first, and among its first
+/// keys are the type and the device, the log's number or the virtual domain.
+fn recognise(message: &str) -> Option<(&str, &str)> {
+    let (mut kind, mut action, mut by, mut first) = ("", "", 0, true);
+    for pair in pairs(message) {
+        if first && !FIRST.contains(&pair.key) {
+            return None;
+        }
+        first = false;
+        match pair.key {
+            "device_id" | "device" | "msg_id" => return None, // FortiMail, FortiWeb and others.
+            "devname" | "devid" | "logid" | "log_id" | "vd" | "subtype" => by += 1,
+            "type" if kind.is_empty() => kind = pair.value,
+            "action" if action.is_empty() => action = pair.value,
+            _ => {}
+        }
+    }
+    let known = matches!(
+        kind,
+        "traffic"
+            | "event"
+            | "utm"
+            | "webfilter"
+            | "virus"
+            | "ips"
+            | "app-ctrl"
+            | "dns"
+            | "dlp"
+            | "anomaly"
+            | "emailfilter"
+            | "spam"
+            | "voip"
+            | "waf"
+            | "gtp"
+            | "ssh"
+            | "ssl"
+            | "icap"
+            | "cifs"
+            | "file-filter"
+            | "contentlog"
+            | "attack"
+            | "forti-switch"
+            | "virtual-patch"
+            | "casb"
+            | "sctp-filter"
+    );
+    (known && by >= 2).then_some((kind, action))
 }
 
 /// `eventtime`: seconds, milliseconds, microseconds or nanoseconds since 1970, by release.
@@ -111,70 +324,4 @@ fn epoch(text: &str) -> Option<Time> {
         _ => return None,
     };
     n.checked_mul(scale).map(Time::from_unix_ns)
-}
-
-/// The ECS name of a vendor key.
-fn cell(key: &str, value: &str, row: &mut RowBuilder<'_>) {
-    use FieldId as F;
-    match key {
-        "srcip" => address(row, F::SOURCE_IP, F::SOURCE_ADDRESS, value),
-        "dstip" => address(row, F::DESTINATION_IP, F::DESTINATION_ADDRESS, value),
-        "remip" | "rip" => address(row, F::SOURCE_IP, F::SOURCE_ADDRESS, value),
-        "srcport" => number(row, F::SOURCE_PORT, value),
-        "dstport" => number(row, F::DESTINATION_PORT, value),
-        "transip" if value != "0.0.0.0" => address(row, F::SOURCE_NAT_IP, F::SOURCE_ADDRESS, value),
-        "transport" => number(row, F::SOURCE_NAT_PORT, value),
-        "tranip" => address(row, F::DESTINATION_NAT_IP, F::DESTINATION_ADDRESS, value),
-        "tranport" => number(row, F::DESTINATION_NAT_PORT, value),
-        "proto" => {
-            if let Ok(protocol) = value.parse() {
-                row.uint(F::NETWORK_IANA_NUMBER, protocol);
-                if let Some(name) = transport(protocol) {
-                    row.text(F::NETWORK_TRANSPORT, name);
-                }
-            }
-        }
-        "service" => some_text(row, F::NETWORK_PROTOCOL, &value.to_ascii_lowercase()),
-        "app" => some_text(row, F::NETWORK_APPLICATION, value),
-        "action" => {
-            row.text(F::EVENT_ACTION, value);
-            let denied = matches!(value, "deny" | "block" | "blocked" | "dropped" | "reset" | "ip-conn" | "quarantine");
-            let passed =
-                matches!(value, "accept" | "pass" | "passthrough" | "close" | "timeout" | "client-rst" | "server-rst" | "start");
-            if denied || passed {
-                row.text(F::EVENT_TYPE, if denied { "denied" } else { "allowed" });
-            }
-        }
-        "status" => match value {
-            "success" => row.text(F::EVENT_OUTCOME, "success"),
-            "failure" | "failed" => row.text(F::EVENT_OUTCOME, "failure"),
-            _ => {}
-        },
-        "devname" => row.text(F::OBSERVER_NAME, value),
-        "devid" => row.text(F::OBSERVER_SERIAL_NUMBER, value),
-        "logid" => row.text(F::EVENT_CODE, value),
-        "level" => row.text(F::LOG_LEVEL, value),
-        "msg" => row.text(F::MESSAGE, value),
-        "reason" => some_text(row, F::EVENT_REASON, value),
-        "user" | "unauthuser" if value != "N/A" => some_text(row, F::USER_NAME, value),
-        "group" if value != "N/A" => some_text(row, F::GROUP_NAME, value),
-        "srcintf" => row.text(F::OBSERVER_INGRESS_INTERFACE_NAME, value),
-        "dstintf" => row.text(F::OBSERVER_EGRESS_INTERFACE_NAME, value),
-        "policyid" => row.text(F::RULE_ID, value),
-        "policyname" => row.text(F::RULE_NAME, value),
-        "attack" => row.text(F::RULE_NAME, value),
-        "srcmac" => row.text(F::SOURCE_MAC, value),
-        "dstmac" => row.text(F::DESTINATION_MAC, value),
-        "hostname" => some_text(row, F::URL_DOMAIN, value),
-        "url" => row.text(F::URL_ORIGINAL, value),
-        "agent" => row.text(F::USER_AGENT_ORIGINAL, value),
-        "qname" => row.text(F::DNS_QUESTION_NAME, value),
-        "qtype" => row.text(F::DNS_QUESTION_TYPE, value),
-        "duration" => {
-            if let Ok(seconds) = value.parse::<u64>() {
-                row.uint(F::EVENT_DURATION, seconds.saturating_mul(1_000_000_000));
-            }
-        }
-        _ => {}
-    }
 }

@@ -3,13 +3,22 @@
 //! senders write what they like into their values.
 
 mod asa;
+mod asa_messages;
 mod bind;
 mod cef;
+mod cef_vendors;
+mod checkpoint;
+mod extension;
+mod fmc;
 mod fortigate;
 mod generic;
+mod junos;
+mod leef;
 mod linux;
 mod netfilter;
+mod panos;
 mod registry;
+mod sophos;
 mod squid;
 mod suricata;
 mod web;
@@ -63,11 +72,17 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(asa::Reader::new()),
         Box::new(bind::Reader::new()),
         Box::new(cef::Reader::new()),
+        Box::new(checkpoint::Reader::new()),
+        Box::new(fmc::Reader::new()),
         Box::new(fortigate::Reader::new()),
         Box::new(generic::Json::new()),
         Box::new(generic::Pairs::new()),
+        Box::new(junos::Reader::new()),
+        Box::new(leef::Reader::new()),
         Box::new(linux::Reader::new()),
         Box::new(netfilter::Reader::new()),
+        Box::new(panos::Reader::new()),
+        Box::new(sophos::Reader::new()),
         Box::new(squid::Reader::new()),
         Box::new(suricata::Reader::new()),
         Box::new(web::Reader::new()),
@@ -138,28 +153,53 @@ pub(super) fn protocol(row: &mut RowBuilder<'_>, text: &str) {
 
 /// The URL's parts from the whole: an absolute one, `host:port` (CONNECT), or a path.
 pub(super) fn url(row: &mut RowBuilder<'_>, whole: &str) {
+    if whole.contains('/') {
+        return uri(row, whole);
+    }
     row.text(FieldId::URL_ORIGINAL, whole);
-    let rest = match whole.split_once("://") {
-        Some((scheme, rest)) if !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+    host_and_port(row, whole);
+}
+
+/// The URL's parts from the whole where a text without a scheme begins with the host: `host:port`, `host/path`.
+pub(super) fn host_url(row: &mut RowBuilder<'_>, whole: &str) {
+    if whole.starts_with('/') || scheme(whole).is_some() {
+        return uri(row, whole);
+    }
+    row.text(FieldId::URL_ORIGINAL, whole);
+    let (authority, rest) = whole.split_at(whole.find(['/', '?', '#']).unwrap_or(whole.len()));
+    host_and_port(row, authority);
+    path_and_query(row, rest);
+}
+
+/// The URI's parts from the whole (RFC 3986 §3): without a scheme it is a path.
+pub(super) fn uri(row: &mut RowBuilder<'_>, whole: &str) {
+    row.text(FieldId::URL_ORIGINAL, whole);
+    match scheme(whole) {
+        Some((scheme, rest)) => {
             row.text(FieldId::URL_SCHEME, scheme);
-            let (authority, _) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+            let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
             host_and_port(row, authority);
-            &rest[authority.len()..]
+            path_and_query(row, rest);
         }
-        _ if whole.starts_with('/') => whole,
-        _ => {
-            if !whole.contains('/') {
-                host_and_port(row, whole);
-            }
-            return;
-        }
-    };
+        None => path_and_query(row, whole),
+    }
+}
+
+/// `scheme://rest`.
+fn scheme(whole: &str) -> Option<(&str, &str)> {
+    whole.split_once("://").filter(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    })
+}
+
+fn path_and_query(row: &mut RowBuilder<'_>, rest: &str) {
     let rest = rest.split('#').next().unwrap_or(rest);
     let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
     if !path.is_empty() {
         row.text(FieldId::URL_PATH, path);
-        let name = path.rsplit('/').next().unwrap_or("");
-        if let Some((stem, extension)) = name.rsplit_once('.')
+        if let Some((_, name)) = path.rsplit_once('/')
+            && let Some((stem, extension)) = name.rsplit_once('.')
             && !stem.is_empty()
             && (1..=10).contains(&extension.len())
             && extension.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -167,7 +207,7 @@ pub(super) fn url(row: &mut RowBuilder<'_>, whole: &str) {
             row.text(FieldId::URL_EXTENSION, extension);
         }
     }
-    if let Some(query) = query {
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
         row.text(FieldId::URL_QUERY, query);
     }
 }

@@ -39,7 +39,6 @@ impl Recognise {
     }
 
     /// Records of a program (the syslog header's tag without its folder, in any case); `name/*` stands for all that begin so.
-    #[expect(dead_code, reason = "for formats that are programmed and belong to one program")]
     pub(in crate::decode) fn app(mut self, name: &str) -> Recognise {
         self.apps.push(name.to_ascii_lowercase());
         self

@@ -1,0 +1,261 @@
+//! What vendors mean by their CEF extensions where the dictionary does not say: custom labels, own keys, whose address `dst` is.
+
+use std::net::IpAddr;
+
+use event::{FieldId, RowBuilder};
+
+use super::extension::{self, Extension, plain};
+use super::{address, number, some_text};
+use crate::decode::cut::between;
+use crate::decode::keys::Keys;
+
+/// Before the dictionary is applied: fields that the vendor's own meaning takes.
+pub(super) fn before(vendor: &str, pairs: &Extension<'_>, keys: &mut Keys, row: &mut RowBuilder<'_>) {
+    match vendor {
+        // The client's port, while `spt` is the port towards the origin server.
+        "Incapsula" => {
+            if let Some(port) = pairs.get("cpt") {
+                keys.claim(FieldId::SOURCE_PORT);
+                number(row, FieldId::SOURCE_PORT, port);
+            }
+        }
+        "Cisco" if pairs.get("ESAMID").is_some() => {
+            keys.claim(FieldId::MESSAGE); // The subject.
+            if let Some(host) = pairs.get("sourceHostName") {
+                row.text(FieldId::HOST_NAME, host);
+            }
+        }
+        // `fname` is a path at times.
+        "Trend Micro" => {
+            if let Some(file) = pairs.get("filePath").filter(|file| file.ends_with('\\')) {
+                keys.claim(FieldId::FILE_PATH);
+                path(file, row);
+            }
+            if let Some(name) = pairs.get("fname").filter(|name| name.contains('\\')) {
+                keys.claim(FieldId::FILE_NAME);
+                keys.claim(FieldId::FILE_PATH);
+                path(name, row);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// After the dictionary was applied.
+pub(super) fn after(
+    vendor: &str,
+    class: &str,
+    name: &str,
+    pairs: &Extension<'_>,
+    scratch: &mut String,
+    row: &mut RowBuilder<'_>,
+) {
+    labels(pairs, scratch, row);
+    match vendor {
+        "Incapsula" => imperva(pairs, scratch, row),
+        "Trend Micro" => trend_micro(class, pairs, scratch, row),
+        "Cisco" if pairs.get("ESAMID").is_some() => email_security(pairs, row),
+        "F5" => {
+            some_text(row, FieldId::EVENT_ACTION, name);
+            if let Some(request) = pairs.labelled("full_request") {
+                request_headers(request, row);
+            }
+        }
+        "FORCEPOINT" | "Forcepoint" => {
+            some_text(row, FieldId::EVENT_ACTION, name);
+            if let Some(rule) = pairs.labelled("RuleID") {
+                row.text(FieldId::RULE_ID, rule);
+            }
+        }
+        _ => {}
+    }
+    if row.get(FieldId::EVENT_ACTION).is_none() {
+        some_text(row, FieldId::EVENT_ACTION, name);
+    }
+}
+
+/// Custom strings and numbers by the label that the sender gives them.
+fn labels(pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>) {
+    const TEXTS: &[(&str, FieldId)] = &[
+        ("policy_name", FieldId::RULE_RULESET),
+        ("Rule Name", FieldId::RULE_NAME),
+        ("Rule name", FieldId::RULE_NAME),
+        ("rule_name", FieldId::RULE_NAME),
+        ("Matched Category", FieldId::RULE_CATEGORY),
+    ];
+    for (label, field) in TEXTS {
+        if let Some(value) = pairs.labelled(label) {
+            some_text(row, *field, plain(value, scratch));
+        }
+    }
+    if let Some(status) = pairs.labelled("response_code") {
+        number(row, FieldId::HTTP_RESPONSE_STATUS_CODE, status);
+    }
+    for label in ["sha1", "md5", "sha256"] {
+        if let Some(value) = pairs.labelled(label) {
+            extension::hash(value, row);
+        }
+    }
+    for (label, field) in [("source_address", FieldId::SOURCE_IP), ("destination_address", FieldId::DESTINATION_IP)] {
+        if let Some(ip) = pairs.labelled(label).and_then(|value| value.parse::<IpAddr>().ok())
+            && row.get(field).is_none()
+        {
+            row.ip(field, ip);
+        }
+    }
+}
+
+/// Imperva Cloud WAF ("Log File Structure"): one record a request.
+fn imperva(pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>) {
+    if let Some(site) = pairs.get("sourceServiceName") {
+        row.text(FieldId::URL_DOMAIN, site);
+        row.text(FieldId::DESTINATION_DOMAIN, site);
+    }
+    if let Some(status) = pairs.get("cn1") {
+        number(row, FieldId::HTTP_RESPONSE_STATUS_CODE, status);
+    }
+    if let Some(action) = pairs.get("act")
+        && action.starts_with("REQ_BLOCKED")
+    {
+        row.text(FieldId::EVENT_ACTION, "block");
+        row.text(FieldId::EVENT_TYPE, "denied");
+    }
+    if let Some((version, cipher)) = pairs.get("ver").and_then(|v| v.split_once(' ')) {
+        row.text(FieldId::TLS_VERSION, version.trim_start_matches("TLSv"));
+        row.text(FieldId::TLS_CIPHER, cipher);
+    }
+    if let Some(referrer) = pairs.get("ref") {
+        row.text(FieldId::HTTP_REQUEST_REFERRER, plain(referrer, scratch));
+    }
+    if let Some(query) = pairs.get("qstr")
+        && row.get(FieldId::URL_QUERY).is_none()
+    {
+        row.text(FieldId::URL_QUERY, plain(query, scratch));
+    }
+}
+
+/// Apex Central ("Syslog Content Mapping - CEF") and Deep Security ("Syslog message formats").
+fn trend_micro(class: &str, pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>) {
+    row.text(FieldId::RULE_ID, class);
+    // Where no source is given, the one address is the client's that the event is about.
+    if pairs.get("src").is_none()
+        && let Some(client) = pairs.get("dst").and_then(|dst| dst.parse::<IpAddr>().ok()).filter(|ip| !ip.is_unspecified())
+    {
+        row.ip(FieldId::SOURCE_IP, client);
+        row.ip(FieldId::HOST_IP, client);
+    }
+    for key in ["dhost", "shost"] {
+        if let Some(host) = pairs.get(key).filter(|host| !host.contains('@')) {
+            row.text(FieldId::HOST_NAME, host);
+            break;
+        }
+    }
+    if let (Some(from), Some(to)) = (pairs.get("suser"), pairs.get("duser"))
+        && from.contains('@')
+        && to.contains('@')
+    {
+        row.text(FieldId::EMAIL_FROM_ADDRESS, from);
+        row.text(FieldId::EMAIL_TO_ADDRESS, to);
+        if let Some(subject) = pairs.get("msg") {
+            row.text(FieldId::EMAIL_SUBJECT, plain(subject, scratch));
+        }
+    } else if let Some(user) = pairs.get("duser") {
+        row.text(FieldId::USER_NAME, plain(user, scratch));
+    }
+    if let Some(code) = pairs.labelled("CLF_ReasonCode").or(pairs.labelled("CLF_ReasonCodeSource")).or(pairs.get("cat")) {
+        row.text(FieldId::EVENT_CODE, plain(code, scratch));
+    }
+    if let Some(category) = pairs.get("cat") {
+        row.text(FieldId::RULE_RULESET, category);
+    }
+    if let Some(process) = pairs.get("sproc").or(pairs.get("deviceProcessName")) {
+        let process = plain(process, scratch);
+        row.text(FieldId::PROCESS_EXECUTABLE, process);
+        if let Some((directory, file)) = process.rsplit_once('\\') {
+            row.text(FieldId::PROCESS_NAME, file);
+            row.text(FieldId::PROCESS_WORKING_DIRECTORY, directory);
+        } else if pairs.get("sproc").is_some() {
+            row.text(FieldId::PROCESS_NAME, process);
+        }
+    }
+    if let Some(file) = pairs.labelled("SLF_FileSource") {
+        path(file, row);
+    }
+    if let Some(size) = pairs.labelled("Quarantine File Size") {
+        number(row, FieldId::FILE_SIZE, size);
+    }
+    for key in ["TrendMicroDsFileMD5", "TrendMicroDsFileSHA1", "TrendMicroDsFileSHA256"] {
+        if let Some(value) = pairs.get(key) {
+            extension::hash(value, row);
+        }
+    }
+    if let Some(domain) = pairs.labelled("SLF_DomainName") {
+        row.text(FieldId::SOURCE_DOMAIN, domain);
+    }
+    if let Some(message) = pairs.get("msg") {
+        if message.contains(" has logged on") {
+            row.text(FieldId::EVENT_OUTCOME, "success");
+        } else if message.contains(" failed to log on") || message.contains(" logon failed") {
+            row.text(FieldId::EVENT_OUTCOME, "failure");
+        }
+    }
+}
+
+/// A path and the name at its end; a separator behind the name says nothing.
+fn path(text: &str, row: &mut RowBuilder<'_>) {
+    let mut scratch = String::new();
+    let whole = plain(text, &mut scratch).trim_end_matches('\\');
+    row.text(FieldId::FILE_PATH, whole);
+    row.text(FieldId::FILE_NAME, whole.rsplit(['\\', '/']).next().unwrap_or(whole));
+}
+
+/// Cisco Secure Email Gateway, consolidated event log.
+fn email_security(pairs: &Extension<'_>, row: &mut RowBuilder<'_>) {
+    let bare = |text: &'_ str| -> usize { text.len() - text.trim_start_matches(['\'', '<']).len() };
+    for (key, field) in [
+        ("suser", FieldId::EMAIL_FROM_ADDRESS),
+        ("duser", FieldId::EMAIL_TO_ADDRESS),
+        ("ESAMID", FieldId::EMAIL_LOCAL_ID),
+        ("ESATLSInProtocol", FieldId::TLS_VERSION),
+        ("ESATLSInCipher", FieldId::TLS_CIPHER),
+        ("ESATLSOutCipher", FieldId::TLS_CIPHER),
+    ] {
+        if let Some(value) = pairs.get(key) {
+            row.text(field, value.trim_start_matches("TLSv"));
+        }
+    }
+    for (value, field) in
+        [(pairs.labelled("ExternalMsgID"), FieldId::EMAIL_MESSAGE_ID), (pairs.get("msg"), FieldId::EMAIL_SUBJECT)]
+    {
+        if let Some(value) = value {
+            some_text(row, field, value[bare(value)..].trim_end_matches(['\'', '>']));
+        }
+    }
+    if let Some(policy) = pairs.labelled("MailPolicy") {
+        row.text(FieldId::RULE_NAME, policy);
+    }
+    if let Some(helo) = pairs.get("ESAHeloDomain") {
+        row.text(FieldId::SOURCE_DOMAIN, helo);
+    }
+    if let Some(ip) = pairs.get("sourceAddress") {
+        address(row, FieldId::CLIENT_IP, FieldId::SOURCE_ADDRESS, ip);
+    }
+}
+
+/// The headers of a request that is quoted whole, its line ends as they are or written `\r\n`.
+fn request_headers(request: &str, row: &mut RowBuilder<'_>) {
+    for (header, field) in [
+        ("User-Agent: ", FieldId::USER_AGENT_ORIGINAL),
+        ("Referer: ", FieldId::HTTP_REQUEST_REFERRER),
+        ("Host: ", FieldId::URL_DOMAIN),
+    ] {
+        let lines = ["\\n", "\n"];
+        let found = lines.iter().find_map(|line| {
+            let at = request.find(&format!("{line}{header}"))? + line.len();
+            between(&request[at..], header, line)
+        });
+        if let Some(value) = found {
+            some_text(row, field, value.trim_end_matches("\\r").trim_end());
+        }
+    }
+}
