@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use api::Limits;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 /// Everything that can be configured.
@@ -41,9 +43,9 @@ impl Default for Config {
             data: PathBuf::from("mihari-data"),
             tenants: vec!["default".to_owned()],
             listen: vec![
-                Listen { kind: ListenKind::SyslogUdp, address: Some(loopback(5514)), path: None, tenant: None, from: From::End },
-                Listen { kind: ListenKind::SyslogTcp, address: Some(loopback(5514)), path: None, tenant: None, from: From::End },
-                Listen { kind: ListenKind::FlowUdp, address: Some(loopback(2055)), path: None, tenant: None, from: From::End },
+                Listen::socket(ListenKind::SyslogUdp, loopback(5514)),
+                Listen::socket(ListenKind::SyslogTcp, loopback(5514)),
+                Listen::socket(ListenKind::FlowUdp, loopback(2055)),
             ],
             decode: Decode::default(),
             rules: Rules::default(),
@@ -77,6 +79,56 @@ pub(crate) struct Listen {
     /// Where to begin in a file.
     #[serde(default)]
     pub(crate) from: From,
+    /// Certificates, for connections under TLS.
+    #[serde(default)]
+    pub(crate) tls: Option<Tls>,
+    /// Whether each connection begins with a PROXY header.
+    #[serde(default)]
+    pub(crate) proxy_protocol: bool,
+    /// The prefixes that may send; empty: everybody.
+    #[serde(default)]
+    pub(crate) allow: Vec<IpNet>,
+    /// Records a second and sender.
+    #[serde(default)]
+    pub(crate) records_per_second: Option<u32>,
+    /// Sockets that share the address, for datagrams.
+    #[serde(default = "one")]
+    pub(crate) sockets: usize,
+}
+
+impl Listen {
+    /// A socket of this kind with every default.
+    pub(crate) fn socket(kind: ListenKind, address: SocketAddr) -> Listen {
+        Listen {
+            kind,
+            address: Some(address),
+            path: None,
+            tenant: None,
+            from: From::End,
+            tls: None,
+            proxy_protocol: false,
+            allow: Vec::new(),
+            records_per_second: None,
+            sockets: one(),
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+/// The certificates of a listener, in PEM.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// Its own chain.
+    pub(crate) certificate: PathBuf,
+    /// Its key.
+    pub(crate) key: PathBuf,
+    /// The authorities of which a client must have a certificate.
+    #[serde(default)]
+    pub(crate) client_authorities: Option<PathBuf>,
 }
 
 /// The kinds of place.
@@ -85,7 +137,9 @@ pub(crate) struct Listen {
 pub(crate) enum ListenKind {
     SyslogUdp,
     SyslogTcp,
+    Relp,
     FlowUdp,
+    IpfixTcp,
     File,
     Stdin,
 }
@@ -175,11 +229,23 @@ pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     /// The address that people use, for links in messages; absent: the bound one.
     pub(crate) base_url: Option<String>,
+    /// Connections at once.
+    pub(crate) connections_max: usize,
+    /// Connections at once from one address. Behind a proxy, which is one address, as many as in all.
+    pub(crate) connections_per_address_max: usize,
+}
+
+impl Api {
+    /// How many connections there may be.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { connections: self.connections_max, per_address: self.connections_per_address_max, ..Limits::default() }
+    }
 }
 
 impl Default for Api {
     fn default() -> Api {
-        Api { address: loopback(8686), base_url: None }
+        let Limits { connections, per_address, .. } = Limits::default();
+        Api { address: loopback(8686), base_url: None, connections_max: connections, connections_per_address_max: per_address }
     }
 }
 
@@ -189,6 +255,9 @@ impl Default for Api {
 pub(crate) struct Notify {
     /// A name for the screen and the log.
     pub(crate) name: String,
+    /// Whose alerts it is told; absent: the first tenant's.
+    #[serde(default)]
+    pub(crate) tenant: Option<String>,
     /// A Slack-compatible incoming webhook.
     pub(crate) slack_webhook: String,
     /// The language of the message: `ja` or `en`.
@@ -200,6 +269,8 @@ fn japanese() -> String {
     "ja".to_owned()
 }
 
+/// Sockets that share one address.
+const SOCKETS_MAX: usize = 64;
 /// Bytes of a configuration file.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
@@ -239,18 +310,42 @@ impl Config {
         }
         for (at, listen) in self.listen.iter().enumerate() {
             let (needs_address, needs_path) = match listen.kind {
-                ListenKind::SyslogUdp | ListenKind::SyslogTcp | ListenKind::FlowUdp => (true, false),
+                ListenKind::SyslogUdp | ListenKind::SyslogTcp | ListenKind::Relp | ListenKind::FlowUdp | ListenKind::IpfixTcp => {
+                    (true, false)
+                }
                 ListenKind::File => (false, true),
                 ListenKind::Stdin => (false, false),
             };
             if listen.address.is_some() != needs_address || listen.path.is_some() != needs_path {
                 bail!("listen[{at}]: a socket needs address, a file needs path, and neither takes the other");
             }
+            let is_stream = matches!(listen.kind, ListenKind::SyslogTcp | ListenKind::Relp | ListenKind::IpfixTcp);
+            if !is_stream && (listen.tls.is_some() || listen.proxy_protocol) {
+                bail!("listen[{at}]: tls and proxy_protocol are for connections");
+            }
+            if !needs_address && (!listen.allow.is_empty() || listen.records_per_second.is_some()) {
+                bail!("listen[{at}]: allow and records_per_second are for sockets");
+            }
+            if listen.records_per_second == Some(0) {
+                bail!("listen[{at}]: records_per_second is at least 1");
+            }
+            let is_datagrams = needs_address && !is_stream;
+            if !(1..=SOCKETS_MAX).contains(&listen.sockets) || (!is_datagrams && listen.sockets != 1) {
+                bail!("listen[{at}]: sockets is 1 to {SOCKETS_MAX}, for datagrams");
+            }
             if let Some(tenant) = &listen.tenant {
                 self.tenant(Some(tenant)).with_context(|| format!("listen[{at}]"))?;
             }
         }
+        if self.api.connections_max == 0 || self.api.connections_per_address_max == 0 {
+            bail!("api: without connections nobody can ask");
+        }
+        let mut names = HashSet::new();
         for notify in &self.notify {
+            if !names.insert(&notify.name) {
+                bail!("notify: {:?} stands twice", notify.name);
+            }
+            self.tenant(notify.tenant.as_deref()).with_context(|| format!("notify: {:?}", notify.name))?;
             if !(notify.slack_webhook.starts_with("https://") || notify.slack_webhook.starts_with("http://")) {
                 bail!("notify: {:?} is no web address", notify.name);
             }
@@ -309,7 +404,14 @@ mod tests {
             "listen: [{kind: file}]",
             "listen: [{kind: syslog_udp}]",
             "listen: [{kind: stdin, tenant: nobody}]",
+            "listen: [{kind: syslog_udp, address: '127.0.0.1:0', proxy_protocol: true}]",
+            "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', sockets: 2}]",
+            "listen: [{kind: syslog_udp, address: '127.0.0.1:0', allow: [10.0.0.0/40]}]",
+            "listen: [{kind: syslog_udp, address: '127.0.0.1:0', records_per_second: 0}]",
             "notify: [{name: a, slack_webhook: 'file:///etc/passwd'}]",
+            "notify: [{name: a, slack_webhook: 'https://a.example/', tenant: nobody}]",
+            "notify: [{name: a, slack_webhook: 'https://a.example/'}, {name: a, slack_webhook: 'https://b.example/'}]",
+            "api: {connections_max: 0}",
         ] {
             assert!(Config::parse(text, false).is_err(), "{text}");
         }

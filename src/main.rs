@@ -49,7 +49,7 @@ enum Command {
     Verify(command::verify::Verify),
     /// Write the synthetic municipality to files
     Generate(command::generate::Generate),
-    /// Make tokens
+    /// Make, list and revoke tokens
     #[command(subcommand)]
     Token(command::token::TokenCommand),
 }

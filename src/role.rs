@@ -14,7 +14,7 @@ use event::{Batch, Clock, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
-use ingest::listen::{Listen, Listeners, Place};
+use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, Stream, StreamProtocol, TlsFiles};
 use ingest::log::{Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
@@ -122,7 +122,7 @@ pub(crate) struct Service {
     pub(crate) store: Store,
     stop: CancellationToken,
     listeners: Listeners,
-    server: tokio::task::JoinHandle<Result<(), api::ServeError>>,
+    server: tokio::task::JoinHandle<()>,
     analysis: Option<std::thread::JoinHandle<Result<()>>>,
     stop_analysis: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
@@ -165,11 +165,11 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         .with_context(|| format!("failed to listen on {}", config.api.address))?;
     let address = listener.local_addr()?;
     let base_url = config.api.base_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let destinations: Vec<Destination> = config
-        .notify
-        .iter()
-        .map(|n| Destination { name: n.name.clone(), slack_webhook: n.slack_webhook.clone(), language: n.language.clone() })
-        .collect();
+    let mut destinations = Vec::new();
+    for n in &config.notify {
+        let (name, slack_webhook, language) = (n.name.clone(), n.slack_webhook.clone(), n.language.clone());
+        destinations.push(Destination { name, tenant: config.tenant(n.tenant.as_deref())?.0, slack_webhook, language });
+    }
     let notifier = Notifier::start(&store, &clock, &destinations, &base_url).context("failed to start the notifier")?;
     let notifier = Arc::new(Mutex::new(Some(notifier)));
     let hub = Hub::default();
@@ -187,7 +187,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         spent: spent.clone(),
         matches: matches.clone(),
         stop: stop_analysis.clone(),
-        destinations: destinations.iter().map(|d| d.name.clone()).collect(),
+        destinations,
         notifier: notifier.clone(),
     };
     let stop = CancellationToken::new();
@@ -230,22 +230,33 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         started,
         files: Arc::new(|path| dashboards::file(path).map(|f| StaticFile { bytes: f.bytes, content_type: f.content_type })),
     };
-    let server = tokio::spawn(api::serve(listener, api, stop.clone()));
+    let server = tokio::spawn(api::serve(listener, api, config.api.limits(), stop.clone()));
     let mut listens = Vec::new();
     for listen in &config.listen {
         let tenant = config.tenant(listen.tenant.as_deref())?;
         let socket = listen.address.context("a socket needs an address");
+        let stream = |address, protocol| {
+            let tls = listen.tls.as_ref().map(|tls| TlsFiles {
+                certificate: tls.certificate.clone(),
+                key: tls.key.clone(),
+                client_authorities: tls.client_authorities.clone(),
+            });
+            Place::Stream(Stream { address, protocol, tls, proxy_protocol: listen.proxy_protocol })
+        };
         let place = match listen.kind {
-            ListenKind::SyslogUdp => Place::SyslogUdp(socket?),
-            ListenKind::SyslogTcp => Place::SyslogTcp(socket?),
-            ListenKind::FlowUdp => Place::FlowUdp(socket?),
+            ListenKind::SyslogUdp => Place::SyslogUdp(Datagrams { address: socket?, sockets: listen.sockets }),
+            ListenKind::FlowUdp => Place::FlowUdp(Datagrams { address: socket?, sockets: listen.sockets }),
+            ListenKind::SyslogTcp => stream(socket?, StreamProtocol::Syslog),
+            ListenKind::Relp => stream(socket?, StreamProtocol::Relp),
+            ListenKind::IpfixTcp => stream(socket?, StreamProtocol::Ipfix),
             ListenKind::File => {
                 let path = listen.path.clone().context("a file needs a path")?;
                 Place::File { path, from_start: listen.from == From::Start }
             }
             ListenKind::Stdin => Place::Stdin,
         };
-        listens.push(Listen { place, tenant });
+        let admission = Admission { allow: listen.allow.clone(), records_per_second: listen.records_per_second };
+        listens.push(Listen { place, tenant, admission });
     }
     let listeners = Listeners::start(&listens, &journal.appender(), &clock, &stop)?;
     let bound = listeners.bound().to_vec();
@@ -294,7 +305,7 @@ impl Service {
         if let Some(notifier) = notifier {
             tokio::task::spawn_blocking(move || notifier.stop()).await?;
         }
-        self.server.await??;
+        self.server.await?;
         match result {
             Ok(result) => result,
             Err(_) => anyhow::bail!("the analysis panicked"),
@@ -336,7 +347,7 @@ struct Analysis {
     spent: Arc<Spent>,
     matches: Arc<Vec<AtomicU64>>,
     stop: Arc<AtomicBool>,
-    destinations: Vec<String>,
+    destinations: Vec<Destination>,
     notifier: Arc<Mutex<Option<Notifier>>>,
 }
 

@@ -41,13 +41,15 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Service {
+    /// `more` may go on with the list of listeners, or bring other keys.
     fn start(dir: &Path, more: &str) -> Service {
         let config = dir.join("mihari.yaml");
         let policy = dir.join("policy.yaml");
         std::fs::write(&policy, municipality::town::POLICY).expect("written");
         let text = format!(
-            "data: {}\npolicy: {}\nrules: {{lateness_s: 1}}\nlisten:\n  - {{kind: syslog_udp, address: \"127.0.0.1:0\"}}\n  \
-             - {{kind: syslog_tcp, address: \"127.0.0.1:0\"}}\n  - {{kind: flow_udp, address: \"127.0.0.1:0\"}}\napi: {{address: \"127.0.0.1:0\"}}\n{more}",
+            "data: {}\npolicy: {}\nrules: {{lateness_s: 1}}\napi: {{address: \"127.0.0.1:0\"}}\nlisten:\n  \
+             - {{kind: syslog_udp, address: \"127.0.0.1:0\"}}\n  - {{kind: syslog_tcp, address: \"127.0.0.1:0\"}}\n  \
+             - {{kind: flow_udp, address: \"127.0.0.1:0\"}}\n{more}",
             dir.join("data").display(),
             policy.display()
         );
@@ -169,31 +171,26 @@ fn records_of_logger_are_found_seconds_later() {
     service.stop();
 }
 
-#[test]
-fn records_of_rsyslog_over_tcp_are_found() {
-    let Some(rsyslogd) = installed("rsyslogd") else {
-        println!("skipped: rsyslogd is not present");
-        return;
-    };
-    let dir = tempfile::tempdir().expect("a folder");
-    let service = Service::start(dir.path(), "");
-    let conf = dir.path().join("rsyslog.conf");
-    let input = dir.path().join("input.log");
+/// rsyslog, sending 200 records with `action`; `modules` are what that needs.
+fn records_of_rsyslog_are_found(dir: &Path, service: &Service, modules: &str, action: &str) {
+    let conf = dir.join("rsyslog.conf");
+    let input = dir.join("input.log");
     std::fs::write(&input, (0..200).map(|n| format!("rsyslog record {n} for the lookout\n")).collect::<String>())
         .expect("written");
     let text = format!(
-        "global(workDirectory=\"{0}\")\nmodule(load=\"imfile\" mode=\"polling\" pollingInterval=\"1\")\ninput(type=\"imfile\" file=\"{1}\" tag=\"town:\")\n\
-         *.* action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{2}\" protocol=\"tcp\" TCP_Framing=\"octet-counted\" template=\"RSYSLOG_SyslogProtocol23Format\")\n",
-        dir.path().display(),
+        "global(workDirectory=\"{0}\")\n{modules}\nmodule(load=\"imfile\" mode=\"polling\" pollingInterval=\"1\")\n\
+         input(type=\"imfile\" file=\"{1}\" tag=\"town:\")\n\
+         *.* action({action} target=\"127.0.0.1\" template=\"RSYSLOG_SyslogProtocol23Format\")\n",
+        dir.display(),
         input.display(),
-        service.listen[1].port()
     );
     std::fs::write(&conf, text).expect("written");
+    let rsyslogd = installed("rsyslogd").expect("looked at before");
     let mut daemon = Command::new(rsyslogd)
         .args(["-n", "-f"])
         .arg(&conf)
         .arg("-i")
-        .arg(dir.path().join("rsyslog.pid"))
+        .arg(dir.join("rsyslog.pid"))
         .stderr(Stdio::null())
         .spawn()
         .expect("starts");
@@ -201,6 +198,67 @@ fn records_of_rsyslog_over_tcp_are_found() {
     daemon.kill().expect("killed");
     daemon.wait().expect("ended");
     assert_eq!(hits.len(), 200);
+}
+
+/// Whether rsyslog has a module; says what is skipped where it has not.
+fn has_rsyslog(module: &str) -> bool {
+    let found = installed("rsyslogd").is_some()
+        && std::fs::read_dir("/usr/lib")
+            .is_ok_and(|dirs| dirs.flatten().any(|dir| dir.path().join("rsyslog").join(format!("{module}.so")).exists()));
+    if !found {
+        println!("skipped: rsyslog with {module} is not present");
+    }
+    found
+}
+
+#[test]
+fn records_of_rsyslog_over_tcp_are_found() {
+    if !has_rsyslog("imfile") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let port = service.listen[1].port();
+    let action = format!("type=\"omfwd\" port=\"{port}\" protocol=\"tcp\" TCP_Framing=\"octet-counted\"");
+    records_of_rsyslog_are_found(dir.path(), &service, "", &action);
+    service.stop();
+}
+
+#[test]
+fn records_of_rsyslog_over_relp_are_found() {
+    if !has_rsyslog("omrelp") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "  - {kind: relp, address: \"127.0.0.1:0\"}\n");
+    let action = format!("type=\"omrelp\" port=\"{}\"", service.listen[3].port());
+    records_of_rsyslog_are_found(dir.path(), &service, "module(load=\"omrelp\")", &action);
+    service.stop();
+}
+
+#[test]
+fn records_of_rsyslog_under_tls_are_found() {
+    if !has_rsyslog("lmnsd_gtls") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    let certificate = dir.path().join("certificate.pem");
+    std::fs::write(&certificate, params.self_signed(&key).expect("signed").pem()).expect("written");
+    std::fs::write(dir.path().join("key.pem"), key.serialize_pem()).expect("written");
+    let listen = format!(
+        "  - {{kind: syslog_tcp, address: \"127.0.0.1:0\", tls: {{certificate: {0}/certificate.pem, key: {0}/key.pem}}}}\n",
+        dir.path().display()
+    );
+    let service = Service::start(dir.path(), &listen);
+    let modules = format!("global(defaultNetstreamDriverCAFile=\"{}\")", certificate.display());
+    let action = format!(
+        "type=\"omfwd\" port=\"{}\" protocol=\"tcp\" TCP_Framing=\"octet-counted\" StreamDriver=\"gtls\" StreamDriverMode=\"1\" \
+         StreamDriverAuthMode=\"x509/certvalid\"",
+        service.listen[3].port()
+    );
+    records_of_rsyslog_are_found(dir.path(), &service, &modules, &action);
     service.stop();
 }
 

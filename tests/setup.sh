@@ -12,6 +12,9 @@ senders)
   need logger bsdutils
   need rsyslogd rsyslog
   need softflowd softflowd
+  for package in rsyslog-gnutls rsyslog-relp; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
   ;;
 browser)
   need chromium chromium

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
@@ -17,8 +16,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
 use crate::search::{events, instant};
-use crate::server::Shared;
-use crate::store::{AlertFilter, Identity, NewAction, StoreError, Stored};
+use crate::server::{ALIVE, Shared, Watch};
+use crate::store::{AlertFilter, Delivery, Done, Identity, NewAction, Stored};
 
 /// Alerts of one page.
 const SIZE_MAX: usize = 500;
@@ -27,18 +26,12 @@ const SIZE_MAX: usize = 500;
 pub(crate) struct ListParameters {
     status: Option<String>,
     level: Option<String>,
+    assignee: Option<String>,
     rule: Option<String>,
     from: Option<String>,
     to: Option<String>,
     size: Option<usize>,
     cursor: Option<String>,
-}
-
-fn problem(error: StoreError) -> Problem {
-    match error {
-        StoreError::Refused(reason) => Problem::bad("refused", reason),
-        error => Problem::internal(&error),
-    }
 }
 
 /// The body with what follows from its actions.
@@ -64,6 +57,7 @@ pub(crate) async fn list(
     let filter = AlertFilter {
         status: set(p.status),
         level: set(p.level),
+        assignee: set(p.assignee),
         rule: set(p.rule),
         from: instant(p.from.as_deref(), "from", now)?,
         to: instant(p.to.as_deref(), "to", now)?,
@@ -72,21 +66,29 @@ pub(crate) async fn list(
     if !(1..=SIZE_MAX).contains(&size) {
         return Err(Problem::bad("refused", format!("size is 1 to {SIZE_MAX}")));
     }
-    let (alerts, total, cursor) =
-        shared.api.store.alerts(identity.tenant, &filter, size, p.cursor.as_deref()).map_err(problem)?;
+    let found = shared.read(move |store| store.alerts(identity.tenant, &filter, size, p.cursor.as_deref()));
+    let (alerts, total, cursor) = found.await?;
     let alerts: Vec<_> = alerts.iter().map(|a| shown(&shared, a)).collect();
     Ok(Json(json!({"alerts": alerts, "total": total, "cursor": cursor})).into_response())
 }
 
-fn find(shared: &Shared, identity: &Identity, id: &str) -> Result<Stored, Problem> {
-    shared.api.store.alert(identity.tenant, id).map_err(problem)?.ok_or_else(Problem::not_found)
+async fn find(shared: &Shared, identity: &Identity, id: &str) -> Result<Stored, Problem> {
+    let (tenant, id) = (identity.tenant, id.to_owned());
+    shared.read(move |store| store.alert(tenant, &id)).await?.ok_or_else(Problem::not_found)
 }
 
-fn whole(shared: &Shared, identity: &Identity, id: &str) -> Result<Response, Problem> {
-    let alert = find(shared, identity, id)?;
+/// What was done with an alert, and the messages about it.
+async fn history(shared: &Shared, id: &str) -> Result<(Vec<Done>, Vec<Delivery>), Problem> {
+    let id = id.to_owned();
+    shared.read(move |store| Ok((store.actions(&id)?, store.deliveries(&id)?))).await
+}
+
+async fn whole(shared: &Shared, identity: &Identity, id: &str) -> Result<Response, Problem> {
+    let alert = find(shared, identity, id).await?;
+    let (actions, deliveries) = history(shared, id).await?;
     let mut map = shown(shared, &alert);
-    map.insert("actions".to_owned(), json!(shared.api.store.actions(id).map_err(problem)?));
-    map.insert("deliveries".to_owned(), json!(shared.api.store.deliveries(id).map_err(problem)?));
+    map.insert("actions".to_owned(), json!(actions));
+    map.insert("deliveries".to_owned(), json!(deliveries));
     Ok(Json(map).into_response())
 }
 
@@ -95,7 +97,7 @@ pub(crate) async fn one(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    whole(&shared, &identity, &id)
+    whole(&shared, &identity, &id).await
 }
 
 fn evidence(alert: &Stored) -> Vec<EventId> {
@@ -107,7 +109,7 @@ pub(crate) async fn evidence_events(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let alert = find(&shared, &identity, &id)?;
+    let alert = find(&shared, &identity, &id).await?;
     let (hits, missing) = events(&shared, &identity, evidence(&alert)).await?;
     Ok(Json(json!({"events": hits, "missing": missing})).into_response())
 }
@@ -118,13 +120,12 @@ pub(crate) async fn timeline(
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let alert = find(&shared, &identity, &id)?;
+    let alert = find(&shared, &identity, &id).await?;
     let (hits, _) = events(&shared, &identity, evidence(&alert)).await?;
     let mut entries: Vec<(Time, serde_json::Value)> = vec![(alert.detected_at, json!({"kind": "detected"}))];
     entries.extend(hits.into_iter().map(|hit| (hit.time, json!({"kind": "event", "event": hit}))));
-    let actions = shared.api.store.actions(&id).map_err(problem)?;
+    let (actions, deliveries) = history(&shared, &id).await?;
     entries.extend(actions.into_iter().map(|action| (action.at, json!({"kind": "action", "action": action}))));
-    let deliveries = shared.api.store.deliveries(&id).map_err(problem)?;
     entries.extend(deliveries.into_iter().filter_map(|d| Some((d.at?, json!({"kind": "delivery", "delivery": d})))));
     entries.sort_by_key(|(time, _)| *time);
     let entries: Vec<_> = entries
@@ -163,31 +164,33 @@ pub(crate) async fn act(
         return Err(Problem::bad("too_long", format!("{COMMENT_BYTES_MAX} bytes at most")));
     }
     let new = NewAction { action: body.action, comment: body.comment, assignee: body.assignee, disposition: body.disposition };
-    if !shared.api.store.act(identity.tenant, &id, &identity.name, &new).map_err(problem)? {
+    let (actor, of) = (identity.clone(), id.clone());
+    if !shared.write(move |store| store.act(actor.tenant, &of, &actor.name, &new)).await? {
         return Err(Problem::not_found());
     }
     shared.api.hub.alert(identity.tenant, &id);
-    whole(&shared, &identity, &id)
+    whole(&shared, &identity, &id).await
 }
 
 /// Changes that a slow reader may be behind.
 const CHANGES_MAX: usize = 64;
 
-/// Alerts as they come and change.
+/// Alerts as they come and change. Who was away looks at the list again: the stream tells of changes only.
 pub(crate) async fn stream(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
     let mut changes = shared.api.hub.inbox();
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(CHANGES_MAX);
     tokio::spawn(async move {
+        let mut watch = Watch::new(&shared, &identity);
         loop {
             let change = tokio::select! {
-                () = shared.stop.cancelled() => return,
+                () = watch.ended() => return,
                 () = sender.closed() => return,
                 change = changes.recv() => change,
             };
             let told = match change {
-                Ok((tenant, id)) if tenant == identity.tenant => match shared.api.store.alert(tenant, &id) {
-                    Ok(Some(alert)) => Event::default().event("alert").data(json!(shown(&shared, &alert)).to_string()),
-                    _ => continue,
+                Ok((tenant, id)) if tenant == identity.tenant => match find(&shared, &identity, &id).await {
+                    Ok(alert) => Event::default().event("alert").data(json!(shown(&shared, &alert)).to_string()),
+                    Err(_) => continue,
                 },
                 Ok(_) => continue,
                 Err(RecvError::Lagged(count)) => Event::default().event("skipped").data(format!("{{\"count\":{count}}}")),
@@ -198,5 +201,5 @@ pub(crate) async fn stream(State(shared): State<Arc<Shared>>, Extension(identity
             }
         }
     });
-    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
 }

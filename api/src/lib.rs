@@ -10,6 +10,7 @@
 
 mod alerts;
 pub mod client;
+mod connections;
 mod hub;
 mod notify;
 pub mod openapi;
@@ -20,8 +21,9 @@ mod server;
 mod store;
 mod tally;
 
+pub use connections::Limits;
 pub use hub::Hub;
 pub use notify::{Destination, Notifier};
-pub use server::{Api, Files, ServeError, Stage, StaticFile, serve};
-pub use store::{AlertFilter, Commit, Identity, Resume, Store, StoreError};
+pub use server::{Api, Files, Stage, StaticFile, serve};
+pub use store::{AlertFilter, Commit, Identity, Resume, Store, StoreError, TokenInfo};
 pub use tally::Tally;

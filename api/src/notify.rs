@@ -30,6 +30,8 @@ const VALUE_CHARS_MAX: usize = 500;
 pub struct Destination {
     /// Its name.
     pub name: String,
+    /// The tenant whose alerts it is told, and no other's.
+    pub tenant: u32,
     /// A Slack-compatible incoming webhook.
     pub slack_webhook: String,
     /// `ja` or `en`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use event::Time;
@@ -49,7 +49,7 @@ fn read(
 pub(crate) fn table() -> Vec<Route> {
     const SEARCH: &[&str] = &["query", "from", "to", "size", "sort", "cursor", "fields", "aggs"];
     const ACTION: &[&str] = &["action", "comment", "assignee", "disposition"];
-    const LIST: &[&str] = &["status", "level", "rule", "from", "to", "size", "cursor"];
+    const LIST: &[&str] = &["status", "level", "assignee", "rule", "from", "to", "size", "cursor"];
     let write = |path, id, summary, body, handler| Route {
         method: "post",
         path,
@@ -92,6 +92,8 @@ pub(crate) fn table() -> Vec<Route> {
         read("/api/v1/sources", "sources", "Who sends", &[], get(sources)),
         read("/api/v1/ledger", "ledger", "What became of every record", &[], get(ledger)),
         read("/api/v1/stats", "stats", "Counters of the pipeline", &[], get(stats)),
+        read("/api/v1/tokens", "tokens", "The tenant's tokens, without their secrets", &[], get(tokens)),
+        write("/api/v1/tokens/{id}/revoke", "revokeToken", "End a token for good", &[], post(revoke_token)),
         read("/api/v1/whoami", "whoami", "Whose token this is", &[], get(whoami)),
         Route { answer: "text/plain", ..read("/metrics", "metrics", "Metrics for Prometheus", &[], get(metrics)) },
     ]
@@ -101,7 +103,7 @@ async fn rules_in_force(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
 ) -> Result<Response, Problem> {
-    let alerts = shared.api.store.alerts_by_rule(identity.tenant).map_err(|e| Problem::internal(&e))?;
+    let alerts = shared.read(move |store| store.alerts_by_rule(identity.tenant)).await?;
     let alerts: BTreeMap<String, (i64, i64)> = alerts.into_iter().map(|(rule, count, last)| (rule, (count, last))).collect();
     let matches = (shared.api.matches)();
     let rules: Vec<_> = shared
@@ -160,7 +162,7 @@ async fn matrix(
     let now = shared.api.clock.now();
     let from = search::instant(range.from.as_deref(), "from", now)?;
     let to = search::instant(range.to.as_deref(), "to", now)?;
-    let rows = shared.api.store.matrix(identity.tenant, from, to).map_err(|e| Problem::internal(&e))?;
+    let rows = shared.read(move |store| store.matrix(identity.tenant, from, to)).await?;
     let mut counts: BTreeMap<(String, String), BTreeMap<String, i64>> = BTreeMap::new();
     for (zone_from, zone_to, verdict, count) in rows {
         *counts.entry((zone_from, zone_to)).or_default().entry(verdict).or_default() += count;
@@ -189,7 +191,7 @@ async fn matrix(
 }
 
 async fn sources(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
-    let sources = shared.api.store.sources(identity.tenant).map_err(|e| Problem::internal(&e))?;
+    let sources = shared.read(move |store| store.sources(identity.tenant)).await?;
     Ok(Json(json!({"sources": sources})).into_response())
 }
 
@@ -204,7 +206,7 @@ async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
         lost_before: BTreeMap<String, i64>,
     }
     let mut days: BTreeMap<(std::cmp::Reverse<String>, String), Day> = BTreeMap::new();
-    for (day, source, what, count) in shared.api.store.ledger(identity.tenant).map_err(|e| Problem::internal(&e))? {
+    for (day, source, what, count) in shared.read(move |store| store.ledger(identity.tenant)).await? {
         let entry = days.entry((std::cmp::Reverse(day), source)).or_default();
         match what.split_once(':') {
             None => {
@@ -236,8 +238,8 @@ async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
 
 async fn stats(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
     let stage = (shared.api.stage)();
-    let open: BTreeMap<String, i64> =
-        shared.api.store.open_by_level(identity.tenant).map_err(|e| Problem::internal(&e))?.into_iter().collect();
+    let open = shared.read(move |store| store.open_by_level(identity.tenant)).await?;
+    let open: BTreeMap<String, i64> = open.into_iter().collect();
     let searcher = &shared.api.searchers[identity.tenant as usize];
     Ok(Json(json!({"events_per_second": stage.events_per_second, "received_total": stage.received, "parsed_total": stage.parsed,
         "quarantined_total": stage.quarantined, "journal_position": stage.journal_position, "indexed_position": searcher.position(),
@@ -245,8 +247,28 @@ async fn stats(State(shared): State<Arc<Shared>>, Extension(identity): Extension
     .into_response())
 }
 
+async fn tokens(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
+    let tokens = shared.read(move |store| store.list_tokens(Some(identity.tenant))).await?;
+    Ok(Json(json!({"tokens": tokens})).into_response())
+}
+
+/// Who has a token of the tenant may end any of them, also the own one: what has leaked must not wait for its owner.
+async fn revoke_token(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    tracing::info!(token = id, by = identity.name, "a token is revoked");
+    let of = id.clone();
+    if !shared.write(move |store| store.revoke_token(Some(identity.tenant), &of)).await? {
+        return Err(Problem::not_found());
+    }
+    Ok(Json(json!({"id": id, "revoked": true})).into_response())
+}
+
 async fn whoami(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
-    Json(json!({"name": identity.name, "tenant": shared.api.tenants.get(identity.tenant as usize)})).into_response()
+    Json(json!({"name": identity.name, "token": identity.token, "tenant": shared.api.tenants.get(identity.tenant as usize)}))
+        .into_response()
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {

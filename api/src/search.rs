@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
@@ -12,13 +11,13 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use event::{EventId, EventRef, Position, Time};
-use index::{Aggregation, Hit, IndexError, Matcher, SearchLimits, SearchRequest, Sort, query};
+use index::{Aggregation, Hit, IndexError, Matcher, RawSource, SearchLimits, SearchRequest, Sort, query};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
-use crate::server::Shared;
+use crate::server::{ALIVE, Shared, Watch};
 use crate::store::Identity;
 
 /// How long a search may take.
@@ -112,11 +111,15 @@ pub(crate) async fn search(
         };
         request.aggregations.push((name, aggregation));
     }
-    let answer = run(&shared, &identity, move |searcher, limits| searcher.search(&request, limits)).await?;
+    let (mut answer, hits) = run(&shared, &identity, move |on, limits| {
+        let mut answer = on.searcher.search(&request, limits)?;
+        let hits = std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)).collect::<Vec<_>>();
+        Ok((answer, hits))
+    })
+    .await?;
     let took_ms = shared.api.clock.now().since_ns(now) / 1_000_000;
-    let hits: Vec<ShownHit> = answer.hits.into_iter().map(|hit| shown(&shared, hit)).collect();
     let body = serde_json::json!({"took_ms": took_ms, "complete": answer.complete, "total": answer.total, "hits": hits,
-        "aggs": answer.aggregations, "cursor": answer.cursor});
+        "aggs": std::mem::take(&mut answer.aggregations), "cursor": answer.cursor});
     Ok(Json(body).into_response())
 }
 
@@ -124,11 +127,37 @@ fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
     query::parse(text, now).map_err(|error| Problem::bad("bad_query", error.message.clone()).at(error.position))
 }
 
+/// What a search runs on: the tenant's index, and the log that has the raw text.
+struct On {
+    searcher: index::Searcher,
+    raw: Arc<dyn RawSource>,
+}
+
+impl On {
+    /// A hit with its raw text; that of a flow packet is hexadecimal.
+    fn shown(&self, hit: Hit) -> ShownHit {
+        let raw = match self.raw.raw(hit.id.frame) {
+            Ok(Some((head, bytes))) if head.content == event::Content::Flow => hexadecimal(&bytes),
+            Ok(Some((_, bytes))) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(None) => String::new(),
+            Err(error) => {
+                tracing::warn!(%error, "failed to read the raw text of a hit");
+                String::new()
+            }
+        };
+        ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Runs a search on a thread of its own, a few at once; it stops when it takes too long or the client has gone.
 async fn run<T: Send + 'static>(
     shared: &Arc<Shared>,
     identity: &Identity,
-    search: impl FnOnce(&index::Searcher, &SearchLimits) -> Result<T, IndexError> + Send + 'static,
+    search: impl FnOnce(&On, &SearchLimits) -> Result<T, IndexError> + Send + 'static,
 ) -> Result<T, Problem> {
     struct Gone(Arc<AtomicBool>);
     impl Drop for Gone {
@@ -143,10 +172,10 @@ async fn run<T: Send + 'static>(
     let clock = shared.api.clock.clone();
     let deadline = clock.now().plus_ns(SEARCH_NS_MAX);
     let limits = SearchLimits { stop: Arc::new(move || gone.load(Ordering::Relaxed) || clock.now() > deadline) };
-    let searcher = shared.api.searchers[identity.tenant as usize].clone();
+    let on = On { searcher: shared.api.searchers[identity.tenant as usize].clone(), raw: shared.api.raw.clone() };
     // The place is kept as long as the search runs, also when nobody waits for it any more.
     let searching = tokio::task::spawn_blocking(move || {
-        let answer = search(&searcher, &limits);
+        let answer = search(&on, &limits);
         drop(permit);
         answer
     });
@@ -156,19 +185,6 @@ async fn run<T: Send + 'static>(
         Ok(Err(error)) => Err(Problem::internal(&error)),
         Err(error) => Err(Problem::internal(&error)),
     }
-}
-
-fn shown(shared: &Shared, hit: Hit) -> ShownHit {
-    let raw = match shared.api.raw.raw(hit.id.frame) {
-        Ok(Some((head, bytes))) if head.content == event::Content::Flow => bytes.iter().map(|b| format!("{b:02x}")).collect(),
-        Ok(Some((_, bytes))) => String::from_utf8_lossy(&bytes).into_owned(),
-        Ok(None) => String::new(),
-        Err(error) => {
-            tracing::warn!(%error, "failed to read the raw text of a hit");
-            String::new()
-        }
-    };
-    ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw }
 }
 
 fn interval_ms(text: &str) -> Option<i64> {
@@ -196,17 +212,17 @@ pub(crate) async fn events(
     identity: &Identity,
     ids: Vec<EventId>,
 ) -> Result<(Vec<ShownHit>, Vec<EventId>), Problem> {
-    let found = run(shared, identity, move |searcher, _| {
-        ids.into_iter().map(|id| Ok((id, searcher.event(id)?))).collect::<Result<Vec<_>, IndexError>>()
-    });
-    let (mut hits, mut missing) = (Vec::new(), Vec::new());
-    for (id, hit) in found.await? {
-        match hit {
-            Some(hit) => hits.push(shown(shared, hit)),
-            None => missing.push(id),
+    run(shared, identity, move |on, _| {
+        let (mut hits, mut missing) = (Vec::new(), Vec::new());
+        for id in ids {
+            match on.searcher.event(id)? {
+                Some(hit) => hits.push(on.shown(hit)),
+                None => missing.push(id),
+            }
         }
-    }
-    Ok((hits, missing))
+        Ok((hits, missing))
+    })
+    .await
 }
 
 pub(crate) async fn one_event(
@@ -245,13 +261,14 @@ pub(crate) async fn context(
     let page =
         |sort, size| SearchRequest { sort, size, cursor: Some(place(id.frame.offset)), ..SearchRequest::new(query.clone()) };
     let (older, newer) = (page(Sort::Desc, before), page(Sort::Asc, after));
-    let older = run(&shared, &identity, move |searcher, limits| searcher.search(&older, limits)).await?;
-    let newer = run(&shared, &identity, move |searcher, limits| searcher.search(&newer, limits)).await?;
-    let mut all: Vec<ShownHit> = older.hits.into_iter().rev().map(|h| shown(&shared, h)).collect();
-    let (own, _) = events(&shared, &identity, vec![id]).await?;
-    all.extend(own);
-    all.extend(newer.hits.into_iter().map(|h| shown(&shared, h)));
-    Ok(Json(serde_json::json!({"events": all})).into_response())
+    let all = run(&shared, &identity, move |on, limits| {
+        let mut all: Vec<Hit> = on.searcher.search(&older, limits)?.hits;
+        all.reverse();
+        all.extend(on.searcher.event(id)?);
+        all.extend(on.searcher.search(&newer, limits)?.hits);
+        Ok(all.into_iter().map(|hit| on.shown(hit)).collect::<Vec<_>>())
+    });
+    Ok(Json(serde_json::json!({"events": all.await?})).into_response())
 }
 
 pub(crate) async fn fields(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
@@ -273,25 +290,33 @@ pub(crate) async fn tail(
     Extension(identity): Extension<Identity>,
     Query(parameters): Query<TailParameters>,
 ) -> Result<Response, Problem> {
-    let matcher = Matcher::new(parse(&parameters.query, shared.api.clock.now())?);
+    let matcher = Arc::new(Matcher::new(parse(&parameters.query, shared.api.clock.now())?));
     let mut batches = shared.api.hub.tail();
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(TAIL_HITS_MAX);
     tokio::spawn(async move {
+        let mut watch = Watch::new(&shared, &identity);
         let mut skipped = 0u64;
         loop {
             let batch = tokio::select! {
-                () = shared.stop.cancelled() => return,
+                () = watch.ended() => return,
                 () = sender.closed() => return,
                 batch = batches.recv() => batch,
             };
             match batch {
                 Ok(batch) => {
-                    for event in batch.iter().filter(|e| e.tenant().0 == identity.tenant && matcher.matches(*e)) {
-                        let hit = Event::default().event("hit").data(live(event, &*shared.api.raw));
-                        match sender.try_send(Ok(hit)) {
-                            Ok(()) => {}
-                            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => skipped += 1,
-                            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => return,
+                    // Matching is work for the processor, and a flow's raw text is on the disk.
+                    let (matcher, raw, tenant, room) =
+                        (matcher.clone(), shared.api.raw.clone(), identity.tenant, sender.capacity());
+                    let matching = tokio::task::spawn_blocking(move || {
+                        let mut found = batch.iter().filter(|e| e.tenant().0 == tenant && matcher.matches(*e));
+                        let hits: Vec<String> = found.by_ref().take(room).map(|event| live(event, &*raw)).collect();
+                        (hits, found.count() as u64)
+                    });
+                    let Ok((hits, left)) = matching.await else { return };
+                    skipped += left;
+                    for hit in hits {
+                        if sender.try_send(Ok(Event::default().event("hit").data(hit))).is_err() {
+                            skipped += 1;
                         }
                     }
                 }
@@ -306,12 +331,11 @@ pub(crate) async fn tail(
             }
         }
     });
-    let keep = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(keep).into_response())
+    Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
 
 /// An event as a hit, before the index has it.
-fn live(event: EventRef<'_>, raw: &dyn index::RawSource) -> String {
+fn live(event: EventRef<'_>, raw: &dyn RawSource) -> String {
     let mut out = String::from("{\"id\":");
     event::json::write_text(&event.id().to_string(), &mut out);
     out.push_str(",\"time\":");
@@ -324,7 +348,7 @@ fn live(event: EventRef<'_>, raw: &dyn index::RawSource) -> String {
     if event.raw().is_empty() {
         let Position { partition, offset } = event.id().frame;
         let bytes = raw.raw(Position { partition, offset }).ok().flatten().map(|(_, bytes)| bytes).unwrap_or_default();
-        event::json::write_text(&bytes.iter().map(|b| format!("{b:02x}")).collect::<String>(), &mut out);
+        event::json::write_text(&hexadecimal(&bytes), &mut out);
     } else {
         event::json::write_text(event.raw(), &mut out);
     }

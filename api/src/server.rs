@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,8 +21,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 
+use crate::connections::{self, Limits};
 use crate::problem::Problem;
-use crate::store::Store;
+use crate::store::{Identity, Store, StoreError};
 use crate::{Hub, routes};
 
 /// Bytes of a request's body.
@@ -35,6 +36,10 @@ const FAILURES_MAX: u32 = 20;
 const FAILURES_ADDRESSES_MAX: usize = 10_000;
 /// How long a request may take, streams left out.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// Requests that read the store at once; further ones wait. Each holds a blocking thread, of which the runtime has 512.
+const READS_MAX: usize = 32;
+/// Requests that write the store at once: apart, so that writers who wait for the disk keep nobody from reading.
+const WRITES_MAX: usize = 8;
 
 /// A file of the dashboards.
 pub struct StaticFile {
@@ -97,29 +102,99 @@ pub struct Api {
 pub(crate) struct Shared {
     pub(crate) api: Api,
     pub(crate) searches: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
     failures: Mutex<HashMap<IpAddr, (i64, u32)>>,
 }
 
-/// The server could not run.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP server failed")]
-pub struct ServeError(#[from] std::io::Error);
+impl Shared {
+    /// Reads the store on a thread that may wait for the disk: the runtime's own threads never do.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Store) -> Answer<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.ask(&self.reads, ask).await
+    }
+
+    /// Writes it so.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Store) -> Answer<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.ask(&self.writes, ask).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        places: &Arc<Semaphore>,
+        ask: impl FnOnce(&Store) -> Answer<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = places.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is stopping"))?;
+        let store = self.api.store.clone();
+        // The place is kept as long as the store works, also when nobody waits for the answer any more.
+        let asking = tokio::task::spawn_blocking(move || {
+            let answer = ask(&store);
+            drop(permit);
+            answer
+        });
+        match asking.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(StoreError::Refused(reason))) => Err(Problem::bad("refused", reason)),
+            Ok(Err(error)) => Err(Problem::internal(&error)),
+            Err(error) => Err(Problem::internal(&error)),
+        }
+    }
+}
+
+type Answer<T> = Result<T, StoreError>;
 
 /// Answers until `stop` is cancelled.
-///
-/// # Errors
-/// Where the socket fails.
-pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(listener: TcpListener, api: Api, limits: Limits, stop: CancellationToken) {
     let shared = Arc::new(Shared {
         api,
         searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+        reads: Arc::new(Semaphore::new(READS_MAX)),
+        writes: Arc::new(Semaphore::new(WRITES_MAX)),
         stop: stop.clone(),
         failures: Mutex::new(HashMap::new()),
     });
-    let app = router(shared).into_make_service_with_connect_info::<std::net::SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await?;
-    Ok(())
+    connections::serve(listener, &router(shared), limits, &stop).await;
+}
+
+/// How often a quiet stream says that it is there.
+pub(crate) const ALIVE: Duration = Duration::from_secs(15);
+/// How often a stream asks whether its token is still good.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Tells a stream when to end: the program stops, or its token is no longer good.
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+    token: String,
+    look: tokio::time::Interval,
+}
+
+impl Watch {
+    pub(crate) fn new(shared: &Arc<Shared>, identity: &Identity) -> Watch {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Watch { shared: shared.clone(), token: identity.token.clone(), look }
+    }
+
+    /// Returns when the stream is to end. A fault of the store ends it too: the client comes again.
+    pub(crate) async fn ended(&mut self) {
+        loop {
+            tokio::select! {
+                () = self.shared.stop.cancelled() => return,
+                _ = self.look.tick() => {}
+            }
+            let token = self.token.clone();
+            if !self.shared.read(move |store| store.is_good(&token)).await.unwrap_or(false) {
+                return;
+            }
+        }
+    }
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -151,13 +226,16 @@ async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, n
     }
     let token =
         request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    let identity = match token.map(|t| shared.api.store.identity(t)) {
-        Some(Ok(identity)) => identity,
-        Some(Err(error)) => return Problem::internal(&error).into_response(),
+    let offered = token.is_some();
+    let identity = match token.map(str::to_owned) {
+        Some(token) => match shared.read(move |store| store.identity(&token)).await {
+            Ok(identity) => identity,
+            Err(problem) => return problem.into_response(),
+        },
         None => None,
     };
     let Some(identity) = identity.filter(|i| (i.tenant as usize) < shared.api.searchers.len()) else {
-        if let (Some(ip), true) = (peer, token.is_some()) {
+        if let (Some(ip), true) = (peer, offered) {
             let mut failures = shared.failures.lock().expect("no code panics under this lock");
             if failures.len() >= FAILURES_ADDRESSES_MAX {
                 failures.clear(); // Whoever guesses from so many addresses is not stopped by counting them.
@@ -180,8 +258,10 @@ async fn limit_time(request: Request, next: Next) -> Response {
     }
 }
 
+/// Nothing inline, nothing from elsewhere; and markup is made by the one policy of `dashboards/src/runtime.ts` alone, which takes the
+/// constants of compiled templates: no text of a sender can become markup even by a mistake of ours.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
-                      base-uri 'none'; form-action 'self'";
+                      base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; trusted-types mihari-templates";
 
 async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
@@ -191,6 +271,8 @@ async fn headers(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -200,12 +282,9 @@ async fn headers(request: Request, next: Next) -> Response {
 
 /// Ready where the store answers; the rest was opened before the server began.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.api.store.tokens() {
+    match shared.read(Store::tokens).await {
         Ok(_) => "ok\n".into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the alert store does not answer");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the alert store does not answer").into_response()
-        }
+        Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the alert store does not answer").into_response(),
     }
 }
 

@@ -1,91 +1,131 @@
 //! What came in, counted: per source, per day, per pair of zones. Filled from batches, written in the transaction that moves the
 //! position, so that it is exact over restarts.
+//!
+//! What a sender can choose is bounded: its address (a datagram's is a claim) by [`SOURCES_MAX`] here and `SOURCES_KEPT_MAX` in the store,
+//! the hour of its events by what clocks may differ. Beyond the bound a record is counted as of [`OTHER`].
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use event::{Batch, FieldId, TenantId, Time, Transport, Value};
+use event::{Batch, EventRef, FieldId, TenantId, Time, Transport, Value};
 
+const SECOND_NS: i64 = 1_000_000_000;
 /// Japan Standard Time, in which a day is counted.
-const JST_NS: i64 = 9 * 3600 * 1_000_000_000;
-/// Sources that are told apart between two commits; further ones are counted together as `others`.
-const SOURCES_MAX: usize = 50_000;
+const JST_NS: i64 = 9 * 3600 * SECOND_NS;
+/// Sources of one tenant that are told apart between two commits (a second): about 4 MB.
+const SOURCES_MAX: usize = 20_000;
+/// The name under which sources beyond the bound are counted together.
+pub(crate) const OTHER: &str = "other";
+/// How far an event's time may lie before and after its receipt to be believed; else the receipt counts, or a forged time would make a row
+/// for each hour that it names.
+const BEFORE_NS: i64 = 7 * 86_400 * SECOND_NS;
+const AFTER_NS: i64 = 300 * SECOND_NS;
 
-#[derive(Clone, Copy, Debug)]
+/// Who sent: an address, or only the way in (files), or whoever is beyond the bound.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Who {
+    Address(IpAddr),
+    Transport,
+    Other,
+}
+
+/// What came from one source on one day.
+#[derive(Clone, Debug)]
 pub(crate) struct SourceCount {
     pub(crate) first: Time,
     pub(crate) last: Time,
     pub(crate) events: u64,
-    pub(crate) quarantined: u64,
+    pub(crate) quarantined: BTreeMap<String, u64>,
     pub(crate) bytes: u64,
     pub(crate) format: &'static str,
 }
 
+/// A tenant's sources: (who, transport, day in Japan since 1970) → what.
+pub(crate) type Sources = BTreeMap<(Who, &'static str, i64), SourceCount>;
+/// (from, to, verdict) → how many.
+pub(crate) type Cells = BTreeMap<String, BTreeMap<String, BTreeMap<String, u64>>>;
+
 /// Counts since the last commit.
 #[derive(Debug, Default)]
 pub struct Tally {
-    pub(crate) sources: BTreeMap<(TenantId, String, &'static str), SourceCount>,
-    /// (tenant, day, source, what) → how many.
-    pub(crate) ledger: BTreeMap<(TenantId, String, String, String), u64>,
-    /// (tenant, hour in seconds, from, to, verdict) → how many.
-    pub(crate) matrix: BTreeMap<(TenantId, i64, String, String, String), u64>,
+    pub(crate) sources: BTreeMap<TenantId, Sources>,
+    /// (tenant, day, transport, reason) → how many were lost before the log could have them.
+    pub(crate) lost: BTreeMap<(TenantId, i64, &'static str, String), u64>,
+    /// (tenant, hour in seconds) → cells.
+    pub(crate) matrix: BTreeMap<(TenantId, i64), Cells>,
 }
 
 impl Tally {
     /// Counts the events of a batch.
     pub fn add(&mut self, batch: &Batch) {
         for event in batch.iter() {
-            let mut source = event.source().map_or_else(|| event.transport().name().to_owned(), |ip| ip.to_string());
-            let key = (event.tenant(), source.clone(), event.transport().name());
-            if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&key) {
-                source = "others".to_owned();
-            }
-            let received = event.received();
-            let bytes = event.raw().len() as u64;
-            let count = self.sources.entry((event.tenant(), source.clone(), event.transport().name())).or_insert(SourceCount {
-                first: received,
-                last: received,
-                events: 0,
-                quarantined: 0,
-                bytes: 0,
-                format: "",
-            });
-            count.last = count.last.max(received);
-            count.events += 1;
-            count.bytes += bytes;
-            count.format = event.format().name();
-            let what = if event.quarantined() {
-                count.quarantined += 1;
-                format!("quarantined:{}", event.get(FieldId::ERROR_MESSAGE).and_then(|v| v.as_text()).unwrap_or("unknown"))
-            } else {
-                "parsed".to_owned()
-            };
-            *self.ledger.entry((event.tenant(), day(received), source, what)).or_default() += 1;
+            self.add_source(event);
             if let (Some(Value::Text(from)), Some(Value::Text(to)), Some(Value::Text(verdict))) =
                 (event.get(FieldId::ZONE_SOURCE), event.get(FieldId::ZONE_DESTINATION), event.get(FieldId::POLICY_VERDICT))
                 && verdict != "internal"
             {
-                let hour = event.time().unix_s().div_euclid(3600) * 3600;
-                let key = (event.tenant(), hour, from.to_owned(), to.to_owned(), verdict.to_owned());
-                *self.matrix.entry(key).or_default() += 1;
+                let ahead_ns = event.time().since_ns(event.received());
+                let time = if (-BEFORE_NS..=AFTER_NS).contains(&ahead_ns) { event.time() } else { event.received() };
+                let hour = time.unix_s().div_euclid(3600) * 3600;
+                let cells = self.matrix.entry((event.tenant(), hour)).or_default();
+                *entry(entry(entry(cells, from), to), verdict) += 1;
             }
+        }
+    }
+
+    fn add_source(&mut self, event: EventRef<'_>) {
+        let sources = self.sources.entry(event.tenant()).or_default();
+        let (received, transport) = (event.received(), event.transport().name());
+        let mut key = (event.source().map_or(Who::Transport, Who::Address), transport, day_number(received));
+        if sources.len() >= SOURCES_MAX && !sources.contains_key(&key) {
+            key.0 = Who::Other;
+        }
+        let count = sources.entry(key).or_insert_with(|| SourceCount {
+            first: received,
+            last: received,
+            events: 0,
+            quarantined: BTreeMap::new(),
+            bytes: 0,
+            format: "",
+        });
+        count.last = count.last.max(received);
+        count.events += 1;
+        count.bytes += event.raw().len() as u64;
+        count.format = event.format().name();
+        if event.quarantined() {
+            // A decoder's reasons are fixed texts of the program: few.
+            let reason = event.get(FieldId::ERROR_MESSAGE).and_then(|v| v.as_text()).unwrap_or("unknown");
+            *entry(&mut count.quarantined, reason) += 1;
         }
     }
 
     /// Counts records that were lost before the log could have them.
     pub fn lost(&mut self, tenant: TenantId, transport: Transport, received: Time, reason: &str, count: u64) {
-        let key = (tenant, day(received), transport.name().to_owned(), format!("lost:{reason}"));
-        *self.ledger.entry(key).or_default() += count;
+        *self.lost.entry((tenant, day_number(received), transport.name(), reason.to_owned())).or_default() += count;
     }
 
     pub(crate) fn clear(&mut self) {
         self.sources.clear();
-        self.ledger.clear();
+        self.lost.clear();
         self.matrix.clear();
     }
 }
 
-/// The day in Japan.
-fn day(time: Time) -> String {
-    let (year, month, day, ..) = time.plus_ns(JST_NS).civil();
+/// The entry of a name; only a new one is copied.
+fn entry<'m, T: Default>(map: &'m mut BTreeMap<String, T>, name: &str) -> &'m mut T {
+    if !map.contains_key(name) {
+        map.insert(name.to_owned(), T::default());
+    }
+    map.get_mut(name).expect("it is there now")
+}
+
+/// The day in Japan, since 1970.
+fn day_number(time: Time) -> i64 {
+    time.plus_ns(JST_NS).unix_s().div_euclid(86_400)
+}
+
+/// A day as it is written: `2026-04-01`.
+pub(crate) fn day_text(day: i64) -> String {
+    let (year, month, day, ..) = Time::from_unix_ns(day.saturating_mul(86_400 * SECOND_NS)).civil();
     format!("{year:04}-{month:02}-{day:02}")
 }

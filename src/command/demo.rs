@@ -16,7 +16,7 @@ use municipality::{Channel, DEVICES, Incident, Plan, town};
 
 use super::serve::{start_logging, start_metrics};
 use crate::clock::SystemClock;
-use crate::config::{Config, From, Listen, ListenKind};
+use crate::config::{Config, Listen, ListenKind};
 use crate::{detection, role};
 
 /// Arguments of `mihari demo`.
@@ -70,8 +70,7 @@ pub(crate) fn run(args: &Demo) -> Result<ExitCode> {
     std::fs::create_dir_all(&data).with_context(|| format!("failed to make {}", data.display()))?;
     let policy = data.join("policy.yaml");
     std::fs::write(&policy, town::POLICY)?;
-    let any = |port| Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-    let listen = |kind| Listen { kind, address: any(0), path: None, tenant: None, from: From::End };
+    let listen = |kind| Listen::socket(kind, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
     let mut config = Config {
         data: data.join("data"),
         listen: vec![listen(ListenKind::SyslogUdp), listen(ListenKind::SyslogTcp), listen(ListenKind::FlowUdp)],

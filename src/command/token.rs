@@ -29,14 +29,52 @@ pub(crate) enum TokenCommand {
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=366))]
         days: u32,
     },
+    /// Show the tokens, without their secrets
+    List {
+        /// The configuration of the service
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// End a token for good, at once, also while the service runs
+    Revoke {
+        /// The configuration of the service
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The token's id: what stands between `mih_` and the next `_`
+        id: String,
+    },
 }
 
 pub(crate) fn run(command: &TokenCommand) -> Result<ExitCode> {
-    let TokenCommand::Create { config, name, tenant, days } = command;
+    let (TokenCommand::Create { config, .. } | TokenCommand::List { config } | TokenCommand::Revoke { config, .. }) = command;
     let config = config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
-    let tenant = config.tenant(tenant.as_deref())?;
     std::fs::create_dir_all(&config.data)?;
     let store = Store::open(&config.data.join("mihari.sqlite"), Arc::new(SystemClock))?;
-    super::say(&store.create_token(name, tenant.0, *days)?);
+    match command {
+        TokenCommand::Create { name, tenant, days, .. } => {
+            super::say(&store.create_token(name, config.tenant(tenant.as_deref())?.0, *days)?);
+        }
+        TokenCommand::List { .. } => {
+            for token in store.list_tokens(None)? {
+                let tenant = config.tenants.get(token.tenant as usize).map_or("?", String::as_str);
+                let used = token.last_used.map_or_else(|| "never used".to_owned(), |time| format!("used {time}"));
+                let state = match token.revoked {
+                    Some(time) => format!("revoked {time}"),
+                    None if token.good => format!("good until {}", token.expires),
+                    None => format!("expired {}", token.expires),
+                };
+                super::say(&format!("{}  {tenant}  {}  {state}, {used}", token.id, super::visible(&token.name)));
+            }
+        }
+        TokenCommand::Revoke { id, .. } => {
+            // The whole token is taken too, for whoever has only that at hand.
+            let id = id.strip_prefix("mih_").unwrap_or(id).split('_').next().unwrap_or("");
+            if !store.revoke_token(None, id)? {
+                super::complain("there is no token of this id");
+                return Ok(ExitCode::FAILURE);
+            }
+            super::say(&format!("{id} is revoked"));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

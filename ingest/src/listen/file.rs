@@ -14,6 +14,8 @@ use super::{Framer, Shared, count, head};
 
 /// How often a file at its end is looked at again.
 const POLL_TIME: Duration = Duration::from_millis(250);
+/// How often the old file is looked at once a new one has its name.
+const LAST_LOOKS: usize = 4;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -66,6 +68,11 @@ async fn follow_one(path: &Path, from_start: bool, tenant: TenantId, shared: &Sh
         }
         let now = tokio::fs::metadata(path).await;
         if now.is_ok_and(|now| now.ino() != inode || now.len() < place) {
+            // Whoever writes may have written after our last read, and may go on until it is told of the rotation.
+            for _ in 0..LAST_LOOKS {
+                poll.tick().await;
+                while lines.read(&mut file, shared).await?.is_some_and(|got| got > 0) {}
+            }
             lines.finish(shared).await;
             return Ok(Ended::Replaced);
         }

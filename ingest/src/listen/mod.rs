@@ -1,8 +1,13 @@
 //! Where records come in. Listeners stamp what they receive and give it to the log; they know nothing else.
 
+mod admit;
 mod file;
 mod framing;
-mod tcp;
+mod ipfix;
+mod proxy;
+mod relp;
+mod stream;
+mod tls;
 mod udp;
 
 use std::io;
@@ -14,7 +19,11 @@ use event::{Clock, Content, FrameHead, TenantId, Transport};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use admit::Admission;
 pub use framing::Framer;
+pub use stream::{Stream, StreamProtocol};
+pub use tls::{TlsError, TlsFiles};
+pub use udp::Datagrams;
 
 use crate::log::Appender;
 
@@ -25,17 +34,19 @@ pub struct Listen {
     pub place: Place,
     /// The tenant.
     pub tenant: TenantId,
+    /// Who may send, and how much; for sockets.
+    pub admission: Admission,
 }
 
 /// The kinds of place.
 #[derive(Clone, Debug)]
 pub enum Place {
     /// Syslog, one message a datagram (RFC 5426).
-    SyslogUdp(SocketAddr),
-    /// Syslog over TCP (RFC 6587), framing detected per message.
-    SyslogTcp(SocketAddr),
+    SyslogUdp(Datagrams),
     /// NetFlow, IPFIX or sFlow, one packet a datagram.
-    FlowUdp(SocketAddr),
+    FlowUdp(Datagrams),
+    /// Connections: syslog, RELP, IPFIX.
+    Stream(Stream),
     /// A file that is appended to, one record a line.
     File {
         /// Where it is; it may not exist yet, and may be rotated.
@@ -59,6 +70,14 @@ pub enum ListenError {
         address: SocketAddr,
         /// Why not.
         source: io::Error,
+    },
+    /// Its certificates cannot be used.
+    #[error("failed to set up TLS on {address}")]
+    Tls {
+        /// The socket's address.
+        address: SocketAddr,
+        /// Why not.
+        source: TlsError,
     },
 }
 
@@ -89,18 +108,19 @@ impl Listeners {
     ) -> Result<Listeners, ListenError> {
         let shared = Shared { appender: appender.clone(), clock: clock.clone(), stop: stop.clone() };
         let mut listeners = Listeners { tasks: JoinSet::new(), bound: Vec::new() };
-        for Listen { place, tenant } in listens {
+        for Listen { place, tenant, admission } in listens {
             let shared = shared.clone();
+            let tasks = &mut listeners.tasks;
             let bound = match place {
-                Place::SyslogUdp(address) => Some(udp::start(*address, Content::Text, *tenant, shared, &mut listeners.tasks)?),
-                Place::FlowUdp(address) => Some(udp::start(*address, Content::Flow, *tenant, shared, &mut listeners.tasks)?),
-                Place::SyslogTcp(address) => Some(tcp::start(*address, *tenant, shared, &mut listeners.tasks)?),
+                Place::SyslogUdp(datagrams) => Some(udp::start(*datagrams, Content::Text, *tenant, admission, &shared, tasks)?),
+                Place::FlowUdp(datagrams) => Some(udp::start(*datagrams, Content::Flow, *tenant, admission, &shared, tasks)?),
+                Place::Stream(stream) => Some(stream::start(stream, *tenant, admission, shared, tasks)?),
                 Place::File { path, from_start } => {
-                    listeners.tasks.spawn(file::follow(path.clone(), *from_start, *tenant, shared));
+                    tasks.spawn(file::follow(path.clone(), *from_start, *tenant, shared));
                     None
                 }
                 Place::Stdin => {
-                    listeners.tasks.spawn(file::stdin(*tenant, shared));
+                    tasks.spawn(file::stdin(*tenant, shared));
                     None
                 }
             };

@@ -12,7 +12,8 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::{ListenError, Shared, count, head};
+use super::admit::{Gate, Refusal};
+use super::{Admission, ListenError, Shared, count, head};
 
 /// What we ask the kernel to hold for us; it gives at most `net.core.rmem_max` (doubled).
 const RECEIVE_BUFFER_BYTES: usize = 32 << 20;
@@ -20,101 +21,149 @@ const RECEIVE_BUFFER_BYTES: usize = 32 << 20;
 const RUN_FRAMES_MAX: usize = 1024;
 /// Runs at the end: more than the receive buffer can hold.
 const RUNS_AT_STOP_MAX: usize = 1024;
+/// Sockets of one place.
+const SOCKETS_MAX: usize = 64;
+/// The silence after which, at the end, nothing more is taken to come.
+const QUIET_TIME: Duration = Duration::from_millis(50);
 /// How often the kernel is asked what it dropped.
 const DROPS_EVERY: Duration = Duration::from_secs(1);
 
 const _: () = assert!(FRAME_BYTES_MAX > 65_535, "no datagram is ever cut");
 
+/// A place that datagrams come to.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagrams {
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// How many sockets share the address (SO_REUSEPORT), each with a buffer and a task of its own; the kernel keeps a sender at one of
+    /// them. One socket keeps one core busy at most.
+    pub sockets: usize,
+}
+
 pub(super) fn start(
-    address: SocketAddr,
+    datagrams: Datagrams,
     content: Content,
     tenant: TenantId,
-    shared: Shared,
+    admission: &Admission,
+    shared: &Shared,
     tasks: &mut JoinSet<()>,
 ) -> Result<SocketAddr, ListenError> {
-    let fail = |source| ListenError::Bind { transport: "udp", address, source };
-    let socket = bind(address).map_err(fail)?;
-    let bound = socket.local_addr().map_err(fail)?;
-    tasks.spawn(async move {
-        if let Err(error) = receive(&socket, content, tenant, &shared).await {
-            tracing::error!(%bound, %error, "a UDP listener has stopped");
-        }
-    });
+    let fail = |source| ListenError::Bind { transport: "udp", address: datagrams.address, source };
+    let mut bound = datagrams.address;
+    for _ in 0..datagrams.sockets.clamp(1, SOCKETS_MAX) {
+        let socket = bind(bound, datagrams.sockets > 1).map_err(fail)?;
+        bound = socket.local_addr().map_err(fail)?;
+        let mut receiver =
+            Receiver { socket, content, tenant, gate: Gate::new(admission), refused: [0; 2], shared: shared.clone() };
+        tasks.spawn(async move {
+            if let Err(error) = receiver.run().await {
+                tracing::error!(%bound, %error, "a UDP listener has stopped");
+            }
+        });
+    }
     Ok(bound)
 }
 
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+fn bind(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(&address.into())?;
     let effective = socket.recv_buffer_size()?;
     if effective < RECEIVE_BUFFER_BYTES {
         info!(%address, effective, wanted = RECEIVE_BUFFER_BYTES, "the kernel gives a smaller receive buffer; raise net.core.rmem_max");
     }
+    metrics::gauge!("mihari_udp_receive_buffer_bytes", "address" => address.to_string()).set(effective as f64);
     UdpSocket::from_std(socket.into())
 }
 
-async fn receive(socket: &UdpSocket, content: Content, tenant: TenantId, shared: &Shared) -> io::Result<()> {
-    let mut buffer = vec![0; 65_536];
-    let mut drops = Drops::new(socket)?;
-    let mut every = tokio::time::interval(DROPS_EVERY);
-    loop {
-        tokio::select! {
-            ready = socket.readable() => ready?,
-            _ = every.tick() => {
-                report(&mut drops, tenant, shared).await;
-                continue;
-            }
-            () = shared.stop.cancelled() => {
-                // What the kernel holds already is taken; a sender that does not stop is not waited for.
-                for _ in 0..RUNS_AT_STOP_MAX {
-                    if run(socket, &mut buffer, content, tenant, shared).await.is_none_or(|frames| frames == 0) {
-                        break;
-                    }
+/// One socket, and what goes with it.
+struct Receiver {
+    socket: UdpSocket,
+    content: Content,
+    tenant: TenantId,
+    gate: Gate,
+    /// Datagrams that were not taken since the last report: not allowed, over the quota.
+    refused: [u64; 2],
+    shared: Shared,
+}
+
+impl Receiver {
+    async fn run(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 65_536];
+        let mut drops = Drops::new(&self.socket)?;
+        let mut every = tokio::time::interval(DROPS_EVERY);
+        let stop = self.shared.stop.clone();
+        loop {
+            tokio::select! {
+                ready = self.socket.readable() => ready?,
+                _ = every.tick() => {
+                    self.report(&mut drops).await;
+                    continue;
                 }
-                report(&mut drops, tenant, shared).await;
+                () = stop.cancelled() => {
+                    // What the kernel holds already is taken; a sender that does not stop is not waited for.
+                    for _ in 0..RUNS_AT_STOP_MAX {
+                        let quiet = tokio::time::timeout(QUIET_TIME, self.socket.readable()).await.is_err();
+                        if quiet || self.take(&mut buffer).await.is_none() {
+                            break;
+                        }
+                    }
+                    self.report(&mut drops).await;
+                    return Ok(());
+                }
+            }
+            if self.take(&mut buffer).await.is_none() {
                 return Ok(());
             }
         }
-        if run(socket, &mut buffer, content, tenant, shared).await.is_none() {
-            return Ok(());
-        }
     }
-}
 
-/// Takes what is there now and gives it to the log: how many frames, or none where the log is closed.
-async fn run(socket: &UdpSocket, buffer: &mut [u8], content: Content, tenant: TenantId, shared: &Shared) -> Option<usize> {
-    let mut frames = Frames::default();
-    let mut lead = head(tenant, Transport::Udp, content, &*shared.clock, None);
-    while frames.len() < RUN_FRAMES_MAX && frames.byte_len() < BATCH_BYTES_MAX / 2 {
-        match socket.try_recv_from(buffer) {
-            Ok((len, source)) => {
-                lead.source = Some(source);
-                frames.push(lead, &buffer[..len]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => {
-                // An ICMP error of some sender's host; the socket goes on.
-                warn!(%error, "failed to receive a datagram");
-                break;
+    /// Takes what is there now and gives it to the log: how many datagrams, or none where the log is closed.
+    async fn take(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let mut frames = Frames::default();
+        let mut lead = head(self.tenant, Transport::Udp, self.content, &*self.shared.clock, None);
+        let mut taken = 0;
+        while taken < RUN_FRAMES_MAX && frames.byte_len() < BATCH_BYTES_MAX / 2 {
+            match self.socket.try_recv_from(buffer) {
+                Ok((len, source)) => {
+                    taken += 1;
+                    match self.gate.admit(source.ip(), lead.received) {
+                        Ok(()) => {
+                            lead.source = Some(source);
+                            frames.push(lead, &buffer[..len]);
+                        }
+                        Err(Refusal::NotAllowed) => self.refused[0] += 1,
+                        Err(Refusal::OverQuota) => self.refused[1] += 1,
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    // An ICMP error of some sender's host; the socket goes on.
+                    warn!(%error, "failed to receive a datagram");
+                    break;
+                }
             }
         }
+        if !frames.is_empty() {
+            count(Transport::Udp, frames.len(), frames.byte_len());
+            self.shared.appender.append(frames).await.ok()?;
+        }
+        Some(taken)
     }
-    if frames.is_empty() {
-        return Some(0);
-    }
-    count(Transport::Udp, frames.len(), frames.byte_len());
-    let taken = frames.len();
-    shared.appender.append(frames).await.ok().map(|()| taken)
-}
 
-async fn report(drops: &mut Drops, tenant: TenantId, shared: &Shared) {
-    let new = drops.since_last();
-    if new > 0 {
-        metrics::counter!("mihari_kernel_drops_total").increment(new);
-        if shared.appender.lost(tenant, Transport::Udp, "kernel_drop", new).await.is_err() {
-            warn!(new, "the kernel dropped datagrams, and the journal is closed");
+    /// Writes down what was not taken.
+    async fn report(&mut self, drops: &mut Drops) {
+        let [not_allowed, over_quota] = std::mem::take(&mut self.refused);
+        for (reason, new) in [("kernel_drop", drops.since_last()), ("not_allowed", not_allowed), ("over_quota", over_quota)] {
+            if new == 0 {
+                continue;
+            }
+            metrics::counter!("mihari_lost_total", "reason" => reason).increment(new);
+            if self.shared.appender.lost(self.tenant, Transport::Udp, reason, new).await.is_err() {
+                warn!(reason, new, "datagrams were lost, and the journal is closed");
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use event::limits::BATCH_BYTES_MAX;
 use event::{Clock, Content, FrameHead, Frames, Position, TenantId, Time, Transport};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::{error, info, warn};
 
 use super::LogError;
@@ -100,7 +100,7 @@ impl Shared {
 }
 
 enum Request {
-    Append(Frames, Option<OwnedSemaphorePermit>),
+    Append(Frames, Option<OwnedSemaphorePermit>, Option<oneshot::Sender<()>>),
     Sync(Sender<()>),
     Close,
 }
@@ -234,7 +234,18 @@ impl Appender {
     /// Where the journal is closed.
     pub async fn append(&self, frames: Frames) -> Result<(), LogError> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| LogError::Closed)?;
-        self.requests.send(Request::Append(frames, Some(permit))).map_err(|_| LogError::Closed)
+        self.requests.send(Request::Append(frames, Some(permit), None)).map_err(|_| LogError::Closed)
+    }
+
+    /// As [`Appender::append`], and waits until the frames are on disk: what a sender that wants an acknowledgement is told.
+    ///
+    /// # Errors
+    /// Where the journal is closed before they are.
+    pub async fn append_synced(&self, frames: Frames) -> Result<(), LogError> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| LogError::Closed)?;
+        let (done, wait) = oneshot::channel();
+        self.requests.send(Request::Append(frames, Some(permit), Some(done))).map_err(|_| LogError::Closed)?;
+        wait.await.map_err(|_| LogError::Closed)
     }
 
     /// As [`Appender::append`], for plain threads: waits in the queue itself.
@@ -242,7 +253,7 @@ impl Appender {
     /// # Errors
     /// Where the journal is closed.
     pub fn append_blocking(&self, frames: Frames) -> Result<(), LogError> {
-        self.requests.send(Request::Append(frames, None)).map_err(|_| LogError::Closed)
+        self.requests.send(Request::Append(frames, None, None)).map_err(|_| LogError::Closed)
     }
 
     /// Writes down that the receiver lost `count` records before the log could have them.
@@ -370,6 +381,7 @@ impl Writer {
         info!(dir = %self.shared.dir.display(), next = self.next, "journal open");
         let mut group: Vec<Frames> = Vec::new();
         let mut waiters: Vec<Sender<()>> = Vec::new();
+        let mut senders: Vec<oneshot::Sender<()>> = Vec::new();
         loop {
             let mut closing = false;
             let mut permits = Vec::new();
@@ -382,8 +394,12 @@ impl Writer {
                     recv(end) -> _ => break,
                 };
                 match request {
-                    Ok(Request::Append(frames, permit)) => {
-                        if group.is_empty() {
+                    Ok(Request::Append(frames, permit, done)) => {
+                        if let Some(done) = done {
+                            // Somebody waits: what stands in the queue already comes along, nothing else is waited for.
+                            end = crossbeam_channel::after(Duration::ZERO);
+                            senders.push(done);
+                        } else if group.is_empty() {
                             end = crossbeam_channel::after(GROUP_TIME);
                         }
                         bytes += frames.byte_len();
@@ -415,6 +431,11 @@ impl Writer {
                 group.clear();
             }
             drop(permits); // Only now may as many more wait.
+            for sender in senders.drain(..) {
+                if sender.send(()).is_err() {
+                    metrics::counter!("mihari_unheard_acknowledgements_total").increment(1);
+                }
+            }
             for waiter in waiters.drain(..) {
                 if waiter.send(()).is_err() {
                     info!("whoever waited for the journal has gone");

@@ -1,0 +1,196 @@
+//! Counts: who sends, what became of every record, what passed between zones.
+//!
+//! A datagram's address is a claim, so the number of sources is bounded per tenant: what comes from further ones is counted as of `other`, in the
+//! list of sources and in the ledger alike, so that both still add up. Where the bound is reached, sources that have long been silent make room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use event::{TenantId, Time};
+use rusqlite::{Row, Transaction, params};
+
+use super::{Result, Store};
+use crate::tally::{OTHER, Sources, Tally, Who, day_text};
+
+/// Sources that are told apart per tenant: an order above what a municipality has.
+pub(crate) const SOURCES_KEPT_MAX: usize = 10_000;
+/// How long a source is silent before it may make room.
+const SILENT_NS: i64 = 86_400 * 1_000_000_000;
+/// Rows of the ledger in one answer.
+const LEDGER_ROWS_MAX: u32 = 100_000;
+
+impl Store {
+    /// Who sends, each as JSON members.
+    pub(crate) fn sources(&self, tenant: u32) -> Result<Vec<serde_json::Map<String, serde_json::Value>>> {
+        let source = |row: &Row<'_>| {
+            let time = |at: usize| -> rusqlite::Result<String> { Ok(Time::from_unix_ns(row.get(at)?).to_string()) };
+            let (received, quarantined): (i64, i64) = (row.get(5)?, row.get(6)?);
+            let mut map = serde_json::Map::new();
+            map.insert("address".to_owned(), row.get::<_, String>(0)?.into());
+            map.insert("transport".to_owned(), row.get::<_, String>(1)?.into());
+            map.insert("format".to_owned(), row.get::<_, String>(2)?.into());
+            map.insert("first".to_owned(), time(3)?.into());
+            map.insert("last".to_owned(), time(4)?.into());
+            map.insert("received".to_owned(), received.into());
+            map.insert("parsed".to_owned(), (received - quarantined).into());
+            map.insert("quarantined".to_owned(), quarantined.into());
+            map.insert("bytes".to_owned(), row.get::<_, i64>(7)?.into());
+            Ok(map)
+        };
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT address, transport, format, first, last, received, quarantined, bytes FROM source WHERE tenant = ?1
+                 ORDER BY address, transport",
+            )?;
+            Ok(statement.query_map([tenant], source)?.collect::<std::result::Result<_, _>>()?)
+        })
+    }
+
+    /// (day, source, what, count), the latest day first.
+    pub(crate) fn ledger(&self, tenant: u32) -> Result<Vec<(String, String, String, i64)>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT day, source, what, count FROM ledger WHERE tenant = ?1 ORDER BY day DESC, source, what LIMIT ?2",
+            )?;
+            let rows =
+                statement.query_map([tenant, LEDGER_ROWS_MAX], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            Ok(rows.collect::<std::result::Result<_, _>>()?)
+        })
+    }
+
+    /// (from, to, verdict, count) over the hours that meet the range.
+    pub(crate) fn matrix(&self, tenant: u32, from: Option<Time>, to: Option<Time>) -> Result<Vec<(String, String, String, i64)>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT zone_from, zone_to, verdict, sum(count) FROM matrix WHERE tenant = ?1 AND (?2 IS NULL OR hour > ?2 - 3600)
+                 AND (?3 IS NULL OR hour < ?3) GROUP BY zone_from, zone_to, verdict",
+            )?;
+            let range = params![tenant, from.map(Time::unix_s), to.map(Time::unix_s)];
+            let rows = statement.query_map(range, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            Ok(rows.collect::<std::result::Result<_, _>>()?)
+        })
+    }
+}
+
+/// Adds what was counted since the last commit.
+pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::Result<()> {
+    // (tenant, day, source, what) → how many.
+    let mut ledger: BTreeMap<(u32, i64, String, String), u64> = BTreeMap::new();
+    for (tenant, sources) in &tally.sources {
+        let folded = write_sources(transaction, *tenant, sources)?;
+        for ((who, transport, day), count) in sources {
+            let source = if folded.contains(&(*who, transport)) { OTHER.to_owned() } else { name(*who, transport) };
+            let quarantined: u64 = count.quarantined.values().sum();
+            let whats = count.quarantined.iter().map(|(reason, n)| (format!("quarantined:{reason}"), *n));
+            for (what, n) in whats.chain([("parsed".to_owned(), count.events - quarantined)]).filter(|(_, n)| *n > 0) {
+                *ledger.entry((tenant.0, *day, source.clone(), what)).or_default() += n;
+            }
+        }
+    }
+    for ((tenant, day, transport, reason), n) in &tally.lost {
+        *ledger.entry((tenant.0, *day, (*transport).to_owned(), format!("lost:{reason}"))).or_default() += n;
+    }
+    for ((tenant, day, source, what), n) in &ledger {
+        transaction
+            .prepare_cached(
+                "INSERT INTO ledger (tenant, day, source, what, count) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (tenant, day, source, what) DO UPDATE SET count = count + ?5",
+            )?
+            .execute(params![tenant, day_text(*day), source, what, *n as i64])?;
+    }
+    for ((tenant, hour), cells) in &tally.matrix {
+        for (from, tos) in cells {
+            for (to, verdicts) in tos {
+                for (verdict, n) in verdicts {
+                    transaction
+                        .prepare_cached(
+                            "INSERT INTO matrix (tenant, hour, zone_from, zone_to, verdict, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                             ON CONFLICT (tenant, hour, zone_from, zone_to, verdict) DO UPDATE SET count = count + ?6",
+                        )?
+                        .execute(params![tenant.0, hour, from, to, verdict, *n as i64])?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name(who: Who, transport: &str) -> String {
+    match who {
+        Who::Address(address) => address.to_string(),
+        Who::Transport => transport.to_owned(),
+        Who::Other => OTHER.to_owned(),
+    }
+}
+
+/// Adds to the sources of a tenant; gives those that were counted as `other`.
+fn write_sources<'t>(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    sources: &'t Sources,
+) -> rusqlite::Result<BTreeSet<(Who, &'t str)>> {
+    let mut folded = BTreeSet::new();
+    let mut room: Option<usize> = None;
+    for ((who, transport, _), count) in sources {
+        let mut address = name(*who, transport);
+        let known = transaction
+            .prepare_cached("SELECT 1 FROM source WHERE tenant = ?1 AND address = ?2 AND transport = ?3")?
+            .exists(params![tenant.0, address, transport])?;
+        // What has no address is bounded by itself: there are as many as there are transports.
+        if !known && matches!(who, Who::Address(_)) {
+            let left = match room {
+                Some(left) => left,
+                None => make_room(transaction, tenant, count.last)?,
+            };
+            room = Some(left.saturating_sub(1));
+            if left == 0 {
+                folded.insert((*who, *transport));
+                metrics::counter!("mihari_sources_folded_total").increment(1);
+                address = OTHER.to_owned();
+            }
+        }
+        let quarantined: u64 = count.quarantined.values().sum();
+        transaction
+            .prepare_cached(
+                "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (tenant, address, transport) DO UPDATE SET format = ?4,
+                 last = max(last, ?6), received = received + ?7, quarantined = quarantined + ?8, bytes = bytes + ?9",
+            )?
+            .execute(params![
+                tenant.0,
+                address,
+                transport,
+                count.format,
+                count.first.unix_ns(),
+                count.last.unix_ns(),
+                count.events as i64,
+                quarantined as i64,
+                count.bytes as i64
+            ])?;
+    }
+    Ok(folded)
+}
+
+/// How many more sources the tenant may have; where there is no room, those that have long been silent are folded into `other`.
+fn make_room(transaction: &Transaction<'_>, tenant: TenantId, now: Time) -> rusqlite::Result<usize> {
+    let count = || -> rusqlite::Result<usize> {
+        transaction
+            .prepare_cached("SELECT count(*) FROM source WHERE tenant = ?1 AND address <> ?2")?
+            .query_row(params![tenant.0, OTHER], |row| row.get::<_, i64>(0).map(|n| n as usize))
+    };
+    let there = count()?;
+    if there < SOURCES_KEPT_MAX {
+        return Ok(SOURCES_KEPT_MAX - there);
+    }
+    let silent = params![tenant.0, OTHER, now.unix_ns().saturating_sub(SILENT_NS)];
+    transaction
+        .prepare_cached(
+            "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes)
+             SELECT tenant, ?2, transport, '', min(first), max(last), sum(received), sum(quarantined), sum(bytes) FROM source
+             WHERE tenant = ?1 AND address <> ?2 AND last < ?3 GROUP BY transport
+             ON CONFLICT (tenant, address, transport) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
+             received = received + excluded.received, quarantined = quarantined + excluded.quarantined, bytes = bytes + excluded.bytes",
+        )?
+        .execute(silent)?;
+    transaction.prepare_cached("DELETE FROM source WHERE tenant = ?1 AND address <> ?2 AND last < ?3")?.execute(silent)?;
+    Ok(SOURCES_KEPT_MAX.saturating_sub(count()?))
+}

@@ -1,0 +1,220 @@
+//! The store: alerts, what people did with them, deliveries, tokens and counts, in SQLite. What the pipeline adds comes in one transaction with
+//! its position, so that after a crash both are there or neither.
+//!
+//! One connection writes. What only reads has connections of its own, which see the last commit and wait for no writer (SQLite's WAL), so that a
+//! commit on a slow disk is not felt by whoever looks. Every call may wait for the disk: the HTTP interface makes them on blocking threads.
+
+mod alerts;
+mod counts;
+mod outbox;
+mod token;
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use event::Clock;
+use rules::alert::AlertChange;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+pub use alerts::AlertFilter;
+pub(crate) use alerts::{Done, NewAction, Stored};
+pub(crate) use outbox::{Delivery, Due};
+pub use token::{Identity, TokenInfo};
+
+use crate::notify::Destination;
+use crate::tally::Tally;
+
+/// The n-th brings a database from version n to n + 1; version 0 is an empty one.
+const MIGRATIONS: [&str; 2] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;"];
+const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+const FIRST: &str = "
+CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);
+CREATE TABLE snapshot (name TEXT PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE alert (id TEXT PRIMARY KEY, tenant INTEGER NOT NULL, rule TEXT NOT NULL, level TEXT NOT NULL, first INTEGER NOT NULL,
+  last INTEGER NOT NULL, body TEXT NOT NULL, detected_at INTEGER NOT NULL, status TEXT NOT NULL DEFAULT 'open', assignee TEXT, disposition TEXT,
+  version INTEGER NOT NULL DEFAULT 1);
+CREATE INDEX alert_order ON alert (tenant, last DESC, id);
+CREATE TABLE action (seq INTEGER PRIMARY KEY AUTOINCREMENT, alert TEXT NOT NULL REFERENCES alert (id), at INTEGER NOT NULL, actor TEXT NOT NULL,
+  action TEXT NOT NULL, comment TEXT, assignee TEXT, disposition TEXT);
+CREATE INDEX action_alert ON action (alert, seq);
+CREATE TRIGGER action_is_kept BEFORE DELETE ON action BEGIN SELECT RAISE(ABORT, 'actions are never deleted'); END;
+CREATE TRIGGER action_is_fixed BEFORE UPDATE ON action BEGIN SELECT RAISE(ABORT, 'actions are never changed'); END;
+CREATE TRIGGER alert_is_kept BEFORE DELETE ON alert BEGIN SELECT RAISE(ABORT, 'alerts are never deleted'); END;
+CREATE TABLE outbox (alert TEXT NOT NULL REFERENCES alert (id), destination TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+  attempts INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, next_at INTEGER NOT NULL, last_error TEXT, at INTEGER,
+  PRIMARY KEY (alert, destination));
+CREATE INDEX outbox_waiting ON outbox (destination, state, next_at);
+CREATE TABLE token (id TEXT PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, tenant INTEGER NOT NULL, created INTEGER NOT NULL,
+  expires INTEGER NOT NULL, last_used INTEGER);
+CREATE TABLE source (tenant INTEGER NOT NULL, address TEXT NOT NULL, transport TEXT NOT NULL, format TEXT NOT NULL, first INTEGER NOT NULL,
+  last INTEGER NOT NULL, received INTEGER NOT NULL, quarantined INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (tenant, address, transport));
+CREATE TABLE ledger (tenant INTEGER NOT NULL, day TEXT NOT NULL, source TEXT NOT NULL, what TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (tenant, day, source, what));
+CREATE TABLE matrix (tenant INTEGER NOT NULL, hour INTEGER NOT NULL, zone_from TEXT NOT NULL, zone_to TEXT NOT NULL, verdict TEXT NOT NULL,
+  count INTEGER NOT NULL, PRIMARY KEY (tenant, hour, zone_from, zone_to, verdict));
+";
+
+/// The store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error("failed to use the alert store")]
+    Database(#[from] rusqlite::Error),
+    /// The database is of a later program.
+    #[error("the alert store has version {0}, this program knows {SCHEMA_VERSION}")]
+    Newer(i64),
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// What the pipeline has done since its last commit.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// The last log offset that it has seen.
+    pub position: u64,
+    /// Alerts, in their order.
+    pub changes: &'a [AlertChange],
+    /// States to take up after a restart, by name.
+    pub snapshots: &'a [(&'a str, &'a [u8])],
+    /// Where new alerts are told.
+    pub destinations: &'a [Destination],
+}
+
+/// Where the pipeline goes on.
+#[derive(Debug, Default, PartialEq)]
+pub struct Resume {
+    /// The last log offset that it has seen; 0 at first.
+    pub position: u64,
+    /// The states that it left, by name.
+    pub snapshots: Vec<(String, Vec<u8>)>,
+}
+
+/// A database of alerts and counts.
+#[derive(Clone)]
+pub struct Store {
+    writer: Arc<Mutex<Connection>>,
+    readers: Arc<Readers>,
+    clock: Arc<dyn Clock>,
+}
+
+/// How long a statement waits for another process that uses the database, such as `mihari token` or a copy being made.
+const OTHERS_TIME: Duration = Duration::from_secs(30);
+/// Connections that only read: as many as requests can usefully run at once on a small machine.
+const READERS: usize = 4;
+
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    given_back: Condvar,
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl Store {
+    /// Opens the database at `path`, made if absent.
+    ///
+    /// # Errors
+    /// Where it cannot be used, or is of a later program.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Store> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(OTHERS_TIME)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if !(0..=SCHEMA_VERSION).contains(&version) {
+            return Err(StoreError::Newer(version));
+        }
+        let transaction = connection.transaction()?;
+        for migration in &MIGRATIONS[version as usize..] {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let idle = (0..READERS).map(|_| Connection::open_with_flags(path, flags)).collect::<std::result::Result<_, _>>()?;
+        let readers = Readers { idle: Mutex::new(idle), given_back: Condvar::new() };
+        Ok(Store { writer: Arc::new(Mutex::new(connection)), readers: Arc::new(readers), clock })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().expect("no code panics under this lock")
+    }
+
+    /// Reads on a connection of its own: what is read sees the last commit and waits for no writer.
+    fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = self.readers.idle.lock().expect("no code panics under this lock");
+        let mut idle = self.readers.given_back.wait_while(idle, |idle| idle.is_empty()).expect("no code panics under this lock");
+        let connection = idle.pop().expect("waited for");
+        drop(idle);
+        let found = look(&connection);
+        self.readers.idle.lock().expect("no code panics under this lock").push(connection);
+        self.readers.given_back.notify_one();
+        found
+    }
+
+    /// Stores what the pipeline has done, with its position. Gives the ids of alerts that are new.
+    ///
+    /// # Errors
+    /// Where the database fails: nothing is stored then, and the tally is kept.
+    pub fn apply(&self, commit: &Commit<'_>, tally: &mut Tally) -> Result<Vec<String>> {
+        let now = self.clock.now().unix_ns();
+        let mut connection = self.writer();
+        let transaction = connection.transaction()?;
+        let mut new = Vec::new();
+        for change in commit.changes {
+            let alert = change.alert();
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO alert (id, tenant, rule, level, first, last, body, detected_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (id) DO NOTHING",
+            )?;
+            let (first, last, body) = (alert.first.unix_ns(), alert.last.unix_ns(), alert.to_json());
+            let count =
+                insert.execute(params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now])?;
+            drop(insert);
+            if count == 1 {
+                new.push(alert.id.clone());
+                for destination in commit.destinations.iter().filter(|d| d.tenant == alert.tenant) {
+                    transaction
+                        .prepare_cached(
+                            "INSERT OR IGNORE INTO outbox (alert, destination, created, next_at) VALUES (?1, ?2, ?3, ?3)",
+                        )?
+                        .execute(params![alert.id, destination.name, now])?;
+                }
+            } else {
+                transaction
+                    .prepare_cached("UPDATE alert SET first = ?2, last = ?3, body = ?4, version = version + 1 WHERE id = ?1")?
+                    .execute(params![alert.id, first, last, body])?;
+            }
+        }
+        counts::write(&transaction, tally)?;
+        for (name, bytes) in commit.snapshots {
+            transaction
+                .prepare_cached("INSERT INTO snapshot (name, bytes) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET bytes = ?2")?
+                .execute(params![name, bytes])?;
+        }
+        transaction
+            .prepare_cached("INSERT INTO progress (id, position) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET position = ?1")?
+            .execute(params![commit.position as i64])?;
+        transaction.commit()?;
+        tally.clear();
+        Ok(new)
+    }
+
+    /// Where the pipeline goes on.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn resume(&self) -> Result<Resume> {
+        self.read(|connection| {
+            // One transaction, so that position and states are of the same commit.
+            let transaction = connection.unchecked_transaction()?;
+            let position: Option<i64> =
+                transaction.query_row("SELECT position FROM progress", [], |row| row.get(0)).optional()?;
+            let mut statement = transaction.prepare("SELECT name, bytes FROM snapshot ORDER BY name")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(Resume { position: position.unwrap_or(0) as u64, snapshots: rows.collect::<std::result::Result<_, _>>()? })
+        })
+    }
+}

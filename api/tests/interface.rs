@@ -1,0 +1,473 @@
+//! The HTTP interface over real sockets: tokens that end, tenants apart, counts that stay bounded, a store that keeps nobody waiting, and
+//! clients that dawdle.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, mpsc};
+
+use api::{Api, Commit, Destination, Hub, Limits, Notifier, Stage, Store, Tally};
+use event::{Batch, BatchBuilder, Clock, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use index::{IndexOptions, RawSource, Writer};
+use rules::alert::{Alert, AlertChange, AlertRule};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+fn start() -> Time {
+    "2026-04-01T00:00:00Z".parse().expect("a time")
+}
+
+/// A clock that stands until it is moved.
+struct Standing(AtomicI64);
+
+impl Clock for Standing {
+    fn now(&self) -> Time {
+        Time::from_unix_ns(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct Nothing;
+
+impl RawSource for Nothing {
+    fn raw(&self, _: Position) -> std::io::Result<Option<(FrameHead, Vec<u8>)>> {
+        Ok(None)
+    }
+}
+
+/// A server of two tenants, with a token of each, on one thread of a runtime.
+struct Server {
+    dir: tempfile::TempDir,
+    clock: Arc<Standing>,
+    store: Store,
+    address: SocketAddr,
+    tokens: [String; 2],
+    hub: Hub,
+    stop: CancellationToken,
+    runtime: Option<tokio::runtime::Runtime>,
+    serving: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(limits: Limits) -> Server {
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
+        let store = Store::open(&dir.path().join("mihari.sqlite"), clock.clone()).expect("opens");
+        let options = IndexOptions::new(&dir.path().join("index"));
+        let searchers = (0..2).map(|tenant| Writer::open(&options, TenantId(tenant)).expect("an index").0.searcher()).collect();
+        let tokens = [0, 1].map(|tenant| store.create_token("test", tenant, 30).expect("a token"));
+        let (rules, _) = rules::load(&[], &rules::LoadOptions::default());
+        let hub = Hub::default();
+        let api = Api {
+            store: store.clone(),
+            searchers,
+            tenants: vec!["aomori".to_owned(), "hirosaki".to_owned()],
+            raw: Arc::new(Nothing),
+            rules: Arc::new(rules),
+            refused: Vec::new(),
+            matches: Arc::new(Vec::new),
+            policy: None,
+            hub: hub.clone(),
+            metrics: Arc::new(String::new),
+            stage: Arc::new(Stage::default),
+            clock: clock.clone(),
+            started: start(),
+            files: Arc::new(|_| None),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let serving = runtime.spawn(api::serve(listener, api, limits, stop.clone()));
+        Server { dir, clock, store, address, tokens, hub, stop, runtime: Some(runtime), serving: Some(serving) }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn get(&self, path: &str, token: &str) -> Result<Value, String> {
+        let mut text = String::new();
+        let mut body = api::client::stream(&self.url(), path, &[], token).map_err(|e| e.to_string())?;
+        body.read_to_string(&mut text).map_err(|e| e.to_string())?;
+        serde_json::from_str(&text).map_err(|e| e.to_string())
+    }
+
+    fn post(&self, path: &str, token: &str, body: &Value) -> Result<Value, String> {
+        let text = api::client::post(&self.url(), path, token, &body.to_string()).map_err(|e| e.to_string())?;
+        serde_json::from_str(&text).map_err(|e| e.to_string())
+    }
+
+    fn apply(&self, position: u64, changes: &[AlertChange], destinations: &[Destination], tally: &mut Tally) {
+        self.store.apply(&Commit { position, changes, snapshots: &[], destinations }, tally).expect("stored");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
+            runtime.block_on(serving).expect("it ends when told to");
+        }
+    }
+}
+
+fn id_of(token: &str) -> String {
+    token.split('_').nth(1).expect("an id").to_owned()
+}
+
+fn alert(tenant: u32, id: &str) -> AlertChange {
+    let rule = AlertRule { id: "r".into(), title: "t".into(), level: "high".into(), tags: Vec::new(), kind: "sigma".into() };
+    AlertChange::New(Alert {
+        id: id.to_owned(),
+        tenant,
+        rule,
+        title: BTreeMap::new(),
+        meaning: BTreeMap::new(),
+        first_steps: BTreeMap::new(),
+        false_positives: BTreeMap::new(),
+        clause: None,
+        group: BTreeMap::new(),
+        window_start: start(),
+        first: start(),
+        last: start(),
+        count: 1,
+        evidence: Vec::new(),
+        fields: BTreeMap::new(),
+    })
+}
+
+#[test]
+fn a_revoked_token_opens_nothing_from_then_on() {
+    let server = Server::start(Limits::default());
+    let [ours, theirs] = server.tokens.clone();
+    let second = server.store.create_token("second", 0, 30).expect("a token");
+    let listed = server.get("/api/v1/tokens", &ours).expect("listed");
+    let listed = listed["tokens"].as_array().expect("a list");
+    assert_eq!(listed.len(), 2, "the other tenant's is not told");
+    let secret = second.rsplit('_').next().expect("a secret");
+    assert!(!json!(listed).to_string().contains(secret));
+    assert!(listed.iter().all(|t| t["good"] == true && t["revoked"].is_null()));
+
+    let revoke = |id: &str, by: &str| server.post(&format!("/api/v1/tokens/{id}/revoke"), by, &json!({}));
+    assert!(revoke(&id_of(&second), &theirs).expect_err("not theirs").contains("404"));
+    assert!(revoke("nothing", &ours).expect_err("unknown").contains("404"));
+    assert!(server.get("/api/v1/whoami", &second).is_ok());
+    revoke(&id_of(&second), &ours).expect("revoked");
+    assert!(server.get("/api/v1/whoami", &second).expect_err("it is revoked").contains("401"));
+    let again = server.get("/api/v1/tokens", &ours).expect("listed");
+    let shown = again["tokens"].as_array().expect("a list").iter().find(|t| t["id"] == id_of(&second)).expect("still shown");
+    assert!(shown["good"] == false && shown["revoked"].is_string());
+    assert_eq!(server.store.tokens().expect("counted"), 2);
+}
+
+#[test]
+fn an_expired_token_opens_nothing() {
+    let server = Server::start(Limits::default());
+    server.clock.0.store(start().plus_ns(30 * 86_400 * SECOND_NS).unix_ns(), Ordering::Relaxed);
+    assert!(server.get("/api/v1/whoami", &server.tokens[0]).expect_err("it is over").contains("401"));
+}
+
+#[test]
+fn a_stream_ends_when_its_token_is_revoked() {
+    let server = Server::start(Limits::default());
+    let token = server.store.create_token("watcher", 0, 30).expect("a token");
+    let mut stream = api::client::stream(&server.url(), "/api/v1/alerts/stream", &[], &token).expect("a stream");
+    server.store.revoke_token(None, &id_of(&token)).expect("revoked");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("ended by the server, not by a time-out");
+}
+
+#[test]
+fn a_store_of_the_first_version_is_taken_over() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("mihari.sqlite");
+    let clock: Arc<dyn Clock> = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
+    let token = Store::open(&path, clock.clone()).expect("opens").create_token("old", 0, 30).expect("a token");
+    let before = rusqlite::Connection::open(&path).expect("opens");
+    before.execute_batch("ALTER TABLE token DROP COLUMN revoked; PRAGMA user_version = 1;").expect("as it was");
+    drop(before);
+    let store = Store::open(&path, clock.clone()).expect("brought up to date");
+    assert_eq!(store.identity(&token).expect("read").expect("good").name, "old");
+    assert!(store.revoke_token(None, &id_of(&token)).expect("written"));
+    assert!(store.identity(&token).expect("read").is_none());
+    drop(store);
+    rusqlite::Connection::open(&path).expect("opens").execute_batch("PRAGMA user_version = 99;").expect("written");
+    assert!(Store::open(&path, clock).is_err(), "a later program's store is left alone");
+}
+
+/// Who reads waits for no writer: neither for the pipeline's commit nor for another process that holds the database.
+#[test]
+fn reading_goes_on_while_something_writes() {
+    let server = Server::start(Limits::default());
+    server.apply(1, &[alert(0, "a1")], &[], &mut Tally::default());
+    let holder = rusqlite::Connection::open(server.dir.path().join("mihari.sqlite")).expect("opens");
+    holder.execute_batch("BEGIN IMMEDIATE; UPDATE alert SET level = 'low';").expect("held");
+    std::thread::scope(|scope| {
+        let (told, acted) = mpsc::channel();
+        // More writers than may work at once: they fill their places, not those of the readers.
+        for n in 0..20 {
+            let (told, server) = (told.clone(), &server);
+            scope.spawn(move || {
+                let body = json!({"action": "comment", "comment": format!("{n}")});
+                let done = server.post("/api/v1/alerts/a1/actions", &server.tokens[0], &body);
+                told.send(done.is_ok()).expect("heard");
+            });
+        }
+        for path in ["/api/v1/alerts", "/api/v1/stats", "/api/v1/whoami", "/api/v1/sources", "/api/v1/ledger"] {
+            server.get(path, &server.tokens[0]).expect(path);
+        }
+        let seen = server.get("/api/v1/alerts/a1", &server.tokens[0]).expect("read");
+        assert_eq!(seen["rule"]["level"], "high");
+        assert!(acted.try_recv().is_err(), "nothing was written while the database was held");
+        holder.execute_batch("ROLLBACK").expect("let go");
+        assert!((0..20).all(|_| acted.recv().expect("told")), "then all is written");
+    });
+    let seen = server.get("/api/v1/alerts/a1", &server.tokens[0]).expect("read");
+    assert_eq!(seen["actions"].as_array().expect("a list").len(), 20);
+}
+
+/// Answers requests to a webhook and gives their bodies.
+fn webhook() -> (SocketAddr, mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    let (sender, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut text = Vec::new();
+            let mut part = [0; 4096];
+            // The body is JSON and holds no empty line: after the head it ends with its last brace.
+            while !(text.windows(4).any(|w| w == b"\r\n\r\n") && text.ends_with(b"}")) {
+                let n = stream.read(&mut part).expect("read");
+                assert!(n > 0, "cut off");
+                text.extend_from_slice(&part[..n]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").expect("answered");
+            if sender.send(String::from_utf8_lossy(&text).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    (address, told)
+}
+
+#[test]
+fn a_webhook_is_told_its_own_tenant_only() {
+    let server = Server::start(Limits::default());
+    let (ours, told_us) = webhook();
+    let (theirs, told_them) = webhook();
+    let destination = |name: &str, tenant, address| Destination {
+        name: name.to_owned(),
+        tenant,
+        slack_webhook: format!("http://{address}/hook"),
+        language: "ja".to_owned(),
+    };
+    let destinations = [destination("ours", 0, ours), destination("theirs", 1, theirs)];
+    server.apply(1, &[alert(0, "a0"), alert(1, "a1"), alert(0, "b0")], &destinations, &mut Tally::default());
+    let clock: Arc<dyn Clock> = server.clock.clone();
+    let notifier = Notifier::start(&server.store, &clock, &destinations, "http://lookout.example").expect("starts");
+    notifier.ring();
+    let us: Vec<String> = (0..2).map(|_| told_us.recv().expect("told")).collect();
+    let them = told_them.recv().expect("told");
+    notifier.stop();
+    assert!(us.iter().all(|text| text.contains("/alerts/a0") || text.contains("/alerts/b0")), "{us:?}");
+    assert!(them.contains("/alerts/a1"), "{them}");
+    assert!(told_us.try_recv().is_err() && told_them.try_recv().is_err(), "and nothing else");
+    for (id, tenant, name) in [("a0", 0, "ours"), ("a1", 1, "theirs")] {
+        let deliveries = server.get(&format!("/api/v1/alerts/{id}"), &server.tokens[tenant]).expect("read")["deliveries"].clone();
+        assert_eq!(deliveries.as_array().map(Vec::len), Some(1), "{deliveries}");
+        assert_eq!((&deliveries[0]["destination"], &deliveries[0]["state"]), (&json!(name), &json!("delivered")));
+    }
+}
+
+/// One datagram from each address, received at `at`; each fifth cannot be read.
+fn datagrams(tenant: u32, addresses: impl Iterator<Item = u32>, at: Time) -> Batch {
+    let mut builder = BatchBuilder::default();
+    let mut last = 0;
+    for (n, address) in addresses.enumerate() {
+        last = n as u64 + 1;
+        let head = FrameHead {
+            position: Position { partition: 0, offset: last },
+            received: at,
+            tenant: TenantId(tenant),
+            source: Some(SocketAddr::new(Ipv4Addr::from(address).into(), 514)),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        let mut row = builder.row(&head, 0, "<13>x");
+        if n % 5 == 0 {
+            row.quarantine("empty record");
+        }
+    }
+    builder.finish(LogRange { partition: 0, first: 1, last }, at)
+}
+
+/// (rows, rows named `other`, records) of the sources, and (records, records of `other`) of the ledger.
+fn counted(server: &Server, tenant: usize) -> ((usize, usize, i64), (i64, i64)) {
+    let sources = server.get("/api/v1/sources", &server.tokens[tenant]).expect("read");
+    let sources = sources["sources"].as_array().expect("a list").clone();
+    let others = sources.iter().filter(|s| s["address"] == "other").count();
+    let received = sources.iter().filter_map(|s| s["received"].as_i64()).sum();
+    let ledger = server.get("/api/v1/ledger", &server.tokens[tenant]).expect("read");
+    let days = ledger["days"].as_array().expect("a list").clone();
+    let of = |name: Option<&str>| {
+        let days = days.iter().filter(|d| name.is_none_or(|name| d["source"] == name));
+        days.filter_map(|d| d["received"].as_i64()).sum::<i64>()
+    };
+    ((sources.len(), others, received), (of(None), of(Some("other"))))
+}
+
+#[test]
+fn forged_senders_stay_bounded_and_are_counted() {
+    let server = Server::start(Limits::default());
+    let mut tally = Tally::default();
+    let at = start();
+    // Eleven thousand addresses in one commit, then as many others; a neighbour whose one sender is not touched by it.
+    for (position, range) in [(1, 0..11_000), (2, 11_000..22_000)] {
+        for from in range.clone().step_by(1000) {
+            tally.add(&datagrams(0, from..from + 1000, at));
+        }
+        tally.add(&datagrams(1, 7..8, at));
+        server.apply(position, &[], &[], &mut tally);
+    }
+    let (sources, ledger) = counted(&server, 0);
+    assert_eq!(sources, (10_001, 1, 22_000));
+    assert_eq!(ledger, (22_000, 12_000));
+    assert_eq!(counted(&server, 1), ((1, 0, 2), (2, 0)));
+    // Days later those have been silent and make room; what they sent is still counted.
+    tally.add(&datagrams(0, 50_000..50_010, at.plus_ns(2 * 86_400 * SECOND_NS)));
+    server.apply(3, &[], &[], &mut tally);
+    let (sources, ledger) = counted(&server, 0);
+    assert_eq!(sources, (11, 1, 22_010));
+    assert_eq!(ledger, (22_010, 12_000));
+}
+
+#[test]
+fn a_forged_time_makes_no_row_of_its_own() {
+    let server = Server::start(Limits::default());
+    let mut tally = Tally::default();
+    let mut builder = BatchBuilder::default();
+    for n in 0..500_u64 {
+        let head = FrameHead {
+            position: Position { partition: 0, offset: n + 1 },
+            received: start(),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        let mut row = builder.row(&head, 0, "x");
+        // Half of them decades away, half within the last hours.
+        let hours = if n % 2 == 0 { -((n % 5) as i64) } else { (n as i64 - 250) * 1000 };
+        row.time(start().plus_ns(hours * 3600 * SECOND_NS));
+        row.text(FieldId::ZONE_SOURCE, "lgwan");
+        row.text(FieldId::ZONE_DESTINATION, "internet");
+        row.text(FieldId::POLICY_VERDICT, "violation");
+    }
+    tally.add(&builder.finish(LogRange { partition: 0, first: 1, last: 500 }, start()));
+    server.apply(1, &[], &[], &mut tally);
+    let database = rusqlite::Connection::open(server.dir.path().join("mihari.sqlite")).expect("opens");
+    let (rows, sum): (i64, i64) =
+        database.query_row("SELECT count(*), sum(count) FROM matrix", [], |row| Ok((row.get(0)?, row.get(1)?))).expect("read");
+    assert_eq!((rows, sum), (5, 500));
+}
+
+/// Connections that say nothing, or only half a head, from many addresses: who comes with a token is served nevertheless.
+#[test]
+fn the_silent_keep_nobody_out() {
+    let server = Server::start(Limits::default());
+    let mut stalled = Vec::new();
+    for n in 0..2000_u32 {
+        let own = SocketAddr::new(Ipv4Addr::new(127, 0, 1, (n % 200) as u8).into(), 0);
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&own.into()).expect("bound");
+        socket.connect(&server.address.into()).expect("connected");
+        let mut stream: TcpStream = socket.into();
+        if n % 2 == 0 {
+            // The server may have closed it already to make room: then there is nothing left to write to.
+            drop(stream.write_all(b"GET /api/v1/whoami HTTP/1.1\r\nHost: a\r\nX-Slow: "));
+        }
+        stalled.push(stream);
+    }
+    for _ in 0..20 {
+        assert_eq!(server.get("/api/v1/whoami", &server.tokens[0]).expect("served")["name"], "test");
+    }
+    drop(stalled);
+}
+
+#[test]
+fn a_head_that_does_not_come_ends_the_connection() {
+    let server = Server::start(Limits { head: std::time::Duration::from_millis(100), ..Limits::default() });
+    for beginning in ["", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+        let mut stream = TcpStream::connect(server.address).expect("connected");
+        stream.write_all(beginning.as_bytes()).expect("written");
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).expect("ended by the server");
+        assert!(!rest.starts_with(b"HTTP/1.1 200"));
+    }
+}
+
+#[test]
+fn streams_count_as_busy_and_one_address_does_not_take_all() {
+    let server = Server::start(Limits { connections: 4, per_address: 2, ..Limits::default() });
+    let stream = || api::client::stream(&server.url(), "/api/v1/alerts/stream", &[], &server.tokens[0]);
+    let held: Vec<_> = (0..2).map(|_| stream().expect("a stream")).collect();
+    assert!(stream().is_err(), "both places of this address are taken by what is in work");
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(Ipv4Addr::new(127, 0, 0, 9).into(), 0).into()).expect("bound");
+    socket.connect(&server.address.into()).expect("connected");
+    let mut other: TcpStream = socket.into();
+    other.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("written");
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).expect("read");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("ok"), "{answer}");
+    server.apply(1, &[alert(0, "a1")], &[], &mut Tally::default());
+    server.hub.alert(0, "a1");
+    for mut stream in held {
+        let mut part = [0; 12];
+        stream.read_exact(&mut part).expect("still there");
+        assert_eq!(&part, b"event: alert");
+    }
+}
+
+#[test]
+fn every_answer_has_the_headers_that_bind_a_browser() {
+    let server = Server::start(Limits::default());
+    for path in ["/", "/healthz", "/api/v1/whoami", "/nothing.js"] {
+        let mut stream = TcpStream::connect(server.address).expect("connected");
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read");
+        for header in [
+            "content-security-policy: default-src 'none'; script-src 'self';",
+            "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; trusted-types mihari-templates",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cross-origin-opener-policy: same-origin",
+        ] {
+            assert!(answer.contains(header), "{path}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn alerts_are_chosen_by_several_states_and_by_who_has_them() {
+    let server = Server::start(Limits::default());
+    let changes: Vec<AlertChange> = ["a1", "a2", "a3"].iter().map(|id| alert(0, id)).collect();
+    server.apply(1, &changes, &[], &mut Tally::default());
+    let act = |id: &str, body: Value| server.post(&format!("/api/v1/alerts/{id}/actions"), &server.tokens[0], &body);
+    act("a1", json!({"action": "acknowledge"})).expect("done");
+    act("a2", json!({"action": "close", "disposition": "benign"})).expect("done");
+    let ids = |filter: &str| -> Vec<String> {
+        let found = server.get(&format!("/api/v1/alerts?{filter}"), &server.tokens[0]).expect(filter);
+        found["alerts"].as_array().expect("a list").iter().filter_map(|a| Some(a["id"].as_str()?.to_owned())).collect()
+    };
+    assert_eq!(ids("status=open,acknowledged"), ["a1", "a3"]);
+    assert_eq!(ids("status=closed"), ["a2"]);
+    assert_eq!(ids("assignee=test"), ["a1"]);
+    assert_eq!(ids("level=low,medium"), Vec::<String>::new());
+    assert_eq!(ids("level=high,low&status=open"), ["a3"]);
+    // What was closed can be taken up again, and what was assigned can be let go.
+    assert_eq!(act("a2", json!({"action": "reopen"})).expect("done")["status"], "open");
+    assert_eq!(act("a1", json!({"action": "assign", "assignee": ""})).expect("done")["assignee"], Value::Null);
+    assert_eq!(ids("status=open,acknowledged"), ["a1", "a2", "a3"]);
+}
