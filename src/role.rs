@@ -357,7 +357,10 @@ impl Analysis {
         let resume = self.store.resume()?;
         let indexed = writers.iter().map(|(_, last)| *last).min().unwrap_or(0);
         let analysed = resume.position;
-        let mut correlator = Correlator::new(self.parts.rules.clone(), CorrelateOptions { lateness_ns: self.lateness_ns });
+        let mut correlator = Correlator::new(
+            self.parts.rules.clone(),
+            CorrelateOptions { lateness_ns: self.lateness_ns, ..CorrelateOptions::default() },
+        );
         let mut flows = FlowDecoder::default();
         for (name, bytes) in &resume.snapshots {
             match name.as_str() {

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
     let parts = Parts { settings: settings.clone(), rules: rules.clone(), policy, threads: config.worker_threads() };
     let lateness_ns = i64::from(config.rules.lateness_s) * 1_000_000_000;
-    let mut correlator = Correlator::new(rules, CorrelateOptions { lateness_ns });
+    let mut correlator = Correlator::new(rules, CorrelateOptions { lateness_ns, ..CorrelateOptions::default() });
     let source = source(args, &settings)?;
     let spent = Arc::new(Spent::default());
     let mut alerts: BTreeMap<(Time, String), Alert> = BTreeMap::new();
