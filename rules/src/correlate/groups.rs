@@ -101,9 +101,18 @@ impl Groups {
                 self.insert(asks, hash, key)
             }
         };
-        let (decision, entries_given_up) = self.groups[at].window.enter(&mut self.pool, asks, at, entering);
-        while self.bytes() > bytes_max && self.oldest != at && self.give_up(asks) {
-            groups_given_up += 1;
+        let (decision, mut entries_given_up) = self.groups[at].window.enter(&mut self.pool, asks, at, entering);
+        while self.bytes() > bytes_max {
+            let window = &mut self.groups[at].window;
+            // A window that has half of all gives of its own.
+            if self.oldest != at && window.len as usize * self.pool.bytes_per_entry() <= bytes_max / 2 {
+                groups_given_up += u64::from(self.give_up(asks));
+            } else if window.len > 1 {
+                window.leave(&mut self.pool, asks);
+                entries_given_up += 1;
+            } else {
+                break;
+            }
         }
         Entered { group: at, decision, entries_given_up, groups_given_up }
     }

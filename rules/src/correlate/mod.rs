@@ -92,6 +92,23 @@ impl Default for CorrelateOptions {
     }
 }
 
+/// The text was no network.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("expected an address, or a prefix such as 192.0.2.0/24")]
+pub struct BadNetwork;
+
+impl CorrelateOptions {
+    /// Events from `cidr`, an address or a prefix, may come so many nanoseconds late.
+    ///
+    /// # Errors
+    /// Where it is neither.
+    pub fn add_source(&mut self, cidr: &str, lateness_ns: i64) -> Result<(), BadNetwork> {
+        let net = cidr.parse().or_else(|_| cidr.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| BadNetwork)?;
+        self.lateness_by_source.push((net, lateness_ns));
+        Ok(())
+    }
+}
+
 /// What was given up for a bound, or came late.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counters {
@@ -164,6 +181,8 @@ pub struct Correlator {
     wait_ns: i64,
     ranks: Vec<u32>,
     outers: Vec<Vec<Outer>>,
+    /// Per rule how long repeats fold: a correlation's at least for its timespan, so that no two of its alerts begin at one instant.
+    fold_ns: Vec<i64>,
     of_rule: Vec<OfRule>,
     queue: Queue,
     /// Per partition of the log the latest receipt.
@@ -190,12 +209,18 @@ impl Correlator {
         let ranks = plan::ranks(&rules.listeners).into_iter().map(Option::unwrap_or_default).collect();
         let outers = (0..rules.rules.len()).map(|rule| outers(&rules, rule)).collect();
         let of_rule = (0..rules.rules.len()).map(|_| OfRule::default()).collect();
+        let fold_ns = rules.rules.iter().map(|rule| match &rule.body {
+            Body::Sigma { .. } => rule.info.fold_ns,
+            Body::Correlation(bound) => rule.info.fold_ns.max(bound.asks.timespan_ns + 1),
+        });
+        let fold_ns = fold_ns.collect();
         Correlator {
             rules,
             options,
             wait_ns,
             ranks,
             outers,
+            fold_ns,
             of_rule,
             queue: Queue::default(),
             received: BTreeMap::new(),
@@ -569,7 +594,7 @@ impl Correlator {
         };
         let rules = &self.rules;
         let mut tell = |open: &fold::Open| out.push(fold::change(open, fold::body(rules, rule, tenant, open)));
-        let fold_ns = rules.rules[rule].info.fold_ns;
+        let fold_ns = self.fold_ns[rule];
         counters.alerts_closed_early += alerts.fold(&firing, fold_ns, |all| groups.hear(group, all), &mut tell);
         true
     }
@@ -586,7 +611,7 @@ impl Correlator {
         let of = &mut self.of_rule[rule];
         let mut tell = |open: &fold::Open| out.push(fold::change(open, fold::body(rules, rule, tenant, open)));
         let alerts = of.alerts.entry(tenant).or_insert_with(OpenAlerts::new);
-        let fold_ns = rules.rules[rule].info.fold_ns;
+        let fold_ns = self.fold_ns[rule];
         of.counters.alerts_closed_early += alerts.fold(firing, fold_ns, |_| firing.event.into_iter(), &mut tell);
     }
 
@@ -615,7 +640,7 @@ impl Correlator {
             }
             for (tenant, alerts) in &mut of.alerts {
                 let mut tell = |open: &fold::Open| out.push(fold::change(open, fold::body(&rules, rule, *tenant, open)));
-                alerts.expire(rules.rules[rule].info.fold_ns, now, &mut tell);
+                alerts.expire(self.fold_ns[rule], now, &mut tell);
             }
         }
         for (tenant, bytes) in &mut by_tenant {

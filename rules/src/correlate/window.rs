@@ -58,6 +58,10 @@ impl<T> Slab<T> {
         }
     }
 
+    fn len(&self) -> usize {
+        self.items.len() - self.free.len()
+    }
+
     /// The place may be used again; what lies there stays until then.
     pub(super) fn release(&mut self, at: u32) {
         self.free.push(at);
@@ -316,7 +320,7 @@ impl Window {
     }
 
     /// The oldest entry leaves.
-    fn leave(&mut self, pool: &mut Pool, asks: &Asks) {
+    pub(super) fn leave(&mut self, pool: &mut Pool, asks: &Asks) {
         let at = self.first;
         let Entry { value, next, .. } = pool.entries[at];
         match &mut self.state {
@@ -544,6 +548,11 @@ fn adds_up(sum: &Sum, asks: &Asks, count: i64) -> bool {
 }
 
 impl Pool {
+    /// What an entry takes, with its value.
+    pub(super) fn bytes_per_entry(&self) -> usize {
+        self.bytes / self.entries.len().max(1)
+    }
+
     /// The place of a value of a window, and whether the window had none like it.
     fn value(&mut self, window: u32, bytes: &[u8]) -> (u32, bool) {
         use std::hash::BuildHasher;
