@@ -364,8 +364,9 @@ impl Analysis {
         let analysed = resume.position;
         let mut correlator = Correlator::new(self.parts.rules.clone(), self.correlate.clone());
         let mut flows = FlowDecoder::default();
-        // The position that the states below belong to; what lies between it and `analysed` is read again for their sake.
-        let mut remembered = analysed;
+        // The position that the states below belong to; what lies between it and `analysed` is read again for their sake. Without any, the
+        // log is read from its beginning.
+        let mut remembered = 0;
         for (name, bytes) in &resume.snapshots {
             match name.as_str() {
                 "correlator" => {
@@ -376,7 +377,10 @@ impl Analysis {
                             remembered = at.min(analysed);
                             warn!(%error, "correlation begins anew");
                         }
-                        None => warn!("the state of correlation cannot be read; correlation begins anew"),
+                        None => {
+                            remembered = analysed;
+                            warn!("the state of correlation cannot be read; correlation begins anew");
+                        }
                     }
                 }
                 "templates" => {
@@ -410,7 +414,8 @@ impl Analysis {
         let mut position = analysed;
         let mut stored = analysed;
         let mut templates: Option<Arc<Vec<u8>>> = None;
-        let (mut watch, mut state_watch) = (Stopwatch::start(), Stopwatch::start());
+        // The first state is stored at once: until there is one, a restart reads the whole log.
+        let (mut watch, mut state_watch) = (Stopwatch::start(), None::<Stopwatch>);
         let (mut cost, mut state_cost) = (Duration::ZERO, Duration::ZERO);
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
@@ -447,11 +452,12 @@ impl Analysis {
             // An alert is stored at once, but storing must not take all the time.
             let due = watch.elapsed() >= COMMIT_TIME || (!changes.is_empty() && watch.elapsed() > cost * 10);
             if position > stored && (due || last) {
-                let state = (last || state_watch.elapsed() >= STATE_TIME.max(state_cost * STATE_SHARE)).then(|| {
+                let state_time = STATE_TIME.max(state_cost * STATE_SHARE);
+                let state = (last || state_watch.as_ref().is_none_or(|w| w.elapsed() >= state_time)).then(|| {
                     let taking = Stopwatch::start();
                     let mut state = position.to_le_bytes().to_vec();
                     state.extend(correlator.snapshot());
-                    (state_watch, state_cost) = (Stopwatch::start(), taking.elapsed());
+                    (state_watch, state_cost) = (Some(Stopwatch::start()), taking.elapsed());
                     state
                 });
                 let commit_watch = Stopwatch::start();

@@ -151,7 +151,7 @@ fn batch(from: u64, to: u64, groups: u64) -> Batch {
         };
         let mut row = builder.row(&head, 0, "");
         row.time(received);
-        row.text(FieldId::known("k"), if at / groups % 2 == 0 && groups > 1 { "b" } else { "a" });
+        row.text(FieldId::known("k"), if (at / groups).is_multiple_of(2) && groups > 1 { "b" } else { "a" });
         row.ip(FieldId::SOURCE_IP, std::net::Ipv4Addr::from_bits(group as u32 + (10 << 24)).into());
         row.ip(FieldId::DESTINATION_IP, [192, 0, 2, 1].into());
         row.int(FieldId::DESTINATION_PORT, (at % 60_000) as i64);
