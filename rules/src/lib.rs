@@ -12,7 +12,6 @@ pub mod cases;
 mod compile;
 mod correlate;
 mod detect;
-pub mod explain;
 mod mapping;
 mod pack;
 pub mod policy;
@@ -22,8 +21,7 @@ mod test_of;
 pub mod yaml;
 
 pub use correlate::{
-    ALERTS_OPEN_MAX, BadNetwork, Bounds, CorrelateOptions, Correlator, Counters, DEGRADED_RULE, ENTRIES_PER_WINDOW_MAX, Fired,
-    RestoreError,
+    CorrelateOptions, Correlator, Counters, ENTRIES_PER_WINDOW_MAX, GROUPS_PER_RULE_MAX, RestoreError, WAITING_MAX,
 };
 pub use detect::{Detector, Match, RuleCost, matches_plainly};
 pub use mapping::Mapping;

@@ -15,6 +15,7 @@ mod json;
 mod keys;
 mod names;
 mod pairs;
+mod record;
 mod settings;
 mod stamp;
 mod syslog;

@@ -346,6 +346,12 @@ pub(super) fn numeric(text: &str, month_first: bool) -> Option<(Stamp, &str)> {
     Some((stamp(Some(year), month, day, (hour, minute, seconds, ns), offset_s)?, &text[c.at..]))
 }
 
+/// From a month and a day in digits and a time of day; the year is not told.
+pub(super) fn without_year(month: &str, day: &str, clock: &str) -> Option<Stamp> {
+    let (hour, minute, second, ns) = Cursor { text: clock, at: 0 }.clock()?;
+    stamp(None, month.parse().ok()?, day.parse().ok()?, (hour, minute, second, ns), None)
+}
+
 /// From a date, a time of day and an offset that stand apart.
 pub(super) fn assemble(date: &str, clock: &str, zone: &str) -> Option<Stamp> {
     let mut c = Cursor { text: clock, at: 0 };

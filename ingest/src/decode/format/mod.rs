@@ -4,23 +4,34 @@
 
 mod asa;
 mod asa_messages;
+mod bind;
 mod cef;
 mod cef_vendors;
 mod checkpoint;
+mod envoy;
 mod extension;
 mod fmc;
 mod fortigate;
 mod generic;
+mod haproxy;
+mod iis;
 mod junos;
+mod keycloak;
 mod leef;
 mod linux;
 mod netfilter;
 mod panos;
 mod registry;
+mod snort;
 mod sophos;
 mod squid;
+mod structured;
 mod suricata;
+mod tables;
 mod web;
+mod web_error;
+mod windows;
+mod zeek;
 
 use std::net::IpAddr;
 
@@ -69,21 +80,30 @@ pub(super) trait Reader: Send {
 fn programmed() -> Vec<Box<dyn Reader>> {
     vec![
         Box::new(asa::Reader::new()),
+        Box::new(bind::Reader::new()),
         Box::new(cef::Reader::new()),
         Box::new(checkpoint::Reader::new()),
         Box::new(fmc::Reader::new()),
         Box::new(fortigate::Reader::new()),
-        Box::new(generic::Json::new()),
-        Box::new(generic::Pairs::new()),
+        Box::new(envoy::Reader::new()),
+        Box::new(generic::Reader::new()),
+        Box::new(haproxy::Reader::new()),
+        Box::new(iis::Reader::new()),
         Box::new(junos::Reader::new()),
+        Box::new(keycloak::Reader::new()),
         Box::new(leef::Reader::new()),
         Box::new(linux::Reader::new()),
         Box::new(netfilter::Reader::new()),
         Box::new(panos::Reader::new()),
+        Box::new(snort::Reader::new()),
         Box::new(sophos::Reader::new()),
         Box::new(squid::Reader::new()),
-        Box::new(suricata::Reader::new()),
         Box::new(web::Reader::new()),
+        Box::new(web_error::Reader::new()),
+        Box::new(windows::Message::new()),
+        Box::new(windows::Snare::new()),
+        Box::new(windows::Xml::new()),
+        Box::new(zeek::Reader::new()),
     ]
 }
 
@@ -211,13 +231,34 @@ fn path_and_query(row: &mut RowBuilder<'_>, rest: &str) {
 }
 
 fn host_and_port(row: &mut RowBuilder<'_>, authority: &str) {
-    let authority = authority.rsplit('@').next().unwrap_or(authority);
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
-        _ => (authority, ""),
-    };
-    some_text(row, FieldId::URL_DOMAIN, host.trim_matches(['[', ']']));
-    number(row, FieldId::URL_PORT, port);
+    let (host, port) = host_and_port_parts(authority.rsplit('@').next().unwrap_or(authority));
+    some_text(row, FieldId::URL_DOMAIN, host);
+    number(row, FieldId::URL_PORT, port.unwrap_or(""));
+}
+
+/// `host:port`, `[2001:db8::1]:port`, or either alone; an IPv6 address and a port behind it as some write them, without brackets.
+fn host_and_port_parts(text: &str) -> (&str, Option<&str>) {
+    if text.parse::<IpAddr>().is_ok() {
+        return (text, None);
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+            (host.trim_matches(['[', ']']), Some(port))
+        }
+        _ => (text.trim_matches(['[', ']']), None),
+    }
+}
+
+/// Adds `host:port`: the host as an address where it is one, else as a name.
+pub(super) fn host_and_port_of(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, port: FieldId, text: &str) {
+    let (host, number_text) = host_and_port_parts(text);
+    address(row, ip, name, host);
+    number(row, port, number_text.unwrap_or(""));
+}
+
+/// Adds text in lower case.
+fn lower_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
+    super::record::table::lower(row, field, text);
 }
 
 /// What follows from the cells whatever the format.

@@ -14,8 +14,10 @@ use std::collections::HashMap;
 use event::RowBuilder;
 
 use super::Reader;
+use super::structured::{self, Known};
 use crate::decode::describe::{self, Library};
 use crate::decode::json;
+use crate::decode::syslog::{self, Header};
 use crate::decode::text::Context;
 
 /// Which records are worth asking a reader about.
@@ -56,14 +58,7 @@ impl Recognise {
         self
     }
 
-    /// JSON objects that have this key.
-    pub(in crate::decode) fn json(mut self, key: &str) -> Recognise {
-        self.json.push(key.to_owned());
-        self
-    }
-
     /// Lines that begin with their own time: they are looked at before a syslog header is.
-    #[expect(dead_code, reason = "for formats that are programmed and write their own time first")]
     pub(in crate::decode) fn stamped(mut self) -> Recognise {
         self.stamped = true;
         self
@@ -117,7 +112,13 @@ pub(in crate::decode) struct Registry {
     first_bare: ByByte,
     last: ByByte,
     app: String,
+    structured: structured::Reader,
+    /// Whether the record at hand stood within another one.
+    within: bool,
 }
+
+/// The number of the reader of JSON among the readers' names: it stands apart, since every JSON record is its business.
+const STRUCTURED: u16 = u16::MAX;
 
 /// Keys of a JSON object that are looked at to find its format.
 const JSON_KEYS_MAX: usize = 64;
@@ -141,7 +142,12 @@ impl Registry {
             last: by_byte(),
             app: String::new(),
             readers: Vec::new(),
+            structured: structured::Reader::new(),
+            within: false,
         };
+        for name in registry.structured.names() {
+            registry.names.insert(name, STRUCTURED);
+        }
         for (number, reader) in readers.iter().enumerate() {
             let number = number as u16;
             for name in reader.names() {
@@ -183,7 +189,18 @@ impl Registry {
         claims: bool,
         row: &mut RowBuilder<'_>,
     ) -> Option<bool> {
-        let reader = &mut self.readers[usize::from(*self.names.get(pin)?)];
+        let number = *self.names.get(pin)?;
+        if number == STRUCTURED {
+            return Some(match self.structured.read_known(context, row) {
+                Known::No => false,
+                Known::Written => true,
+                Known::Plain => {
+                    self.structured.write_plain(context, row);
+                    true
+                }
+            });
+        }
+        let reader = &mut self.readers[usize::from(number)];
         Some(reader.read(context, row) || claims && reader.claim(context, row))
     }
 
@@ -194,15 +211,17 @@ impl Registry {
         stamped[usize::from(byte)].iter().any(|number| readers[usize::from(*number)].read(context, row))
     }
 
-    /// Whether some reader reads what this program logs.
-    pub(in crate::decode) fn knows(&mut self, app: &str) -> bool {
-        by_app(&self.apps, &mut self.app, app).is_some()
-    }
-
     /// Reads the record as the first format whose structure it has. False where it has none.
     pub(in crate::decode) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
-        let Registry { readers, apps, app, first, first_bare, json, last, .. } = self;
+        let mut known = Known::No;
+        if message.starts_with(['{', '@']) {
+            known = self.structured.read_known(context, row);
+            if known == Known::Written || known == Known::Plain && self.read_within(context, row) {
+                return true;
+            }
+        }
+        let Registry { readers, apps, app, first, first_bare, json, last, structured, .. } = self;
         let mut ask = |numbers: &[u16], row: &mut RowBuilder<'_>| {
             numbers.iter().any(|number| readers[usize::from(*number)].read(context, row))
         };
@@ -227,12 +246,44 @@ impl Registry {
                 return true;
             }
         }
+        if known == Known::Plain {
+            structured.write_plain(context, row);
+            return true;
+        }
         let table = if context.header.app.is_some() { first } else { first_bare };
         if byte.is_some_and(|byte| ask(&table[byte], row)) {
             return true;
         }
         own.into_iter().flatten().any(|number| readers[usize::from(*number)].claim(context, row))
             || byte.is_some_and(|byte| last[byte].iter().any(|number| readers[usize::from(*number)].read(context, row)))
+    }
+}
+
+impl Registry {
+    /// The line of a program within a record of what carries it (a container's log as JSON): once, not again within that.
+    fn read_within(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        if self.within {
+            return false;
+        }
+        let Some(line) = self.structured.take_line(context) else { return false };
+        let mark = row.mark();
+        self.structured.write_carrier(context, row);
+        self.within = true;
+        let whole = Header { message: &line, ..Header::default() };
+        let inner = Context { header: whole, record: &line, zone: context.zone, reference: context.reference };
+        let mut read = self.read_stamped(&inner, row);
+        if !read {
+            let inner = Context { header: syslog::header(&line), ..inner };
+            read = self.read(&inner, row);
+        }
+        self.within = false;
+        if !read {
+            row.rewind(mark);
+            // What lay within may have been JSON of no format: the record that carries it is read again.
+            self.structured.read_known(context, row);
+        }
+        self.structured.keep_line(line);
+        read
     }
 }
 

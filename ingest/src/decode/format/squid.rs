@@ -77,8 +77,9 @@ impl super::Reader for Reader {
         some_text(row, FieldId::USER_NAME, user.unwrap_or(""));
         if let Some((hierarchy, peer)) = hierarchy.and_then(|h| h.split_once('/')) {
             row.text(self.hierarchy, hierarchy);
-            // The address that the proxy, not the client, connected to.
+            // What the proxy, not the client, connected to.
             some_text(row, self.peer, peer);
+            super::address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, peer);
         }
         some_text(row, self.mime, mime.unwrap_or(""));
         true

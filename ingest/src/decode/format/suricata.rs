@@ -1,146 +1,219 @@
-//! Suricata's EVE records (JSON; Suricata user guide, "EVE JSON Format"). Every key is kept as `suricata.eve.*` beside its ECS name.
+//! Suricata's EVE records (Suricata user guide, "EVE JSON Format"): every event type. Each key is kept as `suricata.eve.*` beside its ECS
+//! name.
 
-use event::{FieldId, RowBuilder, Value};
+use event::{FieldId, LogSource, RowBuilder};
 
-use super::{Kind, Recognise, address};
-use crate::decode::json;
-use crate::decode::names::Names;
-use crate::decode::stamp;
+use crate::decode::record::table::{Format, Table, To};
+use crate::decode::record::{Key, Keys, Record};
 use crate::decode::text::Context;
 
-pub(super) struct Reader {
-    kind: Kind,
-    native: Names,
-    path: String,
-    keys: Vec<(FieldId, Target)>,
-    event_type: FieldId,
-    timestamp: FieldId,
-    flow_id: FieldId,
+const EVE: Format = Format {
+    name: "suricata",
+    source: LogSource { product: Some("suricata"), category: None, service: None },
+    needs: &[
+        &["event_type", "timestamp", "flow_id"],
+        &["event_type", "timestamp", "src_ip"],
+        &["event_type", "timestamp", "stats.uptime"],
+        &["event_type", "timestamp", "in_iface"],
+        &["event_type=engine", "timestamp"],
+        &["event_type=arp", "timestamp"],
+    ],
+    native: "suricata.eve.",
+    constants: &[
+        ("event.module", "suricata"),
+        ("event.dataset", "suricata.eve"),
+        ("observer.vendor", "OISF"),
+        ("observer.product", "Suricata"),
+        ("observer.type", "ids"),
+        ("event.category", "network"),
+    ],
+    rules: &[(
+        "",
+        &[
+            ("timestamp", To::Time),
+            ("event_type", To::As("event.action")),
+            ("host", To::As("observer.hostname")),
+            ("in_iface", To::As("observer.ingress.interface.name")),
+            ("src_ip", To::Address("source.ip", "source.address")),
+            ("src_port", To::Number("source.port")),
+            ("dest_ip", To::Address("destination.ip", "destination.address")),
+            ("dest_port", To::Number("destination.port")),
+            ("arp.src_ip", To::Address("source.ip", "source.address")),
+            ("arp.dest_ip", To::Address("destination.ip", "destination.address")),
+            ("ether.src_mac", To::As("source.mac")),
+            ("ether.dest_mac", To::As("destination.mac")),
+            ("arp.src_mac", To::As("source.mac")),
+            ("arp.dest_mac", To::As("destination.mac")),
+            ("proto", To::Lower("network.transport")),
+            ("app_proto", To::Lower("network.protocol")),
+            ("community_id", To::As("network.community_id")),
+            ("vlan", To::As("network.vlan.id")),
+            ("icmp_type", To::Number("icmp.type")),
+            ("icmp_code", To::Number("icmp.code")),
+            ("flow_id", To::As("event.id")),
+            ("alert.signature", To::As("rule.name")),
+            ("alert.signature_id", To::As("rule.id")),
+            ("alert.rev", To::As("rule.version")),
+            ("alert.category", To::As("rule.category")),
+            ("alert.severity", To::Number("event.severity")),
+            ("alert.action", To::Case("event.type", &[("allowed", "allowed"), ("blocked", "denied")])),
+            ("alert.metadata.mitre_technique_id", To::As("threat.technique.id")),
+            ("alert.metadata.mitre_tactic_id", To::As("threat.tactic.id")),
+            ("http.hostname", To::As("url.domain")),
+            ("http.hostname", To::As("destination.domain")),
+            ("http.url", To::Url),
+            ("http.http_port", To::Number("url.port")),
+            ("http.http_user_agent", To::As("user_agent.original")),
+            ("http.http_method", To::As("http.request.method")),
+            ("http.http_refer", To::As("http.request.referrer")),
+            ("http.protocol", To::Without("http.version", "HTTP/")),
+            ("http.status", To::Number("http.response.status_code")),
+            ("http.length", To::Number("http.response.body.bytes")),
+            ("http.http_content_type", To::As("http.response.mime_type")),
+            ("dns.id", To::As("dns.id")),
+            ("dns.type", To::As("dns.type")),
+            ("dns.rcode", To::As("dns.response_code")),
+            ("dns.rrname", To::As("dns.question.name")),
+            ("dns.rrtype", To::As("dns.question.type")),
+            ("dns.query.rrname", To::As("dns.question.name")),
+            ("dns.query.rrtype", To::As("dns.question.type")),
+            ("dns.query.id", To::As("dns.id")),
+            ("dns.queries.rrname", To::As("dns.question.name")),
+            ("dns.queries.rrtype", To::As("dns.question.type")),
+            ("dns.answer.rrname", To::As("dns.question.name")),
+            ("dns.answers.rrname", To::As("dns.answers.name")),
+            ("dns.answers.rrtype", To::As("dns.answers.type")),
+            ("dns.answers.ttl", To::As("dns.answers.ttl")),
+            ("dns.answers.rdata", To::As("dns.answers.data")),
+            ("dns.rdata", To::As("dns.answers.data")),
+            ("dns.ttl", To::As("dns.answers.ttl")),
+            ("tls.sni", To::As("tls.client.server_name")),
+            ("tls.sni", To::As("destination.domain")),
+            ("tls.subject", To::As("tls.server.subject")),
+            ("tls.issuerdn", To::As("tls.server.issuer")),
+            ("tls.fingerprint", To::As("tls.server.hash.sha1")),
+            ("tls.ja3.hash", To::As("tls.client.ja3")),
+            ("tls.ja3s.hash", To::As("tls.server.ja3s")),
+            ("tls.notbefore", To::Instant("tls.server.not_before")),
+            ("tls.notafter", To::Instant("tls.server.not_after")),
+            ("tls.session_resumed", To::As("tls.resumed")),
+            ("tls.version", To::Without("tls.version", "TLS ")),
+            ("ssh.client.software_version", To::As("user_agent.original")),
+            ("smtp.mail_from", To::As("email.from.address")),
+            ("smtp.rcpt_to", To::As("email.to.address")),
+            ("email.from", To::As("email.from.address")),
+            ("email.to", To::As("email.to.address")),
+            ("email.attachment", To::As("email.attachments.file.name")),
+            ("smtp.helo", To::As("source.domain")),
+            ("ftp.command", To::As("suricata.ftp_command")),
+            ("rdp.cookie", To::As("user.name")),
+            ("krb5.cname", To::As("user.name")),
+            ("krb5.realm", To::As("user.domain")),
+            ("smb.ntlmssp.user", To::As("user.name")),
+            ("smb.ntlmssp.domain", To::As("user.domain")),
+            ("smb.filename", To::Path("file")),
+            ("nfs.filename", To::Path("file")),
+            ("ftp_data.filename", To::Path("file")),
+            ("dhcp.assigned_ip", To::Address("client.ip", "client.address")),
+            ("dhcp.client_mac", To::As("client.mac")),
+            ("dhcp.hostname", To::As("client.domain")),
+            ("fileinfo.filename", To::Path("file")),
+            ("fileinfo.size", To::Number("file.size")),
+            ("fileinfo.md5", To::As("file.hash.md5")),
+            ("fileinfo.sha1", To::As("file.hash.sha1")),
+            ("fileinfo.sha256", To::As("file.hash.sha256")),
+            ("files.filename", To::Path("file")),
+            ("files.size", To::Number("file.size")),
+            ("files.sha256", To::As("file.hash.sha256")),
+            ("fileinfo.magic", To::As("file.mime_type")),
+            ("flow.bytes_toserver", To::Number("source.bytes")),
+            ("flow.bytes_toclient", To::Number("destination.bytes")),
+            ("flow.pkts_toserver", To::Number("source.packets")),
+            ("flow.pkts_toclient", To::Number("destination.packets")),
+            ("flow.bytes_toserver", To::Sum("network.bytes")),
+            ("flow.bytes_toclient", To::Sum("network.bytes")),
+            ("flow.pkts_toserver", To::Sum("network.packets")),
+            ("flow.pkts_toclient", To::Sum("network.packets")),
+            ("netflow.bytes", To::Number("network.bytes")),
+            ("netflow.pkts", To::Number("network.packets")),
+            ("flow.start", To::Instant("event.start")),
+            ("flow.end", To::Instant("event.end")),
+            ("netflow.start", To::Instant("event.start")),
+            ("netflow.end", To::Instant("event.end")),
+            ("flow.age", To::Duration("event.duration", 1e9)),
+            ("flow.reason", To::As("flow.end_reason")),
+            ("anomaly.event", To::As("rule.name")),
+            ("anomaly.type", To::As("rule.category")),
+            ("drop.reason", To::As("event.reason")),
+            ("engine.message", To::As("message")),
+        ],
+    )],
+};
+
+/// Event types that are not the name of an application protocol.
+const NO_PROTOCOL: &[&str] = &[
+    "alert",
+    "anomaly",
+    "arp",
+    "drop",
+    "engine",
+    "fileinfo",
+    "files",
+    "flow",
+    "metadata",
+    "netflow",
+    "packetinfo",
+    "payload",
+    "pkthdr",
+    "stats",
+    "verdict",
+];
+
+pub(super) struct Eve {
+    table: Table,
+    event_type: Key,
+    app_proto: Key,
+    answers: [Key; 4],
+    resolved: FieldId,
 }
 
-#[derive(Clone, Copy)]
-enum Target {
-    Same(FieldId),
-    Lower(FieldId),
-    Address(FieldId, FieldId),
-    Add(FieldId),
-}
-
-impl Reader {
-    pub(super) fn new() -> Reader {
-        use FieldId as F;
-        use Target::{Add, Address, Lower, Same};
-        let mut native = Names::new("suricata.eve.");
-        let table: &[(&str, Target)] = &[
-            ("src_ip", Address(F::SOURCE_IP, F::SOURCE_ADDRESS)),
-            ("src_port", Same(F::SOURCE_PORT)),
-            ("dest_ip", Address(F::DESTINATION_IP, F::DESTINATION_ADDRESS)),
-            ("dest_port", Same(F::DESTINATION_PORT)),
-            ("proto", Lower(F::NETWORK_TRANSPORT)),
-            ("app_proto", Same(F::NETWORK_PROTOCOL)),
-            ("alert.signature", Same(F::RULE_NAME)),
-            ("alert.signature_id", Same(F::RULE_ID)),
-            ("alert.category", Same(F::RULE_CATEGORY)),
-            ("alert.severity", Same(F::EVENT_SEVERITY)),
-            ("alert.action", Same(F::EVENT_TYPE)),
-            ("http.hostname", Same(F::URL_DOMAIN)),
-            ("http.url", Same(F::URL_ORIGINAL)),
-            ("http.http_user_agent", Same(F::USER_AGENT_ORIGINAL)),
-            ("http.http_method", Same(F::HTTP_REQUEST_METHOD)),
-            ("http.http_refer", Same(F::HTTP_REQUEST_REFERRER)),
-            ("http.status", Same(F::HTTP_RESPONSE_STATUS_CODE)),
-            ("http.length", Same(F::HTTP_RESPONSE_BODY_BYTES)),
-            ("dns.rrname", Same(F::DNS_QUESTION_NAME)),
-            ("dns.rrtype", Same(F::DNS_QUESTION_TYPE)),
-            ("dns.query.rrname", Same(F::DNS_QUESTION_NAME)),
-            ("dns.query.rrtype", Same(F::DNS_QUESTION_TYPE)),
-            ("dns.queries.rrname", Same(F::DNS_QUESTION_NAME)),
-            ("dns.queries.rrtype", Same(F::DNS_QUESTION_TYPE)),
-            ("dns.rcode", Same(F::DNS_RESPONSE_CODE)),
-            ("flow.bytes_toserver", Same(F::SOURCE_BYTES)),
-            ("flow.bytes_toclient", Same(F::DESTINATION_BYTES)),
-            ("flow.pkts_toserver", Same(F::SOURCE_PACKETS)),
-            ("flow.pkts_toclient", Same(F::DESTINATION_PACKETS)),
-            ("fileinfo.filename", Same(F::FILE_PATH)),
-            ("fileinfo.sha256", Same(F::FILE_HASH_SHA256)),
-            ("flow.bytes_toserver", Add(F::NETWORK_BYTES)),
-            ("flow.bytes_toclient", Add(F::NETWORK_BYTES)),
-            ("flow.pkts_toserver", Add(F::NETWORK_PACKETS)),
-            ("flow.pkts_toclient", Add(F::NETWORK_PACKETS)),
-        ];
-        let keys = table.iter().filter_map(|(key, target)| Some((native.field(key)?, *target))).collect();
-        Reader {
-            kind: Kind::new("suricata", Some("suricata"), None, None),
-            keys,
-            path: String::new(),
-            native,
-            event_type: FieldId::known("suricata.eve.event_type"),
-            timestamp: FieldId::known("suricata.eve.timestamp"),
-            flow_id: FieldId::known("suricata.eve.flow_id"),
+impl Eve {
+    pub(super) fn new(keys: &mut Keys) -> Eve {
+        Eve {
+            table: Table::new(&EVE, keys),
+            event_type: keys.declare("event_type"),
+            app_proto: keys.declare("app_proto"),
+            answers: ["dns.answers.rdata", "dns.rdata", "dns.grouped.A", "dns.grouped.AAAA"].map(|name| keys.declare(name)),
+            resolved: FieldId::known("dns.resolved_ip"),
         }
     }
-}
 
-impl super::Reader for Reader {
-    fn names(&self) -> Vec<&'static str> {
-        vec!["suricata"]
-    }
-
-    fn recognise(&self) -> Recognise {
-        Recognise::new().json("event_type")
-    }
-
-    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let message = context.header.message.trim();
-        // Both are written first in every record; looked for so that other JSON is not read twice.
-        let head = &message[..message.floor_char_boundary(400)];
-        if !(head.contains("\"event_type\"") || message.contains("\"event_type\"")) || !message.contains("\"timestamp\"") {
+    /// Writes the record if it is one of Suricata's.
+    pub(super) fn read(&mut self, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let view = record.view(text);
+        if !self.table.fits(view) {
             return false;
         }
-        let mark = row.mark();
-        if !json::object(message, &mut self.native, &mut self.path, row)
-            || row.get(self.event_type).is_none()
-            || row.get(self.timestamp).is_none()
-            || (row.get(self.flow_id).is_none()
-                && self.keys.iter().all(|(key, _)| row.get(*key).is_none())
-                && !message.contains("\"stats\""))
-        {
-            row.rewind(mark);
-            return false;
+        self.table.write(record, text, context, row);
+        let kind = view.text(self.event_type).unwrap_or("");
+        row.text(FieldId::EVENT_KIND, if kind == "alert" { "alert" } else { "event" });
+        if kind == "alert" {
+            row.text(FieldId::EVENT_CATEGORY, "intrusion_detection");
         }
-        self.kind.mark(row);
-        row.text(FieldId::OBSERVER_PRODUCT, "Suricata");
-        row.text(FieldId::OBSERVER_TYPE, "ids");
-        row.text(FieldId::EVENT_CATEGORY, "network");
-        for (key, target) in &self.keys {
-            match *target {
-                Target::Same(field) => row.copy_first(*key, field),
-                Target::Lower(field) => {
-                    if let Some(text) = row.get(*key).map(|v| v.to_string().to_ascii_lowercase()) {
-                        row.text(field, &text);
-                    }
-                }
-                Target::Address(ip, name) => {
-                    if let Some(text) = row.get(*key).and_then(|v| v.as_text().map(str::to_owned)) {
-                        address(row, ip, name, &text);
-                    }
-                }
-                Target::Add(field) => {
-                    if let Some(n) = row.get(*key).and_then(|v| v.as_int()) {
-                        let sum = row.get(field).and_then(|v| v.as_int()).unwrap_or(0).saturating_add(n);
-                        row.remove(field);
-                        row.int(field, sum);
-                    }
-                }
+        if !view.has(self.app_proto) && !NO_PROTOCOL.contains(&kind) {
+            row.text(FieldId::NETWORK_PROTOCOL, kind);
+        }
+        // The same address may stand in the answers and in their summary.
+        for key in self.answers {
+            let mut any = false;
+            for address in view.all(key).filter_map(|v| v.as_text().and_then(|text| text.parse().ok())) {
+                row.ip(self.resolved, address);
+                any = true;
+            }
+            if any {
+                break;
             }
         }
-        if let Some(Value::Text(kind)) = row.get(self.event_type) {
-            let is_alert = kind == "alert";
-            row.copy_first(self.event_type, FieldId::EVENT_ACTION);
-            row.text(FieldId::EVENT_KIND, if is_alert { "alert" } else { "event" });
-        }
-        let stamp = row.get(self.timestamp).and_then(|v| v.as_text()).and_then(stamp::iso).map(|(stamp, _)| stamp);
-        context.set_time(row, stamp);
         true
     }
 }

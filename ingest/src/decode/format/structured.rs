@@ -1,0 +1,156 @@
+//! JSON records: read once, then asked for the names that tell its format.
+//!
+//! Formats whose meaning is a table stand in [`tables`]; those that need more are asked first. A record that nobody knows keeps its
+//! names as they are: many senders write ECS names, and Sigma rules name the fields of many others.
+
+use event::{FieldId, RowBuilder};
+
+use super::generic::Plain;
+use super::suricata::Eve;
+use super::tables;
+use super::windows::Events;
+use super::zeek::Logs;
+use crate::decode::record::json::{self, Outcome};
+use crate::decode::record::table::{self, Table};
+use crate::decode::record::{Fields, Key, Record};
+use crate::decode::text::Context;
+
+pub(super) struct Reader {
+    record: Record,
+    eve: Eve,
+    zeek: Logs,
+    windows: Events,
+    tables: Vec<Table>,
+    keycloak: super::keycloak::Events,
+    plain: Plain,
+    carrier: Carrier,
+    is_cut: bool,
+}
+
+/// Container runtimes and log shippers put a program's own line into JSON.
+struct Carrier {
+    line: [Key; 3],
+    marks: [Key; 5],
+    time: Key,
+    fields: Fields,
+    memory: String,
+}
+
+impl Reader {
+    pub(super) fn new() -> Reader {
+        let mut record = Record::new();
+        let keys = &mut record.keys;
+        let eve = Eve::new(keys);
+        let zeek = Logs::new(keys);
+        let windows = Events::new(keys);
+        let tables = tables::TABLES.iter().map(|format| Table::new(format, keys)).collect();
+        let keycloak = super::keycloak::Events::new(keys);
+        let plain = Plain::new("json", keys);
+        let carrier = Carrier {
+            line: ["log", "message", "MESSAGE"].map(|name| keys.declare(name)),
+            marks: ["stream", "kubernetes.pod.name", "kubernetes.pod_name", "docker.container.id", "container.id"]
+                .map(|name| keys.declare(name)),
+            time: keys.declare("time"),
+            fields: Fields::new(""),
+            memory: String::new(),
+        };
+        Reader { record, eve, zeek, windows, tables, keycloak, plain, carrier, is_cut: false }
+    }
+
+    /// Names for a pin.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let mut names = vec!["json", "suricata", "windows"];
+        names.extend(tables::TABLES.iter().map(|format| format.name));
+        names
+    }
+
+    /// Reads the record, and writes it if its format is known.
+    pub(super) fn read_known(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> Known {
+        let text = object_of(context);
+        if !text.starts_with('{') {
+            return Known::No;
+        }
+        let outcome = json::read(text, &mut self.record);
+        if outcome == Outcome::No {
+            return Known::No;
+        }
+        let record = &self.record;
+        let view = record.view(text);
+        let known = self.eve.read(record, text, context, row)
+            || self.windows.read(record, text, context, row)
+            || self.zeek.read(record, text, context, row)
+            || self.keycloak.read(record, text, context, row)
+            || match self.tables.iter_mut().find(|table| table.fits(view)) {
+                Some(table) => {
+                    table.write(record, text, context, row);
+                    true
+                }
+                None => false,
+            };
+        self.is_cut = outcome == Outcome::Cut;
+        if known {
+            self.mark_cut(row);
+            return Known::Written;
+        }
+        Known::Plain
+    }
+
+    /// Writes the record that [`Reader::read_known`] read last under its own names.
+    pub(super) fn write_plain(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        self.plain.write(&self.record, object_of(context), context, row);
+        self.mark_cut(row);
+    }
+
+    fn mark_cut(&self, row: &mut RowBuilder<'_>) {
+        if self.is_cut {
+            row.text(FieldId::FLAGS, "json_cut");
+        }
+    }
+
+    /// The line of a program within the record that was read last, if that carries one. Give it back to [`Reader::keep_line`].
+    pub(super) fn take_line(&mut self, context: &Context<'_>) -> Option<String> {
+        let view = self.record.view(object_of(context));
+        if !self.carrier.marks.iter().any(|key| view.has(*key)) {
+            return None;
+        }
+        let line = self.carrier.line.iter().find_map(|key| view.text(*key))?;
+        let mut memory = std::mem::take(&mut self.carrier.memory);
+        memory.clear();
+        memory.push_str(line.trim_end());
+        Some(memory)
+    }
+
+    /// Keeps the memory for the next line.
+    pub(super) fn keep_line(&mut self, memory: String) {
+        self.carrier.memory = memory;
+    }
+
+    /// Writes what the record says about where its line comes from.
+    pub(super) fn write_carrier(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        let view = self.record.view(object_of(context));
+        for (key, value) in view.iter().filter(|(key, _)| !self.carrier.line.contains(key)) {
+            self.carrier.fields.write(&self.record.keys, key, value, row);
+        }
+        if let Some(time) = view.get(self.carrier.time).and_then(|value| table::time(value, context)) {
+            row.time(time);
+        }
+    }
+}
+
+/// The object of a record. Before it may stand the cookie of Common Event Expression, which rsyslog's and syslog-ng's JSON parsers
+/// ask for.
+fn object_of<'a>(context: &Context<'a>) -> &'a str {
+    let message = context.header.message.trim();
+    message.strip_prefix("@cee:").unwrap_or(message).trim_start()
+}
+
+/// What reading a record as JSON came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Known {
+    /// It is no JSON object.
+    No,
+    /// It is of a format that is known, and written.
+    Written,
+    /// It is an object that names its fields in its own way: nothing is written yet.
+    Plain,
+}

@@ -1,0 +1,216 @@
+//! Error logs of Apache and nginx, and ModSecurity's records within them (ModSecurity reference manual, "Alert Action Description").
+
+use event::{FieldId, RowBuilder};
+
+use super::web::request_line;
+use super::{Kind, Recognise, host_and_port_of, number, some_text};
+use crate::decode::names::Names;
+use crate::decode::stamp;
+use crate::decode::text::Context;
+
+pub(super) struct Reader {
+    apache: Kind,
+    nginx: Kind,
+    modsecurity: Kind,
+    module: FieldId,
+    code: FieldId,
+    thread: FieldId,
+    connection: FieldId,
+    server: FieldId,
+    native: Names,
+    rule_file: FieldId,
+}
+
+impl Reader {
+    pub(super) fn new() -> Reader {
+        Reader {
+            apache: Kind::new("apache_error", Some("apache"), None, Some("error")),
+            nginx: Kind::new("nginx_error", Some("nginx"), None, Some("error")),
+            modsecurity: Kind::new("modsecurity", Some("modsecurity"), None, None),
+            module: FieldId::known("apache.error.module"),
+            code: FieldId::EVENT_CODE,
+            thread: FieldId::known("process.thread.id"),
+            connection: FieldId::known("nginx.error.connection_id"),
+            server: FieldId::known("server.domain"),
+            native: Names::new("modsecurity."),
+            rule_file: FieldId::RULE_RULESET,
+        }
+    }
+
+    /// `[TIME] [MODULE:LEVEL] [pid N:tid N] [client ADDRESS:PORT] CODE: text, referer: URL`
+    fn read_apache(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let Some((time, mut rest)) = message.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
+        // `Mon Dec 26 16:22:00.123456 2016`: the day of the week says nothing.
+        let Some((stamp, "")) = time.split_once(' ').and_then(|(_, time)| stamp::bsd(time)) else { return false };
+        let mut module = "";
+        let mut level = "";
+        let mut process = "";
+        let mut clients = [""; 2];
+        let mut count = 0;
+        while let Some((part, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            match part.split_once(' ') {
+                Some(("pid", id)) => process = id,
+                Some(("client" | "remote", client)) if count < clients.len() => {
+                    clients[count] = client;
+                    count += 1;
+                }
+                None if level.is_empty() => {
+                    (module, level) = part.rsplit_once(':').unwrap_or(("", part));
+                }
+                _ => break,
+            }
+            rest = after.trim_start();
+        }
+        if level.is_empty() {
+            return false;
+        }
+        let security = rest.starts_with("ModSecurity");
+        if security { self.modsecurity } else { self.apache }.mark(row);
+        context.set_time(row, Some(stamp));
+        row.text(FieldId::MESSAGE, rest);
+        row.text(FieldId::LOG_LEVEL, level);
+        some_text(row, self.module, module);
+        row.text(FieldId::EVENT_CATEGORY, if security { "intrusion_detection" } else { "web" });
+        row.text(FieldId::EVENT_TYPE, if security { "info" } else { "error" });
+        let (pid, thread) = process.split_once(":tid ").unwrap_or((process, ""));
+        if let Ok(pid) = pid.parse() {
+            row.remove(FieldId::PROCESS_PID);
+            row.int(FieldId::PROCESS_PID, pid);
+        }
+        number(row, self.thread, thread);
+        if count > 0 {
+            host_and_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, clients[0]);
+        }
+        if security {
+            self.security(rest, row);
+            return true;
+        }
+        let (text, referrer) = rest.rsplit_once(", referer: ").map_or((rest, ""), |(text, referrer)| (text, referrer));
+        some_text(row, FieldId::HTTP_REQUEST_REFERRER, referrer);
+        if let Some((code, _)) = text.split_once(": ").filter(|(code, _)| is_code(code)) {
+            row.text(self.code, code);
+        }
+        for label in
+            ["File does not exist: ", "script not found or unable to stat: ", "Directory index forbidden by Options directive: "]
+        {
+            if let Some((_, path)) = text.split_once(label) {
+                row.text(FieldId::FILE_PATH, path.trim());
+            }
+        }
+        true
+    }
+
+    /// `2026/04/01 09:00:00 [error] PID#TID: *CONNECTION text, client: .., server: .., request: "..", host: ".."`
+    fn read_nginx(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let (stamp, rest) = match stamp::iso(message) {
+            Some((stamp, rest)) => (Some(stamp), rest.trim_start()),
+            None => (None, message),
+        };
+        let Some((level, rest)) = rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
+        let Some((process, text)) = rest.split_once(": ") else { return false };
+        let Some((pid, thread)) = process.split_once('#') else { return false };
+        let (Ok(pid), Ok(thread)) = (pid.parse(), thread.parse()) else { return false };
+        if !matches!(level, "debug" | "info" | "notice" | "warn" | "error" | "crit" | "alert" | "emerg") {
+            return false;
+        }
+        let (connection, text) = match text.strip_prefix('*').and_then(|rest| rest.split_once(' ')) {
+            Some((connection, text)) => (connection, text),
+            None => ("", text),
+        };
+        let security = text.contains("ModSecurity: ");
+        if security { self.modsecurity } else { self.nginx }.mark(row);
+        context.set_time(row, stamp);
+        row.text(FieldId::MESSAGE, text);
+        row.text(FieldId::LOG_LEVEL, level);
+        row.text(FieldId::EVENT_CATEGORY, if security { "intrusion_detection" } else { "web" });
+        row.text(FieldId::EVENT_TYPE, if security { "info" } else { "error" });
+        row.remove(FieldId::PROCESS_PID);
+        row.int(FieldId::PROCESS_PID, pid);
+        row.int(self.thread, thread);
+        number(row, self.connection, connection);
+        // What nginx adds stands behind the text, and before the request: what a client wrote into either does not count.
+        let before_request = &text[..text.find(", request: \"").unwrap_or(text.len())];
+        let Some(at) = before_request.rfind(", client: ") else {
+            if security {
+                self.security(text, row);
+            }
+            return true;
+        };
+        let tail = &text[at..];
+        let bare = |name: &str| tail.split_once(name).map_or("", |(_, after)| after.split(", ").next().unwrap_or(""));
+        let in_quotes = |name: &str| tail.split_once(name).map_or("", |(_, after)| super::web::quoted(after).0);
+        host_and_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, bare(", client: ").trim());
+        some_text(row, self.server, bare(", server: "));
+        let request = in_quotes(", request: \"");
+        if !request.is_empty() {
+            request_line(request, row);
+        }
+        let host = in_quotes(", host: \"");
+        if !host.is_empty() && row.get(FieldId::URL_DOMAIN).is_none() {
+            super::host_and_port(row, host);
+        }
+        some_text(row, FieldId::HTTP_REQUEST_REFERRER, in_quotes(", referrer: \""));
+        if security {
+            self.security(&text[..at], row);
+        }
+        true
+    }
+
+    /// `ModSecurity: text [file ".."] [line ".."] [id ".."] [msg ".."] ...`
+    fn security(&mut self, text: &str, row: &mut RowBuilder<'_>) {
+        row.text(FieldId::EVENT_KIND, "alert");
+        row.text(FieldId::OBSERVER_PRODUCT, "ModSecurity");
+        row.text(FieldId::OBSERVER_TYPE, "waf");
+        let denied = text.starts_with("ModSecurity: Access denied");
+        row.text(FieldId::EVENT_ACTION, if denied { "denied" } else { "warning" });
+        let mut rest = text;
+        // A value ends at `"]` before the next tag: the data that it quotes may hold quotes of its own.
+        while let Some(at) = rest.find(" [") {
+            rest = &rest[at + 2..];
+            let Some((name, after)) = rest.split_once(" \"") else { break };
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+                continue;
+            }
+            let Some(end) = after.find("\"]") else { break };
+            let value = &after[..end];
+            rest = &after[end + 2..];
+            if value.is_empty() {
+                continue;
+            }
+            if let Some(field) = self.native.field(name) {
+                row.text(field, value);
+            }
+            match name {
+                "id" => row.text(FieldId::RULE_ID, value),
+                "msg" => row.text(FieldId::RULE_NAME, value),
+                "file" => row.text(self.rule_file, value),
+                "tag" => row.text(FieldId::RULE_CATEGORY, value),
+                "severity" => some_text(row, FieldId::EVENT_SEVERITY, value),
+                "hostname" if row.get(FieldId::URL_DOMAIN).is_none() => row.text(FieldId::URL_DOMAIN, value),
+                "uri" if row.get(FieldId::URL_ORIGINAL).is_none() => super::url(row, value),
+                "unique_id" => row.text(FieldId::EVENT_ID, value),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// `AH01374` and the like.
+fn is_code(text: &str) -> bool {
+    text.len() == 7 && text.starts_with("AH") && text[2..].bytes().all(|b| b.is_ascii_digit())
+}
+
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["apache_error", "nginx_error"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().starts("[").starts("2").starts("1").stamped()
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let message = context.header.message.trim_start();
+        self.read_apache(message, context, row) || self.read_nginx(message, context, row)
+    }
+}
