@@ -199,11 +199,35 @@ pub(crate) struct Rules {
     pub(crate) pack: bool,
     /// How late a record may come and still be taken in its order, in seconds.
     pub(crate) lateness_s: u32,
+    /// The same for certain senders. Correlation waits for the latest of all.
+    pub(crate) lateness_by_source: Vec<SourceLateness>,
+}
+
+/// How late records of certain senders may come.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceLateness {
+    /// The senders, as a prefix or an address; the longest prefix wins.
+    pub(crate) cidr: String,
+    pub(crate) lateness_s: u32,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { paths: Vec::new(), pack: true, lateness_s: 30 }
+        Rules { paths: Vec::new(), pack: true, lateness_s: 30, lateness_by_source: Vec::new() }
+    }
+}
+
+impl Rules {
+    /// How correlation treats time.
+    pub(crate) fn correlate_options(&self) -> Result<rules::CorrelateOptions> {
+        let ns = |seconds: u32| i64::from(seconds) * 1_000_000_000;
+        let mut options = rules::CorrelateOptions { lateness_ns: ns(self.lateness_s), ..rules::CorrelateOptions::default() };
+        for source in &self.lateness_by_source {
+            let added = options.add_source(&source.cidr, ns(source.lateness_s));
+            added.with_context(|| format!("rules.lateness_by_source: {:?}", source.cidr))?;
+        }
+        Ok(options)
     }
 }
 
@@ -408,6 +432,7 @@ mod tests {
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', sockets: 2}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', allow: [10.0.0.0/40]}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', records_per_second: 0}]",
+            "rules: {lateness_by_source: [{cidr: nowhere, lateness_s: 5}]}",
             "notify: [{name: a, slack_webhook: 'file:///etc/passwd'}]",
             "notify: [{name: a, slack_webhook: 'https://a.example/', tenant: nobody}]",
             "notify: [{name: a, slack_webhook: 'https://a.example/'}, {name: a, slack_webhook: 'https://b.example/'}]",

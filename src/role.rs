@@ -31,8 +31,13 @@ use crate::pipeline::{self, Done, Parts, Spent};
 const READ_WAIT: Duration = Duration::from_millis(200);
 /// Batches that may wait for the index.
 const INDEX_WAITING_MAX: usize = 8;
-/// How often the pipeline's state is stored where nothing urgent happens.
+/// How often the pipeline's position is stored where nothing urgent happens.
 const COMMIT_TIME: Duration = Duration::from_secs(1);
+/// How often its state is stored too. A restart takes up the state and reads the log from there, so this much is read again; the alerts
+/// that come of it are known already.
+const STATE_TIME: Duration = Duration::from_secs(10);
+/// Storing the state takes at most this part of the time, however much there is.
+const STATE_SHARE: u32 = 50;
 
 /// The rules as loaded: the shipped pack, and what the configuration adds.
 pub(crate) fn load_rules(config: &crate::config::Rules) -> (RuleSet, Vec<rules::Problem>) {
@@ -179,7 +184,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let failed = Arc::new(AtomicBool::new(false));
     let analysis = Analysis {
         parts: Parts { settings, rules: rules.clone(), policy: policy.clone(), threads: config.worker_threads() },
-        lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
+        correlate: config.rules.correlate_options()?,
         index_time: Duration::from_millis(u64::from(config.index.commit_ms)),
         journal: journal.clone(),
         store: store.clone(),
@@ -339,7 +344,7 @@ impl Rate {
 
 struct Analysis {
     parts: Parts,
-    lateness_ns: i64,
+    correlate: CorrelateOptions,
     index_time: Duration,
     journal: Arc<Journal>,
     store: Store,
@@ -357,13 +362,25 @@ impl Analysis {
         let resume = self.store.resume()?;
         let indexed = writers.iter().map(|(_, last)| *last).min().unwrap_or(0);
         let analysed = resume.position;
-        let mut correlator = Correlator::new(self.parts.rules.clone(), CorrelateOptions { lateness_ns: self.lateness_ns });
+        let mut correlator = Correlator::new(self.parts.rules.clone(), self.correlate.clone());
         let mut flows = FlowDecoder::default();
+        // The position that the states below belong to; what lies between it and `analysed` is read again for their sake. Without any, the
+        // log is read from its beginning.
+        let mut remembered = 0;
         for (name, bytes) in &resume.snapshots {
             match name.as_str() {
                 "correlator" => {
-                    if let Err(error) = correlator.restore(bytes) {
-                        warn!(%error, "correlation begins anew");
+                    let parts = bytes.split_first_chunk::<8>().map(|(at, state)| (u64::from_le_bytes(*at), state));
+                    match parts.map(|(at, state)| (at, correlator.restore(state))) {
+                        Some((at, Ok(()))) => remembered = at.min(analysed),
+                        Some((at, Err(error))) => {
+                            remembered = at.min(analysed);
+                            warn!(%error, "correlation begins anew");
+                        }
+                        None => {
+                            remembered = analysed;
+                            warn!("the state of correlation cannot be read; correlation begins anew");
+                        }
                     }
                 }
                 "templates" => {
@@ -374,16 +391,20 @@ impl Analysis {
                 other => warn!(name = other, "unknown state in the store"),
             }
         }
-        info!(analysed, indexed, "analysis goes on");
+        info!(analysed, indexed, remembered, "analysis goes on");
         let (batches, inbox) = bounded::<Arc<Batch>>(INDEX_WAITING_MAX);
         let index_time = self.index_time;
         let indexer =
             std::thread::Builder::new().name("indexer".to_owned()).spawn(move || index_batches(writers, &inbox, index_time))?;
-        let mut reader = self.journal.reader(analysed.min(indexed) + 1);
+        let mut reader = self.journal.reader(remembered.min(indexed) + 1);
         let (journal, stop) = (self.journal.clone(), self.stop.clone());
         let source = move |frames: &mut Frames| {
             // A batch ends where the engine stood, so that no batch is half known to it.
-            reader.limit(if reader.next_offset() <= analysed { analysed } else { u64::MAX });
+            reader.limit(match reader.next_offset() {
+                next if next <= remembered => remembered,
+                next if next <= analysed => analysed,
+                _ => u64::MAX,
+            });
             let stopping = stop.load(Ordering::Relaxed);
             let got = reader.read(frames, BATCH_BYTES_MAX, READ_WAIT)?;
             Ok(got > 0 || !stopping || reader.next_offset() <= journal.durable())
@@ -393,23 +414,28 @@ impl Analysis {
         let mut position = analysed;
         let mut stored = analysed;
         let mut templates: Option<Arc<Vec<u8>>> = None;
-        let mut watch = Stopwatch::start();
-        let mut cost = Duration::ZERO;
+        // The first state is stored at once: until there is one, a restart reads the whole log.
+        let (mut watch, mut state_watch) = (Stopwatch::start(), None::<Stopwatch>);
+        let (mut cost, mut state_cost) = (Duration::ZERO, Duration::ZERO);
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
             if let Some(Done { batch, matches, lost, templates: changed }) = done {
                 let offset = batch.range.last;
-                if offset > analysed {
+                if offset > remembered {
+                    correlator.advance(&batch, &matches, &mut changes);
+                    templates = changed.or(templates.take());
+                }
+                if offset <= analysed {
+                    changes.clear(); // The store has them.
+                } else {
                     for found in &matches {
                         self.matches[found.rule as usize].fetch_add(1, Ordering::Relaxed);
                     }
-                    correlator.advance(&batch, &matches, &mut changes);
                     tally.add(&batch);
                     for l in &lost {
                         tally.lost(l.tenant, l.transport, l.received, &l.reason, l.count);
                     }
-                    templates = changed.or(templates.take());
                     position = position.max(offset);
                 }
                 if !batch.is_empty() {
@@ -423,13 +449,24 @@ impl Analysis {
                     }
                 }
             }
-            // An alert is stored at once, but the state that goes with it must not take all the time.
+            // An alert is stored at once, but storing must not take all the time.
             let due = watch.elapsed() >= COMMIT_TIME || (!changes.is_empty() && watch.elapsed() > cost * 10);
             if position > stored && (due || last) {
+                let state_time = STATE_TIME.max(state_cost * STATE_SHARE);
+                let state = (last || state_watch.as_ref().is_none_or(|w| w.elapsed() >= state_time)).then(|| {
+                    let taking = Stopwatch::start();
+                    let mut state = position.to_le_bytes().to_vec();
+                    state.extend(correlator.snapshot());
+                    (state_watch, state_cost) = (Some(Stopwatch::start()), taking.elapsed());
+                    state
+                });
                 let commit_watch = Stopwatch::start();
-                self.commit(position, &mut changes, &correlator, &mut templates, &mut tally)?;
+                self.commit(position, &mut changes, state.as_deref(), &mut templates, &mut tally)?;
+                match state {
+                    Some(_) => state_cost += commit_watch.elapsed(),
+                    None => cost = commit_watch.elapsed(),
+                }
                 stored = position;
-                cost = commit_watch.elapsed();
                 watch = Stopwatch::start();
             }
             Ok(())
@@ -443,13 +480,14 @@ impl Analysis {
         &self,
         position: u64,
         changes: &mut Vec<AlertChange>,
-        correlator: &Correlator,
+        state: Option<&[u8]>,
         templates: &mut Option<Arc<Vec<u8>>>,
         tally: &mut Tally,
     ) -> Result<()> {
-        let state = correlator.snapshot();
-        let mut snapshots: Vec<(&str, &[u8])> = vec![("correlator", &state)];
-        let flow_state = templates.take();
+        let mut snapshots: Vec<(&str, &[u8])> = Vec::new();
+        // The templates are those of the position of the state: both or neither.
+        let flow_state = state.and_then(|_| templates.take());
+        snapshots.extend(state.map(|state| ("correlator", state)));
         if let Some(flow_state) = &flow_state {
             snapshots.push(("templates", flow_state));
         }

@@ -8,6 +8,7 @@
 //! Every route but health needs a token; a token belongs to one tenant and sees nothing else. The interface is described in
 //! `docs/http.md` and, from the route table, in `api/openapi.json`.
 
+mod aggs;
 mod alerts;
 pub mod client;
 mod connections;

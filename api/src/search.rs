@@ -11,21 +11,18 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use event::{EventId, EventRef, Position, Time};
-use index::{Aggregation, Hit, IndexError, Matcher, RawSource, SearchLimits, SearchRequest, Sort, query};
+use index::{Hit, IndexError, Matcher, RawSource, SearchLimits, SearchRequest, Sort, query};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::aggs::{self, AggBody};
 use crate::problem::Problem;
 use crate::server::{ALIVE, Shared, Watch};
 use crate::store::Identity;
 
 /// How long a search may take.
 const SEARCH_NS_MAX: i64 = 10 * 1_000_000_000;
-/// Aggregations of one search.
-const AGGREGATIONS_MAX: usize = 20;
-/// Buckets that a histogram without an interval aims at.
-const BUCKETS_AIM: i64 = 60;
 /// Neighbours on each side.
 const CONTEXT_MAX: usize = 100;
 
@@ -40,20 +37,6 @@ pub(crate) struct SearchBody {
     cursor: Option<String>,
     fields: Option<Vec<String>>,
     aggs: BTreeMap<String, AggBody>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum AggBody {
-    DateHistogram {
-        #[serde(default)]
-        interval: Option<String>,
-    },
-    Terms {
-        field: String,
-        #[serde(default)]
-        size: Option<usize>,
-    },
 }
 
 /// A hit as it is shown.
@@ -93,24 +76,7 @@ pub(crate) async fn search(
         Some("asc") => Sort::Asc,
         Some(_) => return Err(Problem::bad("bad_sort", "sort is desc or asc")),
     };
-    if body.aggs.len() > AGGREGATIONS_MAX {
-        return Err(Problem::bad("too_many_aggregations", format!("{AGGREGATIONS_MAX} aggregations at most")));
-    }
-    for (name, agg) in body.aggs {
-        let aggregation = match agg {
-            AggBody::Terms { field, size } => Aggregation::Terms { field, size: size.unwrap_or(10) },
-            AggBody::DateHistogram { interval } => {
-                let interval_ms = match interval {
-                    Some(text) => {
-                        interval_ms(&text).ok_or_else(|| Problem::bad("bad_interval", format!("{text:?} is no interval")))?
-                    }
-                    None => nice_interval_ms(to.unwrap_or(now).since_ns(from.unwrap_or(now)) / 1_000_000),
-                };
-                Aggregation::DateHistogram { interval_ms }
-            }
-        };
-        request.aggregations.push((name, aggregation));
-    }
+    request.aggregations = aggs::read(body.aggs, (from.unwrap_or(now), to.unwrap_or(now), now))?;
     let (mut answer, hits) = run(&shared, &identity, move |on, limits| {
         let mut answer = on.searcher.search(&request, limits)?;
         let hits = std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)).collect::<Vec<_>>();
@@ -118,7 +84,8 @@ pub(crate) async fn search(
     })
     .await?;
     let took_ms = shared.api.clock.now().since_ns(now) / 1_000_000;
-    let body = serde_json::json!({"took_ms": took_ms, "complete": answer.complete, "total": answer.total, "hits": hits,
+    let body = serde_json::json!({"took_ms": took_ms, "complete": answer.complete, "total": answer.total,
+        "total_exact": answer.total_exact, "searched_from": answer.searched_from, "hits": hits,
         "aggs": std::mem::take(&mut answer.aggregations), "cursor": answer.cursor});
     Ok(Json(body).into_response())
 }
@@ -185,25 +152,6 @@ async fn run<T: Send + 'static>(
         Ok(Err(error)) => Err(Problem::internal(&error)),
         Err(error) => Err(Problem::internal(&error)),
     }
-}
-
-fn interval_ms(text: &str) -> Option<i64> {
-    let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    count.parse::<i64>().ok().filter(|n| (1..=100_000).contains(n)).map(|n| n * seconds * 1000)
-}
-
-/// The round interval that gives about so many buckets.
-fn nice_interval_ms(range_ms: i64) -> i64 {
-    const SECONDS: [i64; 16] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10_800, 43_200, 86_400];
-    let aim = range_ms / BUCKETS_AIM;
-    SECONDS.iter().map(|s| s * 1000).find(|ms| *ms >= aim).unwrap_or(7 * 86_400_000)
 }
 
 /// Several events by id; those that are not there are named.

@@ -1,26 +1,53 @@
-import { For, Show, createEffect, createResource, createSignal, onCleanup, onMount } from "solid-js";
-import { type Alert, type Hit, follow, get, post } from "./api";
-import { EventDrawer } from "./event";
-import { has, language, pick, t, utc } from "./i18n";
-import { condition, show, visible, when } from "./text";
+import { For, Show, createEffect, createMemo, createSignal, on, onCleanup } from "solid-js";
+import { AlertDetail } from "./alert";
+import { type Alert, get } from "./api";
+import { type Line, follow } from "./follow";
+import { keys } from "./keys";
+import { language, number, pick, t, utc } from "./i18n";
+import { Freshness, Level, Status } from "./parts";
+import { address, change, go, parameter, parameters, path } from "./place";
+import { poll } from "./poll";
+import { show, visible, when } from "./text";
+import { me } from "./user";
+
+const LEVELS = ["critical", "high", "medium", "low", "informational"] as const;
+const STATES = [["open,acknowledged", "notClosed"], ["open", "open"], ["acknowledged", "acknowledged"], ["closed", "closed"], ["all", "all"]] as const;
+/** The stream tells of changes; the list is also looked at so often, in milliseconds. */
+const LOOK_EVERY = 30_000;
+/** Changes are gathered so long before the list is looked at again, in milliseconds. */
+const GATHER = 400;
+const PAGE = 100;
 
 export const title = (alert: Alert): string => visible(pick(alert.title) ?? alert.rule.title);
-const group = (alert: Alert): string => Object.entries(alert.group).map(([k, v]) => `${k}=${show(v)}`).join(", ");
 
-export function AlertTable(props: { alerts: Alert[]; selected?: string | undefined; open: (alert: Alert) => void }) {
+export function Group(props: { alert: Alert }) {
+  return <For each={Object.entries(props.alert.group)}>{([name, value]) => <span class="chip" title={`${visible(name)} ${show(value)}`}><span class="dim">{visible(name)}</span> {show(value)}</span>}</For>;
+}
+
+export function AlertTable(props: {
+  alerts: Alert[];
+  selected?: string | undefined;
+  fresh?: ReadonlySet<string>;
+  /** Without what a list beside other things has no room for. */
+  compact?: boolean;
+  loaded: boolean;
+  open: (alert: Alert) => void;
+}) {
   return (
     <div class="scroll">
-      <table>
-        <thead><tr><th>{t("level")}</th><th>{t("title")}</th><th>{t("group")}</th><th>{t("status")}</th><th>{t("count")}</th><th>{t("last")}</th></tr></thead>
+      <table class="alerts" classList={{ compact: props.compact ?? false }}>
+        <thead><tr><th>{t("level")}</th><th>{t("title")}</th><th>{t("group")}</th><th class="state">{t("status")}</th><th class="number">{t("count")}</th><th class="wide">{t("first")}</th><th>{t("last")}</th></tr></thead>
         <tbody>
-          <For each={props.alerts} fallback={<tr><td colspan={6} class="dim">{t("none")}</td></tr>}>
+          <For each={props.alerts} fallback={<tr><td colspan={7} class="dim empty">{props.loaded ? t("none") : t("loading")}</td></tr>}>
             {(alert) => (
-              <tr class="row" classList={{ selected: alert.id === props.selected }} onClick={() => props.open(alert)} data-alert={alert.id}>
-                <td class={`level ${alert.rule.level}`}>{alert.rule.level}</td>
-                <td><a href={`/alerts/${alert.id}`} onClick={(e) => { e.preventDefault(); e.stopPropagation(); props.open(alert); }}>{title(alert)}</a></td>
-                <td class="mono">{group(alert)}</td>
-                <td>{has(alert.status) ? t(alert.status) : alert.status}</td>
-                <td class="number">{alert.count.toLocaleString(language())}</td>
+              <tr class="row" classList={{ selected: alert.id === props.selected, fresh: props.fresh?.has(alert.id) ?? false }}
+                aria-selected={alert.id === props.selected} onClick={() => props.open(alert)} data-alert={alert.id}>
+                <td><Level level={alert.rule.level} /></td>
+                <td class="what"><a href={`/alerts/${alert.id}`} onClick={(e) => { if (e.ctrlKey || e.metaKey || e.shiftKey) { e.stopPropagation(); return; } e.preventDefault(); e.stopPropagation(); props.open(alert); }}>{title(alert)}</a></td>
+                <td><Group alert={alert} /></td>
+                <td class="state"><Status status={alert.status} /> <Show when={alert.assignee}>{(name) => <span class="dim">{visible(name())}</span>}</Show></td>
+                <td class="number">{number(alert.count)}</td>
+                <td class="time wide">{when(alert.first, utc())}</td>
                 <td class="time">{when(alert.last, utc())}</td>
               </tr>
             )}
@@ -31,112 +58,97 @@ export function AlertTable(props: { alerts: Alert[]; selected?: string | undefin
   );
 }
 
-export function Inbox(props: { id?: string | undefined; go: (path: string) => void }) {
-  const [status, setStatus] = createSignal("open");
-  const [level, setLevel] = createSignal("");
-  const [list, { refetch }] = createResource(
-    () => ({ status: status(), level: level() }),
-    (f) => get<{ alerts: Alert[]; total: number }>(`/alerts?size=200&status=${f.status}&level=${f.level}`),
-  );
-  const [at, setAt] = createSignal(0);
-  const alerts = (): Alert[] => list.latest?.alerts ?? [];
-  const abort = new AbortController();
-  onMount(() => {
-    follow("/alerts/stream", () => void refetch(), abort.signal).catch(() => undefined);
-    const keys = (e: KeyboardEvent): void => {
-      if (e.target instanceof HTMLInputElement || e.target instanceof HTMLTextAreaElement || e.target instanceof HTMLSelectElement) return;
-      if (e.key === "j") setAt((n) => Math.min(n + 1, alerts().length - 1));
-      else if (e.key === "k") setAt((n) => Math.max(n - 1, 0));
-      else if (e.key === "Enter" && !props.id) {
-        const alert = alerts()[at()];
-        if (alert) props.go(`/alerts/${alert.id}`);
-      } else if (e.key === "Escape") props.go("/alerts");
-    };
-    document.addEventListener("keydown", keys);
-    onCleanup(() => { document.removeEventListener("keydown", keys); abort.abort(); });
+/** The alerts, the chosen one beside them, and new ones as they come. */
+export function Inbox() {
+  const id = createMemo(() => path().split("/")[2] || undefined);
+  const states = createMemo(() => parameter("status") || "open,acknowledged");
+  const level = createMemo(() => parameter("level"));
+  const levels = (): string[] => level().split(",").filter(Boolean);
+  const mine = createMemo(() => parameter("mine") === "1");
+  const [size, setSize] = createSignal(PAGE);
+  const list = poll((signal) => get<{ alerts: Alert[]; total: number }>(address("/alerts", {
+    size: String(size()), status: states() === "all" ? "" : states(), level: level(), assignee: mine() ? me()?.name : "",
+  }), signal), LOOK_EVERY);
+  createEffect(on([states, level, mine, me, size], () => list.again(), { defer: true }));
+  const alerts = (): Alert[] => list.data()?.alerts ?? [];
+  const [chosen, setChosen] = createSignal<string>();
+  const [fresh, setFresh] = createSignal<ReadonlySet<string>>(new Set());
+  const [news, setNews] = createSignal("");
+  const [line, setLine] = createSignal<Line>("connecting");
+  const [changed, setChanged] = createSignal(0);
+  let gather: ReturnType<typeof setTimeout> | undefined;
+  const lookSoon = (): void => {
+    gather ??= setTimeout(() => { gather = undefined; list.again(); }, GATHER);
+  };
+  const end = follow("/alerts/stream", {
+    line: setLine,
+    // What came while the line was broken is in the list.
+    opened: (again) => { if (again) { list.again(); setChanged((n) => n + 1); } },
+    each: (message) => {
+      if (message.event === "alert") {
+        const alert = JSON.parse(message.data) as Alert;
+        if (!alerts().some((a) => a.id === alert.id) && alert.status === "open") {
+          setFresh((before) => new Set(before).add(alert.id));
+          setNews(`${t("newAlert")}: ${title(alert)}`);
+        }
+        if (alert.id === id()) setChanged((n) => n + 1);
+      }
+      lookSoon();
+    },
   });
+  onCleanup(() => { end(); clearTimeout(gather); });
+  const keep = (): Record<string, string> => Object.fromEntries(parameters());
+  const open = (alert: Alert): void => { setChosen(alert.id); go(address(`/alerts/${alert.id}`, keep()), id() !== undefined); };
+  const leave = (): void => go(address("/alerts", keep()), true);
+  const move = (by: number): void => {
+    const at = alerts().findIndex((a) => a.id === (id() ?? chosen()));
+    const next = alerts()[Math.max(0, Math.min(alerts().length - 1, at < 0 ? 0 : at + by))];
+    if (!next) return;
+    if (id()) open(next);
+    else setChosen(next.id);
+    document.querySelector(`[data-alert="${next.id}"]`)?.scrollIntoView({ block: "nearest" });
+  };
+  keys({
+    j: () => move(1),
+    k: () => move(-1),
+    Enter: () => {
+      const alert = alerts().find((a) => a.id === chosen());
+      if (alert) open(alert);
+    },
+  });
+  const toggle = (one: string): void => {
+    const next = levels().includes(one) ? levels().filter((l) => l !== one) : [...levels(), one];
+    change({ level: next.join(",") });
+  };
   return (
-    <>
-      <div class="tools">
-        <label>{t("status")} <select value={status()} onChange={(e) => setStatus(e.currentTarget.value)}>
-          <option value="">{t("all")}</option><option value="open">{t("open")}</option><option value="acknowledged">{t("acknowledged")}</option><option value="closed">{t("closed")}</option>
-        </select></label>
-        <label>{t("level")} <select value={level()} onChange={(e) => setLevel(e.currentTarget.value)}>
-          <option value="">{t("all")}</option><For each={["critical", "high", "medium", "low"]}>{(l) => <option>{l}</option>}</For>
-        </select></label>
-        <span class="dim">{list.latest?.total ?? 0} {t("hits")}</span>
-      </div>
-      <div class="panel"><AlertTable alerts={alerts()} selected={props.id ?? alerts()[at()]?.id} open={(a) => props.go(`/alerts/${a.id}`)} /></div>
-      <Show when={props.id} keyed>{(id) => <Detail id={id} go={props.go} changed={() => void refetch()} />}</Show>
-    </>
+    <div class="inbox" classList={{ split: id() !== undefined }}>
+      <section class="list" aria-label={t("alerts")}>
+        <div class="tools">
+          <div class="tabs" role="group" aria-label={t("status")}>
+            <For each={STATES}>{([value, name]) => <button aria-pressed={states() === value} onClick={() => change({ status: value === STATES[0][0] ? "" : value })}>{t(name)}</button>}</For>
+          </div>
+          <div class="tabs" role="group" aria-label={t("level")}>
+            <For each={LEVELS}>{(one) => <button class={one} aria-pressed={levels().includes(one)} onClick={() => toggle(one)}>{t(one)}</button>}</For>
+          </div>
+          <label class="check"><input type="checkbox" checked={mine()} onChange={(e) => change({ mine: e.currentTarget.checked ? "1" : "" })} /> {t("mine")}</label>
+          <span class="grow" />
+          <span class="dim"><b>{number(list.data()?.total)}</b> {t("hits")}</span>
+          <LineState line={line()} />
+        </div>
+        <Freshness of={list} />
+        <div class="panel flush">
+          <AlertTable alerts={alerts()} loaded={list.data() !== undefined} fresh={fresh()} selected={id() ?? chosen()} open={open} />
+          <Show when={(list.data()?.total ?? 0) > alerts().length && alerts().length > 0 && size() < 500}><div class="tools pad"><button onClick={() => setSize((n) => Math.min(500, n + PAGE))}>{t("moreAlerts")}</button></div></Show>
+        </div>
+        <p class="sr" aria-live="polite">{news()}</p>
+      </section>
+      <Show when={id()} keyed>{(one) => <AlertDetail id={one} version={changed()} leave={leave} changed={() => list.again()} />}</Show>
+    </div>
   );
 }
 
-function Detail(props: { id: string; go: (path: string) => void; changed: () => void }) {
-  const [alert, { mutate }] = createResource(() => props.id, (id) => get<Alert>(`/alerts/${encodeURIComponent(id)}`));
-  const [events] = createResource(() => props.id, (id) => get<{ events: Hit[] }>(`/alerts/${encodeURIComponent(id)}/events`));
-  const [comment, setComment] = createSignal("");
-  const [disposition, setDisposition] = createSignal("true_positive");
-  const [problem, setProblem] = createSignal("");
-  const [open, setOpen] = createSignal<Hit>();
-  const act = async (action: string): Promise<void> => {
-    try {
-      const text = comment().trim();
-      mutate(await post<Alert>(`/alerts/${encodeURIComponent(props.id)}/actions`, {
-        action, ...(text ? { comment: text } : {}), ...(action === "close" ? { disposition: disposition() } : {}),
-      }));
-      setComment("");
-      setProblem("");
-      props.changed();
-    } catch (error) {
-      setProblem(String(error instanceof Error ? error.message : error));
-    }
-  };
-  createEffect(() => {
-    const keys = (e: KeyboardEvent): void => {
-      if (e.target instanceof HTMLInputElement || e.target instanceof HTMLTextAreaElement || e.target instanceof HTMLSelectElement) return;
-      if (e.key === "a") void act("acknowledge");
-      else if (e.key === "x") void act("close");
-    };
-    document.addEventListener("keydown", keys);
-    onCleanup(() => document.removeEventListener("keydown", keys));
-  });
-  const related = (a: Alert): string => Object.entries(a.group).filter(([k]) => k.includes(".")).map(([k, v]) => condition(k, v)).join(" AND ");
-  return (
-    <aside class="drawer" role="dialog" aria-label={t("alerts")}>
-      <Show when={alert.error}><p class="problem">{String((alert.error as Error).message)}</p></Show>
-      <Show when={!alert.error && alert()} keyed>{(a) => (
-        <>
-          <div class="tools"><h2 class="grow"><span class={`level ${a.rule.level}`}>[{a.rule.level}]</span> {title(a)}</h2><button onClick={() => props.go("/alerts")}>{t("closeDrawer")}</button></div>
-          <div class="tools">
-            <button class="primary" onClick={() => void act("acknowledge")}>{t("acknowledge")} (a)</button>
-            <button onClick={() => void act("escalate")}>{t("escalate")}</button>
-            <label>{t("disposition")} <select value={disposition()} onChange={(e) => setDisposition(e.currentTarget.value)}>
-              <For each={["true_positive", "false_positive", "benign", "duplicate"] as const}>{(d) => <option value={d}>{t(d)}</option>}</For>
-            </select></label>
-            <Show when={a.status !== "closed"} fallback={<button onClick={() => void act("reopen")}>{t("reopen")}</button>}><button onClick={() => void act("close")}>{t("close")} (x)</button></Show>
-            <span data-status={a.status}>{t("status")}: {has(a.status) ? t(a.status) : a.status}</span>
-          </div>
-          <form class="query" onSubmit={(e) => { e.preventDefault(); void act("comment"); }}>
-            <input aria-label={t("comment")} placeholder={t("comment")} value={comment()} onInput={(e) => setComment(e.currentTarget.value)} /><button>{t("comment")}</button>
-          </form>
-          <Show when={problem()}><p class="problem">{problem()}</p></Show>
-          <dl>
-            <Show when={pick(a.meaning)}>{(text) => <><dt>{t("meaning")}</dt><dd>{visible(text())}</dd></>}</Show>
-            <Show when={pick(a.first_steps)}>{(text) => <><dt>{t("firstSteps")}</dt><dd>{visible(text())}</dd></>}</Show>
-            <Show when={pick(a.false_positives)}>{(text) => <><dt>{t("falsePositives")}</dt><dd>{visible(text())}</dd></>}</Show>
-            <Show when={a.clause}>{(clause) => <><dt>{t("clause")}</dt><dd>§{visible(clause())}</dd></>}</Show>
-            <dt>{t("group")}</dt><dd class="mono">{group(a)}</dd>
-            <dt>{t("detected")}</dt><dd>{when(a.detected_at, utc())} · {a.count} · {a.rule.tags.join(" ")}</dd>
-          </dl>
-          <Show when={related(a)}>{(query) => <div class="tools"><button onClick={() => props.go(`/search?q=${encodeURIComponent(query())}`)}>{t("searchEvidence")}</button></div>}</Show>
-          <h3>{t("evidence")}</h3>
-          <For each={events()?.events} fallback={<p class="dim">{t("none")}</p>}>{(hit) => <div class="mono row" role="button" tabindex={0} onClick={() => setOpen(hit)} onKeyDown={(e) => e.key === "Enter" && setOpen(hit)}>{when(hit.time, utc())} {visible(hit.raw).slice(0, 300)}</div>}</For>
-          <h3>{t("history")}</h3>
-          <For each={a.actions} fallback={<p class="dim">{t("none")}</p>}>{(done) => <p>{when(done.at, utc())} {visible(done.actor)}: {has(done.action) ? t(done.action) : done.action} {visible(done.comment ?? "")}</p>}</For>
-        </>
-      )}</Show>
-      <Show when={open()} keyed>{(hit) => <EventDrawer hit={hit} close={() => setOpen(undefined)} />}</Show>
-    </aside>
-  );
+/** Whether a stream is there. */
+export function LineState(props: { line: Line }) {
+  return <span class={`line-state ${props.line}`} role="status" lang={language()}>{t(props.line)}</span>;
 }
+

@@ -1,4 +1,5 @@
-// The HTTP interface (docs/http.md). The token lives in this tab only and goes into a header, never into an address.
+// The HTTP interface (docs/http.md). The token goes into a header, never into an address.
+import { signOut, token } from "./session";
 
 export type Hit = { id: string; time: string; received: string; fields: Record<string, unknown>; raw: string };
 export type Bucket = { key: string; count: number };
@@ -20,6 +21,15 @@ export type SearchBody = {
   aggs?: Record<string, unknown>;
 };
 export type Texts = Record<string, string>;
+export type Action = {
+  at: string;
+  actor: string;
+  action: string;
+  comment: string | null;
+  assignee: string | null;
+  disposition: string | null;
+};
+export type Delivery = { destination: string; state: string; attempts: number; last_error: string | null; at: string | null };
 export type Alert = {
   id: string;
   rule: { id: string; title: string; level: string; tags: string[]; kind: string };
@@ -32,13 +42,16 @@ export type Alert = {
   first: string;
   last: string;
   count: number;
+  evidence: string[];
   fields: Record<string, string>;
   status: string;
   assignee: string | null;
   disposition: string | null;
   detected_at: string;
-  actions?: { at: string; actor: string; action: string; comment: string | null; disposition: string | null }[];
+  actions?: Action[];
+  deliveries?: Delivery[];
 };
+export type Entry = { time: string; kind: string; event?: Hit; action?: Action; delivery?: Delivery };
 export type Stats = {
   events_per_second: number;
   received_total: number;
@@ -47,7 +60,25 @@ export type Stats = {
   alerts_open: Record<string, number>;
 };
 export type Source = { address: string; transport: string; format: string; last: string; received: number; quarantined: number };
-export type Cell = { from: string; to: string; allowed: number; violations: number; attempts: number; exceptions: number; state: string };
+export type Cell = {
+  from: string;
+  to: string;
+  allowed: number;
+  denied: number;
+  violations: number;
+  exceptions: number;
+  unclear: number;
+  state: string;
+};
+export type Matrix = { zones: string[]; cells: Cell[] };
+export type Service = { protocol: number | null; low: number; high: number };
+export type PolicyLine = { line: number; from: string; to: string; service: Service[]; about: Record<string, string>; until?: string };
+export type Policy = {
+  zones: { name: string; names: Texts; clause?: string }[];
+  allow: PolicyLine[];
+  exceptions: PolicyLine[];
+  must_deny: { line: number; from: string; to: string[]; unless_via?: string }[];
+};
 
 export class Problem extends Error {
   constructor(
@@ -60,55 +91,34 @@ export class Problem extends Error {
   }
 }
 
-const KEY = "mihari-token";
-export const token = (): string => sessionStorage.getItem(KEY) ?? "";
-export const setToken = (value: string): void => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY));
-
-async function request(path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
-  const headers: Record<string, string> = { Authorization: `Bearer ${token()}` };
+export async function request(path: string, body?: unknown, signal?: AbortSignal, own = token()): Promise<Response> {
+  const headers: Record<string, string> = { Authorization: `Bearer ${own}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const response = await fetch(path, {
-    method: body === undefined ? "GET" : "POST",
-    headers,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    ...(signal ? { signal } : {}),
-  });
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method: body === undefined ? "GET" : "POST",
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, "unreachable", "");
+  }
   if (!response.ok) {
     const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; position?: number };
+    if (response.status === 401 && own === token()) signOut("noLongerGood");
     throw new Problem(response.status, problem.code ?? "unknown", problem.detail ?? response.statusText, problem.position);
   }
   return response;
 }
 
-export const get = async <T>(path: string): Promise<T> => (await (await request(`/api/v1${path}`)).json()) as T;
+export const get = async <T>(path: string, signal?: AbortSignal): Promise<T> =>
+  (await (await request(`/api/v1${path}`, undefined, signal)).json()) as T;
 export const post = async <T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> =>
   (await (await request(`/api/v1${path}`, body, signal)).json()) as T;
 
-export type Message = { event: string; data: string };
-
-/** Splits the text of a server-sent event stream into messages; gives what is not whole yet. */
-export function messages(text: string): [Message[], string] {
-  const parts = text.split("\n\n");
-  const rest = parts.pop() ?? "";
-  const found = parts.flatMap((part) => {
-    const lines = part.split("\n").filter((line) => !line.startsWith(":"));
-    const of = (name: string): string[] => lines.filter((l) => l.startsWith(`${name}:`)).map((l) => l.slice(name.length + 1).trimStart());
-    const data = of("data").join("\n");
-    return data ? [{ event: of("event")[0] ?? "message", data }] : [];
-  });
-  return [found, rest];
-}
-
-/** Follows a stream until it ends or is aborted. */
-export async function follow(path: string, each: (message: Message) => void, signal: AbortSignal): Promise<void> {
-  const response = await request(`/api/v1${path}`, undefined, signal);
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const [found, left] = messages(rest + value);
-    rest = left;
-    found.forEach(each);
-  }
-}
+/** Whose token this is; for signing in, so a bad one ends nothing. */
+export const whoami = async (own: string): Promise<{ name: string; tenant: string }> =>
+  (await (await request("/api/v1/whoami", undefined, undefined, own)).json()) as { name: string; tenant: string };

@@ -1,44 +1,89 @@
-import { For, Show, createResource, createSignal } from "solid-js";
+import { For, Show, createResource } from "solid-js";
 import { type Hit, get } from "./api";
+import { keys } from "./keys";
 import { t, utc } from "./i18n";
+import { Copy, Panel } from "./parts";
 import { condition, show, visible, when } from "./text";
 
-/** One event: every field, the record as it came, its neighbours. */
-export function EventDrawer(props: { hit: Hit; close: () => void; narrow?: (condition: string, negate: boolean) => void }) {
-  const [wanted, setWanted] = createSignal<string>();
-  const [context] = createResource(wanted, (id) => get<{ events: Hit[] }>(`/events/${encodeURIComponent(id)}/context`));
+/** A record in one line: a flow by what it says, for its raw form is a packet. */
+export const summary = (hit: Hit): string => {
+  const f = hit.fields;
+  if (!f["flow.exporter"]) return visible(hit.raw);
+  const end = (side: string): string => `${show(f[`${side}.ip`] ?? "?")}:${show(f[`${side}.port`] ?? "")}`;
+  return `${end("source")} → ${end("destination")} ${show(f["network.transport"] ?? "")} ${show(f["network.bytes"] ?? "")} B`;
+};
+
+/** A field's name, which breaks at its dots. */
+export function FieldName(props: { name: string }) {
+  return <For each={visible(props.name).split(/(?<=\.)/)}>{(part) => <>{part}<wbr /></>}</For>;
+}
+
+/** One event: the record as it came, every field, its neighbours. */
+export function EventPanel(props: {
+  hit: Hit;
+  close: () => void;
+  narrow?: (condition: string, negate: boolean) => void;
+  show?: (hit: Hit) => void;
+  step?: (by: number) => void;
+}) {
+  const [context] = createResource(() => props.hit.id, (id) => get<{ events: Hit[] }>(`/events/${encodeURIComponent(id)}/context?before=8&after=8`));
+  keys(props.step ? { j: () => props.step?.(1), k: () => props.step?.(-1) } : {});
+  const fields = (): [string, unknown][] => Object.entries(props.hit.fields).sort(([a], [b]) => (a < b ? -1 : 1));
+  const values = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
   return (
-    <aside class="drawer" role="dialog" aria-label={props.hit.id}>
-      <div class="tools">
-        <h2 class="grow">{when(props.hit.time, utc())}</h2>
-        <button onClick={props.close}>{t("closeDrawer")}</button>
+    <Panel label={`${t("event")} ${props.hit.id}`} close={props.close}>
+      <div class="tools head">
+        <h2 class="grow">{when(props.hit.time, utc())} <span class="dim">{props.hit.id}</span></h2>
+        <Show when={props.step}>
+          <button aria-label={t("previous")} title={`${t("previous")} (k)`} onClick={() => props.step?.(-1)}>↑</button>
+          <button aria-label={t("next")} title={`${t("next")} (j)`} onClick={() => props.step?.(1)}>↓</button>
+        </Show>
+        <button onClick={() => props.close()}>{t("closeIt")} <kbd>Esc</kbd></button>
       </div>
-      <h3>{t("raw")}</h3>
-      <div class="mono panel">{visible(props.hit.raw)}</div>
+      <div class="tools"><h3 class="grow">{t("raw")}</h3><Copy text={props.hit.raw} label={t("raw")} /></div>
+      <div class="mono rawtext">{visible(props.hit.raw)}</div>
       <h3>{t("fields")}</h3>
-      <table>
+      <table class="fields">
         <tbody>
-          <For each={Object.entries(props.hit.fields).sort(([a], [b]) => a.localeCompare(b))}>
+          <For each={fields()}>
             {([name, value]) => (
-              <tr>
-                <th scope="row">{name}</th>
-                <td class="mono">{show(value)}</td>
-                <td class="time">
-                  <Show when={props.narrow && value !== null}>
-                    <button title={t("filterFor")} aria-label={`${t("filterFor")} ${name}`} onClick={() => props.narrow?.(condition(name, Array.isArray(value) ? value[0] : value), false)}>＋</button>
-                    <button title={t("filterOut")} aria-label={`${t("filterOut")} ${name}`} onClick={() => props.narrow?.(condition(name, Array.isArray(value) ? value[0] : value), true)}>－</button>
-                  </Show>
-                </td>
-              </tr>
+              <For each={values(value)}>
+                {(one) => (
+                  <tr>
+                    <th scope="row"><FieldName name={name} /></th>
+                    <td class="mono">{show(one)}</td>
+                    <td class="acts">
+                      <Show when={props.narrow}>
+                        <button class="small" title={t("filterFor")} aria-label={`${t("filterFor")} ${name}`} onClick={() => props.narrow?.(condition(name, one), false)}>＋</button>
+                        <button class="small" title={t("filterOut")} aria-label={`${t("filterOut")} ${name}`} onClick={() => props.narrow?.(condition(name, one), true)}>－</button>
+                        <button class="small" title={t("exists")} aria-label={`${t("exists")} ${name}`} onClick={() => props.narrow?.(`${name}:*`, false)}>＊</button>
+                      </Show>
+                      <Copy text={one === null ? "null" : String(one)} label={name} />
+                    </td>
+                  </tr>
+                )}
+              </For>
             )}
           </For>
           <tr><th scope="row">{t("received")}</th><td class="mono">{when(props.hit.received, utc())}</td><td /></tr>
         </tbody>
       </table>
-      <div class="tools"><button onClick={() => setWanted(props.hit.id)}>{t("context")}</button></div>
-      <For each={context()?.events}>
-        {(event) => <div class="mono" classList={{ selected: event.id === props.hit.id }}>{when(event.time, utc())} {visible(event.raw).slice(0, 400)}</div>}
-      </For>
-    </aside>
+      <h3>{t("context")}</h3>
+      <Show when={context.state === "ready" ? context() : undefined} fallback={<p class="dim">{context.error ? t("none") : t("loading")}</p>}>
+        {(found) => (
+          <ol class="context">
+            <For each={found().events}>
+              {(event) => (
+                <li classList={{ selected: event.id === props.hit.id }}>
+                  <button class="plain" disabled={!props.show} aria-current={event.id === props.hit.id} onClick={() => props.show?.(event)}>
+                    <span class="time">{when(event.time, utc(), false)}</span> <span class="mono">{summary(event).slice(0, 300)}</span>
+                  </button>
+                </li>
+              )}
+            </For>
+          </ol>
+        )}
+      </Show>
+    </Panel>
   );
 }

@@ -1,40 +1,194 @@
 import { createSignal } from "solid-js";
 
-const ja = {
-  overview: "概要", alerts: "アラート", search: "検索", tail: "ライブ", signOut: "サインアウト", signIn: "サインイン", token: "トークン",
-  tokenHint: "起動時に表示されたトークンを貼り付けてください", wrongToken: "トークンが正しくありません", eventsPerSecond: "イベント/秒",
-  events: "検索できるイベント", quarantined: "読めなかった記録", openAlerts: "未対応のアラート", zones: "ゾーン間の通信", sources: "送信元",
-  newest: "新しいアラート", none: "ありません", level: "重要度", status: "状態", title: "件名", last: "最終", count: "回数", all: "すべて",
-  open: "未対応", acknowledged: "対応中", closed: "完了", acknowledge: "対応する", comment: "コメント", close: "完了する", reopen: "再開する",
-  escalate: "上申する", meaning: "意味", firstSteps: "最初の対応", falsePositives: "誤検知の可能性", clause: "方針の条項", group: "対象",
-  evidence: "証拠のイベント", history: "履歴", run: "検索する", queryHint: "例: source.ip:10.0.0.0/8 AND event.action:deny", hits: "件",
-  incomplete: "時間切れのため途中までの結果です", more: "続きを表示", fields: "項目", raw: "生の記録", filterFor: "絞り込む", filterOut: "除く",
-  time: "時刻", range: "期間", m15: "15分", h1: "1時間", h24: "24時間", d7: "7日", follow: "追いかける", pause: "止める", skipped: "件を飛ばしました",
-  error: "エラー", broken: "違反あり", seen: "通信あり", notObserved: "観測なし", violations: "違反", attempts: "試行", allowed: "許可",
-  shortcuts: "キー: g o 概要, g a アラート, g s 検索, / 検索欄, j k 選択, Enter 開く, a 対応, x 完了, Esc 閉じる", disposition: "判定",
-  true_positive: "正検知", false_positive: "誤検知", benign: "無害", duplicate: "重複", context: "前後の記録", closeDrawer: "閉じる", received: "受信",
-  searchEvidence: "関連イベントを検索", detected: "検知", from: "から", to: "へ", skip: "本文へ",
-};
-type Key = keyof typeof ja;
-const en: Record<Key, string> = {
-  overview: "Overview", alerts: "Alerts", search: "Search", tail: "Live", signOut: "Sign out", signIn: "Sign in", token: "Token",
-  tokenHint: "Paste the token that was shown at start", wrongToken: "The token is not right", eventsPerSecond: "Events/s",
-  events: "Searchable events", quarantined: "Unreadable records", openAlerts: "Open alerts", zones: "Between zones", sources: "Sources",
-  newest: "Newest alerts", none: "None", level: "Level", status: "Status", title: "Title", last: "Last", count: "Count", all: "All",
-  open: "Open", acknowledged: "Acknowledged", closed: "Closed", acknowledge: "Acknowledge", comment: "Comment", close: "Close", reopen: "Reopen",
-  escalate: "Escalate", meaning: "Meaning", firstSteps: "First steps", falsePositives: "What else it may be", clause: "Policy clause", group: "About",
-  evidence: "Evidence", history: "History", run: "Search", queryHint: "e.g. source.ip:10.0.0.0/8 AND event.action:deny", hits: "hits",
-  incomplete: "Out of time: not everything was searched", more: "Show more", fields: "Fields", raw: "Raw record", filterFor: "Filter for", filterOut: "Filter out",
-  time: "Time", range: "Range", m15: "15 min", h1: "1 hour", h24: "24 hours", d7: "7 days", follow: "Follow", pause: "Pause", skipped: "skipped",
-  error: "Error", broken: "broken", seen: "seen", notObserved: "not observed", violations: "violations", attempts: "attempts", allowed: "allowed",
-  shortcuts: "Keys: g o overview, g a alerts, g s search, / query, j k move, Enter open, a acknowledge, x close, Esc leave", disposition: "Disposition",
-  true_positive: "true positive", false_positive: "false positive", benign: "benign", duplicate: "duplicate", context: "Before and after", closeDrawer: "Close", received: "Received",
-  searchEvidence: "Search related events", detected: "Detected", from: "from", to: "to", skip: "To the content",
-};
+// Japanese, English.
+const texts = {
+  // the frame
+  overview: ["概要", "Overview"],
+  alerts: ["アラート", "Alerts"],
+  search: ["検索", "Search"],
+  tail: ["ライブ", "Live"],
+  matrix: ["ゾーン通信", "Zones"],
+  signOut: ["サインアウト", "Sign out"],
+  signIn: ["サインイン", "Sign in"],
+  token: ["トークン", "Token"],
+  tokenHint: ["起動時に表示されたトークンを貼り付けてください", "Paste the token that was shown at start"],
+  wrongToken: ["トークンが正しくありません", "The token is not right"],
+  noLongerGood: [
+    "トークンの期限が切れたか、取り消されました。もう一度サインインしてください。",
+    "The token has expired or was revoked. Please sign in again.",
+  ],
+  signedOut: ["サインアウトしました", "You have signed out"],
+  skip: ["本文へ", "To the content"],
+  main: ["主な画面", "Main screens"],
+  help: ["キー操作", "Keys"],
+  theme: ["配色", "Colours"],
+  themeAuto: ["自動", "Auto"],
+  themeLight: ["明るい", "Light"],
+  themeDark: ["暗い", "Dark"],
+  timeZone: ["時刻帯", "Time zone"],
+  language: ["言語", "Language"],
+  closeIt: ["閉じる", "Close"],
+  cancel: ["やめる", "Cancel"],
+  copy: ["コピー", "Copy"],
+  copied: ["コピーしました", "Copied"],
+  none: ["ありません", "None"],
+  loading: ["読み込み中…", "Loading…"],
+  error: ["エラー", "Error"],
+  again: ["再試行", "Try again"],
+  unreachable: ["サーバーに接続できません", "The server cannot be reached"],
+  stale: ["最新ではありません。最後の取得:", "Not up to date. Last seen:"],
+  live: ["受信中", "Live"],
+  connecting: ["接続中…", "Connecting…"],
+  waiting: ["切断されました。再接続します…", "Disconnected. Reconnecting…"],
+  notFound: ["見つかりません", "Not found"],
+  // overview
+  eventsPerSecond: ["イベント/秒", "Events/s"],
+  events: ["検索できるイベント", "Searchable events"],
+  quarantined: ["読めなかった記録", "Unreadable records"],
+  openAlerts: ["未完了のアラート", "Alerts not closed"],
+  sources: ["送信元", "Sources"],
+  source: ["送信元", "Source"],
+  otherSources: ["その他の送信元", "other sources"],
+  newest: ["新しいアラート", "Newest alerts"],
+  eventsOverTime: ["イベントの推移", "Events over time"],
+  showAll: ["すべて表示", "Show all"],
+  received: ["受信", "Received"],
+  format: ["形式", "Format"],
+  // levels
+  critical: ["緊急", "Critical"],
+  high: ["高", "High"],
+  medium: ["中", "Medium"],
+  low: ["低", "Low"],
+  informational: ["情報", "Info"],
+  // alerts
+  level: ["重要度", "Level"],
+  status: ["状態", "Status"],
+  title: ["件名", "Title"],
+  first: ["最初", "First"],
+  last: ["最終", "Last"],
+  count: ["回数", "Count"],
+  all: ["すべて", "All"],
+  notClosed: ["未完了", "Not closed"],
+  open: ["未対応", "Open"],
+  acknowledged: ["対応中", "Acknowledged"],
+  closed: ["完了", "Closed"],
+  mine: ["自分の担当", "Mine"],
+  assignee: ["担当", "Assignee"],
+  nobody: ["担当なし", "Nobody"],
+  acknowledge: ["対応する", "Acknowledge"],
+  assign: ["担当を決める", "Assign"],
+  assignMe: ["自分が担当する", "Assign to me"],
+  comment: ["コメント", "Comment"],
+  close: ["完了する", "Close"],
+  closing: ["アラートを完了する", "Close the alert"],
+  reopen: ["再開する", "Reopen"],
+  undo: ["元に戻す", "Undo"],
+  hasClosed: ["完了にしました", "Closed"],
+  escalate: ["上申する", "Escalate"],
+  meaning: ["意味", "Meaning"],
+  firstSteps: ["最初の対応", "First steps"],
+  falsePositives: ["誤検知の可能性", "What else it may be"],
+  clause: ["方針の条項", "Policy clause"],
+  group: ["対象", "About"],
+  evidence: ["証拠のイベント", "Evidence"],
+  timeline: ["経過", "Timeline"],
+  detected: ["検知", "Detected"],
+  deliveredTo: ["通知", "Notified"],
+  delivered: ["届いた", "delivered"],
+  waitingState: ["送信待ち", "waiting"],
+  dead: ["あきらめた", "given up"],
+  disposition: ["判定", "Disposition"],
+  true_positive: ["正検知", "True positive"],
+  false_positive: ["誤検知", "False positive"],
+  benign: ["無害", "Benign"],
+  duplicate: ["重複", "Duplicate"],
+  rule: ["ルール", "Rule"],
+  firstEvent: ["最初のイベントの項目", "Fields of the first event"],
+  searchRelated: ["関連イベントを検索", "Search related events"],
+  newAlert: ["新しいアラート", "New alert"],
+  moreAlerts: ["さらに表示", "Show more"],
+  // search
+  run: ["検索する", "Search"],
+  query: ["検索式", "Query"],
+  queryHint: ["例: source.ip:10.0.0.0/8 AND event.action:deny", "e.g. source.ip:10.0.0.0/8 AND event.action:deny"],
+  hits: ["件", "hits"],
+  incomplete: ["時間切れのため途中までの結果です", "Out of time: not everything was searched"],
+  more: ["続きを表示", "Show more"],
+  fields: ["項目", "Fields"],
+  raw: ["生の記録", "Raw record"],
+  filterFor: ["絞り込む", "Filter for"],
+  filterOut: ["除く", "Filter out"],
+  time: ["時刻", "Time"],
+  range: ["期間", "Range"],
+  m15: ["15分", "15 min"],
+  h1: ["1時間", "1 hour"],
+  h24: ["24時間", "24 hours"],
+  d7: ["7日", "7 days"],
+  d30: ["30日", "30 days"],
+  custom: ["指定", "Custom"],
+  wider: ["広げる", "Zoom out"],
+  facets: ["内訳", "Facets"],
+  addFacet: ["項目を追加", "Add a field"],
+  removeFacet: ["外す", "Remove"],
+  others: ["その他", "others"],
+  histogram: ["時間ごとの件数。ドラッグで期間を選べます", "Hits over time. Drag to choose a range"],
+  event: ["イベント", "Event"],
+  previous: ["前", "Previous"],
+  next: ["次", "Next"],
+  context: ["同じ送信元の前後", "Before and after, same source"],
+  noHits: ["一致するイベントはありません。期間を広げるか、条件を減らしてください。", "No event matches. Widen the range or drop a condition."],
+  exists: ["この項目がある", "Has this field"],
+  // tail
+  follow: ["再開", "Follow"],
+  pause: ["一時停止", "Pause"],
+  clear: ["消去", "Clear"],
+  skipped: ["件を飛ばしました", "skipped"],
+  held: ["件が待っています", "held back"],
+  tailEmpty: ["イベントを待っています", "Waiting for events"],
+  // matrix
+  broken: ["違反あり", "Violations"],
+  seen: ["通信あり", "Seen"],
+  notObserved: ["観測なし", "Not observed"],
+  violations: ["違反", "Violations"],
+  denied: ["拒否", "Denied"],
+  allowed: ["許可", "Allowed"],
+  exceptions: ["例外", "Exceptions"],
+  unclear: ["不明", "Unclear"],
+  from: ["から", "From"],
+  to: ["へ", "To"],
+  matrixHint: ["行のゾーンから列のゾーンへ。マスを選ぶと内訳が出ます。", "From the row's zone to the column's. Choose a cell for its details."],
+  noPolicy: ["ゾーンの方針が設定されていません", "No zone policy is configured"],
+  allowedBy: ["許可する方針の行", "Lines of the policy that allow it"],
+  mustDeny: ["必ず拒否", "Must be denied"],
+  noLine: ["許可する行はありません: 既定で拒否", "No line allows it: denied by default"],
+  service: ["サービス", "Service"],
+  events24: ["イベントを見る", "See the events"],
+  topSources: ["主な送信元", "Top sources"],
+  topDestinations: ["主な宛先", "Top destinations"],
+  topPorts: ["主な宛先ポート", "Top destination ports"],
+  line: ["行", "Line"],
+  // keys
+  keyGo: ["画面を移る: 概要, アラート, 検索, ライブ, ゾーン", "Go to: overview, alerts, search, live, zones"],
+  keyQuery: ["検索欄へ", "To the query"],
+  keyMove: ["次/前を選ぶ", "Next / previous"],
+  keyOpen: ["開く", "Open"],
+  keyLeave: ["閉じる/戻る", "Close / leave"],
+  keyAck: ["アラート: 対応する", "Alert: acknowledge"],
+  keyMine: ["アラート: 自分が担当する", "Alert: assign to me"],
+  keyComment: ["アラート: コメント", "Alert: comment"],
+  keyClose: ["アラート: 完了する(確認あり)", "Alert: close (asks first)"],
+  keyReopen: ["アラート: 再開する", "Alert: reopen"],
+  keyPause: ["ライブ: 一時停止/再開", "Live: pause / follow"],
+  keyHelp: ["この一覧", "This list"],
+} as const satisfies Record<string, readonly [string, string]>;
+export type Key = keyof typeof texts;
 
-const [language, setLanguageSignal] = createSignal<"ja" | "en">(localStorage.getItem("mihari-language") === "en" ? "en" : "ja");
-const [utc, setUtcSignal] = createSignal(localStorage.getItem("mihari-utc") === "1");
-export { language, utc };
+export type Theme = "auto" | "light" | "dark";
+const stored = (name: string): string => localStorage.getItem(`mihari-${name}`) ?? "";
+const [language, setLanguageSignal] = createSignal<"ja" | "en">(stored("language") === "en" ? "en" : "ja");
+const [utc, setUtcSignal] = createSignal(stored("utc") === "1");
+const [theme, setThemeSignal] = createSignal<Theme>((["light", "dark"] as const).find((name) => name === stored("theme")) ?? "auto");
+export { language, theme, utc };
 export function setLanguage(value: "ja" | "en"): void {
   localStorage.setItem("mihari-language", value);
   document.documentElement.lang = value;
@@ -44,8 +198,21 @@ export function setUtc(value: boolean): void {
   localStorage.setItem("mihari-utc", value ? "1" : "0");
   setUtcSignal(value);
 }
-export const t = (key: Key): string => (language() === "ja" ? ja : en)[key];
-export const has = (key: string): key is Key => key in ja;
+export function setTheme(value: Theme): void {
+  localStorage.setItem("mihari-theme", value);
+  document.documentElement.dataset["theme"] = value;
+  setThemeSignal(value);
+}
+/** Applies what was chosen before. */
+export function begin(): void {
+  document.documentElement.lang = language();
+  document.documentElement.dataset["theme"] = theme();
+}
+export const t = (key: Key): string => texts[key][language() === "ja" ? 0 : 1];
+export const has = (key: string): key is Key => Object.hasOwn(texts, key);
+/** A word of the interface in the chosen language, or as it is. */
+export const word = (key: string): string => (has(key) ? t(key) : key);
 /** The text in the chosen language, or in whichever there is. */
-export const pick = (texts: Record<string, string> | undefined): string | undefined =>
-  texts && (texts[language()] ?? Object.values(texts)[0]);
+export const pick = (options: Record<string, string> | undefined): string | undefined =>
+  options && (options[language()] ?? Object.values(options)[0]);
+export const number = (n: number | undefined): string => Math.round(n ?? 0).toLocaleString(language());

@@ -1,77 +1,107 @@
-import { Match, Show, Switch, createSignal, onMount } from "solid-js";
-import { render } from "solid-js/web";
+import { For, Match, Show, Switch, createEffect, createSignal, onMount } from "solid-js";
 import { Inbox } from "./alerts";
-import { get, setToken, token } from "./api";
-import { language, setLanguage, setUtc, t, utc } from "./i18n";
+import { Anchor } from "./anchor";
+import { Problem, whoami } from "./api";
+import { keys } from "./keys";
+import { type Key, type Theme, begin, language, setLanguage, setTheme, setUtc, t, theme, utc } from "./i18n";
+import { MatrixPage } from "./matrix";
 import { Overview } from "./overview";
+import { Modal, told } from "./parts";
+import { go, path } from "./place";
+import { render } from "./runtime";
 import { SearchPage } from "./search";
+import { ended, signIn, signOut, signedIn } from "./session";
+import { TailPage } from "./tail";
+import { visible } from "./text";
+import { me } from "./user";
 import "./style.css";
 
-function Login(props: { done: () => void }) {
-  const [problem, setProblem] = createSignal(false);
+const SCREENS = [["/", "overview", "o"], ["/alerts", "alerts", "a"], ["/search", "search", "s"], ["/tail", "tail", "t"], ["/matrix", "matrix", "z"]] as const satisfies readonly (readonly [string, Key, string])[];
+const HELP: readonly (readonly [string, Key])[] = [
+  ["g o · g a · g s · g t · g z", "keyGo"], ["/", "keyQuery"], ["j · k", "keyMove"], ["Enter", "keyOpen"], ["Esc", "keyLeave"], ["a", "keyAck"], ["m", "keyMine"],
+  ["c", "keyComment"], ["x", "keyClose"], ["r", "keyReopen"], ["p", "keyPause"], ["?", "keyHelp"],
+];
+
+function Login() {
+  const [problem, setProblem] = createSignal<Problem>();
+  const [busy, setBusy] = createSignal(false);
   let input!: HTMLInputElement;
+  onMount(() => input.focus());
   const submit = async (): Promise<void> => {
-    setToken(input.value.trim());
+    const given = input.value.trim();
+    setBusy(true);
     try {
-      await get("/whoami");
-      props.done();
-    } catch {
-      setToken("");
-      setProblem(true);
+      await whoami(given);
+      signIn(given);
+    } catch (error) {
+      setProblem(error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
+    } finally {
+      setBusy(false);
     }
   };
   return (
-    <form class="panel login" onSubmit={(e) => { e.preventDefault(); void submit(); }}>
-      <h1>見張り mihari</h1>
-      <label>{t("token")}<input ref={input} type="password" name="token" autocomplete="off" placeholder={t("tokenHint")} autofocus /></label>
-      <Show when={problem()}><p class="problem" role="alert">{t("wrongToken")}</p></Show>
-      <button class="primary">{t("signIn")}</button>
-    </form>
+    <main id="main" class="login">
+      <form class="panel" onSubmit={(e) => { e.preventDefault(); void submit(); }}>
+        <h1><Mark /> 見張り <span class="dim">mihari</span></h1>
+        <Show when={ended()} keyed>{(why) => <p class={why === "noLongerGood" ? "stale" : "dim"} role={why === "noLongerGood" ? "alert" : "status"}>{t(why)}</p>}</Show>
+        <label>{t("token")}<input ref={input} type="password" name="token" autocomplete="off" placeholder={t("tokenHint")} required /></label>
+        <Show when={problem()} keyed>{(p) => <p class="problem" role="alert">{p.status === 401 ? t("wrongToken") : told(p)}</p>}</Show>
+        <div class="tools"><button class="primary" disabled={busy()}>{t("signIn")}</button><span class="grow" /><Language /></div>
+      </form>
+    </main>
   );
+}
+
+function Language() {
+  const other = (): "ja" | "en" => (language() === "ja" ? "en" : "ja");
+  return <button type="button" class="quiet" lang={other()} onClick={() => setLanguage(other())}>{language() === "ja" ? "English" : "日本語"}</button>;
+}
+
+const THEMES: readonly (readonly [Theme, Key])[] = [["auto", "themeAuto"], ["light", "themeLight"], ["dark", "themeDark"]];
+
+/** A watchtower's window. */
+function Mark() {
+  return <img class="logo" src="/icon.svg" alt="" width={20} height={20} />;
 }
 
 function App() {
-  const [signedIn, setSignedIn] = createSignal(token() !== "");
-  const [place, setPlace] = createSignal(location.pathname + location.search);
-  const go = (to: string): void => {
-    history.pushState(null, "", to);
-    setPlace(to);
-  };
-  const path = (): string => place().split("?")[0] ?? "/";
-  const link = (to: string, name: string) => (
-    <a href={to} aria-current={(to === "/" ? path() === "/" : path().startsWith(to)) ? "page" : undefined} onClick={(e) => { e.preventDefault(); go(to); }}>{name}</a>
-  );
-  onMount(() => {
-    document.documentElement.lang = language();
-    addEventListener("popstate", () => setPlace(location.pathname + location.search));
-    let g = false;
-    document.addEventListener("keydown", (e) => {
-      if (e.target instanceof HTMLInputElement || e.target instanceof HTMLTextAreaElement || e.ctrlKey || e.metaKey) return;
-      const to = g && ({ o: "/", a: "/alerts", s: "/search", t: "/tail" } as Record<string, string>)[e.key];
-      if (to) go(to);
-      g = e.key === "g";
-    });
-  });
+  const [help, setHelp] = createSignal(false);
+  const current = (): (typeof SCREENS)[number] => SCREENS.findLast(([to]) => path() === to || (to !== "/" && path().startsWith(`${to}/`))) ?? SCREENS[0];
+  createEffect(() => { document.title = `${t(current()[1])} – 見張り mihari`; });
+  keys({ ...Object.fromEntries(SCREENS.map(([to, , key]) => [`g ${key}`, () => go(to)])), "?": () => setHelp(true) });
   return (
-    <Show when={signedIn()} fallback={<Login done={() => setSignedIn(true)} />}>
+    <>
       <a class="skip" href="#main">{t("skip")}</a>
       <header class="bar">
-        <h1>見張り</h1>
-        <nav>{link("/", t("overview"))}{link("/alerts", t("alerts"))}{link("/search", t("search"))}{link("/tail", t("tail"))}</nav>
-        <button onClick={() => setUtc(!utc())}>{utc() ? "UTC" : "JST"}</button>
-        <button lang={language() === "ja" ? "en" : "ja"} onClick={() => setLanguage(language() === "ja" ? "en" : "ja")}>{language() === "ja" ? "English" : "日本語"}</button>
-        <button onClick={() => { setToken(""); setSignedIn(false); }}>{t("signOut")}</button>
+        <h1><Mark /> 見張り</h1>
+        <nav aria-label={t("main")}><For each={SCREENS}>{([to, name]) => <Anchor to={to} current={current()[0] === to}>{t(name)}</Anchor>}</For></nav>
+        <div class="tools">
+          <Show when={me()}>{(who) => <span class="dim who">{visible(who().name)} @ {visible(who().tenant)}</span>}</Show>
+          <button class="quiet" aria-label={`${t("timeZone")}: ${utc() ? "UTC" : "JST"}`} onClick={() => setUtc(!utc())}>{utc() ? "UTC" : "JST"}</button>
+          <select class="quiet" aria-label={t("theme")} value={theme()} onChange={(e) => setTheme(e.currentTarget.value as Theme)}><For each={THEMES}>{([value, name]) => <option value={value} selected={value === theme()}>{t(name)}</option>}</For></select>
+          <Language />
+          <button class="quiet" aria-label={t("help")} title={`${t("help")} (?)`} onClick={() => setHelp(true)}>?</button>
+          <button class="quiet" onClick={() => signOut("signedOut")}>{t("signOut")}</button>
+        </div>
       </header>
-      <main id="main">
-        <Switch fallback={<Overview go={go} />}>
-          <Match when={path().startsWith("/alerts")}><Inbox id={path().split("/")[2] || undefined} go={go} /></Match>
-          <Match when={path() === "/search"}><Show when={place()} keyed>{(p) => <SearchPage live={false} initial={new URLSearchParams(p.split("?")[1]).get("q") ?? ""} />}</Show></Match>
-          <Match when={path() === "/tail"}><SearchPage live initial="" /></Match>
+      <main id="main" tabindex={-1}>
+        <Switch fallback={<Overview />}>
+          <Match when={current()[0] === "/alerts"}><Inbox /></Match>
+          <Match when={current()[0] === "/search"}><SearchPage /></Match>
+          <Match when={current()[0] === "/tail"}><TailPage /></Match>
+          <Match when={current()[0] === "/matrix"}><MatrixPage /></Match>
         </Switch>
       </main>
-      <footer>{t("shortcuts")}</footer>
-    </Show>
+      <Show when={help()}>
+        <Modal label={t("help")} close={() => setHelp(false)}>
+          <h2>{t("help")}</h2>
+          <dl class="help"><For each={HELP}>{([key, name]) => <><dt><kbd>{key}</kbd></dt><dd>{t(name)}</dd></>}</For></dl>
+          <form method="dialog"><button class="primary" autofocus>{t("closeIt")}</button></form>
+        </Modal>
+      </Show>
+    </>
   );
 }
 
-render(() => <App />, document.getElementById("app")!);
+begin();
+render(() => <Show when={signedIn()} fallback={<Login />}><App /></Show>, document.getElementById("app")!);

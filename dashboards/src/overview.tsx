@@ -1,57 +1,75 @@
-import { For, Show, createResource, onCleanup, onMount } from "solid-js";
-import { type Alert, type Cell, type Source, type Stats, get } from "./api";
+import { For, Show } from "solid-js";
 import { AlertTable } from "./alerts";
-import { language, t, utc } from "./i18n";
-import { visible, when } from "./text";
+import { Anchor } from "./anchor";
+import { type Alert, type Matrix, type SearchAnswer, type Source, type Stats, get, post } from "./api";
+import { Histogram } from "./histogram";
+import { language, number, t, utc } from "./i18n";
+import { MatrixTable } from "./matrix";
+import { Freshness, Level } from "./parts";
+import { address, go } from "./place";
+import { poll } from "./poll";
+import { condition, visible, when } from "./text";
 
 /** How often the overview looks again, in milliseconds. */
 const LOOK_EVERY = 2000;
+const LOOK_SELDOM = 10_000;
+/** Sources that are shown; the rest is found by searching. */
+const SOURCES = 12;
+const LEVELS = ["critical", "high", "medium", "low", "informational"];
 
-export function Overview(props: { go: (path: string) => void }) {
-  const [stats, { refetch: again }] = createResource(() => get<Stats>("/stats"));
-  const [alerts, { refetch: alertsAgain }] = createResource(() => get<{ alerts: Alert[] }>("/alerts?size=8"));
-  const [matrix, { refetch: matrixAgain }] = createResource(() => get<{ zones: string[]; cells: Cell[] }>("/policy/matrix?from=now-24h"));
-  const [sources, { refetch: sourcesAgain }] = createResource(() => get<{ sources: Source[] }>("/sources"));
-  onMount(() => {
-    const timer = setInterval(() => [again, alertsAgain, matrixAgain, sourcesAgain].forEach((look) => void look()), LOOK_EVERY);
-    onCleanup(() => clearInterval(timer));
-  });
-  const number = (n: number | undefined): string => Math.round(n ?? 0).toLocaleString(language());
-  const cell = (from: string, to: string): Cell | undefined => matrix.latest?.cells.find((c) => c.from === from && c.to === to);
-  const open = (): [string, number][] => Object.entries(stats.latest?.alerts_open ?? {});
+export function Overview() {
+  const stats = poll((signal) => get<Stats>("/stats", signal), LOOK_EVERY);
+  const alerts = poll((signal) => get<{ alerts: Alert[] }>("/alerts?size=8&status=open,acknowledged", signal), LOOK_EVERY);
+  const matrix = poll((signal) => get<Matrix>("/policy/matrix?from=now-24h", signal), LOOK_SELDOM);
+  const sources = poll((signal) => get<{ sources: Source[] }>("/sources", signal), LOOK_SELDOM);
+  const over = poll(async (signal) => {
+    const end = Date.now();
+    const found = await post<SearchAnswer>("/search", { query: "", from: "now-1h", size: 0, aggs: { hist: { date_histogram: { interval: "1m" } } } }, signal);
+    return { agg: found.aggs["hist"]!, range: [end - 3_600_000, end] as [number, number] };
+  }, LOOK_SELDOM);
+  const open = (level: string): number => stats.data()?.alerts_open[level] ?? 0;
+  const heard = (): Source[] => [...(sources.data()?.sources ?? [])].sort((a, b) => b.received - a.received);
   return (
     <>
+      <Freshness of={stats} />
       <div class="tiles">
-        <div class="panel tile"><b data-rate>{number(stats.latest?.events_per_second)}</b><span>{t("eventsPerSecond")}</span></div>
-        <div class="panel tile"><b>{number(stats.latest?.documents)}</b><span>{t("events")}</span></div>
-        <div class="panel tile"><b>{number(stats.latest?.quarantined_total)}</b><span>{t("quarantined")}</span></div>
-        <div class="panel tile"><b>{number(open().reduce((sum, [, n]) => sum + n, 0))}</b><span>{t("openAlerts")}</span>
-          <div><For each={open()}>{([level, n]) => <span class={`level ${level}`}>{level} {n} </span>}</For></div></div>
+        <div class="panel tile"><b data-rate>{stats.data() ? number(stats.data()?.events_per_second) : "–"}</b><span>{t("eventsPerSecond")}</span></div>
+        <div class="panel tile levels">
+          <For each={LEVELS}>{(level) => <Anchor to={address("/alerts", { level })} class={open(level) > 0 ? level : "zero"}><b data-level={level}>{stats.data() ? number(open(level)) : "–"}</b><Level level={level} /></Anchor>}</For>
+          <span class="caption">{t("openAlerts")}</span>
+        </div>
+        <div class="panel tile"><b>{stats.data() ? number(stats.data()?.documents) : "–"}</b><span>{t("events")}</span></div>
+        <div class="panel tile"><b>{stats.data() ? number(stats.data()?.quarantined_total) : "–"}</b><span>{t("quarantined")}</span></div>
       </div>
       <div class="columns">
-        <section class="panel"><h2>{t("newest")}</h2><AlertTable alerts={alerts.latest?.alerts ?? []} open={(a) => props.go(`/alerts/${a.id}`)} /></section>
-        <section class="panel"><h2>{t("zones")} ({t("h24")})</h2>
-          <Show when={matrix.latest?.zones.length} fallback={<p class="dim">{t("none")}</p>}>
-            <div class="scroll"><table class="matrix">
-              <thead><tr><th>{t("from")} ＼ {t("to")}</th><For each={matrix.latest?.zones}>{(zone) => <th>{zone}</th>}</For></tr></thead>
-              <tbody><For each={matrix.latest?.zones}>{(from) => (
-                <tr><th scope="row">{from}</th><For each={matrix.latest?.zones}>{(to) => (
-                  <Show when={cell(from, to)} fallback={<td class="unseen">–</td>}>{(c) => (
-                    <td class={c().state === "broken" ? "broken" : c().state === "seen" ? "seen" : "unseen"}
-                      title={`${t("allowed")} ${c().allowed}, ${t("attempts")} ${c().attempts}, ${t("violations")} ${c().violations}`}>
-                      {c().state === "broken" ? `${t("broken")} ${c().violations}` : c().state === "seen" ? number(c().allowed + c().attempts) : t("notObserved")}
-                    </td>)}</Show>
-                )}</For></tr>
+        <div class="stack">
+          <section class="panel"><h2>{t("eventsOverTime")} <span class="dim">{t("h1")}</span></h2><Freshness of={over} />
+            <Show when={over.data()}>{(o) => <Histogram agg={o().agg} range={o().range} zoom={(from, to) => go(address("/search", { from, to }))} />}</Show>
+          </section>
+          <section class="panel flush"><h2>{t("newest")} <Anchor to="/alerts" class="more">{t("showAll")}</Anchor></h2><Freshness of={alerts} />
+            <AlertTable compact alerts={alerts.data()?.alerts ?? []} loaded={alerts.data() !== undefined} open={(a) => go(`/alerts/${a.id}`)} />
+          </section>
+        </div>
+        <div class="stack">
+          <section class="panel"><h2>{t("matrix")} <span class="dim">{t("h24")}</span> <Anchor to="/matrix" class="more">{t("showAll")}</Anchor></h2><Freshness of={matrix} />
+            <Show when={matrix.data()} keyed>{(m) => (
+              <Show when={m.zones.length > 0} fallback={<p class="dim empty">{t("noPolicy")}</p>}>
+                <MatrixTable matrix={m} small choose={(c) => go(address("/matrix", { cell: `${c.from}>${c.to}` }))} />
+              </Show>
+            )}</Show>
+          </section>
+          <section class="panel flush"><h2>{t("sources")} <span class="dim">{number(sources.data()?.sources.length)}</span></h2><Freshness of={sources} />
+            <div class="scroll"><table>
+              <thead><tr><th>{t("source")}</th><th>{t("format")}</th><th class="number">{t("received")}</th><th class="number">{t("quarantined")}</th><th>{t("last")}</th></tr></thead>
+              <tbody><For each={heard().slice(0, SOURCES)} fallback={<tr><td colspan={5} class="dim empty">{sources.data() ? t("none") : t("loading")}</td></tr>}>{(s) => (
+                <tr>
+                  <td class="mono">{s.address === "other" ? <span class="dim">{t("otherSources")}</span> : <Anchor to={address("/search", { q: condition("log.source.address", s.address) })}>{visible(s.address)}</Anchor>} <span class="dim">{s.transport}</span></td>
+                  <td>{s.format}</td><td class="number">{number(s.received)}</td><td class="number" classList={{ problem: s.quarantined > 0 }}>{number(s.quarantined)}</td><td class="time" lang={language()}>{when(s.last, utc())}</td>
+                </tr>
               )}</For></tbody>
             </table></div>
-          </Show>
-        </section>
-        <section class="panel"><h2>{t("sources")}</h2><div class="scroll"><table>
-          <thead><tr><th>{t("sources")}</th><th>mihari.format</th><th>{t("count")}</th><th>{t("quarantined")}</th><th>{t("last")}</th></tr></thead>
-          <tbody><For each={sources.latest?.sources} fallback={<tr><td colspan={5} class="dim">{t("none")}</td></tr>}>{(s) => (
-            <tr><td class="mono">{visible(s.address)} {s.transport}</td><td>{s.format}</td><td class="number">{number(s.received)}</td><td class="number">{number(s.quarantined)}</td><td class="time">{when(s.last, utc())}</td></tr>
-          )}</For></tbody>
-        </table></div></section>
+          </section>
+        </div>
       </div>
     </>
   );

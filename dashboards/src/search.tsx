@@ -1,165 +1,167 @@
-import { For, Show, createEffect, createSignal, onCleanup, onMount } from "solid-js";
-import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
-import { type Agg, type Hit, Problem, type SearchAnswer, follow, get, post } from "./api";
-import { EventDrawer } from "./event";
-import { language, t, utc } from "./i18n";
-import { condition, narrow, show, visible, when } from "./text";
+import { For, Show, createEffect, createMemo, createResource, createSignal, on, onCleanup } from "solid-js";
+import { type Hit, Problem, type SearchAnswer, get, post } from "./api";
+import { EventPanel, summary } from "./event";
+import { Facets, facetFields } from "./facets";
+import { Histogram } from "./histogram";
+import { keys } from "./keys";
+import { number, t, utc } from "./i18n";
+import { Wrong } from "./parts";
+import { change, go, parameter } from "./place";
+import { QueryField } from "./query";
+import { narrow, show, when } from "./text";
 
-const FACETS = ["mihari.format", "source.ip", "destination.ip", "event.action", "user.name", "policy.verdict"];
-const RANGES = [["now-15m", "m15"], ["now-1h", "h1"], ["now-24h", "h24"], ["now-7d", "d7"]] as const;
-/** Live hits that are kept on the screen. */
-const LIVE_MAX = 500;
+export const RANGES = [["now-15m", "m15", 15], ["now-1h", "h1", 60], ["now-24h", "h24", 1440], ["now-7d", "d7", 10_080], ["now-30d", "d30", 43_200]] as const;
+const PAGE = 100;
+const MINUTE = 60_000;
 
-function Histogram(props: { agg: Agg; zoom: (from: string, to: string) => void }) {
-  let box!: HTMLDivElement;
-  let plot: uPlot | undefined;
-  createEffect(() => {
-    const buckets = props.agg.buckets;
-    const xs = buckets.map((b) => Date.parse(b.key) / 1000);
-    plot?.destroy();
-    box.replaceChildren();
-    if (xs.length === 0) return;
-    const step = (props.agg.interval_ms ?? 1000) / 1000;
-    const color = getComputedStyle(document.documentElement).getPropertyValue("color-scheme") && getComputedStyle(box).color;
-    plot = new uPlot({
-      width: box.clientWidth || 600, height: 130, legend: { show: false }, cursor: { drag: { x: true, y: false, setScale: false } },
-      scales: { x: { range: [xs[0]! - step / 2, xs[xs.length - 1]! + step] }, y: { range: (_u, _min, max) => [0, Math.max(1, max)] } },
-      tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), utc() ? "Etc/UTC" : "Asia/Tokyo"),
-      axes: [{ stroke: color }, { stroke: color, size: 60 }],
-      series: [{}, { stroke: "#3b82c4", fill: "#3b82c488", paths: uPlot.paths.bars!({ size: [0.9, 60] }), points: { show: false } }],
-      hooks: { setSelect: [(u) => {
-        if (u.select.width < 4) return;
-        const at = (px: number): string => new Date(u.posToVal(px, "x") * 1000).toISOString();
-        props.zoom(at(u.select.left), at(u.select.left + u.select.width));
-      }] },
-    }, [xs, buckets.map((b) => b.count)], box);
-  });
-  onCleanup(() => plot?.destroy());
-  return <div class="hist" ref={box} role="img" aria-label={`${props.agg.buckets.length}`} />;
+/** The ends of the chosen range in milliseconds; none where the address has what is no time that we offer. */
+function ends(from: string, to: string): [number, number] | undefined {
+  const minutes = RANGES.find(([value]) => value === from)?.[2];
+  const end = to ? Date.parse(to) : Date.now();
+  const begin = minutes === undefined ? Date.parse(from) : end - minutes * MINUTE;
+  return begin <= end ? [begin, end] : undefined;
 }
 
-export function SearchPage(props: { live: boolean; initial: string }) {
-  const [query, setQuery] = createSignal(props.initial);
-  const [range, setRange] = createSignal<{ from: string; to: string }>({ from: "now-1h", to: "" });
+/** Search: query and range stand in the address; what is typed too, so that a reload loses nothing. */
+export function SearchPage() {
+  const query = createMemo(() => parameter("q"));
+  const from = createMemo(() => parameter("from") || "now-1h");
+  const to = createMemo(() => parameter("to"));
   const [answer, setAnswer] = createSignal<SearchAnswer>();
+  const [asked, setAsked] = createSignal(ends(from(), to()));
   const [hits, setHits] = createSignal<Hit[]>([]);
   const [problem, setProblem] = createSignal<Problem>();
-  const [open, setOpen] = createSignal<Hit>();
-  const [skipped, setSkipped] = createSignal(0);
-  const [following, setFollowing] = createSignal(props.live);
-  const [names, setNames] = createSignal<string[]>([]);
+  const [busy, setBusy] = createSignal(false);
+  const [at, setAt] = createSignal<number>();
   let running: AbortController | undefined;
   let input!: HTMLInputElement;
 
-  const aggs = { hist: { date_histogram: {} }, ...Object.fromEntries(FACETS.map((field) => [field, { terms: { field, size: 6 } }])) };
   const run = async (cursor?: string): Promise<void> => {
     running?.abort();
-    running = new AbortController();
+    const own = (running = new AbortController());
+    setBusy(true);
     try {
-      const body = { query: query(), from: range().from, ...(range().to ? { to: range().to } : {}), size: 100, ...(cursor ? { cursor } : { aggs }) };
-      const found = await post<SearchAnswer>("/search", body, running.signal);
+      const aggs = { hist: { date_histogram: {} }, ...Object.fromEntries(facetFields().map((field) => [field, { terms: { field, size: 8 } }])) };
+      const range = ends(from(), to());
+      const body = { query: query(), from: from(), ...(to() ? { to: to() } : {}), size: PAGE, ...(cursor ? { cursor } : { aggs }) };
+      const found = await post<SearchAnswer>("/search", body, own.signal);
       setProblem(undefined);
       if (cursor) {
         setHits((before) => [...before, ...found.hits]);
         setAnswer((before) => before && { ...before, cursor: found.cursor });
       } else {
+        setAsked(range);
         setAnswer(found);
         setHits(found.hits);
+        setAt(undefined);
       }
     } catch (error) {
-      if (error instanceof Problem) setProblem(error);
+      if (own.signal.aborted) return;
+      setProblem(error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
+    } finally {
+      if (running === own) setBusy(false);
     }
   };
-  const tail = async (signal: AbortSignal): Promise<void> => {
-    try {
-      await follow(`/tail?query=${encodeURIComponent(query())}`, (message) => {
-        if (message.event === "skipped") setSkipped((n) => n + (JSON.parse(message.data) as { count: number }).count);
-        else setHits((before) => [JSON.parse(message.data) as Hit, ...before].slice(0, LIVE_MAX));
-      }, signal);
-    } catch (error) {
-      if (error instanceof Problem) setProblem(error);
-    }
+  onCleanup(() => running?.abort());
+  // A new address by link, by the way back, or by a choice of the range is a new search; one that is being typed is not.
+  const [submitted, setSubmitted] = createSignal(0);
+  let typed = false;
+  createEffect(on([submitted, from, to, query], () => {
+    if (!typed) void run();
+    typed = false;
+  }));
+  const type = (text: string): void => {
+    typed = text !== query();
+    change({ q: text });
   };
-  const start = (): void => {
-    setHits([]);
-    setProblem(undefined);
-    if (!props.live) void run();
-    else if (following()) {
-      running?.abort();
-      running = new AbortController();
-      void tail(running.signal);
-    }
+  const submit = (): void => {
+    change({ e: "" });
+    setSubmitted((n) => n + 1);
   };
-  const change = (added: string, negate: boolean): void => {
-    setQuery((before) => narrow(before, added, negate));
-    start();
+  const add = (added: string, negate: boolean): void => change({ q: narrow(query(), added, negate), e: "" }, true);
+  const zoom = (a: string, b: string): void => change({ from: a, to: b, e: "" }, true);
+  const widen = (): void => {
+    const [begin, end] = ends(from(), to()) ?? [Date.now() - MINUTE, Date.now()];
+    const length = Math.max(end - begin, MINUTE);
+    zoom(new Date(begin - length / 2).toISOString(), new Date(Math.min(end + length / 2, Date.now())).toISOString());
   };
-  onMount(() => {
-    start();
-    get<{ fields: { name: string }[] }>("/fields").then((f) => setNames(f.fields.map((x) => x.name))).catch(() => undefined);
-    const keys = (e: KeyboardEvent): void => {
-      if (e.key === "/" && document.activeElement !== input) { e.preventDefault(); input.focus(); }
-      else if (e.key === "Escape") setOpen(undefined);
-    };
-    document.addEventListener("keydown", keys);
-    onCleanup(() => { document.removeEventListener("keydown", keys); running?.abort(); });
+  // The open event stands in the address too.
+  const eventId = createMemo(() => parameter("e"));
+  const [single] = createResource(
+    () => (eventId() && !hits().some((h) => h.id === eventId()) ? eventId() : undefined),
+    (id) => get<Hit>(`/events/${encodeURIComponent(id)}`).catch(() => undefined),
+  );
+  const event = (): Hit | undefined => (eventId() ? (hits().find((h) => h.id === eventId()) ?? single.latest) : undefined);
+  const open = (hit: Hit): void => {
+    const index = hits().findIndex((h) => h.id === hit.id);
+    if (index >= 0) setAt(index);
+    change({ e: hit.id });
+  };
+  const move = (by: number): void => {
+    if (hits().length === 0) return;
+    const next = at() === undefined ? 0 : Math.max(0, Math.min(hits().length - 1, at()! + by));
+    setAt(next);
+    document.querySelector(`[data-hit="${hits()[next]!.id}"]`)?.scrollIntoView({ block: "nearest" });
+    if (eventId()) change({ e: hits()[next]!.id });
+  };
+  keys({
+    "/": () => { input.focus(); input.select(); },
+    j: () => move(1),
+    k: () => move(-1),
+    Enter: () => { if (at() !== undefined && hits()[at()!]) open(hits()[at()!]!); },
   });
+  const custom = (): boolean => to() !== "" || !RANGES.some(([value]) => value === from());
   return (
     <>
-      <form class="query" onSubmit={(e) => { e.preventDefault(); start(); }}>
-        <input ref={input} name="query" list="fields" aria-label={t("search")} placeholder={t("queryHint")} value={query()} spellcheck={false} autocomplete="off" onInput={(e) => setQuery(e.currentTarget.value)} />
-        <datalist id="fields"><For each={names()}>{(name) => <option value={`${name}:`} />}</For></datalist>
-        <Show when={!props.live} fallback={<button type="button" onClick={() => { setFollowing((f) => !f); if (following()) start(); else running?.abort(); }}>{following() ? t("pause") : t("follow")}</button>}>
-          <select aria-label={t("range")} value={range().to ? "" : range().from} onChange={(e) => { setRange({ from: e.currentTarget.value, to: "" }); start(); }}>
-            <Show when={range().to}><option value="">{when(range().from, utc())} – {when(range().to, utc())}</option></Show>
-            <For each={RANGES}>{([value, name]) => <option value={value}>{t(name)}</option>}</For>
-          </select>
-        </Show>
+      <form class="query" role="search" onSubmit={(e) => { e.preventDefault(); submit(); }}>
+        <QueryField value={query()} input={type} ref={(field) => (input = field)} />
+        <select name="range" aria-label={t("range")} value={custom() ? "" : from()} onChange={(e) => e.currentTarget.value && change({ from: e.currentTarget.value, to: "", e: "" }, true)}>
+          <Show when={custom()}><option value="" selected>{t("custom")}: {when(from(), utc())} – {to() ? when(to(), utc()) : ""}</option></Show>
+          <For each={RANGES}>{([value, name]) => <option value={value} selected={!custom() && from() === value}>{t(name)}</option>}</For>
+        </select>
+        <button type="button" onClick={widen}>{t("wider")}</button>
         <button class="primary">{t("run")}</button>
       </form>
-      <Show when={problem()} keyed>{(p) => (
-        <div class="problem" role="alert">{t("error")}: {visible(p.message)}
-          <Show when={p.position !== undefined}><div class="mark">{visible(query())}{"\n"}{" ".repeat(p.position ?? 0)}^</div></Show></div>
-      )}</Show>
-      <Show when={props.live && skipped() > 0}><p class="dim">{skipped()} {t("skipped")}</p></Show>
-      <div classList={{ split: !props.live }}>
-        <Show when={!props.live}>
-          <div class="panel facets">
-            <For each={FACETS}>{(field) => (
-              <Show when={answer()?.aggs[field]?.buckets.length}>
-                <h3>{field}</h3>
-                <For each={answer()?.aggs[field]?.buckets}>{(b) => (
-                  <div><button onClick={() => change(condition(field, b.key), false)} title={t("filterFor")}>{visible(b.key)}</button><span class="dim">{b.count.toLocaleString(language())}</span></div>
-                )}</For>
-              </Show>
-            )}</For>
-          </div>
-        </Show>
-        <div class="panel">
-          <Show when={!props.live && answer()} keyed>{(a) => (
+      <Show when={problem()} keyed>{(p) => <Wrong problem={p} query={query()} />}</Show>
+      <div class="results" classList={{ busy: busy(), split: event() !== undefined }}>
+        <Facets answer={answer()} narrow={add} changed={() => void run()} />
+        <section class="panel flush" aria-label={t("search")} aria-busy={busy()}>
+          <Show when={answer()} keyed fallback={<p class="dim pad">{problem() ? "" : t("loading")}</p>}>{(a) => (
             <>
-              <div class="tools"><b data-total={a.total}>{a.total.toLocaleString(language())}</b> {t("hits")} <span class="dim">{a.took_ms} ms</span><Show when={!a.complete}><span class="problem">{t("incomplete")}</span></Show></div>
-              <Show when={a.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} zoom={(from, to) => { setRange({ from, to }); start(); }} />}</Show>
+              <div class="tools pad"><span><b data-total={a.total}>{number(a.total)}</b> {t("hits")}</span> <span class="dim">{a.took_ms} ms</span><Show when={!a.complete}><span class="problem">{t("incomplete")}</span></Show></div>
+              <Show when={a.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} range={asked()} zoom={zoom} />}</Show>
             </>
           )}</Show>
-          <div class="scroll">
-            <table>
-              <thead><tr><th>{t("time")}</th><th>mihari.format</th><th>{t("raw")}</th></tr></thead>
-              <tbody>
-                <For each={hits()} fallback={<tr><td colspan={3} class="dim">{t("none")}</td></tr>}>{(hit) => (
-                  <tr class="row" tabindex={0} onClick={() => setOpen(hit)} onKeyDown={(e) => e.key === "Enter" && setOpen(hit)} data-hit={hit.id}>
-                    <td class="time">{when(hit.time, utc())}</td><td class="time">{show(hit.fields["mihari.format"])}</td>
-                    <td class="mono"><span class="line">{hit.fields["flow.exporter"] ? `${show(hit.fields["source.ip"])}:${show(hit.fields["source.port"] ?? "")} → ${show(hit.fields["destination.ip"])}:${show(hit.fields["destination.port"] ?? "")} ${show(hit.fields["network.transport"] ?? "")} ${show(hit.fields["network.bytes"] ?? "")} B` : visible(hit.raw)}</span></td>
-                  </tr>
-                )}</For>
-              </tbody>
-            </table>
-          </div>
-          <Show when={!props.live && answer()?.cursor} keyed>{(cursor) => <div class="tools"><button onClick={() => void run(cursor)}>{t("more")}</button></div>}</Show>
-        </div>
+          <Show when={answer()}><HitTable hits={hits()} selected={event()?.id ?? hits()[at() ?? -1]?.id} open={open} /></Show>
+          <Show when={answer()?.cursor} keyed>{(cursor) => <div class="tools pad"><button onClick={() => void run(cursor)}>{t("more")}</button></div>}</Show>
+        </section>
+        <Show when={event()?.id} keyed>{(_id) => <EventPanel hit={event()!} close={() => change({ e: "" })} narrow={add} step={move} show={(hit) => (hits().some((h) => h.id === hit.id) ? open(hit) : go(`/search?${new URLSearchParams({ q: query(), from: from(), ...(to() ? { to: to() } : {}), e: hit.id })}`, true))} />}</Show>
       </div>
-      <Show when={open()} keyed>{(hit) => <EventDrawer hit={hit} close={() => setOpen(undefined)} {...(props.live ? {} : { narrow: change })} />}</Show>
     </>
+  );
+}
+
+/** Hits, one a row: when, of which kind, who to whom, what, and the record. */
+export function HitTable(props: { hits: Hit[]; selected?: string | undefined; empty?: string; open: (hit: Hit) => void }) {
+  const field = (hit: Hit, name: string): string => (hit.fields[name] === undefined ? "" : show(hit.fields[name]));
+  const end = (hit: Hit, side: string): string => [field(hit, `${side}.ip`), field(hit, `${side}.port`)].filter(Boolean).join(" : ");
+  return (
+    <div class="scroll">
+      <table class="hits">
+        <thead><tr><th>{t("time")}</th><th>{t("format")}</th><th class="wide">source</th><th class="wide">destination</th><th class="wide">action</th><th>{t("raw")}</th></tr></thead>
+        <tbody>
+          <For each={props.hits} fallback={<tr><td colspan={6} class="dim empty">{props.empty ?? t("noHits")}</td></tr>}>{(hit) => (
+            <tr class="row" classList={{ selected: hit.id === props.selected }} onClick={() => props.open(hit)} data-hit={hit.id}>
+              <td class="time"><button class="plain" aria-label={`${t("event")} ${when(hit.time, utc())}`} onClick={(e) => { e.stopPropagation(); props.open(hit); }}>{when(hit.time, utc())}</button></td>
+              <td class="nowrap">{field(hit, "mihari.format")}</td>
+              <td class="mono nowrap wide">{end(hit, "source")}</td>
+              <td class="mono nowrap wide">{end(hit, "destination")}</td>
+              <td class="nowrap wide"><span class="clip">{field(hit, "event.action")}</span></td>
+              <td class="mono"><span class="two-lines">{summary(hit)}</span></td>
+            </tr>
+          )}</For>
+        </tbody>
+      </table>
+    </div>
   );
 }

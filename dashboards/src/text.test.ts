@@ -1,11 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { messages } from "./api";
-import { condition, narrow, visible, when } from "./text";
+import { messages } from "./messages";
+import { condition, fieldAt, narrow, show, visible, when } from "./text";
 
 describe("what a sender wrote", () => {
   it("shows hidden characters", () => {
     expect(visible("a\u202eb\u001b[31m\u200b")).toBe("a\\u{202e}b\\u{001b}[31m\\u{200b}");
-    expect(visible("個人番号\n")).toBe("個人番号\n");
+    const hidden = [
+      "\0", "\u0007", "\r", "\u007f", "\u0085", "\u009b", "\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u180e", "\u200b", "\u200c",
+      "\u200d", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2060", "\u2061", "\u2066", "\u2069",
+      "\u206f", "\u2800", "\u3164", "\ue000", "\ufe0f", "\ufeff", "\uffa0", "\ufff9", "\u{e0001}", "\u{e0041}", "\u{e007f}", "\u{e0100}", "\ud800",
+    ];
+    for (const c of hidden) expect(visible(`a${c}b`), c.codePointAt(0)!.toString(16)).toBe(`a\\u{${c.codePointAt(0)!.toString(16).padStart(4, "0")}}b`);
+    expect(show(["a\u202e", "b"])).toBe("a\\u{202e}, b");
+  });
+  it("leaves what people write", () => {
+    for (const text of ["個人番号\n\t", "辻\u{e0100}さん", "ﾊﾝｶｸ が　全角", "é 𠮷 😀 ñ"]) expect(visible(text)).toBe(text);
   });
   it("becomes a condition that means just that", () => {
     expect(condition("user.name", 'a"b\\c')).toBe('user.name:"a\\"b\\\\c"');
@@ -13,11 +22,33 @@ describe("what a sender wrote", () => {
 });
 
 describe("queries", () => {
-  it("are narrowed once", () => {
-    expect(narrow("", 'a:"1"')).toBe('a:"1"');
-    expect(narrow("x", 'a:"1"')).toBe('x AND a:"1"');
-    expect(narrow('x AND a:"1"', 'a:"1"')).toBe('x AND a:"1"');
-    expect(narrow("x OR y", 'a:"1"', true)).toBe('(x OR y) AND NOT a:"1"');
+  const a = 'a:"1"';
+  it.each([
+    ["", a, false, a],
+    ["*", a, false, a],
+    ["x", a, false, `x AND ${a}`],
+    [`x AND ${a}`, a, false, `x AND ${a}`],
+    [`${a} AND x`, a, true, `x AND NOT ${a}`],
+    [`x AND NOT ${a}`, a, false, `x AND ${a}`],
+    // A condition that stands under OR does not narrow the whole.
+    [`${a} OR y`, a, false, `(${a} OR y) AND ${a}`],
+    ["x OR y", a, true, `(x OR y) AND NOT ${a}`],
+    ["x || y", a, false, `(x || y) AND ${a}`],
+    [`(x OR ${a}) AND z`, a, false, `(x OR ${a}) AND z AND ${a}`],
+    ['"this OR that"', a, false, `"this OR that" AND ${a}`],
+    ['m:"say \\" OR "', a, false, `m:"say \\" OR " AND ${a}`],
+    ["path:/a OR b/", a, false, `path:/a OR b/ AND ${a}`],
+    ["n:[1 TO 2] AND x", a, false, `n:[1 TO 2] AND x AND ${a}`],
+    ["ORDER and SANDY", a, false, `ORDER AND SANDY AND ${a}`],
+    ["(unclosed OR", a, false, `((unclosed OR) AND ${a}`],
+  ])("%s with %s (excluded: %s)", (query, added, negate, expected) => {
+    expect(narrow(query, added, negate)).toBe(expected);
+  });
+  it("complete field names only where one is typed", () => {
+    expect(fieldAt("source.i", 8)).toEqual({ begin: 0, word: "source.i" });
+    expect(fieldAt("a:1 AND sou", 11)).toEqual({ begin: 8, word: "sou" });
+    expect(fieldAt("source.ip:10", 12)).toBeUndefined();
+    expect(fieldAt('m:"in quotes', 12)).toBeUndefined();
   });
 });
 
@@ -31,5 +62,6 @@ describe("times", () => {
   it("are Japanese unless asked otherwise", () => {
     expect(when("2026-04-01T00:00:00Z", false)).toBe("2026-04-01 09:00:00");
     expect(when("2026-04-01T00:00:00Z", true)).toBe("2026-04-01 00:00:00");
+    expect(when("2026-04-01T00:00:00Z", false, false)).toBe("09:00:00");
   });
 });

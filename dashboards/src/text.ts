@@ -1,37 +1,84 @@
-// Text that a sender wrote is shown as text: control, direction and zero-width characters become visible.
+// Text that a sender wrote is shown as text, and what cannot be seen becomes visible: control, direction, zero-width and format characters,
+// line separators, tags, private use, fillers. A variation selector is left where it is lawful: once, after an ideograph (names in registers).
 
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+const HIDDEN =
+  /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]|(?<!\p{Script=Han})[\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
 
 export const visible = (text: string): string =>
-  text.replace(HIDDEN, (c) => `\\u{${c.charCodeAt(0).toString(16).padStart(4, "0")}}`);
+  text.replace(HIDDEN, (c) => (c === "\n" || c === "\t" ? c : `\\u{${c.codePointAt(0)!.toString(16).padStart(4, "0")}}`));
 
 export const show = (value: unknown): string =>
   visible(Array.isArray(value) ? value.map((v) => String(v)).join(", ") : value === null ? "null" : String(value));
 
 /** A condition of the query language for a field's value. */
 export const condition = (field: string, value: unknown): string =>
-  `${field}:"${String(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  value === null ? `${field}:null` : `${field}:"${String(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 
-/** Adds a condition to a query, once. */
-export function narrow(query: string, added: string, negate = false): string {
-  const term = negate ? `NOT ${added}` : added;
-  if (query.includes(term) && (negate || !query.includes(`NOT ${added}`))) return query;
-  const before = query.trim();
-  if (before === "" || before === "*") return term;
-  return / or /i.test(before) ? `(${before}) AND ${term}` : `${before} AND ${term}`;
+/** The parts of a query that are joined by AND at the top, or nothing where the query is of another form (OR at the top). */
+function conjuncts(query: string): string[] | undefined {
+  const parts: string[] = [];
+  let depth = 0;
+  let begin = 0;
+  for (let at = 0; at < query.length; ) {
+    const c = query[at]!;
+    if (c === "\\") at += 2;
+    else if (c === '"' || (c === "/" && /[\s:(]/.test(query[at - 1] ?? " "))) {
+      let end = at + 1;
+      while (end < query.length && query[end] !== c) end += query[end] === "\\" ? 2 : 1;
+      at = end + 1;
+    } else if ("([{".includes(c)) {
+      depth += 1;
+      at += 1;
+    } else if (")]}".includes(c)) {
+      depth -= 1;
+      at += 1;
+    } else if (depth === 0 && (at === 0 || /[\s)"]/.test(query[at - 1]!))) {
+      const word = /^(AND|and|&&|OR|or|\|\|)(?=[\s("]|$)/.exec(query.slice(at))?.[1];
+      if (word === "OR" || word === "or" || word === "||") return undefined;
+      if (word) {
+        parts.push(query.slice(begin, at).trim());
+        begin = at + word.length;
+      }
+      at += word?.length ?? 1;
+    } else at += 1;
+  }
+  parts.push(query.slice(begin).trim());
+  return depth === 0 ? parts : undefined;
 }
 
-export function when(iso: string, utc: boolean): string {
+/** Adds a condition to a query, once; its opposite goes. */
+export function narrow(query: string, added: string, negate = false): string {
+  const term = negate ? `NOT ${added}` : added;
+  const opposite = negate ? added : `NOT ${added}`;
+  const before = query.trim();
+  if (before === "" || before === "*") return term;
+  const parts = conjuncts(before);
+  if (!parts) return `(${before}) AND ${term}`;
+  if (parts.includes(term)) return before;
+  return [...parts.filter((part) => part !== opposite && part !== "*"), term].join(" AND ");
+}
+
+/** The field name that is being typed at `at`, with where it begins. */
+export function fieldAt(query: string, at: number): { begin: number; word: string } | undefined {
+  const word = /[\w.@-]+$/.exec(query.slice(0, at))?.[0];
+  if (!word || word.length < 2) return undefined;
+  const begin = at - word.length;
+  const quotes = query.slice(0, begin).replaceAll('\\"', "").split('"').length - 1;
+  return quotes % 2 === 1 || query[begin - 1] === ":" ? undefined : { begin, word };
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+function format(zone: string, date: boolean): Intl.DateTimeFormat {
+  const key = `${zone}${date}`;
+  const day = { year: "numeric", month: "2-digit", day: "2-digit" } as const;
+  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit" } as const;
+  const made = formats.get(key) ?? new Intl.DateTimeFormat("sv-SE", { timeZone: zone, ...(date ? day : {}), ...time });
+  formats.set(key, made);
+  return made;
+}
+
+/** An instant as people read it: in Japan's time unless asked otherwise. */
+export function when(iso: string, utc: boolean, date = true): string {
   const time = new Date(iso);
-  if (Number.isNaN(time.getTime())) return iso;
-  const parts = new Intl.DateTimeFormat("sv-SE", {
-    timeZone: utc ? "UTC" : "Asia/Tokyo",
-    year: "numeric",
-    month: "2-digit",
-    day: "2-digit",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-  });
-  return parts.format(time);
+  return Number.isNaN(time.getTime()) ? visible(iso) : format(utc ? "UTC" : "Asia/Tokyo", date).format(time);
 }

@@ -8,13 +8,21 @@
 //! The index is a view of the log: it holds postings and columns, never the record itself. Decisions:
 //! `docs/decisions/0003-shards-and-commits.md`.
 
+mod aggregate;
+mod document;
+mod hit;
 mod lower;
 mod matcher;
+mod merge;
+mod node;
 pub mod query;
 mod schema;
 mod search;
+mod segment;
 mod shard;
+mod shown;
 mod tokens;
+mod window;
 mod writer;
 
 use std::io;
@@ -22,11 +30,15 @@ use std::path::PathBuf;
 
 use event::{FrameHead, Position};
 
+pub use aggregate::{
+    AGGREGATIONS_MAX, Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, DEPTH_MAX, Interval,
+    NumberRange, Source, TERMS_MAX, TermsOrder,
+};
+pub use hit::Hit;
+pub use jiff::tz::TimeZone;
 pub use matcher::Matcher;
 pub use query::{Query, QueryError};
-pub use search::{
-    Aggregation, AggregationResult, Bucket, FieldInfo, Hit, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, Sort,
-};
+pub use search::{FieldInfo, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Sort};
 pub use writer::{IndexOptions, Writer};
 
 /// A fault of the index.
@@ -51,6 +63,12 @@ pub enum IndexError {
         shard: String,
         /// Why not.
         source: tantivy::TantivyError,
+    },
+    /// A shard was written by another version of the program.
+    #[error("{path} was written by another version: `mihari reindex` builds the index anew from the journal")]
+    Version {
+        /// Where.
+        path: PathBuf,
     },
     /// A query asks for more than the limits allow.
     #[error("{0}")]

@@ -1,147 +1,412 @@
-//! From our query to the engine's.
+//! From a query to what one segment does for it.
 //!
-//! Patterns and ranges of text over JSON paths have no query of the engine: the values of the path's column are gone through, which are
-//! few, and those that fit become a set of terms.
+//! Patterns go through the dictionary of the words or of the column, which is far shorter than the documents; the matching terms become
+//! one set of documents, the matching codes one set of codes. Everything else is a list of documents or a scan of a column.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::net::IpAddr;
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
+use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
-use tantivy::query::{
-    AllQuery, BitSetDocSet, BooleanQuery, ConstScorer, EmptyQuery, EnableScoring, ExistsQuery, Explanation, PhraseQuery,
-    Query as Engine, RangeQuery, RegexQuery, Scorer, TermQuery, TermSetQuery, Weight,
-};
+use event::Time;
+use tantivy::columnar::{Column, DynamicColumn};
+use tantivy::index::InvertedIndexReader;
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{BitSet, DateTime, DocId, DocSet, Score, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::{DateTime, TantivyError, Term};
 
-use crate::IndexError;
-use crate::query::{Query, Scalar, Test, glob_source};
-use crate::schema::{Layout, REST, ip_column, is_time_field, v6};
-use crate::tokens::words;
+use crate::node::{CodeSet, ColumnTest, Fold, Node, Phrase, Postings, compare};
+use crate::query::{Query, Scalar, Test};
+use crate::schema::{Kind, Layout, is_time_field, rest_term, v6};
+use crate::segment::Segment;
+use crate::tokens::{leading_part, words};
+use crate::window::SegmentBits;
 
-/// Different values that a pattern may match in one segment.
-const VALUES_MAX: usize = 100_000;
+/// Lists of documents that are read side by side; more become one set beforehand.
+const LISTS_MAX: usize = 32;
+/// Terms or values between two looks at whether to stop.
+const LOOK_EVERY: usize = 16_384;
 
-type Lowered = Result<Box<dyn Engine>, IndexError>;
-
-/// The engine's form of `query` for one shard.
-pub(crate) fn lower(query: &Query, layout: &Layout, searcher: &Searcher) -> Lowered {
-    let each = |queries: &[Query]| queries.iter().map(|q| lower(q, layout, searcher)).collect::<Result<Vec<_>, _>>();
-    Ok(match query {
-        Query::All => Box::new(AllQuery),
-        Query::And(all) => Box::new(BooleanQuery::intersection(each(all)?)),
-        Query::Or(any) => Box::new(BooleanQuery::union(each(any)?)),
-        Query::Not(inner) => Box::new(Without(lower(inner, layout, searcher)?)),
-        Query::Words(text) => {
-            let mut terms = Vec::new();
-            words(text, |word| terms.push(Term::from_field_text(layout.words, word)));
-            match terms.len() {
-                0 => Box::new(AllQuery),
-                1 => term(terms.remove(0)),
-                _ => Box::new(PhraseQuery::new(terms)),
-            }
-        }
-        Query::WordGlob(glob) => {
-            let source = glob_source(glob);
-            let regex = RegexQuery::from_pattern(&source, layout.words)
-                .map_err(|_| IndexError::Refused("the pattern is too large".to_owned()))?;
-            Box::new(regex)
-        }
-        Query::Field(name, test) if is_time_field(name) => {
-            let field = if name == "@timestamp" { layout.time } else { layout.received };
-            match test {
-                Test::Exists => Box::new(AllQuery),
-                Test::Range(low, high) => date_range(field, low, high),
-                Test::Is(text) => match text.to_uppercase().parse() {
-                    Ok(time) => date_range(field, &Bound::Included(Scalar::Time(time)), &Bound::Included(Scalar::Time(time))),
-                    Err(_) => Box::new(EmptyQuery),
-                },
-                _ => Box::new(EmptyQuery),
-            }
-        }
-        Query::Field(name, test) => match layout.ip(name) {
-            Some(field) => Box::new(BooleanQuery::union(vec![address(field, name, test), rest(name, test, layout, searcher)?])),
-            None => rest(name, test, layout, searcher)?,
-        },
-    })
+/// What stands between a query and its parts of one segment.
+pub(crate) struct Lowering<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) segment: &'a Segment,
+    /// The names that the shard keeps without a column of their own.
+    pub(crate) rest: &'a BTreeSet<String>,
+    pub(crate) stop: &'a dyn Fn() -> bool,
 }
 
-fn term(term: Term) -> Box<dyn Engine> {
-    Box::new(TermQuery::new(term, IndexRecordOption::Basic))
+/// Why there is no answer.
+pub(crate) enum Unable {
+    /// It was told to stop.
+    Stopped,
+    Engine(TantivyError),
 }
 
-fn date_range(field: Field, low: &Bound<Scalar>, high: &Bound<Scalar>) -> Box<dyn Engine> {
-    let bound = |end: &Bound<Scalar>| match end {
-        Bound::Included(Scalar::Time(t)) => Some(Bound::Included(date(field, t.unix_ns()))),
-        Bound::Excluded(Scalar::Time(t)) => Some(Bound::Excluded(date(field, t.unix_ns()))),
-        Bound::Unbounded => Some(Bound::Unbounded),
+impl From<TantivyError> for Unable {
+    fn from(error: TantivyError) -> Unable {
+        Unable::Engine(error)
+    }
+}
+
+impl From<io::Error> for Unable {
+    fn from(error: io::Error) -> Unable {
+        Unable::Engine(error.into())
+    }
+}
+
+type Lowered = Result<Node, Unable>;
+
+impl Lowering<'_> {
+    pub(crate) fn query(&self, query: &Query) -> Lowered {
+        let max_doc = self.segment.max_doc();
+        Ok(match query {
+            Query::All => Node::All,
+            Query::And(all) => {
+                let parts = all.iter().map(|q| self.query(q)).collect::<Result<Vec<_>, _>>()?;
+                Node::and(parts, max_doc)
+            }
+            Query::Or(any) => self.any(any.iter().map(|q| self.query(q)).collect::<Result<Vec<_>, _>>()?)?,
+            Query::Not(inner) => Node::negate(self.query(inner)?),
+            Query::Words(text) => self.words(text)?,
+            Query::WordGlob(pattern) => self.word_pattern(pattern.literals(), &|word| pattern.regex.is_match(word))?,
+            Query::Field(name, test) if is_time_field(name) => {
+                let column = self.segment.reader.fast_fields().date(if name == "@timestamp" { "time" } else { "received" })?;
+                self.column(DynamicColumn::DateTime(column), test)?
+            }
+            Query::Field(name, test) => self.field(name, test)?,
+        })
+    }
+
+    /// One of these: many lists of documents become one set.
+    fn any(&self, parts: Vec<Node>) -> Lowered {
+        let lists = parts.iter().filter(|p| matches!(p, Node::Term(_))).count();
+        if lists <= LISTS_MAX {
+            return Ok(Node::or(parts));
+        }
+        let mut bits = SegmentBits::none(self.segment.max_doc());
+        let mut others = Vec::new();
+        for part in parts {
+            match part {
+                Node::Term(postings) => postings.all_into(&mut bits)?,
+                other => others.push(other),
+            }
+        }
+        others.push(Node::Bits(bits));
+        Ok(Node::or(others))
+    }
+
+    fn inverted(&self, field: Field) -> Result<Arc<InvertedIndexReader>, Unable> {
+        Ok(self.segment.reader.inverted_index(field)?)
+    }
+
+    fn term(&self, term: &Term, option: IndexRecordOption) -> Result<Option<Postings>, Unable> {
+        let index = self.inverted(term.field())?;
+        Ok(index.get_term_info(term)?.map(|info| Postings::new(index, info, option)))
+    }
+
+    fn exact(&self, field: Field, text: &str) -> Lowered {
+        let found = self.term(&Term::from_field_text(field, text), IndexRecordOption::Basic)?;
+        Ok(found.map_or(Node::Nothing, Node::Term))
+    }
+
+    fn words(&self, text: &str) -> Lowered {
+        let mut terms = Vec::new();
+        words(text, |word| terms.push(Term::from_field_text(self.layout.words, word)));
+        let phrase = match terms.len() {
+            0 => Node::All,
+            1 => self.term(&terms[0], IndexRecordOption::Basic)?.map_or(Node::Nothing, Node::Term),
+            _ => {
+                let mut lists = Vec::with_capacity(terms.len());
+                for term in &terms {
+                    match self.term(term, IndexRecordOption::WithFreqsAndPositions)? {
+                        Some(postings) => lists.push(postings),
+                        None => break,
+                    }
+                }
+                if lists.len() == terms.len() { Node::Phrase(Phrase::new(lists)) } else { Node::Nothing }
+            }
+        };
+        match leading_part(text) {
+            Some(start) => {
+                let begun = self.word_pattern((&start, ""), &|word| word.starts_with(&start))?;
+                self.any(vec![phrase, begun])
+            }
+            None => Ok(phrase),
+        }
+    }
+
+    /// The documents with a word for which `fits` says yes; every such word begins with `start` and holds `inner`.
+    fn word_pattern(&self, (start, inner): (&str, &str), fits: &dyn Fn(&str) -> bool) -> Lowered {
+        let index = self.inverted(self.layout.words)?;
+        let mut range = index.terms().range().ge(start.as_bytes());
+        if let Some(end) = after_all(start.as_bytes()) {
+            range = range.lt(end);
+        }
+        let finder = memchr::memmem::Finder::new(inner);
+        let mut stream = range.into_stream()?;
+        let mut bits = SegmentBits::none(self.segment.max_doc());
+        let mut found = Vec::new();
+        let mut gone = 0;
+        while stream.advance() {
+            gone += 1;
+            if gone % LOOK_EVERY == 0 && (self.stop)() {
+                return Err(Unable::Stopped);
+            }
+            let key = stream.key();
+            if finder.find(key).is_some() && std::str::from_utf8(key).is_ok_and(fits) {
+                let postings = Postings::new(index.clone(), stream.value().clone(), IndexRecordOption::Basic);
+                found.push(postings);
+                if found.len() > LISTS_MAX {
+                    for postings in found.drain(..) {
+                        postings.all_into(&mut bits)?;
+                    }
+                }
+            }
+        }
+        let mut parts: Vec<Node> = found.into_iter().map(Node::Term).collect();
+        if !bits.is_empty() {
+            parts.push(Node::Bits(bits));
+        }
+        Ok(Node::or(parts))
+    }
+
+    fn field(&self, name: &str, test: &Test) -> Lowered {
+        let (kind, field) = self.layout.kind(name);
+        if kind == Kind::Message {
+            return self.message(test);
+        }
+        let in_rest = self.rest.contains(name);
+        let mut parts = Vec::new();
+        // What is listed exactly needs no column.
+        match (kind, field, test) {
+            (Kind::Ip, Some(field), Test::Is(text)) => {
+                if let Ok(ip) = text.parse() {
+                    let term = Term::from_field_ip_addr(field, v6(ip));
+                    parts.extend(self.term(&term, IndexRecordOption::Basic)?.map(Node::Term));
+                }
+            }
+            (Kind::Keyword, Some(field), Test::Is(text)) => {
+                for text in spellings(text) {
+                    parts.push(self.exact(field, &text)?);
+                }
+            }
+            (Kind::Rest, ..) => {}
+            _ => {
+                for column in self.segment.columns(self.layout, name, false)? {
+                    parts.push(self.column(column, test)?);
+                }
+            }
+        }
+        if in_rest {
+            if let Test::Is(text) = test {
+                for text in spellings(text) {
+                    parts.push(self.exact(self.layout.rest_terms, &rest_term(name, &text))?);
+                }
+            }
+            let handles = self.segment.reader.fast_fields().dynamic_column_handles(&format!("{}.{name}", crate::schema::REST))?;
+            for handle in handles {
+                let column = handle.open()?;
+                if !(matches!(column, DynamicColumn::Str(_)) && matches!(test, Test::Is(_))) {
+                    parts.push(self.column(column, test)?);
+                }
+            }
+        }
+        Ok(Node::or(parts))
+    }
+
+    /// A test of `message`: a test of the record's words.
+    fn message(&self, test: &Test) -> Lowered {
+        match test {
+            Test::Exists => {
+                let columns = self.segment.columns(self.layout, crate::schema::MESSAGE, false)?;
+                Ok(Node::or(columns.into_iter().map(|c| Node::Column(ColumnTest::Has(c.into_column_index()))).collect()))
+            }
+            Test::Is(text) => self.words(text),
+            Test::Glob(pattern) => self.word_pattern(pattern.literals(), &|word| pattern.regex.is_match(word)),
+            Test::Regex(regex) => self.word_pattern(("", ""), &|word| regex.is_match(word)),
+            Test::Network(low, high) => {
+                self.word_pattern(("", ""), &|word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))))
+            }
+            Test::Range(..) => Ok(Node::Nothing),
+        }
+    }
+
+    /// A test of the values of one column.
+    fn column(&self, column: DynamicColumn, test: &Test) -> Lowered {
+        let scan = |test| Ok(Node::Column(test));
+        match (test, column) {
+            (Test::Exists, column) => scan(ColumnTest::Has(column.into_column_index())),
+            (test, DynamicColumn::Str(column)) => self.dictionary(&column, test),
+            (Test::Glob(pattern), DynamicColumn::IpAddr(column)) => match glob_network(&pattern.glob) {
+                Some((low, high)) => scan(ColumnTest::Ip(column, low.into()..=high.into())),
+                None => scan(ColumnTest::Shown(DynamicColumn::IpAddr(column), pattern.regex.clone(), Fold::LowerCase)),
+            },
+            (Test::Glob(pattern), column) => scan(ColumnTest::Shown(column, pattern.regex.clone(), Fold::LowerCase)),
+            (Test::Regex(regex), column) => scan(ColumnTest::Shown(column, regex.clone(), Fold::AsWritten)),
+            (Test::Network(low, high), DynamicColumn::IpAddr(column)) => scan(ColumnTest::Ip(column, *low..=*high)),
+            (Test::Is(text), DynamicColumn::Bool(column)) => {
+                text.parse().map_or(Ok(Node::Nothing), |wanted| scan(ColumnTest::Bool(column, wanted)))
+            }
+            (Test::Is(text), DynamicColumn::DateTime(column)) => {
+                instant(text).map_or(Ok(Node::Nothing), |time| scan(times(column, time, time)))
+            }
+            (Test::Is(text), column) => match (text.parse::<i64>(), text.parse::<f64>()) {
+                (Ok(n), _) if matches!(column, DynamicColumn::I64(_)) => Ok(numbers(column, &integer(n))),
+                (_, Ok(n)) if n.is_finite() => {
+                    let end = Bound::Included(Scalar::Number(n));
+                    Ok(numbers(column, &number_range(&end, &end)))
+                }
+                _ => Ok(Node::Nothing),
+            },
+            (Test::Range(low, high), DynamicColumn::DateTime(column)) => {
+                Ok(time_range(low, high).map_or(Node::Nothing, |(low, high)| Node::Column(times(column, low, high))))
+            }
+            (Test::Range(low, high), DynamicColumn::IpAddr(column)) => Ok(ip_range(low, high)
+                .map_or(Node::Nothing, |(low, high)| Node::Column(ColumnTest::Ip(column, low.into()..=high.into())))),
+            (Test::Range(low, high), column) => Ok(numbers(column, &number_range(low, high))),
+            (Test::Network(..), _) => Ok(Node::Nothing),
+        }
+    }
+
+    /// A test of a column of texts: its dictionary says which codes match.
+    fn dictionary(&self, column: &tantivy::columnar::StrColumn, test: &Test) -> Lowered {
+        let fits: Box<dyn Fn(&str) -> bool> = match test {
+            Test::Glob(pattern) => Box::new(|v| pattern.regex.is_match(&v.to_lowercase())),
+            Test::Regex(regex) => Box::new(|v| regex.is_match(v)),
+            Test::Network(low, high) => Box::new(|v| v.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip)))),
+            Test::Range(low, high) => Box::new(|v| text_within(v, low, true) && text_within(v, high, false)),
+            Test::Exists | Test::Is(_) => Box::new(|_| true),
+        };
+        let dictionary = column.dictionary();
+        let mut set = CodeSet::new(dictionary.num_terms() as u64);
+        let mut stream = dictionary.stream()?;
+        let mut code = 0u64;
+        while stream.advance() {
+            if code as usize % LOOK_EVERY == LOOK_EVERY - 1 && (self.stop)() {
+                return Err(Unable::Stopped);
+            }
+            if std::str::from_utf8(stream.key()).is_ok_and(&fits) {
+                set.insert(code);
+            }
+            code += 1;
+        }
+        Ok(if set.is_empty() { Node::Nothing } else { Node::Column(ColumnTest::Codes(column.ords().clone(), set)) })
+    }
+}
+
+/// What comes after everything that begins with `start`.
+fn after_all(start: &[u8]) -> Option<Vec<u8>> {
+    let mut end = start.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+fn times(column: Column<DateTime>, low: Time, high: Time) -> ColumnTest {
+    let date = |time: Time| DateTime::from_timestamp_nanos(time.unix_ns());
+    ColumnTest::Time(column, date(low)..=date(high))
+}
+
+/// The texts that a query's text means: itself, and an address or an instant as we write it.
+pub(crate) fn spellings(text: &str) -> Vec<String> {
+    let mut all = vec![text.to_owned()];
+    let address = text.parse::<IpAddr>().map(|ip| ip.to_canonical().to_string());
+    all.extend(address.ok().or_else(|| instant(text).map(|time| time.to_string().to_lowercase())).filter(|t| t != text));
+    all
+}
+
+/// The instant that a query's text names, as a value compares with it.
+pub(crate) fn instant(text: &str) -> Option<Time> {
+    text.to_uppercase().parse().ok()
+}
+
+fn time_range(low: &Bound<Scalar>, high: &Bound<Scalar>) -> Option<(Time, Time)> {
+    let low = match low {
+        Bound::Unbounded => Time::MIN,
+        Bound::Included(Scalar::Time(t)) => *t,
+        Bound::Excluded(Scalar::Time(t)) => Time::from_unix_ns(t.unix_ns().checked_add(1)?),
+        _ => return None,
+    };
+    let high = match high {
+        Bound::Unbounded => Time::MAX,
+        Bound::Included(Scalar::Time(t)) => *t,
+        Bound::Excluded(Scalar::Time(t)) => Time::from_unix_ns(t.unix_ns().checked_sub(1)?),
+        _ => return None,
+    };
+    Some((low, high))
+}
+
+fn ip_range(low: &Bound<Scalar>, high: &Bound<Scalar>) -> Option<(u128, u128)> {
+    let low = match low {
+        Bound::Unbounded => 0,
+        Bound::Included(Scalar::Ip(ip)) => ip.to_bits(),
+        Bound::Excluded(Scalar::Ip(ip)) => ip.to_bits().checked_add(1)?,
+        _ => return None,
+    };
+    let high = match high {
+        Bound::Unbounded => u128::MAX,
+        Bound::Included(Scalar::Ip(ip)) => ip.to_bits(),
+        Bound::Excluded(Scalar::Ip(ip)) => ip.to_bits().checked_sub(1)?,
+        _ => return None,
+    };
+    (low <= high).then_some((low, high))
+}
+
+/// A range of numbers, as integers and as floating-point numbers.
+struct Numbers {
+    integers: Option<RangeInclusive<i128>>,
+    floats: Option<RangeInclusive<f64>>,
+}
+
+fn integer(n: i64) -> Numbers {
+    Numbers { integers: Some(i128::from(n)..=i128::from(n)), floats: None }
+}
+
+fn number_range(low: &Bound<Scalar>, high: &Bound<Scalar>) -> Numbers {
+    let ends = || {
+        let low = match low {
+            Bound::Unbounded => (i128::MIN, f64::NEG_INFINITY),
+            Bound::Included(Scalar::Number(n)) => (n.ceil() as i128, *n),
+            Bound::Excluded(Scalar::Number(n)) => ((n.floor() as i128).saturating_add(1), n.next_up()),
+            _ => return None,
+        };
+        let high = match high {
+            Bound::Unbounded => (i128::MAX, f64::INFINITY),
+            Bound::Included(Scalar::Number(n)) => (n.floor() as i128, *n),
+            Bound::Excluded(Scalar::Number(n)) => ((n.ceil() as i128).saturating_sub(1), n.next_down()),
+            _ => return None,
+        };
+        Some((low, high))
+    };
+    let Some((low, high)) = ends() else { return Numbers { integers: None, floats: None } };
+    Numbers { integers: (low.0 <= high.0).then_some(low.0..=high.0), floats: (low.1 <= high.1).then_some(low.1..=high.1) }
+}
+
+fn numbers(column: DynamicColumn, range: &Numbers) -> Node {
+    let test = match column {
+        DynamicColumn::I64(column) => range.integers.as_ref().and_then(|r| {
+            let (low, high) = (*r.start().max(&i128::from(i64::MIN)), *r.end().min(&i128::from(i64::MAX)));
+            (low <= high).then(|| ColumnTest::I64(column, low as i64..=high as i64))
+        }),
+        DynamicColumn::U64(column) => range.integers.as_ref().and_then(|r| {
+            let (low, high) = (*r.start().max(&0), *r.end().min(&i128::from(u64::MAX)));
+            (low <= high).then(|| ColumnTest::U64(column, low as u64..=high as u64))
+        }),
+        DynamicColumn::F64(column) => range.floats.clone().map(|r| ColumnTest::F64(column, r)),
         _ => None,
     };
-    match (bound(low), bound(high)) {
-        (Some(Bound::Unbounded), Some(Bound::Unbounded)) => Box::new(AllQuery),
-        (Some(low), Some(high)) => Box::new(RangeQuery::new(low, high)),
-        _ => Box::new(EmptyQuery),
-    }
-}
-
-fn date(field: Field, ns: i64) -> Term {
-    Term::from_field_date(field, DateTime::from_timestamp_nanos(ns))
-}
-
-/// Events whose time lies in `from..to`.
-pub(crate) fn time_range(layout: &Layout, from: Option<event::Time>, to: Option<event::Time>) -> Box<dyn Engine> {
-    let low = from.map_or(Bound::Unbounded, |t| Bound::Included(Scalar::Time(t)));
-    let high = to.map_or(Bound::Unbounded, |t| Bound::Excluded(Scalar::Time(t)));
-    date_range(layout.time, &low, &high)
-}
-
-/// A test of a field that is kept as an address. Ends of ranges are always included: the engine steps over its ends otherwise.
-fn address(field: Field, name: &str, test: &Test) -> Box<dyn Engine> {
-    let range = |low: u128, high: u128| -> Box<dyn Engine> {
-        if low > high {
-            return Box::new(EmptyQuery);
-        }
-        let end = |bits: u128| Bound::Included(Term::from_field_ip_addr(field, bits.into()));
-        Box::new(RangeQuery::new(end(low), end(high)))
-    };
-    match test {
-        Test::Exists => Box::new(ExistsQuery::new(ip_column(name), false)),
-        Test::Is(text) => match text.parse::<IpAddr>() {
-            Ok(ip) => term(Term::from_field_ip_addr(field, v6(ip))),
-            Err(_) => Box::new(EmptyQuery),
-        },
-        Test::Network(low, high) => range(low.to_bits(), high.to_bits()),
-        Test::Range(low, high) => {
-            let low = match low {
-                Bound::Unbounded => Some(0),
-                Bound::Included(Scalar::Ip(ip)) => Some(ip.to_bits()),
-                Bound::Excluded(Scalar::Ip(ip)) => ip.to_bits().checked_add(1),
-                _ => None,
-            };
-            let high = match high {
-                Bound::Unbounded => Some(u128::MAX),
-                Bound::Included(Scalar::Ip(ip)) => Some(ip.to_bits()),
-                Bound::Excluded(Scalar::Ip(ip)) => ip.to_bits().checked_sub(1),
-                _ => None,
-            };
-            match (low, high) {
-                (Some(low), Some(high)) => range(low, high),
-                _ => Box::new(EmptyQuery),
-            }
-        }
-        // `10.0.*` is a pattern over the written form; networks are what addresses are searched by.
-        Test::Glob(regex) => {
-            glob_network(regex).map_or_else(|| Box::new(EmptyQuery) as Box<dyn Engine>, |(low, high)| range(low, high))
-        }
-        Test::Regex(_) => Box::new(EmptyQuery),
-    }
+    test.map_or(Node::Nothing, Node::Column)
 }
 
 /// The network that a pattern such as `10.0.*` means.
-fn glob_network(regex: &Regex) -> Option<(u128, u128)> {
-    let start = regex.as_str().strip_prefix("(?s)^")?.strip_suffix(".*$")?.replace("\\.", ".");
-    let parts: Vec<&str> = start.strip_suffix('.')?.split('.').collect();
-    let bytes: Option<Vec<u8>> = parts.iter().map(|p| p.parse().ok()).collect();
+fn glob_network(glob: &str) -> Option<(u128, u128)> {
+    let parts: Vec<&str> = glob.strip_suffix(".*")?.split('.').collect();
+    let bytes: Option<Vec<u8>> = parts.iter().map(|p| p.parse().ok().filter(|n: &u8| n.to_string() == **p)).collect();
     let bytes = bytes.filter(|b| (1..=3).contains(&b.len()))?;
     let end = |fill: u8| {
         let mut octets = [fill; 4];
@@ -151,77 +416,16 @@ fn glob_network(regex: &Regex) -> Option<(u128, u128)> {
     Some((end(0), end(255)))
 }
 
-/// A test of a path of the JSON field.
-fn rest(name: &str, test: &Test, layout: &Layout, searcher: &Searcher) -> Lowered {
-    let path = || Term::from_field_json_path(layout.rest, name, true);
-    let text = |text: &str| {
-        let mut term = path();
-        term.append_type_and_str(text);
-        term
-    };
-    let number = |n: f64| {
-        let mut term = path();
-        if n.fract() == 0.0 && n.abs() < 9e18 {
-            term.append_type_and_fast_value(n as i64);
-        } else {
-            term.append_type_and_fast_value(n);
-        }
-        term
-    };
-    Ok(match test {
-        Test::Exists => Box::new(ExistsQuery::new(format!("{REST}.{name}"), false)),
-        Test::Is(wanted) => {
-            let mut any = vec![term(text(wanted))];
-            if let Ok(n) = wanted.parse::<f64>()
-                && n.is_finite()
-            {
-                any.push(term(number(n)));
-                let mut float = path();
-                float.append_type_and_fast_value(n);
-                any.push(term(float));
-                if n >= 9e18
-                    && let Ok(n) = wanted.parse::<u64>()
-                {
-                    let mut unsigned = path();
-                    unsigned.append_type_and_fast_value(n);
-                    any.push(term(unsigned));
-                }
-            }
-            if let Ok(b) = wanted.parse::<bool>() {
-                let mut boolean = path();
-                boolean.append_type_and_fast_value(b);
-                any.push(term(boolean));
-            }
-            Box::new(BooleanQuery::union(any))
-        }
-        Test::Glob(regex) => values(name, searcher, &text, |v| regex.is_match(&v.to_lowercase()))?,
-        Test::Regex(regex) => values(name, searcher, &text, |v| regex.is_match(v))?,
-        Test::Network(low, high) => {
-            values(name, searcher, &text, |v| v.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))))?
-        }
-        Test::Range(low, high) => {
-            let numeric = |end: &Bound<Scalar>| match end {
-                Bound::Included(Scalar::Number(n)) => Some(Bound::Included(number(*n))),
-                Bound::Excluded(Scalar::Number(n)) => Some(Bound::Excluded(number(*n))),
-                Bound::Unbounded => Some(Bound::Unbounded),
-                _ => None,
-            };
-            match (numeric(low), numeric(high)) {
-                (Some(Bound::Unbounded), Some(Bound::Unbounded)) => Box::new(ExistsQuery::new(format!("{REST}.{name}"), false)),
-                (Some(low), Some(high)) => Box::new(RangeQuery::new(low, high)),
-                _ => values(name, searcher, &text, |v| text_within(v, low, true) && text_within(v, high, false))?,
-            }
-        }
-    })
-}
-
-fn text_within(value: &str, bound: &Bound<Scalar>, is_low: bool) -> bool {
+/// Whether a text lies on the right side of `bound`.
+pub(crate) fn text_within(value: &str, bound: &Bound<Scalar>, is_low: bool) -> bool {
+    use std::cmp::Ordering::{Greater, Less};
     let compare = |end: &Scalar| match end {
         Scalar::Text(end) => Some(value.to_lowercase().as_str().cmp(end)),
-        Scalar::Time(end) => value.parse::<event::Time>().ok().map(|v| v.cmp(end)),
-        Scalar::Ip(_) | Scalar::Number(_) => None,
+        Scalar::Time(end) => value.parse::<Time>().ok().map(|v| v.cmp(end)),
+        Scalar::Ip(end) => value.parse::<IpAddr>().ok().map(|v| v6(v).cmp(end)),
+        Scalar::Number(_) => None,
     };
-    let beyond = if is_low { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less };
+    let beyond = if is_low { Greater } else { Less };
     match bound {
         Bound::Unbounded => true,
         Bound::Included(end) => compare(end).is_some_and(|o| o == beyond || o.is_eq()),
@@ -229,63 +433,14 @@ fn text_within(value: &str, bound: &Bound<Scalar>, is_low: bool) -> bool {
     }
 }
 
-/// The documents that have one of the path's texts for which `fits` says yes.
-fn values(name: &str, searcher: &Searcher, text: &dyn Fn(&str) -> Term, fits: impl Fn(&str) -> bool) -> Lowered {
-    let fail = |source| IndexError::Engine { action: "read a column of", shard: String::new(), source };
-    let mut terms = Vec::new();
-    let mut value = String::new();
-    for segment in searcher.segment_readers() {
-        let Some(column) = segment.fast_fields().str(&format!("{REST}.{name}")).map_err(fail)? else { continue };
-        for ord in 0..column.dictionary().num_terms() as u64 {
-            value.clear();
-            let found = column.ord_to_str(ord, &mut value).map_err(|e| fail(e.into()))?;
-            if found && fits(&value) {
-                if terms.len() >= VALUES_MAX {
-                    return Err(IndexError::Refused(format!("the pattern matches more than {VALUES_MAX} values of {name}")));
-                }
-                terms.push(text(&value.to_lowercase()));
-            }
-        }
-    }
-    if terms.is_empty() { Ok(Box::new(EmptyQuery)) } else { Ok(Box::new(TermSetQuery::new(terms))) }
-}
-
-/// The pattern over a whole word.
-pub(crate) fn word_regex(glob: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&format!("(?s)^(?:{})$", glob_source(glob))).size_limit(1 << 20).build()
-}
-
-/// The documents that a query does not find. The engine's own exclusion steps back in a phrase (tantivy 0.27: an assertion of
-/// `PhraseScorer::seek_danger` fails under `Exclude`), so the complement is taken here.
-#[derive(Debug)]
-struct Without(Box<dyn Engine>);
-
-struct WithoutWeight(Box<dyn Weight>);
-
-impl Clone for Without {
-    fn clone(&self) -> Without {
-        Without(self.0.box_clone())
-    }
-}
-
-impl Engine for Without {
-    fn weight(&self, scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(WithoutWeight(self.0.weight(scoring)?)))
-    }
-}
-
-impl Weight for WithoutWeight {
-    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let mut set = BitSet::with_max_value_and_full(reader.max_doc());
-        let mut found = self.0.scorer(reader, 1.0)?;
-        while found.doc() != TERMINATED {
-            set.remove(found.doc());
-            found.advance();
-        }
-        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(set), boost)))
-    }
-
-    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
-        Ok(Explanation::new("without", 1.0))
+/// Whether an integer lies on the right side of `bound`.
+pub(crate) fn integer_within(n: i64, bound: &Bound<Scalar>, is_low: bool) -> bool {
+    use std::cmp::Ordering::{Greater, Less};
+    let beyond = if is_low { Greater } else { Less };
+    match bound {
+        Bound::Unbounded => true,
+        Bound::Included(Scalar::Number(end)) => matches!(compare(n, *end), o if o == beyond || o.is_eq()),
+        Bound::Excluded(Scalar::Number(end)) => compare(n, *end) == beyond,
+        _ => false,
     }
 }

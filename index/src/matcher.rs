@@ -2,11 +2,13 @@
 
 use std::ops::Bound;
 
-use event::{EventRef, FieldId, Time, Value};
+use event::{EventRef, FieldId, Value};
 
+use crate::document::searched_text;
+use crate::lower::{instant, integer_within, spellings, text_within};
 use crate::query::{Query, Scalar, Test};
-use crate::schema::{is_time_field, synthetic, v6};
-use crate::tokens::words;
+use crate::schema::{MESSAGE, is_time_field, synthetic, v6};
+use crate::tokens::{leading_part, words};
 
 /// A query, ready to be asked of events.
 #[derive(Clone, Debug)]
@@ -32,17 +34,29 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
         Query::And(all) => all.iter().all(|q| holds(q, event)),
         Query::Or(any) => any.iter().any(|q| holds(q, event)),
         Query::Not(inner) => !holds(inner, event),
-        Query::Words(wanted) => {
-            let wanted = all_words(wanted);
-            let have = words_of(event);
-            wanted.is_empty() || have.windows(wanted.len()).any(|w| w == wanted)
-        }
-        Query::WordGlob(glob) => {
-            let regex = crate::lower::word_regex(glob);
-            regex.is_ok_and(|regex| words_of(event).iter().any(|w| regex.is_match(w)))
-        }
+        Query::Words(wanted) => words_hold(wanted, event),
+        Query::WordGlob(pattern) => any_word(event, |word| pattern.regex.is_match(word)),
+        Query::Field(name, test) if name == MESSAGE => match test {
+            Test::Exists => FieldId::find(MESSAGE).is_some_and(|id| event.all(id).any(|v| matches!(v, Value::Text(_)))),
+            Test::Is(text) => words_hold(text, event),
+            Test::Glob(pattern) => any_word(event, |word| pattern.regex.is_match(word)),
+            Test::Regex(regex) => any_word(event, |word| regex.is_match(word)),
+            Test::Network(low, high) => any_word(event, |word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip)))),
+            Test::Range(..) => false,
+        },
         Query::Field(name, test) => field_holds(name, test, event),
     }
+}
+
+fn words_hold(wanted: &str, event: EventRef<'_>) -> bool {
+    let (wanted_words, have) = (all_words(wanted), words_of(event));
+    wanted_words.is_empty()
+        || have.windows(wanted_words.len()).any(|w| w == wanted_words)
+        || leading_part(wanted).is_some_and(|start| have.iter().any(|word| word.starts_with(&start)))
+}
+
+fn any_word(event: EventRef<'_>, holds: impl Fn(&str) -> bool) -> bool {
+    words_of(event).iter().any(|word| holds(word))
 }
 
 fn all_words(text: &str) -> Vec<String> {
@@ -52,10 +66,7 @@ fn all_words(text: &str) -> Vec<String> {
 }
 
 fn words_of(event: EventRef<'_>) -> Vec<String> {
-    if !event.raw().is_empty() {
-        return all_words(event.raw());
-    }
-    all_words(&event.cells().map(|(_, v)| v.to_string() + " ").collect::<String>())
+    all_words(searched_text(event, &mut String::new()))
 }
 
 fn field_holds(name: &str, test: &Test, event: EventRef<'_>) -> bool {
@@ -63,8 +74,8 @@ fn field_holds(name: &str, test: &Test, event: EventRef<'_>) -> bool {
         let time = if name == "@timestamp" { event.time() } else { event.received() };
         return value_holds(Value::Time(time), test);
     }
-    if name == "log.source.address" {
-        return event.source().is_some_and(|ip| value_holds(Value::Ip(ip), test));
+    if name == "log.source.address" && event.source().is_some_and(|ip| value_holds(Value::Ip(ip), test)) {
+        return true;
     }
     if synthetic(event).any(|(n, text)| n == name && value_holds(Value::Text(text), test)) {
         return true;
@@ -75,14 +86,26 @@ fn field_holds(name: &str, test: &Test, event: EventRef<'_>) -> bool {
 
 fn value_holds(value: Value<'_>, test: &Test) -> bool {
     match test {
-        Test::Exists => true,
+        Test::Exists => !matches!(value, Value::Float(n) if !n.is_finite()),
         Test::Is(wanted) => match value {
-            Value::Text(text) => text.to_lowercase() == *wanted,
+            Value::Text(text) => spellings(wanted).contains(&text.to_lowercase()),
             Value::Ip(ip) => wanted.parse().is_ok_and(|w: std::net::IpAddr| v6(w) == v6(ip)),
-            other => other.to_string().to_lowercase() == *wanted || wanted.parse::<f64>().is_ok_and(|n| number(other) == Some(n)),
+            Value::Time(time) => instant(wanted) == Some(time),
+            Value::Int(n) => match (wanted.parse::<i64>(), wanted.parse::<f64>()) {
+                (Ok(wanted), _) => n == wanted,
+                (_, Ok(wanted)) if wanted.is_finite() => {
+                    let end = Bound::Included(Scalar::Number(wanted));
+                    integer_within(n, &end, true) && integer_within(n, &end, false)
+                }
+                _ => false,
+            },
+            Value::Uint(n) => wanted.parse::<f64>().is_ok_and(|wanted| n as f64 == wanted),
+            Value::Float(n) => n.is_finite() && wanted.parse::<f64>().is_ok_and(|wanted| n == wanted),
+            Value::Bool(b) => wanted.parse() == Ok(b),
+            Value::Null => false,
         },
-        Test::Glob(regex) => regex.is_match(&value.to_string().to_lowercase()),
-        Test::Regex(regex) => regex.is_match(&value.to_string()),
+        Test::Glob(pattern) => shown(value).is_some_and(|text| pattern.regex.is_match(&text.to_lowercase())),
+        Test::Regex(regex) => shown(value).is_some_and(|text| regex.is_match(&text)),
         Test::Network(low, high) => match value {
             Value::Ip(ip) => (*low..=*high).contains(&v6(ip)),
             Value::Text(text) => text.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))),
@@ -92,19 +115,29 @@ fn value_holds(value: Value<'_>, test: &Test) -> bool {
     }
 }
 
+/// A value as patterns see it.
+fn shown(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Float(n) if !n.is_finite() => None,
+        Value::Ip(ip) => Some(ip.to_canonical().to_string()),
+        value => Some(value.to_string()),
+    }
+}
+
 fn within(value: Value<'_>, bound: &Bound<Scalar>, is_low: bool) -> bool {
     use std::cmp::Ordering::{Equal, Greater, Less};
     let (end, included) = match bound {
-        Bound::Unbounded => return true,
+        Bound::Unbounded => return !matches!(value, Value::Bool(_)),
         Bound::Included(end) => (end, true),
         Bound::Excluded(end) => (end, false),
     };
     let ordering = match (end, value) {
-        (Scalar::Number(n), value) => number(value).and_then(|v| v.partial_cmp(n)),
-        (Scalar::Time(t), Value::Time(v)) => Some(v.cmp(t)),
-        (Scalar::Time(t), Value::Text(text)) => text.parse::<Time>().ok().map(|v| v.cmp(t)),
-        (Scalar::Ip(ip), Value::Ip(v)) => Some(v6(v).cmp(ip)),
-        (Scalar::Text(t), Value::Text(v)) => Some(v.to_lowercase().as_str().cmp(t)),
+        (_, Value::Text(text)) => return text_within(text, bound, is_low),
+        (_, Value::Int(n)) => return integer_within(n, bound, is_low),
+        (Scalar::Number(end), Value::Uint(n)) => (n as f64).partial_cmp(end),
+        (Scalar::Number(end), Value::Float(n)) if n.is_finite() => n.partial_cmp(end),
+        (Scalar::Time(end), Value::Time(v)) => Some(v.cmp(end)),
+        (Scalar::Ip(end), Value::Ip(v)) => Some(v6(v).cmp(end)),
         _ => None,
     };
     match ordering {
@@ -112,14 +145,5 @@ fn within(value: Value<'_>, bound: &Bound<Scalar>, is_low: bool) -> bool {
         Some(Greater) => is_low,
         Some(Less) => !is_low,
         None => false,
-    }
-}
-
-fn number(value: Value<'_>) -> Option<f64> {
-    match value {
-        Value::Int(n) => Some(n as f64),
-        Value::Uint(n) => Some(n as f64),
-        Value::Float(n) => Some(n),
-        _ => None,
     }
 }

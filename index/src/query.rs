@@ -31,8 +31,8 @@ pub enum Query {
     All,
     /// The record has these words one after the other.
     Words(String),
-    /// The record has a word of this form (`*`, `?`), in lower case.
-    WordGlob(String),
+    /// The record has a word of this form.
+    WordGlob(Pattern),
     /// The field has a value so.
     Field(String, Test),
     /// All of these.
@@ -50,14 +50,53 @@ pub enum Test {
     Exists,
     /// A value is this, without case.
     Is(String),
-    /// A value is of this form: a regular expression made of wildcards, over the whole value in lower case.
-    Glob(Regex),
+    /// A value is of this form.
+    Glob(Pattern),
     /// The regular expression is found in a value.
     Regex(Regex),
     /// A value is an address within these ends, as IPv6.
     Network(std::net::Ipv6Addr, std::net::Ipv6Addr),
     /// A value lies within these ends.
     Range(Bound<Scalar>, Bound<Scalar>),
+}
+
+/// A text with wildcards (`*`, `?`), in lower case, over a whole value or word.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As written, in lower case; a backslash takes the meaning from the next character.
+    pub glob: String,
+    /// The same as a regular expression.
+    pub regex: Regex,
+    start: String,
+    inner: String,
+}
+
+impl Pattern {
+    /// A pattern.
+    ///
+    /// # Errors
+    /// Where it is too large.
+    pub fn new(glob: &str) -> Result<Pattern, regex::Error> {
+        let glob = glob.to_lowercase();
+        let regex = RegexBuilder::new(&format!("(?s)^{}$", glob_source(&glob))).size_limit(REGEX_BYTES_MAX).build()?;
+        let mut literals = vec![String::new()];
+        let mut chars = glob.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '*' | '?' => literals.push(String::new()),
+                '\\' => literals.last_mut().expect("it begins with one").push(chars.next().unwrap_or('\\')),
+                c => literals.last_mut().expect("it begins with one").push(c),
+            }
+        }
+        let start = literals[0].clone();
+        let inner = literals.into_iter().max_by_key(String::len).unwrap_or_default();
+        Ok(Pattern { glob, regex, start, inner })
+    }
+
+    /// What every match begins with, and the longest text that every match holds.
+    pub(crate) fn literals(&self) -> (&str, &str) {
+        (&self.start, &self.inner)
+    }
 }
 
 /// An end of a range.
@@ -243,7 +282,8 @@ impl<'q> Parser<'q> {
         self.at = start;
         let word = self.word()?;
         if word.contains(['*', '?']) {
-            return Ok(Query::WordGlob(word.to_lowercase()));
+            let pattern = Pattern::new(&word);
+            return pattern.map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()));
         }
         Ok(Query::Words(word))
     }
@@ -398,9 +438,7 @@ impl<'q> Parser<'q> {
         }
         let unescaped = word.replace("\\*", "").replace("\\?", "");
         if unescaped.contains(['*', '?']) {
-            let source = format!("(?s)^{}$", glob_source(&word.to_lowercase()));
-            let regex = RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build();
-            return regex.map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
+            return Pattern::new(word).map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
         }
         let word = word.replace("\\*", "*").replace("\\?", "?");
         if let Some((address, bits)) = word.split_once('/')
@@ -436,7 +474,10 @@ impl<'q> Parser<'q> {
             Some(end) if included => Bound::Included(end),
             Some(end) => Bound::Excluded(end),
         };
-        Ok(Test::Range(bound(low, low_in), bound(high, high_in)))
+        Ok(match (bound(low, low_in), bound(high, high_in)) {
+            (Bound::Unbounded, Bound::Unbounded) => Test::Exists,
+            (low, high) => Test::Range(low, high),
+        })
     }
 
     fn end(&mut self) -> Parsed<Option<Scalar>> {
@@ -462,7 +503,7 @@ impl<'q> Parser<'q> {
 }
 
 /// The regular expression of a word with wildcards, without its ends; a backslash takes the meaning from the next character.
-pub(crate) fn glob_source(glob: &str) -> String {
+fn glob_source(glob: &str) -> String {
     let mut source = String::new();
     let mut chars = glob.chars();
     while let Some(c) = chars.next() {

@@ -1,38 +1,198 @@
-//! What a document holds: an event's times and number, its addresses as addresses, the words of its record, and every other field in
-//! one JSON object (searched in lower case, shown as written).
+//! What a shard holds of an event: its times and number, a column for each field that devices write often, the words of its record, and
+//! every other field in one JSON object (columns) beside one list of `name NUL value` terms.
+//!
+//! | kind | index | column |
+//! |---|---|---|
+//! | address | exact | yes: networks, ranges, counts |
+//! | number, instant | no: a column is read at more than 500 values a microsecond | yes |
+//! | keyword | exact, in lower case | as written |
+//! | `message` | its words, with the record's | no: kept once, in the document store, for showing |
+//! | any other | text: exact, in lower case | yes |
+//!
+//! The field lists are the format of a shard: whoever changes them raises [`crate::shard::VERSION`].
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use event::{EventRef, Value};
+use event::{EventRef, FieldId};
 use tantivy::schema::{
-    DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions, NumericOptions, OwnedValue,
-    Schema, TextFieldIndexing, TextOptions,
+    DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions, NumericOptions, STORED, Schema,
+    TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{LowerCaser, RawTokenizer, TextAnalyzer};
-use tantivy::{DateTime, TantivyDocument};
 
-/// Fields that are kept as addresses: exact and by network.
-pub(crate) const IP_FIELDS: [&str; 9] = [
-    "source.ip",
-    "destination.ip",
+/// Fields that are kept as addresses.
+pub(crate) const IPS: &[&str] = &[
     "client.ip",
-    "server.ip",
-    "host.ip",
-    "observer.ip",
-    "source.nat.ip",
+    "destination.ip",
     "destination.nat.ip",
+    "host.ip",
     "log.source.address",
+    "observer.ip",
+    "server.ip",
+    "source.ip",
+    "source.nat.ip",
 ];
-/// Names of JSON paths that one shard keeps; an event's fields beyond are found by their words only.
-pub(crate) const FIELDS_PER_SHARD_MAX: usize = 4096;
-/// Bytes of one value in a column; a longer one is cut there, and found whole by its words.
-const VALUE_BYTES_MAX: usize = 8192;
+/// Fields that are kept as integers.
+pub(crate) const NUMBERS: &[&str] = &[
+    "destination.as.number",
+    "destination.bytes",
+    "destination.nat.port",
+    "destination.packets",
+    "destination.port",
+    "event.duration",
+    "event.sequence",
+    "event.severity",
+    "flow.domain_id",
+    "flow.end_reason",
+    "flow.sampling_rate",
+    "flow.tcp_flags",
+    "flow.template_id",
+    "http.request.body.bytes",
+    "http.request.bytes",
+    "http.response.body.bytes",
+    "http.response.bytes",
+    "http.response.status_code",
+    "icmp.code",
+    "icmp.type",
+    "log.syslog.facility.code",
+    "log.syslog.priority",
+    "log.syslog.severity.code",
+    "network.bytes",
+    "network.packets",
+    "observer.egress.interface.id",
+    "observer.ingress.interface.id",
+    "policy.line",
+    "process.pid",
+    "source.as.number",
+    "source.bytes",
+    "source.nat.port",
+    "source.packets",
+    "source.port",
+    "url.port",
+];
+/// Fields that are kept as instants.
+pub(crate) const TIMES: &[&str] = &["event.created", "event.end", "event.start"];
+/// Fields that are kept as keywords.
+pub(crate) const KEYWORDS: &[&str] = &[
+    "destination.address",
+    "destination.domain",
+    "destination.mac",
+    "destination.user.name",
+    "dns.answers.data",
+    "dns.answers.type",
+    "dns.question.class",
+    "dns.question.name",
+    "dns.question.registered_domain",
+    "dns.question.type",
+    "dns.response_code",
+    "error.message",
+    "event.action",
+    "event.category",
+    "event.code",
+    "event.dataset",
+    "event.id",
+    "event.kind",
+    "event.module",
+    "event.outcome",
+    "event.provider",
+    "event.reason",
+    "event.timezone",
+    "event.type",
+    "file.hash.sha256",
+    "file.name",
+    "file.path",
+    "flow.exporter",
+    "group.name",
+    "host.hostname",
+    "host.name",
+    "http.request.method",
+    "http.request.referrer",
+    "http.version",
+    "log.level",
+    "log.syslog.appname",
+    "log.syslog.facility.name",
+    "log.syslog.hostname",
+    "log.syslog.msgid",
+    "log.syslog.procid",
+    "log.syslog.severity.name",
+    "mihari.flags",
+    "mihari.format",
+    "mihari.log_source.category",
+    "mihari.log_source.product",
+    "mihari.log_source.service",
+    "mihari.quarantined",
+    "mihari.transport",
+    "network.application",
+    "network.community_id",
+    "network.direction",
+    "network.iana_number",
+    "network.protocol",
+    "network.transport",
+    "network.type",
+    "network.vlan.id",
+    "observer.egress.interface.name",
+    "observer.egress.zone",
+    "observer.hostname",
+    "observer.ingress.interface.name",
+    "observer.ingress.zone",
+    "observer.name",
+    "observer.product",
+    "observer.serial_number",
+    "observer.type",
+    "observer.vendor",
+    "observer.version",
+    "policy.clause",
+    "policy.verdict",
+    "process.command_line",
+    "process.executable",
+    "process.name",
+    "process.working_directory",
+    "rule.category",
+    "rule.id",
+    "rule.name",
+    "rule.ruleset",
+    "source.address",
+    "source.domain",
+    "source.mac",
+    "source.user.name",
+    "tags",
+    "url.domain",
+    "url.extension",
+    "url.full",
+    "url.original",
+    "url.path",
+    "url.query",
+    "url.scheme",
+    "user.domain",
+    "user.effective.name",
+    "user.id",
+    "user.name",
+    "user_agent.original",
+    "zone.destination",
+    "zone.source",
+];
+/// The field whose words are the record's words.
+pub(crate) const MESSAGE: &str = "message";
+/// The field that names the fields which are there without a value.
+pub(crate) const NULLS: &str = "mihari.null";
 
+/// The tokenizers, by the names they are registered under.
 pub(crate) const LOWER: &str = "lower";
 pub(crate) const WORDS: &str = "words";
-/// The name of the JSON field, the root of every path.
+/// The JSON field, the root of every path that has no column of its own.
 pub(crate) const REST: &str = "f";
+/// The column that is true where there is a `message`.
+pub(crate) const HAS_MESSAGE: &str = "has_message";
+
+/// How a field is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Ip,
+    Number,
+    Time,
+    Keyword,
+    Message,
+    Rest,
+}
 
 /// The schema and its fields.
 #[derive(Clone)]
@@ -43,8 +203,13 @@ pub(crate) struct Layout {
     pub(crate) seq: Field,
     pub(crate) nth: Field,
     pub(crate) words: Field,
+    pub(crate) message: Field,
+    pub(crate) has_message: Field,
     pub(crate) rest: Field,
-    pub(crate) ips: [Field; IP_FIELDS.len()],
+    pub(crate) rest_terms: Field,
+    named: Vec<(&'static str, Kind, Field)>,
+    /// By [`FieldId::index`]; ids beyond are of the rest.
+    slots: Vec<(Kind, Option<Field>)>,
 }
 
 impl Layout {
@@ -53,82 +218,57 @@ impl Layout {
         let date = DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds);
         let number = NumericOptions::default().set_fast();
         let time = builder.add_date_field("time", date.clone());
-        let received = builder.add_date_field("received", date);
-        let seq = builder.add_u64_field("seq", number.clone().set_indexed());
-        let nth = builder.add_u64_field("nth", number);
-        let indexing = TextFieldIndexing::default()
-            .set_tokenizer(WORDS)
-            .set_fieldnorms(false)
-            .set_index_option(IndexRecordOption::WithFreqsAndPositions);
-        let words = builder.add_text_field("words", TextOptions::default().set_indexing_options(indexing));
-        let indexing =
-            TextFieldIndexing::default().set_tokenizer(LOWER).set_fieldnorms(false).set_index_option(IndexRecordOption::Basic);
-        let rest = JsonObjectOptions::default().set_indexing_options(indexing).set_fast("raw").set_expand_dots_enabled();
-        let rest = builder.add_json_field(REST, rest);
+        let received = builder.add_date_field("received", date.clone());
+        let seq = builder.add_u64_field("seq", number.clone());
+        let nth = builder.add_u64_field("nth", number.clone());
+        let indexing = |tokenizer, option| {
+            TextFieldIndexing::default().set_tokenizer(tokenizer).set_fieldnorms(false).set_index_option(option)
+        };
+        let words = TextOptions::default().set_indexing_options(indexing(WORDS, IndexRecordOption::WithFreqsAndPositions));
+        let words = builder.add_text_field("words", words);
+        let message = builder.add_text_field(MESSAGE, STORED);
+        let has_message = builder.add_bool_field(HAS_MESSAGE, number.clone());
+        let rest = builder.add_json_field(REST, JsonObjectOptions::default().set_fast("raw").set_expand_dots_enabled());
+        let exact = TextOptions::default().set_indexing_options(indexing(LOWER, IndexRecordOption::Basic));
+        let rest_terms = builder.add_text_field("rest_terms", exact.clone());
+        let mut named = Vec::new();
         let ip = IpAddrOptions::default().set_indexed().set_fast();
-        let ips = IP_FIELDS.map(|name| builder.add_ip_addr_field(&ip_column(name), ip.clone()));
-        Layout { schema: builder.build(), time, received, seq, nth, words, rest, ips }
+        named.extend(IPS.iter().map(|name| (*name, Kind::Ip, builder.add_ip_addr_field(&column(name), ip.clone()))));
+        named.extend(NUMBERS.iter().map(|name| (*name, Kind::Number, builder.add_i64_field(&column(name), number.clone()))));
+        named.extend(TIMES.iter().map(|name| (*name, Kind::Time, builder.add_date_field(&column(name), date.clone()))));
+        let keyword = exact.set_fast("raw");
+        named.extend(KEYWORDS.iter().map(|name| (*name, Kind::Keyword, builder.add_text_field(&column(name), keyword.clone()))));
+        let mut slots = Vec::new();
+        let mut place = |name: &'static str, kind, field| {
+            let at = FieldId::known(name).index();
+            if slots.len() <= at {
+                slots.resize(at + 1, (Kind::Rest, None));
+            }
+            slots[at] = (kind, field);
+        };
+        named.iter().for_each(|(name, kind, field)| place(name, *kind, Some(*field)));
+        place(MESSAGE, Kind::Message, None);
+        named.sort_unstable_by_key(|(name, ..)| *name);
+        Layout { schema: builder.build(), time, received, seq, nth, words, message, has_message, rest, rest_terms, named, slots }
     }
 
     pub(crate) fn register(index: &tantivy::Index) {
-        index.tokenizers().register(WORDS, crate::tokens::LogTokenizer);
-        index.tokenizers().register(LOWER, TextAnalyzer::builder(RawTokenizer::default()).filter(LowerCaser).build());
+        index.tokenizers().register(WORDS, crate::tokens::LogTokenizer::default());
+        index.tokenizers().register(LOWER, crate::tokens::LowerTokenizer::default());
     }
 
-    /// The place of an address field in [`IP_FIELDS`].
-    pub(crate) fn ip(&self, name: &str) -> Option<Field> {
-        IP_FIELDS.iter().position(|n| *n == name).map(|at| self.ips[at])
+    /// How the field of this name is kept, and its place where it has one of its own.
+    pub(crate) fn kind(&self, name: &str) -> (Kind, Option<Field>) {
+        match self.named.binary_search_by_key(&name, |(name, ..)| name) {
+            Ok(at) => (self.named[at].1, Some(self.named[at].2)),
+            Err(_) if name == MESSAGE => (Kind::Message, None),
+            Err(_) => (Kind::Rest, None),
+        }
     }
 
-    /// The document of an event; names of new fields go to `names`.
-    pub(crate) fn document(&self, event: EventRef<'_>, names: &mut BTreeSet<String>) -> TantivyDocument {
-        let mut doc = TantivyDocument::default();
-        doc.add_date(self.time, DateTime::from_timestamp_nanos(event.time().unix_ns()));
-        doc.add_date(self.received, DateTime::from_timestamp_nanos(event.received().unix_ns()));
-        doc.add_u64(self.seq, event.id().frame.offset);
-        doc.add_u64(self.nth, u64::from(event.id().nth));
-        let mut all_words = String::new();
-        if event.raw().is_empty() {
-            for (_, value) in event.cells() {
-                all_words.push_str(&value.to_string());
-                all_words.push(' ');
-            }
-        }
-        doc.add_text(self.words, if event.raw().is_empty() { all_words.as_str() } else { event.raw() });
-        let mut rest: Vec<(String, OwnedValue)> = Vec::new();
-        let mut add = |name: &str, value: OwnedValue| {
-            if !names.contains(name) {
-                if names.len() >= FIELDS_PER_SHARD_MAX {
-                    return;
-                }
-                names.insert(name.to_owned());
-            }
-            match rest.iter_mut().find(|(n, _)| n == name) {
-                Some((_, OwnedValue::Array(values))) => values.push(value),
-                Some((_, one)) => *one = OwnedValue::Array(vec![std::mem::replace(one, OwnedValue::Null), value]),
-                None => rest.push((name.to_owned(), value)),
-            }
-        };
-        for (field, value) in event.cells() {
-            let name = field.name();
-            if let (Some(field), Value::Ip(ip)) = (self.ip(name), value) {
-                doc.add_ip_addr(field, v6(ip));
-                continue;
-            }
-            if let Some(value) = owned(value) {
-                add(name, value);
-            } else {
-                add("mihari.null", OwnedValue::Str(name.to_owned()));
-            }
-        }
-        if let Some(source) = event.source() {
-            doc.add_ip_addr(self.ips[IP_FIELDS.len() - 1], v6(source));
-        }
-        for (name, text) in synthetic(event) {
-            add(name, OwnedValue::Str(text.to_owned()));
-        }
-        doc.add_object(self.rest, rest.into_iter().collect());
-        doc
+    /// As [`Layout::kind`], by number.
+    pub(crate) fn slot(&self, field: FieldId) -> (Kind, Option<Field>) {
+        self.slots.get(field.index()).copied().unwrap_or((Kind::Rest, None))
     }
 }
 
@@ -147,34 +287,43 @@ pub(crate) fn synthetic(event: EventRef<'_>) -> impl Iterator<Item = (&'static s
     .filter_map(|(name, text)| Some((name, text?)))
 }
 
-/// The column of an address field: dots in names have a meaning of their own in the engine.
-pub(crate) fn ip_column(name: &str) -> String {
-    format!("ip_{}", name.replace('.', "_"))
+/// The engine's name of a column: dots in names have a meaning of their own there.
+pub(crate) fn column(name: &str) -> String {
+    format!("c_{}", name.replace('.', "__"))
 }
 
-pub(crate) fn v6(ip: IpAddr) -> std::net::Ipv6Addr {
+/// The term under which a text of the rest is found.
+pub(crate) fn rest_term(name: &str, text: &str) -> String {
+    format!("{name}\0{text}")
+}
+
+pub(crate) fn v6(ip: IpAddr) -> Ipv6Addr {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
         IpAddr::V6(ip) => ip,
     }
 }
 
-fn owned(value: Value<'_>) -> Option<OwnedValue> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Text(text) => OwnedValue::Str(text[..text.floor_char_boundary(VALUE_BYTES_MAX)].to_owned()),
-        Value::Int(n) => OwnedValue::I64(n),
-        Value::Uint(n) => OwnedValue::U64(n),
-        Value::Float(n) if n.is_finite() => OwnedValue::F64(n),
-        Value::Float(_) => return None,
-        Value::Bool(b) => OwnedValue::Bool(b),
-        // The engine panics on addresses within JSON; an instant is kept as text, which sorts as it should.
-        Value::Ip(ip) => OwnedValue::Str(ip.to_string()),
-        Value::Time(time) => OwnedValue::Str(time.to_string()),
-    })
-}
-
 /// Names that queries use for what is not a cell.
 pub(crate) fn is_time_field(name: &str) -> bool {
     name == "@timestamp" || name == "event.received"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_field_has_a_column_of_its_own() {
+        let layout = Layout::new();
+        for (names, kind) in [(IPS, Kind::Ip), (NUMBERS, Kind::Number), (TIMES, Kind::Time), (KEYWORDS, Kind::Keyword)] {
+            assert!(names.is_sorted());
+            for name in names {
+                assert_eq!(layout.kind(name).0, kind, "{name}");
+                assert_eq!(layout.kind(name), layout.slot(FieldId::known(name)), "{name}");
+            }
+        }
+        assert_eq!(layout.kind(MESSAGE).0, Kind::Message);
+        assert_eq!(layout.kind("no.such").0, Kind::Rest);
+    }
 }

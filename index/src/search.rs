@@ -1,35 +1,36 @@
-//! Searching: shards newest first, one pass a segment for hits, total and aggregations.
+//! Searching: the newest segments and the newest windows first, no further than the answer needs.
+//!
+//! ```text
+//!  shards ─▶ segments that meet the range of time, newest first ─▶ windows, newest first ─▶ hits, total, aggregations
+//! ```
+//!
+//! Where every hit is to be counted, a segment is one pass. Where only the newest are wanted, it is gone through from its end in pieces
+//! that grow, until what is left is older than what was found.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
-use event::{EventId, Position, Time};
+use event::{EventId, Time};
 use serde::Serialize;
-use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::{Column, DynamicColumn};
-use tantivy::query::{BooleanQuery, Query as Engine, TermQuery};
-use tantivy::schema::IndexRecordOption;
-use tantivy::{DateTime, DocId, Score, SegmentOrdinal, SegmentReader, Term};
+use tantivy::DocId;
 
 use crate::IndexError;
-use crate::lower::{lower, time_range};
+use crate::aggregate::{self, Aggregation, AggregationResult, Context, Docs, Gather, Tally};
+use crate::hit::{Columns, Found, Hit, Place};
+use crate::lower::{Lowering, Unable};
+use crate::node::Node;
 use crate::query::Query;
-use crate::schema::{IP_FIELDS, Layout, REST, ip_column};
-use crate::shard::Shard;
+use crate::schema::{Kind, Layout};
+use crate::segment::Segment;
+use crate::shard::{Payload, Shard};
+use crate::window::{Bits, WINDOW};
 use crate::writer::field_names;
 
 /// Hits of one page.
 pub const SIZE_MAX: usize = 1000;
-/// Buckets of one histogram.
-const BUCKETS_MAX: i64 = 10_000;
-/// Values of one terms aggregation.
-const TERMS_MAX: usize = 1000;
-/// Different values that are counted for one terms aggregation and segment.
-const COUNTED_MAX: usize = 1_000_000;
-/// Documents between two looks at the clock.
-const LOOK_EVERY: u32 = 4096;
+/// Windows of the first piece that is searched from the newest end; each next piece is four times as long.
+const WINDOWS_FIRST: u32 = 4;
 
 /// Which end comes first.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -60,6 +61,8 @@ pub struct SearchRequest {
     pub fields: Option<Vec<String>>,
     /// Aggregations by name.
     pub aggregations: Vec<(String, Aggregation)>,
+    /// Hits that are counted at least, where there are so many; none: all. The fewer, the sooner a search for the newest ends.
+    pub total_max: Option<u64>,
 }
 
 impl SearchRequest {
@@ -74,25 +77,9 @@ impl SearchRequest {
             cursor: None,
             fields: None,
             aggregations: Vec::new(),
+            total_max: None,
         }
     }
-}
-
-/// What is counted over all hits.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Aggregation {
-    /// Hits per so many milliseconds.
-    DateHistogram {
-        /// The width of a bucket.
-        interval_ms: i64,
-    },
-    /// The most frequent values of a field.
-    Terms {
-        /// The field.
-        field: String,
-        /// How many.
-        size: usize,
-    },
 }
 
 /// When a search is to stop, though it is not done.
@@ -102,54 +89,23 @@ pub struct SearchLimits {
     pub stop: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// One value and how often it occurs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Bucket {
-    /// The value, or the start of the interval.
-    pub key: String,
-    /// How often.
-    pub count: u64,
-}
-
-/// What was counted.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AggregationResult {
-    /// The width of a bucket, for histograms.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval_ms: Option<i64>,
-    /// The buckets: by time, or by count.
-    pub buckets: Vec<Bucket>,
-    /// Hits with other values than those listed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub other: Option<u64>,
-}
-
-/// A hit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
-    /// The event.
-    pub id: EventId,
-    /// When it happened.
-    pub time: Time,
-    /// When it was received.
-    pub received: Time,
-    /// Its fields, each with its values.
-    pub fields: BTreeMap<String, serde_json::Value>,
-}
-
 /// The answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchResponse {
-    /// Whether everything was searched.
+    /// Whether everything was searched that the answer depends on.
     pub complete: bool,
     /// All hits, also those of other pages; so far, where it is not complete.
     pub total: u64,
+    /// Whether there are no more hits than [`SearchResponse::total`].
+    pub total_exact: bool,
     /// The page.
     pub hits: Vec<Hit>,
     /// What was counted, by name.
     pub aggregations: BTreeMap<String, AggregationResult>,
     /// Where the next page begins; none on the last.
     pub cursor: Option<String>,
+    /// The part of the range of time that was searched, where it is not complete: from the newest end.
+    pub searched_from: Option<Time>,
 }
 
 /// A field and its type.
@@ -157,17 +113,26 @@ pub struct SearchResponse {
 pub struct FieldInfo {
     /// Its name.
     pub name: String,
-    /// `ip`, `date` or `keyword`.
+    /// `ip`, `date`, `long`, `text` or `keyword`.
     #[serde(rename = "type")]
     pub kind: &'static str,
 }
 
-/// The place of a hit in the order of all: time, then log order.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Place {
-    time: i64,
-    seq: u64,
-    nth: u64,
+/// What a shard holds and takes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShardUsage {
+    /// Its name.
+    pub name: String,
+    /// Events in it.
+    pub documents: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Segments that a search goes through.
+    pub segments: usize,
+    /// The earliest and the latest event.
+    pub time: Option<(Time, Time)>,
+    /// The first and the last log offset.
+    pub offsets: (u64, u64),
 }
 
 impl Place {
@@ -190,6 +155,13 @@ pub struct Searcher {
     shards: Arc<RwLock<Vec<Arc<Shard>>>>,
 }
 
+/// A shard as one search sees it.
+struct Opened {
+    name: String,
+    payload: Arc<Payload>,
+    segments: Vec<Arc<Segment>>,
+}
+
 impl Searcher {
     pub(crate) fn new(layout: Layout, shards: Arc<RwLock<Vec<Arc<Shard>>>>) -> Searcher {
         Searcher { layout, shards }
@@ -201,24 +173,63 @@ impl Searcher {
 
     /// The last log offset that is searchable.
     pub fn position(&self) -> u64 {
-        let payloads = self.shards().into_iter().map(|s| s.payload.read().expect("no code panics under this lock").last);
-        payloads.max().unwrap_or(0)
+        self.shards().into_iter().map(|s| s.payload().last).max().unwrap_or(0)
     }
 
     /// Events that are searchable.
     pub fn documents(&self) -> u64 {
-        self.shards().iter().map(|s| s.reader.searcher().num_docs()).sum()
+        self.shards().iter().map(|s| s.documents()).sum()
+    }
+
+    /// What each shard holds and takes, in log order.
+    ///
+    /// # Errors
+    /// Where a folder cannot be read.
+    pub fn usage(&self) -> Result<Vec<ShardUsage>, IndexError> {
+        let time = Time::from_unix_ns;
+        let of = |shard: Arc<Shard>| {
+            let payload = shard.payload();
+            Ok(ShardUsage {
+                name: shard.name.clone(),
+                documents: shard.documents(),
+                bytes: shard.bytes()?,
+                segments: shard.segments()?.len(),
+                time: payload.time.map(|(low, high)| (time(low), time(high))),
+                offsets: (payload.first, payload.last),
+            })
+        };
+        self.shards().into_iter().map(of).collect()
     }
 
     /// The fields that any event has, by name.
     pub fn fields(&self) -> Vec<FieldInfo> {
+        let kind = |name: &str| match self.layout.kind(name).0 {
+            Kind::Ip => "ip",
+            Kind::Time => "date",
+            Kind::Number => "long",
+            Kind::Message => "text",
+            Kind::Keyword | Kind::Rest => "keyword",
+        };
         let mut fields: Vec<FieldInfo> =
-            field_names(&self.shards()).into_iter().map(|name| FieldInfo { name, kind: "keyword" }).collect();
-        fields.extend(IP_FIELDS.iter().map(|name| FieldInfo { name: (*name).to_owned(), kind: "ip" }));
+            field_names(&self.shards()).into_iter().map(|name| FieldInfo { kind: kind(&name), name }).collect();
         fields.extend(["@timestamp", "event.received"].map(|name| FieldInfo { name: name.to_owned(), kind: "date" }));
-        fields.sort_by(|a, b| a.name.cmp(&b.name).then(a.kind.cmp(b.kind)));
-        fields.dedup_by(|a, b| a.name == b.name);
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
         fields
+    }
+
+    /// Opens the shards that meet the range of time.
+    fn open(&self, from: i64, last: i64) -> Result<Vec<Opened>, IndexError> {
+        let mut opened = Vec::new();
+        for shard in self.shards() {
+            let payload = shard.payload();
+            let Some((low, high)) = payload.time else { continue };
+            if from > high || last < low {
+                continue;
+            }
+            let segments = shard.segments()?;
+            opened.push(Opened { name: shard.name.clone(), payload, segments });
+        }
+        Ok(opened)
     }
 
     /// Searches.
@@ -229,63 +240,84 @@ impl Searcher {
         if request.size > SIZE_MAX {
             return Err(IndexError::Refused(format!("size is {SIZE_MAX} at most")));
         }
+        if let Some(problem) = aggregate::problem(&request.aggregations) {
+            return Err(IndexError::Refused(problem));
+        }
         let after = match &request.cursor {
             None => None,
             Some(text) => {
                 Some(Place::from_cursor(text).ok_or_else(|| IndexError::Refused("the cursor is none of ours".to_owned()))?)
             }
         };
-        let mut fruit = Fruit::default();
-        let mut shards = self.shards();
-        shards.reverse();
-        let mut opened = Vec::new();
-        for shard in shards {
-            let range = shard.payload.read().expect("no code panics under this lock").time;
-            let Some((low, high)) = range else { continue };
-            if request.from.is_some_and(|t| t.unix_ns() > high) || request.to.is_some_and(|t| t.unix_ns() <= low) {
-                continue;
-            }
-            let fail = |source| IndexError::Engine { action: "search", shard: shard.name.clone(), source };
-            let searcher = shard.reader.searcher();
-            let query: Box<dyn Engine> = Box::new(BooleanQuery::intersection(vec![
-                lower(&request.query, &self.layout, &searcher)?,
-                time_range(&self.layout, request.from, request.to),
-            ]));
-            let collector = Pass {
-                shard: opened.len(),
-                size: request.size,
-                sort: request.sort,
-                after,
-                aggregations: request.aggregations.iter().map(|(_, a)| a.clone()).collect(),
-                stop: limits.stop.clone(),
-            };
-            fruit.merge(searcher.search(&query, &collector).map_err(fail)?);
-            opened.push((shard.clone(), searcher));
-            if fruit.stopped {
-                break;
-            }
-        }
-        fruit.hits.sort_by_key(|(place, ..)| *place);
-        if request.sort == Sort::Desc {
-            fruit.hits.reverse();
-        }
-        fruit.hits.truncate(request.size);
-        let more = fruit.after_cursor > request.size as u64 && request.size > 0;
-        let cursor = fruit.hits.last().filter(|_| more).map(|(place, ..)| place.to_cursor());
-        let mut columns = HashMap::new();
-        let mut hits = Vec::with_capacity(fruit.hits.len());
-        for (place, shard, segment, doc) in &fruit.hits {
-            let (shard_info, searcher) = &opened[*shard];
-            let reader = searcher.segment_reader(*segment);
-            let columns = match columns.entry((*shard, *segment)) {
-                std::collections::hash_map::Entry::Occupied(found) => found.into_mut(),
-                std::collections::hash_map::Entry::Vacant(new) => {
-                    new.insert(Columns::open(reader, shard_info, request.fields.as_deref())?)
+        let from = request.from.map_or(i64::MIN, Time::unix_ns);
+        let last = match request.to.map(Time::unix_ns) {
+            None => i64::MAX,
+            Some(to) => to.saturating_sub(1),
+        };
+        let opened = self.open(from, last)?;
+        let mut order: Vec<(i64, i64, usize, usize)> = Vec::new();
+        for (shard, open) in opened.iter().enumerate() {
+            for (at, segment) in open.segments.iter().enumerate() {
+                if let Some((low, high)) = segment.times().filter(|(low, high)| from <= *high && last >= *low) {
+                    order.push((low, high, shard, at));
                 }
-            };
-            hits.push(columns.hit(*place, *doc)?);
+            }
         }
-        Ok(SearchResponse { complete: !fruit.stopped, total: fruit.total, hits, aggregations: fruit.finish(request), cursor })
+        match request.sort {
+            Sort::Desc => order.sort_by_key(|(_, high, shard, at)| std::cmp::Reverse((*high, *shard, *at))),
+            Sort::Asc => order.sort_unstable(),
+        }
+        let mut search = Search {
+            request,
+            after,
+            from,
+            last,
+            stop: &*limits.stop,
+            top: Top { size: if request.size == 0 { 0 } else { request.size + 1 }, sort: request.sort, heap: BinaryHeap::new() },
+            total: 0,
+            total_exact: true,
+            tallies: Vec::new(),
+        };
+        let mut complete = true;
+        let mut searched_from = None;
+        for (low, high, shard, at) in order {
+            let open = &opened[shard];
+            match search.segment(&self.layout, &open.payload, &open.segments[at], shard, at) {
+                Ok(()) => searched_from = Some(Time::from_unix_ns(low.max(from))),
+                Err(Unable::Stopped) => {
+                    (complete, search.total_exact) = (false, false);
+                    searched_from = searched_from.or(Some(Time::from_unix_ns(high.min(last))));
+                    break;
+                }
+                Err(Unable::Engine(source)) => {
+                    return Err(IndexError::Engine { action: "search", shard: open.name.clone(), source });
+                }
+            }
+        }
+        let (total, total_exact) = (search.total, search.total_exact);
+        let (mut found, more) = search.top.page(request.size);
+        let cursor = found.last().filter(|_| more).map(|(place, ..)| place.to_cursor());
+        let tallies = search.tallies;
+        let mut columns: HashMap<(usize, usize), Columns> = HashMap::new();
+        let mut resolve = |found: &Found| -> Result<Hit, IndexError> {
+            let (place, shard, at, doc) = *found;
+            let open = &opened[shard];
+            let columns = match columns.entry((shard, at)) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => new.insert(Columns::open(
+                    &self.layout,
+                    &open.segments[at],
+                    &open.name,
+                    &open.payload,
+                    request.fields.as_deref(),
+                )?),
+            };
+            columns.hit(place, doc)
+        };
+        let hits = found.drain(..).map(|f| resolve(&f)).collect::<Result<Vec<_>, _>>()?;
+        let aggregations = aggregate::finish(&request.aggregations, tallies, &mut resolve)?;
+        let searched_from = searched_from.filter(|_| !complete);
+        Ok(SearchResponse { complete, total, total_exact, hits, aggregations, cursor, searched_from })
     }
 
     /// One event.
@@ -293,392 +325,302 @@ impl Searcher {
     /// # Errors
     /// Where the engine fails.
     pub fn event(&self, id: EventId) -> Result<Option<Hit>, IndexError> {
-        Ok(self.events_of(id.frame.offset)?.into_iter().find(|hit| hit.id == id))
-    }
-
-    /// The events of one frame.
-    fn events_of(&self, offset: u64) -> Result<Vec<Hit>, IndexError> {
-        let mut hits = Vec::new();
+        let offset = id.frame.offset;
         for shard in self.shards() {
-            let fail = |source| IndexError::Engine { action: "search", shard: shard.name.clone(), source };
-            let searcher = shard.reader.searcher();
-            let query = TermQuery::new(Term::from_field_u64(self.layout.seq, offset), IndexRecordOption::Basic);
-            let (stop, sort) = (Arc::new(|| false), Sort::Asc);
-            let pass = Pass { shard: 0, size: usize::from(u16::MAX), sort, after: None, aggregations: Vec::new(), stop };
-            let fruit = searcher.search(&query, &pass).map_err(fail)?;
-            for (place, _, segment, doc) in fruit.hits {
-                hits.push(Columns::open(searcher.segment_reader(segment), &shard, None)?.hit(place, doc)?);
+            let payload = shard.payload();
+            if offset > payload.last {
+                continue;
             }
-        }
-        hits.sort_by_key(|hit| hit.id);
-        Ok(hits)
-    }
-}
-
-/// The columns of a segment that hits are told from.
-struct Columns {
-    received: Column<DateTime>,
-    named: Vec<(String, DynamicColumn)>,
-}
-
-impl Columns {
-    fn open(reader: &SegmentReader, shard: &Shard, wanted: Option<&[String]>) -> Result<Columns, IndexError> {
-        let fail = |source| IndexError::Engine { action: "read a column of", shard: shard.name.clone(), source };
-        let fast = reader.fast_fields();
-        let wants = |name: &str| wanted.is_none_or(|w| w.iter().any(|n| n == name));
-        let mut named = Vec::new();
-        let payload = shard.payload.read().expect("no code panics under this lock").clone();
-        let paths = payload.fields.iter().map(|name| (name.clone(), format!("{REST}.{name}")));
-        let ips = IP_FIELDS.iter().map(|name| ((*name).to_owned(), ip_column(name)));
-        for (name, column) in paths.chain(ips).filter(|(name, _)| wants(name)) {
-            for handle in fast.dynamic_column_handles(&column).map_err(fail)? {
-                named.push((name.clone(), handle.open().map_err(|e| fail(e.into()))?));
-            }
-        }
-        Ok(Columns { received: fast.date("received").map_err(fail)?, named })
-    }
-
-    fn hit(&self, place: Place, doc: DocId) -> Result<Hit, IndexError> {
-        let mut fields: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
-        for (name, column) in &self.named {
-            let values: Vec<serde_json::Value> = match column {
-                DynamicColumn::Bool(c) => c.values_for_doc(doc).map(Into::into).collect(),
-                DynamicColumn::I64(c) => c.values_for_doc(doc).map(Into::into).collect(),
-                DynamicColumn::U64(c) => c.values_for_doc(doc).map(Into::into).collect(),
-                DynamicColumn::F64(c) => c.values_for_doc(doc).map(Into::into).collect(),
-                DynamicColumn::IpAddr(c) => c.values_for_doc(doc).map(|ip| show_ip(ip).into()).collect(),
-                DynamicColumn::DateTime(c) => c.values_for_doc(doc).map(|t| show_time(t).into()).collect(),
-                DynamicColumn::Bytes(_) => Vec::new(),
-                DynamicColumn::Str(c) => {
-                    let mut texts = Vec::new();
-                    for ord in c.term_ords(doc) {
-                        let mut text = String::new();
-                        let read = c.ord_to_str(ord, &mut text);
-                        let source = |e: std::io::Error| IndexError::Engine {
-                            action: "read a column of",
-                            shard: String::new(),
-                            source: e.into(),
-                        };
-                        if read.map_err(source)? {
-                            texts.push(text.into());
-                        }
+            for segment in shard.segments()? {
+                for doc in segment.documents_of(offset) {
+                    let place = Place::of(&segment, doc);
+                    if place.nth == u64::from(id.nth) {
+                        return Columns::open(&self.layout, &segment, &shard.name, &payload, None)?.hit(place, doc).map(Some);
                     }
-                    texts
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What one search has found so far.
+struct Search<'r> {
+    request: &'r SearchRequest,
+    after: Option<Place>,
+    from: i64,
+    last: i64,
+    stop: &'r (dyn Fn() -> bool + Send + Sync),
+    top: Top,
+    total: u64,
+    total_exact: bool,
+    tallies: Vec<Tally>,
+}
+
+impl Search<'_> {
+    /// Whether more hits are to be counted.
+    fn counting(&self) -> bool {
+        self.request.total_max.is_none_or(|max| self.total < max)
+    }
+
+    fn segment(
+        &mut self,
+        layout: &Layout,
+        payload: &Payload,
+        segment: &Segment,
+        shard: usize,
+        segment_at: usize,
+    ) -> Result<(), Unable> {
+        let Some((low, high)) = segment.times() else { return Ok(()) };
+        if (self.stop)() {
+            return Err(Unable::Stopped);
+        }
+        let aggregating = !self.request.aggregations.is_empty();
+        let beaten = |top: &Top| match self.request.sort {
+            Sort::Desc => top.closed_to(high),
+            Sort::Asc => top.closed_to(low),
+        };
+        if !aggregating && beaten(&self.top) && !self.counting() {
+            self.total_exact = false;
+            return Ok(());
+        }
+        let stop = || (self.stop)();
+        let lowering = Lowering { layout, segment, rest: &payload.rest, stop: &stop };
+        let mut node = lowering.query(&self.request.query)?;
+        let windows = segment.windows_within(self.from, self.last);
+        let whole = self.from <= low && self.last >= high;
+        let known = node.known_count(segment.max_doc()).filter(|_| whole && !aggregating);
+        if let Some(known) = known {
+            self.total += known;
+            if beaten(&self.top) {
+                return Ok(());
+            }
+        }
+        let context = Context { lowering: &lowering, shard, segment_at };
+        let gathers = self.request.aggregations.iter().map(|(_, a)| Gather::new(a, &context, false));
+        let mut gathers = gathers.collect::<Result<Vec<_>, _>>()?;
+        let mut pass = Pass { segment, shard, segment_at, counted: known.is_some(), docs: Vec::new(), times: Vec::new() };
+        if aggregating || (self.request.total_max.is_none() && known.is_none()) {
+            self.piece(&mut pass, &mut node, windows, &mut gathers)?;
+        } else {
+            self.pieces(&mut pass, &mut node, windows)?;
+        }
+        if aggregating {
+            let mut counted = Vec::with_capacity(gathers.len());
+            for gather in gathers {
+                counted.extend(gather.finish(1)?);
+            }
+            aggregate::merge_all(&mut self.tallies, counted);
+        }
+        Ok(())
+    }
+
+    /// Goes through a segment from the end that comes first, in growing pieces, until nothing can be added to the answer.
+    fn pieces(&mut self, pass: &mut Pass<'_>, node: &mut Node, windows: Range<u32>) -> Result<(), Unable> {
+        let mut left = windows;
+        let mut length = WINDOWS_FIRST;
+        while !left.is_empty() {
+            let (closed, piece) = match self.request.sort {
+                Sort::Desc => {
+                    let piece = left.end.saturating_sub(length).max(left.start)..left.end;
+                    (pass.segment.latest_before(left.end).is_none_or(|t| self.top.closed_to(t)), piece)
+                }
+                Sort::Asc => {
+                    let piece = left.start..left.start.saturating_add(length).min(left.end);
+                    (pass.segment.earliest_from(left.start).is_none_or(|t| self.top.closed_to(t)), piece)
                 }
             };
-            if name == "mihari.null" {
-                for value in values {
-                    fields.entry(value.as_str().unwrap_or("").to_owned()).or_default().push(serde_json::Value::Null);
-                }
-            } else if !values.is_empty() {
-                fields.entry(name.clone()).or_default().extend(values);
+            if closed && (pass.counted || !self.counting()) {
+                self.total_exact &= pass.counted;
+                return Ok(());
             }
-        }
-        let single = |mut values: Vec<serde_json::Value>| match values.len() {
-            1 => values.remove(0),
-            _ => serde_json::Value::Array(values),
-        };
-        let received = self.received.first(doc).map_or(Time::UNKNOWN, |t| Time::from_unix_ns(t.into_timestamp_nanos()));
-        Ok(Hit {
-            id: EventId { frame: Position { partition: 0, offset: place.seq }, nth: place.nth as u16 },
-            time: Time::from_unix_ns(place.time),
-            received,
-            fields: fields.into_iter().map(|(name, values)| (name, single(values))).collect(),
-        })
-    }
-}
-
-fn show_ip(ip: Ipv6Addr) -> String {
-    IpAddr::V6(ip).to_canonical().to_string()
-}
-
-fn show_time(time: DateTime) -> String {
-    Time::from_unix_ns(time.into_timestamp_nanos()).to_string()
-}
-
-type Found = (Place, usize, SegmentOrdinal, DocId);
-
-/// One pass over the hits of a shard.
-struct Pass {
-    shard: usize,
-    size: usize,
-    sort: Sort,
-    after: Option<Place>,
-    aggregations: Vec<Aggregation>,
-    stop: Arc<dyn Fn() -> bool + Send + Sync>,
-}
-
-#[derive(Default)]
-struct Fruit {
-    stopped: bool,
-    total: u64,
-    after_cursor: u64,
-    hits: Vec<Found>,
-    counts: Vec<Counts>,
-}
-
-/// What one aggregation has counted.
-enum Counts {
-    Times(BTreeMap<i64, u64>),
-    Values(HashMap<String, u64>),
-}
-
-impl Fruit {
-    fn merge(&mut self, other: Fruit) {
-        self.stopped |= other.stopped;
-        self.total += other.total;
-        self.after_cursor += other.after_cursor;
-        self.hits.extend(other.hits);
-        if self.counts.is_empty() {
-            self.counts = other.counts;
-            return;
-        }
-        for (mine, other) in self.counts.iter_mut().zip(other.counts) {
-            match (mine, other) {
-                (Counts::Times(mine), Counts::Times(other)) => {
-                    other.into_iter().for_each(|(k, n)| *mine.entry(k).or_default() += n);
-                }
-                (Counts::Values(mine), Counts::Values(other)) => {
-                    other.into_iter().for_each(|(k, n)| *mine.entry(k).or_default() += n);
-                }
-                _ => {}
+            node.rewind();
+            self.piece(pass, node, piece.clone(), &mut [])?;
+            match self.request.sort {
+                Sort::Desc => left.end = piece.start,
+                Sort::Asc => left.start = piece.end,
             }
+            length = length.saturating_mul(4);
         }
+        Ok(())
     }
 
-    fn finish(self, request: &SearchRequest) -> BTreeMap<String, AggregationResult> {
-        let mut counts = self.counts.into_iter();
-        let mut results = BTreeMap::new();
-        for (name, aggregation) in &request.aggregations {
-            let result = match (aggregation, counts.next()) {
-                (Aggregation::DateHistogram { interval_ms }, Some(Counts::Times(times))) => {
-                    let bucket = |(key, count)| Bucket { key: Time::from_unix_ms(key).to_string(), count };
-                    AggregationResult {
-                        interval_ms: Some(*interval_ms),
-                        buckets: times.into_iter().map(bucket).collect(),
-                        other: None,
-                    }
+    /// Goes through some windows.
+    fn piece(&mut self, pass: &mut Pass<'_>, node: &mut Node, windows: Range<u32>, gathers: &mut [Gather]) -> Result<(), Unable> {
+        let max_doc = pass.segment.max_doc();
+        let background = gathers.iter().any(Gather::wants_background);
+        let mut window = windows.start;
+        let mut looked = 0u32;
+        while window < windows.end {
+            let start = window * WINDOW;
+            if !background {
+                let next = node.next(start)?;
+                if next >= max_doc {
+                    break;
                 }
-                (Aggregation::Terms { size, .. }, Some(Counts::Values(values))) => {
-                    let all: u64 = values.values().sum();
-                    let mut buckets: Vec<Bucket> = values.into_iter().map(|(key, count)| Bucket { key, count }).collect();
-                    buckets.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
-                    buckets.truncate((*size).min(TERMS_MAX));
-                    let other = all - buckets.iter().map(|b| b.count).sum::<u64>();
-                    AggregationResult { interval_ms: None, buckets, other: Some(other) }
+                if next / WINDOW > window {
+                    window = next / WINDOW;
+                    continue;
                 }
-                (Aggregation::DateHistogram { interval_ms }, _) => {
-                    AggregationResult { interval_ms: Some(*interval_ms), buckets: Vec::new(), other: None }
-                }
-                (Aggregation::Terms { .. }, _) => AggregationResult { interval_ms: None, buckets: Vec::new(), other: Some(0) },
+            }
+            looked += 1;
+            if looked.is_multiple_of(8) && (self.stop)() {
+                return Err(Unable::Stopped);
+            }
+            let len = (max_doc - start).min(WINDOW);
+            let Some(whole) = pass.segment.window_within(window, self.from, self.last) else {
+                window += 1;
+                continue;
             };
-            results.insert(name.clone(), result);
+            let within = (!whole).then(|| pass.within(start, len, self.from, self.last));
+            if background {
+                pass.docs.clear();
+                within.clone().unwrap_or_else(|| Bits::first(len)).each(|at| pass.docs.push(start + at));
+                gathers.iter_mut().for_each(|g| g.background(&pass.docs));
+            }
+            let mut bits = Bits::none();
+            node.fill(start, len, &mut bits)?;
+            if let Some(within) = within {
+                bits.and(&within);
+            }
+            self.hits(pass, window, &bits, gathers)?;
+            window += 1;
         }
-        results
+        Ok(())
+    }
+
+    /// Takes the hits of one window.
+    fn hits(&mut self, pass: &mut Pass<'_>, window: u32, bits: &Bits, gathers: &mut [Gather]) -> Result<(), Unable> {
+        let start = window * WINDOW;
+        if !pass.counted {
+            self.total += u64::from(bits.count());
+        }
+        if !gathers.is_empty() {
+            pass.docs.clear();
+            bits.each(|at| pass.docs.push(start + at));
+            let len = (pass.segment.max_doc() - start).min(WINDOW);
+            let docs = Docs { start, len, docs: &pass.docs, parents: None };
+            for gather in gathers.iter_mut() {
+                gather.add(&docs)?;
+            }
+        }
+        let Some((low, high)) = pass.segment.window_times(window) else { return Ok(()) };
+        let best = if self.request.sort == Sort::Desc { high } else { low };
+        if self.top.closed_to(best) {
+            return Ok(());
+        }
+        let (segment, shard, segment_at) = (pass.segment, pass.shard, pass.segment_at);
+        bits.each(|at| {
+            let doc = start + at;
+            let time = segment.time_of(doc);
+            if self.top.closed_to(time) {
+                return;
+            }
+            let place = Place { time, seq: segment.seq.get_val(doc), nth: segment.nth.get_val(doc) };
+            let behind = match (self.after, self.request.sort) {
+                (None, _) => true,
+                (Some(after), Sort::Desc) => place < after,
+                (Some(after), Sort::Asc) => place > after,
+            };
+            if behind {
+                self.top.add((place, shard, segment_at, doc));
+            }
+        });
+        Ok(())
     }
 }
 
-impl Collector for Pass {
-    type Fruit = Fruit;
-    type Child = SegmentPass;
-
-    fn for_segment(&self, segment: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentPass> {
-        let fast = reader.fast_fields();
-        let mut aggregations = Vec::new();
-        for aggregation in &self.aggregations {
-            aggregations.push(match aggregation {
-                Aggregation::DateHistogram { interval_ms } => Counting::Times((*interval_ms).max(1), BTreeMap::new()),
-                Aggregation::Terms { field, .. } => {
-                    let mut handles = fast.dynamic_column_handles(&format!("{REST}.{field}"))?;
-                    if IP_FIELDS.contains(&field.as_str()) {
-                        handles.extend(fast.dynamic_column_handles(&ip_column(field))?);
-                    }
-                    let columns = handles.iter().map(|h| h.open()).collect::<std::io::Result<Vec<_>>>()?;
-                    Counting::Values(columns.into_iter().map(|c| (c, HashMap::new())).collect())
-                }
-            });
-        }
-        Ok(SegmentPass {
-            shard: self.shard,
-            segment,
-            size: self.size,
-            sort: self.sort,
-            after: self.after,
-            time: fast.date("time")?,
-            seq: fast.u64("seq")?,
-            nth: fast.u64("nth")?,
-            heap_desc: BinaryHeap::new(),
-            heap_asc: BinaryHeap::new(),
-            total: 0,
-            after_cursor: 0,
-            aggregations,
-            stop: self.stop.clone(),
-            until_look: LOOK_EVERY,
-            stopped: (self.stop)(),
-        })
-    }
-
-    fn requires_scoring(&self) -> bool {
-        false
-    }
-
-    fn merge_fruits(&self, fruits: Vec<Fruit>) -> tantivy::Result<Fruit> {
-        let mut all = Fruit::default();
-        for fruit in fruits {
-            all.merge(fruit);
-        }
-        Ok(all)
-    }
-}
-
-enum Counting {
-    Times(i64, BTreeMap<i64, u64>),
-    Values(Vec<(DynamicColumn, HashMap<u128, u64>)>),
-}
-
-struct SegmentPass {
+/// Going through one segment.
+struct Pass<'s> {
+    segment: &'s Segment,
     shard: usize,
-    segment: SegmentOrdinal,
+    segment_at: usize,
+    /// Whether its hits are in the total already.
+    counted: bool,
+    docs: Vec<DocId>,
+    times: Vec<tantivy::DateTime>,
+}
+
+impl Pass<'_> {
+    /// The documents of a window whose time lies in `from..=last`.
+    fn within(&mut self, start: DocId, len: u32, from: i64, last: i64) -> Bits {
+        self.times.resize(len as usize, tantivy::DateTime::default());
+        self.segment.time.get_range(u64::from(start), &mut self.times);
+        let mut bits = Bits::none();
+        for (at, time) in self.times.iter().enumerate() {
+            if (from..=last).contains(&time.into_timestamp_nanos()) {
+                bits.set(at as u32);
+            }
+        }
+        bits
+    }
+}
+
+/// The first hits in the order asked for.
+struct Top {
     size: usize,
     sort: Sort,
-    after: Option<Place>,
-    time: Column<DateTime>,
-    seq: Column<u64>,
-    nth: Column<u64>,
-    heap_desc: BinaryHeap<Reverse<(Place, DocId)>>,
-    heap_asc: BinaryHeap<(Place, DocId)>,
-    total: u64,
-    after_cursor: u64,
-    aggregations: Vec<Counting>,
-    stop: Arc<dyn Fn() -> bool + Send + Sync>,
-    until_look: u32,
-    stopped: bool,
+    /// The last of them on top.
+    heap: BinaryHeap<Ranked>,
 }
 
-impl SegmentCollector for SegmentPass {
-    type Fruit = Fruit;
+struct Ranked(Found, Sort);
 
-    fn collect(&mut self, doc: DocId, _score: Score) {
-        if self.stopped {
-            return;
+impl Ranked {
+    fn place(&self) -> Place {
+        self.0.0
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> std::cmp::Ordering {
+        let ordering = self.place().cmp(&other.place());
+        if self.1 == Sort::Desc { ordering.reverse() } else { ordering }
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Ranked) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
+
+impl Top {
+    /// Whether no hit of this time can be among the first any more.
+    fn closed_to(&self, time: i64) -> bool {
+        if self.size == 0 {
+            return true;
         }
-        self.until_look -= 1;
-        if self.until_look == 0 {
-            self.until_look = LOOK_EVERY;
-            self.stopped = (self.stop)();
+        if self.heap.len() < self.size {
+            return false;
         }
-        self.total += 1;
-        let time = self.time.first(doc).map_or(0, DateTime::into_timestamp_nanos);
-        for counting in &mut self.aggregations {
-            count(counting, doc, time);
-        }
-        let full = match self.sort {
-            Sort::Desc => {
-                self.heap_desc.len() >= self.size && self.heap_desc.peek().is_none_or(|Reverse((worst, _))| time < worst.time)
-            }
-            Sort::Asc => self.heap_asc.len() >= self.size && self.heap_asc.peek().is_none_or(|(worst, _)| time > worst.time),
-        };
-        if full && self.after.is_none() {
-            self.after_cursor += 1;
-            return;
-        }
-        let place = Place { time, seq: self.seq.first(doc).unwrap_or(0), nth: self.nth.first(doc).unwrap_or(0) };
-        let behind = match (self.after, self.sort) {
-            (None, _) => true,
-            (Some(after), Sort::Desc) => place < after,
-            (Some(after), Sort::Asc) => place > after,
-        };
-        if !behind {
-            return;
-        }
-        self.after_cursor += 1;
+        let worst = self.heap.peek().map_or(time, |r| r.place().time);
         match self.sort {
-            Sort::Desc => {
-                self.heap_desc.push(Reverse((place, doc)));
-                if self.heap_desc.len() > self.size {
-                    self.heap_desc.pop();
-                }
-            }
-            Sort::Asc => {
-                self.heap_asc.push((place, doc));
-                if self.heap_asc.len() > self.size {
-                    self.heap_asc.pop();
-                }
-            }
+            Sort::Desc => time < worst,
+            Sort::Asc => time > worst,
         }
     }
 
-    fn harvest(self) -> Fruit {
-        let (shard, segment) = (self.shard, self.segment);
-        let found = |(place, doc)| (place, shard, segment, doc);
-        let hits = self.heap_desc.into_iter().map(|Reverse(hit)| hit).chain(self.heap_asc).map(found).collect();
-        let counts = self
-            .aggregations
-            .into_iter()
-            .map(|counting| match counting {
-                Counting::Times(_, times) => Counts::Times(times),
-                Counting::Values(columns) => Counts::Values(named(columns)),
-            })
-            .collect();
-        Fruit { stopped: self.stopped, total: self.total, after_cursor: self.after_cursor, hits, counts }
+    fn add(&mut self, found: Found) {
+        self.heap.push(Ranked(found, self.sort));
+        if self.heap.len() > self.size {
+            self.heap.pop();
+        }
     }
-}
 
-fn count(counting: &mut Counting, doc: DocId, time: i64) {
-    match counting {
-        Counting::Times(interval_ms, times) => {
-            let key = time.div_euclid(1_000_000).div_euclid(*interval_ms) * *interval_ms;
-            if times.len() < BUCKETS_MAX as usize || times.contains_key(&key) {
-                *times.entry(key).or_default() += 1;
-            }
-        }
-        Counting::Values(columns) => {
-            for (column, counts) in columns {
-                let mut add = |key: u128| {
-                    if counts.len() < COUNTED_MAX || counts.contains_key(&key) {
-                        *counts.entry(key).or_default() += 1;
-                    }
-                };
-                match column {
-                    DynamicColumn::Bool(c) => c.values_for_doc(doc).for_each(|v| add(v.into())),
-                    DynamicColumn::I64(c) => c.values_for_doc(doc).for_each(|v| add(v as u64 as u128)),
-                    DynamicColumn::U64(c) => c.values_for_doc(doc).for_each(|v| add(v.into())),
-                    DynamicColumn::F64(c) => c.values_for_doc(doc).for_each(|v| add(v.to_bits().into())),
-                    DynamicColumn::IpAddr(c) => c.values_for_doc(doc).for_each(|v| add(v.to_bits())),
-                    DynamicColumn::DateTime(c) => {
-                        c.values_for_doc(doc).for_each(|v| add(v.into_timestamp_nanos() as u64 as u128));
-                    }
-                    DynamicColumn::Bytes(_) => {}
-                    DynamicColumn::Str(c) => c.term_ords(doc).for_each(|v| add(v.into())),
-                }
-            }
-        }
+    /// The first `size`, and whether there are more.
+    fn page(self, size: usize) -> (Vec<Found>, bool) {
+        let mut found: Vec<Found> = self.heap.into_sorted_vec().into_iter().map(|r| r.0).collect();
+        let more = found.len() > size;
+        found.truncate(size);
+        (found, more)
     }
-}
-
-/// Counted keys as the values that they stand for.
-fn named(columns: Vec<(DynamicColumn, HashMap<u128, u64>)>) -> HashMap<String, u64> {
-    let mut all = HashMap::new();
-    for (column, counts) in columns {
-        for (key, n) in counts {
-            let text = match &column {
-                DynamicColumn::Bool(_) => (key != 0).to_string(),
-                DynamicColumn::I64(_) => (key as u64 as i64).to_string(),
-                DynamicColumn::U64(_) => (key as u64).to_string(),
-                DynamicColumn::F64(_) => f64::from_bits(key as u64).to_string(),
-                DynamicColumn::IpAddr(_) => show_ip(key.into()),
-                DynamicColumn::DateTime(_) => Time::from_unix_ns(key as u64 as i64).to_string(),
-                DynamicColumn::Bytes(_) => continue,
-                DynamicColumn::Str(c) => {
-                    let mut text = String::new();
-                    match c.ord_to_str(key as u64, &mut text) {
-                        Ok(true) => text,
-                        _ => continue,
-                    }
-                }
-            };
-            *all.entry(text).or_default() += n;
-        }
-    }
-    all
 }

@@ -1,48 +1,189 @@
-//! Words of log lines. A word is a run of letters and digits; what joins words (`.`, `-`, `/`, `@`) is not kept, so `10.0.0.1` is the
-//! phrase `10 0 0 1`, and a path or a domain is found whole and in part. Chinese and Japanese characters, which know no blanks, become
-//! pairs of neighbours, so that any two or more of them in a row are found.
+//! Words of log lines.
+//!
+//! A word is a run of letters and digits in lower case; what joins words (`.`, `-`, `/`, `@`, `=`) is not kept, so a path, a domain or a
+//! hyphenated name is the phrase of its parts, found whole and in part. Three shapes that every record is full of are one word each,
+//! which halves what they cost: an IPv4 address (`10.0.0.1`), a date (`2026-04-01`), a time of day (`09:00:00`, without its fraction and
+//! offset). Their leading parts are found by [`leading_part`]. Chinese and Japanese characters, which know no blanks, become pairs of
+//! neighbours, so that any two or more of them in a row are found.
 
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 /// Bytes of one word; the rest of a longer one is left out.
 const WORD_BYTES_MAX: usize = 128;
 
-/// Calls `each` with the words of `text` in lower case, in their order.
+/// Calls `each` with the words of `text`, in their order.
 pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
+    let mut scanner = Scanner { text, at: 0, paired: false };
     let mut word = String::new();
-    let mut wide: Option<char> = None;
-    let mut wide_alone = false;
-    let end = |word: &mut String, each: &mut dyn FnMut(&str)| {
-        if !word.is_empty() {
-            each(word);
-            word.clear();
-        }
-    };
-    for c in text.chars().chain([' ']) {
-        if is_wide(c) {
-            end(&mut word, &mut each);
-            if let Some(before) = wide {
-                each(&String::from_iter([before, c]));
-                wide_alone = false;
-            } else {
-                wide_alone = true;
+    while scanner.next(&mut word) {
+        each(&word);
+    }
+}
+
+/// Goes through the words of one text.
+struct Scanner<'t> {
+    text: &'t str,
+    at: usize,
+    /// Whether the wide character before [`Scanner::at`] made a pair with the one there.
+    paired: bool,
+}
+
+impl Scanner<'_> {
+    /// Puts the next word into `word`; false at the end.
+    fn next(&mut self, word: &mut String) -> bool {
+        word.clear();
+        let bytes = self.text.as_bytes();
+        while let Some(&byte) = bytes.get(self.at) {
+            if byte.is_ascii_alphanumeric() {
+                self.paired = false;
+                self.narrow(word);
+                return true;
             }
-            wide = Some(c);
-            continue;
+            if byte.is_ascii() {
+                self.at += 1;
+                self.paired = false;
+                continue;
+            }
+            let c = char_at(self.text, self.at);
+            if is_wide(c) {
+                let next = self.at + c.len_utf8();
+                let after = self.text[next..].chars().next().filter(|c| is_wide(*c));
+                let paired = std::mem::replace(&mut self.paired, after.is_some());
+                self.at = next;
+                if after.is_none() && paired {
+                    continue; // The last of a run is in the pair before.
+                }
+                word.push(c);
+                word.extend(after);
+                return true;
+            }
+            if c.is_alphanumeric() {
+                self.paired = false;
+                self.narrow(word);
+                return true;
+            }
+            self.at += c.len_utf8();
+            self.paired = false;
         }
-        if let Some(single) = wide.take()
-            && wide_alone
+        false
+    }
+
+    /// A word that begins here.
+    fn narrow(&mut self, word: &mut String) {
+        let bytes = self.text.as_bytes();
+        if bytes[self.at].is_ascii_digit()
+            && let Some((len, skip)) = joined(bytes, self.at)
         {
-            each(single.encode_utf8(&mut [0; 4]));
+            word.push_str(&self.text[self.at..self.at + len]);
+            self.at += len + skip;
+            return;
         }
-        if c.is_alphanumeric() {
+        let start = self.at;
+        let mut end = start;
+        while bytes.get(end).is_some_and(u8::is_ascii_alphanumeric) {
+            end += 1;
+        }
+        if bytes.get(end).is_none_or(u8::is_ascii) {
+            self.at = end;
+            word.push_str(&self.text[start..end.min(start + WORD_BYTES_MAX)]);
+            word.make_ascii_lowercase();
+            return;
+        }
+        for c in self.text[start..].chars() {
+            if !c.is_alphanumeric() || is_wide(c) {
+                break;
+            }
+            self.at += c.len_utf8();
             if word.len() < WORD_BYTES_MAX {
                 word.extend(c.to_lowercase());
             }
-        } else {
-            end(&mut word, &mut each);
         }
     }
+}
+
+fn char_at(text: &str, at: usize) -> char {
+    text[at..].chars().next().unwrap_or(' ')
+}
+
+/// The length of the address, date or time of day that begins at `at`, and of what follows it that is no word.
+fn joined(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let digit = |n: usize| bytes.get(at + n).is_some_and(u8::is_ascii_digit);
+    let is = |n: usize, b: u8| bytes.get(at + n) == Some(&b);
+    let behind = |separator: u8| at > 1 && bytes[at - 1] == separator && bytes[at - 2].is_ascii_alphanumeric();
+    if behind(b'.') {
+        return None; // The middle of a longer number.
+    }
+    if is(4, b'-') && is(7, b'-') && [0, 1, 2, 3, 5, 6, 8, 9].into_iter().all(digit) && !digit(10) {
+        // `2026-04-01T09:00:00`: the `T` belongs to neither.
+        let skip = usize::from((is(10, b'T') || is(10, b't')) && clock(bytes, at + 11));
+        let alone = skip == 1 || !bytes.get(at + 10).is_some_and(|b| b.is_ascii_alphanumeric() || !b.is_ascii());
+        return alone.then_some((10, skip));
+    }
+    if clock(bytes, at) && !behind(b':') {
+        let mut end = 8;
+        if (is(end, b'.') || is(end, b',')) && digit(end + 1) {
+            end += 1;
+            while digit(end) {
+                end += 1;
+            }
+        }
+        if is(end, b'Z') || is(end, b'z') {
+            end += 1;
+        } else if (is(end, b'+') || is(end, b'-')) && digit(end + 1) && digit(end + 2) {
+            let colon = usize::from(is(end + 3, b':'));
+            if digit(end + 3 + colon) && digit(end + 4 + colon) {
+                end += 5 + colon;
+            }
+        }
+        let alone = !bytes.get(at + end).is_some_and(|b| b.is_ascii_alphanumeric() || !b.is_ascii());
+        return Some((8, if alone { end - 8 } else { 0 }));
+    }
+    let mut end = 0;
+    for part in 0..4 {
+        if part > 0 {
+            if !is(end, b'.') {
+                return None;
+            }
+            end += 1;
+        }
+        let digits = (0..4).take_while(|n| digit(end + n)).count();
+        let value = bytes.get(at + end..at + end + digits)?.iter().fold(0u32, |n, b| n * 10 + u32::from(b - b'0'));
+        if digits == 0 || digits > 3 || value > 255 {
+            return None;
+        }
+        end += digits;
+    }
+    let more = is(end, b'.') && digit(end + 1);
+    let alone = !bytes.get(at + end).is_some_and(|b| b.is_ascii_alphanumeric() || !b.is_ascii());
+    (alone && !more).then_some((end, 0))
+}
+
+/// Whether `09:00:00` stands at `at`.
+fn clock(bytes: &[u8], at: usize) -> bool {
+    bytes
+        .get(at..at + 8)
+        .is_some_and(|b| b[2] == b':' && b[5] == b':' && [0, 1, 3, 4, 6, 7].into_iter().all(|n| b[n].is_ascii_digit()))
+        && !bytes.get(at + 8).is_some_and(|b| b.is_ascii_digit() || *b == b':')
+}
+
+/// Where `text` may be the beginning of a joined word (`10.0.3`, `2026-04`, `09:15`): what such words begin with.
+pub(crate) fn leading_part(text: &str) -> Option<String> {
+    let text = text.trim();
+    for (separator, parts_max, widths) in [('.', 3, 1..=3), ('-', 2, 2..=4), (':', 2, 2..=2)] {
+        let part = text.strip_suffix(separator).unwrap_or(text);
+        let parts: Vec<&str> = part.split(separator).collect();
+        let digits = |p: &&str| widths.contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
+        let fits = match separator {
+            '-' => parts.first().is_some_and(|p| p.len() == 4) && parts.iter().skip(1).all(|p| p.len() == 2),
+            '.' => parts.iter().all(|p| p.parse::<u8>().is_ok()),
+            _ => true,
+        };
+        let several = parts.len() > 1 || part.len() < text.len();
+        if several && parts.len() <= parts_max && fits && parts.iter().all(digits) {
+            return Some(format!("{part}{separator}"));
+        }
+    }
+    None
 }
 
 /// Kanji, kana and their relatives.
@@ -52,59 +193,131 @@ fn is_wide(c: char) -> bool {
 
 /// [`words`] for the engine.
 #[derive(Clone, Default)]
-pub(crate) struct LogTokenizer;
-
-/// The words of one text.
-pub(crate) struct Words {
-    words: std::vec::IntoIter<String>,
+pub(crate) struct LogTokenizer {
     token: Token,
 }
 
-impl Tokenizer for LogTokenizer {
-    type TokenStream<'a> = Words;
+/// The words of one text.
+pub(crate) struct Words<'a> {
+    scanner: Scanner<'a>,
+    token: &'a mut Token,
+}
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> Words {
-        let mut all = Vec::new();
-        words(text, |word| all.push(word.to_owned()));
-        Words { words: all.into_iter(), token: Token { position: usize::MAX, ..Token::default() } }
+impl Tokenizer for LogTokenizer {
+    type TokenStream<'a> = Words<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Words<'a> {
+        self.token.position = usize::MAX;
+        Words { scanner: Scanner { text, at: 0, paired: false }, token: &mut self.token }
     }
 }
 
-impl TokenStream for Words {
+impl TokenStream for Words<'_> {
     fn advance(&mut self) -> bool {
-        match self.words.next() {
-            Some(word) => {
-                self.token.position = self.token.position.wrapping_add(1);
-                self.token.text = word;
-                true
-            }
-            None => false,
-        }
+        self.token.position = self.token.position.wrapping_add(1);
+        self.scanner.next(&mut self.token.text)
     }
 
     fn token(&self) -> &Token {
-        &self.token
+        self.token
     }
 
     fn token_mut(&mut self) -> &mut Token {
-        &mut self.token
+        self.token
+    }
+}
+
+/// One word: the whole text in lower case. What keywords are indexed by.
+#[derive(Clone, Default)]
+pub(crate) struct LowerTokenizer {
+    token: Token,
+}
+
+/// The one word of a keyword.
+pub(crate) struct Lower<'a> {
+    done: bool,
+    token: &'a mut Token,
+}
+
+impl Tokenizer for LowerTokenizer {
+    type TokenStream<'a> = Lower<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Lower<'a> {
+        self.token.position = 0;
+        self.token.text.clear();
+        if text.is_ascii() {
+            self.token.text.push_str(text);
+            self.token.text.make_ascii_lowercase();
+        } else {
+            self.token.text.push_str(&text.to_lowercase());
+        }
+        Lower { done: false, token: &mut self.token }
+    }
+}
+
+impl TokenStream for Lower<'_> {
+    fn advance(&mut self) -> bool {
+        !std::mem::replace(&mut self.done, true)
+    }
+
+    fn token(&self) -> &Token {
+        self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        self.token
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    fn all(text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        words(text, |w| found.push(w.to_owned()));
+        found
+    }
+
     #[test]
     fn words_are_found() {
         for (text, expected) in [
-            ("Failed password for root from 10.0.0.1", vec!["failed", "password", "for", "root", "from", "10", "0", "0", "1"]),
+            ("Failed password for root from 10.0.0.1", vec!["failed", "password", "for", "root", "from", "10.0.0.1"]),
+            (
+                "10.0.0.1:514, v1.2.3 1.2.3.4.5 300.1.1.1",
+                vec!["10.0.0.1", "514", "v1", "2", "3", "1", "2", "3", "4", "5", "300", "1", "1", "1"],
+            ),
+            ("2026-04-01T09:00:00.123+09:00 a", vec!["2026-04-01", "09:00:00", "a"]),
+            ("2026-04-01 09:00:00Z", vec!["2026-04-01", "09:00:00"]),
+            ("outside:203.0.113.5/443 ::ffff:10.0.0.1", vec!["outside", "203.0.113.5", "443", "ffff", "10.0.0.1"]),
+            ("Apr  1 09:00:00 host-1.example", vec!["apr", "1", "09:00:00", "host", "1", "example"]),
+            ("date=2026-04-01 mac=00:11:22:33:44:55", vec!["date", "2026-04-01", "mac", "00", "11", "22", "33", "44", "55"]),
+            ("2026-04-01x 09:00:00x", vec!["2026", "04", "01x", "09:00:00", "x"]),
+            ("/etc/passwd A_B", vec!["etc", "passwd", "a", "b"]),
             ("個人番号", vec!["個人", "人番", "番号"]),
             ("a字b", vec!["a", "字", "b"]),
             ("ログinログ", vec!["ログ", "in", "ログ"]),
+            ("ÄÖü straße", vec!["äöü", "straße"]),
             ("", vec![]),
         ] {
-            let mut found = Vec::new();
-            super::words(text, |w| found.push(w.to_owned()));
-            assert_eq!(found, expected, "{text}");
+            assert_eq!(all(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn leading_parts_are_told() {
+        for (text, expected) in [
+            ("10.0.3", Some("10.0.3.")),
+            ("10.0.", Some("10.0.")),
+            ("10.", Some("10.")),
+            ("10", None),
+            ("10.0.0.1", None),
+            ("1.300", None),
+            ("2026-04", Some("2026-04-")),
+            ("09:15", Some("09:15:")),
+            ("a.b", None),
+        ] {
+            assert_eq!(leading_part(text).as_deref(), expected, "{text}");
         }
     }
 }

@@ -3,14 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
 
-use event::{Batch, TenantId};
-use tantivy::{Index, IndexWriter, TantivyDocument};
+use event::{Batch, TenantId, Time};
+use tantivy::indexer::{NoMergePolicy, UserOperation};
+use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError};
 
 use crate::IndexError;
+use crate::document::Documents;
+use crate::merge::{self, Merging};
 use crate::schema::Layout;
 use crate::search::Searcher;
 use crate::shard::{self, Payload, Shard, VERSION};
+
+/// Documents that go to the engine's thread at once.
+const HANDED_OVER: usize = 128;
 
 /// How an index is kept.
 #[derive(Clone, Debug)]
@@ -19,8 +26,12 @@ pub struct IndexOptions {
     pub dir: PathBuf,
     /// Documents after which a commit is due.
     pub commit_documents: u64,
+    /// Bytes of records after which a commit is due: long before the engine's heap is full, which would stall it.
+    pub commit_bytes: u64,
     /// Documents after which a shard is closed and the next is begun.
     pub shard_documents: u64,
+    /// How far the receive times of one shard may lie apart, in nanoseconds: what retention can drop at once.
+    pub shard_span_ns: i64,
     /// Bytes that the engine may hold of what is not committed.
     pub heap_bytes: usize,
 }
@@ -28,7 +39,14 @@ pub struct IndexOptions {
 impl IndexOptions {
     /// The usual ones, in `dir`.
     pub fn new(dir: &Path) -> IndexOptions {
-        IndexOptions { dir: dir.to_owned(), commit_documents: 25_000, shard_documents: 2_000_000, heap_bytes: 64 << 20 }
+        IndexOptions {
+            dir: dir.to_owned(),
+            commit_documents: 25_000,
+            commit_bytes: 16 << 20,
+            shard_documents: 2_000_000,
+            shard_span_ns: 24 * 3600 * 1_000_000_000,
+            heap_bytes: 128 << 20,
+        }
     }
 }
 
@@ -36,6 +54,7 @@ struct Open {
     index: Index,
     writer: IndexWriter<TantivyDocument>,
     shard: Arc<Shard>,
+    merging: Merging,
 }
 
 /// Writes the events of one tenant.
@@ -45,10 +64,13 @@ pub struct Writer {
     tenant: TenantId,
     layout: Layout,
     open: Open,
+    documents: Documents,
     payload: Payload,
     pending: u64,
+    pending_bytes: u64,
     last: u64,
     shards: Arc<RwLock<Vec<Arc<Shard>>>>,
+    closing: Option<JoinHandle<Result<(), IndexError>>>,
 }
 
 impl Writer {
@@ -63,7 +85,12 @@ impl Writer {
         let mut names: Vec<PathBuf> = Vec::new();
         for entry in std::fs::read_dir(&dir).map_err(shard::io("list", &dir))? {
             let path = entry.map_err(shard::io("list", &dir))?.path();
-            if path.is_dir() {
+            if !path.is_dir() {
+                continue;
+            }
+            if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(GONE)) {
+                std::fs::remove_dir_all(&path).map_err(shard::io("remove", &path))?;
+            } else {
                 names.push(path);
             }
         }
@@ -79,12 +106,25 @@ impl Writer {
             newest = Some((index, shard));
         }
         let (index, shard) = newest.expect("there is one shard at least");
-        let payload = payload_of(&shard);
+        let payload = Payload::clone(&shard.payload());
         // An open shard that was never committed says 0; the ones before it know better.
-        let last = shards.iter().map(|s| payload_of(s).last).max().unwrap_or(0);
+        let last = shards.iter().map(|s| s.payload().last).max().unwrap_or(0);
         let open = open_writer(options, index, shard)?;
         let shards = Arc::new(RwLock::new(shards));
-        let writer = Writer { options: options.clone(), dir, tenant, layout, open, payload, pending: 0, last, shards };
+        let writer = Writer {
+            options: options.clone(),
+            dir,
+            tenant,
+            layout,
+            open,
+            documents: Documents::default(),
+            payload,
+            pending: 0,
+            pending_bytes: 0,
+            last,
+            shards,
+            closing: None,
+        };
         Ok((writer, last))
     }
 
@@ -98,16 +138,24 @@ impl Writer {
     /// # Errors
     /// Where the engine fails.
     pub fn write(&mut self, batch: &Batch) -> Result<(), IndexError> {
+        let mut waiting = Vec::with_capacity(HANDED_OVER);
         for event in batch.iter() {
             let offset = event.id().frame.offset;
             if event.tenant() != self.tenant || offset <= self.last {
                 continue;
             }
-            let doc = self.layout.document(event, &mut self.payload.fields);
-            self.open.writer.add_document(doc).map_err(self.fail("write to"))?;
+            waiting.push(UserOperation::Add(self.documents.document(&self.layout, event, &mut self.payload)));
+            if waiting.len() == HANDED_OVER {
+                let full = std::mem::replace(&mut waiting, Vec::with_capacity(HANDED_OVER));
+                self.open.writer.run(full).map_err(self.fail("write to"))?;
+            }
             self.payload.add_time(event.time(), event.received());
             self.payload.docs += 1;
             self.pending += 1;
+            self.pending_bytes += event.raw().len() as u64;
+        }
+        if !waiting.is_empty() {
+            self.open.writer.run(waiting).map_err(self.fail("write to"))?;
         }
         // The batch is whole frames: all of them are in now.
         if batch.range.last > self.last {
@@ -123,7 +171,7 @@ impl Writer {
 
     /// Whether so many events wait that a commit is due whatever the time.
     pub fn commit_due(&self) -> bool {
-        self.pending >= self.options.commit_documents
+        self.pending >= self.options.commit_documents || self.pending_bytes >= self.options.commit_bytes
     }
 
     /// Makes what was written durable and searchable, with the position in the same commit.
@@ -132,7 +180,7 @@ impl Writer {
     /// Where the engine or the disk fails. What was written since the last commit is then written again from the log after a restart.
     pub fn commit(&mut self) -> Result<(), IndexError> {
         if self.pending == 0 && self.payload.last == self.last {
-            return Ok(());
+            return self.tend();
         }
         self.payload.v = VERSION;
         self.payload.last = self.last;
@@ -147,15 +195,41 @@ impl Writer {
             prepared.commit()
         };
         commit(&mut self.open.writer).map_err(fail)?;
-        shard::sync_dir(&self.dir.join(&self.open.shard.name))?;
-        self.pending = 0;
-        *self.open.shard.payload.write().expect("no code panics under this lock") = Arc::new(self.payload.clone());
-        self.open.shard.reader.reload().map_err(self.fail("reload"))?;
+        shard::sync_dir(&self.open.shard.dir)?;
+        (self.pending, self.pending_bytes) = (0, 0);
+        self.open.shard.publish(Some(self.payload.clone()))?;
         metrics::gauge!("mihari_indexed_position").set(self.last as f64);
-        if self.payload.docs >= self.options.shard_documents {
-            self.roll()?;
+        let span = self.payload.received.map_or(0, |(low, high)| high.saturating_sub(low));
+        if self.payload.docs >= self.options.shard_documents || span >= self.options.shard_span_ns {
+            return self.roll();
+        }
+        self.tend()
+    }
+
+    /// Looks after merging.
+    fn tend(&mut self) -> Result<(), IndexError> {
+        let segments = self.open.shard.segments()?;
+        if self.open.merging.tend(&mut self.open.writer, &segments).map_err(self.fail("merge"))? {
+            self.open.shard.publish(None)?;
+            let segments = self.open.shard.segments()?;
+            self.open.merging.tend(&mut self.open.writer, &segments).map_err(self.fail("merge"))?;
         }
         Ok(())
+    }
+
+    /// Waits until no merge runs and none is due.
+    ///
+    /// # Errors
+    /// Where a merge failed.
+    pub fn settle(&mut self) -> Result<(), IndexError> {
+        self.join_closing()?;
+        loop {
+            self.tend()?;
+            if !self.open.merging.running() {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Closes the open shard and begins the next.
@@ -165,36 +239,93 @@ impl Writer {
         shard::sync_dir(&self.dir)?;
         let next = open_writer(&self.options, index, shard.clone())?;
         let before = std::mem::replace(&mut self.open, next);
-        before.writer.wait_merging_threads().map_err(|source| IndexError::Engine {
-            action: "close",
-            shard: before.shard.name.clone(),
-            source,
-        })?;
-        drop(before.index);
-        before.shard.reader.reload().map_err(self.fail("reload"))?;
         self.payload = Payload { first: self.last + 1, ..Payload::default() };
+        self.documents = Documents::default();
         self.shards.write().expect("no code panics under this lock").push(shard);
+        self.join_closing()?;
+        // The last merges of a shard take seconds: the next one is written meanwhile.
+        let closing = std::thread::Builder::new().name("index-close".to_owned()).spawn(move || close(before));
+        self.closing = Some(closing.map_err(shard::io("start a thread for", &self.dir))?);
         Ok(())
     }
 
-    fn fail(&self, action: &'static str) -> impl FnOnce(tantivy::TantivyError) -> IndexError + use<> {
+    fn join_closing(&mut self) -> Result<(), IndexError> {
+        match self.closing.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the closed shards whose last record was received before `time`. Gives how many they were.
+    ///
+    /// # Errors
+    /// Where a folder cannot be removed.
+    pub fn drop_before(&mut self, time: Time) -> Result<usize, IndexError> {
+        let old = |shard: &Arc<Shard>| {
+            shard.name != self.open.shard.name && shard.payload().received.is_some_and(|(_, high)| high < time.unix_ns())
+        };
+        let gone: Vec<Arc<Shard>> = {
+            let mut shards = self.shards.write().expect("no code panics under this lock");
+            let (gone, kept) = shards.drain(..).partition(old);
+            *shards = kept;
+            gone
+        };
+        if !gone.is_empty() {
+            self.join_closing()?;
+        }
+        for shard in &gone {
+            // Renamed first: half a shard must never be opened.
+            let aside = self.dir.join(format!("{GONE}{}", shard.name));
+            std::fs::rename(&shard.dir, &aside).map_err(shard::io("rename", &shard.dir))?;
+            shard::sync_dir(&self.dir)?;
+            std::fs::remove_dir_all(&aside).map_err(shard::io("remove", &aside))?;
+        }
+        Ok(gone.len())
+    }
+
+    fn fail(&self, action: &'static str) -> impl FnOnce(TantivyError) -> IndexError + use<> {
         let shard = self.open.shard.name.clone();
         move |source| IndexError::Engine { action, shard, source }
     }
 }
 
-fn open_writer(options: &IndexOptions, index: Index, shard: Arc<Shard>) -> Result<Open, IndexError> {
-    let writer = index.writer_with_num_threads(1, options.heap_bytes).map_err(|source| IndexError::Engine {
-        action: "write to",
-        shard: shard.name.clone(),
-        source,
-    })?;
-    Ok(Open { index, writer, shard })
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Err(error) = self.join_closing() {
+            tracing::warn!(%error, "failed to close a shard");
+        }
+    }
 }
 
-fn payload_of(shard: &Shard) -> Payload {
-    Payload::clone(&shard.payload.read().expect("no code panics under this lock"))
+/// Merges what is small in a shard that is not written to any more, and ends its threads.
+fn close(mut open: Open) -> Result<(), IndexError> {
+    let shard = open.shard.clone();
+    let fail = |source| shard.fault("close", source);
+    let mut end = || -> Result<(), TantivyError> {
+        open.merging.wait()?;
+        let segments = open.shard.segments().unwrap_or_default();
+        let small = merge::rest_of_closed(&segments);
+        if !small.is_empty() {
+            open.writer.merge(&small).wait()?;
+        }
+        Ok(())
+    };
+    end().map_err(fail)?;
+    open.writer.wait_merging_threads().map_err(fail)?;
+    drop(open.index);
+    shard.publish(None)
 }
+
+fn open_writer(options: &IndexOptions, index: Index, shard: Arc<Shard>) -> Result<Open, IndexError> {
+    let writer = index.writer_with_num_threads(1, options.heap_bytes).map_err(|source| shard.fault("write to", source))?;
+    // Which segments are neighbours only we know: see `merge`.
+    writer.set_merge_policy(Box::new(NoMergePolicy));
+    Ok(Open { index, writer, shard, merging: Merging::default() })
+}
+
+/// What the folder of a shard is renamed to before it is removed.
+const GONE: &str = ".gone-";
 
 /// Shards sort by the offset at which they begin.
 fn shard_name(first: u64) -> String {
@@ -205,7 +336,8 @@ fn shard_name(first: u64) -> String {
 pub(crate) fn field_names(shards: &[Arc<Shard>]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for shard in shards {
-        names.extend(shard.payload.read().expect("no code panics under this lock").fields.iter().cloned());
+        let payload = shard.payload();
+        names.extend(payload.fields.iter().chain(&payload.rest).cloned());
     }
     names
 }

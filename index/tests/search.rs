@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
-use index::{Aggregation, IndexOptions, Matcher, SearchLimits, SearchRequest, Sort, Writer, query};
+use index::{AggregationKind, IndexOptions, Interval, Matcher, SearchLimits, SearchRequest, Sort, TermsOrder, Writer, query};
 
 fn start() -> Time {
     "2026-04-01T00:00:00Z".parse().expect("a time")
@@ -187,9 +187,19 @@ fn aggregations_count_every_hit() {
         writer.write(&batch(1 + n * 100, 100)).expect("writes");
         writer.commit().expect("commits");
     }
-    let terms = |field: &str| Aggregation::Terms { field: field.to_owned(), size: 3 };
+    let terms = |field: &str| {
+        let field = field.to_owned();
+        AggregationKind::Terms { field, size: 3, order: TermsOrder::Count, min_count: 1, missing: None }.into()
+    };
+    let histogram = AggregationKind::DateHistogram {
+        field: "@timestamp".to_owned(),
+        interval: Interval::ms(60_000),
+        zone: jiff::tz::TimeZone::UTC,
+        min_count: 1,
+        bounds: None,
+    };
     let aggregations = vec![
-        ("when".to_owned(), Aggregation::DateHistogram { interval_ms: 60_000 }),
+        ("when".to_owned(), histogram.into()),
         ("who".to_owned(), terms("user.name")),
         ("where".to_owned(), terms("source.ip")),
     ];

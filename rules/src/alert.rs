@@ -103,16 +103,4 @@ impl Alert {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("an alert is serialisable")
     }
-
-    pub(crate) fn add_evidence(&mut self, events: &[EventId]) {
-        for event in events {
-            if self.evidence.contains(event) {
-                continue;
-            }
-            if self.evidence.len() >= EVIDENCE_MAX {
-                self.evidence.pop();
-            }
-            self.evidence.push(*event);
-        }
-    }
 }

@@ -5,19 +5,18 @@
 //!
 //! For correlations lateness is unlimited here: each event that makes or keeps a window's condition true gives an alert at its index.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use event::{
-    Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, LogSourceId, Position, RowBuilder, Time, Transport,
-    Value,
+    Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSourceId, Position, RowBuilder, Time, Transport, Value,
 };
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::detect::matches_plainly;
-use crate::ruleset::{Body, LoadOptions, RuleSet, load};
-use crate::sigma::correlation::Entry;
+use crate::correlate::Correlator;
+use crate::detect::{Match, matches_plainly};
+use crate::ruleset::{LoadOptions, RuleSet, load};
 
 /// What became of one case.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,80 +82,35 @@ fn run_case(case: &Case<'_>, beside: Option<&str>) -> Result<(), String> {
     }
     let texts: Vec<&str> = case.events.iter().map(|e| e.get()).collect();
     let batch = batch_of(&texts)?;
-    let mut found = correlate(&set, &batch);
+    let mut found = correlate(&Arc::new(set), &batch);
     let mut expected = case.expected_alerts.clone();
     found.sort();
     expected.sort();
     if found == expected { Ok(()) } else { Err(format!("alerts {found:?}, expected {expected:?}")) }
 }
 
-/// An event that has arrived: its index, its time, which of the correlation's rules it satisfies, its group and value.
-struct Arrived {
-    index: usize,
-    time: i64,
-    rule: u16,
-    group: Vec<String>,
-    value: Option<Vec<String>>,
-}
-
-fn correlate(set: &RuleSet, batch: &Batch) -> Vec<ExpectedAlert> {
-    let mut alerts = Vec::new();
-    let mut arrived: BTreeMap<usize, Vec<Arrived>> = BTreeMap::new();
-    for (index, event) in batch.iter().enumerate() {
-        let time = time_of(event);
-        // Rules that fired now, with what an outer correlation may ask of them.
-        let mut fired: Vec<(usize, Option<BTreeMap<String, String>>)> =
-            matches_plainly(set, event).into_iter().map(|rule| (rule as usize, None)).collect();
-        while let Some((rule, inner)) = fired.pop() {
-            for (correlation, place) in &set.listeners[rule] {
-                let Body::Correlation(bound) = &set.rules[*correlation].body else { continue };
-                let names = &bound.key_names[usize::from(*place)];
-                let group: Option<Vec<String>> = match &inner {
-                    None => bound.keys[usize::from(*place)].iter().map(|fields| value_of(event, fields)).collect(),
-                    Some(named) => names.iter().map(|name| named.get(name).cloned()).collect(),
-                };
-                let Some(group) = group else { continue };
-                let value: Option<Vec<String>> = bound.values.iter().map(|fields| value_of(event, fields)).collect();
-                let value = value.filter(|v| !v.is_empty());
-                let seen = arrived.entry(*correlation).or_default();
-                seen.push(Arrived { index, time, rule: *place, group: group.clone(), value });
-                if holds_about(seen, &bound.written, &group, time) {
-                    let named = bound.written.group_by.iter().cloned().zip(group.iter().cloned()).collect();
-                    if set.rules[*correlation].info.alerts {
-                        alerts.push(ExpectedAlert { at_index: index, group, rule: set.rules[*correlation].info.title.clone() });
-                    }
-                    fired.push((*correlation, Some(named)));
-                }
-            }
-        }
+/// What fires, decided on arrival by the correlator that the pipeline uses.
+fn correlate(set: &Arc<RuleSet>, batch: &Batch) -> Vec<ExpectedAlert> {
+    let mut matches = Vec::new();
+    for (row, event) in batch.iter().enumerate() {
+        matches.extend(matches_plainly(set, event).into_iter().map(|rule| Match { row: row as u32, rule }));
     }
-    alerts.dedup();
-    alerts
-}
-
-/// Whether some window that holds the event at `time` satisfies the correlation, with what has arrived so far.
-fn holds_about(seen: &[Arrived], written: &crate::sigma::correlation::Correlation, group: &[String], time: i64) -> bool {
-    let mut of_group: Vec<&Arrived> = seen.iter().filter(|a| a.group == group).collect();
-    of_group.sort_by_key(|a| (a.time, a.index));
-    let ends = of_group.iter().map(|a| a.time).filter(|end| (time..=time.saturating_add(written.timespan_ns)).contains(end));
-    ends.into_iter().any(|end| {
-        let window = of_group.iter().filter(|a| (end.saturating_sub(written.timespan_ns)..=end).contains(&a.time));
-        let entries: Vec<Entry> = window.map(|a| Entry { rule: a.rule, value: a.value.clone() }).collect();
-        written.holds(entries.iter())
-    })
-}
-
-fn value_of(event: EventRef<'_>, fields: &[FieldId]) -> Option<String> {
-    fields.iter().find_map(|f| event.get(*f)).filter(|v| *v != Value::Null).map(|v| v.to_string())
-}
-
-fn time_of(event: EventRef<'_>) -> i64 {
-    let seconds = FieldId::find("_t").and_then(|f| event.get(f)).and_then(crate::test_of::number_of);
-    seconds.map_or(0, |n| (n.float() * 1e9) as i64)
+    let mut correlator = Correlator::deciding_on_arrival(set.clone());
+    let mut unwanted = Vec::new();
+    correlator.advance(batch, &matches, &mut unwanted);
+    correlator.flush(&mut unwanted);
+    let infos: Vec<_> = set.rules().collect();
+    let alerts = correlator.take_fired().into_iter().filter(|fired| infos[fired.rule].alerts);
+    let alert = |fired: crate::Fired| ExpectedAlert {
+        at_index: (fired.event.frame.offset - 1) as usize,
+        group: fired.group,
+        rule: infos[fired.rule].title.clone(),
+    };
+    alerts.map(alert).collect()
 }
 
 /// JSON objects as a batch, one event each: nested objects become dotted names, arrays several values, and blanks in names are left
-/// out.
+/// out. An event's time is `_t`, in seconds since 1970.
 ///
 /// # Errors
 /// Where one is no object.
@@ -180,6 +134,8 @@ pub fn batch_of_sources<'a>(objects: impl ExactSizeIterator<Item = (LogSourceId,
         row.log_source(source);
         let mut deserializer = serde_json::Deserializer::from_str(text);
         Cells { row: &mut row, path: String::new() }.deserialize(&mut deserializer).map_err(|e| e.to_string())?;
+        let seconds = FieldId::find("_t").and_then(|f| row.get(f)).and_then(crate::test_of::number_of);
+        row.time(Time::from_unix_ns(seconds.map_or(0, |n| (n.float() * 1e9) as i64)));
     }
     Ok(builder.finish(LogRange { partition: 0, first: 1, last }, Time::UNKNOWN))
 }

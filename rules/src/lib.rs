@@ -12,6 +12,7 @@ pub mod cases;
 mod compile;
 mod correlate;
 mod detect;
+pub mod explain;
 mod mapping;
 mod pack;
 pub mod policy;
@@ -21,7 +22,8 @@ mod test_of;
 pub mod yaml;
 
 pub use correlate::{
-    CorrelateOptions, Correlator, Counters, ENTRIES_PER_WINDOW_MAX, GROUPS_PER_RULE_MAX, RestoreError, WAITING_MAX,
+    ALERTS_OPEN_MAX, BadNetwork, Bounds, CorrelateOptions, Correlator, Counters, DEGRADED_RULE, ENTRIES_PER_WINDOW_MAX, Fired,
+    RestoreError,
 };
 pub use detect::{Detector, Match, RuleCost, matches_plainly};
 pub use mapping::Mapping;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::compile::Compiled;
+use crate::correlate::plan::{self, Asks};
 use crate::mapping::Mapping;
 use crate::sigma::correlation::{self, Correlation};
 use crate::sigma::item::{Atom, Expr, Placeholders};
@@ -97,12 +98,14 @@ pub(crate) enum Body {
 /// A correlation with its rules found and its fields bound.
 pub(crate) struct BoundCorrelation {
     pub(crate) written: Correlation,
+    /// What its windows are asked.
+    pub(crate) asks: Asks,
     /// Per rule: per group-by name the fields that mean it.
     pub(crate) keys: Vec<Vec<Vec<FieldId>>>,
     /// Per rule: per group-by name the name that a correlation among the rules gave that value.
     pub(crate) key_names: Vec<Vec<String>>,
-    /// The fields whose values count.
-    pub(crate) values: Vec<Vec<FieldId>>,
+    /// Per rule: the fields whose values count.
+    pub(crate) values: Vec<Vec<Vec<FieldId>>>,
 }
 
 pub(crate) struct Rule {
@@ -297,6 +300,11 @@ fn info(node: &Node, path: &str) -> Result<RuleInfo, (String, String)> {
     })
 }
 
+/// The body of a rule that was refused: its place stays, so that the indexes of the others hold, and it never fires.
+fn never() -> Body {
+    Body::Sigma { expr: Expr::Or(Vec::new()), group: Vec::new() }
+}
+
 struct Builder {
     mapping: Mapping,
     atoms: Vec<Bound>,
@@ -340,16 +348,25 @@ impl Builder {
                             reason: format!("the correlation names {missing:?}, which is not loaded"),
                             hint: Some("load the rule too; rules are named by id or name".to_owned()),
                         });
-                        // Its place stays, so that the indexes of the others hold; it never fires.
-                        rules.push(Rule { info: rule.info, body: Body::Sigma { expr: Expr::Or(Vec::new()), group: Vec::new() } });
+                        rules.push(Rule { info: rule.info, body: never() });
                         continue;
                     };
-                    for (place, other) in found.iter().enumerate() {
-                        silent[*other] |= !written.generate;
-                        listeners[*other].push((at, place as u16));
+                    let generate = written.generate;
+                    match self.bind_correlation(written, &found, &names, &sources) {
+                        Ok(bound) => {
+                            for (place, other) in found.iter().enumerate() {
+                                silent[*other] |= !generate;
+                                listeners[*other].push((at, place as u16));
+                            }
+                            rule.info.group = bound.written.group_by.clone();
+                            Body::Correlation(Box::new(bound))
+                        }
+                        Err(reason) => {
+                            let line = rule.document.line_of("correlation");
+                            problems.push(Problem { path: rule.path, line, refused: true, reason, hint: None });
+                            never()
+                        }
                     }
-                    rule.info.group = written.group_by.clone();
-                    Body::Correlation(Box::new(self.bind_correlation(written, &found, &names, &sources)))
                 }
                 Content::Filter { .. } => unreachable!("filters were taken out above"),
             };
@@ -358,6 +375,14 @@ impl Builder {
         for (rule, silent) in rules.iter_mut().zip(silent) {
             rule.info.alerts = !silent;
         }
+        let feeds_itself: Vec<bool> = plan::ranks(&listeners).iter().map(Option::is_none).collect();
+        for (rule, _) in rules.iter_mut().zip(&feeds_itself).filter(|(_, cyclic)| **cyclic) {
+            rule.body = never();
+            let (path, reason) =
+                (rule.info.path.clone(), format!("{:?} refers to itself by way of other correlations", rule.info.title));
+            problems.push(Problem { path, line: 1, refused: true, reason, hint: None });
+        }
+        listeners.iter_mut().for_each(|of| of.retain(|(outer, _)| !feeds_itself[*outer]));
         let conditions = rules.iter().zip(0..).filter_map(|(rule, number)| match &rule.body {
             Body::Sigma { expr, .. } => Some((number, &rule.info.source, expr)),
             Body::Correlation(_) => None,
@@ -372,25 +397,25 @@ impl Builder {
         rules: &[usize],
         names: &[(String, Option<String>)],
         sources: &[RuleSource],
-    ) -> BoundCorrelation {
-        let mut keys = Vec::new();
-        let mut key_names = Vec::new();
-        for rule in rules {
+    ) -> Result<BoundCorrelation, String> {
+        let mut called = Vec::new();
+        let (mut keys, mut key_names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (rule, as_written) in rules.iter().zip(&written.rules) {
             let (id, name) = &names[*rule];
-            let called: Vec<&str> = name.as_deref().into_iter().chain([id.as_str()]).collect();
-            let mut fields = Vec::new();
-            let mut plain = Vec::new();
-            for group in &written.group_by {
-                let field = written.group_field(group, &called);
-                fields.push(field.map_or_else(Vec::new, |field| self.mapping.fields(&sources[*rule], field)));
-                plain.push(field.unwrap_or(group).to_owned());
-            }
-            keys.push(fields);
-            key_names.push(plain);
+            let own: Vec<&str> = name.as_deref().into_iter().chain([id.as_str()]).collect();
+            let source = &sources[*rule];
+            let fields_of = |name: &String| {
+                let field = written.group_field(name, &own);
+                field.map_or_else(Vec::new, |field| self.mapping.fields(source, field))
+            };
+            keys.push(written.group_by.iter().map(fields_of).collect());
+            values.push(written.fields.iter().map(fields_of).collect());
+            let plain = |group: &String| written.group_field(group, &own).unwrap_or(group).to_owned();
+            key_names.push(written.group_by.iter().map(plain).collect());
+            called.push(own.into_iter().chain([as_written.as_str()]).map(str::to_owned).collect());
         }
-        let source = rules.first().map(|rule| sources[*rule].clone()).unwrap_or_default();
-        let values = written.fields.iter().map(|field| self.mapping.fields(&source, field)).collect();
-        BoundCorrelation { written, keys, key_names, values }
+        let asks = Asks::new(&written, &called)?;
+        Ok(BoundCorrelation { written, asks, keys, key_names, values })
     }
 
     /// Numbers the tests of a condition, the same test of the same fields once.

@@ -14,8 +14,8 @@ use event::limits::BATCH_BYTES_MAX;
 use event::{Frames, Time};
 use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
+use rules::Correlator;
 use rules::alert::{Alert, AlertChange};
-use rules::{CorrelateOptions, Correlator};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
@@ -81,8 +81,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let settings = role::decode_settings(&config.decode, reference)?;
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
     let parts = Parts { settings: settings.clone(), rules: rules.clone(), policy, threads: config.worker_threads() };
-    let lateness_ns = i64::from(config.rules.lateness_s) * 1_000_000_000;
-    let mut correlator = Correlator::new(rules, CorrelateOptions { lateness_ns });
+    let mut correlator = Correlator::new(rules, config.rules.correlate_options()?);
     let source = source(args, &settings)?;
     let spent = Arc::new(Spent::default());
     let mut alerts: BTreeMap<(Time, String), Alert> = BTreeMap::new();
@@ -168,6 +167,7 @@ fn statistics(spent: &Spent, seconds: f64, alerts: usize, correlator: &Correlato
         "stages": {"read": stage(get(&spent.read_ns)), "decode_flows": stage(get(&spent.flows_ns)), "decode_text": stage(get(&spent.text_ns)),
             "policy": stage(get(&spent.policy_ns)), "match": stage(get(&spent.match_ns)), "correlate": stage(get(&spent.sink_ns))},
         "correlation": correlator.counters(),
+        "correlation_by_rule": correlator.counters_by_rule().map(|(info, c)| (info.id.clone(), serde_json::json!(c))).collect::<serde_json::Map<_, _>>(),
     });
     serde_json::to_string_pretty(&stats).expect("statistics are serialisable")
 }

@@ -1,12 +1,9 @@
 // The dashboards in Debian's chromium, against the real program and its demo traffic.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { launch, program, shot } from "./service.mjs";
 
-const program = `${process.env.CARGO_TARGET_DIR ?? "../../target"}/debug/mihari`;
-const shots = process.env.MIHARI_SHOTS;
 let demo, url, token, browser, page;
 const foreign = [];
 const problems = [];
@@ -23,16 +20,12 @@ before(async () => {
       if (url && token && /DETECTED web_attack/.test(text)) resolve();
     });
   });
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  browser = await launch();
   page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "ja-JP" })).newPage();
   page.on("request", (request) => request.url().startsWith(url) || foreign.push(request.url()));
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => message.type() === "error" && !/401/.test(message.text()) && problems.push(message.text()));
   page.on("dialog", (dialog) => problems.push(`a dialog: ${dialog.message()}`));
-  if (shots) mkdirSync(shots, { recursive: true });
 });
 
 after(async () => {
@@ -40,8 +33,6 @@ after(async () => {
   demo?.removeAllListeners("exit");
   demo?.kill("SIGINT");
 });
-
-const shot = async (name) => shots && page.screenshot({ path: `${shots}/${name}.png` });
 
 test("a wrong token is refused, a good one signs in", async () => {
   await page.goto(url);
@@ -57,7 +48,7 @@ test("the overview shows alerts, zones and sources", async () => {
   await page.locator("tr[data-alert]").first().waitFor();
   await page.locator("table.matrix th[scope=row]", { hasText: "lgwan" }).waitFor();
   await page.locator("td", { hasText: "127.10.0.1" }).first().waitFor();
-  await shot("overview");
+  await shot(page, "demo-overview");
 });
 
 test("an alert is opened, acknowledged and closed by keyboard", async () => {
@@ -65,12 +56,15 @@ test("an alert is opened, acknowledged and closed by keyboard", async () => {
   await page.keyboard.press("a");
   await page.locator("tr[data-alert]", { hasText: "Webサーバー" }).first().click();
   await page.getByText("最初の対応").waitFor();
-  await shot("alert");
+  await shot(page, "demo-alert");
   await page.keyboard.press("a");
   await page.locator("[data-status=acknowledged]").waitFor();
   await page.keyboard.press("x");
+  await page.locator("dialog").waitFor();
+  await page.keyboard.press("Enter");
   await page.locator("[data-status=closed]").waitFor();
   await page.keyboard.press("Escape");
+  await page.locator("[data-status]").waitFor({ state: "detached" });
 });
 
 test("a search finds events, shows one, and points at a mistake", async () => {
@@ -80,10 +74,10 @@ test("a search finds events, shows one, and points at a mistake", async () => {
   await page.keyboard.press("Enter");
   await page.locator("tr[data-hit]").first().waitFor();
   await page.locator(".hist canvas").waitFor();
-  await shot("search");
+  await shot(page, "demo-search");
   await page.locator("tr[data-hit]").first().click();
   await page.getByText("fortinet.firewall.policyid").waitFor();
-  await shot("event");
+  await shot(page, "demo-event");
   await page.keyboard.press("Escape");
   await page.locator("input[name=query]").fill("source.ip:(");
   await page.keyboard.press("Enter");
@@ -95,7 +89,7 @@ test("the live tail moves", async () => {
   await page.locator("tr[data-hit]").nth(5).waitFor();
   await page.getByRole("button", { name: "English" }).click();
   await page.getByRole("button", { name: "Pause" }).waitFor();
-  await shot("tail");
+  await shot(page, "demo-tail");
 });
 
 test("nothing came from elsewhere and nothing went wrong", () => {

@@ -83,8 +83,9 @@ impl TextDecoder {
             reference: if received == Time::UNKNOWN { settings.reference } else { received },
         };
         let pin = pin.or(source.and_then(|s| s.format));
-        // Many programs begin their lines with a time of their own, which looks as if a syslog header began.
-        if header.stamp.is_some() && header.version.is_none() {
+        // Many programs begin their lines with a time of their own, which looks as if a syslog header began. Where what would be the
+        // tag is a program that we know, it is one.
+        if header.stamp.is_some() && header.version.is_none() && !header.app.is_some_and(|app| self.registry.knows(app)) {
             context.header = Header { priority: header.priority, message: syslog::after_priority(text), ..Header::default() };
             let mark = row.mark();
             let read = match pin {

@@ -1,6 +1,6 @@
-//! Correlation rules: their syntax, and whether the events of one window satisfy them.
+//! Correlation rules: their syntax. What they ask of events is in `correlate`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::condition::{self, Condition};
 use super::item::{Number, Order};
@@ -52,15 +52,6 @@ pub struct Correlation {
     pub generate: bool,
 }
 
-/// One event in a window.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
-pub struct Entry {
-    /// Which of the rules fired, by its place in the list.
-    pub rule: u16,
-    /// The values that count; none where the event lacks one of the fields.
-    pub value: Option<Vec<String>>,
-}
-
 /// Windows may not be longer: state would be kept as long.
 const TIMESPAN_NS_MAX: i64 = 31 * 24 * 3600 * 1_000_000_000;
 const RULES_MAX: usize = 256;
@@ -100,11 +91,16 @@ pub fn correlation(node: &Node) -> Result<Correlation, String> {
         generate: matches!(node.get("generate"), Some(Node::Bool(true))),
         rules,
     };
-    if correlation.rules.is_empty() || correlation.rules.len() > RULES_MAX {
-        return Err(format!("a correlation is about 1 to {RULES_MAX} rules"));
-    }
+    let is_temporal = matches!(kind, Kind::Temporal | Kind::TemporalOrdered);
     match node.get("condition") {
-        Some(Node::Text(text)) => correlation.extended = Some(condition::parse(text)?),
+        Some(Node::Text(_)) if !is_temporal => return Err("only temporal correlations take a condition over rules".to_owned()),
+        Some(Node::Text(text)) => {
+            let condition = condition::parse(text)?;
+            if correlation.rules.is_empty() {
+                names_in(&condition, &mut correlation.rules);
+            }
+            correlation.extended = Some(condition);
+        }
         Some(Node::Map(entries)) => {
             for (key, value) in entries {
                 let order = match key.as_str() {
@@ -130,15 +126,17 @@ pub fn correlation(node: &Node) -> Result<Correlation, String> {
                 correlation.bounds.push((order, number));
             }
         }
-        None if matches!(kind, Kind::Temporal | Kind::TemporalOrdered) => {}
+        None if is_temporal => {}
         _ => return Err("no condition".to_owned()),
     }
-    let counts_values = !matches!(kind, Kind::EventCount | Kind::Temporal | Kind::TemporalOrdered);
+    if correlation.rules.is_empty() || correlation.rules.len() > RULES_MAX {
+        return Err(format!("a correlation is about 1 to {RULES_MAX} rules"));
+    }
+    let counts_values = kind != Kind::EventCount && !is_temporal;
     if counts_values && correlation.fields.is_empty() {
         return Err("the condition names no field".to_owned());
     }
-    if correlation.bounds.is_empty() && correlation.extended.is_none() && !matches!(kind, Kind::Temporal | Kind::TemporalOrdered)
-    {
+    if correlation.bounds.is_empty() && !is_temporal {
         return Err("the condition compares nothing".to_owned());
     }
     if let Some(Node::Map(aliases)) = node.get("aliases") {
@@ -149,6 +147,16 @@ pub fn correlation(node: &Node) -> Result<Correlation, String> {
         }
     }
     Ok(correlation)
+}
+
+/// The rules that a condition names, in the order in which it names them.
+fn names_in(condition: &Condition, names: &mut Vec<String>) {
+    match condition {
+        Condition::Name(name) if !names.contains(name) => names.push(name.clone()),
+        Condition::Name(_) | Condition::Of(..) => {}
+        Condition::Not(inner) => names_in(inner, names),
+        Condition::And(of) | Condition::Or(of) => of.iter().for_each(|c| names_in(c, names)),
+    }
 }
 
 pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
@@ -165,75 +173,6 @@ pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
 }
 
 impl Correlation {
-    /// Whether these events, in the order of their time, satisfy the correlation.
-    pub fn holds<'e>(&self, entries: impl Iterator<Item = &'e Entry> + Clone) -> bool {
-        let within = |n: Number| self.bounds.iter().all(|(order, bound)| n.compare(*order, *bound));
-        match self.kind {
-            Kind::EventCount => within(Number::Int(entries.count() as i128)),
-            Kind::ValueCount => {
-                let distinct: BTreeSet<_> = entries.filter_map(|e| e.value.as_ref()).collect();
-                within(Number::Int(distinct.len() as i128))
-            }
-            Kind::Temporal | Kind::TemporalOrdered => {
-                let fired: BTreeSet<u16> = entries.clone().map(|e| e.rule).collect();
-                if let Some(condition) = &self.extended {
-                    return self.fired(condition, &fired);
-                }
-                if !self.bounds.is_empty() {
-                    return within(Number::Int(fired.len() as i128));
-                }
-                if self.kind == Kind::Temporal {
-                    return fired.len() == self.rules.len();
-                }
-                let mut wanted = 0;
-                for entry in entries {
-                    if usize::from(entry.rule) == wanted {
-                        wanted += 1;
-                    }
-                }
-                wanted >= self.rules.len()
-            }
-            Kind::ValueSum | Kind::ValueAvg | Kind::ValuePercentile | Kind::ValueMedian => {
-                let mut numbers: Vec<Number> = entries.filter_map(|e| Number::parse(e.value.as_ref()?.first()?)).collect();
-                if numbers.is_empty() {
-                    return false;
-                }
-                let sum = numbers.iter().try_fold(0i128, |sum, n| match n {
-                    Number::Int(n) => sum.checked_add(*n),
-                    Number::Float(_) => None,
-                });
-                let sum = sum.map_or_else(|| Number::Float(numbers.iter().map(|n| n.float()).sum()), Number::Int);
-                match self.kind {
-                    Kind::ValueSum => within(sum),
-                    Kind::ValueAvg => within(Number::Float(sum.float() / numbers.len() as f64)),
-                    _ => {
-                        numbers.sort_by(|a, b| a.float().total_cmp(&b.float()));
-                        let rank = if self.kind == Kind::ValueMedian { 0.5 } else { self.percentile / 100.0 }
-                            * (numbers.len() - 1) as f64;
-                        let (low, part) = (rank.floor() as usize, rank.fract());
-                        let high = (low + 1).min(numbers.len() - 1);
-                        within(Number::Float(numbers[low].float() * (1.0 - part) + numbers[high].float() * part))
-                    }
-                }
-            }
-        }
-    }
-
-    fn fired(&self, condition: &Condition, fired: &BTreeSet<u16>) -> bool {
-        let named = |name: &str| self.rules.iter().position(|r| r == name).is_some_and(|at| fired.contains(&(at as u16)));
-        match condition {
-            Condition::Name(name) => named(name),
-            Condition::Not(inner) => !self.fired(inner, fired),
-            Condition::And(all) => all.iter().all(|c| self.fired(c, fired)),
-            Condition::Or(any) => any.iter().any(|c| self.fired(c, fired)),
-            Condition::Of(count, pattern) => {
-                let meant: Vec<_> = self.rules.iter().filter(|r| condition::means(pattern, r)).collect();
-                let hits = meant.iter().filter(|r| named(r)).count();
-                hits >= count.unwrap_or(meant.len())
-            }
-        }
-    }
-
     /// The field of a rule that a group-by name means.
     pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[&str]) -> Option<&'a str> {
         match self.aliases.get(name) {

@@ -130,7 +130,8 @@ impl Plan {
             if !keys.contains_key(name) && !compiler.is_captured(&plan, name) {
                 // A key of which only the values say something.
                 let Some(field) = FieldId::intern(&format!("{native}{name}")) else { return Err(fault("no room".to_owned())) };
-                let target = Target { field, name: (*name).into(), convert: Convert::Nothing, values: Some(at as u16) };
+                let target =
+                    Target { field, name: (*name).into(), convert: Convert::Nothing, values: Some(at as u16), if_absent: false };
                 plan.keys.insert((*name).into(), Key { native: field, targets: vec![target] });
             }
         }

@@ -16,11 +16,15 @@ pub(super) struct Target {
     pub(super) convert: Convert,
     /// Which table of `values` is asked first.
     pub(super) values: Option<u16>,
+    /// Only where the field holds nothing yet.
+    pub(super) if_absent: bool,
 }
 
 /// How far a capture reaches.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Extent {
+    /// One of these texts, the longest that stands there.
+    OneOf(Box<[Box<str>]>),
     /// To the first place where what follows stands.
     Text,
     /// The same, without blanks and not empty.
@@ -72,6 +76,10 @@ pub(super) enum Convert {
     Upper,
     /// Without the backslashes that escape.
     Plain,
+    /// A domain name, without the dot at its end.
+    Domain,
+    /// A mail address, in angle brackets or not; nothing else.
+    Email,
     Int,
     Hex,
     Float,
@@ -102,9 +110,21 @@ pub(super) enum Convert {
     Json,
 }
 
-/// Reads `FIELD+FIELD:TYPE WORD ...`. `native` stands before fields that begin with a dot; `parts` numbers the named templates.
+/// Reads `SPEC & SPEC`: several things that become of one value, which reaches as far as the first of them says.
 pub(super) fn parse(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u16>) -> Result<(Vec<Target>, Extent), String> {
+    let mut specs = spec.split(" & ");
+    let (mut targets, extent) = parse_one(specs.next().unwrap_or(""), native, parts)?;
+    for more in specs {
+        targets.extend(parse_one(more, native, parts)?.0);
+    }
+    Ok((targets, extent))
+}
+
+/// Reads `FIELD+FIELD:TYPE WORD ...`. `native` stands before fields that begin with a dot; `parts` numbers the named templates.
+fn parse_one(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u16>) -> Result<(Vec<Target>, Extent), String> {
     let (fields, rest) = spec.split_once(':').unwrap_or((spec, "text"));
+    let (fields, rest) = if spec.starts_with('=') { ("", spec) } else { (fields, rest) };
+    let (fields, one_of) = fields.split_once('=').map_or((fields, None), |(fields, texts)| (fields, Some(texts)));
     let mut words = rest.split(' ').filter(|w| !w.is_empty());
     let kind = words.next().unwrap_or("text");
     let words: Vec<&str> = words.collect();
@@ -138,6 +158,8 @@ pub(super) fn parse(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u1
             "int" => (Convert::Int, Extent::Int),
             "hex" => (Convert::Hex, Extent::Hex),
             "number" => (Convert::Float, Extent::Number),
+            "domain" => (Convert::Domain, Extent::Word),
+            "email" => (Convert::Email, Extent::Text),
             "bool" => (Convert::Bool, Extent::Word),
             "ip" => (Convert::Ip, Extent::Ip),
             "mac" => (Convert::Text, Extent::Mac),
@@ -172,6 +194,14 @@ pub(super) fn parse(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u1
         own
     };
     let mut convert = convert;
+    if let Some(texts) = one_of {
+        let mut texts: Vec<Box<str>> = texts.split('|').map(Box::from).collect();
+        if texts.iter().any(|text| text.is_empty()) {
+            return Err(format!("{spec:?} has an empty choice"));
+        }
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        extent = Extent::OneOf(texts.into());
+    }
     for word in &words {
         match *word {
             "lower" => convert = Convert::Lower,
@@ -190,7 +220,8 @@ pub(super) fn parse(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u1
     };
     let mut targets = Vec::new();
     for name in fields.split('+').filter(|name| !matches!(*name, "" | "_")) {
-        let target = |field, convert| Target { field, name: name.into(), convert, values: None };
+        let (name, if_absent) = name.strip_prefix('?').map_or((name, false), |name| (name, true));
+        let target = |field, convert| Target { field, name: name.into(), convert, values: None, if_absent };
         targets.push(match &convert {
             Convert::Address(_) => target(intern(&format!("{name}.ip"))?, Convert::Address(intern(&format!("{name}.domain"))?)),
             Convert::Endpoint(..) => {
@@ -206,7 +237,7 @@ pub(super) fn parse(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u1
     }
     // `{_:=NAME}` writes nothing of its own, but its parts do.
     if targets.is_empty() && matches!(convert, Convert::Parts(_) | Convert::Protocol | Convert::Url) {
-        targets.push(Target { field: FieldId::MESSAGE, name: "_".into(), convert, values: None });
+        targets.push(Target { field: FieldId::MESSAGE, name: "_".into(), convert, values: None, if_absent: false });
     }
     Ok((targets, extent))
 }
@@ -229,13 +260,19 @@ fn style(words: &[&str], separator: Option<char>) -> Result<Style, String> {
 
 impl Extent {
     /// Whether what follows must be known to tell where it ends.
-    pub(super) fn is_open(self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(self, Extent::Text | Extent::Last)
     }
 
     /// Adds the bytes it may begin with; true where that may be any.
-    pub(super) fn first_bytes(self, set: &mut [bool; 256]) -> bool {
+    pub(super) fn first_bytes(&self, set: &mut [bool; 256]) -> bool {
         let bytes: &[u8] = match self {
+            Extent::OneOf(texts) => {
+                for text in texts {
+                    set[usize::from(text.as_bytes()[0])] = true;
+                }
+                return false;
+            }
             Extent::Text | Extent::Word | Extent::Last => return true,
             Extent::Int => b"-+0123456789",
             Extent::Number => b"-+.0123456789",
@@ -252,15 +289,16 @@ impl Extent {
     }
 
     /// How many bytes of `text` it takes, where it tells that itself.
-    pub(super) fn length(self, text: &str) -> Option<usize> {
+    pub(super) fn length(&self, text: &str) -> Option<usize> {
         let bytes = text.as_bytes();
         let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
         match self {
             Extent::Text | Extent::Word | Extent::Last => None,
+            Extent::OneOf(texts) => texts.iter().find(|one| text.starts_with(&***one)).map(|one| one.len()),
             Extent::Int | Extent::Number => {
                 let sign = usize::from(matches!(bytes.first(), Some(b'-' | b'+')));
                 let mut length = sign + digits(sign);
-                if self == Extent::Number && bytes.get(length) == Some(&b'.') && digits(length + 1) > 0 {
+                if *self == Extent::Number && bytes.get(length) == Some(&b'.') && digits(length + 1) > 0 {
                     length += 1 + digits(length + 1);
                 }
                 (length > sign).then_some(length)

@@ -108,7 +108,7 @@ impl Template {
     }
 }
 
-/// Adds the bytes that `ops` may begin with; true where they may be empty or begin with anything.
+/// Adds the bytes that `ops` may begin with; true where they may be empty.
 fn first_bytes(ops: &[Op], set: &mut [bool; 256]) -> bool {
     for op in ops {
         match op {
@@ -117,7 +117,12 @@ fn first_bytes(ops: &[Op], set: &mut [bool; 256]) -> bool {
                 return false;
             }
             Op::Blanks => set[usize::from(b' ')] = true,
-            Op::Capture { extent, .. } => return extent.first_bytes(set),
+            Op::Capture { extent, .. } => {
+                if extent.first_bytes(set) {
+                    *set = [true; 256];
+                }
+                return false;
+            }
             Op::Group { choices, optional } => {
                 let mut open = *optional;
                 for choice in choices {
@@ -148,9 +153,7 @@ fn run(ops: &[Op], text: &str, mut at: usize, hits: &mut Vec<Hit>) -> Option<usi
                     Extent::Text => follow.find(rest)?,
                     Extent::Word => {
                         let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-                        // Else what follows begins with the blank that ends the word.
-                        let length = follow.find(&rest[..end]).or_else(|| follow.stands_at(rest, end).then_some(end));
-                        length.filter(|length| *length > 0)?
+                        follow.find_within(rest, end).filter(|length| *length > 0)?
                     }
                     Extent::Last => follow.find_last(rest)?,
                     own => own.length(rest)?,
@@ -192,10 +195,13 @@ impl Follow {
         last.or(self.end.then_some(text.len()))
     }
 
-    fn stands_at(&self, text: &str, at: usize) -> bool {
-        self.own
-            || (self.end && at == text.len())
-            || self.literals.iter().any(|one| text.as_bytes()[at..].starts_with(one.as_bytes()))
+    /// The first place up to `end`, where a word ends.
+    fn find_within(&self, text: &str, end: usize) -> Option<usize> {
+        let found = self.literals.iter().filter_map(|one| {
+            let window = text.len().min(end + one.len());
+            memmem::find(&text.as_bytes()[..window], one.as_bytes())
+        });
+        found.min().or((self.own || self.end && end == text.len()).then_some(end))
     }
 
     fn add(&mut self, other: &Follow) {

@@ -181,6 +181,9 @@ impl Writer<'_, '_, '_> {
                 }
             }
             for target in &key.targets {
+                if target.if_absent && self.row.get(target.field).is_some() {
+                    continue;
+                }
                 if is_header(target.field) && field != target.field && !matches!(&*scratch, "" | "-") {
                     let removed = self.row.remove(target.field); // The header's, which stands before: what follows moves up.
                     (nth, end) = (nth - removed, end - removed);
@@ -204,7 +207,13 @@ impl Writer<'_, '_, '_> {
 
     /// Writes `text` to where `target` says, in place of what the header said.
     fn write(&mut self, target: &Target, text: &str) {
-        if is_header(target.field) && !matches!(target.convert, Convert::Nothing) && !matches!(text.trim(), "" | "-") {
+        if target.if_absent && self.row.get(target.field).is_some() {
+            return;
+        }
+        if is_header(target.field)
+            && !matches!(target.convert, Convert::Nothing | Convert::Parts(_))
+            && !matches!(text.trim(), "" | "-")
+        {
             self.row.remove(target.field);
         }
         self.convert_meant(target, text);
@@ -235,7 +244,7 @@ impl Writer<'_, '_, '_> {
     fn convert(&mut self, target: &Target, text: &str) {
         let (row, field) = (&mut *self.row, target.field);
         match target.convert {
-            Convert::Text => row.text(field, text),
+            Convert::Text => add_text(row, field, text),
             Convert::Lower | Convert::Upper => {
                 let scratch = &mut self.scratch.lower;
                 scratch.clear();
@@ -246,7 +255,7 @@ impl Writer<'_, '_, '_> {
                     scratch.make_ascii_uppercase();
                 }
                 // Where nothing changed the raw text serves.
-                row.text(field, if scratch == text { text } else { scratch });
+                add_text(row, field, if scratch == text { text } else { scratch });
             }
             Convert::Plain => {
                 let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
@@ -255,6 +264,13 @@ impl Writer<'_, '_, '_> {
                     row.text(field, &self.scratch.lower);
                 } else if !inner.is_empty() && inner != "-" {
                     row.text(field, inner);
+                }
+            }
+            Convert::Domain => add_text(row, field, text.trim_end_matches('.')),
+            Convert::Email => {
+                let bare = text.trim_matches(['<', '>']);
+                if bare.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !bare.contains(' ')) {
+                    row.text(field, bare);
                 }
             }
             Convert::Int => {
@@ -316,7 +332,12 @@ impl Writer<'_, '_, '_> {
                     row.text(field, part);
                 }
             }
-            Convert::Parts(number) => self.parts(number, text),
+            Convert::Parts(number) => {
+                self.parts(number, text);
+                if &*target.name != "_" && self.row.get(field).is_none() {
+                    self.row.text(field, text);
+                }
+            }
             Convert::Pairs(style) => pairs::styled(text, style, |pair| self.pair(pair.key, pair.value)),
             Convert::Json => {
                 self.json(text);
@@ -388,6 +409,13 @@ impl Writer<'_, '_, '_> {
                 }
             }
         }
+    }
+}
+
+/// Adds text, but not once more what the field says already: many records say a thing twice.
+fn add_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
+    if !text.is_empty() && row.get(field) != Some(Value::Text(text)) {
+        row.text(field, text);
     }
 }
 

@@ -4,7 +4,6 @@
 
 mod asa;
 mod asa_messages;
-mod bind;
 mod cef;
 mod cef_vendors;
 mod checkpoint;
@@ -80,7 +79,6 @@ pub(super) trait Reader: Send {
 fn programmed() -> Vec<Box<dyn Reader>> {
     vec![
         Box::new(asa::Reader::new()),
-        Box::new(bind::Reader::new()),
         Box::new(cef::Reader::new()),
         Box::new(checkpoint::Reader::new()),
         Box::new(fmc::Reader::new()),

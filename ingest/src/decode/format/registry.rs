@@ -211,6 +211,11 @@ impl Registry {
         stamped[usize::from(byte)].iter().any(|number| readers[usize::from(*number)].read(context, row))
     }
 
+    /// Whether some reader reads what this program logs.
+    pub(in crate::decode) fn knows(&mut self, app: &str) -> bool {
+        by_app(&self.apps, &mut self.app, app).is_some()
+    }
+
     /// Reads the record as the first format whose structure it has. False where it has none.
     pub(in crate::decode) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();

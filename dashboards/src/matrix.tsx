@@ -1,0 +1,131 @@
+import { For, Show, createEffect, createMemo, createResource, on } from "solid-js";
+import { type Agg, type Cell, type Matrix, type Policy, type PolicyLine, type SearchAnswer, type Service, get, post } from "./api";
+import { number, pick, t, utc } from "./i18n";
+import { Freshness, Panel } from "./parts";
+import { address, change, parameter } from "./place";
+import { type Polled, poll } from "./poll";
+import { RANGES } from "./search";
+import { condition, show, visible, when } from "./text";
+import { Histogram } from "./histogram";
+import { Anchor } from "./anchor";
+
+const LOOK_EVERY = 10_000;
+const VERDICTS = [["violations", "violation"], ["denied", "attempt"], ["exceptions", "exception"], ["unclear", "unclear"]] as const;
+
+const state = (cell: Cell): string => (cell.state === "broken" ? "broken" : cell.state === "seen" ? "seen" : "unseen");
+const cellName = (cell: Cell): string => t(cell.state === "broken" ? "broken" : cell.state === "seen" ? "seen" : "notObserved");
+
+/** From each zone to each: what was allowed, what was denied, what broke the policy. */
+export function MatrixTable(props: { matrix: Matrix; small?: boolean; chosen?: string; name?: (zone: string) => string; choose: (cell: Cell) => void }) {
+  const cell = (from: string, to: string): Cell | undefined => props.matrix.cells.find((c) => c.from === from && c.to === to);
+  const name = (zone: string): string => visible(props.name?.(zone) ?? zone);
+  const said = (c: Cell): string => `${visible(c.from)} → ${visible(c.to)}: ${cellName(c)}, ${t("violations")} ${c.violations}, ${t("allowed")} ${c.allowed}, ${t("denied")} ${c.denied}`;
+  return (
+    <div class="scroll">
+      <table class="matrix" classList={{ small: props.small ?? false }}>
+        <thead><tr><th><span class="dim">{t("from")} ＼ {t("to")}</span></th><For each={props.matrix.zones}>{(zone) => <th scope="col" title={zone}>{name(zone)}</th>}</For></tr></thead>
+        <tbody>
+          <For each={props.matrix.zones}>{(from) => (
+            <tr>
+              <th scope="row" title={from}>{name(from)}</th>
+              <For each={props.matrix.zones}>{(to) => (
+                <Show when={cell(from, to)} fallback={<td class="self" />}>{(c) => (
+                  <td class={state(c())}>
+                    <button aria-label={said(c())} title={said(c())} aria-pressed={props.chosen === `${from}>${to}`} data-cell={`${from}>${to}`} onClick={() => props.choose(c())}>
+                      <Show when={c().violations > 0}><b>{number(c().violations)}</b></Show>
+                      <Show when={!props.small || c().violations === 0}>
+                        <span>{c().state === "not observed" ? "·" : props.small ? number(c().allowed + c().denied) : <><i class="allowed">{number(c().allowed)}</i> <i class="denied">{number(c().denied)}</i></>}</span>
+                      </Show>
+                    </button>
+                  </td>
+                )}</Show>
+              )}</For>
+            </tr>
+          )}</For>
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** The zone matrix: any cell leads to the events in it, and to the lines of the policy that decide it. */
+export function MatrixPage() {
+  const from = createMemo(() => parameter("from") || "now-24h");
+  const chosen = createMemo(() => parameter("cell"));
+  const matrix: Polled<Matrix> = poll((signal) => get<Matrix>(`/policy/matrix?from=${encodeURIComponent(from())}`, signal), LOOK_EVERY);
+  createEffect(on(from, () => matrix.again(), { defer: true }));
+  // Without it the cells are shown all the same, by the zones' short names.
+  const [policy] = createResource(() => get<Policy>("/policy").catch(() => undefined));
+  const name = (zone: string): string => pick(policy()?.zones.find((z) => z.name === zone)?.names) ?? zone;
+  const cell = (): Cell | undefined => matrix.data()?.cells.find((c) => `${c.from}>${c.to}` === chosen());
+  return (
+    <>
+      <div class="tools">
+        <label>{t("range")} <select name="range" value={from()} onChange={(e) => change({ from: e.currentTarget.value })}>
+          <For each={RANGES}>{([value, label]) => <option value={value} selected={value === from()}>{t(label)}</option>}</For>
+        </select></label>
+        <span class="legend"><span class="key broken" /> {t("broken")} <span class="key seen" /> {t("seen")} (<i class="allowed">{t("allowed")}</i> <i class="denied">{t("denied")}</i>) <span class="key unseen" /> {t("notObserved")}</span>
+      </div>
+      <Freshness of={matrix} />
+      <div class="results no-facets" classList={{ split: cell() !== undefined }}>
+        <section class="panel" aria-label={t("matrix")}>
+          <Show when={matrix.data()} keyed>{(m) => (
+            <Show when={m.zones.length > 0} fallback={<p class="dim empty">{t("noPolicy")}</p>}>
+              <p class="dim">{t("matrixHint")}</p>
+              <MatrixTable matrix={m} name={name} chosen={chosen()} choose={(c) => change({ cell: `${c.from}>${c.to}` })} />
+            </Show>
+          )}</Show>
+        </section>
+        <Show when={cell() && chosen()} keyed>{(_chosen) => <CellPanel cell={cell()!} from={from()} policy={policy()} name={name} close={() => change({ cell: "" })} />}</Show>
+      </div>
+    </>
+  );
+}
+
+function CellPanel(props: { cell: Cell; from: string; policy: Policy | undefined; name: (zone: string) => string; close: () => void }) {
+  const query = (verdict?: string): string =>
+    [condition("zone.source", props.cell.from), condition("zone.destination", props.cell.to), ...(verdict ? [condition("policy.verdict", verdict)] : [])].join(" AND ");
+  const to = (verdict?: string): string => address("/search", { q: query(verdict), from: props.from });
+  const [inside] = createResource(() => query(), (q) => post<SearchAnswer>("/search", {
+    query: q, from: props.from, size: 0,
+    aggs: Object.fromEntries([["hist", { date_histogram: {} }], ...["source.ip", "destination.ip", "destination.port"].map((field) => [field, { terms: { field, size: 6 } }])]),
+  }));
+  const lines = (kind: "allow" | "exceptions"): PolicyLine[] => props.policy?.[kind].filter((l) => (l.from === props.cell.from || l.from === "*") && (l.to === props.cell.to || l.to === "*")) ?? [];
+  const never = (): number[] => props.policy?.must_deny.filter((m) => m.from === props.cell.from && m.to.includes(props.cell.to)).map((m) => m.line) ?? [];
+  const title = (): string => `${visible(props.name(props.cell.from))} → ${visible(props.name(props.cell.to))}`;
+  const found = (): SearchAnswer | undefined => (inside.error ? undefined : inside.latest);
+  const top = (field: string, label: string) => (
+    <Show when={found()?.aggs[field]?.buckets.length}>
+      <h3>{label}</h3>
+      <table><tbody><For each={(found()?.aggs[field] as Agg).buckets}>{(bucket) => (
+        <tr><td class="mono"><Anchor to={address("/search", { q: `${query()} AND ${condition(field, bucket.key)}`, from: props.from })}>{show(bucket.key)}</Anchor></td><td class="number">{number(bucket.count)}</td></tr>
+      )}</For></tbody></table>
+    </Show>
+  );
+  return (
+    <Panel label={title()} close={props.close}>
+      <div class="tools head"><h2 class="grow">{title()}</h2><button onClick={() => props.close()}>{t("closeIt")} <kbd>Esc</kbd></button></div>
+      <p class="facts"><span class={`state ${state(props.cell)}`}>{cellName(props.cell)}</span><span>{t("allowed")}: <b>{number(props.cell.allowed)}</b></span></p>
+      <div class="tools">
+        <Anchor class="button" to={to()}>{t("events24")}</Anchor>
+        <For each={VERDICTS}>{([name, verdict]) => <Show when={props.cell[name] > 0}><Anchor class={`button ${name}`} to={to(verdict)}>{t(name)}: {number(props.cell[name])}</Anchor></Show>}</For>
+      </div>
+      <Show when={found()?.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} height={90} />}</Show>
+      {top("source.ip", t("topSources"))}
+      {top("destination.ip", t("topDestinations"))}
+      {top("destination.port", t("topPorts"))}
+      <h3>{t("allowedBy")}</h3>
+      <For each={never()}>{(line) => <p class="problem">{t("mustDeny")} ({t("line")} {line})</p>}</For>
+      <ul class="policy">
+        <For each={[...lines("allow"), ...lines("exceptions")]} fallback={<li class="dim">{t("noLine")}</li>}>{(line) => (
+          <li><span class="dim">{t("line")} {line.line}</span> {line.service.map(service).join(", ") || t("all")} <Show when={line.until}>{(until) => <span class="dim">– {when(until(), utc())}</span>}</Show> {Object.values(line.about).map(visible).join(" · ")}</li>
+        )}</For>
+      </ul>
+    </Panel>
+  );
+}
+
+function service(one: Service): string {
+  const protocol = one.protocol === null ? t("all") : ({ 1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6" } as Record<number, string>)[one.protocol] ?? String(one.protocol);
+  return one.low === 0 && one.high === 65_535 ? protocol : `${protocol}/${one.low === one.high ? one.low : `${one.low}-${one.high}`}`;
+}

@@ -1,0 +1,783 @@
+//! Counting within one segment, by code.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
+use std::sync::Arc;
+
+use tantivy::DocId;
+use tantivy::columnar::column_values::CompactSpaceU64Accessor;
+use tantivy::columnar::{Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn};
+
+use super::calendar::Rounding;
+use super::sketch::{Distinct, Quantiles};
+use super::tally::{Counted, Key, Stats, Tally};
+use super::{Aggregation, AggregationKind, COUNTED_MAX, Source};
+use crate::hit::{Found, Place};
+use crate::lower::{Lowering, Unable};
+use crate::node::Node;
+use crate::window::{Bits, WINDOW};
+
+/// Codes that are counted in a table by code rather than by hash: 16 MB of counters.
+const DENSE_MAX: u64 = 4 << 20;
+/// The code of a hit that has no value.
+const MISSING: u64 = u64::MAX;
+
+/// What an aggregation needs to know of the segment.
+pub(crate) struct Context<'a> {
+    pub(crate) lowering: &'a Lowering<'a>,
+    /// The place of the shard and of the segment, for hits.
+    pub(crate) shard: usize,
+    pub(crate) segment_at: usize,
+}
+
+/// Hits of one window, ascending, each with the outer bucket that it lies in.
+pub(crate) struct Docs<'a> {
+    pub(crate) start: DocId,
+    pub(crate) len: u32,
+    pub(crate) docs: &'a [DocId],
+    /// None: all in the one outer bucket that there is.
+    pub(crate) parents: Option<&'a [u32]>,
+}
+
+impl Docs<'_> {
+    fn parent(&self, at: usize) -> u32 {
+        self.parents.map_or(0, |p| p[at])
+    }
+}
+
+/// Counts for one aggregation.
+pub(crate) enum Gather {
+    Buckets(Box<Buckets>),
+    Significant(Significant),
+    Distinct(Vec<(Codes, Seen)>),
+    Stats(Vec<Codes>, Vec<Stats>),
+    Quantiles(Vec<Codes>, Vec<Quantiles>),
+    TopHits(TopHits),
+}
+
+impl Gather {
+    pub(crate) fn new(aggregation: &Aggregation, context: &Context<'_>, outer: bool) -> Result<Gather, Unable> {
+        let codes = |field: &str| Codes::open(context, field);
+        Ok(match &aggregation.kind {
+            AggregationKind::Cardinality { field } => {
+                let codes = codes(field)?;
+                Gather::Distinct(codes.into_iter().map(|c| (Seen::new(&c, outer), c)).map(|(s, c)| (c, s)).collect())
+            }
+            AggregationKind::Stats { field } => Gather::Stats(numeric(codes(field)?), Vec::new()),
+            AggregationKind::Percentiles { field, .. } => Gather::Quantiles(numeric(codes(field)?), Vec::new()),
+            AggregationKind::TopHits { size } => {
+                let segment = context.lowering.segment;
+                let (time, seq, nth) = (segment.time.clone(), segment.seq.clone(), segment.nth.clone());
+                let place = Box::new(move |doc| Place {
+                    time: time.get_val(doc).into_timestamp_nanos(),
+                    seq: seq.get_val(doc),
+                    nth: nth.get_val(doc),
+                });
+                Gather::TopHits(TopHits {
+                    size: *size,
+                    shard: context.shard,
+                    segment: context.segment_at,
+                    place,
+                    heaps: Vec::new(),
+                })
+            }
+            AggregationKind::Significant { field, .. } => {
+                let columns = codes(field)?;
+                let counts = |c: &Codes| (IdTable::new(c.space(), false), Vec::new());
+                Gather::Significant(Significant {
+                    counts: columns.iter().map(counts).collect(),
+                    columns,
+                    hits: 0,
+                    all: 0,
+                    overflow: false,
+                })
+            }
+            _ => Gather::Buckets(Box::new(Buckets::new(aggregation, context, outer)?)),
+        })
+    }
+
+    /// Whether all documents of the range of time are to be shown to [`Gather::background`].
+    pub(crate) fn wants_background(&self) -> bool {
+        matches!(self, Gather::Significant(_))
+    }
+
+    /// Counts what hits are compared with.
+    pub(crate) fn background(&mut self, docs: &[DocId]) {
+        if let Gather::Significant(significant) = self {
+            significant.all += docs.len() as u64;
+            significant.add(docs, 1);
+        }
+    }
+
+    /// Counts hits.
+    pub(crate) fn add(&mut self, hits: &Docs<'_>) -> io::Result<()> {
+        match self {
+            Gather::Buckets(buckets) => buckets.add(hits)?,
+            Gather::Significant(significant) => {
+                significant.hits += hits.docs.len() as u64;
+                significant.add(hits.docs, 0);
+            }
+            Gather::Distinct(columns) => {
+                for (column, seen) in columns {
+                    column.each(hits.docs, |at, code| seen.insert(hits.parent(at), code));
+                }
+            }
+            Gather::Stats(columns, stats) => {
+                for column in columns.iter_mut() {
+                    let number = column.number();
+                    column.each(hits.docs, |at, code| slot(stats, hits.parent(at)).add(number(code)));
+                }
+            }
+            Gather::Quantiles(columns, quantiles) => {
+                for column in columns.iter_mut() {
+                    let number = column.number();
+                    column.each(hits.docs, |at, code| slot(quantiles, hits.parent(at)).add(number(code)));
+                }
+            }
+            Gather::TopHits(top) => top.add(hits),
+        }
+        Ok(())
+    }
+
+    /// What was counted, for each of `parents` outer buckets.
+    pub(crate) fn finish(self, parents: usize) -> io::Result<Vec<Tally>> {
+        Ok(match self {
+            Gather::Buckets(buckets) => buckets.finish(parents)?,
+            Gather::Significant(significant) => vec![significant.finish()?],
+            Gather::Distinct(columns) => {
+                let mut all = vec![Distinct::default(); parents];
+                for (column, seen) in columns {
+                    seen.finish(&column, &mut all)?;
+                }
+                all.into_iter().map(Tally::Distinct).collect()
+            }
+            Gather::Stats(_, mut stats) => {
+                stats.resize_with(parents, Stats::default);
+                stats.into_iter().map(Tally::Stats).collect()
+            }
+            Gather::Quantiles(_, mut quantiles) => {
+                quantiles.resize_with(parents, Quantiles::default);
+                quantiles.into_iter().map(Tally::Quantiles).collect()
+            }
+            Gather::TopHits(mut top) => {
+                top.heaps.resize_with(parents, BinaryHeap::new);
+                let found = |Reverse((place, doc))| -> Found { (place, top.shard, top.segment, doc) };
+                top.heaps.into_iter().map(|heap| Tally::Hits(heap.into_iter().map(found).collect())).collect()
+            }
+        })
+    }
+}
+
+fn slot<T: Default>(all: &mut Vec<T>, at: u32) -> &mut T {
+    if all.len() <= at as usize {
+        all.resize_with(at as usize + 1, T::default);
+    }
+    &mut all[at as usize]
+}
+
+fn numeric(columns: Vec<Codes>) -> Vec<Codes> {
+    columns.into_iter().filter(|c| matches!(c.kind, ColumnType::I64 | ColumnType::U64 | ColumnType::F64)).collect()
+}
+
+/// The values of one column, as numbers that stand for them.
+pub(crate) struct Codes {
+    kind: ColumnType,
+    column: Column<u64>,
+    texts: Option<StrColumn>,
+    addresses: Option<Arc<CompactSpaceU64Accessor>>,
+    buffer: Vec<u64>,
+    rows: Vec<u32>,
+    row_docs: Vec<DocId>,
+}
+
+impl Codes {
+    fn open(context: &Context<'_>, field: &str) -> Result<Vec<Codes>, Unable> {
+        let Lowering { layout, segment, rest, .. } = context.lowering;
+        if layout.kind(field).0 == crate::schema::Kind::Message {
+            return Ok(Vec::new());
+        }
+        let handles = segment.handles(layout, field, rest.contains(field))?;
+        Ok(handles.iter().map(Codes::of).collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn of(handle: &DynamicColumnHandle) -> io::Result<Option<Codes>> {
+        let kind = handle.column_type();
+        if kind == ColumnType::Bytes {
+            return Ok(None);
+        }
+        let Some(column) = handle.open_u64_lenient()? else { return Ok(None) };
+        let texts = match handle.open()? {
+            DynamicColumn::Str(column) => Some(column),
+            _ => None,
+        };
+        let addresses = match kind {
+            ColumnType::IpAddr => column.values.clone().downcast_arc::<CompactSpaceU64Accessor>().ok(),
+            _ => None,
+        };
+        if column.values.num_vals() == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Codes { kind, column, texts, addresses, buffer: Vec::new(), rows: Vec::new(), row_docs: Vec::new() }))
+    }
+
+    /// How many codes there may be; none where they are no places in a table.
+    fn space(&self) -> Option<u64> {
+        let table = matches!(self.kind, ColumnType::Str | ColumnType::IpAddr | ColumnType::Bool);
+        table.then(|| self.column.max_value().saturating_add(1))
+    }
+
+    /// Calls `each` with the place in `docs` and the code of every value, a value that a document has twice once.
+    fn each(&mut self, docs: &[DocId], mut each: impl FnMut(usize, u64)) {
+        use tantivy::columnar::ColumnIndex;
+        match &self.column.index {
+            ColumnIndex::Empty { .. } => {}
+            ColumnIndex::Full => {
+                self.buffer.resize(docs.len(), 0);
+                let (Some(first), Some(last)) = (docs.first(), docs.last()) else { return };
+                if (last - first) as usize == docs.len() - 1 && docs.is_sorted_by(|a, b| a < b) {
+                    self.column.values.get_range(u64::from(*first), &mut self.buffer);
+                } else {
+                    self.column.values.get_vals(docs, &mut self.buffer);
+                }
+                self.buffer.iter().enumerate().for_each(|(at, code)| each(at, *code));
+            }
+            ColumnIndex::Optional(_) => {
+                self.rows.clear();
+                self.row_docs.clear();
+                self.column.row_ids_for_docs(docs, &mut self.row_docs, &mut self.rows);
+                self.buffer.resize(self.rows.len(), 0);
+                self.column.values.get_vals(&self.rows, &mut self.buffer);
+                let mut at = 0;
+                for (doc, code) in self.row_docs.iter().zip(&self.buffer) {
+                    while docs[at] != *doc {
+                        at += 1;
+                    }
+                    each(at, *code);
+                    at += 1;
+                }
+            }
+            ColumnIndex::Multivalued(_) => {
+                for (at, doc) in docs.iter().enumerate() {
+                    self.buffer.clear();
+                    self.buffer.extend(self.column.values_for_doc(*doc));
+                    self.buffer.sort_unstable();
+                    self.buffer.dedup();
+                    self.buffer.iter().for_each(|code| each(at, *code));
+                }
+            }
+        }
+    }
+
+    /// Turns codes into numbers.
+    fn number(&self) -> fn(u64) -> f64 {
+        match self.kind {
+            ColumnType::I64 => |code| i64::from_u64(code) as f64,
+            ColumnType::U64 => |code| code as f64,
+            _ => f64::from_u64,
+        }
+    }
+
+    /// Calls `each` with the place in `codes`, which are sorted, and the value of every code.
+    fn decode(&self, codes: &[u64], mut each: impl FnMut(usize, Key)) -> io::Result<()> {
+        if let Some(texts) = &self.texts {
+            let mut at = 0;
+            texts.dictionary().sorted_ords_to_term_cb(codes, |text| {
+                each(at, Key::Text(String::from_utf8_lossy(text).into_owned()));
+                at += 1;
+            })?;
+            return Ok(());
+        }
+        for (at, code) in codes.iter().enumerate() {
+            each(
+                at,
+                match self.kind {
+                    ColumnType::I64 => Key::Int(i64::from_u64(*code)),
+                    ColumnType::U64 => i64::try_from(*code).map_or_else(|_| Key::Float(f64::to_u64(*code as f64)), Key::Int),
+                    ColumnType::F64 => Key::float(f64::from_u64(*code)),
+                    ColumnType::Bool => Key::Bool(*code != 0),
+                    ColumnType::DateTime => Key::Time(i64::from_u64(*code)),
+                    _ => match &self.addresses {
+                        Some(addresses) => Key::Ip(addresses.compact_to_u128(*code as u32)),
+                        None => continue,
+                    },
+                },
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A hash that costs one multiplication: the keys are our own codes, not what a sender chooses.
+#[derive(Default)]
+pub(crate) struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+    fn write_u32(&mut self, n: u32) {
+        self.write_u64(u64::from(n));
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0.rotate_left(23) ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+
+/// Numbers the pairs of an outer bucket and a code as they come.
+enum IdTable {
+    /// By code, from 1; 0: not seen.
+    Dense(Vec<u32>),
+    Hashed(Fast<(u32, u64), u32>),
+}
+
+impl IdTable {
+    fn new(space: Option<u64>, outer: bool) -> IdTable {
+        match space.filter(|n| *n <= DENSE_MAX && !outer) {
+            Some(codes) => IdTable::Dense(vec![0; codes as usize]),
+            None => IdTable::Hashed(Fast::default()),
+        }
+    }
+
+    /// The number of a pair; `new` gives it one, where there is room.
+    fn id(&mut self, parent: u32, code: u64, new: impl FnOnce() -> Option<u32>) -> Option<u32> {
+        match self {
+            IdTable::Dense(ids) => {
+                let id = ids.get_mut(code as usize)?;
+                if *id == 0 {
+                    *id = new()? + 1;
+                }
+                Some(*id - 1)
+            }
+            IdTable::Hashed(ids) => match ids.get(&(parent, code)) {
+                Some(id) => Some(*id),
+                None => {
+                    let id = new()?;
+                    ids.insert((parent, code), id);
+                    Some(id)
+                }
+            },
+        }
+    }
+}
+
+/// How hits are put into buckets.
+enum Split {
+    Terms { columns: Vec<Codes>, missing: Option<String> },
+    Dates { columns: Vec<Codes>, rounding: Rounding },
+    Numbers { columns: Vec<Codes>, interval: f64 },
+    Ranges { columns: Vec<Codes>, ranges: Vec<(f64, f64)> },
+    Filters { nodes: Vec<Node> },
+    Composite { parts: Vec<Part>, keys: Fast<Vec<u64>, u64>, list: Vec<Vec<u64>> },
+}
+
+/// One source of a composite key.
+struct Part {
+    columns: Vec<Codes>,
+    rounding: Option<Rounding>,
+}
+
+pub(crate) struct Buckets {
+    split: Split,
+    /// One table a column.
+    tables: Vec<IdTable>,
+    /// The outer bucket, the column and the code of each bucket.
+    keys: Vec<(u32, u8, u64)>,
+    counts: Vec<u64>,
+    inner: Vec<Gather>,
+    overflow: bool,
+    inner_docs: Vec<DocId>,
+    inner_parents: Vec<u32>,
+}
+
+impl Buckets {
+    fn new(aggregation: &Aggregation, context: &Context<'_>, outer: bool) -> Result<Buckets, Unable> {
+        let codes = |field: &str| Codes::open(context, field);
+        let dates = |field: &str| -> Result<Vec<Codes>, Unable> {
+            Ok(codes(field)?.into_iter().filter(|c| c.kind == ColumnType::DateTime).collect())
+        };
+        let split = match &aggregation.kind {
+            AggregationKind::Terms { field, missing, .. } => Split::Terms { columns: codes(field)?, missing: missing.clone() },
+            AggregationKind::DateHistogram { field, interval, zone, .. } => {
+                Split::Dates { columns: dates(field)?, rounding: Rounding::new(*interval, zone) }
+            }
+            AggregationKind::Histogram { field, interval } => {
+                Split::Numbers { columns: numeric(codes(field)?), interval: *interval }
+            }
+            AggregationKind::Range { field, ranges } => {
+                let ends = |r: &super::NumberRange| (r.from.unwrap_or(f64::NEG_INFINITY), r.to.unwrap_or(f64::INFINITY));
+                Split::Ranges { columns: numeric(codes(field)?), ranges: ranges.iter().map(ends).collect() }
+            }
+            AggregationKind::Filters { filters } => {
+                let nodes = filters.iter().map(|(_, query)| context.lowering.query(query));
+                Split::Filters { nodes: nodes.collect::<Result<_, _>>()? }
+            }
+            AggregationKind::Composite { sources, .. } => {
+                let part = |(_, source): &(String, Source)| -> Result<Part, Unable> {
+                    Ok(match source {
+                        Source::Terms { field } => Part { columns: codes(field)?, rounding: None },
+                        Source::DateHistogram { field, interval, zone } => {
+                            Part { columns: dates(field)?, rounding: Some(Rounding::new(*interval, zone)) }
+                        }
+                    })
+                };
+                let parts = sources.iter().map(part).collect::<Result<_, _>>()?;
+                Split::Composite { parts, keys: Fast::default(), list: Vec::new() }
+            }
+            _ => unreachable!("what has no buckets is counted by another part of Gather"),
+        };
+        let tables = match &split {
+            Split::Terms { columns, .. } => columns.iter().map(|c| IdTable::new(c.space(), outer)).collect(),
+            _ => vec![IdTable::new(None, outer)],
+        };
+        let inner = aggregation.inner.iter().map(|(_, a)| Gather::new(a, context, true)).collect::<Result<_, _>>()?;
+        Ok(Buckets {
+            split,
+            tables,
+            keys: Vec::new(),
+            counts: Vec::new(),
+            inner,
+            overflow: false,
+            inner_docs: Vec::new(),
+            inner_parents: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, hits: &Docs<'_>) -> io::Result<()> {
+        let Buckets { split, tables, keys, counts, inner, overflow, inner_docs, inner_parents } = self;
+        let nested = !inner.is_empty();
+        inner_docs.clear();
+        inner_parents.clear();
+        let mut count = |tables: &mut [IdTable], column: usize, at: usize, code: u64| {
+            let parent = hits.parent(at);
+            // What has no value is counted in a table that is by hash.
+            let id = tables[column].id(parent, code, || {
+                if keys.len() >= COUNTED_MAX {
+                    *overflow = true;
+                    return None;
+                }
+                keys.push((parent, column as u8, code));
+                counts.push(0);
+                Some(keys.len() as u32 - 1)
+            });
+            if let Some(id) = id {
+                counts[id as usize] += 1;
+                if nested {
+                    inner_docs.push(hits.docs[at]);
+                    inner_parents.push(id);
+                }
+            }
+        };
+        match split {
+            Split::Terms { columns, missing } => {
+                let mut has = vec![false; if missing.is_some() { hits.docs.len() } else { 0 }];
+                for (n, column) in columns.iter_mut().enumerate() {
+                    column.each(hits.docs, |at, code| {
+                        if let Some(has) = has.get_mut(at) {
+                            *has = true;
+                        }
+                        count(tables, n, at, code);
+                    });
+                }
+                if missing.is_some() {
+                    if tables.len() == columns.len() {
+                        tables.push(IdTable::Hashed(Fast::default()));
+                    }
+                    (0..hits.docs.len()).filter(|at| !has[*at]).for_each(|at| count(tables, columns.len(), at, MISSING));
+                }
+            }
+            Split::Dates { columns, rounding } => {
+                for column in columns {
+                    column.each(hits.docs, |at, code| {
+                        count(tables, 0, at, i64::to_u64(rounding.start_of(i64::from_u64(code))));
+                    });
+                }
+            }
+            Split::Numbers { columns, interval } => {
+                for column in columns {
+                    let number = column.number();
+                    column.each(hits.docs, |at, code| {
+                        count(tables, 0, at, f64::to_u64((number(code) / *interval).floor() * *interval));
+                    });
+                }
+            }
+            Split::Ranges { columns, ranges } => {
+                for column in columns {
+                    let number = column.number();
+                    column.each(hits.docs, |at, code| {
+                        let n = number(code);
+                        for (range, (from, to)) in ranges.iter().enumerate() {
+                            if *from <= n && n < *to {
+                                count(tables, 0, at, range as u64);
+                            }
+                        }
+                    });
+                }
+            }
+            Split::Filters { nodes } => {
+                for (filter, node) in nodes.iter_mut().enumerate() {
+                    let mut bits = Bits::none();
+                    node.fill(hits.start, hits.len, &mut bits)?;
+                    for (at, doc) in hits.docs.iter().enumerate() {
+                        let within = doc - hits.start;
+                        debug_assert!(within < WINDOW);
+                        if bits.0[within as usize / 64] >> (within % 64) & 1 == 1 {
+                            count(tables, 0, at, filter as u64);
+                        }
+                    }
+                }
+            }
+            Split::Composite { parts, keys, list } => {
+                let mut values: Vec<Vec<(u64, u64)>> = vec![Vec::new(); hits.docs.len() * parts.len()];
+                let width = parts.len();
+                for (n, part) in parts.iter_mut().enumerate() {
+                    for (which, column) in part.columns.iter_mut().enumerate() {
+                        let rounding = &mut part.rounding;
+                        column.each(hits.docs, |at, code| {
+                            let code = match rounding {
+                                Some(rounding) => i64::to_u64(rounding.start_of(i64::from_u64(code))),
+                                None => code,
+                            };
+                            values[at * width + n].push((which as u64, code));
+                        });
+                    }
+                }
+                for at in 0..hits.docs.len() {
+                    combine(&values[at * width..(at + 1) * width], &mut |key| {
+                        let next = list.len() as u64;
+                        let code = match keys.get(key) {
+                            Some(code) => *code,
+                            None if list.len() < COUNTED_MAX => {
+                                keys.insert(key.to_vec(), next);
+                                list.push(key.to_vec());
+                                next
+                            }
+                            None => return,
+                        };
+                        count(tables, 0, at, code);
+                    });
+                }
+            }
+        }
+        if nested {
+            // Inner aggregations go through documents in order.
+            let order_needed = !inner_docs.is_sorted();
+            if order_needed {
+                let mut pairs: Vec<(DocId, u32)> = inner_docs.iter().copied().zip(inner_parents.iter().copied()).collect();
+                pairs.sort_unstable();
+                (*inner_docs, *inner_parents) = pairs.into_iter().unzip();
+            }
+            let within = Docs { start: hits.start, len: hits.len, docs: inner_docs, parents: Some(inner_parents) };
+            for gather in inner {
+                gather.add(&within)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, parents: usize) -> io::Result<Vec<Tally>> {
+        let mut inner: Vec<std::vec::IntoIter<Tally>> = Vec::new();
+        for gather in self.inner {
+            inner.push(gather.finish(self.keys.len())?.into_iter());
+        }
+        // The values of all buckets, column by column, in the order of codes.
+        let mut values: Vec<Option<Key>> = vec![None; self.keys.len()];
+        let mut order: Vec<u32> = (0..self.keys.len() as u32).collect();
+        order.sort_unstable_by_key(|at| (self.keys[*at as usize].1, self.keys[*at as usize].2));
+        for run in order.chunk_by(|a, b| self.keys[*a as usize].1 == self.keys[*b as usize].1) {
+            let column = usize::from(self.keys[run[0] as usize].1);
+            let mut codes: Vec<u64> = run.iter().map(|at| self.keys[*at as usize].2).collect();
+            codes.dedup();
+            let mut decoded: Vec<Option<Key>> = vec![None; codes.len()];
+            self.split.decode(column, &codes, &mut |at, key| decoded[at] = Some(key))?;
+            let mut at = 0;
+            for bucket in run {
+                while codes[at] != self.keys[*bucket as usize].2 {
+                    at += 1;
+                }
+                values[*bucket as usize] = decoded[at].clone();
+            }
+        }
+        let mut all: Vec<Counted> = (0..parents).map(|_| Counted::new(self.overflow)).collect();
+        for ((value, (parent, ..)), count) in values.into_iter().zip(&self.keys).zip(&self.counts) {
+            let inner: Vec<Tally> = inner.iter_mut().filter_map(Iterator::next).collect();
+            if let Some(key) = value {
+                all[*parent as usize].insert(key, *count, inner);
+            }
+        }
+        Ok(all.into_iter().map(Tally::Buckets).collect())
+    }
+}
+
+impl Split {
+    fn decode(&self, column: usize, codes: &[u64], each: &mut dyn FnMut(usize, Key)) -> io::Result<()> {
+        match self {
+            Split::Terms { columns, missing } => match columns.get(column) {
+                Some(column) => column.decode(codes, each)?,
+                None => (0..codes.len()).for_each(|at| each(at, Key::Text(missing.clone().unwrap_or_default()))),
+            },
+            Split::Dates { .. } => codes.iter().enumerate().for_each(|(at, code)| each(at, Key::Time(i64::from_u64(*code)))),
+            Split::Numbers { .. } => codes.iter().enumerate().for_each(|(at, code)| each(at, Key::float(f64::from_u64(*code)))),
+            Split::Ranges { .. } | Split::Filters { .. } => {
+                codes.iter().enumerate().for_each(|(at, code)| each(at, Key::Place(*code as u32)));
+            }
+            Split::Composite { parts, list, .. } => {
+                for (at, code) in codes.iter().enumerate() {
+                    let mut key = Vec::with_capacity(parts.len());
+                    for (part, pair) in parts.iter().zip(list[*code as usize].chunks(2)) {
+                        if part.rounding.is_some() {
+                            key.push(Key::Time(i64::from_u64(pair[1])));
+                        } else {
+                            part.columns[pair[0] as usize].decode(&pair[1..], |_, value| key.push(value))?;
+                        }
+                    }
+                    if key.len() == parts.len() {
+                        each(at, Key::Tuple(key));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `each` with every combination of one value of each part, as column and code in turn.
+fn combine(parts: &[Vec<(u64, u64)>], each: &mut dyn FnMut(&[u64])) {
+    /// Keys that one event may have.
+    const KEYS_MAX: usize = 64;
+    if parts.iter().any(Vec::is_empty) {
+        return;
+    }
+    let all: usize = parts.iter().map(Vec::len).fold(1, usize::saturating_mul);
+    let mut key = Vec::with_capacity(2 * parts.len());
+    for mut n in 0..all.min(KEYS_MAX) {
+        key.clear();
+        for part in parts {
+            let (column, code) = part[n % part.len()];
+            n /= part.len();
+            key.extend([column, code]);
+        }
+        each(&key);
+    }
+}
+
+/// A code, how often it is among the hits, and how often among all.
+type Compared = (u64, [u64; 2]);
+
+/// Values among the hits and among all.
+pub(crate) struct Significant {
+    columns: Vec<Codes>,
+    counts: Vec<(IdTable, Vec<Compared>)>,
+    hits: u64,
+    all: u64,
+    overflow: bool,
+}
+
+impl Significant {
+    fn add(&mut self, docs: &[DocId], which: usize) {
+        for (column, (table, counts)) in self.columns.iter_mut().zip(&mut self.counts) {
+            let overflow = &mut self.overflow;
+            column.each(docs, |_, code| {
+                let id = table.id(0, code, || {
+                    if counts.len() >= COUNTED_MAX {
+                        *overflow = true;
+                        return None;
+                    }
+                    counts.push((code, [0, 0]));
+                    Some(counts.len() as u32 - 1)
+                });
+                if let Some(id) = id {
+                    counts[id as usize].1[which] += 1;
+                }
+            });
+        }
+    }
+
+    fn finish(self) -> io::Result<Tally> {
+        let mut values = std::collections::BTreeMap::new();
+        for (column, (_, mut counts)) in self.columns.iter().zip(self.counts) {
+            counts.sort_unstable();
+            let codes: Vec<u64> = counts.iter().map(|(code, _)| *code).collect();
+            column.decode(&codes, |at, key| {
+                let total: &mut [u64; 2] = values.entry(key).or_default();
+                total[0] += counts[at].1[0];
+                total[1] += counts[at].1[1];
+            })?;
+        }
+        Ok(Tally::Significant { values, hits: self.hits, all: self.all, approximate: self.overflow })
+    }
+}
+
+/// Codes that were seen in each outer bucket.
+pub(crate) enum Seen {
+    Dense(Vec<u64>),
+    Hashed(std::collections::HashSet<(u32, u64), BuildHasherDefault<Mix>>),
+}
+
+impl Seen {
+    fn new(column: &Codes, outer: bool) -> Seen {
+        match column.space().filter(|n| *n <= 64 * DENSE_MAX && !outer) {
+            Some(codes) => Seen::Dense(vec![0; codes.div_ceil(64) as usize]),
+            None => Seen::Hashed(Default::default()),
+        }
+    }
+
+    fn insert(&mut self, parent: u32, code: u64) {
+        match self {
+            Seen::Dense(bits) => bits[code as usize / 64] |= 1 << (code % 64),
+            Seen::Hashed(all) => {
+                all.insert((parent, code));
+            }
+        }
+    }
+
+    fn finish(self, column: &Codes, all: &mut [Distinct]) -> io::Result<()> {
+        let mut pairs: Vec<(u64, u32)> = match self {
+            Seen::Dense(bits) => {
+                let places = |(n, word): (usize, &u64)| {
+                    let word = *word;
+                    (0..64u64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| (n as u64 * 64 + bit, 0))
+                };
+                bits.iter().enumerate().flat_map(places).collect()
+            }
+            Seen::Hashed(all) => all.into_iter().map(|(parent, code)| (code, parent)).collect(),
+        };
+        pairs.sort_unstable();
+        let mut codes: Vec<u64> = pairs.iter().map(|(code, _)| *code).collect();
+        codes.dedup();
+        let mut pairs = pairs.into_iter().peekable();
+        column.decode(&codes, |at, key| {
+            let bytes = key.bytes();
+            while let Some((_, parent)) = pairs.next_if(|(code, _)| *code <= codes[at]) {
+                all[parent as usize].add(&bytes);
+            }
+        })
+    }
+}
+
+/// The newest hits of each outer bucket.
+pub(crate) struct TopHits {
+    size: usize,
+    shard: usize,
+    segment: usize,
+    place: Box<dyn Fn(DocId) -> Place>,
+    heaps: Vec<BinaryHeap<Reverse<(Place, DocId)>>>,
+}
+
+impl TopHits {
+    fn add(&mut self, hits: &Docs<'_>) {
+        for (at, doc) in hits.docs.iter().enumerate() {
+            let heap = slot(&mut self.heaps, hits.parent(at));
+            heap.push(Reverse(((self.place)(*doc), *doc)));
+            if heap.len() > self.size {
+                heap.pop();
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Counting over all hits of a search.
+//!
+//! ```text
+//!  window of hits ─▶ Gather (per segment: documents and the bucket each belongs to) ─▶ Tally (values, mergeable) ─▶ AggregationResult
+//! ```
+//!
+//! Within a segment everything is counted by code: a place in a dictionary, a number, an interval. Codes become values once a segment.
+
+mod calendar;
+mod gather;
+mod sketch;
+mod tally;
+
+use event::Time;
+use serde::Serialize;
+
+pub use calendar::{Calendar, Interval};
+pub(crate) use gather::{Context, Docs, Gather};
+pub(crate) use tally::{Tally, finish, merge_all};
+
+use crate::hit::Hit;
+use crate::query::Query;
+
+/// Aggregations within each other.
+pub const DEPTH_MAX: usize = 3;
+/// Aggregations of one search, those within others included.
+pub const AGGREGATIONS_MAX: usize = 50;
+/// Buckets of one answer, those within others included. As in the search engines whose clients we serve.
+pub const BUCKETS_MAX: usize = 65_536;
+/// Values that one terms aggregation may list.
+pub const TERMS_MAX: usize = 10_000;
+/// Pairs of an outer bucket and a value that are counted in one segment: 40 bytes each.
+pub(crate) const COUNTED_MAX: usize = 1_000_000;
+
+/// What is counted.
+#[derive(Clone, Debug)]
+pub struct Aggregation {
+    /// How hits are put into buckets, or what is measured of them.
+    pub kind: AggregationKind,
+    /// What is counted within each bucket, by name.
+    pub inner: Vec<(String, Aggregation)>,
+}
+
+impl From<AggregationKind> for Aggregation {
+    fn from(kind: AggregationKind) -> Aggregation {
+        Aggregation { kind, inner: Vec::new() }
+    }
+}
+
+/// How hits are put into buckets, or what is measured of them.
+#[derive(Clone, Debug)]
+pub enum AggregationKind {
+    /// Hits by interval of time.
+    DateHistogram {
+        /// The field, `@timestamp` as a rule.
+        field: String,
+        /// The width of a bucket.
+        interval: Interval,
+        /// The time zone in which intervals begin.
+        zone: jiff::tz::TimeZone,
+        /// Buckets with fewer hits are left out; 0: also empty ones are listed, from the first to the last or over `bounds`.
+        min_count: u64,
+        /// The instants that empty buckets reach to.
+        bounds: Option<(Time, Time)>,
+    },
+    /// Hits by interval of a number.
+    Histogram {
+        /// The field.
+        field: String,
+        /// The width of a bucket.
+        interval: f64,
+    },
+    /// The most frequent values of a field.
+    Terms {
+        /// The field.
+        field: String,
+        /// How many.
+        size: usize,
+        /// Their order.
+        order: TermsOrder,
+        /// Values with fewer hits are left out.
+        min_count: u64,
+        /// The value under which hits without one are counted.
+        missing: Option<String>,
+    },
+    /// Hits by given ranges of a number.
+    Range {
+        /// The field.
+        field: String,
+        /// The ranges.
+        ranges: Vec<NumberRange>,
+    },
+    /// Hits by queries.
+    Filters {
+        /// The queries by name.
+        filters: Vec<(String, Query)>,
+    },
+    /// Hits by several fields at once, all of them, page by page.
+    Composite {
+        /// What makes the key.
+        sources: Vec<(String, Source)>,
+        /// Buckets of one page.
+        size: usize,
+        /// The last key of the page before.
+        after: Option<Vec<String>>,
+    },
+    /// Values that are more frequent among the hits than in the whole range of time.
+    Significant {
+        /// The field.
+        field: String,
+        /// How many.
+        size: usize,
+    },
+    /// How many different values there are: exact up to 65,536, within 1 % beyond.
+    Cardinality {
+        /// The field.
+        field: String,
+    },
+    /// Count, minimum, maximum, sum, mean and spread.
+    Stats {
+        /// The field.
+        field: String,
+    },
+    /// Percentiles, each within 1 % of a value that stands there.
+    Percentiles {
+        /// The field.
+        field: String,
+        /// Which, 0 to 100.
+        percents: Vec<f64>,
+    },
+    /// The newest hits.
+    TopHits {
+        /// How many.
+        size: usize,
+    },
+}
+
+/// The order of a terms aggregation.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum TermsOrder {
+    /// The most frequent first; of equals, by value.
+    #[default]
+    Count,
+    /// The rarest first.
+    CountAscending,
+    /// By value.
+    Key,
+    /// By value, the last first.
+    KeyDescending,
+    /// By what an aggregation within measures.
+    Inner {
+        /// Its name.
+        name: String,
+        /// Which figure of it: `value`, `min`, `max`, `sum`, `avg`, or a percent.
+        figure: String,
+        /// The largest first.
+        descending: bool,
+    },
+}
+
+/// A range of numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberRange {
+    /// Its name.
+    pub key: String,
+    /// The first number.
+    pub from: Option<f64>,
+    /// The number before which it ends.
+    pub to: Option<f64>,
+}
+
+/// A part of a composite key.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A field's value.
+    Terms {
+        /// The field.
+        field: String,
+    },
+    /// An interval of time.
+    DateHistogram {
+        /// The field.
+        field: String,
+        /// The width.
+        interval: Interval,
+        /// The time zone.
+        zone: jiff::tz::TimeZone,
+    },
+}
+
+/// One value and how often it occurs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Bucket {
+    /// The value, or the start of the interval.
+    pub key: String,
+    /// The parts of a composite key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// How often.
+    pub count: u64,
+    /// How often in the whole range of time, for significant values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background: Option<u64>,
+    /// How much more frequent it is than usual, for significant values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// What was counted within, by name.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub aggs: std::collections::BTreeMap<String, AggregationResult>,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AggregationResult {
+    /// The width of a bucket, for histograms of a fixed width.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<i64>,
+    /// The buckets: by time, or in the order asked for.
+    pub buckets: Vec<Bucket>,
+    /// Hits with other values than those listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<u64>,
+    /// What was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What was measured, by name.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub values: std::collections::BTreeMap<String, Option<f64>>,
+    /// The newest hits.
+    #[serde(skip)]
+    pub hits: Vec<Hit>,
+    /// Set where there were more values than can be counted: the rarest are left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approximate: bool,
+    /// The last composite key, where more may follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Vec<String>>,
+}
+
+/// Why these aggregations are refused.
+pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> {
+    fn walk(list: &[(String, Aggregation)], depth: usize, count: &mut usize) -> Option<String> {
+        if !list.is_empty() && depth > DEPTH_MAX {
+            return Some(format!("aggregations may stand {DEPTH_MAX} deep"));
+        }
+        list.iter().find_map(|(name, aggregation)| {
+            *count += 1;
+            if *count > AGGREGATIONS_MAX {
+                return Some(format!("{AGGREGATIONS_MAX} aggregations at most"));
+            }
+            let inner = &aggregation.inner;
+            let own = match &aggregation.kind {
+                AggregationKind::Terms { size, .. } | AggregationKind::Significant { size, .. } if *size > TERMS_MAX => {
+                    Some(format!("{name}: {TERMS_MAX} values at most"))
+                }
+                AggregationKind::Composite { size, .. } if *size > TERMS_MAX => {
+                    Some(format!("{name}: {TERMS_MAX} buckets at most"))
+                }
+                AggregationKind::Composite { sources, .. } if sources.is_empty() || sources.len() > 8 => {
+                    Some(format!("{name}: a key has 1 to 8 parts"))
+                }
+                AggregationKind::Histogram { interval, .. } if !(interval.is_finite() && *interval > 0.0) => {
+                    Some(format!("{name}: the interval must be more than 0"))
+                }
+                AggregationKind::DateHistogram { interval: Interval::Fixed { ns, .. }, .. } if *ns <= 0 => {
+                    Some(format!("{name}: the interval must be more than 0"))
+                }
+                AggregationKind::Filters { filters } if filters.len() > 100 => Some(format!("{name}: 100 filters at most")),
+                AggregationKind::Range { ranges, .. } if ranges.len() > 100 => Some(format!("{name}: 100 ranges at most")),
+                AggregationKind::TopHits { size } if *size > 100 => Some(format!("{name}: 100 hits at most")),
+                AggregationKind::Percentiles { percents, .. }
+                    if percents.len() > 100 || percents.iter().any(|p| !(0.0..=100.0).contains(p)) =>
+                {
+                    Some(format!("{name}: 100 percentiles at most, each from 0 to 100"))
+                }
+                AggregationKind::Cardinality { .. }
+                | AggregationKind::Stats { .. }
+                | AggregationKind::Percentiles { .. }
+                | AggregationKind::TopHits { .. }
+                    if !inner.is_empty() =>
+                {
+                    Some(format!("{name}: nothing can be counted within what has no buckets"))
+                }
+                AggregationKind::Significant { .. } if depth > 1 || !inner.is_empty() => {
+                    Some(format!("{name}: what is significant is told of all hits only"))
+                }
+                _ => None,
+            };
+            own.or_else(|| walk(inner, depth + 1, count))
+        })
+    }
+    walk(aggregations, 1, &mut 0)
+}

@@ -1,0 +1,149 @@
+//! Counts and percentiles in bounded space. Both give the same answer however the values are split and in whatever order they come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+
+/// Hashes that are kept: counts are exact up to here, with a standard error of 0.4 % beyond. 1 MB at most.
+const HASHES_MAX: usize = 65_536;
+
+/// How many different values there are: the smallest hashes are kept (K minimum values; Bar-Yossef et al. 2002).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Distinct {
+    hashes: BTreeSet<u64>,
+}
+
+impl Distinct {
+    pub(crate) fn add(&mut self, value: &[u8]) {
+        self.add_hash(hash(value));
+    }
+
+    fn add_hash(&mut self, hash: u64) {
+        if self.hashes.len() >= HASHES_MAX && self.hashes.last().is_some_and(|last| hash > *last) {
+            return;
+        }
+        if self.hashes.insert(hash) && self.hashes.len() > HASHES_MAX {
+            self.hashes.pop_last();
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Distinct) {
+        for hash in other.hashes {
+            self.add_hash(hash);
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        if self.hashes.len() < HASHES_MAX {
+            return self.hashes.len() as u64;
+        }
+        let last = self.hashes.last().map_or(1.0, |h| *h as f64) / u64::MAX as f64;
+        ((HASHES_MAX as f64 - 1.0) / last).round() as u64
+    }
+}
+
+/// FNV-1a with a final mix: the hash must not change between runs, as a random one would.
+fn hash(value: &[u8]) -> u64 {
+    struct Fnv(u64);
+    impl Hasher for Fnv {
+        fn finish(&self) -> u64 {
+            let mut h = self.0;
+            h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            h ^ (h >> 31)
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+    let mut fnv = Fnv(0xcbf2_9ce4_8422_2325);
+    fnv.write(value);
+    fnv.finish()
+}
+
+/// The base of the buckets: a bucket's middle is within 1 % of all values in it.
+const GAMMA: f64 = 1.02;
+
+/// Percentiles by buckets of equal ratio (DDSketch; Masson et al. 2019).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Quantiles {
+    buckets: BTreeMap<i32, u64>,
+    count: u64,
+}
+
+impl Quantiles {
+    pub(crate) fn add(&mut self, value: f64) {
+        *self.buckets.entry(bucket(value)).or_default() += 1;
+        self.count += 1;
+    }
+
+    pub(crate) fn merge(&mut self, other: &Quantiles) {
+        for (bucket, n) in &other.buckets {
+            *self.buckets.entry(*bucket).or_default() += n;
+        }
+        self.count += other.count;
+    }
+
+    /// The value below which `percent` of all lie.
+    pub(crate) fn percentile(&self, percent: f64) -> Option<f64> {
+        let rank = (percent / 100.0 * (self.count.checked_sub(1)?) as f64).round() as u64;
+        let mut before = 0;
+        for (bucket, n) in &self.buckets {
+            before += n;
+            if before > rank {
+                return Some(middle(*bucket));
+            }
+        }
+        None
+    }
+}
+
+/// Zero is bucket 0; larger values count up, negative ones down.
+fn bucket(value: f64) -> i32 {
+    if value.abs() < 1e-9 {
+        return 0;
+    }
+    let at = (value.abs().ln() / GAMMA.ln()).ceil() as i32 + 1100; // ln(1e-9) / ln(1.02) is -1046.
+    if value > 0.0 { at } else { -at }
+}
+
+fn middle(bucket: i32) -> f64 {
+    if bucket == 0 {
+        return 0.0;
+    }
+    let high = GAMMA.powi(bucket.abs() - 1100);
+    let middle = 2.0 * high / (GAMMA + 1.0);
+    if bucket > 0 { middle } else { -middle }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_counted_exactly_and_many_nearly() {
+        for n in [0u32, 1, 1000, 65_535, 300_000] {
+            let (mut one, mut two) = (Distinct::default(), Distinct::default());
+            for value in 0..n {
+                let half = if value % 2 == 0 { &mut one } else { &mut two };
+                half.add(&value.to_le_bytes());
+                half.add(&value.to_le_bytes());
+            }
+            one.merge(two);
+            let error = (one.count() as f64 - f64::from(n)).abs();
+            assert!(error <= if n < 65_536 { 0.0 } else { 0.02 * f64::from(n) }, "{n}: {}", one.count());
+        }
+    }
+
+    #[test]
+    fn percentiles_are_within_a_hundredth() {
+        let mut all = Quantiles::default();
+        (-1000..=1000).for_each(|n| all.add(f64::from(n) * 3.0));
+        for (percent, value) in [(0.0, -3000.0), (50.0, 0.0), (75.0, 1500.0), (99.0, 2940.0), (100.0, 3000.0)] {
+            let found = all.percentile(percent).expect("there are values");
+            assert!((found - value).abs() <= 0.0101 * f64::abs(value), "{percent}: {found}");
+        }
+        assert_eq!(Quantiles::default().percentile(50.0), None);
+    }
+}

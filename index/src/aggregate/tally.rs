@@ -1,0 +1,428 @@
+//! What was counted, by value: from segments of any number and order the same answer.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use event::Time;
+use tantivy::columnar::MonotonicallyMappableToU64;
+
+use super::calendar::Rounding;
+use super::sketch::{Distinct, Quantiles};
+use super::{Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, Interval, TermsOrder};
+use crate::IndexError;
+use crate::hit::{Found, Hit};
+use crate::shown;
+
+/// The value of a bucket.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Key {
+    Bool(bool),
+    Int(i64),
+    /// In the order of numbers.
+    Float(u64),
+    Time(i64),
+    Ip(u128),
+    Text(String),
+    /// The place of a range or a filter.
+    Place(u32),
+    Tuple(Vec<Key>),
+}
+
+impl Key {
+    /// A number: a whole one is the same however its column is kept.
+    pub(crate) fn float(n: f64) -> Key {
+        if n.fract() == 0.0 && n.abs() < 9e15 { Key::Int(n as i64) } else { Key::Float(n.to_u64()) }
+    }
+
+    /// The value as it is shown.
+    fn show(&self) -> String {
+        match self {
+            Key::Bool(b) => b.to_string(),
+            Key::Int(n) => n.to_string(),
+            Key::Float(n) => shown::float(f64::from_u64(*n)),
+            Key::Time(ns) => Time::from_unix_ns(*ns).to_string(),
+            Key::Ip(ip) => shown::ip((*ip).into()),
+            Key::Text(text) => text.clone(),
+            Key::Place(n) => n.to_string(),
+            Key::Tuple(parts) => parts.iter().map(Key::show).collect::<Vec<_>>().join("|"),
+        }
+    }
+
+    /// Bytes that are the same for the same value only.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match self {
+            Key::Text(text) => text.as_bytes().to_vec(),
+            Key::Ip(ip) => ip.to_be_bytes().to_vec(),
+            other => other.show().into_bytes(),
+        }
+    }
+}
+
+/// Buckets by value.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    buckets: BTreeMap<Key, (u64, Vec<Tally>)>,
+    approximate: bool,
+}
+
+impl Counted {
+    /// None yet; `approximate`: some are left out.
+    pub(crate) fn new(approximate: bool) -> Counted {
+        Counted { buckets: BTreeMap::new(), approximate }
+    }
+
+    pub(crate) fn insert(&mut self, key: Key, count: u64, inner: Vec<Tally>) {
+        match self.buckets.entry(key) {
+            std::collections::btree_map::Entry::Vacant(new) => {
+                new.insert((count, inner));
+            }
+            std::collections::btree_map::Entry::Occupied(mut known) => {
+                let (sum, known) = known.get_mut();
+                *sum += count;
+                merge_all(known, inner);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Counted) {
+        self.approximate |= other.approximate;
+        for (key, (count, inner)) in other.buckets {
+            self.insert(key, count, inner);
+        }
+        if self.buckets.len() > COUNTED_MAX {
+            // The rarest go; what is told says so.
+            self.approximate = true;
+            let mut counts: Vec<u64> = self.buckets.values().map(|(n, _)| *n).collect();
+            let (_, least, _) = counts.select_nth_unstable(self.buckets.len() - COUNTED_MAX / 2);
+            let least = *least;
+            self.buckets.retain(|_, (n, _)| *n > least);
+        }
+    }
+}
+
+/// Figures of a field.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stats {
+    count: u64,
+    sum: f64,
+    squares: f64,
+    range: Option<(f64, f64)>,
+}
+
+impl Stats {
+    pub(crate) fn add(&mut self, n: f64) {
+        self.count += 1;
+        self.sum += n;
+        self.squares += n * n;
+        self.range = Some(self.range.map_or((n, n), |(low, high)| (low.min(n), high.max(n))));
+    }
+
+    fn merge(&mut self, other: &Stats) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares += other.squares;
+        if let Some((low, high)) = other.range {
+            self.range = Some(self.range.map_or((low, high), |(l, h)| (l.min(low), h.max(high))));
+        }
+    }
+
+    fn figures(&self) -> BTreeMap<String, Option<f64>> {
+        let mean = (self.count > 0).then(|| self.sum / self.count as f64);
+        let variance = mean.map(|mean| (self.squares / self.count as f64 - mean * mean).max(0.0));
+        [
+            ("count", Some(self.count as f64)),
+            ("min", self.range.map(|(low, _)| low)),
+            ("max", self.range.map(|(_, high)| high)),
+            ("sum", Some(self.sum)),
+            ("avg", mean),
+            ("sum_of_squares", Some(self.squares)),
+            ("variance", variance),
+            ("std_deviation", variance.map(f64::sqrt)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+}
+
+/// What one aggregation has counted.
+#[derive(Debug)]
+pub(crate) enum Tally {
+    Buckets(Counted),
+    Significant { values: BTreeMap<Key, [u64; 2]>, hits: u64, all: u64, approximate: bool },
+    Distinct(Distinct),
+    Stats(Stats),
+    Quantiles(Quantiles),
+    Hits(Vec<Found>),
+}
+
+impl Tally {
+    fn merge(&mut self, other: Tally) {
+        match (self, other) {
+            (Tally::Buckets(mine), Tally::Buckets(other)) => mine.merge(other),
+            (Tally::Distinct(mine), Tally::Distinct(other)) => mine.merge(other),
+            (Tally::Stats(mine), Tally::Stats(other)) => mine.merge(&other),
+            (Tally::Quantiles(mine), Tally::Quantiles(other)) => mine.merge(&other),
+            (Tally::Hits(mine), Tally::Hits(other)) => mine.extend(other),
+            (
+                Tally::Significant { values, hits, all, approximate },
+                Tally::Significant { values: more, hits: more_hits, all: more_all, approximate: too },
+            ) => {
+                for (key, counts) in more {
+                    let mine = values.entry(key).or_default();
+                    mine[0] += counts[0];
+                    mine[1] += counts[1];
+                }
+                *hits += more_hits;
+                *all += more_all;
+                *approximate |= too;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Adds what another segment has counted for the same aggregations.
+pub(crate) fn merge_all(mine: &mut Vec<Tally>, other: Vec<Tally>) {
+    if mine.is_empty() {
+        *mine = other;
+        return;
+    }
+    for (mine, other) in mine.iter_mut().zip(other) {
+        mine.merge(other);
+    }
+}
+
+/// Reads a hit from its columns.
+pub(crate) type Resolve<'a> = dyn FnMut(&Found) -> Result<Hit, IndexError> + 'a;
+
+/// The answers of `aggregations`, by name. `tallies` is in their order; empty where no segment was searched.
+pub(crate) fn finish(
+    aggregations: &[(String, Aggregation)],
+    tallies: Vec<Tally>,
+    resolve: &mut Resolve<'_>,
+) -> Result<BTreeMap<String, AggregationResult>, IndexError> {
+    let mut left = BUCKETS_MAX;
+    answers(aggregations, tallies, resolve, &mut left)
+}
+
+fn answers(
+    aggregations: &[(String, Aggregation)],
+    tallies: Vec<Tally>,
+    resolve: &mut Resolve<'_>,
+    left: &mut usize,
+) -> Result<BTreeMap<String, AggregationResult>, IndexError> {
+    let mut tallies = tallies.into_iter();
+    let mut all = BTreeMap::new();
+    for (name, aggregation) in aggregations {
+        let tally = tallies.next().unwrap_or_else(|| Tally::Buckets(Counted::default()));
+        all.insert(name.clone(), answer(aggregation, tally, resolve, left)?);
+    }
+    Ok(all)
+}
+
+fn answer(
+    aggregation: &Aggregation,
+    tally: Tally,
+    resolve: &mut Resolve<'_>,
+    left: &mut usize,
+) -> Result<AggregationResult, IndexError> {
+    let mut result = AggregationResult::default();
+    match (&aggregation.kind, tally) {
+        (AggregationKind::TopHits { size }, Tally::Hits(mut found)) => {
+            found.sort_by_key(|(place, ..)| std::cmp::Reverse(*place));
+            found.truncate(*size);
+            result.hits = found.iter().map(resolve).collect::<Result<_, _>>()?;
+        }
+        (AggregationKind::Cardinality { .. }, Tally::Distinct(distinct)) => result.value = Some(distinct.count() as f64),
+        (AggregationKind::Cardinality { .. }, _) => result.value = Some(0.0),
+        (AggregationKind::Stats { .. }, Tally::Stats(stats)) => result.values = stats.figures(),
+        (AggregationKind::Stats { .. }, _) => result.values = Stats::default().figures(),
+        (AggregationKind::Percentiles { percents, .. }, tally) => {
+            let quantiles = if let Tally::Quantiles(quantiles) = tally { quantiles } else { Quantiles::default() };
+            result.values = percents.iter().map(|p| (p.to_string(), quantiles.percentile(*p))).collect();
+        }
+        (AggregationKind::Significant { size, .. }, Tally::Significant { values, hits, all, approximate }) => {
+            result.approximate = approximate;
+            result.buckets = significant(values, hits, all, *size);
+            spend(left, result.buckets.len())?;
+        }
+        (kind, Tally::Buckets(counted)) => {
+            result.approximate = counted.approximate;
+            buckets(aggregation, kind, counted, resolve, left, &mut result)?;
+        }
+        _ => {}
+    }
+    Ok(result)
+}
+
+fn spend(left: &mut usize, buckets: usize) -> Result<(), IndexError> {
+    *left = left
+        .checked_sub(buckets)
+        .ok_or_else(|| IndexError::Refused(format!("the aggregations make more than {BUCKETS_MAX} buckets: ask for fewer")))?;
+    Ok(())
+}
+
+fn buckets(
+    aggregation: &Aggregation,
+    kind: &AggregationKind,
+    counted: Counted,
+    resolve: &mut Resolve<'_>,
+    left: &mut usize,
+    result: &mut AggregationResult,
+) -> Result<(), IndexError> {
+    let named = |at: &Key, names: &[String]| match at {
+        Key::Place(n) => names.get(*n as usize).cloned().unwrap_or_default(),
+        key => key.show(),
+    };
+    let mut list: Vec<(Key, u64, Vec<Tally>)> = counted.buckets.into_iter().map(|(k, (n, inner))| (k, n, inner)).collect();
+    let mut names: Vec<String> = Vec::new();
+    match kind {
+        AggregationKind::Terms { size, order, min_count, .. } => {
+            let sum = |list: &[(Key, u64, Vec<Tally>)]| list.iter().map(|(_, n, _)| n).sum::<u64>();
+            let all = sum(&list);
+            list.retain(|(_, n, _)| n >= min_count);
+            sort_terms(&mut list, order, aggregation);
+            list.truncate(*size);
+            result.other = Some(all - sum(&list));
+        }
+        AggregationKind::DateHistogram { interval, zone, min_count, bounds, .. } => {
+            if let Interval::Fixed { ns, .. } = interval {
+                result.interval_ms = Some(ns / 1_000_000);
+            }
+            if *min_count == 0 {
+                fill_gaps(&mut list, Rounding::new(*interval, zone), *bounds)?;
+            }
+            list.retain(|(_, n, _)| n >= min_count);
+        }
+        AggregationKind::Range { ranges, .. } => {
+            names = ranges.iter().map(|r| r.key.clone()).collect();
+            fill_places(&mut list, names.len());
+        }
+        AggregationKind::Filters { filters } => {
+            names = filters.iter().map(|(name, _)| name.clone()).collect();
+            fill_places(&mut list, names.len());
+        }
+        AggregationKind::Composite { size, after, .. } => {
+            let parts = |key: &Key| match key {
+                Key::Tuple(parts) => parts.iter().map(Key::show).collect::<Vec<_>>(),
+                _ => Vec::new(),
+            };
+            if let Some(after) = after {
+                // Keys are in the order of their values: what is after the last one of the page before.
+                let at = list.iter().position(|(key, ..)| parts(key) == *after);
+                let begin = at.map_or(0, |at| at + 1);
+                list.drain(..begin);
+            }
+            let more = list.len() > *size;
+            list.truncate(*size);
+            result.after = list.last().filter(|_| more).map(|(key, ..)| parts(key));
+        }
+        _ => {}
+    }
+    spend(left, list.len())?;
+    for (key, count, inner) in list {
+        let keys = match &key {
+            Key::Tuple(parts) => parts.iter().map(Key::show).collect(),
+            _ => Vec::new(),
+        };
+        let aggs = answers(&aggregation.inner, inner, resolve, left)?;
+        result.buckets.push(Bucket { key: named(&key, &names), keys, count, background: None, score: None, aggs });
+    }
+    Ok(())
+}
+
+fn fill_places(list: &mut Vec<(Key, u64, Vec<Tally>)>, places: usize) {
+    for place in 0..places as u32 {
+        if !list.iter().any(|(key, ..)| *key == Key::Place(place)) {
+            list.push((Key::Place(place), 0, Vec::new()));
+        }
+    }
+    list.sort_by(|a, b| a.0.cmp(&b.0));
+}
+
+/// Adds the empty intervals between the first and the last, and to the bounds.
+fn fill_gaps(
+    list: &mut Vec<(Key, u64, Vec<Tally>)>,
+    mut rounding: Rounding,
+    bounds: Option<(Time, Time)>,
+) -> Result<(), IndexError> {
+    let ends = |list: &[(Key, u64, Vec<Tally>)]| match (list.first(), list.last()) {
+        (Some((Key::Time(low), ..)), Some((Key::Time(high), ..))) => Some((*low, *high)),
+        _ => None,
+    };
+    let wanted = bounds.map(|(low, high)| (rounding.start_of(low.unix_ns()), rounding.start_of(high.unix_ns())));
+    let (low, high) = match (ends(list), wanted) {
+        (Some((a, b)), Some((c, d))) => (a.min(c), b.max(d)),
+        (Some(ends), None) | (None, Some(ends)) => ends,
+        (None, None) => return Ok(()),
+    };
+    let mut filled = Vec::new();
+    let mut known = std::mem::take(list).into_iter().peekable();
+    let mut at = low;
+    while at <= high {
+        match known.next_if(|(key, ..)| *key <= Key::Time(at)) {
+            Some(bucket) => {
+                let again = bucket.0 < Key::Time(at);
+                filled.push(bucket);
+                if again {
+                    continue;
+                }
+            }
+            None => filled.push((Key::Time(at), 0, Vec::new())),
+        }
+        spend(&mut { BUCKETS_MAX }, filled.len())?;
+        match rounding.next(at) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    filled.extend(known);
+    *list = filled;
+    Ok(())
+}
+
+fn sort_terms(list: &mut [(Key, u64, Vec<Tally>)], order: &TermsOrder, aggregation: &Aggregation) {
+    match order {
+        TermsOrder::Count => list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0))),
+        TermsOrder::CountAscending => list.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0))),
+        TermsOrder::Key => {}
+        TermsOrder::KeyDescending => list.reverse(),
+        TermsOrder::Inner { name, figure, descending } => {
+            let place = aggregation.inner.iter().position(|(n, _)| n == name);
+            let figure = |bucket: &(Key, u64, Vec<Tally>)| match place.and_then(|at| bucket.2.get(at)) {
+                Some(Tally::Stats(stats)) => stats.figures().get(figure.as_str()).copied().flatten(),
+                Some(Tally::Distinct(distinct)) => Some(distinct.count() as f64),
+                Some(Tally::Quantiles(quantiles)) => figure.parse().ok().and_then(|p: f64| quantiles.percentile(p)),
+                _ => None,
+            };
+            list.sort_by(|a, b| {
+                let ordering = figure(a).partial_cmp(&figure(b)).unwrap_or(Ordering::Equal);
+                (if *descending { ordering.reverse() } else { ordering }).then_with(|| a.0.cmp(&b.0))
+            });
+        }
+    }
+}
+
+/// The values that stand out: their share of the hits, times how much larger it is than their share of all (JLH score).
+fn significant(values: BTreeMap<Key, [u64; 2]>, hits: u64, all: u64, size: usize) -> Vec<Bucket> {
+    /// Fewer hits say nothing.
+    const HITS_MIN: u64 = 3;
+    let mut scored: Vec<(f64, Key, [u64; 2])> = Vec::new();
+    for (key, counts) in values {
+        let (here, there) = (counts[0] as f64 / hits.max(1) as f64, counts[1] as f64 / all.max(1) as f64);
+        if counts[0] >= HITS_MIN && here > there && there > 0.0 {
+            scored.push(((here - there) * (here / there), key, counts));
+        }
+    }
+    scored.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal).then_with(|| a.1.cmp(&b.1)));
+    scored.truncate(size);
+    let bucket = |(score, key, [count, background]): (f64, Key, [u64; 2])| Bucket {
+        key: key.show(),
+        keys: Vec::new(),
+        count,
+        background: Some(background),
+        score: Some(score),
+        aggs: BTreeMap::new(),
+    };
+    scored.into_iter().map(bucket).collect()
+}

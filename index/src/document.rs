@@ -1,0 +1,196 @@
+//! From an event to the engine's document.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use event::{EventRef, FieldId, Value};
+use tantivy::schema::OwnedValue;
+use tantivy::{DateTime, TantivyDocument};
+
+use crate::schema::{Kind, Layout, MESSAGE, NULLS, rest_term, synthetic, v6};
+use crate::shard::Payload;
+
+/// Names without a column of their own that one shard keeps; an event's fields beyond are found by their words only.
+pub(crate) const REST_FIELDS_MAX: usize = 4096;
+/// Bytes of one value in a column; a longer one is cut there, and found whole by its words.
+pub(crate) const VALUE_BYTES_MAX: usize = 8192;
+
+/// Makes documents for one shard, and keeps the names that its events have.
+#[derive(Default)]
+pub(crate) struct Documents {
+    /// By [`FieldId::index`]: how the name stands in the payload.
+    named: Vec<Named>,
+    words: String,
+}
+
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+struct Named {
+    own: bool,
+    rest: bool,
+    refused: bool,
+}
+
+impl Documents {
+    /// The document of `event`. New names go to `payload`.
+    pub(crate) fn document(&mut self, layout: &Layout, event: EventRef<'_>, payload: &mut Payload) -> TantivyDocument {
+        let mut doc = TantivyDocument::default();
+        doc.add_date(layout.time, DateTime::from_timestamp_nanos(event.time().unix_ns()));
+        doc.add_date(layout.received, DateTime::from_timestamp_nanos(event.received().unix_ns()));
+        doc.add_u64(layout.seq, event.id().frame.offset);
+        doc.add_u64(layout.nth, u64::from(event.id().nth));
+        self.words.clear();
+        doc.add_text(layout.words, searched_text(event, &mut self.words));
+        let mut rest: BTreeMap<String, OwnedValue> = BTreeMap::new();
+        let mut has_message = false;
+        for (id, value) in event.cells() {
+            match (layout.slot(id), value) {
+                ((Kind::Ip, Some(field)), Value::Ip(ip)) => doc.add_ip_addr(field, v6(ip)),
+                ((Kind::Number, Some(field)), Value::Int(n)) => doc.add_i64(field, n),
+                ((Kind::Time, Some(field)), Value::Time(time)) => {
+                    doc.add_date(field, DateTime::from_timestamp_nanos(time.unix_ns()));
+                }
+                ((Kind::Keyword, Some(field)), Value::Text(text)) => doc.add_text(field, cut(text)),
+                ((Kind::Message, _), Value::Text(text)) => {
+                    doc.add_text(layout.message, text);
+                    if !has_message {
+                        doc.add_bool(layout.has_message, true);
+                    }
+                    has_message = true;
+                }
+                (_, value) => {
+                    self.rest(layout, id, value, payload, &mut rest, &mut doc);
+                    continue;
+                }
+            }
+            self.note_own(id, payload);
+        }
+        if let Some(source) = event.source() {
+            self.own(layout, "log.source.address", payload, |field| doc.add_ip_addr(field, v6(source)));
+        }
+        for (name, text) in synthetic(event) {
+            self.own(layout, name, payload, |field| doc.add_text(field, text));
+        }
+        if !rest.is_empty() {
+            doc.add_object(layout.rest, rest);
+        }
+        doc
+    }
+
+    /// Adds a value to the field `name`, which has a place of its own.
+    fn own(&mut self, layout: &Layout, name: &'static str, payload: &mut Payload, add: impl FnOnce(tantivy::schema::Field)) {
+        if let (_, Some(field)) = layout.kind(name) {
+            add(field);
+            if !payload.fields.contains(name) {
+                payload.fields.insert(name.to_owned());
+            }
+        }
+    }
+
+    fn note_own(&mut self, id: FieldId, payload: &mut Payload) {
+        let named = self.named(id);
+        if !named.own {
+            named.own = true;
+            payload.fields.insert(id.name().to_owned());
+        }
+    }
+
+    fn named(&mut self, id: FieldId) -> &mut Named {
+        if self.named.len() <= id.index() {
+            self.named.resize(id.index() + 1, Named::default());
+        }
+        &mut self.named[id.index()]
+    }
+
+    /// Adds a value that has no column of its own.
+    fn rest(
+        &mut self,
+        layout: &Layout,
+        id: FieldId,
+        value: Value<'_>,
+        payload: &mut Payload,
+        rest: &mut BTreeMap<String, OwnedValue>,
+        doc: &mut TantivyDocument,
+    ) {
+        let (name, value) = match shown(value) {
+            Some(value) => (id.name(), value),
+            None => (NULLS, OwnedValue::Str(id.name().to_owned())),
+        };
+        let id = if name == NULLS { FieldId::known(NULLS) } else { id };
+        let named = self.named(id);
+        if named.refused {
+            return;
+        }
+        if !named.rest {
+            let fits = insert_bounded(&mut payload.rest, name);
+            (named.rest, named.refused) = (fits, !fits);
+            if !fits {
+                metrics::counter!("mihari_index_fields_refused_total").increment(1);
+                return;
+            }
+        }
+        if let OwnedValue::Str(text) = &value {
+            doc.add_text(layout.rest_terms, rest_term(name, text));
+        }
+        match rest.get_mut(name) {
+            Some(OwnedValue::Array(values)) => values.push(value),
+            Some(one) => *one = OwnedValue::Array(vec![std::mem::replace(one, OwnedValue::Null), value]),
+            None => drop(rest.insert(name.to_owned(), value)),
+        }
+    }
+}
+
+fn insert_bounded(names: &mut BTreeSet<String>, name: &str) -> bool {
+    names.contains(name) || (names.len() < REST_FIELDS_MAX && names.insert(name.to_owned()))
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(VALUE_BYTES_MAX)]
+}
+
+/// A value as the JSON field keeps it.
+fn shown(value: Value<'_>) -> Option<OwnedValue> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Text(text) => OwnedValue::Str(cut(text).to_owned()),
+        Value::Int(n) => OwnedValue::I64(n),
+        Value::Uint(n) => OwnedValue::U64(n),
+        Value::Float(n) if n.is_finite() => OwnedValue::F64(n),
+        Value::Float(_) => return None,
+        Value::Bool(b) => OwnedValue::Bool(b),
+        // The engine panics on addresses within JSON; an instant is kept as text, which sorts as it should.
+        Value::Ip(ip) => OwnedValue::Str(ip.to_canonical().to_string()),
+        Value::Time(time) => OwnedValue::Str(time.to_string()),
+    })
+}
+
+/// The text whose words find an event: its record; a message that the record holds in another form (escapes in JSON); for a flow, which
+/// has no text, its addresses and texts. Put together in `space` where it is not one piece.
+pub(crate) fn searched_text<'e>(event: EventRef<'e>, space: &'e mut String) -> &'e str {
+    let raw = event.raw();
+    if raw.is_empty() {
+        for (_, value) in event.cells() {
+            if matches!(value, Value::Text(_) | Value::Ip(_)) {
+                writeln!(space, "{value}").unwrap_or_default();
+            }
+        }
+        return space;
+    }
+    let message = FieldId::known(MESSAGE);
+    let within = |text: &str| {
+        let (at, raw_at) = (text.as_ptr().addr(), raw.as_ptr().addr());
+        at >= raw_at && at + text.len() <= raw_at + raw.len()
+    };
+    for value in event.all(message) {
+        if let Value::Text(text) = value
+            && !within(text)
+            && !raw.contains(text)
+        {
+            if space.is_empty() {
+                space.push_str(raw);
+            }
+            space.push('\n');
+            space.push_str(text);
+        }
+    }
+    if space.is_empty() { raw } else { space }
+}

@@ -1,0 +1,128 @@
+//! Hits: their place in the order of all, and their fields, read from the columns.
+
+use std::collections::BTreeMap;
+
+use event::{EventId, Position, Time};
+use tantivy::columnar::{Column, DynamicColumn};
+use tantivy::schema::Value as _;
+use tantivy::store::StoreReader;
+use tantivy::{DateTime, DocId, TantivyDocument};
+
+use crate::IndexError;
+use crate::schema::{Layout, MESSAGE, NULLS};
+use crate::segment::Segment;
+use crate::shard::Payload;
+use crate::shown::show;
+
+/// A hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The event.
+    pub id: EventId,
+    /// When it happened.
+    pub time: Time,
+    /// When it was received.
+    pub received: Time,
+    /// Its fields, each with its values.
+    pub fields: BTreeMap<String, serde_json::Value>,
+}
+
+/// The place of a hit in the order of all: time, then log order.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Place {
+    pub(crate) time: i64,
+    pub(crate) seq: u64,
+    pub(crate) nth: u64,
+}
+
+impl Place {
+    pub(crate) fn of(segment: &Segment, doc: DocId) -> Place {
+        Place { time: segment.time_of(doc), seq: segment.seq.get_val(doc), nth: segment.nth.get_val(doc) }
+    }
+}
+
+/// A hit with its shard, its segment and its document.
+pub(crate) type Found = (Place, usize, usize, DocId);
+
+/// The columns of a segment that hits are told from.
+pub(crate) struct Columns {
+    received: Column<DateTime>,
+    named: Vec<(String, DynamicColumn)>,
+    messages: Option<(StoreReader, tantivy::schema::Field)>,
+    shard: String,
+    wanted: Option<Vec<String>>,
+}
+
+impl Columns {
+    pub(crate) fn open(
+        layout: &Layout,
+        segment: &Segment,
+        shard: &str,
+        payload: &Payload,
+        wanted: Option<&[String]>,
+    ) -> Result<Columns, IndexError> {
+        let fail = |source| IndexError::Engine { action: "read a column of", shard: shard.to_owned(), source };
+        let wants = |name: &str| wanted.is_none_or(|w| w.iter().any(|n| n == name));
+        let mut named = Vec::new();
+        let names: std::collections::BTreeSet<&String> = payload.fields.union(&payload.rest).collect();
+        for name in names.into_iter().filter(|name| (wants(name) || *name == NULLS) && *name != MESSAGE) {
+            for column in segment.columns(layout, name, payload.rest.contains(name)).map_err(fail)? {
+                named.push((name.clone(), column));
+            }
+        }
+        let messages = match wants(MESSAGE) && payload.fields.contains(MESSAGE) {
+            true => Some((segment.reader.get_store_reader(1).map_err(|e| fail(e.into()))?, layout.message)),
+            false => None,
+        };
+        Ok(Columns {
+            received: segment.received().map_err(fail)?,
+            named,
+            messages,
+            shard: shard.to_owned(),
+            wanted: wanted.map(<[String]>::to_vec),
+        })
+    }
+
+    pub(crate) fn hit(&self, place: Place, doc: DocId) -> Result<Hit, IndexError> {
+        let fail = |source| IndexError::Engine { action: "read a column of", shard: self.shard.clone(), source };
+        let mut fields: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+        for (name, column) in &self.named {
+            let mut values: Vec<serde_json::Value> = Vec::new();
+            match column {
+                DynamicColumn::Bool(c) => values.extend(c.values_for_doc(doc).map(serde_json::Value::from)),
+                DynamicColumn::I64(c) => values.extend(c.values_for_doc(doc).map(serde_json::Value::from)),
+                DynamicColumn::U64(c) => values.extend(c.values_for_doc(doc).map(serde_json::Value::from)),
+                DynamicColumn::F64(c) => values.extend(c.values_for_doc(doc).map(serde_json::Value::from)),
+                other => show(other, doc, |text| values.push(text.into())).map_err(|e| fail(e.into()))?,
+            }
+            if name == NULLS {
+                for name in values.iter().filter_map(|v| v.as_str()) {
+                    if self.wanted.as_ref().is_none_or(|w| w.iter().any(|n| n == name)) {
+                        fields.entry(name.to_owned()).or_default().push(serde_json::Value::Null);
+                    }
+                }
+            } else if !values.is_empty() {
+                fields.entry(name.clone()).or_default().extend(values);
+            }
+        }
+        if let Some((store, field)) = &self.messages {
+            let document: TantivyDocument = store.get(doc).map_err(fail)?;
+            let texts: Vec<serde_json::Value> =
+                document.get_all(*field).filter_map(|value| value.as_str().map(serde_json::Value::from)).collect();
+            if !texts.is_empty() {
+                fields.insert(MESSAGE.to_owned(), texts);
+            }
+        }
+        let single = |mut values: Vec<serde_json::Value>| match values.len() {
+            1 => values.remove(0),
+            _ => serde_json::Value::Array(values),
+        };
+        let received = self.received.first(doc).map_or(Time::UNKNOWN, |t| Time::from_unix_ns(t.into_timestamp_nanos()));
+        Ok(Hit {
+            id: EventId { frame: Position { partition: 0, offset: place.seq }, nth: place.nth as u16 },
+            time: Time::from_unix_ns(place.time),
+            received,
+            fields: fields.into_iter().map(|(name, values)| (name, single(values))).collect(),
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! One segment as searches see it: its columns of time and place, and in which windows which times are.
+//!
+//! Documents lie in log order, which is nearly the order of time. What a window of documents holds at most and at least, and what all
+//! windows before and after it do, says where a range of time can be, and when the newest hits cannot be beaten any more.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tantivy::columnar::{Column, ColumnValues, DynamicColumn, DynamicColumnHandle};
+use tantivy::index::SegmentId;
+use tantivy::{DateTime, DocId, SegmentReader};
+
+use crate::schema::{HAS_MESSAGE, Kind, Layout, REST, column};
+use crate::window::WINDOW;
+
+/// Event times of one window and of what lies on both sides, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    low: i64,
+    high: i64,
+    /// The latest of this window and all before.
+    high_before: i64,
+    /// The earliest of this window and all after.
+    low_after: i64,
+}
+
+/// A segment, opened once and kept as long as it is the shard's.
+pub(crate) struct Segment {
+    pub(crate) reader: SegmentReader,
+    pub(crate) time: Arc<dyn ColumnValues<DateTime>>,
+    pub(crate) seq: Arc<dyn ColumnValues<u64>>,
+    pub(crate) nth: Arc<dyn ColumnValues<u64>>,
+    windows: Vec<Times>,
+}
+
+impl Segment {
+    pub(crate) fn open(reader: &SegmentReader) -> tantivy::Result<Segment> {
+        let fast = reader.fast_fields();
+        let time = fast.date("time")?.values;
+        let max_doc = reader.max_doc();
+        let mut windows = Vec::with_capacity(max_doc.div_ceil(WINDOW) as usize);
+        let mut buffer = vec![DateTime::default(); WINDOW as usize];
+        for start in (0..max_doc).step_by(WINDOW as usize) {
+            let buffer = &mut buffer[..(max_doc - start).min(WINDOW) as usize];
+            time.get_range(u64::from(start), buffer);
+            let (mut low, mut high) = (i64::MAX, i64::MIN);
+            for time in buffer {
+                let time = time.into_timestamp_nanos();
+                (low, high) = (low.min(time), high.max(time));
+            }
+            windows.push(Times { low, high, high_before: high, low_after: low });
+        }
+        for at in 1..windows.len() {
+            windows[at].high_before = windows[at].high_before.max(windows[at - 1].high_before);
+        }
+        for at in (1..windows.len()).rev() {
+            windows[at - 1].low_after = windows[at - 1].low_after.min(windows[at].low_after);
+        }
+        Ok(Segment { reader: reader.clone(), time, seq: fast.u64("seq")?.values, nth: fast.u64("nth")?.values, windows })
+    }
+
+    pub(crate) fn id(&self) -> SegmentId {
+        self.reader.segment_id()
+    }
+
+    /// The first log offset in it.
+    pub(crate) fn first(&self) -> u64 {
+        if self.max_doc() == 0 { 0 } else { self.seq.get_val(0) }
+    }
+
+    pub(crate) fn max_doc(&self) -> DocId {
+        self.reader.max_doc()
+    }
+
+    pub(crate) fn time_of(&self, doc: DocId) -> i64 {
+        self.time.get_val(doc).into_timestamp_nanos()
+    }
+
+    /// The windows that may hold times in `from..=last`.
+    pub(crate) fn windows_within(&self, from: i64, last: i64) -> Range<u32> {
+        let start = self.windows.partition_point(|w| w.high_before < from);
+        let end = self.windows.partition_point(|w| w.low_after <= last);
+        start as u32..(end.max(start)) as u32
+    }
+
+    /// Whether every document of the window has a time in `from..=last`; `None`: none has.
+    pub(crate) fn window_within(&self, window: u32, from: i64, last: i64) -> Option<bool> {
+        let Times { low, high, .. } = self.windows[window as usize];
+        (high >= from && low <= last).then_some(low >= from && high <= last)
+    }
+
+    /// The earliest and the latest time of a window.
+    pub(crate) fn window_times(&self, window: u32) -> Option<(i64, i64)> {
+        self.windows.get(window as usize).map(|w| (w.low, w.high))
+    }
+
+    /// The latest time of the windows before `window`.
+    pub(crate) fn latest_before(&self, window: u32) -> Option<i64> {
+        Some(self.windows[(window as usize).checked_sub(1)?].high_before)
+    }
+
+    /// The earliest time of the windows from `window` on.
+    pub(crate) fn earliest_from(&self, window: u32) -> Option<i64> {
+        self.windows.get(window as usize).map(|w| w.low_after)
+    }
+
+    /// The earliest and the latest time in the segment.
+    pub(crate) fn times(&self) -> Option<(i64, i64)> {
+        Some((self.windows.first()?.low_after, self.windows.last()?.high_before))
+    }
+
+    /// The documents of the frame at `offset`: documents are in log order.
+    pub(crate) fn documents_of(&self, offset: u64) -> Range<DocId> {
+        let first = |wanted: u64| {
+            let (mut low, mut high) = (0, self.max_doc());
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.seq.get_val(middle) < wanted { low = middle + 1 } else { high = middle }
+            }
+            low
+        };
+        first(offset)..offset.checked_add(1).map_or(self.max_doc(), first)
+    }
+
+    /// The columns that hold values of the field `name`; those of the rest only where `in_rest`.
+    pub(crate) fn columns(&self, layout: &Layout, name: &str, in_rest: bool) -> tantivy::Result<Vec<DynamicColumn>> {
+        self.handles(layout, name, in_rest)?.iter().map(|handle| Ok(handle.open()?)).collect()
+    }
+
+    /// As [`Segment::columns`], not opened yet.
+    pub(crate) fn handles(&self, layout: &Layout, name: &str, in_rest: bool) -> tantivy::Result<Vec<DynamicColumnHandle>> {
+        let fast = self.reader.fast_fields();
+        let mut handles = match (name, layout.kind(name).0) {
+            ("@timestamp", _) => fast.dynamic_column_handles("time")?,
+            ("event.received", _) => fast.dynamic_column_handles("received")?,
+            (_, Kind::Message) => fast.dynamic_column_handles(HAS_MESSAGE)?,
+            (_, Kind::Rest) => Vec::new(),
+            _ => fast.dynamic_column_handles(&column(name))?,
+        };
+        if in_rest {
+            handles.extend(fast.dynamic_column_handles(&format!("{REST}.{name}"))?);
+        }
+        Ok(handles)
+    }
+
+    /// The column of the receive times.
+    pub(crate) fn received(&self) -> tantivy::Result<Column<DateTime>> {
+        self.reader.fast_fields().date("received")
+    }
+}

@@ -1,0 +1,310 @@
+//! Values of an event as bytes: the key of its group, the values that count, the fields that an alert will show.
+//!
+//! A match waits long after its batch is gone, so what it needs is copied, into a buffer that many matches share.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+
+use event::{EventRef, FieldId, Time, Value};
+
+use crate::alert::{FIELDS_MAX, VALUE_BYTES_MAX};
+use crate::sigma::item::Number;
+
+/// Bytes of the fields of one event that wait for an alert; further fields are not shown.
+const SHOWN_BYTES_MAX: usize = 2048;
+
+/// By which a plain rule's alerts are told apart where it names no fields: the first that the event has.
+const USUAL: [FieldId; 5] =
+    [FieldId::SOURCE_IP, FieldId::HOST_NAME, FieldId::USER_NAME, FieldId::OBSERVER_NAME, FieldId::OBSERVER_IP];
+
+/// The fields that an alert shows: those that tell who, whom and what. A place here is part of the snapshot's format.
+const SHOWN: [FieldId; FIELDS_MAX] = [
+    FieldId::SOURCE_IP,
+    FieldId::SOURCE_PORT,
+    FieldId::DESTINATION_IP,
+    FieldId::DESTINATION_PORT,
+    FieldId::USER_NAME,
+    FieldId::HOST_NAME,
+    FieldId::EVENT_ACTION,
+    FieldId::EVENT_OUTCOME,
+    FieldId::NETWORK_TRANSPORT,
+    FieldId::NETWORK_BYTES,
+    FieldId::SOURCE_BYTES,
+    FieldId::URL_ORIGINAL,
+    FieldId::URL_DOMAIN,
+    FieldId::HTTP_REQUEST_METHOD,
+    FieldId::HTTP_RESPONSE_STATUS_CODE,
+    FieldId::USER_AGENT_ORIGINAL,
+    FieldId::DNS_QUESTION_NAME,
+    FieldId::PROCESS_COMMAND_LINE,
+    FieldId::RULE_NAME,
+    FieldId::ZONE_SOURCE,
+    FieldId::ZONE_DESTINATION,
+    FieldId::POLICY_VERDICT,
+    FieldId::POLICY_CLAUSE,
+    FieldId::OBSERVER_NAME,
+];
+
+/// By field number its place in [`SHOWN`]. All of them are constants, so their numbers are low.
+static PLACE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut places = vec![u8::MAX; SHOWN.iter().map(|f| f.index() + 1).max().unwrap_or(0)];
+    for (place, field) in SHOWN.iter().enumerate() {
+        places[field.index()] = place as u8;
+    }
+    places
+});
+
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(VALUE_BYTES_MAX)]
+}
+
+/// Appends the value as a person would write it, its length before it.
+fn put_text(value: Value<'_>, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.extend_from_slice(&[0, 0]);
+    match value {
+        Value::Text(text) => out.extend_from_slice(shortened(text).as_bytes()),
+        Value::Ip(std::net::IpAddr::V4(ip)) => put_ip4(ip, out),
+        other => write!(out, "{other}").expect("writing to memory does not fail"),
+    }
+    let len = (out.len() - at - 2) as u16;
+    out[at..at + 2].copy_from_slice(&len.to_le_bytes());
+}
+
+/// As `Display`, which costs five times as much.
+fn put_ip4(ip: Ipv4Addr, out: &mut Vec<u8>) {
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        if octet >= 100 {
+            out.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            out.push(b'0' + octet / 10 % 10);
+        }
+        out.push(b'0' + octet % 10);
+    }
+}
+
+/// The first of `fields` that the event has; none where it is null.
+pub(super) fn first<'b>(event: EventRef<'b>, fields: &[FieldId]) -> Option<Value<'b>> {
+    fields.iter().find_map(|f| event.get(*f)).filter(|v| *v != Value::Null)
+}
+
+/// Appends one text per name. `false` where the event lacks one of them: it belongs to no group, and nothing is appended.
+pub(super) fn put_all(event: EventRef<'_>, names: &[Vec<FieldId>], out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    for fields in names {
+        match first(event, fields) {
+            Some(value) => put_text(value, out),
+            None => {
+                out.truncate(start);
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// The texts that [`put_all`] has written.
+pub(super) fn texts(mut bytes: &[u8]) -> Vec<&str> {
+    let mut texts = Vec::new();
+    while let Some((text, rest)) = next_text(bytes) {
+        texts.push(text);
+        bytes = rest;
+    }
+    texts
+}
+
+fn next_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+    Some((std::str::from_utf8(text).unwrap_or_default(), rest))
+}
+
+/// Appends texts so that [`texts`] gives them back.
+pub(super) fn put_texts<'t>(texts: impl IntoIterator<Item = &'t str>, out: &mut Vec<u8>) {
+    for text in texts {
+        put_text(Value::Text(text), out);
+    }
+}
+
+/// Appends the number that the event's field says; `false` where it says none.
+pub(super) fn put_number(event: EventRef<'_>, fields: &[FieldId], out: &mut Vec<u8>) -> bool {
+    match first(event, fields).and_then(crate::test_of::number_of) {
+        Some(number) => put_number_bytes(number, out),
+        None => false,
+    }
+}
+
+/// Appends a number; `false` where it is none that can be added up.
+pub(super) fn put_number_bytes(number: Number, out: &mut Vec<u8>) -> bool {
+    match number {
+        Number::Int(n) => {
+            out.push(0);
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        Number::Float(n) if n.is_finite() => {
+            out.push(1);
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        Number::Float(_) => return false,
+    }
+    true
+}
+
+/// The number that [`put_number`] has written.
+pub(super) fn number(bytes: &[u8]) -> Option<Number> {
+    match bytes.split_first()? {
+        (0, rest) => Some(Number::Int(i128::from_le_bytes(rest.try_into().ok()?))),
+        (1, rest) => Some(Number::Float(f64::from_le_bytes(rest.try_into().ok()?))),
+        _ => None,
+    }
+}
+
+/// Appends the key of a plain rule's alert: the fields that the rule names, or the first of [`USUAL`].
+pub(super) fn put_plain_key(event: EventRef<'_>, named: &[Vec<FieldId>], out: &mut Vec<u8>) {
+    if named.is_empty() {
+        let found = USUAL.iter().enumerate().find_map(|(place, f)| Some((place, event.get(*f)?)));
+        match found {
+            Some((place, value)) => {
+                out.push(place as u8);
+                put_text(value, out);
+            }
+            None => out.push(USUAL.len() as u8),
+        }
+        return;
+    }
+    for fields in named {
+        put_text(first(event, fields).unwrap_or(Value::Null), out);
+    }
+}
+
+/// The names and values of a key that [`put_plain_key`] has written.
+pub(super) fn plain_group(key: &[u8], named: &[Vec<FieldId>]) -> BTreeMap<String, String> {
+    if named.is_empty() {
+        let Some((place, rest)) = key.split_first() else { return BTreeMap::new() };
+        let name = USUAL.get(usize::from(*place)).map(|f| f.name().to_owned());
+        return name.into_iter().zip(texts(rest).into_iter().map(str::to_owned)).collect();
+    }
+    let names = named.iter().map(|fields| fields.first().map_or("", |f| f.name()).to_owned());
+    names.zip(texts(key).into_iter().map(str::to_owned)).collect()
+}
+
+/// Appends the fields that an alert would show.
+pub(super) fn put_shown(event: EventRef<'_>, out: &mut Vec<u8>) {
+    let (start, mut last) = (out.len(), u8::MAX);
+    for (field, value) in event.cells() {
+        let place = PLACE.get(field.index()).copied().unwrap_or(u8::MAX);
+        if place == u8::MAX || place == last {
+            continue; // Of an array the first value.
+        }
+        last = place;
+        let before = out.len();
+        out.push(place);
+        match value {
+            Value::Null => out.push(0),
+            Value::Text(text) => {
+                out.push(1);
+                put_text(Value::Text(text), out);
+            }
+            Value::Int(n) => put_fixed(2, &n.to_le_bytes(), out),
+            Value::Uint(n) => put_fixed(3, &n.to_le_bytes(), out),
+            Value::Float(n) => put_fixed(4, &n.to_le_bytes(), out),
+            Value::Bool(b) => put_fixed(5, &[u8::from(b)], out),
+            Value::Ip(std::net::IpAddr::V4(ip)) => put_fixed(6, &ip.octets(), out),
+            Value::Ip(std::net::IpAddr::V6(ip)) => put_fixed(7, &ip.octets(), out),
+            Value::Time(time) => put_fixed(8, &time.unix_ns().to_le_bytes(), out),
+        }
+        if out.len() - start > SHOWN_BYTES_MAX {
+            out.truncate(before);
+            return;
+        }
+    }
+}
+
+fn put_fixed(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend_from_slice(bytes);
+}
+
+/// The fields that [`put_shown`] has written, by name.
+pub(super) fn shown(mut bytes: &[u8]) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    while let Some((place, text, rest)) = next_shown(bytes) {
+        if let Some(field) = SHOWN.get(usize::from(place)) {
+            fields.insert(field.name().to_owned(), text);
+        }
+        bytes = rest;
+    }
+    fields
+}
+
+fn next_shown(bytes: &[u8]) -> Option<(u8, String, &[u8])> {
+    fn fixed<const N: usize>(rest: &[u8]) -> Option<([u8; N], &[u8])> {
+        rest.split_first_chunk::<N>().map(|(found, rest)| (*found, rest))
+    }
+    let ([place, kind], rest) = fixed::<2>(bytes)?;
+    let (text, rest) = match kind {
+        0 => (String::new(), rest),
+        1 => next_text(rest).map(|(text, rest)| (text.to_owned(), rest))?,
+        2 => fixed(rest).map(|(b, rest)| (i64::from_le_bytes(b).to_string(), rest))?,
+        3 => fixed(rest).map(|(b, rest)| (u64::from_le_bytes(b).to_string(), rest))?,
+        4 => fixed(rest).map(|(b, rest)| (f64::from_le_bytes(b).to_string(), rest))?,
+        5 => fixed(rest).map(|([b], rest)| ((b != 0).to_string(), rest))?,
+        6 => fixed(rest).map(|(b, rest)| (Ipv4Addr::from_octets(b).to_string(), rest))?,
+        7 => fixed(rest).map(|(b, rest)| (Ipv6Addr::from_octets(b).to_string(), rest))?,
+        8 => fixed(rest).map(|(b, rest)| (Time::from_unix_ns(i64::from_le_bytes(b)).to_string(), rest))?,
+        _ => return None,
+    };
+    Some((place, text, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_reads_as_the_event_does() {
+        let object = r#"{"source.ip":"192.0.2.7","source.port":443,"user.name":["a","b"],"network.bytes":18446744073709551615,
+            "event.action":null,"url.original":"/x","host.name":true,"rule.name":1.5,"other":"not shown"}"#;
+        let batch = crate::cases::batch_of(&[object]).expect("an object");
+        let event = batch.event(0);
+        let mut bytes = Vec::new();
+        put_shown(event, &mut bytes);
+        let expected: BTreeMap<String, String> =
+            SHOWN.iter().filter_map(|f| Some((f.name().to_owned(), event.get(*f)?.to_string()))).collect();
+        assert_eq!(shown(&bytes), expected);
+        assert_eq!(expected.len(), 8);
+    }
+
+    #[test]
+    fn addresses_are_written_as_by_display() {
+        for ip in [[0, 0, 0, 0], [1, 20, 255, 100], [10, 9, 99, 101], [255, 255, 255, 255]].map(Ipv4Addr::from_octets) {
+            let mut out = Vec::new();
+            put_ip4(ip, &mut out);
+            assert_eq!(String::from_utf8(out), Ok(ip.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        let long = "あ".repeat(VALUE_BYTES_MAX);
+        let mut out = Vec::new();
+        put_texts([long.as_str(), "b"], &mut out);
+        let found = texts(&out);
+        assert_eq!((found.len(), found[0].len(), found[1]), (2, VALUE_BYTES_MAX / 3 * 3, "b"));
+    }
+
+    #[test]
+    fn damaged_bytes_are_no_panic() {
+        for bytes in [&[1u8][..], &[0, 1, 9, 0], &[3, 2, 1], &[0, 9], &[255; 40]] {
+            shown(bytes);
+            texts(bytes);
+            number(bytes);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The windows of one rule and tenant, by group: found by hash, given up by how long they were idle.
+
+use event::EventId;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
+
+use super::plan::Asks;
+use super::snapshot::{In, Out};
+use super::window::{Decision, Entering, NONE, Pool, Slab, Window, state_bytes};
+
+/// One group.
+#[derive(Debug)]
+struct Group {
+    key: Box<[u8]>,
+    hash: u64,
+    older: u32,
+    newer: u32,
+    window: Window,
+}
+
+/// The groups of one rule and tenant.
+#[derive(Debug)]
+pub(super) struct Groups {
+    groups: Slab<Group>,
+    by_key: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    oldest: u32,
+    newest: u32,
+    pool: Pool,
+    /// Matches of the rule that wait for the watermark.
+    pub(super) waiting: usize,
+    /// And the bytes that they take.
+    pub(super) waiting_bytes: usize,
+    /// Windows that are decided when they end.
+    pub(super) endings: usize,
+    group_bytes: usize,
+    state_bytes: usize,
+}
+
+/// What an event has done to its group.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) group: u32,
+    pub(super) decision: Decision,
+    /// Entries of its window that gave way.
+    pub(super) entries_given_up: u64,
+    /// Groups that gave way.
+    pub(super) groups_given_up: u64,
+}
+
+impl Groups {
+    pub(super) fn new(asks: &Asks) -> Groups {
+        Groups {
+            groups: Slab::default(),
+            by_key: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            oldest: NONE,
+            newest: NONE,
+            pool: Pool::default(),
+            waiting: 0,
+            waiting_bytes: 0,
+            endings: 0,
+            group_bytes: 0,
+            state_bytes: state_bytes(asks),
+        }
+    }
+
+    /// How many groups there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// About how much memory they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.group_bytes + self.pool.bytes
+    }
+
+    /// An event enters the window of its group, which is then the one that was idle for the shortest time. Of more than `groups_max`
+    /// groups, or `bytes_max` bytes, those that were idle longest give way.
+    pub(super) fn enter(
+        &mut self,
+        asks: &Asks,
+        key: &[u8],
+        entering: Entering<'_>,
+        (groups_max, bytes_max): (usize, usize),
+    ) -> Entered {
+        let hash = self.hasher.hash_one(key);
+        let mut groups_given_up = 0;
+        let at = match self.find(hash, key) {
+            Some(at) => {
+                if at != self.newest {
+                    self.unlink(at);
+                    self.link(at);
+                }
+                at
+            }
+            None => {
+                while self.len() >= groups_max && self.give_up(asks) {
+                    groups_given_up += 1;
+                }
+                self.insert(asks, hash, key)
+            }
+        };
+        let (decision, mut entries_given_up) = self.groups[at].window.enter(&mut self.pool, asks, at, entering);
+        while self.bytes() > bytes_max {
+            let window = &mut self.groups[at].window;
+            // A window that has half of all gives of its own.
+            if self.oldest != at && window.len as usize * self.pool.bytes_per_entry() <= bytes_max / 2 {
+                groups_given_up += u64::from(self.give_up(asks));
+            } else if window.len > 1 {
+                window.leave(&mut self.pool, asks);
+                entries_given_up += 1;
+            } else {
+                break;
+            }
+        }
+        Entered { group: at, decision, entries_given_up, groups_given_up }
+    }
+
+    fn insert(&mut self, asks: &Asks, hash: u64, key: &[u8]) -> u32 {
+        self.group_bytes += self.bytes_of(key.len());
+        let at = self.groups.put(Group { key: key.into(), hash, older: NONE, newer: NONE, window: Window::new(asks) });
+        self.by_key.insert_unique(hash, at, |at| self.groups[*at].hash);
+        self.link(at);
+        at
+    }
+
+    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.by_key.find(hash, |at| *self.groups[*at].key == *key).copied()
+    }
+
+    /// The group of a key.
+    pub(super) fn group(&self, key: &[u8]) -> Option<u32> {
+        self.find(self.hasher.hash_one(key), key)
+    }
+
+    /// A group's window.
+    pub(super) fn window(&self, group: u32) -> &Window {
+        &self.groups[group].window
+    }
+
+    /// The events in a group's window in their order; where not `all`, those that have come since this was last asked.
+    pub(super) fn hear(&mut self, group: u32, all: bool) -> impl Iterator<Item = EventId> {
+        let window = &mut self.groups[group].window;
+        let unheard = std::mem::take(&mut window.unheard);
+        let known = if all { 0 } else { window.len - unheard };
+        window.events(&self.pool).skip(known as usize)
+    }
+
+    /// Forgets the group that was idle longest. `false` where there is none.
+    pub(super) fn give_up(&mut self, asks: &Asks) -> bool {
+        let at = self.oldest;
+        if at == NONE {
+            return false;
+        }
+        self.unlink(at);
+        let group = &mut self.groups[at];
+        group.window.clear(&mut self.pool, asks);
+        let (hash, key) = (group.hash, std::mem::take(&mut group.key));
+        if let Ok(found) = self.by_key.find_entry(hash, |other| *other == at) {
+            found.remove();
+        }
+        self.groups.release(at);
+        self.group_bytes -= self.bytes_of(key.len());
+        true
+    }
+
+    /// Forgets groups whose last event has left every window that is still to come.
+    pub(super) fn expire(&mut self, asks: &Asks, watermark: i64) {
+        while self.oldest != NONE
+            && self.groups[self.oldest].window.last_time.saturating_add(asks.timespan_ns) < watermark
+            && self.give_up(asks)
+        {}
+    }
+
+    /// Appends all groups to a snapshot, first the one that was idle longest.
+    pub(super) fn save(&self, out: &mut Out) {
+        out.number(self.len() as u64);
+        let mut at = self.oldest;
+        while at != NONE {
+            let group = &self.groups[at];
+            out.bytes(&group.key);
+            group.window.save(&self.pool, out);
+            at = group.newer;
+        }
+    }
+
+    /// Reads what [`Groups::save`] has written.
+    pub(super) fn read(asks: &Asks, input: &mut In<'_>) -> Option<Groups> {
+        let mut groups = Groups::new(asks);
+        for _ in 0..input.number()? {
+            let key = input.bytes()?;
+            let at = groups.insert(asks, groups.hasher.hash_one(key), key);
+            groups.groups[at].window.read(&mut groups.pool, asks, at, input)?;
+        }
+        Some(groups)
+    }
+
+    fn bytes_of(&self, key_len: usize) -> usize {
+        size_of::<Group>() + self.state_bytes + key_len + 16
+    }
+
+    fn link(&mut self, at: u32) {
+        (self.groups[at].older, self.groups[at].newer) = (self.newest, NONE);
+        match self.newest {
+            NONE => self.oldest = at,
+            newest => self.groups[newest].newer = at,
+        }
+        self.newest = at;
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let (older, newer) = (self.groups[at].older, self.groups[at].newer);
+        match older {
+            NONE => self.oldest = newer,
+            older => self.groups[older].newer = newer,
+        }
+        match newer {
+            NONE => self.newest = older,
+            newer => self.groups[newer].older = older,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+// What the screens must hold: they survive a server that fails or goes away, mind the keyboard, lose nothing on a reload, and fit a phone.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Service, forbidden, launch, shot, stamp, until } from "./service.mjs";
+
+let service, browser;
+before(async () => {
+  service = await Service.start();
+  browser = await launch();
+  await service.send(
+    forbidden("10.2.16.9"),
+    forbidden("10.2.16.10", 8443),
+    ...["taro", "jiro", "hanako"].map((user, n) => `<38>${stamp()} srv1 sshd[${100 + n}]: Failed password for ${user} from 198.51.100.${n + 1} port 4000${n} ssh2`),
+    `<13>${stamp()} srv1 app: hidden a\u202eb\u061cc\u00add\u2028e\u2029f\u200bg\u{e0041}h\u001b[31mi\u0085j`,
+  );
+  await service.found("*", 6);
+  await until("the alerts", async () => (await service.api("/alerts")).total >= 2);
+});
+after(async () => {
+  await browser?.close();
+  await service?.end();
+});
+
+/** A page at `path`; at its end nothing may have gone wrong that the test did not bring about. */
+async function at(path, options, use) {
+  const page = await service.page(browser, options);
+  await page.goto(service.url + path);
+  await use(page);
+  assert.deepEqual(page.problems, []);
+  assert.deepEqual(await page.evaluate(() => globalThis.violations), []);
+  await page.context().close();
+}
+
+test("the overview goes on after a failure, and says that it is old meanwhile", () =>
+  at("/", {}, async (page) => {
+    const rate = page.locator("[data-rate]");
+    await until("a figure", async () => /^\d/.test(await rate.innerText()));
+    await page.route("**/api/v1/stats", (route) => route.fulfill({ status: 500, body: "{}" }));
+    await page.locator(".stale").waitFor();
+    assert.match(await rate.innerText(), /^\d/, "what was seen last stays");
+    await page.locator("[data-cell='lgwan>outside']").waitFor();
+    await page.unroute("**/api/v1/stats");
+    await page.locator(".stale").waitFor({ state: "detached" });
+  }));
+
+test("a revoked token leads to a sign-in that says so, and back to the same place", async () => {
+  const token = service.newToken("leaver");
+  await at("/search?q=taro", { token }, async (page) => {
+    await page.locator("tr[data-hit]").first().waitFor();
+    assert.match(service.command("token", "revoke", token), /is revoked/);
+    await page.locator("button.primary").click();
+    await page.getByRole("alert").filter({ hasText: "取り消されました" }).waitFor();
+    await page.fill("input[name=token]", "wrong");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").filter({ hasText: "トークンが正しくありません" }).waitFor();
+    await page.fill("input[name=token]", service.token);
+    await page.keyboard.press("Enter");
+    await page.locator("tr[data-hit]").first().waitFor();
+    assert.equal(await page.locator("input[name=query]").inputValue(), "taro");
+  });
+});
+
+test("keys with modifiers, and keys that are typed, do nothing to an alert; closing asks, and can be undone", () =>
+  at("/alerts", {}, async (page) => {
+    await page.locator("tr[data-alert]").first().click();
+    await page.locator("[data-status=open]").waitFor();
+    for (const key of ["Control+a", "Control+x", "Meta+a", "Alt+x", "Control+m"]) await page.keyboard.press(key);
+    await page.locator("input[name=comment]").fill("");
+    await page.locator("input[name=comment]").pressSequentially("max arc x a");
+    assert.equal(await page.locator("input[name=comment]").inputValue(), "max arc x a");
+    assert.equal(await page.locator("dialog").count(), 0);
+    await page.keyboard.press("Enter");
+    await page.locator("ol.timeline .said", { hasText: "max arc x a" }).waitFor();
+    assert.equal(await page.locator("[data-status]").getAttribute("data-status"), "open");
+
+    await page.keyboard.press("Escape");
+    await page.locator("tr[data-alert]").first().click();
+    await page.keyboard.press("x");
+    await page.locator("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("dialog").waitFor({ state: "detached" });
+    assert.equal(await page.locator("[data-status]").getAttribute("data-status"), "open", "Escape closes the question only");
+    await page.keyboard.press("x");
+    await page.locator("dialog input[value=benign]").check();
+    await page.locator("dialog input[name=reason]").fill("訓練");
+    await page.keyboard.press("Enter");
+    await page.locator("[data-status=closed]").waitFor();
+    await page.locator(".undo button").click();
+    await page.locator("[data-status=open]").waitFor();
+    await page.locator("ol.timeline li.action", { hasText: "訓練" }).waitFor();
+    await page.locator("ol.timeline li.action", { hasText: "再開する" }).waitFor();
+  }));
+
+test("an alert is acknowledged, assigned and let go, and its timeline tells", () =>
+  at("/alerts", { language: "en" }, async (page) => {
+    service.newToken("hanako");
+    await page.locator("tr[data-alert]").nth(1).click();
+    await page.locator("[data-status=open]").waitFor();
+    await page.keyboard.press("a");
+    await page.locator("[data-status=acknowledged]").waitFor();
+    await page.locator(".facts", { hasText: "Assignee: test" }).waitFor();
+    await page.locator("select[name=assignee]").selectOption("hanako");
+    await page.locator(".facts", { hasText: "Assignee: hanako" }).waitFor();
+    await page.locator("ol.timeline li.action", { hasText: "→ hanako" }).waitFor();
+    await page.locator("ol.timeline li.event", { hasText: "LGWAN-ACCEPT" }).waitFor();
+    await page.keyboard.press("m");
+    await page.locator(".facts", { hasText: "Assignee: test" }).waitFor();
+    await page.locator("select[name=assignee]").selectOption("");
+    await page.locator(".facts", { hasText: "Assignee: Nobody" }).waitFor();
+    // Its evidence opens, and leads to the same source's neighbours.
+    await page.locator("tr[data-evidence]").first().click();
+    await page.locator("ol.context li.selected").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("ol.context").waitFor({ state: "detached" });
+    await page.locator("[data-status]").waitFor();
+    await page.getByRole("button", { name: "Search related events" }).click();
+    await page.locator("tr[data-hit]").first().waitFor();
+    assert.match(new URL(page.url()).searchParams.get("q"), /source\.ip/);
+  }));
+
+test("the inbox keeps its filter in the address and shows what comes after a broken line", () =>
+  at("/alerts", {}, async (page) => {
+    await page.locator(".line-state.live").waitFor();
+    await page.getByRole("button", { name: "完了", exact: true }).click();
+    await page.locator("td.empty").waitFor();
+    await page.reload();
+    await page.locator("td.empty").waitFor();
+    await page.getByRole("button", { name: "未完了" }).click();
+    await page.locator("tr[data-alert]").first().waitFor();
+    const known = await page.locator("tr[data-alert]").count();
+    await service.send(forbidden("10.2.16.21"));
+    await page.locator("tr[data-alert].fresh", { hasText: "10.2.16.21" }).waitFor();
+    // The server goes away and comes back; an alert came before the stream was there again.
+    await page.route("**/api/v1/alerts/stream", (route) => route.abort());
+    await service.stop();
+    await page.locator(".line-state.waiting").waitFor();
+    await service.run();
+    await service.send(forbidden("10.2.16.22"));
+    await until("the alert", async () => (await service.api("/alerts")).total >= known + 2);
+    await page.unroute("**/api/v1/alerts/stream");
+    await page.locator(".line-state.live").waitFor();
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.22" }).waitFor();
+  }));
+
+test("the live tail takes up a broken line and shows what it missed, each event once", () =>
+  at("/tail?q=tailword", {}, async (page) => {
+    const records = (from, to) => Array.from({ length: to - from }, (_, n) => `<13>${stamp()} srv1 app: tailword number${from + n}end`);
+    await page.locator(".line-state.live").waitFor();
+    await service.send(...records(0, 3));
+    await page.locator("tr[data-hit]", { hasText: "number2end" }).waitFor();
+    await page.route("**/api/v1/tail?*", (route) => route.abort());
+    await service.stop();
+    await page.locator(".line-state.waiting").waitFor();
+    await service.run();
+    await service.send(...records(3, 8));
+    await service.found("tailword", 8);
+    assert.equal(await page.locator("tr[data-hit]").count(), 3);
+    await page.unroute("**/api/v1/tail?*");
+    for (let n = 0; n < 8; n++) await page.locator("tr[data-hit]", { hasText: `number${n}end` }).waitFor();
+    assert.equal(await page.locator("tr[data-hit]").count(), 8);
+    // Paused, events are held; then they come.
+    await page.keyboard.press("p");
+    await service.send(...records(8, 10));
+    await page.getByText("2 件が待っています").waitFor();
+    assert.equal(await page.locator("tr[data-hit]").count(), 8);
+    await page.keyboard.press("p");
+    await page.locator("tr[data-hit]", { hasText: "number9end" }).waitFor();
+    assert.equal(await page.locator("tr[data-hit]").count(), 10);
+  }));
+
+test("facets narrow and exclude, also under OR", () =>
+  at(`/search?q=${encodeURIComponent('source.ip:"198.51.100.1" OR user.name:jiro OR user.name:hanako')}`, {}, async (page) => {
+    const total = (n) => page.locator(`[data-total="${n}"]`).waitFor();
+    const facet = (value) => page.locator("li[data-facet='source.ip']", { hasText: value });
+    await total(3);
+    await facet("198.51.100.1").locator("button.value").click();
+    await total(1);
+    assert.equal(await page.locator("input[name=query]").inputValue(), '(source.ip:"198.51.100.1" OR user.name:jiro OR user.name:hanako) AND source.ip:"198.51.100.1"');
+    await page.goBack();
+    await total(3);
+    await facet("198.51.100.2").getByRole("button", { name: /除く/ }).click();
+    await total(2);
+    await page.locator("tr[data-hit]").first().click();
+    await page.getByRole("button", { name: "絞り込む user.name" }).first().click();
+    await total(1);
+    await page.getByRole("button", { name: "除く", exact: false }).first().waitFor();
+  }));
+
+test("a search is kept over a reload, also while it is typed; fields are offered", () =>
+  at("/search?from=now-24h", {}, async (page) => {
+    await page.locator("tr[data-hit]").first().waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("user.na");
+    await page.getByRole("option", { name: "user.name", exact: true }).waitFor();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("tar");
+    await page.reload();
+    const query = page.locator("input[name=query]");
+    assert.equal(await query.inputValue(), "user.name:tar");
+    assert.equal(await page.locator("select[name=range]").inputValue(), "now-24h");
+    await query.fill("user.name:taro");
+    await page.keyboard.press("Enter");
+    await page.locator("[data-total='1']").waitFor();
+    // The event that is open is kept too.
+    await page.locator("tr[data-hit]").click();
+    await page.locator("ol.context li.selected").waitFor();
+    await page.reload();
+    await page.locator("ol.context li.selected").waitFor();
+    await query.fill("user.name:(");
+    await query.press("Enter");
+    await page.locator("[role=alert] .mark", { hasText: "^" }).waitFor();
+  }));
+
+test("dragging over the histogram chooses the range", () =>
+  at("/search?from=now-1h", {}, async (page) => {
+    await page.locator("tr[data-hit]").first().waitFor();
+    const box = await page.locator(".hist .u-over").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width, box.y + 20, { steps: 5 });
+    await page.mouse.up();
+    await until("the range", async () => new URL(page.url()).searchParams.get("to"));
+    const range = new URL(page.url()).searchParams;
+    const length = (Date.parse(range.get("to")) - Date.parse(range.get("from"))) / 60_000;
+    assert.ok(length > 25 && length < 35, `${length} minutes`);
+    await page.locator("tr[data-hit]").first().waitFor();
+    await page.goBack();
+    await until("the former range", async () => new URL(page.url()).searchParams.get("from") === "now-1h");
+  }));
+
+test("what cannot be seen is made visible", () =>
+  at("/search?q=hidden", {}, async (page) => {
+    const row = page.locator("tr[data-hit]", { hasText: "hidden a" });
+    await row.waitFor();
+    const shown = "a\\u{202e}b\\u{061c}c\\u{00ad}d\\u{2028}e\\u{2029}f\\u{200b}g\\u{e0041}h\\u{001b}[31mi\\u{0085}j";
+    assert.ok((await row.innerText()).includes(shown), await row.innerText());
+    await row.click();
+    await page.locator(".rawtext").waitFor();
+    for (const where of [".rawtext", "table.fields", "ol.context"]) assert.ok((await page.locator(where).innerText()).includes(shown), where);
+    assert.doesNotMatch(await page.locator("body").innerText(), /[\u061c\u00ad\u2028\u2029\u200b\u202e\u001b\u0085]|\u{e0041}/u);
+  }));
+
+test("the focus goes into what opens, Escape closes it, and the focus comes back", () =>
+  at("/search?from=now-24h", { language: "en" }, async (page) => {
+    await page.locator("tr[data-hit]").nth(1).locator("button").focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    const inside = () => page.evaluate(() => document.activeElement?.closest("[role=dialog]") !== null);
+    await until("the focus in the panel", inside);
+    await page.keyboard.press("Tab");
+    assert.ok(await inside());
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await until("the focus back", () => page.evaluate(() => document.activeElement === document.querySelectorAll("tr[data-hit]")[1].querySelector("button")));
+    // By keys alone: choose, open, go on, close; the help, and back.
+    await page.keyboard.press("j");
+    await page.keyboard.press("Escape");
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    const first = await page.getByRole("dialog").getAttribute("aria-label");
+    await page.keyboard.press("j");
+    await until("the next event", async () => (await page.getByRole("dialog").getAttribute("aria-label")) !== first);
+    await page.keyboard.press("?");
+    await page.locator("dialog", { hasText: "This list" }).waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("Escape");
+    await page.locator("dialog").waitFor({ state: "detached" });
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.keyboard.press("g");
+    await page.keyboard.press("z");
+    await page.locator("[data-cell='lgwan>outside']").waitFor();
+  }));
+
+test("a cell of the zone matrix leads to its events", () =>
+  at("/matrix", {}, async (page) => {
+    const cell = page.locator("[data-cell='lgwan>outside']");
+    await cell.waitFor();
+    assert.match(await cell.getAttribute("aria-label"), /違反あり/);
+    await cell.click();
+    await page.getByText("必ず拒否").waitFor();
+    await page.getByText("許可する行はありません").waitFor();
+    await page.locator(".side td.mono", { hasText: "10.2.16.9" }).waitFor();
+    await shot(page, "matrix");
+    await page.reload();
+    await page.locator(".side td.mono", { hasText: "10.2.16.9" }).waitFor();
+    await page.locator("a.violations").click();
+    await page.locator("tr[data-hit]", { hasText: "LGWAN-ACCEPT" }).first().waitFor();
+    assert.match(new URL(page.url()).searchParams.get("q"), /zone\.source:"lgwan" AND zone\.destination:"outside" AND policy\.verdict:"violation"/);
+  }));
+
+const PLACES = ["/", "/alerts", "/search?from=now-24h", "/tail", "/matrix?cell=lgwan%3Eoutside"];
+
+test("nothing is wider than a phone", () =>
+  at("/", { viewport: { width: 360, height: 740 } }, async (page) => {
+    const { alerts } = await service.api("/alerts");
+    const { hits } = await service.found("*");
+    for (const place of [...PLACES, `/alerts/${alerts[0].id}`, `/search?from=now-24h&e=${hits[0].id}`]) {
+      await page.goto(service.url + place);
+      await page.locator(".panel:visible, .side:visible").first().waitFor();
+      if (place.includes("e=")) await page.locator("ol.context li").first().waitFor();
+      if (place.startsWith("/alerts/")) await page.locator("dl.advice").waitFor();
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360, place);
+      await shot(page, `phone${place.replaceAll(/\W+/g, "-").slice(0, 20)}`);
+    }
+  }));
+
+for (const language of ["ja", "en"]) {
+  for (const colorScheme of ["light", "dark"]) {
+    test(`every screen in ${language}, ${colorScheme}: named, legible, in its language`, () =>
+      at("/", { language, colorScheme }, async (page) => {
+        const { alerts } = await service.api("/alerts");
+        for (const place of [...PLACES, `/alerts/${alerts[0].id}`]) {
+          await page.goto(service.url + place);
+          await page.locator(".panel:visible, .side:visible").first().waitFor();
+          await page.locator("tr[data-alert], tr[data-hit], td button[data-cell], td.empty").first().waitFor();
+          if (place.startsWith("/alerts/")) await page.locator("dl.advice").waitFor();
+          await shot(page, `${language}-${colorScheme}${place.replaceAll(/\W+/g, "-").slice(0, 12)}`);
+          const found = await page.evaluate(look);
+          assert.deepEqual(found.nameless, [], `${place}: without a name`);
+          assert.deepEqual(found.faint, [], `${place}: hard to read`);
+          assert.equal(found.language, language);
+          // Of the interface itself nothing is left in the other language; names of fields and formats are the same in both.
+          if (language === "en") assert.deepEqual(found.words.filter((word) => /[ぁ-んァ-ヶ一-龠]/.test(word) && !/見張り|日本語/.test(word)), [], place);
+          else assert.deepEqual(found.words.filter((word) => /^[A-Za-z][a-z]+( [a-z]+)+$/.test(word)), [], place);
+        }
+      }));
+  }
+}
+
+/** In the page: controls without a name, text with too little contrast (WCAG 2.2, 1.4.3), and the words of controls and headings. */
+function look() {
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4)).reduce((sum, c, n) => sum + c * [0.2126, 0.7152, 0.0722][n], 0);
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const colour = (text) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const behind = (element) => {
+    const layers = [];
+    for (let at = element; at; at = at.parentElement) layers.push(colour(getComputedStyle(at).backgroundColor));
+    return layers.reverse().reduce((under, [r, g, b, a]) => under.map((c, n) => c + ([r, g, b][n] - c) * (a / 255)), [255, 255, 255]);
+  };
+  const visible = (element) => element.checkVisibility() && element.getClientRects().length > 0;
+  const nameless = [...document.querySelectorAll("button, a, input, select, [role=dialog], [role=img]")]
+    .filter((e) => visible(e) && !(e.getAttribute("aria-label") || e.innerText?.trim() || e.labels?.[0]?.innerText.trim() || e.closest("label")?.innerText.trim()))
+    .map((e) => e.outerHTML.slice(0, 120));
+  const faint = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    const style = getComputedStyle(element);
+    if (!walker.currentNode.data.trim() || !visible(element) || ["OPTION", "SCRIPT"].includes(element.tagName)) continue;
+    const [one, two] = [luminance(colour(style.color)), luminance(behind(element))].sort((a, b) => b - a);
+    const contrast = (one + 0.05) / (two + 0.05);
+    if (contrast < 4.5) faint.push(`${walker.currentNode.data.slice(0, 30)} ${contrast.toFixed(2)} ${element.className}`);
+  }
+  const words = [...document.querySelectorAll("button, h2, h3, th, summary, .caption, .tile span, label > span, dt, legend")]
+    .filter((e) => visible(e) && !e.closest(".mono, .chip, [data-facet], table.fields, ol, .facets h3, td.what, .matrix, .detail h2"))
+    .map((e) => e.innerText.trim())
+    .filter(Boolean);
+  return { nameless, faint: [...new Set(faint)], words, language: document.documentElement.lang };
+}
