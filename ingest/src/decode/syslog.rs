@@ -8,7 +8,7 @@ use super::stamp::{self, Stamp};
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Header<'a> {
     pub(super) priority: Option<u8>,
-    pub(super) version: Option<u8>,
+    pub(super) version: Option<u16>,
     pub(super) stamp: Option<Stamp>,
     pub(super) host: Option<&'a str>,
     pub(super) app: Option<&'a str>,
@@ -50,7 +50,7 @@ fn priority(record: &str) -> (Option<u8>, &str) {
 /// `VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP STRUCTURED-DATA [SP MSG]` (RFC 5424 §6).
 fn rfc5424(text: &str) -> Option<Header<'_>> {
     let (version, rest) = text.split_once(' ')?;
-    let version: u8 = version.parse().ok().filter(|v| *v > 0 && version.len() <= 2)?;
+    let version: u16 = version.parse().ok().filter(|v| *v > 0 && version.len() <= 3)?; // §6.2.2: NONZERO-DIGIT 0*2DIGIT
     let (stamp, rest) = match rest.strip_prefix("- ") {
         Some(rest) => (None, rest),
         None => {
@@ -198,7 +198,7 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
     if !is_host(word) {
         return Header { message: rest, ..header };
     }
-    let after = after.trim_start();
+    let after = after_facility(after.trim_start());
     if let Some(message) = after.strip_prefix(": ") {
         return Header { host: Some(word), message, ..header }; // ASA: `host : %ASA-...`.
     }
@@ -206,7 +206,19 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
     Header { host: Some(word), app, procid, message, ..header }
 }
 
-/// `name: text`, `name[1]: text`, `name[1] text`; else all is text.
+/// Some gateways write the priority as a word after the host: `user.info kernel: ...`.
+fn after_facility(text: &str) -> &str {
+    const NAMES: &[&str] =
+        &["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
+    let Some((word, rest)) = text.split_once(' ') else { return text };
+    let Some((facility, severity)) = word.split_once('.') else { return text };
+    let known = NAMES.contains(&facility) || facility.strip_prefix("local").is_some_and(|n| n.len() == 1);
+    let known =
+        known && matches!(severity, "emerg" | "alert" | "crit" | "err" | "warning" | "warn" | "notice" | "info" | "debug");
+    if known { rest } else { text }
+}
+
+/// `name: text`, `name[1]: text`, `name[1] text`, `Two Words[1]: text`; else all is text.
 fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
     let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+' | '@'))).unwrap_or(text.len());
     let name = &text[..end];
@@ -215,6 +227,9 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
         return (None, None, text);
     }
     if let Some(message) = rest.strip_prefix(':') {
+        if matches!(name, "CEF" | "LEEF") {
+            return (None, None, text); // The record itself begins so.
+        }
         return (Some(name), None, message.strip_prefix(' ').unwrap_or(message));
     }
     if let Some((pid, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']'))
@@ -225,7 +240,30 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
         let message = after.strip_prefix(':').unwrap_or(after);
         return (Some(name), Some(pid), message.strip_prefix(' ').unwrap_or(message));
     }
+    if rest.starts_with(' ') {
+        return spaced_tag(text).unwrap_or((None, None, text));
+    }
     (None, None, text)
+}
+
+/// `Google Chrome[85294]: text`: macOS names programs as people do.
+fn spaced_tag(text: &str) -> Option<(Option<&str>, Option<&str>, &str)> {
+    let (name, rest) = text.split_once('[').filter(|(name, _)| name.len() <= 64)?;
+    let (pid, rest) = rest.split_once("]:")?;
+    let word = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | '(' | ')');
+    let good = name.chars().all(word) && !name.ends_with(' ') && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit());
+    good.then(|| (Some(name), Some(pid), rest.strip_prefix(' ').unwrap_or(rest)))
+}
+
+/// `message repeated 5 times: [ text]` (rsyslog), `last message repeated 5 times` (BSD): what was repeated, and how often.
+pub(super) fn repeated(message: &str) -> Option<(&str, u64)> {
+    if let Some(rest) = message.strip_prefix("message repeated ") {
+        let (times, rest) = rest.split_once(" times: [")?;
+        return Some((rest.strip_suffix(']')?.trim(), times.parse().ok()?));
+    }
+    let times = message.strip_prefix("last message repeated ").or(message.strip_prefix("last message buffered "))?;
+    let times = times.strip_suffix(" times").or(times.strip_suffix(" time"))?;
+    Some((message, times.parse().ok()?))
 }
 
 /// A host's name or address: what stands second in RFC 3164, as far as it can be told from a word of the text.

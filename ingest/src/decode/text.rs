@@ -18,6 +18,7 @@ pub struct TextDecoder {
     registry: Registry,
     structured: Names,
     key: String,
+    count: FieldId,
     syslog: FormatId,
     linux_syslog: LogSourceId,
 }
@@ -57,6 +58,7 @@ impl TextDecoder {
             registry: Registry::new(&settings.library),
             structured: Names::new("log.syslog.structured_data."),
             key: String::new(),
+            count: FieldId::known("event.count"),
             syslog: FormatId::known("syslog"),
             linux_syslog: LogSourceId::intern(LogSource { product: Some("linux"), category: None, service: Some("syslog") }),
         }
@@ -101,6 +103,11 @@ impl TextDecoder {
             context.header = header;
         }
         self.write_header(&context, &mut row);
+        if let Some((message, times)) = syslog::repeated(context.header.message) {
+            row.uint(self.count, times);
+            row.text(FieldId::MESSAGE, context.header.message);
+            context.header.message = message;
+        }
         let pinned = pin.map(|pin| pin != "syslog" && self.registry.read_as(pin, &context, true, &mut row) == Some(true));
         if pinned == Some(false) && pin != Some("syslog") {
             // The sender writes what it was not said to write: worth knowing, and no reason to lose the record.
@@ -153,7 +160,9 @@ impl TextDecoder {
             if h.app.is_some() {
                 row.log_source(self.linux_syslog);
             }
-            row.text(FieldId::MESSAGE, h.message);
+            if row.get(FieldId::MESSAGE).is_none() {
+                row.text(FieldId::MESSAGE, h.message);
+            }
         } else {
             row.text(FieldId::MESSAGE, text);
             row.quarantine(if text.is_empty() { "empty record" } else { "no decoder knows this record" });

@@ -1,8 +1,9 @@
 //! Line templates: literals, captures, optional parts and alternatives, matched from left to right.
 //!
 //! Matching never goes back over a capture: a capture ends at the first (or, if it says so, the last) place where something that may
-//! follow it stands, and a group takes the first of its choices that fits. So a template costs at most one look at the text for each of its
-//! parts, whatever the text is.
+//! follow it stands, and a group takes the first of its choices that fits. Only a `last` capture tries a few of the last places, so that what
+//! follows may be told by its form (`{user.name:last} {source.ip:ip} port`). So a template costs a fixed number of looks at the text for
+//! each of its parts, whatever the text is.
 
 use memchr::memmem;
 
@@ -52,6 +53,10 @@ pub(super) struct Hit {
 
 /// Captures of one template at most: more is a mistake in the description.
 const CAPTURES_MAX: usize = 128;
+/// How many of the last places a `last` capture tries.
+const LAST_TRIES: usize = 8;
+/// `last` captures of one template at most: their tries multiply.
+const LASTS_MAX: usize = 2;
 /// Groups within each other at most.
 const DEPTH_MAX: usize = 8;
 
@@ -70,7 +75,7 @@ impl Template {
         text: &str,
         mut capture: impl FnMut(&str) -> Result<(Vec<Target>, Extent), String>,
     ) -> Result<Template, String> {
-        let mut parser = Parser { text, at: 0, captures: Vec::new(), capture: &mut capture };
+        let mut parser = Parser { text, at: 0, lasts: 0, captures: Vec::new(), capture: &mut capture };
         let parts = parser.sequence(0)?;
         if parser.at != text.len() {
             return Err(format!("nothing is open where {:?} closes", &text[parser.at..]));
@@ -83,7 +88,7 @@ impl Template {
     /// The captures of `text`, where it is wholly what the template says.
     pub(super) fn matches(&self, text: &str, hits: &mut Vec<Hit>) -> bool {
         hits.clear();
-        run(&self.ops, text, 0, hits) == Some(text.len())
+        run(&self.ops, text, 0, true, hits).is_some()
     }
 
     /// Which bytes a text that fits may begin with.
@@ -137,8 +142,9 @@ fn first_bytes(ops: &[Op], set: &mut [bool; 256]) -> bool {
     true
 }
 
-fn run(ops: &[Op], text: &str, mut at: usize, hits: &mut Vec<Hit>) -> Option<usize> {
-    for op in ops {
+/// Matches `ops` from `at` on, to the end of the text where it must be `whole`; where it ended.
+fn run(ops: &[Op], text: &str, mut at: usize, whole: bool, hits: &mut Vec<Hit>) -> Option<usize> {
+    for (nth, op) in ops.iter().enumerate() {
         match op {
             Op::Literal(literal) => {
                 if !text.as_bytes()[at..].starts_with(literal.as_bytes()) {
@@ -155,7 +161,20 @@ fn run(ops: &[Op], text: &str, mut at: usize, hits: &mut Vec<Hit>) -> Option<usi
                         let end = rest.find([' ', '\t']).unwrap_or(rest.len());
                         follow.find_within(rest, end).filter(|length| *length > 0)?
                     }
-                    Extent::Last => follow.find_last(rest)?,
+                    Extent::Last => {
+                        let mark = hits.len();
+                        let mut limit = rest.len();
+                        for _ in 0..LAST_TRIES {
+                            let length = follow.find_last(rest, limit)?;
+                            hits.push(Hit { capture: *index, start: at as u32, end: (at + length) as u32 });
+                            if let Some(end) = run(&ops[nth + 1..], text, at + length, whole, hits) {
+                                return Some(end);
+                            }
+                            hits.truncate(mark);
+                            limit = length.checked_sub(1)?;
+                        }
+                        return None;
+                    }
                     own => own.length(rest)?,
                 };
                 hits.push(Hit { capture: *index, start: at as u32, end: (at + length) as u32 });
@@ -165,7 +184,7 @@ fn run(ops: &[Op], text: &str, mut at: usize, hits: &mut Vec<Hit>) -> Option<usi
                 let mark = hits.len();
                 let found = choices.iter().find_map(|choice| {
                     hits.truncate(mark);
-                    run(choice, text, at, hits)
+                    run(choice, text, at, false, hits)
                 });
                 match found {
                     Some(after) => at = after,
@@ -175,7 +194,7 @@ fn run(ops: &[Op], text: &str, mut at: usize, hits: &mut Vec<Hit>) -> Option<usi
             }
         }
     }
-    Some(at)
+    (!whole || at == text.len()).then_some(at)
 }
 
 impl Follow {
@@ -190,9 +209,14 @@ impl Follow {
         }
     }
 
-    fn find_last(&self, text: &str) -> Option<usize> {
-        let last = self.literals.iter().filter_map(|one| memmem::rfind(text.as_bytes(), one.as_bytes())).max();
-        last.or(self.end.then_some(text.len()))
+    /// The last place that begins at `limit` or before.
+    fn find_last(&self, text: &str, limit: usize) -> Option<usize> {
+        if self.end && limit == text.len() && self.literals.is_empty() {
+            return Some(limit);
+        }
+        let window = |one: &str| &text.as_bytes()[..text.len().min(limit + one.len())];
+        let last = self.literals.iter().filter_map(|one| memmem::rfind(window(one), one.as_bytes())).max();
+        last.or((self.end && limit == text.len()).then_some(limit))
     }
 
     /// The first place up to `end`, where a word ends.
@@ -279,6 +303,7 @@ fn link(parts: Vec<Part>, after: &Follow) -> Result<Vec<Op>, String> {
 struct Parser<'a, F> {
     text: &'a str,
     at: usize,
+    lasts: usize,
     captures: Vec<Vec<Target>>,
     capture: &'a mut F,
 }
@@ -317,6 +342,10 @@ impl<F: FnMut(&str) -> Result<(Vec<Target>, Extent), String>> Parser<'_, F> {
                 let end = self.rest().find('}').ok_or("a brace is not closed")?;
                 let (targets, extent) = (self.capture)(&self.text[self.at..self.at + end])?;
                 self.at += end + 1;
+                self.lasts += usize::from(extent == Extent::Last);
+                if self.lasts > LASTS_MAX {
+                    return Err(format!("more than {LASTS_MAX} captures with `last`"));
+                }
                 if self.captures.len() >= CAPTURES_MAX {
                     return Err(format!("more than {CAPTURES_MAX} captures"));
                 }

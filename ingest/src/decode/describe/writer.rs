@@ -48,13 +48,22 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
     let body = hits.iter().find_map(|hit| {
         let target = line.template.captures[usize::from(hit.capture)].first()?;
         let text = &text[hit.start as usize..hit.end as usize];
-        matches!(target.convert, Convert::Json | Convert::Pairs(_) | Convert::Cef).then_some((text, &target.convert))
+        matches!(target.convert, Convert::Json | Convert::Pairs(_) | Convert::Cef | Convert::Csv(_))
+            .then_some((text, &target.convert))
     });
     let Some((text, convert)) = body else { return false };
     let find = |key: &str| -> Option<&str> {
         match convert {
             Convert::Json => json::find(text, key).map(|value| value.trim_matches('"')),
             Convert::Pairs(style) => find_pair(text, *style, key),
+            Convert::Csv(separator) => {
+                let mut rest = Some(text);
+                line.columns.iter().find_map(|column| {
+                    let (value, after) = csv_value(rest?, *separator);
+                    rest = after;
+                    (**column == *key).then_some(value)
+                })
+            }
             _ => find_pair(text, CEF, key),
         }
     };

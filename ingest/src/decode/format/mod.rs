@@ -17,7 +17,6 @@ mod iis;
 mod junos;
 mod keycloak;
 mod leef;
-mod linux;
 mod netfilter;
 mod panos;
 mod registry;
@@ -90,7 +89,6 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(junos::Reader::new()),
         Box::new(keycloak::Reader::new()),
         Box::new(leef::Reader::new()),
-        Box::new(linux::Reader::new()),
         Box::new(netfilter::Reader::new()),
         Box::new(panos::Reader::new()),
         Box::new(snort::Reader::new()),
@@ -160,10 +158,17 @@ pub(super) fn protocol(row: &mut RowBuilder<'_>, text: &str) {
         Err(_) if text.eq_ignore_ascii_case("icmpv6") || text.eq_ignore_ascii_case("icmp6") => {
             row.text(FieldId::NETWORK_TRANSPORT, "ipv6-icmp");
         }
-        Err(_) if text.bytes().any(|b| b.is_ascii_uppercase()) => {
-            row.text(FieldId::NETWORK_TRANSPORT, &text.to_ascii_lowercase());
+        Err(_) => {
+            let mut lower = [0; 32];
+            match lower.get_mut(..text.len()) {
+                Some(lower) if text.is_ascii() => {
+                    lower.copy_from_slice(text.as_bytes());
+                    lower.make_ascii_lowercase();
+                    row.text(FieldId::NETWORK_TRANSPORT, std::str::from_utf8(lower).unwrap_or(text));
+                }
+                _ => row.text(FieldId::NETWORK_TRANSPORT, text),
+            }
         }
-        Err(_) => row.text(FieldId::NETWORK_TRANSPORT, text),
     }
 }
 
