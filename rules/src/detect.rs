@@ -50,7 +50,7 @@ pub struct Detector {
 impl Detector {
     /// A detector for these rules.
     pub fn new(rules: Arc<RuleSet>) -> Detector {
-        Detector { state: State::new(rules.atoms.len(), rules.rules.len()), rules }
+        Detector { state: State::new(&rules), rules }
     }
 
     /// Appends the matches of `batch` to `out`, by row and rule.
@@ -58,8 +58,7 @@ impl Detector {
         let rules = &self.rules;
         for (row, event) in batch.iter().enumerate() {
             let row = row as u32;
-            let eligible = |rule: u32, source| rules.eligible(rule as usize, source);
-            self.state.scan(&rules.compiled, &rules.atoms, event, eligible, |rule| out.push(Match { row, rule }));
+            self.state.scan(rules, event, |rule| out.push(Match { row, rule }));
         }
     }
 

@@ -19,6 +19,8 @@ const FINDS_MAX: usize = 256;
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     hash: u64,
+    /// Whose find it is.
+    owner: u32,
     /// Where it was written, counted from the ring's beginning and never wrapped; plus one, zero where the slot is free.
     written: u64,
     value_bytes: u16,
@@ -35,10 +37,10 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Adds what was found in `value` to `finds`, if that is known.
-    pub(super) fn get(&self, hash: u64, value: &[u8], finds: &mut Vec<u32>) -> bool {
+    /// Adds what `owner` found in `value` to `finds`, if that is known.
+    pub(super) fn get(&self, owner: u32, hash: u64, value: &[u8], finds: &mut Vec<u32>) -> bool {
         let Some(slot) = self.slots.get(hash as usize % SLOTS) else { return false };
-        if slot.hash != hash || slot.written == 0 || usize::from(slot.value_bytes) != value.len() {
+        if slot.hash != hash || slot.owner != owner || slot.written == 0 || usize::from(slot.value_bytes) != value.len() {
             return false;
         }
         let start = slot.written - 1;
@@ -55,8 +57,8 @@ impl Cache {
         true
     }
 
-    /// Keeps what was found in `value`, in place of what its slot held.
-    pub(super) fn put(&mut self, hash: u64, value: &[u8], finds: &[u32]) {
+    /// Keeps what `owner` found in `value`, in place of what its slot held.
+    pub(super) fn put(&mut self, owner: u32, hash: u64, value: &[u8], finds: &[u32]) {
         if value.len() > VALUE_BYTES_MAX || finds.len() > FINDS_MAX {
             return;
         }
@@ -72,7 +74,7 @@ impl Cache {
             at = 0;
         }
         self.slots[hash as usize % SLOTS] =
-            Slot { hash, written: self.written + 1, value_bytes: value.len() as u16, finds: finds.len() as u16 };
+            Slot { hash, owner, written: self.written + 1, value_bytes: value.len() as u16, finds: finds.len() as u16 };
         let (kept, rest) = self.ring[at..].split_at_mut(value.len());
         kept.copy_from_slice(value);
         for (to, find) in rest.as_chunks_mut::<4>().0.iter_mut().zip(finds) {
@@ -94,23 +96,24 @@ mod tests {
     fn what_was_put_is_there_until_it_is_overwritten() {
         let mut cache = Cache::default();
         let mut finds = Vec::new();
-        assert!(!cache.get(5, b"", &mut finds));
-        cache.put(5, b"", &[]);
-        assert!(cache.get(5, b"", &mut finds));
-        cache.put(7, b"value", &[1, u32::MAX]);
-        assert!(cache.get(7, b"value", &mut finds));
+        assert!(!cache.get(0, 5, b"", &mut finds));
+        cache.put(0, 5, b"", &[]);
+        assert!(cache.get(0, 5, b"", &mut finds));
+        cache.put(0, 7, b"value", &[1, u32::MAX]);
+        assert!(cache.get(0, 7, b"value", &mut finds));
         assert_eq!(finds, [1, u32::MAX]);
-        assert!(!cache.get(7, b"other", &mut finds), "the same hash of another value");
-        assert!(!cache.get(7 + SLOTS as u64, b"value", &mut finds));
+        assert!(!cache.get(0, 7, b"other", &mut finds), "the same hash of another value");
+        assert!(!cache.get(1, 7, b"value", &mut finds), "of another matcher");
+        assert!(!cache.get(0, 7 + SLOTS as u64, b"value", &mut finds));
         let value = [b'x'; VALUE_BYTES_MAX];
         for n in 0..(3 * RING_BYTES / VALUE_BYTES_MAX) as u64 {
-            cache.put(100 + n, &value, &[n as u32]);
+            cache.put(0, 100 + n, &value, &[n as u32]);
             finds.clear();
-            assert!(cache.get(100 + n, &value, &mut finds));
+            assert!(cache.get(0, 100 + n, &value, &mut finds));
             assert_eq!(finds, [n as u32]);
         }
-        assert!(!cache.get(7, b"value", &mut finds), "overwritten");
-        cache.put(9, &[0; VALUE_BYTES_MAX + 1], &[]);
-        assert!(!cache.get(9, &[0; VALUE_BYTES_MAX + 1], &mut finds), "too long to keep");
+        assert!(!cache.get(0, 7, b"value", &mut finds), "overwritten");
+        cache.put(0, 9, &[0; VALUE_BYTES_MAX + 1], &[]);
+        assert!(!cache.get(0, 9, &[0; VALUE_BYTES_MAX + 1], &mut finds), "too long to keep");
     }
 }

@@ -7,7 +7,7 @@ use super::form::literals_of_regex;
 use super::hash::Table;
 use super::rarity::Rarity;
 use crate::sigma::item::{Expr, Test};
-use crate::sigma::pattern::fold_into;
+use crate::sigma::pattern::{Part, fold_into};
 use crate::test_of::{Bound, Scratch};
 
 /// A node and all below it: the nodes from its own place up to `end`.
@@ -130,7 +130,8 @@ pub(crate) fn holds(nodes: &[Node], at: usize, test: &mut impl FnMut(Ask) -> boo
     }
 }
 
-/// Literals without which an expression is not run, by the number of its test.
+/// Literals of tests, ready to be searched for, by the number of the test: what a value is to contain, or one of those without
+/// which an expression is not run.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
     tests: Table,
@@ -139,23 +140,32 @@ pub(crate) struct Guards {
 
 impl Guards {
     pub(super) fn new(tests: &[Bound], rarity: &Rarity) -> Guards {
+        let finder = |text: &str| Finder::new(text.as_bytes()).into_owned();
         let mut keys = Vec::new();
-        let mut literals = Vec::new();
+        let mut literals: Vec<Box<[Finder<'static>]>> = Vec::new();
         for (number, bound) in tests.iter().enumerate() {
-            if let Test::Regex(regex) = &bound.test
-                && let Some(needed) = literals_of_regex(regex.as_str(), rarity)
-            {
+            let found: Option<Box<[_]>> = match &bound.test {
+                Test::Text { pattern, cased: false } => match pattern.0.as_slice() {
+                    [Part::Any, Part::Text(text), Part::Any] => Some([finder(text)].into()),
+                    _ => None,
+                },
+                Test::Regex(regex) => {
+                    literals_of_regex(regex.as_str(), rarity).map(|texts| texts.iter().map(|text| finder(text)).collect())
+                }
+                _ => None,
+            };
+            if let Some(found) = found {
                 keys.push((number as u64, literals.len() as u32));
-                literals.push(needed.iter().map(|text| Finder::new(text.as_bytes()).into_owned()).collect());
+                literals.push(found);
             }
         }
         Guards { tests: Table::new(&keys), literals }
     }
 
-    fn pass(&self, test: u32, folded: &str) -> bool {
-        self.tests
-            .get(u64::from(test))
-            .is_none_or(|at| self.literals[at].iter().any(|literal| literal.find(folded.as_bytes()).is_some()))
+    /// Whether a literal of the test stands in the text; none where the test has none.
+    fn find(&self, test: u32, folded: &str) -> Option<bool> {
+        let at = self.tests.get(u64::from(test))?;
+        Some(self.literals[at].iter().any(|literal| literal.find(folded.as_bytes()).is_some()))
     }
 }
 
@@ -186,14 +196,15 @@ impl Maker {
             Test::Text { pattern, cased: false } => self.any_value(bound, event, |maker, value| match value {
                 Value::Text(text) => {
                     let (from, to) = maker.fold(text);
-                    pattern.matches(&maker.folded[from..to])
+                    let folded = &maker.folded[from..to];
+                    guards.find(number, folded).unwrap_or_else(|| pattern.matches(folded))
                 }
                 other => bound.value_holds(other, &mut maker.scratch),
             }),
             Test::Regex(regex) => self.any_value(bound, event, |maker, value| match value {
                 Value::Text(text) => {
                     let (from, to) = maker.fold(text);
-                    guards.pass(number, &maker.folded[from..to]) && regex.is_match(text)
+                    guards.find(number, &maker.folded[from..to]).unwrap_or(true) && regex.is_match(text)
                 }
                 other => bound.value_holds(other, &mut maker.scratch),
             }),

@@ -40,11 +40,11 @@ impl Rarity {
         match bytes.len() {
             0 => 1.0,
             1 => 0.6,
-            2 => 0.3,
-            3 => 0.1,
+            2 => 0.2,
+            3 => 0.05,
             _ => {
                 let rarest = bytes.windows(WINDOW_BYTES).map(|window| self.of_window(window)).min().unwrap_or(1);
-                (f64::from(rarest) * 1e-4).min(0.3)
+                (f64::from(rarest) * 2e-5).min(0.3)
             }
         }
     }

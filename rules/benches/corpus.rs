@@ -1,0 +1,348 @@
+//! All public rules over the event corpora, on one core: `cargo bench -p rules --features peer`.
+//!
+//! Both sides read the events' JSON and match; the peer is `rsigma-eval` with its log-source routing. Times are the thread's processor
+//! time, the least of several rounds that alternate between the two, so that a busy machine disturbs them little. What is compared
+//! are ratios within one run. `cargo bench -p rules --features peer -- net routed` runs what has these words in its name.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use event::{Batch, LogSource, LogSourceId};
+use rules::cases::batch_of_sources;
+use rules::{Detector, LoadOptions, Match, RuleSet, Source, load, matches_plainly};
+use serde::Deserialize;
+
+const ROUNDS: usize = 3;
+const BATCH_EVENTS: usize = 1024;
+
+fn shared(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name)
+}
+
+/// This thread's processor time in nanoseconds.
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says how long a thread ran");
+    text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds first")
+}
+
+/// Resident memory in MiB.
+fn resident_mib() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").expect("readable");
+    let line = text.lines().find(|line| line.starts_with("VmRSS:")).expect("there");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = cpu_ns();
+    let out = work();
+    (out, (cpu_ns() - start) as f64 / 1e9)
+}
+
+struct Corpus {
+    name: &'static str,
+    lines: Vec<String>,
+    sources: Vec<LogSourceId>,
+}
+
+#[derive(Deserialize)]
+struct Tags<'a> {
+    #[serde(rename = "_ls_product")]
+    product: Option<&'a str>,
+    #[serde(rename = "_ls_category")]
+    category: Option<&'a str>,
+    #[serde(rename = "_ls_service")]
+    service: Option<&'a str>,
+}
+
+fn corpus(name: &'static str) -> Corpus {
+    let file = std::fs::File::open(shared(&format!("corpus/{name}.ndjson.zst"))).expect("the corpus is beside the project");
+    let mut text = String::new();
+    zstd::Decoder::new(file).expect("zstd").read_to_string(&mut text).expect("text");
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let source = |line: &String| {
+        let Tags { product, category, service } = serde_json::from_str(line).expect("an object");
+        LogSourceId::intern(LogSource { product, category, service })
+    };
+    Corpus { name, sources: lines.iter().map(source).collect(), lines }
+}
+
+fn batches(corpus: &Corpus, routed: bool) -> Vec<Batch> {
+    let source = |at: usize| if routed { corpus.sources[at] } else { LogSourceId::UNKNOWN };
+    let chunks = corpus.lines.chunks(BATCH_EVENTS).enumerate();
+    chunks
+        .map(|(chunk, lines)| {
+            let events = lines.iter().enumerate().map(|(at, line)| (source(chunk * BATCH_EVENTS + at), line.as_str()));
+            batch_of_sources(events).expect("objects")
+        })
+        .collect()
+}
+
+/// As many rules once more, renamed, their values changed: each text that is looked for differs from the original's.
+fn doubled(files: &[Source]) -> Vec<Source> {
+    let mut all = files.to_vec();
+    for (path, text) in files {
+        let mut copy = String::with_capacity(text.len());
+        let mut within = false;
+        for line in text.lines() {
+            within = match line.chars().next() {
+                Some(c) if !c.is_whitespace() => line.starts_with("detection:"),
+                _ => within,
+            };
+            copy.push_str(&if within { changed(line) } else { renamed(line) });
+            copy.push('\n');
+        }
+        all.push((format!("{path}.copy"), copy));
+    }
+    all
+}
+
+fn renamed(line: &str) -> String {
+    for key in ["title: ", "id: ", "name: "] {
+        if let Some(rest) = line.strip_prefix(key) {
+            return format!("{key}{}", if key == "id: " { rest.chars().rev().collect() } else { format!("{rest} copy") });
+        }
+    }
+    line.to_owned()
+}
+
+/// A quoted value with two of its letters changed.
+fn changed(line: &str) -> String {
+    if line.trim_start().starts_with("condition") || line.contains("|re") || line.contains("|cidr") {
+        return line.to_owned();
+    }
+    let Some(start) = line.find('\'') else { return line.to_owned() };
+    let (head, value) = line.split_at(start);
+    let mut letters = 0;
+    let swap = value.chars().map(|c| match c {
+        'a'..='y'
+            if {
+                letters += 1;
+                letters % 4 == 2
+            } =>
+        {
+            char::from(c as u8 + 1)
+        }
+        'A'..='Y'
+            if {
+                letters += 1;
+                letters % 4 == 2
+            } =>
+        {
+            char::from(c as u8 + 1)
+        }
+        c => c,
+    });
+    format!("{head}{}", swap.collect::<String>())
+}
+
+fn scan(detector: &mut Detector, batches: &[Batch], out: &mut Vec<Match>) -> u64 {
+    let mut matches = 0;
+    for batch in batches {
+        out.clear();
+        detector.scan(batch, out);
+        matches += out.len() as u64;
+    }
+    matches
+}
+
+fn loaded(files: &[Source]) -> (Arc<RuleSet>, f64) {
+    let ((set, _), seconds) = timed(|| load(files, &LoadOptions::default()));
+    (Arc::new(set), seconds)
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let told = words.iter().any(|word| word == "costs");
+    let wanted = |name: &str| words.iter().all(|word| word == "costs" || name.contains(word.as_str()));
+    let (files, _) = rules::read_files(&[shared("sigma/rules")]);
+    let before = resident_mib();
+    let (set, seconds) = loaded(&files);
+    println!("load: {} rules, {} tests, {seconds:.3} s, {} MiB more", set.rules().len(), set.tests(), resident_mib() - before);
+    let (twice, seconds) = loaded(&doubled(&files));
+    println!("load, doubled: {} rules, {} tests, {seconds:.3} s", twice.rules().len(), twice.tests());
+    if words.iter().any(|word| word == "verify") {
+        return verify(&set, &words);
+    }
+    #[cfg(feature = "peer")]
+    let peer = peer::Peer::new(&files);
+    #[cfg(feature = "peer")]
+    if words.iter().any(|word| word == "differences") {
+        return peer.differences(&set);
+    }
+    for name in ["net", "mixed60k"] {
+        let corpus = corpus(name);
+        for routed in [true, false] {
+            let name = format!("{} {}", corpus.name, if routed { "routed" } else { "all rules" });
+            if !wanted(&name) {
+                continue;
+            }
+            let batches = batches(&corpus, routed);
+            let events = corpus.lines.len() as f64;
+            let mut out = Vec::new();
+            let mut least = [f64::MAX; 3];
+            let mut matches = [0; 3];
+            for _ in 0..ROUNDS {
+                for (at, set) in [&set, &twice].into_iter().enumerate() {
+                    // A cold start each round: caches are filled within the time.
+                    let mut detector = Detector::new(set.clone());
+                    let (found, seconds) = timed(|| scan(&mut detector, &batches, &mut out));
+                    least[at] = least[at].min(seconds);
+                    matches[at] = found;
+                    if told && at == 0 {
+                        tell_costs(set, &mut detector, events);
+                    }
+                }
+                #[cfg(feature = "peer")]
+                {
+                    let (found, seconds) = timed(|| peer.run(&corpus.lines, routed));
+                    least[2] = least[2].min(seconds);
+                    matches[2] = found;
+                }
+            }
+            let rate = |at: usize| events / least[at];
+            println!("{name}: match only {:.0} events/s, {} matches", rate(0), matches[0]);
+            println!("{name}: rules doubled {:.0} events/s, {} matches, cost x {:.2}", rate(1), matches[1], least[1] / least[0]);
+            if matches[2] > 0 {
+                println!("{name}: peer {:.0} events/s, {} matches; ratio {:.1}", rate(2), matches[2], least[2] / least[0]);
+            }
+        }
+    }
+}
+
+/// Compares every match of the compiled rules with the plain form's, over every event, with log sources and without.
+fn verify(set: &Arc<RuleSet>, words: &[String]) {
+    let sources: Vec<_> = set.rules().map(|rule| rule.source.clone()).collect();
+    for name in ["net", "mixed60k"].into_iter().filter(|name| words.iter().any(|word| word == name) || words.len() == 1) {
+        let corpus = corpus(name);
+        let (mut routed, mut all) = (Detector::new(set.clone()), Detector::new(set.clone()));
+        let (mut events, mut matches, mut wrong) = (0, [0, 0], 0);
+        for (with, without) in batches(&corpus, true).iter().zip(&batches(&corpus, false)) {
+            let mut found = [Vec::new(), Vec::new()];
+            routed.scan(with, &mut found[0]);
+            all.scan(without, &mut found[1]);
+            let mut expected = [Vec::new(), Vec::new()];
+            for (row, event) in with.iter().enumerate() {
+                let has = event.log_source().parts();
+                for rule in matches_plainly(set, event) {
+                    let one = Match { row: row as u32, rule };
+                    expected[1].push(one);
+                    let wanted = &sources[rule as usize];
+                    let fits = |wanted: &Option<String>, has: Option<&str>| wanted.is_none() || wanted.as_deref() == has;
+                    let parts = fits(&wanted.product, has.product) && fits(&wanted.category, has.category);
+                    if event.log_source() == LogSourceId::UNKNOWN || parts && fits(&wanted.service, has.service) {
+                        expected[0].push(one);
+                    }
+                }
+            }
+            events += with.len();
+            for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                matches[at] += expected.len();
+                wrong += usize::from(found != expected);
+            }
+            if events % (BATCH_EVENTS * 16) == 0 {
+                println!("verify {name}: {events} events, {matches:?} matches so far, {wrong} batches differ");
+            }
+        }
+        println!("verify {name}: {events} events, {matches:?} matches with and without log sources, {wrong} batches differ");
+        assert_eq!(wrong, 0, "the compiled rules differ from the plain form");
+    }
+}
+
+fn tell_costs(set: &RuleSet, detector: &mut Detector, events: f64) {
+    let mut costs: Vec<_> = detector.take_costs().zip(set.rules()).collect();
+    let sum = costs.iter().map(|(cost, _)| cost.evaluated).sum::<u64>() as f64;
+    let tests = costs.iter().map(|(cost, _)| cost.tests).sum::<u64>() as f64;
+    println!("  {:.2} candidates and {:.2} tests an event; most evaluated:", sum / events, tests / events);
+    costs.sort_by_key(|(cost, _)| std::cmp::Reverse(cost.evaluated));
+    for (cost, rule) in costs.iter().take(12) {
+        println!("  {cost:?} {}", rule.path);
+    }
+}
+
+#[cfg(feature = "peer")]
+mod peer {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use rsigma_eval::event::JsonEvent;
+    use rsigma_eval::{Engine, LogSourceExtractor};
+    use rules::{Detector, RuleSet, Source};
+
+    use super::{batches, corpus};
+
+    pub(super) struct Peer {
+        routed: Engine,
+        all: Engine,
+    }
+
+    impl Peer {
+        pub(super) fn new(files: &[Source]) -> Peer {
+            let rules: Vec<_> = files
+                .iter()
+                .filter_map(|(_, text)| rsigma_parser::parse_sigma_yaml(text).ok())
+                .flat_map(|collection| collection.rules)
+                .collect();
+            let engine = || {
+                let mut engine = Engine::new();
+                let refused = engine.add_rules(&rules).len();
+                println!("peer: {} rules, {refused} refused", engine.rule_count());
+                engine
+            };
+            let (mut routed, all) = (engine(), engine());
+            let extractor = LogSourceExtractor::new().with_field_names("_ls_product", "_ls_service", "_ls_category");
+            routed.set_logsource_extractor(Some(extractor));
+            Peer { routed, all }
+        }
+
+        /// Prints per rule on how many events only one of the two finds it, all rules on all events.
+        pub(super) fn differences(&self, set: &Arc<RuleSet>) {
+            let names: Vec<String> = set.rules().map(|rule| format!("{} {}", rule.id, rule.title)).collect();
+            for name in ["net", "mixed60k"] {
+                let corpus = corpus(name);
+                let mut differ: BTreeMap<String, (u64, u64, usize)> = BTreeMap::new();
+                let mut detector = Detector::new(set.clone());
+                let (mut same, mut at) = (0, 0);
+                for batch in batches(&corpus, false) {
+                    let mut found = Vec::new();
+                    detector.scan(&batch, &mut found);
+                    for row in 0..batch.len() {
+                        let ours = found.iter().filter(|m| m.row as usize == row).map(|m| names[m.rule as usize].clone());
+                        let ours: BTreeSet<String> = ours.collect();
+                        let value: serde_json::Value = serde_json::from_str(&corpus.lines[at]).expect("an object");
+                        let theirs = self.all.evaluate(&JsonEvent::borrow(&value));
+                        let name = |header: &rsigma_eval::RuleHeader| {
+                            format!("{} {}", header.rule_id.clone().unwrap_or_default(), header.rule_title)
+                        };
+                        let theirs: BTreeSet<String> = theirs.iter().map(|result| name(&result.header)).collect();
+                        same += ours.intersection(&theirs).count();
+                        ours.difference(&theirs).for_each(|rule| {
+                            let entry = differ.entry(rule.clone()).or_default();
+                            (entry.0, entry.2) = (entry.0 + 1, at);
+                        });
+                        theirs.difference(&ours).for_each(|rule| {
+                            let entry = differ.entry(rule.clone()).or_default();
+                            (entry.1, entry.2) = (entry.1 + 1, at);
+                        });
+                        at += 1;
+                    }
+                }
+                println!("{name}: {same} matches by both");
+                for (rule, (ours, theirs, last)) in differ {
+                    println!("{name}: only ours {ours}, only the peer {theirs} (last at line {}): {rule}", last + 1);
+                }
+            }
+        }
+
+        pub(super) fn run(&self, lines: &[String], routed: bool) -> u64 {
+            let engine = if routed { &self.routed } else { &self.all };
+            let mut matches = 0;
+            for line in lines {
+                let value: serde_json::Value = serde_json::from_str(line).expect("an object");
+                matches += engine.evaluate(&JsonEvent::borrow(&value)).len() as u64;
+            }
+            matches
+        }
+    }
+}
