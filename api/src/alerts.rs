@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
 use crate::search::{events, instant};
-use crate::server::{ALIVE, Shared, Watch};
+use crate::server::{ALIVE, Shared, watch};
 use crate::store::{AlertFilter, Delivery, Done, Identity, NewAction, Stored};
 
 /// Alerts of one page.
@@ -179,11 +179,12 @@ const CHANGES_MAX: usize = 64;
 pub(crate) async fn stream(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
     let mut changes = shared.api.hub.inbox();
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(CHANGES_MAX);
+    let watch = watch(&shared, &identity);
     tokio::spawn(async move {
-        let mut watch = Watch::new(&shared, &identity);
+        let (end, _watch) = watch;
         loop {
             let change = tokio::select! {
-                () = watch.ended() => return,
+                () = end.cancelled() => return,
                 () = sender.closed() => return,
                 change = changes.recv() => change,
             };

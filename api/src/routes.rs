@@ -89,7 +89,7 @@ pub(crate) fn table() -> Vec<Route> {
         write("/api/v1/rules/check", "checkRules", "Check rules without loading them", &["yaml"], post(check_rules)),
         read("/api/v1/policy", "policy", "The zone policy in force", &[], get(policy)),
         read("/api/v1/policy/matrix", "matrix", "What passed between zones", &["from", "to"], get(matrix)),
-        read("/api/v1/sources", "sources", "Who sends", &[], get(sources)),
+        read("/api/v1/sources", "sources", "Who sends", &["size"], get(sources)),
         read("/api/v1/ledger", "ledger", "What became of every record", &[], get(ledger)),
         read("/api/v1/stats", "stats", "Counters of the pipeline", &[], get(stats)),
         read("/api/v1/tokens", "tokens", "The tenant's tokens, without their secrets", &[], get(tokens)),
@@ -190,9 +190,19 @@ async fn matrix(
     Ok(Json(json!({"zones": zones, "cells": cells})).into_response())
 }
 
-async fn sources(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
-    let sources = shared.read(move |store| store.sources(identity.tenant)).await?;
-    Ok(Json(json!({"sources": sources})).into_response())
+#[derive(Debug, Deserialize)]
+struct SourcesParameters {
+    size: Option<usize>,
+}
+
+/// All by address, or so many of those that have sent most.
+async fn sources(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Query(parameters): Query<SourcesParameters>,
+) -> Result<Response, Problem> {
+    let (sources, total) = shared.read(move |store| store.sources(identity.tenant, parameters.size)).await?;
+    Ok(Json(json!({"sources": sources, "total": total})).into_response())
 }
 
 /// One entry a day and source: received = parsed + quarantined + dropped, and beside it what was lost before us.

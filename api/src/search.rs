@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::aggs::{self, AggBody};
 use crate::problem::Problem;
-use crate::server::{ALIVE, Shared, Watch};
+use crate::server::{ALIVE, Shared, watch};
 use crate::store::Identity;
 
 /// How long a search may take.
@@ -241,12 +241,13 @@ pub(crate) async fn tail(
     let matcher = Arc::new(Matcher::new(parse(&parameters.query, shared.api.clock.now())?));
     let mut batches = shared.api.hub.tail();
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(TAIL_HITS_MAX);
+    let watch = watch(&shared, &identity);
     tokio::spawn(async move {
-        let mut watch = Watch::new(&shared, &identity);
+        let (end, _watch) = watch;
         let mut skipped = 0u64;
         loop {
             let batch = tokio::select! {
-                () = watch.ended() => return,
+                () = end.cancelled() => return,
                 () = sender.closed() => return,
                 batch = batches.recv() => batch,
             };

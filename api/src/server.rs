@@ -18,7 +18,8 @@ use rules::RuleSet;
 use rules::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::connections::{self, Limits};
@@ -168,33 +169,27 @@ pub(crate) const ALIVE: Duration = Duration::from_secs(15);
 /// How often a stream asks whether its token is still good.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Tells a stream when to end: the program stops, or its token is no longer good.
-pub(crate) struct Watch {
-    shared: Arc<Shared>,
-    token: String,
-    look: tokio::time::Interval,
-}
-
-impl Watch {
-    pub(crate) fn new(shared: &Arc<Shared>, identity: &Identity) -> Watch {
+/// Tells a stream when to end: the program stops, or its token is no longer good. A task of its own asks, for a stream that has much to
+/// tell would drop the question again and again. It ends with the guard.
+pub(crate) fn watch(shared: &Arc<Shared>, identity: &Identity) -> (CancellationToken, DropGuard) {
+    let end = shared.stop.child_token();
+    let (shared, token, watching) = (shared.clone(), identity.token.clone(), end.clone());
+    tokio::spawn(async move {
         let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        Watch { shared: shared.clone(), token: identity.token.clone(), look }
-    }
-
-    /// Returns when the stream is to end. A fault of the store ends it too: the client comes again.
-    pub(crate) async fn ended(&mut self) {
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = self.shared.stop.cancelled() => return,
-                _ = self.look.tick() => {}
+                () = watching.cancelled() => return,
+                _ = look.tick() => {}
             }
-            let token = self.token.clone();
-            if !self.shared.read(move |store| store.is_good(&token)).await.unwrap_or(false) {
-                return;
+            let id = token.clone();
+            // A fault of the store ends the stream too: the client comes again.
+            if !shared.read(move |store| store.is_good(&id)).await.unwrap_or(false) {
+                watching.cancel();
             }
         }
-    }
+    });
+    (end.clone(), end.drop_guard())
 }
 
 fn router(shared: Arc<Shared>) -> Router {

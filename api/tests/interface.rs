@@ -170,14 +170,30 @@ fn an_expired_token_opens_nothing() {
     assert!(server.get("/api/v1/whoami", &server.tokens[0]).expect_err("it is over").contains("401"));
 }
 
+/// Also one that has much to tell, which leaves it no quiet moment to ask for its token.
 #[test]
 fn a_stream_ends_when_its_token_is_revoked() {
     let server = Server::start(Limits::default());
+    server.apply(1, &[alert(0, "a1")], &[], &mut Tally::default());
     let token = server.store.create_token("watcher", 0, 30).expect("a token");
-    let mut stream = api::client::stream(&server.url(), "/api/v1/alerts/stream", &[], &token).expect("a stream");
+    let open = || api::client::stream(&server.url(), "/api/v1/alerts/stream", &[], &token).expect("a stream");
+    let (mut quiet, mut busy) = (open(), open());
     server.store.revoke_token(None, &id_of(&token)).expect("revoked");
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).expect("ended by the server, not by a time-out");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let done = &done;
+        let ended = scope.spawn(move || {
+            let mut part = [0; 4096];
+            while busy.read(&mut part).expect("ended by the server, not by a time-out") > 0 {}
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            server.hub.alert(0, "a1");
+            std::thread::yield_now();
+        }
+        ended.join().expect("it ends");
+    });
+    quiet.read_to_end(&mut Vec::new()).expect("ended by the server, not by a time-out");
 }
 
 #[test]
@@ -336,6 +352,9 @@ fn forged_senders_stay_bounded_and_are_counted() {
     assert_eq!(sources, (10_001, 1, 22_000));
     assert_eq!(ledger, (22_000, 12_000));
     assert_eq!(counted(&server, 1), ((1, 0, 2), (2, 0)));
+    let most = server.get("/api/v1/sources?size=2", &server.tokens[0]).expect("read");
+    assert_eq!((&most["total"], &most["sources"][0]["address"]), (&json!(10_001), &json!("other")));
+    assert_eq!(most["sources"].as_array().map(Vec::len), Some(2));
     // Days later those have been silent and make room; what they sent is still counted.
     tally.add(&datagrams(0, 50_000..50_010, at.plus_ns(2 * 86_400 * SECOND_NS)));
     server.apply(3, &[], &[], &mut tally);

@@ -59,7 +59,7 @@ pub(crate) fn search(args: &Search) -> Result<ExitCode> {
     let text = api::client::post(&args.service.url, "/api/v1/search", &args.service.token, &body)?;
     let answer: Answer = serde_json::from_str(&text).context("the service's answer cannot be read")?;
     for hit in &answer.hits {
-        super::say(hit.get());
+        super::say(&super::visible_json(hit.get()));
     }
     super::complain(&format!(
         "{} of {} hits{}",
@@ -80,7 +80,7 @@ pub(crate) fn tail(args: &Tail) -> Result<ExitCode> {
         } else if let Some(data) = line.strip_prefix("data: ") {
             match kind.as_str() {
                 "skipped" => super::complain(&format!("skipped {data}")),
-                _ => super::say(data),
+                _ => super::say(&super::visible_json(data)),
             }
         }
     }

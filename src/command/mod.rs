@@ -27,16 +27,42 @@ pub(crate) fn complain(text: &str) {
     eprintln!("mihari: {text}");
 }
 
-/// Makes what a sender wrote safe for a terminal: control and direction characters become visible.
+/// Makes what a sender wrote safe for a terminal: what it would obey or not show becomes visible.
 pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
-        {
+    for (c, hidden) in event::hidden::mark(text) {
+        if hidden {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// The same for JSON, which stays the same JSON: escapes of its own (RFC 8259 §7).
+pub(crate) fn visible_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (c, hidden) in event::hidden::mark(text) {
+        if hidden {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn json_for_a_terminal_is_the_same_json() {
+        let text = serde_json::to_string("a\u{202e}b\u{9b}c\u{e0041}\u{ad}辻\u{e0100}\n").expect("text");
+        let shown = super::visible_json(&text);
+        assert!(!shown.contains(['\u{202e}', '\u{9b}', '\u{e0041}', '\u{ad}']), "{shown:?}");
+        assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), serde_json::from_str::<String>(&text).expect("JSON"));
+        assert_eq!(super::visible("a\u{202e}\u{1b}[0m"), "a\\u{202e}\\u{1b}[0m");
+    }
 }

@@ -18,9 +18,11 @@ const SILENT_NS: i64 = 86_400 * 1_000_000_000;
 /// Rows of the ledger in one answer.
 const LEDGER_ROWS_MAX: u32 = 100_000;
 
+type Members = serde_json::Map<String, serde_json::Value>;
+
 impl Store {
-    /// Who sends, each as JSON members.
-    pub(crate) fn sources(&self, tenant: u32) -> Result<Vec<serde_json::Map<String, serde_json::Value>>> {
+    /// Who sends, each as JSON members, and how many they are: all by address, or only so many of those that have sent most.
+    pub(crate) fn sources(&self, tenant: u32, size: Option<usize>) -> Result<(Vec<Members>, u64)> {
         let source = |row: &Row<'_>| {
             let time = |at: usize| -> rusqlite::Result<String> { Ok(Time::from_unix_ns(row.get(at)?).to_string()) };
             let (received, quarantined): (i64, i64) = (row.get(5)?, row.get(6)?);
@@ -37,11 +39,15 @@ impl Store {
             Ok(map)
         };
         self.read(|connection| {
+            let total: i64 = connection
+                .prepare_cached("SELECT count(*) FROM source WHERE tenant = ?1")?
+                .query_row([tenant], |row| row.get(0))?;
             let mut statement = connection.prepare_cached(
                 "SELECT address, transport, format, first, last, received, quarantined, bytes FROM source WHERE tenant = ?1
-                 ORDER BY address, transport",
+                 ORDER BY CASE WHEN ?2 IS NULL THEN 0 ELSE -received END, address, transport LIMIT coalesce(?2, -1)",
             )?;
-            Ok(statement.query_map([tenant], source)?.collect::<std::result::Result<_, _>>()?)
+            let rows = statement.query_map(params![tenant, size.map(|n| n.min(SOURCES_KEPT_MAX) as i64)], source)?;
+            Ok((rows.collect::<std::result::Result<_, _>>()?, total as u64))
         })
     }
 

@@ -12,6 +12,7 @@ pub mod batch;
 pub mod clock;
 pub mod field;
 pub mod frame;
+pub mod hidden;
 pub mod intern;
 pub mod json;
 pub mod limits;
