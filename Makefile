@@ -19,7 +19,7 @@ demo: dashboards
 # `make dashboards`  builds the web application that the program embeds
 dashboards: dashboards/dist/index.html
 
-dashboards/dist/index.html: dashboards/package-lock.json dashboards/index.html $(shell find dashboards/src -name '*.ts' -o -name '*.tsx' -o -name '*.css')
+dashboards/dist/index.html: dashboards/package-lock.json dashboards/package.json dashboards/vite.config.ts dashboards/index.html $(wildcard dashboards/public/*) $(shell find dashboards/src -name '*.ts' -o -name '*.tsx' -o -name '*.css')
 	cd dashboards && npm ci --no-audit --no-fund --loglevel=error && npm run build
 	touch $@
 

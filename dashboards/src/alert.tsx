@@ -4,8 +4,9 @@ import { type Action, type Alert, type Delivery, type Entry, type Hit, Problem, 
 import { EventPanel, FieldName, summary } from "./event";
 import { keys } from "./keys";
 import { number, pick, t, utc, word } from "./i18n";
-import { Level, Modal, Panel, Status, Wrong, told } from "./parts";
+import { Freshness, Level, Modal, Panel, Status, Wrong, told } from "./parts";
 import { address, go } from "./place";
+import { kept, poll } from "./poll";
 import { condition, show, visible, when } from "./text";
 import { me } from "./user";
 
@@ -15,35 +16,39 @@ const UNDO = 12_000;
 /** Around an alert's events, when it is searched for what else there was, in milliseconds. */
 const AROUND = 15 * 60_000;
 
-const load = async (id: string): Promise<{ alert: Alert; entries: Entry[] }> => {
+/** The stream tells of changes; deliveries are told by looking again, so often, in milliseconds. */
+const LOOK_EVERY = 30_000;
+
+const load = async (id: string, signal: AbortSignal): Promise<{ alert: Alert; entries: Entry[] }> => {
   const [alert, timeline] = await Promise.all([
-    get<Alert>(`/alerts/${encodeURIComponent(id)}`),
-    get<{ entries: Entry[] }>(`/alerts/${encodeURIComponent(id)}/timeline`),
+    get<Alert>(`/alerts/${encodeURIComponent(id)}`, signal),
+    get<{ entries: Entry[] }>(`/alerts/${encodeURIComponent(id)}/timeline`, signal),
   ]);
   return { alert, entries: timeline.entries };
 };
 
 /** The whole of an alert: what it means, what to do, what shows it, what was done. */
 export function AlertDetail(props: { id: string; version: number; leave: () => void; changed: () => void }) {
-  const [found, { refetch }] = createResource(() => props.id, load);
-  createEffect(on(() => props.version, () => void refetch(), { defer: true }));
+  const found = poll((signal) => load(props.id, signal), LOOK_EVERY);
+  createEffect(on(() => props.version, () => void found.again(), { defer: true }));
   const [names] = createResource(async () => {
     const { tokens } = await get<{ tokens: { name: string; good: boolean }[] }>("/tokens").catch(() => ({ tokens: [] }));
     return [...new Set(tokens.filter((token) => token.good).map((token) => token.name))].sort();
   });
-  const alert = (): Alert | undefined => (found.error ? undefined : found.latest?.alert);
+  const alert = (): Alert | undefined => found.data()?.alert;
   const [comment, setComment] = createSignal("");
   const [problem, setProblem] = createSignal<Problem>();
   const [event, setEvent] = createSignal<Hit>();
   const [closing, setClosing] = createSignal(false);
   const [undo, setUndo] = createSignal(false);
+  const row = CSS.escape(props.id);
   let commentField!: HTMLInputElement;
   let forget: ReturnType<typeof setTimeout> | undefined;
   const act = async (action: string, more: Record<string, string> = {}): Promise<boolean> => {
     try {
       await post<Alert>(`/alerts/${encodeURIComponent(props.id)}/actions`, { action, ...more });
       setProblem(undefined);
-      await refetch();
+      await found.again();
       props.changed();
       return true;
     } catch (error) {
@@ -79,14 +84,14 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
     const at = (iso: string, by: number): string => new Date(Date.parse(iso) + by).toISOString();
     return address("/search", { q: related(a), from: at(a.first, -AROUND), to: at(a.last, AROUND) });
   };
-  const events = (): Hit[] => found.latest?.entries.flatMap((entry) => entry.event ?? []) ?? [];
+  const events = kept(() => found.data()?.entries.flatMap((entry) => entry.event ?? []) ?? []);
   return (
-    <Panel label={alert() ? title(alert()!) : t("alerts")} close={() => props.leave()} class="detail">
+    <Panel label={alert() ? title(alert()!) : t("alerts")} close={() => props.leave()} class="detail" back={() => document.querySelector(`[data-alert="${row}"] a`)}>
       <Switch fallback={<p class="dim">{t("loading")}</p>}>
-        <Match when={found.error as Problem | undefined} keyed>{(error) => (
+        <Match when={alert() === undefined && found.problem()} keyed>{(error) => (
           <>
-            <div class="tools head"><p class="grow problem" role="alert">{error.status === 404 ? t("notFound") : told(error)}</p><button onClick={() => props.leave()}>{t("closeIt")} <kbd>Esc</kbd></button></div>
-            <Show when={error.status !== 404}><button onClick={() => void refetch()}>{t("again")}</button></Show>
+            <div class="tools head"><p class="grow problem" role="alert">{told(error)}</p><button onClick={() => props.leave()}>{t("closeIt")} <kbd>Esc</kbd></button></div>
+            <Show when={error.status !== 404}><button onClick={() => void found.again()}>{t("again")}</button></Show>
           </>
         )}</Match>
         <Match when={alert()}>{(a) => (
@@ -95,6 +100,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
               <h2 class="grow"><Level level={a().rule.level} /> {title(a())}</h2>
               <button onClick={() => props.leave()}>{t("closeIt")} <kbd>Esc</kbd></button>
             </div>
+            <Freshness of={found} />
             <p class="facts">
               <span data-status={a().status}><Status status={a().status} /></span>
               <Show when={a().disposition}>{(d) => <span>{word(d())}</span>}</Show>
@@ -141,7 +147,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
             </Show>
             <h3>{t("timeline")}</h3>
             <ol class="timeline">
-              <For each={found.latest?.entries}>{(entry) => <li class={entry.kind}><span class="time">{when(entry.time, utc())}</span> <TimelineText entry={entry} /></li>}</For>
+              <For each={found.data()?.entries}>{(entry) => <li class={entry.kind}><span class="time">{when(entry.time, utc())}</span> <TimelineText entry={entry} /></li>}</For>
             </ol>
             <form class="query" onSubmit={(e) => { e.preventDefault(); void say(); }}>
               <input ref={commentField} name="comment" aria-label={t("comment")} placeholder={`${t("comment")} (c)`} value={comment()} onInput={(e) => setComment(e.currentTarget.value)} autocomplete="off" />

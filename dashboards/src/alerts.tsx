@@ -6,7 +6,7 @@ import { keys } from "./keys";
 import { language, number, pick, t, utc } from "./i18n";
 import { Freshness, Level, Status } from "./parts";
 import { address, change, go, parameter, parameters, path } from "./place";
-import { poll } from "./poll";
+import { kept, poll } from "./poll";
 import { show, visible, when } from "./text";
 import { me } from "./user";
 
@@ -41,9 +41,9 @@ export function AlertTable(props: {
           <For each={props.alerts} fallback={<tr><td colspan={7} class="dim empty">{props.loaded ? t("none") : t("loading")}</td></tr>}>
             {(alert) => (
               <tr class="row" classList={{ selected: alert.id === props.selected, fresh: props.fresh?.has(alert.id) ?? false }}
-                aria-selected={alert.id === props.selected} onClick={() => props.open(alert)} data-alert={alert.id}>
+                aria-current={alert.id === props.selected ? "true" : undefined} onClick={() => props.open(alert)} data-alert={alert.id}>
                 <td><Level level={alert.rule.level} /></td>
-                <td class="what"><a href={`/alerts/${alert.id}`} onClick={(e) => { if (e.ctrlKey || e.metaKey || e.shiftKey) { e.stopPropagation(); return; } e.preventDefault(); e.stopPropagation(); props.open(alert); }}>{title(alert)}</a></td>
+                <td class="what"><a href={`/alerts/${alert.id}`} onClick={(e) => { e.stopPropagation(); if (e.ctrlKey || e.metaKey || e.shiftKey) return; e.preventDefault(); props.open(alert); }}>{title(alert)}</a></td>
                 <td><Group alert={alert} /></td>
                 <td class="state"><Status status={alert.status} /> <Show when={alert.assignee}>{(name) => <span class="dim">{visible(name())}</span>}</Show></td>
                 <td class="number">{number(alert.count)}</td>
@@ -69,8 +69,8 @@ export function Inbox() {
   const list = poll((signal) => get<{ alerts: Alert[]; total: number }>(address("/alerts", {
     size: String(size()), status: states() === "all" ? "" : states(), level: level(), assignee: mine() ? me()?.name : "",
   }), signal), LOOK_EVERY);
-  createEffect(on([states, level, mine, me, size], () => list.again(), { defer: true }));
-  const alerts = (): Alert[] => list.data()?.alerts ?? [];
+  createEffect(on([states, level, mine, me, size], () => void list.again(), { defer: true }));
+  const alerts = kept(() => list.data()?.alerts ?? []);
   const [chosen, setChosen] = createSignal<string>();
   const [fresh, setFresh] = createSignal<ReadonlySet<string>>(new Set());
   const [news, setNews] = createSignal("");
@@ -78,12 +78,12 @@ export function Inbox() {
   const [changed, setChanged] = createSignal(0);
   let gather: ReturnType<typeof setTimeout> | undefined;
   const lookSoon = (): void => {
-    gather ??= setTimeout(() => { gather = undefined; list.again(); }, GATHER);
+    gather ??= setTimeout(() => { gather = undefined; void list.again(); }, GATHER);
   };
   const end = follow("/alerts/stream", {
     line: setLine,
     // What came while the line was broken is in the list.
-    opened: (again) => { if (again) { list.again(); setChanged((n) => n + 1); } },
+    opened: (again) => { if (again) { void list.again(); setChanged((n) => n + 1); } },
     each: (message) => {
       if (message.event === "alert") {
         const alert = JSON.parse(message.data) as Alert;
@@ -142,7 +142,7 @@ export function Inbox() {
         </div>
         <p class="sr" aria-live="polite">{news()}</p>
       </section>
-      <Show when={id()} keyed>{(one) => <AlertDetail id={one} version={changed()} leave={leave} changed={() => list.again()} />}</Show>
+      <Show when={id()} keyed>{(one) => <AlertDetail id={one} version={changed()} leave={leave} changed={() => void list.again()} />}</Show>
     </div>
   );
 }

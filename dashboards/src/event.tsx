@@ -26,12 +26,15 @@ export function EventPanel(props: {
   show?: (hit: Hit) => void;
   step?: (by: number) => void;
 }) {
+  // A panel is of one event; when it goes, the event may have gone before.
+  const row = CSS.escape(props.hit.id);
+  const back = (): HTMLElement | null => document.querySelector(`[data-hit="${row}"] button, [data-evidence="${row}"] button`);
   const [context] = createResource(() => props.hit.id, (id) => get<{ events: Hit[] }>(`/events/${encodeURIComponent(id)}/context?before=8&after=8`));
   keys(props.step ? { j: () => props.step?.(1), k: () => props.step?.(-1) } : {});
   const fields = (): [string, unknown][] => Object.entries(props.hit.fields).sort(([a], [b]) => (a < b ? -1 : 1));
   const values = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
   return (
-    <Panel label={`${t("event")} ${props.hit.id}`} close={props.close}>
+    <Panel label={`${t("event")} ${props.hit.id}`} close={props.close} back={back}>
       <div class="tools head">
         <h2 class="grow">{when(props.hit.time, utc())} <span class="dim">{props.hit.id}</span></h2>
         <Show when={props.step}>
@@ -53,7 +56,7 @@ export function EventPanel(props: {
                     <th scope="row"><FieldName name={name} /></th>
                     <td class="mono">{show(one)}</td>
                     <td class="acts">
-                      <Show when={props.narrow}>
+                      <Show when={props.narrow && one !== null}>
                         <button class="small" title={t("filterFor")} aria-label={`${t("filterFor")} ${name}`} onClick={() => props.narrow?.(condition(name, one), false)}>＋</button>
                         <button class="small" title={t("filterOut")} aria-label={`${t("filterOut")} ${name}`} onClick={() => props.narrow?.(condition(name, one), true)}>－</button>
                         <button class="small" title={t("exists")} aria-label={`${t("exists")} ${name}`} onClick={() => props.narrow?.(`${name}:*`, false)}>＊</button>

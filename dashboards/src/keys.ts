@@ -21,7 +21,11 @@ document.addEventListener("keydown", (event) => {
   // A modal dialogue has its keys to itself; the browser closes it with Escape.
   if (document.querySelector("dialog:modal")) return;
   const typing = types(event.target);
-  if (typing && event.key !== "Escape") return;
+  if (typing) {
+    // What is typed is not thrown away by leaving the field; the next Escape closes.
+    if (event.key === "Escape") (event.target as HTMLElement).blur();
+    return;
+  }
   if (event.key === "Enter" && acts(event.target)) return;
   if (event.repeat && event.key !== "j" && event.key !== "k") return;
   const two = before ? `${before} ${event.key}` : "";

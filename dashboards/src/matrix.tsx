@@ -53,7 +53,7 @@ export function MatrixPage() {
   const from = createMemo(() => parameter("from") || "now-24h");
   const chosen = createMemo(() => parameter("cell"));
   const matrix: Polled<Matrix> = poll((signal) => get<Matrix>(`/policy/matrix?from=${encodeURIComponent(from())}`, signal), LOOK_EVERY);
-  createEffect(on(from, () => matrix.again(), { defer: true }));
+  createEffect(on(from, () => void matrix.again(), { defer: true }));
   // Without it the cells are shown all the same, by the zones' short names.
   const [policy] = createResource(() => get<Policy>("/policy").catch(() => undefined));
   const name = (zone: string): string => pick(policy()?.zones.find((z) => z.name === zone)?.names) ?? zone;

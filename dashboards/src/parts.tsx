@@ -2,7 +2,7 @@
 import { type JSX, Show, createSignal, onCleanup, onMount } from "solid-js";
 import type { Problem } from "./api";
 import { keys } from "./keys";
-import { t, utc, word } from "./i18n";
+import { has, t, utc, word } from "./i18n";
 import type { Polled } from "./poll";
 import { visible, when } from "./text";
 
@@ -14,7 +14,11 @@ export function Status(props: { status: string }) {
   return <span class={`status ${props.status}`}>{word(props.status)}</span>;
 }
 
-export const told = (problem: Problem): string => (problem.code === "unreachable" ? t("unreachable") : visible(problem.message));
+/** What went wrong: the common cases in the person's language, the rest as the server says it. */
+export const told = (problem: Problem): string => {
+  const code = `problem_${problem.code}`;
+  return has(code) ? t(code) : visible(problem.message);
+};
 
 /** What went wrong with a query, with the place in it. */
 export function Wrong(props: { problem: Problem; query?: string }) {
@@ -36,7 +40,7 @@ export function Freshness(props: { of: Polled<unknown> }) {
         <p class="stale" role="status">
           {told(problem)}{" "}
           <Show when={props.of.at()} keyed>{(at) => <>{t("stale")} {when(at, utc())} </>}</Show>
-          <button class="small" onClick={() => props.of.again()}>{t("again")}</button>
+          <button class="small" onClick={() => void props.of.again()}>{t("again")}</button>
         </p>
       )}
     </Show>
@@ -44,16 +48,18 @@ export function Freshness(props: { of: Polled<unknown> }) {
 }
 
 /** What lies on the screen and takes the focus; Escape closes it, and the focus goes back to where it was. */
-export function Panel(props: { label: string; close: () => void; class?: string; children: JSX.Element }) {
+export function Panel(props: { label: string; close: () => void; class?: string; back?: () => HTMLElement | null; children: JSX.Element }) {
   let panel!: HTMLElement;
   const before = document.activeElement;
+  // Where the opener has gone meanwhile (the next event was opened from this panel), the row of what is open takes the focus.
+  const back = (): HTMLElement | null | undefined => (before instanceof HTMLElement && before.isConnected && !before.closest(".side") && before !== document.body ? before : props.back?.());
   onMount(() => panel.focus({ preventScroll: true }));
   keys({ Escape: () => props.close() });
   onCleanup(() => {
     // Only where the focus would be lost: whoever has moved on meanwhile is left where they are.
-    if ((panel.contains(document.activeElement) || document.activeElement === document.body) && before instanceof HTMLElement) {
-      queueMicrotask(() => before.isConnected && before.focus({ preventScroll: true }));
-    }
+    if (!panel.contains(document.activeElement) && document.activeElement !== document.body) return;
+    const target = back();
+    queueMicrotask(() => { if (document.activeElement === document.body) target?.focus({ preventScroll: true }); });
   });
   return (
     <aside ref={panel} class={`side ${props.class ?? ""}`} role="dialog" aria-label={props.label} tabindex={-1}>

@@ -1,5 +1,6 @@
 // Looking again and again: what failed once is tried again, later each time, and what was seen last stays on the screen, marked as old.
-import { type Accessor, createSignal, onCleanup } from "solid-js";
+import { type Accessor, createEffect, createSignal, onCleanup } from "solid-js";
+import { createStore, reconcile } from "solid-js/store";
 import { Problem } from "./api";
 
 /** The longest wait after failures, in milliseconds. */
@@ -11,7 +12,7 @@ export type Polled<T> = {
   problem: Accessor<Problem | undefined>;
   /** When the last good look was. */
   at: Accessor<string | undefined>;
-  again: () => void;
+  again: () => Promise<void>;
 };
 
 export function poll<T>(load: (signal: AbortSignal) => Promise<T>, every: number): Polled<T> {
@@ -44,5 +45,12 @@ export function poll<T>(load: (signal: AbortSignal) => Promise<T>, every: number
     clearTimeout(timer);
     running.abort();
   });
-  return { data, problem, at, again: () => void look() };
+  return { data, problem, at, again: look };
+}
+
+/** A list that is looked at again and again, of which only what has changed is drawn anew: the focus and what is chosen stay. */
+export function kept<T extends { id: string }>(list: Accessor<T[]>): Accessor<T[]> {
+  const [store, setStore] = createStore<{ list: T[] }>({ list: [] });
+  createEffect(() => setStore("list", reconcile(list(), { key: "id" })));
+  return () => store.list;
 }

@@ -1,11 +1,12 @@
 import { For, Show, createResource, createSignal } from "solid-js";
 import { get } from "./api";
 import { t } from "./i18n";
+import { signedIn } from "./session";
 import { fieldAt } from "./text";
 
 /** Names offered at once. */
 const OFFERED = 8;
-const [names] = createResource(() => get<{ fields: { name: string }[] }>("/fields").then((f) => f.fields.map((x) => x.name)).catch((): string[] => []));
+const [names] = createResource(signedIn, () => get<{ fields: { name: string }[] }>("/fields").then((f) => f.fields.map((x) => x.name)).catch((): string[] => []));
 export { names as fieldNames };
 
 /** Where a query is typed; names of fields are offered as they are typed. */

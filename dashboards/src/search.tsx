@@ -110,15 +110,28 @@ export function SearchPage() {
     k: () => move(-1),
     Enter: () => { if (at() !== undefined && hits()[at()!]) open(hits()[at()!]!); },
   });
+  const choose = (value: string): void => {
+    if (value) { change({ from: value, to: "", e: "" }, true); return; }
+    const [begin, end] = ends(from(), to()) ?? [Date.now() - MINUTE, Date.now()];
+    zoom(new Date(begin).toISOString(), new Date(end).toISOString());
+  };
+  // As a person writes it, in the time zone that is shown.
+  const local = (iso: string): string => (Number.isNaN(Date.parse(iso)) ? "" : when(iso, utc()).replace(" ", "T"));
+  const instant = (text: string): string => new Date(`${text.length === 16 ? `${text}:00` : text}${utc() ? "Z" : "+09:00"}`).toISOString();
   const custom = (): boolean => to() !== "" || !RANGES.some(([value]) => value === from());
   return (
     <>
       <form class="query" role="search" onSubmit={(e) => { e.preventDefault(); submit(); }}>
         <QueryField value={query()} input={type} ref={(field) => (input = field)} />
-        <select name="range" aria-label={t("range")} value={custom() ? "" : from()} onChange={(e) => e.currentTarget.value && change({ from: e.currentTarget.value, to: "", e: "" }, true)}>
-          <Show when={custom()}><option value="" selected>{t("custom")}: {when(from(), utc())} – {to() ? when(to(), utc()) : ""}</option></Show>
+        <select name="range" aria-label={t("range")} onChange={(e) => choose(e.currentTarget.value)}>
           <For each={RANGES}>{([value, name]) => <option value={value} selected={!custom() && from() === value}>{t(name)}</option>}</For>
+          <option value="" selected={custom()}>{t("custom")}…</option>
         </select>
+        <Show when={custom()}>
+          <input type="datetime-local" step={1} name="from" aria-label={t("rangeFrom")} value={local(from())} onChange={(e) => e.currentTarget.value && change({ from: instant(e.currentTarget.value), e: "" }, true)} />
+          <span class="dim">–</span>
+          <input type="datetime-local" step={1} name="to" aria-label={t("rangeTo")} value={local(to())} onChange={(e) => change({ to: e.currentTarget.value && instant(e.currentTarget.value), e: "" }, true)} />
+        </Show>
         <button type="button" onClick={widen}>{t("wider")}</button>
         <button class="primary">{t("run")}</button>
       </form>
@@ -148,7 +161,7 @@ export function HitTable(props: { hits: Hit[]; selected?: string | undefined; em
   return (
     <div class="scroll">
       <table class="hits">
-        <thead><tr><th>{t("time")}</th><th>{t("format")}</th><th class="wide">source</th><th class="wide">destination</th><th class="wide">action</th><th>{t("raw")}</th></tr></thead>
+        <thead><tr><th>{t("time")}</th><th>{t("format")}</th><th class="wide">{t("source")}</th><th class="wide">{t("destination")}</th><th class="wide">{t("action")}</th><th>{t("raw")}</th></tr></thead>
         <tbody>
           <For each={props.hits} fallback={<tr><td colspan={6} class="dim empty">{props.empty ?? t("noHits")}</td></tr>}>{(hit) => (
             <tr class="row" classList={{ selected: hit.id === props.selected }} onClick={() => props.open(hit)} data-hit={hit.id}>

@@ -18,11 +18,17 @@ const INDEX_BEHIND = 2500;
 /** Hits are shown together so often, in milliseconds: a screen that moves more often is not read. */
 const SHOW_EVERY = 250;
 
+/** By place in the log, which is the order of receipt: an id is partition, offset, number in the packet. */
+function newerFirst(a: Hit, b: Hit): number {
+  const [one, two] = [a.id.split("-").map(Number), b.id.split("-").map(Number)];
+  return two[1]! - one[1]! || two[2]! - one[2]! || two[0]! - one[0]!;
+}
+
 /** Newer first; each once. */
 function merge(hits: Hit[], more: Hit[]): Hit[] {
   const known = new Set(hits.map((hit) => hit.id));
   const fresh = more.filter((hit) => !known.has(hit.id) && known.add(hit.id));
-  return fresh.length === 0 ? hits : [...fresh, ...hits].sort((a, b) => (a.received < b.received ? 1 : a.received > b.received ? -1 : 0)).slice(0, KEPT);
+  return fresh.length === 0 ? hits : [...fresh, ...hits].sort(newerFirst).slice(0, KEPT);
 }
 
 /** Events as they come. A broken line is taken up again, and what came meanwhile is fetched from the index. */
@@ -77,7 +83,10 @@ export function TailPage() {
         else if (message.event === "hit") {
           waiting.push(JSON.parse(message.data) as Hit);
           // While it is paused only so many are held; older ones are found by searching.
-          if (waiting.length > 2 * KEPT) waiting.splice(0, waiting.length - KEPT);
+          if (waiting.length > 2 * KEPT) {
+            const left = waiting.splice(0, waiting.length - KEPT).length;
+            setSkipped((n) => n + left);
+          }
         }
       },
     });

@@ -12,7 +12,7 @@ export const show = (value: unknown): string =>
 
 /** A condition of the query language for a field's value. */
 export const condition = (field: string, value: unknown): string =>
-  value === null ? `${field}:null` : `${field}:"${String(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  `${field}:"${String(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 
 /** The parts of a query that are joined by AND at the top, or nothing where the query is of another form (OR at the top). */
 function conjuncts(query: string): string[] | undefined {

@@ -128,8 +128,11 @@ test("the inbox keeps its filter in the address and shows what comes after a bro
     await page.getByRole("button", { name: "未完了" }).click();
     await page.locator("tr[data-alert]").first().waitFor();
     const known = await page.locator("tr[data-alert]").count();
+    const link = page.locator("tr[data-alert]", { hasText: "10.2.16.9" }).locator("a");
+    await link.focus();
     await service.send(forbidden("10.2.16.21"));
     await page.locator("tr[data-alert].fresh", { hasText: "10.2.16.21" }).waitFor();
+    assert.ok(await link.evaluate((element) => element === document.activeElement), "what comes does not take the focus away");
     // The server goes away and comes back; an alert came before the stream was there again.
     await page.route("**/api/v1/alerts/stream", (route) => route.abort());
     await service.stop();
@@ -183,7 +186,17 @@ test("facets narrow and exclude, also under OR", () =>
     await page.locator("tr[data-hit]").first().click();
     await page.getByRole("button", { name: "絞り込む user.name" }).first().click();
     await total(1);
-    await page.getByRole("button", { name: "除く", exact: false }).first().waitFor();
+    // Numbers and addresses too.
+    await page.goto(`${service.url}/search?q=${encodeURIComponent("mihari.format:netfilter")}`);
+    await page.locator("tr[data-hit]", { hasText: "DPT=8443" }).click();
+    await page.getByRole("button", { name: "絞り込む destination.port" }).click();
+    await total(1);
+    await page.locator("tr[data-hit]").click();
+    await page.getByRole("button", { name: "絞り込む source.ip" }).click();
+    await total(1);
+    await page.locator("tr[data-hit]").click();
+    await page.getByRole("button", { name: "除く destination.port" }).click();
+    await page.locator("tr[data-hit]", { hasText: "DPT=8443" }).waitFor({ state: "detached" });
   }));
 
 test("a search is kept over a reload, also while it is typed; fields are offered", () =>
@@ -225,6 +238,13 @@ test("dragging over the histogram chooses the range", () =>
     const length = (Date.parse(range.get("to")) - Date.parse(range.get("from"))) / 60_000;
     assert.ok(length > 25 && length < 35, `${length} minutes`);
     await page.locator("tr[data-hit]").first().waitFor();
+    // The same range can be typed, in the time zone that is shown.
+    const seconds = (text) => Date.parse(`${text}+09:00`);
+    assert.ok(Math.abs(seconds(await page.locator("input[name=from]").inputValue()) - Date.parse(range.get("from"))) < 1000);
+    await page.locator("input[name=to]").fill("2026-04-01T09:30:00");
+    await page.locator("input[name=to]").blur();
+    await until("the typed end", async () => new URL(page.url()).searchParams.get("to") === "2026-04-01T00:30:00.000Z");
+    await page.goBack();
     await page.goBack();
     await until("the former range", async () => new URL(page.url()).searchParams.get("from") === "now-1h");
   }));
