@@ -1,45 +1,7 @@
-//! The texts of ASA and FTD messages (Cisco, "Cisco Secure Firewall ASA Series Syslog Messages"), as far as they name ends, users or files.
-//!
-//! A pattern is text with captures in braces; a message fits it as far as its captures are filled. `{s}` and `{d}` are ends (see
-//! [`super::asa`]); a text reaches up to the first place of what follows it, with `>` up to the last (a user who is not known yet may
-//! write what he likes into his name).
-//!
-//! | capture | field |
-//! |---|---|
-//! | `s`, `d` | source and destination: `interface:address/port (mapped/port) (user)` |
-//! | `D` | destination whose port is a service's name |
-//! | `si`, `di` | interface that the packet came by, goes by |
-//! | `u`, `su` | `user.name`, `source.user.name` (`DOMAIN\name`) |
-//! | `p`, `w` | `network.transport`, direction |
-//! | `a`, `v` | access list, its verdict |
-//! | `c`, `b`, `t`, `r` | connection, bytes, duration, reason |
-//! | `g`, `cmd`, `url`, `f`, `dom`, `mac`, `it`, `ic` | group, command, URL, file, resolved name, MAC, ICMP type and code |
-//! | `n` | `network.protocol` |
-//! | `x` | nothing |
+//! The texts of ASA and FTD messages (Cisco, "Cisco Secure Firewall ASA Series Syslog Messages"), as far as they name ends, users or files. For the patterns see
+//! [`super::sentence`].
 
-/// What a message says was done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Done {
-    /// Nothing in particular.
-    Told,
-    /// Traffic was refused.
-    Denied,
-    /// Traffic may pass.
-    Permitted,
-    /// A connection or translation began.
-    Began,
-    /// It ended.
-    Ended,
-    /// Somebody logged in.
-    LoggedIn,
-    /// Somebody did not.
-    LoginFailed,
-    /// Somebody logged out.
-    LoggedOut,
-    /// The verdict is a capture.
-    Asked,
-}
-
+use super::sentence::Done;
 use Done::{Asked, Began, Denied, Ended, LoggedIn, LoggedOut, LoginFailed, Permitted, Told};
 
 /// Numbers, what was done, pattern; of several for one number the first that fits stands.

@@ -185,7 +185,7 @@ impl super::Reader for Reader {
 fn begins(message: &str) -> Option<usize> {
     let rest = message.trim_start();
     let lead = message.len() - rest.len();
-    let at = rest[..rest.floor_char_boundary(36)].find("CEF:")?;
+    let at = rest[..rest.floor_char_boundary(36)].rfind("CEF:")?;
     let before = &rest[..at];
     let product = before.strip_suffix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
     (before.is_empty() || product).then_some(lead + at + 4)

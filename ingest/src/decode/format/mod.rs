@@ -14,12 +14,14 @@ mod fortigate;
 mod generic;
 mod haproxy;
 mod iis;
+mod ios;
 mod junos;
 mod keycloak;
 mod leef;
 mod netfilter;
 mod panos;
 mod registry;
+mod sentence;
 mod snort;
 mod sophos;
 mod squid;
@@ -86,6 +88,7 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(generic::Reader::new()),
         Box::new(haproxy::Reader::new()),
         Box::new(iis::Reader::new()),
+        Box::new(ios::Reader::new()),
         Box::new(junos::Reader::new()),
         Box::new(keycloak::Reader::new()),
         Box::new(leef::Reader::new()),
