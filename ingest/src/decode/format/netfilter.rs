@@ -78,7 +78,7 @@ impl super::Reader for Reader {
             }
             match pair.key {
                 "IN" if !pair.value.is_empty() && row.get(FieldId::OBSERVER_INGRESS_INTERFACE_NAME).is_none() => {
-                    row.text(FieldId::OBSERVER_INGRESS_INTERFACE_NAME, pair.value)
+                    row.text(FieldId::OBSERVER_INGRESS_INTERFACE_NAME, pair.value);
                 }
                 "OUT" if !pair.value.is_empty() => row.text(FieldId::OBSERVER_EGRESS_INTERFACE_NAME, pair.value),
                 "SRC" => address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, pair.value),
