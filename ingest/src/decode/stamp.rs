@@ -178,7 +178,9 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     let month = c.number(2, 2)?;
     c.eat(separator)?;
     let day = c.number(2, 2)?;
-    c.eat_any(b"Tt -")?;
+    if c.eat_any(b"Tt -")? == b' ' {
+        while c.eat(b' ').is_some() {} // An hour of one digit after a blank.
+    }
     let (hour, minute, second, ns) = c.clock()?;
     let mark = c.at;
     let offset_s = c.offset().or_else(|| {

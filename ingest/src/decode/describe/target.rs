@@ -78,6 +78,8 @@ pub(super) enum Convert {
     Plain,
     /// A domain name, without the dot at its end.
     Domain,
+    /// Text that the Linux audit daemon writes in hexadecimal where it holds what is not printable, or blanks.
+    Audit,
     /// A mail address, in angle brackets or not; nothing else.
     Email,
     Int,
@@ -159,6 +161,7 @@ fn parse_one(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u16>) -> 
             "hex" => (Convert::Hex, Extent::Hex),
             "number" => (Convert::Float, Extent::Number),
             "domain" => (Convert::Domain, Extent::Word),
+            "audit" => (Convert::Audit, Extent::Word),
             "email" => (Convert::Email, Extent::Text),
             "bool" => (Convert::Bool, Extent::Word),
             "ip" => (Convert::Ip, Extent::Ip),
@@ -252,6 +255,7 @@ fn style(words: &[&str], separator: Option<char>) -> Result<Style, String> {
                 style.equals = equals.chars().next().filter(char::is_ascii).ok_or("equals needs one character")?;
             }
             None if *word == "spaced" => style.spaced = true,
+            None if matches!(*word, "last" | "word") => {} // How far, not how.
             _ => return Err(format!("pairs knows no word {word:?}")),
         }
     }

@@ -216,10 +216,8 @@ impl Writer<'_, '_, '_> {
 
     /// Writes `text` to where `target` says, in place of what the header said.
     fn write(&mut self, target: &Target, text: &str) {
-        if target.if_absent && self.row.get(target.field).is_some() {
-            return;
-        }
         if is_header(target.field)
+            && !target.if_absent
             && !matches!(target.convert, Convert::Nothing | Convert::Parts(_))
             && !matches!(text.trim(), "" | "-")
         {
@@ -244,7 +242,7 @@ impl Writer<'_, '_, '_> {
                 }
             }
         }
-        if text.is_empty() || text == "-" {
+        if text.is_empty() || text == "-" || (target.if_absent && self.row.get(target.field).is_some()) {
             return;
         }
         self.convert(target, text);
@@ -276,6 +274,11 @@ impl Writer<'_, '_, '_> {
                 }
             }
             Convert::Domain => add_text(row, field, text.trim_end_matches('.')),
+            Convert::Audit => {
+                let plain = &mut self.scratch.lower;
+                let text = if audit_text(text, plain) { plain } else { text };
+                add_text(row, field, text);
+            }
             Convert::Email => {
                 let bare = text.trim_matches(['<', '>']);
                 if bare.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !bare.contains(' ')) {
@@ -470,6 +473,30 @@ fn csv_value(text: &str, separator: char) -> (&str, Option<&str>) {
         }
     }
     text.split_once(separator).map_or((text, None), |(value, rest)| (value, Some(rest)))
+}
+
+/// Reads what auditd wrote in hexadecimal: it does so only where the text has a blank, a quote or an unprintable byte.
+fn audit_text(text: &str, plain: &mut String) -> bool {
+    let digits = text.len() >= 2 && text.len() % 2 == 0 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+    if !digits {
+        return false;
+    }
+    plain.clear();
+    let mut needed = false;
+    for pair in text.as_bytes().chunks(2) {
+        let value = |digit: u8| if digit <= b'9' { digit - b'0' } else { digit - b'A' + 10 };
+        let byte = value(pair[0]) << 4 | value(pair[1]);
+        needed |= !(0x21..0x7f).contains(&byte) || byte == b'"';
+        plain.push(if byte == 0 { ' ' } else { char::from(byte) });
+    }
+    if !plain.is_ascii() {
+        let bytes: Vec<u8> = plain.chars().map(|c| c as u8).collect();
+        match String::from_utf8(bytes) {
+            Ok(text) => *plain = text,
+            Err(_) => return false,
+        }
+    }
+    needed
 }
 
 /// Takes the backslashes away that escape.
