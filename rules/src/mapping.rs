@@ -11,7 +11,15 @@ type Meaning = (String, Vec<String>);
 /// A table of field names.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    scopes: Vec<(RuleSource, Vec<Meaning>)>,
+    scopes: Vec<Scope>,
+}
+
+#[derive(Clone, Debug)]
+struct Scope {
+    source: RuleSource,
+    fields: Vec<Meaning>,
+    /// Before each name that a record of this source brings itself: any name may be found there.
+    prefix: Option<String>,
 }
 
 impl Mapping {
@@ -32,22 +40,28 @@ impl Mapping {
             let source = RuleSource { product: part("product"), category: part("category"), service: part("service") };
             let Some(Node::Map(fields)) = entry.get("fields") else { return Err((1, "an entry has no fields".to_owned())) };
             let fields = fields.iter().map(|(name, to)| (name.clone(), to.elements().iter().filter_map(Node::scalar).collect()));
-            scopes.push((source, fields.collect()));
+            let prefix = entry.get("prefix").and_then(Node::scalar);
+            scopes.push(Scope { source, fields: fields.collect(), prefix });
         }
         Ok(Mapping { scopes })
     }
 
-    /// The fields that `name` means in a rule for `source`: its own name first.
+    /// The fields that `name` means in a rule for `source`: its own name first, then what the table says, then the name behind the
+    /// prefix of the source's own names.
     pub fn fields(&self, source: &RuleSource, name: &str) -> Vec<FieldId> {
         let covers = |scope: &Option<String>, has: &Option<String>| scope.is_none() || scope == has;
-        let mapped = self.scopes.iter().filter(|(scope, _)| {
-            covers(&scope.product, &source.product)
-                && covers(&scope.category, &source.category)
-                && covers(&scope.service, &source.service)
-        });
-        let mapped = mapped.flat_map(|(_, fields)| fields.iter().filter(|(n, _)| n == name).flat_map(|(_, to)| to));
+        let scopes = || {
+            self.scopes.iter().filter(|Scope { source: scope, .. }| {
+                covers(&scope.product, &source.product)
+                    && covers(&scope.category, &source.category)
+                    && covers(&scope.service, &source.service)
+            })
+        };
+        let mapped =
+            scopes().flat_map(|scope| scope.fields.iter().filter(|(n, _)| n == name).flat_map(|(_, to)| to.iter().cloned()));
+        let native = scopes().filter_map(|scope| Some(format!("{}{name}", scope.prefix.as_ref()?)));
         let mut ids: Vec<FieldId> = Vec::new();
-        for id in std::iter::once(name).chain(mapped.map(String::as_str)).filter_map(FieldId::intern) {
+        for id in std::iter::once(name.to_owned()).chain(mapped).chain(native).filter_map(|name| FieldId::intern(&name)) {
             if !ids.contains(&id) {
                 ids.push(id);
             }
@@ -67,5 +81,8 @@ mod tests {
         let dns = RuleSource { category: Some("dns".to_owned()), ..RuleSource::default() };
         assert_eq!(names(&dns, "query"), ["query", "dns.question.name"]);
         assert_eq!(names(&RuleSource::default(), "query"), ["query"]);
+        let windows = RuleSource { product: Some("windows".to_owned()), ..RuleSource::default() };
+        assert_eq!(names(&windows, "GrantedAccess"), ["GrantedAccess", "winlog.event_data.GrantedAccess"]);
+        assert_eq!(names(&windows, "EventID")[..3], ["EventID", "winlog.event_id", "event.code"]);
     }
 }

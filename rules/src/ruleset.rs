@@ -479,6 +479,10 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
     }
 }
 
+/// Categories that stand for several others (Sigma taxonomy appendix, "Registry").
+const GENERIC: &[(&str, &[&str])] =
+    &[("registry_event", &["registry_add", "registry_delete", "registry_set", "registry_rename"])];
+
 impl RuleSet {
     /// What people see of the rules; a [`crate::Match`] names a rule by its index here.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = &RuleInfo> {
@@ -507,6 +511,11 @@ impl RuleSet {
             return true;
         }
         let fits = |wanted: &Option<String>, has: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == has);
-        fits(&wanted.product, product) && fits(&wanted.category, category) && fits(&wanted.service, service)
+        let covers = || {
+            GENERIC
+                .iter()
+                .any(|(wide, narrow)| wanted.category.as_deref() == Some(wide) && category.is_some_and(|c| narrow.contains(&c)))
+        };
+        fits(&wanted.product, product) && (fits(&wanted.category, category) || covers()) && fits(&wanted.service, service)
     }
 }
