@@ -32,7 +32,7 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().starts("[").starts("ACCESS [").app("envoy")
+        Recognise::new().rank(4).starts("[").starts("ACCESS [").app("envoy")
     }
 
     /// `[TIME] "METHOD PATH PROTOCOL" CODE FLAGS RECEIVED SENT DURATION UPSTREAM-TIME "FORWARDED-FOR" "AGENT" "ID" "AUTHORITY" "UPSTREAM"`

@@ -14,6 +14,7 @@ pub(super) struct Reader {
     server: FieldId,
     state: FieldId,
     mode: FieldId,
+    bytes_read: FieldId,
 }
 
 impl Reader {
@@ -25,6 +26,7 @@ impl Reader {
             server: FieldId::known("haproxy.server_name"),
             state: FieldId::known("haproxy.termination_state"),
             mode: FieldId::known("haproxy.mode"),
+            bytes_read: FieldId::known("haproxy.bytes_read"),
         }
     }
 
@@ -54,7 +56,7 @@ impl super::Reader for Reader {
 
     fn recognise(&self) -> Recognise {
         let first = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "-", ":", "a", "b", "c", "d", "e", "f", "["];
-        first.iter().fold(Recognise::new().app("haproxy"), |recognise, byte| recognise.starts(byte))
+        first.iter().fold(Recognise::new().rank(4).app("haproxy"), |recognise, byte| recognise.starts(byte))
     }
 
     /// `CLIENT:PORT [TIME] FRONTEND BACKEND/SERVER [HOST] TIMERS STATUS BYTES COOKIE COOKIE STATE COUNTS QUEUES {HEADERS} "REQUEST"`
@@ -127,6 +129,7 @@ impl super::Reader for Reader {
             }
         } else {
             number(row, FieldId::DESTINATION_BYTES, bytes);
+            number(row, self.bytes_read, bytes);
             some_text(row, self.state, words.next().unwrap_or(""));
         }
         true

@@ -145,7 +145,7 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().starts("1").starts("2").stamped()
+        Recognise::new().rank(4).starts("1").starts("2").stamped()
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {

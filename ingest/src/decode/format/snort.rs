@@ -30,7 +30,7 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().starts("0").starts("1").starts("2").starts("[").app("snort").app("suricata").stamped()
+        Recognise::new().rank(4).starts("0").starts("1").starts("2").starts("[").app("snort").app("suricata").stamped()
     }
 
     /// `[TIME  [**]] [GID:SID:REV] MESSAGE [**] [Classification: C] [Priority: N] {PROTOCOL} FROM -> TO`

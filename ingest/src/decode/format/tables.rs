@@ -104,11 +104,13 @@ const CANARY: Format = Format {
             ("mac_address", As("source.mac")),
             ("HOSTNAME", As("destination.domain")),
             ("Host", As("destination.domain")),
+            ("HOST", As("destination.domain")),
             ("AUDITACTION", As("event.action")),
             ("cmd", As("event.action")),
             ("CMD", As("event.action")),
             ("COMMAND", As("event.action")),
             ("args.CMD", As("event.action")),
+            ("OPCODE", As("event.action")),
             ("USER", As("user.name")),
             ("USERNAME", As("user.name")),
             ("user", As("user.name")),
@@ -170,7 +172,8 @@ const OPENCANARY: Format = Format {
     )],
 };
 
-const PROTOCOLS: &[(&str, &str)] = &[
+/// `network.transport` by a protocol's number or name (IANA, "Protocol Numbers").
+pub(super) const PROTOCOLS: &[(&str, &str)] = &[
     ("1", "icmp"),
     ("2", "igmp"),
     ("6", "tcp"),

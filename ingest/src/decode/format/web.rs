@@ -94,6 +94,14 @@ impl Reader {
         row.text(FieldId::MESSAGE, message);
         row.text(FieldId::EVENT_CATEGORY, "web");
         row.text(FieldId::EVENT_TYPE, "access");
+        let (module, dataset) = match () {
+            () if is_traefik || app.contains("traefik") => ("traefik", "traefik.access"),
+            () if is_ingress => ("nginx", "nginx.ingress_controller"),
+            () if app.contains("nginx") || lead.contains(", ") => ("nginx", "nginx.access"),
+            () => ("apache", "apache.access"),
+        };
+        row.text(FieldId::EVENT_MODULE, module);
+        row.text(FieldId::EVENT_DATASET, dataset);
         context.set_time(row, Some(stamp));
         self.clients(clients, row);
         if let Some(host) = host {

@@ -206,7 +206,7 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().starts("[").starts("2").starts("1").stamped()
+        Recognise::new().rank(4).starts("[").starts("2").starts("1").stamped()
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {

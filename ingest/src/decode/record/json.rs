@@ -339,6 +339,7 @@ impl<'t> Scanner<'t, '_> {
 #[cfg(test)]
 mod tests {
     use event::Value;
+    use proptest::prelude::*;
 
     use super::super::ITEMS_MAX;
     use super::*;
@@ -417,5 +418,84 @@ mod tests {
         assert!(!record.too_many() && !record.too_deep());
         let n5 = record.keys.declare("n5");
         assert!(!record.view("").has(n5), "a value of the record before");
+    }
+
+    /// The scalars of `value` as `read` shows them, by another reader.
+    fn scalars(path: &str, value: &serde_json::value::Value, out: &mut Vec<(String, String)>) {
+        use serde_json::value::Value as Json;
+        match value {
+            Json::Object(members) => {
+                for (key, value) in members {
+                    let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    scalars(&below, value, out);
+                }
+            }
+            Json::Array(elements) => elements.iter().for_each(|element| scalars(path, element, out)),
+            Json::Null => out.push((path.to_owned(), "null".to_owned())),
+            Json::String(text) => out.push((path.to_owned(), format!("{text:?}"))),
+            Json::Number(n) if n.is_f64() => out.push((path.to_owned(), format!("{:?}", n.as_f64().unwrap()))),
+            other => out.push((path.to_owned(), other.to_string())),
+        }
+    }
+
+    fn shown(text: &str) -> Option<Vec<(String, String)>> {
+        let mut record = Record::new();
+        (super::read(text, &mut record) == Outcome::Whole).then(|| {
+            let shown = record.view(text).iter().map(|(key, value)| {
+                let value = match value {
+                    Value::Null => "null".to_owned(),
+                    Value::Text(text) => format!("{text:?}"),
+                    Value::Float(n) => format!("{n:?}"),
+                    other => other.to_string(),
+                };
+                (record.keys.name(key).to_owned(), value)
+            });
+            shown.collect()
+        })
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::value::Value> {
+        use serde_json::value::Value as Json;
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            any::<u64>().prop_map(Json::from),
+            (-1e15..1e15f64).prop_map(Json::from),
+            "\\PC{0,24}".prop_map(Json::from),
+            "[\"\\\\\n\t/é😀a]{0,24}".prop_map(Json::from),
+        ];
+        let tree = leaf.prop_recursive(5, 48, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
+                prop::collection::btree_map("[a-z@_\"é]{1,9}", inner, 0..6).prop_map(|members| members.into_iter().collect()),
+            ]
+        });
+        prop::collection::btree_map("[a-zA-Z@_]{1,12}", tree, 0..8).prop_map(|members| members.into_iter().collect())
+    }
+
+    proptest! {
+        /// What another reader writes is read as that reader reads it.
+        #[test]
+        fn json_is_read_as_others_read_it(value in any_json(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            let mut expected = Vec::new();
+            scalars("", &value, &mut expected);
+            prop_assert_eq!(shown(&text), Some(expected), "{}", text);
+        }
+
+        /// Any text, and any JSON cut or changed at one place: no panic, and no key that the text has not.
+        #[test]
+        fn any_text_is_survived(value in any_json(), at in any::<prop::sample::Index>(), other in any::<char>(), noise in "\\PC{0,60}") {
+            let mut text = serde_json::to_string(&value).unwrap();
+            let place = text.floor_char_boundary(at.index(text.len() + 1));
+            text.insert(place, other);
+            for text in [text.as_str(), &text[..place], &noise, &format!("{{{noise}")] {
+                let mut record = Record::new();
+                let outcome = super::read(text, &mut record);
+                prop_assert!(outcome != Outcome::Whole || text.contains('}'), "an end that is not there");
+                prop_assert!(record.view(text).iter().count() <= ITEMS_MAX);
+            }
+        }
     }
 }

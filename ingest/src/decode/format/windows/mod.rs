@@ -414,10 +414,11 @@ impl<'t> Event<'_, 't> {
                 row.text(FieldId::USER_ID, id);
             }
         }
-        if let Some(id) = self.text(data.group_sid) {
+        let is_group = matches!(self.id(), 4727..=4735 | 4737 | 4744..=4764 | 4799);
+        let group_id = self.text(data.group_sid).or_else(|| self.text(data.target_account_sid).filter(|_| is_group));
+        if let Some(id) = group_id.filter(|_| row.get(self.fields.group_id).is_none()) {
             row.text(self.fields.group_id, id);
         }
-        let is_group = matches!(self.id(), 4727..=4735 | 4737 | 4744..=4764 | 4799);
         if is_group
             && let Some(group) = self.text(data.target_user)
             && row.get(self.fields.group_name).is_none()

@@ -4,7 +4,7 @@
 use event::LogSource;
 
 use crate::decode::record::table::Format;
-use crate::decode::record::table::To::{self, Account, Address, As, Case, Host, Lower, Number, Path, Time, Url};
+use crate::decode::record::table::To::{self, Address, As, Case, Host, Lower, Number, Path, Time, Url};
 
 const SOURCE: LogSource<'static> = LogSource { product: Some("windows"), category: None, service: None };
 
@@ -113,6 +113,7 @@ const DATA: &[(&str, To)] = &[
     ("QueryName", As("dns.question.name")),
     ("QueryStatus", As("sysmon.dns.status")),
     ("QueryResults", As("dns.answers.data")),
+    ("Protocol", Case("network.transport", crate::decode::format::tables::PROTOCOLS)),
     ("Protocol", Lower("network.transport")),
     ("SourceIp", Address("source.ip", "source.address")),
     ("SourcePort", Number("source.port")),
@@ -126,6 +127,7 @@ const DATA: &[(&str, To)] = &[
     ("DestPort", Number("destination.port")),
     ("Direction", Case("network.direction", &[("%%14592", "inbound"), ("%%14593", "outbound")])),
     ("IpAddress", Address("source.ip", "source.address")),
+    ("Address", Address("source.ip", "source.address")),
     ("ClientAddress", Host("source")),
     ("ClientIPAddress", Address("client.ip", "client.address")),
     ("CallingStationID", Address("source.ip", "source.address")),
@@ -167,7 +169,6 @@ const DATA: &[(&str, To)] = &[
     ("SubStatus", As("winlog.logon.failure.sub_status")),
     ("Threat Name", As("rule.name")),
     ("Category Name", As("rule.category")),
-    ("Detection User", Account("user")),
     // IIS writes its access log as events (Microsoft-Windows-IIS-Logging), its fields as W3C names.
     ("c-ip", Address("source.ip", "source.address")),
     ("s-ip", Address("destination.ip", "destination.address")),

@@ -375,7 +375,7 @@ const PROTOCOLS: &[Log] = &[
         ),
         rules: &[
             ("action", As("event.action")),
-            ("name", Path("file")),
+            ("name", As("file.name")),
             ("size", Number("file.size")),
             ("times.modified", Instant("file.mtime")),
             ("times.accessed", Instant("file.accessed")),

@@ -33,6 +33,9 @@ pub(super) struct Logs {
     kerberos_client: Key,
     answers: Key,
     uri: Key,
+    share: Key,
+    file: Key,
+    scratch: String,
     resolved: FieldId,
     version_protocol: FieldId,
     tls_version: FieldId,
@@ -89,6 +92,9 @@ impl Logs {
             kerberos_client: keys.declare("client"),
             answers: keys.declare("answers"),
             uri: keys.declare("uri"),
+            share: keys.declare("path"),
+            file: keys.declare("name"),
+            scratch: String::new(),
             resolved: FieldId::known("dns.resolved_ip"),
             version_protocol: FieldId::known("tls.version_protocol"),
             tls_version: FieldId::known("tls.version"),
@@ -167,6 +173,21 @@ impl Logs {
             }
             "ssl" => self.tls_version(row),
             "sip" => self.sip(view, row),
+            "smb_files" => {
+                // The path is the share's; the name is the file's within it.
+                match (view.text(self.share), view.text(self.file)) {
+                    (Some(share), Some(file)) => {
+                        self.scratch.clear();
+                        self.scratch.extend([share, "\\", file]);
+                        row.text(FieldId::FILE_PATH, &self.scratch);
+                    }
+                    (share, file) => {
+                        if let Some(path) = share.or(file) {
+                            row.text(FieldId::FILE_PATH, path);
+                        }
+                    }
+                }
+            }
             _ => {}
         }
         self.logs[number].table.write_native(record, text, row);
@@ -340,7 +361,7 @@ impl super::Reader for Reader {
 
     fn recognise(&self) -> Recognise {
         let digits = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#"];
-        digits.iter().fold(Recognise::new().stamped(), |recognise, digit| recognise.starts(digit))
+        digits.iter().fold(Recognise::new().stamped().rank(4), |recognise, digit| recognise.starts(digit))
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
