@@ -7,14 +7,17 @@ mod asa_messages;
 mod cef;
 mod cef_vendors;
 mod checkpoint;
+mod clavister;
 mod envoy;
 mod extension;
 mod fmc;
 mod fortigate;
+mod fortimail;
 mod generic;
 mod haproxy;
 mod iis;
 mod ios;
+mod ise;
 mod junos;
 mod keycloak;
 mod leef;
@@ -28,8 +31,10 @@ mod squid;
 mod structured;
 mod suricata;
 mod tables;
+mod umbrella;
 mod web;
 mod web_error;
+mod welf;
 mod windows;
 mod zeek;
 
@@ -82,13 +87,16 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(asa::Reader::new()),
         Box::new(cef::Reader::new()),
         Box::new(checkpoint::Reader::new()),
+        Box::new(clavister::Reader::new()),
         Box::new(fmc::Reader::new()),
         Box::new(fortigate::Reader::new()),
+        Box::new(fortimail::Reader::new()),
         Box::new(envoy::Reader::new()),
         Box::new(generic::Reader::new()),
         Box::new(haproxy::Reader::new()),
         Box::new(iis::Reader::new()),
         Box::new(ios::Reader::new()),
+        Box::new(ise::Reader::new()),
         Box::new(junos::Reader::new()),
         Box::new(keycloak::Reader::new()),
         Box::new(leef::Reader::new()),
@@ -97,8 +105,10 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(snort::Reader::new()),
         Box::new(sophos::Reader::new()),
         Box::new(squid::Reader::new()),
+        Box::new(umbrella::Reader::new()),
         Box::new(web::Reader::new()),
         Box::new(web_error::Reader::new()),
+        Box::new(welf::Reader::new()),
         Box::new(windows::Message::new()),
         Box::new(windows::Snare::new()),
         Box::new(windows::Xml::new()),

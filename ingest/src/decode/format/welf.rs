@@ -1,0 +1,325 @@
+//! Devices that write WELF, the WebTrends Enhanced Log Format: `id=firewall time="..." fw=... pri=...`, each with keys of its own:
+//! SonicWall (SonicOS Log Events Reference), SonicWall SMA, Stormshield (SNS Audit Logs), Ivanti Connect Secure (Pulse Secure).
+
+use event::{FieldId, RowBuilder};
+
+use super::{Kind, Recognise, some_text};
+use crate::decode::cut::{between, word};
+use crate::decode::keys::{self, Keys};
+use crate::decode::pairs::pairs;
+use crate::decode::stamp;
+use crate::decode::text::Context;
+
+pub(super) struct Reader {
+    sonicwall: Dialect,
+    remote_access: Dialect,
+    stormshield: Dialect,
+    pulse: Dialect,
+    scratch: String,
+}
+
+struct Dialect {
+    kind: Kind,
+    keys: Keys,
+    vendor: &'static str,
+}
+
+const SONICWALL: &str = "
+    src = source.ip:ip?
+    dst = destination.ip:ip?
+    srcMac = source.mac
+    dstMac = destination.mac
+    proto = network.transport?
+    m = event.code
+    msg = message event.action
+    fw = observer.ip:ip
+    sn = observer.serial_number
+    usr | user = user.name
+    sent = source.bytes:int
+    rcvd = destination.bytes:int
+    spkt = source.packets:int
+    rpkt = destination.packets:int
+    rule = rule.name
+    appName = network.application
+    sid = rule.id
+    dstname = destination.domain
+    arg = url.path
+    op = http.request.method
+    result = http.response.status_code:int
+    Category = rule.category
+    note = event.reason
+    cdur = event.duration:millis
+    pri = event.severity:int
+    natSrc
+    natDst
+";
+
+const REMOTE_ACCESS: &str = "
+    src = source.ip:ip
+    dst = destination.domain
+    fw = observer.ip:ip
+    sn = observer.serial_number
+    user = user.name:mailbox
+    usr = user.name:mailbox?
+    domain = user.domain?
+    agent = user_agent.original
+    msg = message
+    m = event.code
+    pri = event.severity:int
+    portal
+";
+
+const STORMSHIELD: &str = "
+    fw = observer.serial_number observer.hostname
+    src | address = source.ip:ip
+    srcport = source.port:int
+    srcmac = source.mac
+    modsrc = source.nat.ip:ip
+    modsrcport = source.nat.port:int
+    dst = destination.ip:ip
+    dstport = destination.port:int
+    origdst = destination.nat.ip:ip
+    origdstport = destination.nat.port:int
+    dstmac = destination.mac
+    dstname = destination.domain
+    ipproto = network.transport:transport
+    proto = network.protocol:lower
+    srcif = observer.ingress.interface.name
+    dstif = observer.egress.interface.name
+    ruleid = rule.id
+    rulename = rule.name
+    slotlevel = rule.category
+    policyname = rule.ruleset
+    action = event.action:verdict
+    sent = source.bytes:int
+    rcvd = destination.bytes:int
+    duration = event.duration:seconds
+    user = user.name
+    domain = user.domain
+    service = process.name
+    op = http.request.method
+    arg = url.original:uri
+    result = http.response.status_code:int
+    cat_site = rule.category?
+    virus = rule.description
+    alarmid = rule.id?
+    pri = event.severity:int
+    msg = message
+    logtype
+    icmptype = icmp.type:int
+    icmpcode = icmp.code:int
+";
+
+const PULSE: &str = "
+    fw = observer.ip:ip
+    vpn = service.name
+    user = user.name
+    realm = user.domain
+    roles = user.roles
+    src = source.ip:ip
+    dst = destination.ip:ip
+    dstname = destination.domain
+    sent = source.bytes:int
+    rcvd = destination.bytes:int
+    agent = user_agent.original
+    arg = url.original:uri
+    op = http.request.method
+    result = http.response.status_code:int
+    duration = event.duration:seconds
+    pri = event.severity:int
+    msg = message
+";
+
+impl Reader {
+    pub(super) fn new() -> Reader {
+        let dialect = |format, product, vendor, category, prefix, table| Dialect {
+            kind: Kind::new(format, Some(product), category, None),
+            keys: Keys::new(prefix, table),
+            vendor,
+        };
+        Reader {
+            sonicwall: dialect("sonicwall", "sonicwall", "SonicWall", Some("firewall"), "sonicwall.firewall.", SONICWALL),
+            remote_access: dialect("sonicwall_sma", "sonicwall", "SonicWall", None, "sonicwall.sma.", REMOTE_ACCESS),
+            stormshield: dialect("stormshield", "stormshield", "Stormshield", Some("firewall"), "stormshield.", STORMSHIELD),
+            pulse: dialect("pulse_secure", "pulse_secure", "Ivanti", None, "pulse_secure.", PULSE),
+            scratch: String::new(),
+        }
+    }
+}
+
+impl super::Reader for Reader {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["sonicwall", "sonicwall_sma", "stormshield", "pulse_secure"]
+    }
+
+    fn recognise(&self) -> Recognise {
+        Recognise::new().starts("id=").starts("time=").starts("startime=").rank(6)
+    }
+
+    fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let message = context.header.message.trim_start();
+        let mut first = "";
+        let (mut fw, mut priority, mut serial, mut code, mut vpn, mut started, mut kind) =
+            (false, false, false, false, false, false, "");
+        for (at, pair) in pairs(message).enumerate() {
+            match pair.key {
+                key @ ("id" | "time" | "startime") if at == 0 => first = key,
+                _ if at == 0 => return false,
+                "fw" => fw = true,
+                "pri" => priority = true,
+                "sn" => serial = true,
+                "m" => code = true,
+                "vpn" => vpn = true,
+                "startime" => started = true,
+                "logtype" => kind = pair.value,
+                _ => {}
+            }
+        }
+        if first.is_empty() || !fw {
+            return false;
+        }
+        match () {
+            () if !kind.is_empty() && (started || first == "startime") => self.stormshield(kind, message, context, row),
+            () if vpn && priority => self.pulse(message, context, row),
+            () if serial && code && message.starts_with("id=sslvpn") => self.remote_access(message, context, row),
+            () if serial && code && first == "id" => self.sonicwall(message, context, row),
+            () => return false,
+        }
+        true
+    }
+}
+
+impl Dialect {
+    fn write(&mut self, message: &str, context: &Context<'_>, scratch: &mut String, row: &mut RowBuilder<'_>) {
+        self.kind.mark(row);
+        row.text(FieldId::OBSERVER_VENDOR, self.vendor);
+        row.text(FieldId::EVENT_CATEGORY, "network");
+        self.keys.begin();
+        let (mut time, mut zone) = ("", "");
+        for pair in pairs(message) {
+            self.keys.put(pair.key, pair.value, row);
+            match pair.key {
+                "time" => time = pair.value,
+                "tz" => zone = pair.value,
+                _ => {}
+            }
+        }
+        self.keys.finish(row);
+        scratch.clear();
+        scratch.extend([time.trim_end_matches(" UTC"), zone, if time.ends_with(" UTC") { "Z" } else { "" }]);
+        context.set_time(row, stamp::iso(scratch).map(|(stamp, _)| stamp));
+    }
+}
+
+impl Reader {
+    fn sonicwall(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        self.sonicwall.write(message, context, &mut self.scratch, row);
+        for pair in pairs(message) {
+            // `address:port:interface[:name]`
+            let (ip, port, interface) = match pair.key {
+                "src" => (FieldId::SOURCE_IP, FieldId::SOURCE_PORT, FieldId::OBSERVER_INGRESS_INTERFACE_NAME),
+                "dst" => (FieldId::DESTINATION_IP, FieldId::DESTINATION_PORT, FieldId::OBSERVER_EGRESS_INTERFACE_NAME),
+                "natSrc" => (FieldId::SOURCE_NAT_IP, FieldId::SOURCE_NAT_PORT, FieldId::FLAGS),
+                "natDst" => (FieldId::DESTINATION_NAT_IP, FieldId::DESTINATION_NAT_PORT, FieldId::FLAGS),
+                "proto" => {
+                    let (name, service) = pair.value.split_once('/').unwrap_or((pair.value, ""));
+                    row.remove(FieldId::NETWORK_TRANSPORT);
+                    keys::transport(row, name, &mut self.scratch);
+                    if service.bytes().any(|b| b.is_ascii_alphabetic()) {
+                        keys::lower(row, FieldId::NETWORK_PROTOCOL, service, &mut self.scratch);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            let Some((host, rest)) = pair.value.split_once(':') else { continue };
+            let mut parts = rest.split(':');
+            if let Ok(host) = host.parse() {
+                row.ip(ip, host);
+                super::number(row, port, parts.next().unwrap_or(""));
+                if interface != FieldId::FLAGS {
+                    some_text(row, interface, parts.next().unwrap_or(""));
+                }
+            }
+        }
+    }
+
+    fn remote_access(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        self.remote_access.write(message, context, &mut self.scratch, row);
+        if let Some(text) = pairs(message).find(|pair| pair.key == "msg").map(|pair| pair.value) {
+            if text.starts_with("User login successful") {
+                row.text(FieldId::EVENT_ACTION, "login");
+                row.text(FieldId::EVENT_OUTCOME, "success");
+            } else if text.starts_with("User login failed") {
+                row.text(FieldId::EVENT_ACTION, "login");
+                row.text(FieldId::EVENT_OUTCOME, "failure");
+            }
+        }
+    }
+
+    fn stormshield(&mut self, kind: &str, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        self.stormshield.write(message, context, &mut self.scratch, row);
+        let value = |key: &str| pairs(message).find(|pair| pair.key == key).map_or("", |pair| pair.value);
+        let text = value("msg");
+        if let (Ok(sent), Ok(received)) = (value("sent").parse::<u64>(), value("rcvd").parse::<u64>()) {
+            row.uint(FieldId::NETWORK_BYTES, sent.saturating_add(received));
+        }
+        match kind {
+            // What an administrator typed.
+            "server" => some_text(row, FieldId::PROCESS_COMMAND_LINE, text),
+            "auth" | "xvpn" => {
+                if text.contains("uthentication") {
+                    row.text(FieldId::EVENT_ACTION, "authentication");
+                }
+                let lower = text.to_ascii_lowercase();
+                let failed = lower.contains("failed") || lower.contains("error") || !matches!(value("error"), "" | "0");
+                let worked = lower.contains("success") || value("error") == "0";
+                if failed || worked {
+                    row.text(FieldId::EVENT_OUTCOME, if failed { "failure" } else { "success" });
+                }
+                if let Some((service, _)) = text.split_once(" authentication ")
+                    && service.bytes().all(|b| b.is_ascii_uppercase())
+                {
+                    keys::lower(row, FieldId::NETWORK_PROTOCOL, service, &mut self.scratch);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn pulse(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        self.pulse.write(message, context, &mut self.scratch, row);
+        let Some(text) = pairs(message).find(|pair| pair.key == "msg").map(|pair| pair.value) else { return };
+        // `AUT24804: text`
+        let Some((code, text)) = text.split_once(": ") else { return };
+        if code.len() >= 8 && code[..3].bytes().all(|b| b.is_ascii_uppercase()) {
+            row.text(FieldId::EVENT_CODE, code);
+        }
+        match code {
+            "AUT24326" | "AUT22673" | "AUT31504" => {
+                row.text(FieldId::EVENT_ACTION, "login");
+                row.text(FieldId::EVENT_OUTCOME, "success");
+            }
+            "AUT24327" | "AUT23457" | "AUT24321" => {
+                row.text(FieldId::EVENT_ACTION, "login");
+                row.text(FieldId::EVENT_OUTCOME, "failure");
+            }
+            _ => {}
+        }
+        if let Some(policy) = text.strip_prefix("Host Checker policy '").and_then(|rest| rest.split_once('\'')) {
+            row.text(FieldId::RULE_NAME, policy.0);
+        }
+        // Requests of clients that are not known yet: the whole of it is their text.
+        let path = between(text, "(URL=", ")").or_else(|| text.strip_prefix("Unauthenticated request url ").map(word));
+        if let Some(path) = path {
+            row.text(FieldId::URL_PATH, path);
+        }
+        if let Some(peer) = between(text, "was trying to connect to '", "'").or_else(|| between(text, "] SNMP trap to ", " ")) {
+            let (host, port) = keys::endpoint(peer);
+            super::address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, host);
+            if let Some(port) = port {
+                row.uint(FieldId::DESTINATION_PORT, port.into());
+            }
+        }
+    }
+}
