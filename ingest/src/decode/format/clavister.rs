@@ -107,9 +107,9 @@ impl super::Reader for Reader {
             if key == "client_ip" {
                 client = value;
             }
-            if !key.starts_with("conn") && !matches!(key, "srcip" | "destip" | "srcport" | "destport" | "id" | "event" | "rule") {
-                self.keys.put(key, value, row);
-            } else if key.ends_with("zone") {
+            let of_groups = key.starts_with("conn") && !key.ends_with("zone")
+                || matches!(key, "srcip" | "destip" | "srcport" | "destport" | "id" | "event" | "rule");
+            if !of_groups {
                 self.keys.put(key, value, row);
             }
         }
