@@ -11,6 +11,7 @@ pub mod alert;
 pub mod cases;
 mod compile;
 mod correlate;
+pub mod coverage;
 mod detect;
 pub mod explain;
 mod mapping;
@@ -18,6 +19,7 @@ mod pack;
 pub mod policy;
 mod ruleset;
 pub mod sigma;
+pub mod style;
 mod test_of;
 pub mod yaml;
 

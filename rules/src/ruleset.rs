@@ -87,6 +87,9 @@ pub struct RuleInfo {
     pub alerts: bool,
     /// Its file.
     pub path: String,
+    /// Where it begins there, from 1.
+    #[serde(skip)]
+    pub line: usize,
 }
 
 /// What a rule does.
@@ -232,6 +235,7 @@ fn parse(path: &str, document: Document, options: &LoadOptions) -> Result<Option
         return Err(problem(document.line, "the action of rule collections was removed from Sigma".to_owned(), None));
     }
     let mut info = info(node, path).map_err(|(word, reason)| problem(document.line_of(&word), reason, None))?;
+    info.line = document.line;
     let content = if let Some(node) = node.get("correlation") {
         info.kind = "correlation";
         let correlation =
@@ -297,6 +301,7 @@ fn info(node: &Node, path: &str) -> Result<RuleInfo, (String, String)> {
         fold_ns,
         alerts: true,
         path: path.to_owned(),
+        line: 1,
     })
 }
 
@@ -378,9 +383,8 @@ impl Builder {
         let feeds_itself: Vec<bool> = plan::ranks(&listeners).iter().map(Option::is_none).collect();
         for (rule, _) in rules.iter_mut().zip(&feeds_itself).filter(|(_, cyclic)| **cyclic) {
             rule.body = never();
-            let (path, reason) =
-                (rule.info.path.clone(), format!("{:?} refers to itself by way of other correlations", rule.info.title));
-            problems.push(Problem { path, line: 1, refused: true, reason, hint: None });
+            let reason = format!("{:?} refers to itself by way of other correlations", rule.info.title);
+            problems.push(Problem { path: rule.info.path.clone(), line: rule.info.line, refused: true, reason, hint: None });
         }
         listeners.iter_mut().for_each(|of| of.retain(|(outer, _)| !feeds_itself[*outer]));
         let conditions = rules.iter().zip(0..).filter_map(|(rule, number)| match &rule.body {

@@ -27,6 +27,11 @@ pub(crate) fn complain(text: &str) {
     eprintln!("mihari: {text}");
 }
 
+/// As [`visible`], with the ends of lines kept.
+pub(crate) fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// Makes what a sender wrote safe for a terminal: what it would obey or not show becomes visible.
 pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

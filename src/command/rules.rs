@@ -1,4 +1,9 @@
-//! `mihari rules`: checking, testing and listing.
+//! `mihari rules`: checking, testing, explaining and listing.
+
+mod explain;
+mod junit;
+mod list;
+mod navigator;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,8 +11,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use rules::{LoadOptions, cases};
-
-use crate::config;
 
 /// What to do with rules.
 #[derive(Subcommand, Debug)]
@@ -23,19 +26,22 @@ pub(crate) enum RulesCommand {
         /// Case files and folders
         #[arg(required = true)]
         cases: Vec<PathBuf>,
+        /// Write the outcomes to this file too, as JUnit's XML
+        #[arg(long)]
+        junit: Option<PathBuf>,
     },
-    /// List the rules in force
-    List {
-        /// Rule files and folders; without any, the shipped pack
-        paths: Vec<PathBuf>,
-    },
+    /// Say why a rule matches an event, or not: each part of its condition, and what the event has there
+    Explain(explain::Explain),
+    /// List rules: what they are for and, over captures, what they hit and cost; which of them can never match
+    List(list::List),
 }
 
 pub(crate) fn run(command: &RulesCommand) -> Result<ExitCode> {
     match command {
         RulesCommand::Check { paths } => Ok(check(paths)),
-        RulesCommand::Test { cases } => test(cases),
-        RulesCommand::List { paths } => Ok(list(paths)),
+        RulesCommand::Test { cases, junit } => test(cases, junit.as_deref()),
+        RulesCommand::Explain(args) => explain::run(args),
+        RulesCommand::List(args) => list::run(args),
     }
 }
 
@@ -43,6 +49,7 @@ fn check(paths: &[PathBuf]) -> ExitCode {
     let (files, mut problems) = rules::read_files(paths);
     let (set, more) = rules::load(&files, &LoadOptions::default());
     problems.extend(more);
+    problems.extend(rules::style::style(&set));
     for p in &problems {
         let kind = if p.refused { "refused" } else { "warning" };
         let hint = p.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
@@ -56,24 +63,49 @@ fn check(paths: &[PathBuf]) -> ExitCode {
         problems.len() - refused,
         set.tests()
     ));
+    dearest(&set);
     if refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn test(paths: &[PathBuf]) -> Result<ExitCode> {
+/// Rules whose cost is told.
+const DEAREST: usize = 5;
+
+/// Tells which rules cost most, as estimated: first those that are evaluated for every event.
+fn dearest(set: &rules::RuleSet) {
+    let estimates = set.rules().enumerate().map(|(rule, info)| (rules::style::estimate(set, rule), info));
+    let mut estimates: Vec<_> = estimates.filter(|(estimate, _)| estimate.cost > 0).collect();
+    estimates.sort_by_key(|(estimate, info)| (estimate.gated, std::cmp::Reverse(estimate.cost), &info.id));
+    let ungated = estimates.iter().filter(|(estimate, _)| !estimate.gated).count();
+    super::say(&format!(
+        "{ungated} rules are evaluated for every event of their log source; the dearest rules, in looks at a value an event:"
+    ));
+    for (estimate, info) in estimates.iter().take(DEAREST) {
+        let when = if estimate.gated { "where a test that must hold does" } else { "for every event" };
+        super::say(&format!("{:7} {when}: {}", estimate.cost, super::visible(&info.title)));
+    }
+}
+
+fn test(paths: &[PathBuf], junit: Option<&Path>) -> Result<ExitCode> {
     let (mut passed, mut failed) = (0u64, 0u64);
+    let mut suites = Vec::new();
     for path in case_files(paths)? {
         let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         let beside = path.with_file_name("rule.yml");
         let rule = beside.exists().then(|| std::fs::read_to_string(&beside)).transpose().context("failed to read a rule")?;
-        for outcome in cases::run(&text, rule.as_deref()) {
-            match outcome.failure {
+        let outcomes = cases::run(&text, rule.as_deref());
+        for outcome in &outcomes {
+            match &outcome.failure {
                 None => passed += 1,
                 Some(reason) => {
                     failed += 1;
-                    super::say(&format!("{}: {}: {}", path.display(), outcome.name, super::visible(&reason)));
+                    super::say(&format!("{}: {}: {}", path.display(), outcome.name, super::visible(reason)));
                 }
             }
         }
+        suites.push((path, outcomes));
+    }
+    if let Some(path) = junit {
+        std::fs::write(path, junit::document(&suites)).with_context(|| format!("failed to write {}", path.display()))?;
     }
     super::say(&format!("{passed} passed, {failed} failed"));
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -101,15 +133,4 @@ fn case_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn list(paths: &[PathBuf]) -> ExitCode {
-    let config = config::Rules { paths: paths.to_vec(), pack: paths.is_empty(), ..config::Rules::default() };
-    let (set, _) = crate::role::load_rules(&config);
-    for rule in set.rules() {
-        let part = |p: &Option<String>| p.clone().unwrap_or_else(|| "-".to_owned());
-        let source = format!("{}/{}/{}", part(&rule.source.product), part(&rule.source.category), part(&rule.source.service));
-        super::say(&format!("{:13} {source:30} {} {}", rule.level, rule.id, super::visible(&rule.title)));
-    }
-    ExitCode::SUCCESS
 }

@@ -167,6 +167,11 @@ impl Asks {
         self.bounds.iter().all(|(order, bound)| n.compare(*order, *bound))
     }
 
+    /// Whether what is measured is a number of events or values.
+    pub(crate) fn counts(&self) -> bool {
+        matches!(self.measure, Measure::Events | Measure::Values)
+    }
+
     /// Whether a match must bring a number.
     pub(super) fn adds_up(&self) -> bool {
         matches!(self.measure, Measure::Sum | Measure::Average | Measure::Rank(_))

@@ -1,0 +1,153 @@
+//! `mihari rules list`: what there is and, over captures, what it hit and cost, and what can never match.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use event::limits::BATCH_BYTES_MAX;
+use event::{BatchBuilder, Content, Frames, LogRange, Time};
+use ingest::capture::Capture;
+use ingest::decode::Decoder;
+use ingest::decode::flow::FlowDecoder;
+use ingest::decode::text::TextDecoder;
+use rules::coverage::Coverage;
+use rules::{Detector, RuleCost, RuleInfo, RuleSet, style};
+use serde::Serialize;
+
+use super::navigator;
+use crate::command::{say, visible};
+use crate::config;
+
+/// Arguments of `mihari rules list`.
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Rule files and folders; without any, the shipped pack
+    paths: Vec<PathBuf>,
+    /// Run the rules over this capture, to count what each hits and costs
+    #[arg(long)]
+    over: Vec<PathBuf>,
+    /// List the log sources and fields that rules name and no event of the captures has
+    #[arg(long, requires = "over")]
+    unmapped: bool,
+    /// Write the coverage of ATT&CK techniques to this file, as a layer for the ATT&CK Navigator
+    #[arg(long)]
+    navigator: Option<PathBuf>,
+    /// Print JSON, a rule a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a rule did over the captures.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Did {
+    #[serde(flatten)]
+    cost: RuleCost,
+    last_match: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct Line<'r> {
+    #[serde(flatten)]
+    rule: &'r RuleInfo,
+    /// Looks at a value an event, estimated.
+    estimated_cost: u64,
+    /// Whether a test must hold before it is evaluated.
+    gated: bool,
+    #[serde(flatten)]
+    did: Option<Did>,
+}
+
+pub(super) fn run(args: &List) -> Result<ExitCode> {
+    let config = config::Rules { paths: args.paths.clone(), pack: args.paths.is_empty(), ..config::Rules::default() };
+    let (set, _) = crate::role::load_rules(&config);
+    let set = Arc::new(set);
+    let mut coverage = Coverage::default();
+    let did = if args.over.is_empty() { None } else { Some(over(&set, &args.over, &mut coverage)?) };
+    if let Some(path) = &args.navigator {
+        std::fs::write(path, navigator::layer(&set)).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    if args.unmapped {
+        return unmapped(&set, &coverage, args.json);
+    }
+    for (at, rule) in set.rules().enumerate() {
+        let style::Estimate { cost, gated } = style::estimate(&set, at);
+        let did = did.as_ref().map(|did| did[at]);
+        if args.json {
+            say(&serde_json::to_string(&Line { rule, estimated_cost: cost, gated, did })?);
+            continue;
+        }
+        let cost = if gated { cost.to_string() } else { format!("{cost}!") };
+        let mut line = format!("{:13} {:30} {cost:>6}", rule.level, source(&rule.source));
+        if let Some(Did { cost, last_match }) = did {
+            let last = last_match.map_or_else(|| "-".to_owned(), |time| time.to_string());
+            line += &format!(" {:>9} {:>9} {last:20}", cost.matches, cost.evaluated);
+        }
+        say(&format!("{line} {} {} [{}]", rule.id, visible(&rule.title), visible(&rule.tags.join(" "))));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn source(source: &rules::sigma::rule::RuleSource) -> String {
+    let part = |p: &Option<String>| p.clone().unwrap_or_else(|| "-".to_owned());
+    format!("{}/{}/{}", part(&source.product), part(&source.category), part(&source.service))
+}
+
+fn over(set: &Arc<RuleSet>, captures: &[PathBuf], coverage: &mut Coverage) -> Result<Vec<Did>> {
+    let mut did = vec![Did::default(); set.rules().len()];
+    let mut detector = Detector::new(set.clone());
+    let (mut frames, mut builder, mut matches) = (Frames::default(), BatchBuilder::default(), Vec::new());
+    for path in captures {
+        let reference = crate::command::parse::reference_of(path);
+        let mut text = TextDecoder::new(&crate::role::decode_settings(&config::Decode::default(), reference)?);
+        let mut flows = FlowDecoder::default();
+        let mut capture = Capture::open(path)?;
+        let mut offset = 0;
+        loop {
+            frames.clear();
+            let more = capture.read(&mut frames, BATCH_BYTES_MAX)? > 0;
+            for head in frames.heads_mut() {
+                offset += 1;
+                head.position.offset = offset;
+            }
+            for frame in frames.iter() {
+                match frame.head.content {
+                    Content::Flow => flows.decode(frame, &mut builder),
+                    _ => text.decode(frame, &mut builder),
+                }
+            }
+            let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+            coverage.note(&batch);
+            matches.clear();
+            detector.scan(&batch, &mut matches);
+            for found in &matches {
+                let last = &mut did[found.rule as usize].last_match;
+                *last = (*last).max(Some(batch.event(found.row as usize).time()));
+            }
+            if !more {
+                break;
+            }
+        }
+    }
+    for (did, cost) in did.iter_mut().zip(detector.take_costs()) {
+        did.cost = cost;
+    }
+    Ok(did)
+}
+
+fn unmapped(set: &RuleSet, coverage: &Coverage, json: bool) -> Result<ExitCode> {
+    let gaps = coverage.gaps(set);
+    for gap in &gaps {
+        if json {
+            say(&serde_json::to_string(gap)?);
+        } else if gap.seen {
+            for (field, rules) in &gap.fields {
+                say(&format!("{:30} no event has {}: {rules} of {} rules", source(&gap.log_source), visible(field), gap.rules));
+            }
+        } else {
+            say(&format!("{:30} no event: {} rules", source(&gap.log_source), gap.rules));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
