@@ -477,7 +477,7 @@ fn csv_value(text: &str, separator: char) -> (&str, Option<&str>) {
 
 /// Reads what auditd wrote in hexadecimal: it does so only where the text has a blank, a quote or an unprintable byte.
 fn audit_text(text: &str, plain: &mut String) -> bool {
-    let digits = text.len() >= 2 && text.len() % 2 == 0 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+    let digits = text.len() >= 2 && text.len().is_multiple_of(2) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
     if !digits {
         return false;
     }
