@@ -19,6 +19,8 @@ mod record;
 mod settings;
 mod stamp;
 mod syslog;
+#[cfg(test)]
+mod syslog_twin;
 pub mod text;
 
 use event::{BatchBuilder, Frame};

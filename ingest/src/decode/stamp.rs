@@ -390,6 +390,24 @@ pub(super) fn epoch(text: &str) -> Option<Time> {
     Some(Time::from_unix_ns(ns))
 }
 
+/// Further forms at the beginning of a syslog record: the year first, the day of the week first.
+pub(super) fn header(text: &str) -> Option<(Stamp, &str)> {
+    match text.as_bytes().first()? {
+        b'0'..=b'9' => year_first(text),
+        b'A'..=b'Z' if DAYS.iter().any(|day| text.get(..3).is_some_and(|t| t.eq_ignore_ascii_case(day))) => any(text),
+        _ => None,
+    }
+}
+
+/// `2026 Apr  1 09:00:00.123 JST`: the year before what RFC 3164 writes.
+pub(super) fn year_first(text: &str) -> Option<(Stamp, &str)> {
+    let mut c = Cursor { text, at: 0 };
+    let year = c.number(4, 4).filter(|y| (1970..2262).contains(y))?;
+    c.eat(b' ')?;
+    let (stamp, rest) = bsd(&text[c.at..]).map(zoned)?;
+    stamp.year.is_none().then_some((Stamp { year: Some(year as i16), ..stamp }, rest))
+}
+
 /// The common log format's: `01/Apr/2026:09:00:00 +0900`.
 pub(super) fn clf(text: &str) -> Option<Stamp> {
     let mut c = Cursor { text, at: 0 };

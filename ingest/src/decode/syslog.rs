@@ -20,7 +20,7 @@ pub(super) struct Header<'a> {
 
 /// Reads the header of `record`. A record without any is all message.
 pub(super) fn header(record: &str) -> Header<'_> {
-    let (priority, rest) = priority(record);
+    let (priority, rest) = priority(bare(record));
     if priority.is_some()
         && let Some(header) = rfc5424(rest)
     {
@@ -31,7 +31,17 @@ pub(super) fn header(record: &str) -> Header<'_> {
 
 /// What follows the priority.
 pub(super) fn after_priority(record: &str) -> &str {
-    priority(record).1
+    priority(bare(record)).1
+}
+
+/// Without what is not the record's: a byte order mark, and the length of octet counting (RFC 6587 §3.4.1) that a relay left before it.
+fn bare(record: &str) -> &str {
+    let record = record.strip_prefix('\u{feff}').unwrap_or(record);
+    let digits = record.bytes().take_while(u8::is_ascii_digit).count();
+    match record[digits..].strip_prefix(' ') {
+        Some(rest) if (1..=6).contains(&digits) && rest.starts_with('<') && priority(rest).0.is_some() => rest,
+        _ => record,
+    }
 }
 
 /// `<0>` to `<191>` (RFC 5424 §6.2.1).
@@ -174,7 +184,9 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
     let numbered = text.find(": ").filter(|at| *at > 0 && has_priority && text.as_bytes()[..*at].iter().all(u8::is_ascii_digit));
     let lead = numbered.map_or(text, |at| &text[at + 2..]);
     let lead = if has_priority { lead.trim_start_matches(['*', '.', ' ']) } else { lead };
-    let Some((stamp, rest)) = stamp::bsd(lead).or_else(|| stamp::iso(lead)) else {
+    // Where a colon follows, as on NX-OS, there is no host, and the format's reader knows the time.
+    let own_form = |text| stamp::header(text).filter(|(_, rest)| rest.starts_with(' '));
+    let Some((stamp, rest)) = stamp::bsd(lead).or_else(|| stamp::iso(lead)).or_else(|| own_form(lead)) else {
         if has_priority {
             // `<134>app[1]: text`: no time and no host, but a tag.
             let (app, procid, message) = tag(text);
@@ -362,6 +374,20 @@ mod tests {
             ("Apr  1 09:00:00 srv kernel: [1.0] IN=eth0", Some("srv"), Some("kernel"), None, "[1.0] IN=eth0", true),
             ("2026-04-01T09:00:00+09:00 srv named[9]: q", Some("srv"), Some("named"), Some("9"), "q", true),
             ("<13>app: hello", None, Some("app"), None, "hello", false),
+            ("\u{feff}<38>Apr  1 09:00:00 srv sshd[12]: x", Some("srv"), Some("sshd"), Some("12"), "x", true),
+            ("41 <38>Apr  1 09:00:00 srv sshd[12]: x", Some("srv"), Some("sshd"), Some("12"), "x", true),
+            ("<189>2026 Apr  1 09:00:00 sw1 app: x", Some("sw1"), Some("app"), None, "x", true),
+            ("<38>Wed Apr  1 09:00:00 2026 srv sshd[12]: x", Some("srv"), Some("sshd"), Some("12"), "x", true),
+            ("<38>Apr  1 2026 09:00:00.123 JST srv app: x", Some("srv"), Some("app"), None, "x", true),
+            ("<38>2026-04-01T09:00:00+0400 srv app: x", Some("srv"), Some("app"), None, "x", true),
+            ("<38>1 2026-04-01T09:00:00.123 srv app 7 - - x", Some("srv"), Some("app"), Some("7"), "x", true),
+            ("<38>1 2026-04-01T09:00:00.123456+09:00 - - - - [a k=\"v\"]", None, None, None, "", true),
+            ("<134> id=firewall sn=1", None, None, None, " id=firewall sn=1", false),
+            ("<30>device=\"SFW\" date=2026-04-01", None, None, None, "device=\"SFW\" date=2026-04-01", false),
+            ("<13>CEF:0|a|b|1|2|c|3|src=192.0.2.1", None, None, None, "CEF:0|a|b|1|2|c|3|src=192.0.2.1", false),
+            ("Apr  1 09:00:00 mac Two Words[12]: x", Some("mac"), Some("Two Words"), Some("12"), "x", true),
+            ("Apr  1 09:00:00 gw user.info kernel: x", Some("gw"), Some("kernel"), None, "x", true),
+            ("<191>999 - h a - m - x", Some("h"), Some("a"), None, "x", false),
             ("just words", None, None, None, "just words", false),
             ("<999>x", None, None, None, "<999>x", false),
             ("", None, None, None, "", false),
