@@ -18,6 +18,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// Whether it says which instant it is, not only which hour of some zone.
+    pub(super) fn has_offset(&self) -> bool {
+        self.offset_s.is_some()
+    }
+
     /// The instant: in `zone` where the stamp has no offset, in the year that brings it nearest to `reference` where it has none.
     pub(super) fn resolve(&self, zone: &TimeZone, reference: Time) -> Option<Time> {
         let Some(year) = self.year else {

@@ -47,6 +47,11 @@ fn bare(record: &str) -> &str {
 /// `<0>` to `<191>` (RFC 5424 §6.2.1).
 fn priority(record: &str) -> (Option<u8>, &str) {
     let read = || {
+        // What is left of octet counting (RFC 6587 §3.4.1), where a file was written by somebody who did not take it off.
+        let counted = record.split_once(' ').filter(|(count, rest)| {
+            (1..=6).contains(&count.len()) && count.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with('<')
+        });
+        let record = counted.map_or(record, |(_, rest)| rest);
         let (digits, rest) = record.strip_prefix('<')?.split_once('>')?;
         if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return None;
@@ -390,6 +395,8 @@ mod tests {
             ("<191>999 - h a - m - x", Some("h"), Some("a"), None, "x", false),
             ("just words", None, None, None, "just words", false),
             ("<999>x", None, None, None, "<999>x", false),
+            ("52 <34>1 2003-10-11T22:14:15.003Z h app - - - text", Some("h"), Some("app"), None, "text", true),
+            ("52 <x>", None, None, None, "52 <x>", false),
             ("", None, None, None, "", false),
         ];
         for (record, host, app, procid, message, has_time) in cases {

@@ -269,12 +269,15 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().starts("%")
+        Recognise::new().anything().rank(6)
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
-        let Some(rest) = message.strip_prefix('%') else { return false };
+        let Some((lead, rest)) = message.split_once('%') else { return false };
+        if !super::ios::is_lead(lead) {
+            return false;
+        }
         let Some((product, rest)) = rest.split_once('-').filter(|(p, _)| matches!(*p, "ASA" | "FTD" | "FWSM" | "PIX")) else {
             return false;
         };

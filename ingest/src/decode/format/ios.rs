@@ -206,7 +206,7 @@ impl super::Reader for Reader {
 }
 
 /// What a device writes before its tag: numbers, a time, a zone; nothing that a sender could have put there.
-fn is_lead(lead: &str) -> bool {
+pub(super) fn is_lead(lead: &str) -> bool {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let known = |word: &str| {
         let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();

@@ -266,8 +266,10 @@ impl super::Reader for Reader {
         if kind == "THREAT" {
             threat(subtype, &columns, row);
         }
+        // The record's own times are of the device's zone; a header with an offset says which instant it is.
+        let exact = context.header.stamp.is_some_and(|stamp| stamp.has_offset());
         let generated = match row.get(self.generated) {
-            Some(Value::Text(text)) => stamp::iso(text).map(|(stamp, _)| stamp),
+            Some(Value::Text(text)) if !exact => stamp::iso(text).map(|(stamp, _)| stamp),
             _ => None,
         };
         let time: Option<Time> = generated.and_then(|stamp| stamp.resolve(context.zone, context.reference));
