@@ -237,11 +237,17 @@ impl Rules {
 pub(crate) struct Index {
     /// How long a record may wait to become searchable, in milliseconds.
     pub(crate) commit_ms: u32,
+    /// Events after which a shard is closed and the next is begun.
+    pub(crate) shard_events: u64,
+    /// Hours of receipt after which a shard is closed and the next is begun.
+    pub(crate) shard_hours: u32,
+    /// Days after which closed shards are dropped, whole ones only; absent: never.
+    pub(crate) retention_days: Option<u32>,
 }
 
 impl Default for Index {
     fn default() -> Index {
-        Index { commit_ms: 1000 }
+        Index { commit_ms: 1000, shard_events: 2_000_000, shard_hours: 24, retention_days: None }
     }
 }
 

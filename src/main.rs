@@ -47,6 +47,8 @@ enum Command {
     Tail(command::client::Tail),
     /// Check a journal off line
     Verify(command::verify::Verify),
+    /// Throw the index away, to be built anew from the journal
+    Reindex(command::reindex::Reindex),
     /// Write the synthetic municipality to files
     Generate(command::generate::Generate),
     /// Make, list and revoke tokens
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Search(args) => command::client::search(&args),
         Command::Tail(args) => command::client::tail(&args),
         Command::Verify(args) => command::verify::run(&args),
+        Command::Reindex(args) => command::reindex::run(&args),
         Command::Generate(args) => command::generate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => command::token::run(&args),
     };

@@ -159,7 +159,11 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     }
     let journal = Arc::new(journal);
     let store = Store::open(&config.data.join("mihari.sqlite"), clock.clone())?;
-    let options = IndexOptions::new(&config.data.join("index"));
+    let options = IndexOptions {
+        shard_documents: config.index.shard_events.max(1),
+        shard_span_ns: i64::from(config.index.shard_hours.max(1)) * 3600 * 1_000_000_000,
+        ..IndexOptions::new(&config.data.join("index"))
+    };
     let mut writers = Vec::new();
     for tenant in 0..config.tenants.len() {
         writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?);
@@ -186,6 +190,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         parts: Parts { settings, rules: rules.clone(), policy: policy.clone(), threads: config.worker_threads() },
         correlate: config.rules.correlate_options()?,
         index_time: Duration::from_millis(u64::from(config.index.commit_ms)),
+        index_keep_ns: config.index.retention_days.map(|days| i64::from(days) * 86_400 * 1_000_000_000),
         journal: journal.clone(),
         store: store.clone(),
         hub: hub.clone(),
@@ -346,6 +351,8 @@ struct Analysis {
     parts: Parts,
     correlate: CorrelateOptions,
     index_time: Duration,
+    /// How long shards are kept, in nanoseconds.
+    index_keep_ns: Option<i64>,
     journal: Arc<Journal>,
     store: Store,
     hub: Hub,
@@ -393,9 +400,9 @@ impl Analysis {
         }
         info!(analysed, indexed, remembered, "analysis goes on");
         let (batches, inbox) = bounded::<Arc<Batch>>(INDEX_WAITING_MAX);
-        let index_time = self.index_time;
+        let times = (self.index_time, self.index_keep_ns);
         let indexer =
-            std::thread::Builder::new().name("indexer".to_owned()).spawn(move || index_batches(writers, &inbox, index_time))?;
+            std::thread::Builder::new().name("indexer".to_owned()).spawn(move || index_batches(writers, &inbox, times))?;
         let mut reader = self.journal.reader(remembered.min(indexed) + 1);
         let (journal, stop) = (self.journal.clone(), self.stop.clone());
         let source = move |frames: &mut Frames| {
@@ -511,21 +518,30 @@ impl Analysis {
 fn index_batches(
     writers: Vec<(Writer, u64)>,
     inbox: &crossbeam_channel::Receiver<Arc<Batch>>,
-    index_time: Duration,
+    (index_time, keep_ns): (Duration, Option<i64>),
 ) -> Result<()> {
     let mut writers: Vec<Writer> = writers.into_iter().map(|(writer, _)| writer).collect();
     let mut watch = Stopwatch::start();
+    let mut newest = Time::UNKNOWN;
     loop {
         let received = inbox.recv_timeout(index_time.saturating_sub(watch.elapsed()).max(Duration::from_millis(1)));
         if let Ok(batch) = &received {
             for writer in &mut writers {
                 writer.write(batch).context("failed to write the index")?;
             }
+            newest = newest.max(batch.received);
         }
         let ended = matches!(received, Err(crossbeam_channel::RecvTimeoutError::Disconnected));
         if ended || watch.elapsed() >= index_time || writers.iter().any(Writer::commit_due) {
             for writer in &mut writers {
                 writer.commit().context("failed to commit the index")?;
+                // Ages are told by the log: a machine whose clock is wrong must not lose its history.
+                if let Some(keep_ns) = keep_ns.filter(|_| newest != Time::UNKNOWN) {
+                    let gone = writer.drop_before(newest.plus_ns(-keep_ns)).context("failed to drop old shards")?;
+                    if gone > 0 {
+                        info!(shards = gone, "old shards dropped");
+                    }
+                }
             }
             watch = Stopwatch::start();
         }

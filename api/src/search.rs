@@ -71,10 +71,14 @@ pub(crate) async fn search(
     let mut request = SearchRequest::new(parse(&body.query, now)?);
     (request.from, request.to, request.cursor, request.fields) = (from, to, body.cursor, body.fields);
     request.size = body.size.unwrap_or(50);
-    request.sort = match body.sort.as_deref() {
-        None | Some("desc") => Sort::Desc,
-        Some("asc") => Sort::Asc,
-        Some(_) => return Err(Problem::bad("bad_sort", "sort is desc or asc")),
+    // `desc`, `asc`, `FIELD` or `-FIELD`.
+    (request.sort, request.sort_by) = match body.sort.as_deref() {
+        None | Some("desc") => (Sort::Desc, None),
+        Some("asc") => (Sort::Asc, None),
+        Some(field) => match field.strip_prefix('-') {
+            Some(field) => (Sort::Desc, Some(field.to_owned())),
+            None => (Sort::Asc, Some(field.to_owned())),
+        },
     };
     request.aggregations = aggs::read(body.aggs, (from.unwrap_or(now), to.unwrap_or(now), now))?;
     let (mut answer, hits) = run(&shared, &identity, move |on, limits| {

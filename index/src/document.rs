@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use event::{EventRef, FieldId, Value};
-use tantivy::schema::OwnedValue;
+use tantivy::schema::{Field, OwnedValue};
 use tantivy::{DateTime, TantivyDocument};
 
-use crate::schema::{Kind, Layout, MESSAGE, NULLS, rest_term, synthetic, v6};
+use crate::schema::{Kind, Layout, MESSAGE, NULLS, synthetic, v6, write_term};
 use crate::shard::Payload;
 
 /// Names without a column of their own that one shard keeps; an event's fields beyond are found by their words only.
@@ -15,12 +16,17 @@ pub(crate) const REST_FIELDS_MAX: usize = 4096;
 /// Bytes of one value in a column; a longer one is cut there, and found whole by its words.
 pub(crate) const VALUE_BYTES_MAX: usize = 8192;
 
+/// The address that a frame came from, as a field.
+const SOURCE: &str = "log.source.address";
+
 /// Makes documents for one shard, and keeps the names that its events have.
 #[derive(Default)]
 pub(crate) struct Documents {
     /// By [`FieldId::index`]: how the name stands in the payload.
     named: Vec<Named>,
     words: String,
+    term: String,
+    shown: String,
 }
 
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
@@ -44,12 +50,12 @@ impl Documents {
         let mut has_message = false;
         for (id, value) in event.cells() {
             match (layout.slot(id), value) {
-                ((Kind::Ip, Some(field)), Value::Ip(ip)) => doc.add_ip_addr(field, v6(ip)),
+                ((Kind::Ip, Some(field)), Value::Ip(ip)) => self.ip(layout, field, id.name(), ip, &mut doc),
                 ((Kind::Number, Some(field)), Value::Int(n)) => doc.add_i64(field, n),
                 ((Kind::Time, Some(field)), Value::Time(time)) => {
                     doc.add_date(field, DateTime::from_timestamp_nanos(time.unix_ns()));
                 }
-                ((Kind::Keyword, Some(field)), Value::Text(text)) => doc.add_text(field, cut(text)),
+                ((Kind::Keyword, Some(field)), Value::Text(text)) => self.keyword(layout, field, id.name(), text, &mut doc),
                 ((Kind::Message, _), Value::Text(text)) => {
                     doc.add_text(layout.message, text);
                     if !has_message {
@@ -64,11 +70,15 @@ impl Documents {
             }
             self.note_own(id, payload);
         }
-        if let Some(source) = event.source() {
-            self.own(layout, "log.source.address", payload, |field| doc.add_ip_addr(field, v6(source)));
+        if let (Some(source), (_, Some(field))) = (event.source(), layout.kind(SOURCE)) {
+            self.ip(layout, field, SOURCE, source, &mut doc);
+            note(SOURCE, payload);
         }
         for (name, text) in synthetic(event) {
-            self.own(layout, name, payload, |field| doc.add_text(field, text));
+            if let (_, Some(field)) = layout.kind(name) {
+                self.keyword(layout, field, name, text, &mut doc);
+                note(name, payload);
+            }
         }
         if !rest.is_empty() {
             doc.add_object(layout.rest, rest);
@@ -76,14 +86,18 @@ impl Documents {
         doc
     }
 
-    /// Adds a value to the field `name`, which has a place of its own.
-    fn own(&mut self, layout: &Layout, name: &'static str, payload: &mut Payload, add: impl FnOnce(tantivy::schema::Field)) {
-        if let (_, Some(field)) = layout.kind(name) {
-            add(field);
-            if !payload.fields.contains(name) {
-                payload.fields.insert(name.to_owned());
-            }
-        }
+    fn ip(&mut self, layout: &Layout, field: Field, name: &str, ip: IpAddr, doc: &mut TantivyDocument) {
+        doc.add_ip_addr(field, v6(ip));
+        self.shown.clear();
+        write!(self.shown, "{}", ip.to_canonical()).unwrap_or_default();
+        write_term(name, &self.shown, &mut self.term);
+        doc.add_text(layout.terms, &self.term);
+    }
+
+    fn keyword(&mut self, layout: &Layout, field: Field, name: &str, text: &str, doc: &mut TantivyDocument) {
+        doc.add_text(field, cut(text));
+        write_term(name, cut(text), &mut self.term);
+        doc.add_text(layout.terms, &self.term);
     }
 
     fn note_own(&mut self, id: FieldId, payload: &mut Payload) {
@@ -129,13 +143,20 @@ impl Documents {
             }
         }
         if let OwnedValue::Str(text) = &value {
-            doc.add_text(layout.rest_terms, rest_term(name, text));
+            write_term(name, text, &mut self.term);
+            doc.add_text(layout.terms, &self.term);
         }
         match rest.get_mut(name) {
             Some(OwnedValue::Array(values)) => values.push(value),
             Some(one) => *one = OwnedValue::Array(vec![std::mem::replace(one, OwnedValue::Null), value]),
             None => drop(rest.insert(name.to_owned(), value)),
         }
+    }
+}
+
+fn note(name: &str, payload: &mut Payload) {
+    if !payload.fields.contains(name) {
+        payload.fields.insert(name.to_owned());
     }
 }
 

@@ -9,6 +9,7 @@
 //! `docs/decisions/0003-shards-and-commits.md`.
 
 mod aggregate;
+mod codes;
 mod document;
 mod hit;
 mod lower;
@@ -21,6 +22,7 @@ mod search;
 mod segment;
 mod shard;
 mod shown;
+mod sorted;
 mod tokens;
 mod window;
 mod writer;

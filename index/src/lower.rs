@@ -15,9 +15,9 @@ use tantivy::index::InvertedIndexReader;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DateTime, TantivyError, Term};
 
-use crate::node::{CodeSet, ColumnTest, Fold, Node, Phrase, Postings, compare};
+use crate::node::{CodeSet, ColumnTest, Fold, Node, Phrase, Postings, Shown, compare};
 use crate::query::{Query, Scalar, Test};
-use crate::schema::{Kind, Layout, is_time_field, rest_term, v6};
+use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
 use crate::segment::Segment;
 use crate::tokens::{leading_part, words};
 use crate::window::SegmentBits;
@@ -105,9 +105,16 @@ impl Lowering<'_> {
         Ok(index.get_term_info(term)?.map(|info| Postings::new(index, info, option)))
     }
 
-    fn exact(&self, field: Field, text: &str) -> Lowered {
-        let found = self.term(&Term::from_field_text(field, text), IndexRecordOption::Basic)?;
-        Ok(found.map_or(Node::Nothing, Node::Term))
+    /// The documents with this value of the field, however it is written.
+    fn exact(&self, name: &str, text: &str) -> Lowered {
+        let mut parts = Vec::new();
+        let mut term = String::new();
+        for text in spellings(text) {
+            write_term(name, &text, &mut term);
+            let found = self.term(&Term::from_field_text(self.layout.terms, &term), IndexRecordOption::Basic)?;
+            parts.extend(found.map(Node::Term));
+        }
+        Ok(Node::or(parts))
     }
 
     fn words(&self, text: &str) -> Lowered {
@@ -172,25 +179,20 @@ impl Lowering<'_> {
     }
 
     fn field(&self, name: &str, test: &Test) -> Lowered {
-        let (kind, field) = self.layout.kind(name);
+        let (kind, _) = self.layout.kind(name);
         if kind == Kind::Message {
             return self.message(test);
         }
         let in_rest = self.rest.contains(name);
         let mut parts = Vec::new();
         // What is listed exactly needs no column.
-        match (kind, field, test) {
-            (Kind::Ip, Some(field), Test::Is(text)) => {
-                if let Ok(ip) = text.parse() {
-                    let term = Term::from_field_ip_addr(field, v6(ip));
-                    parts.extend(self.term(&term, IndexRecordOption::Basic)?.map(Node::Term));
-                }
-            }
-            (Kind::Keyword, Some(field), Test::Is(text)) => {
-                for text in spellings(text) {
-                    parts.push(self.exact(field, &text)?);
-                }
-            }
+        if let Test::Is(text) = test
+            && (in_rest || matches!(kind, Kind::Ip | Kind::Keyword))
+        {
+            parts.push(self.exact(name, text)?);
+        }
+        match (kind, test) {
+            (Kind::Ip | Kind::Keyword, Test::Is(_)) => {}
             (Kind::Rest, ..) => {}
             _ => {
                 for column in self.segment.columns(self.layout, name, false)? {
@@ -199,11 +201,6 @@ impl Lowering<'_> {
             }
         }
         if in_rest {
-            if let Test::Is(text) = test {
-                for text in spellings(text) {
-                    parts.push(self.exact(self.layout.rest_terms, &rest_term(name, &text))?);
-                }
-            }
             let handles = self.segment.reader.fast_fields().dynamic_column_handles(&format!("{}.{name}", crate::schema::REST))?;
             for handle in handles {
                 let column = handle.open()?;
@@ -240,10 +237,10 @@ impl Lowering<'_> {
             (test, DynamicColumn::Str(column)) => self.dictionary(&column, test),
             (Test::Glob(pattern), DynamicColumn::IpAddr(column)) => match glob_network(&pattern.glob) {
                 Some((low, high)) => scan(ColumnTest::Ip(column, low.into()..=high.into())),
-                None => scan(ColumnTest::Shown(DynamicColumn::IpAddr(column), pattern.regex.clone(), Fold::LowerCase)),
+                None => scan(Shown::test(DynamicColumn::IpAddr(column), pattern.regex.clone(), Fold::LowerCase)),
             },
-            (Test::Glob(pattern), column) => scan(ColumnTest::Shown(column, pattern.regex.clone(), Fold::LowerCase)),
-            (Test::Regex(regex), column) => scan(ColumnTest::Shown(column, regex.clone(), Fold::AsWritten)),
+            (Test::Glob(pattern), column) => scan(Shown::test(column, pattern.regex.clone(), Fold::LowerCase)),
+            (Test::Regex(regex), column) => scan(Shown::test(column, regex.clone(), Fold::AsWritten)),
             (Test::Network(low, high), DynamicColumn::IpAddr(column)) => scan(ColumnTest::Ip(column, *low..=*high)),
             (Test::Is(text), DynamicColumn::Bool(column)) => {
                 text.parse().map_or(Ok(Node::Nothing), |wanted| scan(ColumnTest::Bool(column, wanted)))

@@ -92,7 +92,8 @@ impl Node {
             Node::Phrase(phrase) => 4 * phrase.rarest(),
             Node::Column(_) => all + 1,
             Node::And(parts) => parts.iter().map(|p| p.cost(max_doc)).min().unwrap_or(0),
-            Node::Or(parts) => parts.iter().map(|p| p.cost(max_doc)).sum(),
+            Node::Or(parts) => parts.iter().fold(0, |sum: u64, p| sum.saturating_add(p.cost(max_doc))),
+            // What can only narrow comes after what can be gone through.
             Node::Not(_) => u64::MAX,
         }
     }
@@ -375,7 +376,48 @@ pub(crate) enum ColumnTest {
     /// There is a value.
     Has(ColumnIndex),
     /// The value as it is shown fits the pattern.
-    Shown(DynamicColumn, Regex, Fold),
+    Shown(Box<Shown>),
+}
+
+/// A pattern over values that have no dictionary, with what is known of the values seen so far.
+pub(crate) struct Shown {
+    column: DynamicColumn,
+    regex: Regex,
+    fold: Fold,
+    known: HashMap<String, bool>,
+}
+
+/// Values whose answer a pattern remembers.
+const KNOWN_MAX: usize = 100_000;
+
+impl Shown {
+    pub(crate) fn test(column: DynamicColumn, regex: Regex, fold: Fold) -> ColumnTest {
+        ColumnTest::Shown(Box::new(Shown { column, regex, fold, known: HashMap::new() }))
+    }
+
+    fn keep(&mut self, start: DocId, bits: &mut Bits) -> io::Result<()> {
+        let Shown { column, regex, fold, known } = self;
+        let mut failed = None;
+        bits.retain(|at| {
+            let mut found = false;
+            let done = show(column, start + at, |text| {
+                found = found
+                    || known.get(text).copied().unwrap_or_else(|| {
+                        let fits = match fold {
+                            Fold::AsWritten => regex.is_match(text),
+                            Fold::LowerCase => regex.is_match(&text.to_lowercase()),
+                        };
+                        if known.len() < KNOWN_MAX {
+                            known.insert(text.to_owned(), fits);
+                        }
+                        fits
+                    });
+            });
+            failed = failed.take().or(done.err());
+            found
+        });
+        failed.map_or(Ok(()), Err)
+    }
 }
 
 /// How a shown value is put before a pattern.
@@ -452,23 +494,7 @@ impl ColumnTest {
             ColumnTest::Ip(c, range) => bits.retain(|at| c.values_for_doc(start + at).any(|v| range.contains(&v))),
             ColumnTest::Codes(c, set) => bits.retain(|at| c.values_for_doc(start + at).any(|code| set.contains(code))),
             ColumnTest::Has(index) => bits.retain(|at| index.has_value(start + at)),
-            ColumnTest::Shown(column, regex, fold) => {
-                let mut known: HashMap<String, bool> = HashMap::new();
-                let mut failed = None;
-                bits.retain(|at| {
-                    let mut found = false;
-                    let done = show(column, start + at, |text| {
-                        found = found
-                            || *known.entry(text.to_owned()).or_insert_with(|| match fold {
-                                Fold::AsWritten => regex.is_match(text),
-                                Fold::LowerCase => regex.is_match(&text.to_lowercase()),
-                            });
-                    });
-                    failed = failed.take().or(done.err());
-                    found
-                });
-                return failed.map_or(Ok(()), Err);
-            }
+            ColumnTest::Shown(shown) => return shown.keep(start, bits),
         }
         Ok(())
     }

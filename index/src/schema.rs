@@ -3,11 +3,14 @@
 //!
 //! | kind | index | column |
 //! |---|---|---|
-//! | address | exact | yes: networks, ranges, counts |
+//! | address | exact, as shown | yes: networks, ranges, counts |
 //! | number, instant | no: a column is read at more than 500 values a microsecond | yes |
 //! | keyword | exact, in lower case | as written |
 //! | `message` | its words, with the record's | no: kept once, in the document store, for showing |
 //! | any other | text: exact, in lower case | yes |
+//!
+//! What is exact is a term of one field, `terms`, with the name before it: a dictionary a field would cost each segment a megabyte of
+//! the builder's tables, which is a third of all the work of writing.
 //!
 //! The field lists are the format of a shard: whoever changes them raises [`crate::shard::VERSION`].
 
@@ -176,7 +179,7 @@ pub(crate) const MESSAGE: &str = "message";
 pub(crate) const NULLS: &str = "mihari.null";
 
 /// The tokenizers, by the names they are registered under.
-pub(crate) const LOWER: &str = "lower";
+pub(crate) const EXACT: &str = "exact";
 pub(crate) const WORDS: &str = "words";
 /// The JSON field, the root of every path that has no column of its own.
 pub(crate) const REST: &str = "f";
@@ -206,7 +209,7 @@ pub(crate) struct Layout {
     pub(crate) message: Field,
     pub(crate) has_message: Field,
     pub(crate) rest: Field,
-    pub(crate) rest_terms: Field,
+    pub(crate) terms: Field,
     named: Vec<(&'static str, Kind, Field)>,
     /// By [`FieldId::index`]; ids beyond are of the rest.
     slots: Vec<(Kind, Option<Field>)>,
@@ -229,14 +232,14 @@ impl Layout {
         let message = builder.add_text_field(MESSAGE, STORED);
         let has_message = builder.add_bool_field(HAS_MESSAGE, number.clone());
         let rest = builder.add_json_field(REST, JsonObjectOptions::default().set_fast("raw").set_expand_dots_enabled());
-        let exact = TextOptions::default().set_indexing_options(indexing(LOWER, IndexRecordOption::Basic));
-        let rest_terms = builder.add_text_field("rest_terms", exact.clone());
+        let terms = TextOptions::default().set_indexing_options(indexing(EXACT, IndexRecordOption::Basic));
+        let terms = builder.add_text_field("terms", terms);
         let mut named = Vec::new();
-        let ip = IpAddrOptions::default().set_indexed().set_fast();
+        let ip = IpAddrOptions::default().set_fast();
         named.extend(IPS.iter().map(|name| (*name, Kind::Ip, builder.add_ip_addr_field(&column(name), ip.clone()))));
         named.extend(NUMBERS.iter().map(|name| (*name, Kind::Number, builder.add_i64_field(&column(name), number.clone()))));
         named.extend(TIMES.iter().map(|name| (*name, Kind::Time, builder.add_date_field(&column(name), date.clone()))));
-        let keyword = exact.set_fast("raw");
+        let keyword = TextOptions::default().set_fast("raw");
         named.extend(KEYWORDS.iter().map(|name| (*name, Kind::Keyword, builder.add_text_field(&column(name), keyword.clone()))));
         let mut slots = Vec::new();
         let mut place = |name: &'static str, kind, field| {
@@ -249,12 +252,12 @@ impl Layout {
         named.iter().for_each(|(name, kind, field)| place(name, *kind, Some(*field)));
         place(MESSAGE, Kind::Message, None);
         named.sort_unstable_by_key(|(name, ..)| *name);
-        Layout { schema: builder.build(), time, received, seq, nth, words, message, has_message, rest, rest_terms, named, slots }
+        Layout { schema: builder.build(), time, received, seq, nth, words, message, has_message, rest, terms, named, slots }
     }
 
     pub(crate) fn register(index: &tantivy::Index) {
         index.tokenizers().register(WORDS, crate::tokens::LogTokenizer::default());
-        index.tokenizers().register(LOWER, crate::tokens::LowerTokenizer::default());
+        index.tokenizers().register(EXACT, crate::tokens::ExactTokenizer::default());
     }
 
     /// How the field of this name is kept, and its place where it has one of its own.
@@ -292,9 +295,28 @@ pub(crate) fn column(name: &str) -> String {
     format!("c_{}", name.replace('.', "__"))
 }
 
-/// The term under which a text of the rest is found.
-pub(crate) fn rest_term(name: &str, text: &str) -> String {
-    format!("{name}\0{text}")
+/// Puts the term into `term` under which the value `text` of the field `name` is found: without case. A listed field is one character
+/// in front, any other its name between a character that no name begins with and one that none holds.
+pub(crate) fn write_term(name: &str, text: &str, term: &mut String) {
+    /// The characters of the listed fields: two bytes each, letters, so that they stay what they are.
+    const FIRST: u32 = 0x100;
+    term.clear();
+    let place = IPS.binary_search(&name).or_else(|_| KEYWORDS.binary_search(&name).map(|at| IPS.len() + at));
+    match place.ok().and_then(|at| char::from_u32(FIRST + at as u32)) {
+        Some(code) => term.push(code),
+        None => {
+            term.push('\u{1}');
+            term.push_str(name);
+            term.push('\0');
+        }
+    }
+    if text.is_ascii() {
+        let start = term.len();
+        term.push_str(text);
+        term[start..].make_ascii_lowercase();
+    } else {
+        term.push_str(&text.to_lowercase());
+    }
 }
 
 pub(crate) fn v6(ip: IpAddr) -> Ipv6Addr {

@@ -24,6 +24,7 @@ use crate::query::Query;
 use crate::schema::{Kind, Layout};
 use crate::segment::Segment;
 use crate::shard::{Payload, Shard};
+use crate::sorted::{After, SortedSegment, SortedTop};
 use crate::window::{Bits, WINDOW};
 use crate::writer::field_names;
 
@@ -55,6 +56,8 @@ pub struct SearchRequest {
     pub size: usize,
     /// Their order.
     pub sort: Sort,
+    /// The field by whose values they are ordered; none: time.
+    pub sort_by: Option<String>,
     /// Where the page before ended.
     pub cursor: Option<String>,
     /// The fields wanted; none for all.
@@ -74,6 +77,7 @@ impl SearchRequest {
             to: None,
             size: 50,
             sort: Sort::Desc,
+            sort_by: None,
             cursor: None,
             fields: None,
             aggregations: Vec::new(),
@@ -136,11 +140,11 @@ pub struct ShardUsage {
 }
 
 impl Place {
-    fn to_cursor(self) -> String {
+    pub(crate) fn to_cursor(self) -> String {
         format!("{}.{}.{}", self.time, self.seq, self.nth)
     }
 
-    fn from_cursor(text: &str) -> Option<Place> {
+    pub(crate) fn from_cursor(text: &str) -> Option<Place> {
         let mut parts = text.split('.');
         let place =
             Place { time: parts.next()?.parse().ok()?, seq: parts.next()?.parse().ok()?, nth: parts.next()?.parse().ok()? };
@@ -243,10 +247,18 @@ impl Searcher {
         if let Some(problem) = aggregate::problem(&request.aggregations) {
             return Err(IndexError::Refused(problem));
         }
-        let after = match &request.cursor {
+        let bad_cursor = || IndexError::Refused("the cursor is none of ours".to_owned());
+        let by_field = request.sort_by.as_deref().filter(|field| *field != "@timestamp");
+        let cursor = request.cursor.as_deref();
+        let after = match cursor.filter(|_| by_field.is_none()) {
             None => None,
-            Some(text) => {
-                Some(Place::from_cursor(text).ok_or_else(|| IndexError::Refused("the cursor is none of ours".to_owned()))?)
+            Some(text) => Some(Place::from_cursor(text).ok_or_else(bad_cursor)?),
+        };
+        let sorted = match (by_field, cursor) {
+            (None, _) => None,
+            (Some(_), None) => Some(SortedTop::new(request.size + 1, request.sort, None)),
+            (Some(_), Some(text)) => {
+                Some(SortedTop::new(request.size + 1, request.sort, Some(After::from_cursor(text).ok_or_else(bad_cursor)?)))
             }
         };
         let from = request.from.map_or(i64::MIN, Time::unix_ns);
@@ -273,7 +285,12 @@ impl Searcher {
             from,
             last,
             stop: &*limits.stop,
-            top: Top { size: if request.size == 0 { 0 } else { request.size + 1 }, sort: request.sort, heap: BinaryHeap::new() },
+            top: Top {
+                size: if request.size == 0 || by_field.is_some() { 0 } else { request.size + 1 },
+                sort: request.sort,
+                heap: BinaryHeap::new(),
+            },
+            sorted,
             total: 0,
             total_exact: true,
             tallies: Vec::new(),
@@ -295,8 +312,11 @@ impl Searcher {
             }
         }
         let (total, total_exact) = (search.total, search.total_exact);
-        let (mut found, more) = search.top.page(request.size);
-        let cursor = found.last().filter(|_| more).map(|(place, ..)| place.to_cursor());
+        let (mut found, cursor) = match search.sorted {
+            Some(sorted) => sorted.page(request.size),
+            None => search.top.page(request.size),
+        };
+        let cursor = cursor.filter(|_| request.size > 0);
         let tallies = search.tallies;
         let mut columns: HashMap<(usize, usize), Columns> = HashMap::new();
         let mut resolve = |found: &Found| -> Result<Hit, IndexError> {
@@ -352,6 +372,8 @@ struct Search<'r> {
     last: i64,
     stop: &'r (dyn Fn() -> bool + Send + Sync),
     top: Top,
+    /// Where hits are ordered by a field.
+    sorted: Option<SortedTop>,
     total: u64,
     total_exact: bool,
     tallies: Vec<Tally>,
@@ -375,7 +397,7 @@ impl Search<'_> {
         if (self.stop)() {
             return Err(Unable::Stopped);
         }
-        let aggregating = !self.request.aggregations.is_empty();
+        let aggregating = !self.request.aggregations.is_empty() || self.sorted.is_some();
         let beaten = |top: &Top| match self.request.sort {
             Sort::Desc => top.closed_to(high),
             Sort::Asc => top.closed_to(low),
@@ -399,13 +421,21 @@ impl Search<'_> {
         let context = Context { lowering: &lowering, shard, segment_at };
         let gathers = self.request.aggregations.iter().map(|(_, a)| Gather::new(a, &context, false));
         let mut gathers = gathers.collect::<Result<Vec<_>, _>>()?;
-        let mut pass = Pass { segment, shard, segment_at, counted: known.is_some(), docs: Vec::new(), times: Vec::new() };
+        let sorted = match (&self.sorted, &self.request.sort_by) {
+            (Some(top), Some(field)) => Some(top.segment(&lowering, field)?),
+            _ => None,
+        };
+        let counted = known.is_some();
+        let mut pass = Pass { segment, shard, segment_at, counted, sorted, docs: Vec::new(), times: Vec::new() };
         if aggregating || (self.request.total_max.is_none() && known.is_none()) {
             self.piece(&mut pass, &mut node, windows, &mut gathers)?;
         } else {
             self.pieces(&mut pass, &mut node, windows)?;
         }
-        if aggregating {
+        if let (Some(top), Some(sorted)) = (&mut self.sorted, pass.sorted) {
+            top.take(sorted)?;
+        }
+        if !gathers.is_empty() {
             let mut counted = Vec::with_capacity(gathers.len());
             for gather in gathers {
                 counted.extend(gather.finish(1)?);
@@ -450,7 +480,6 @@ impl Search<'_> {
         let max_doc = pass.segment.max_doc();
         let background = gathers.iter().any(Gather::wants_background);
         let mut window = windows.start;
-        let mut looked = 0u32;
         while window < windows.end {
             let start = window * WINDOW;
             if !background {
@@ -463,8 +492,7 @@ impl Search<'_> {
                     continue;
                 }
             }
-            looked += 1;
-            if looked.is_multiple_of(8) && (self.stop)() {
+            if (self.stop)() {
                 return Err(Unable::Stopped);
             }
             let len = (max_doc - start).min(WINDOW);
@@ -495,13 +523,16 @@ impl Search<'_> {
         if !pass.counted {
             self.total += u64::from(bits.count());
         }
-        if !gathers.is_empty() {
+        if !gathers.is_empty() || pass.sorted.is_some() {
             pass.docs.clear();
             bits.each(|at| pass.docs.push(start + at));
             let len = (pass.segment.max_doc() - start).min(WINDOW);
             let docs = Docs { start, len, docs: &pass.docs, parents: None };
             for gather in gathers.iter_mut() {
                 gather.add(&docs)?;
+            }
+            if let (Some(sorted), Some(top)) = (&mut pass.sorted, &self.sorted) {
+                sorted.add(top, pass.segment, (pass.shard, pass.segment_at), &pass.docs);
             }
         }
         let Some((low, high)) = pass.segment.window_times(window) else { return Ok(()) };
@@ -537,6 +568,7 @@ struct Pass<'s> {
     segment_at: usize,
     /// Whether its hits are in the total already.
     counted: bool,
+    sorted: Option<SortedSegment>,
     docs: Vec<DocId>,
     times: Vec<tantivy::DateTime>,
 }
@@ -616,11 +648,12 @@ impl Top {
         }
     }
 
-    /// The first `size`, and whether there are more.
-    fn page(self, size: usize) -> (Vec<Found>, bool) {
+    /// The first `size`, and where the next page begins, if there is one.
+    fn page(self, size: usize) -> (Vec<Found>, Option<String>) {
         let mut found: Vec<Found> = self.heap.into_sorted_vec().into_iter().map(|r| r.0).collect();
         let more = found.len() > size;
         found.truncate(size);
-        (found, more)
+        let cursor = found.last().filter(|_| more).map(|(place, ..)| place.to_cursor());
+        (found, cursor)
     }
 }

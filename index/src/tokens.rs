@@ -227,35 +227,30 @@ impl TokenStream for Words<'_> {
     }
 }
 
-/// One word: the whole text in lower case. What keywords are indexed by.
+/// One word: the whole text as it is.
 #[derive(Clone, Default)]
-pub(crate) struct LowerTokenizer {
+pub(crate) struct ExactTokenizer {
     token: Token,
 }
 
-/// The one word of a keyword.
-pub(crate) struct Lower<'a> {
+/// The one word of a text.
+pub(crate) struct Exact<'a> {
     done: bool,
     token: &'a mut Token,
 }
 
-impl Tokenizer for LowerTokenizer {
-    type TokenStream<'a> = Lower<'a>;
+impl Tokenizer for ExactTokenizer {
+    type TokenStream<'a> = Exact<'a>;
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> Lower<'a> {
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Exact<'a> {
         self.token.position = 0;
         self.token.text.clear();
-        if text.is_ascii() {
-            self.token.text.push_str(text);
-            self.token.text.make_ascii_lowercase();
-        } else {
-            self.token.text.push_str(&text.to_lowercase());
-        }
-        Lower { done: false, token: &mut self.token }
+        self.token.text.push_str(text);
+        Exact { done: false, token: &mut self.token }
     }
 }
 
-impl TokenStream for Lower<'_> {
+impl TokenStream for Exact<'_> {
     fn advance(&mut self) -> bool {
         !std::mem::replace(&mut self.done, true)
     }

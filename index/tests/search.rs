@@ -63,6 +63,7 @@ const QUERIES: &[&str] = &[
     "NOT \"for taro from\"",
     "user.name:j* OR NOT \"for taro from\"",
     "failed NOT \"pass-38\"",
+    "failed AND (NOT user.name:taro OR NOT user.name:jiro)",
     "*",
     "failed",
     "\"failed password\"",

@@ -106,6 +106,10 @@ impl Engine for DuckDb {
         self.output.read_line(&mut line).ok()?;
         line.trim().parse().ok()
     }
+
+    fn cpu(&self) -> std::time::Duration {
+        crate::cpu_of(&format!("/proc/{}/schedstat", self.child.id()))
+    }
 }
 
 impl Drop for DuckDb {

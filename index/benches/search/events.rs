@@ -62,7 +62,7 @@ const SITES: &[&str] = &["www", "mail", "cdn", "api", "static", "img", "portal",
 const HOSTS: &[&str] = &["example.jp", "example.com", "pref.example.jp", "city.example.jp", "vendor.example", "news.example"];
 
 fn inside(dice: &mut Dice) -> Ipv4Addr {
-    Ipv4Addr::new(10, dice.skewed(16) as u8, dice.roll(64) as u8, 1 + dice.skewed(250) as u8)
+    Ipv4Addr::new(10, dice.skewed(16) as u8, dice.roll(4) as u8, 1 + dice.skewed(80) as u8)
 }
 
 fn outside(dice: &mut Dice) -> Ipv4Addr {

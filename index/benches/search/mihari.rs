@@ -41,11 +41,15 @@ pub(crate) fn load(dir: &Path, events: u64) -> (Box<dyn Engine>, Loaded) {
     );
     let searcher = writer.searcher();
     let usage = searcher.usage().unwrap();
+    let mut kinds = std::collections::BTreeMap::new();
+    crate::bytes_by_kind(dir, &mut kinds);
+    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{kind} {:.1}", *n as f64 / events as f64)).collect();
     let note = format!(
-        "{} shards, {} segments; longest write with its commit {} ms",
+        "{} shards, {} segments; longest write with its commit {} ms; B/event: {}",
         usage.len(),
         usage.iter().map(|u| u.segments).sum::<usize>(),
-        longest.as_millis()
+        longest.as_millis(),
+        kinds.join(", ")
     );
     let loaded = Loaded {
         seconds_cpu: cpu + settle_cpu - made_cpu,

@@ -4,16 +4,15 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
-use std::sync::Arc;
 
 use tantivy::DocId;
-use tantivy::columnar::column_values::CompactSpaceU64Accessor;
-use tantivy::columnar::{Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn};
+use tantivy::columnar::{ColumnType, MonotonicallyMappableToU64};
 
 use super::calendar::Rounding;
 use super::sketch::{Distinct, Quantiles};
-use super::tally::{Counted, Key, Stats, Tally};
+use super::tally::{Counted, Stats, Tally};
 use super::{Aggregation, AggregationKind, COUNTED_MAX, Source};
+use crate::codes::{Codes, Key};
 use crate::hit::{Found, Place};
 use crate::lower::{Lowering, Unable};
 use crate::node::Node;
@@ -59,7 +58,7 @@ pub(crate) enum Gather {
 
 impl Gather {
     pub(crate) fn new(aggregation: &Aggregation, context: &Context<'_>, outer: bool) -> Result<Gather, Unable> {
-        let codes = |field: &str| Codes::open(context, field);
+        let codes = |field: &str| Codes::open(context.lowering, field);
         Ok(match &aggregation.kind {
             AggregationKind::Cardinality { field } => {
                 let codes = codes(field)?;
@@ -181,134 +180,6 @@ fn numeric(columns: Vec<Codes>) -> Vec<Codes> {
     columns.into_iter().filter(|c| matches!(c.kind, ColumnType::I64 | ColumnType::U64 | ColumnType::F64)).collect()
 }
 
-/// The values of one column, as numbers that stand for them.
-pub(crate) struct Codes {
-    kind: ColumnType,
-    column: Column<u64>,
-    texts: Option<StrColumn>,
-    addresses: Option<Arc<CompactSpaceU64Accessor>>,
-    buffer: Vec<u64>,
-    rows: Vec<u32>,
-    row_docs: Vec<DocId>,
-}
-
-impl Codes {
-    fn open(context: &Context<'_>, field: &str) -> Result<Vec<Codes>, Unable> {
-        let Lowering { layout, segment, rest, .. } = context.lowering;
-        if layout.kind(field).0 == crate::schema::Kind::Message {
-            return Ok(Vec::new());
-        }
-        let handles = segment.handles(layout, field, rest.contains(field))?;
-        Ok(handles.iter().map(Codes::of).collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
-    }
-
-    fn of(handle: &DynamicColumnHandle) -> io::Result<Option<Codes>> {
-        let kind = handle.column_type();
-        if kind == ColumnType::Bytes {
-            return Ok(None);
-        }
-        let Some(column) = handle.open_u64_lenient()? else { return Ok(None) };
-        let texts = match handle.open()? {
-            DynamicColumn::Str(column) => Some(column),
-            _ => None,
-        };
-        let addresses = match kind {
-            ColumnType::IpAddr => column.values.clone().downcast_arc::<CompactSpaceU64Accessor>().ok(),
-            _ => None,
-        };
-        if column.values.num_vals() == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Codes { kind, column, texts, addresses, buffer: Vec::new(), rows: Vec::new(), row_docs: Vec::new() }))
-    }
-
-    /// How many codes there may be; none where they are no places in a table.
-    fn space(&self) -> Option<u64> {
-        let table = matches!(self.kind, ColumnType::Str | ColumnType::IpAddr | ColumnType::Bool);
-        table.then(|| self.column.max_value().saturating_add(1))
-    }
-
-    /// Calls `each` with the place in `docs` and the code of every value, a value that a document has twice once.
-    fn each(&mut self, docs: &[DocId], mut each: impl FnMut(usize, u64)) {
-        use tantivy::columnar::ColumnIndex;
-        match &self.column.index {
-            ColumnIndex::Empty { .. } => {}
-            ColumnIndex::Full => {
-                self.buffer.resize(docs.len(), 0);
-                let (Some(first), Some(last)) = (docs.first(), docs.last()) else { return };
-                if (last - first) as usize == docs.len() - 1 && docs.is_sorted_by(|a, b| a < b) {
-                    self.column.values.get_range(u64::from(*first), &mut self.buffer);
-                } else {
-                    self.column.values.get_vals(docs, &mut self.buffer);
-                }
-                self.buffer.iter().enumerate().for_each(|(at, code)| each(at, *code));
-            }
-            ColumnIndex::Optional(_) => {
-                self.rows.clear();
-                self.row_docs.clear();
-                self.column.row_ids_for_docs(docs, &mut self.row_docs, &mut self.rows);
-                self.buffer.resize(self.rows.len(), 0);
-                self.column.values.get_vals(&self.rows, &mut self.buffer);
-                let mut at = 0;
-                for (doc, code) in self.row_docs.iter().zip(&self.buffer) {
-                    while docs[at] != *doc {
-                        at += 1;
-                    }
-                    each(at, *code);
-                    at += 1;
-                }
-            }
-            ColumnIndex::Multivalued(_) => {
-                for (at, doc) in docs.iter().enumerate() {
-                    self.buffer.clear();
-                    self.buffer.extend(self.column.values_for_doc(*doc));
-                    self.buffer.sort_unstable();
-                    self.buffer.dedup();
-                    self.buffer.iter().for_each(|code| each(at, *code));
-                }
-            }
-        }
-    }
-
-    /// Turns codes into numbers.
-    fn number(&self) -> fn(u64) -> f64 {
-        match self.kind {
-            ColumnType::I64 => |code| i64::from_u64(code) as f64,
-            ColumnType::U64 => |code| code as f64,
-            _ => f64::from_u64,
-        }
-    }
-
-    /// Calls `each` with the place in `codes`, which are sorted, and the value of every code.
-    fn decode(&self, codes: &[u64], mut each: impl FnMut(usize, Key)) -> io::Result<()> {
-        if let Some(texts) = &self.texts {
-            let mut at = 0;
-            texts.dictionary().sorted_ords_to_term_cb(codes, |text| {
-                each(at, Key::Text(String::from_utf8_lossy(text).into_owned()));
-                at += 1;
-            })?;
-            return Ok(());
-        }
-        for (at, code) in codes.iter().enumerate() {
-            each(
-                at,
-                match self.kind {
-                    ColumnType::I64 => Key::Int(i64::from_u64(*code)),
-                    ColumnType::U64 => i64::try_from(*code).map_or_else(|_| Key::Float(f64::to_u64(*code as f64)), Key::Int),
-                    ColumnType::F64 => Key::float(f64::from_u64(*code)),
-                    ColumnType::Bool => Key::Bool(*code != 0),
-                    ColumnType::DateTime => Key::Time(i64::from_u64(*code)),
-                    _ => match &self.addresses {
-                        Some(addresses) => Key::Ip(addresses.compact_to_u128(*code as u32)),
-                        None => continue,
-                    },
-                },
-            );
-        }
-        Ok(())
-    }
-}
-
 /// A hash that costs one multiplication: the keys are our own codes, not what a sender chooses.
 #[derive(Default)]
 pub(crate) struct Mix(u64);
@@ -319,6 +190,9 @@ impl Hasher for Mix {
     }
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+    fn write_i64(&mut self, n: i64) {
+        self.write_u64(n as u64);
     }
     fn write_u32(&mut self, n: u32) {
         self.write_u64(u64::from(n));
@@ -398,7 +272,7 @@ pub(crate) struct Buckets {
 
 impl Buckets {
     fn new(aggregation: &Aggregation, context: &Context<'_>, outer: bool) -> Result<Buckets, Unable> {
-        let codes = |field: &str| Codes::open(context, field);
+        let codes = |field: &str| Codes::open(context.lowering, field);
         let dates = |field: &str| -> Result<Vec<Codes>, Unable> {
             Ok(codes(field)?.into_iter().filter(|c| c.kind == ColumnType::DateTime).collect())
         };

@@ -1,7 +1,7 @@
 //! Counts and percentiles in bounded space. Both give the same answer however the values are split and in whatever order they come.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hasher;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Hashes that are kept: counts are exact up to here, with a standard error of 0.4 % beyond. 1 MB at most.
 const HASHES_MAX: usize = 65_536;
@@ -9,34 +9,38 @@ const HASHES_MAX: usize = 65_536;
 /// How many different values there are: the smallest hashes are kept (K minimum values; Bar-Yossef et al. 2002).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Distinct {
-    hashes: BTreeSet<u64>,
+    /// Sorted, each once, where `settled`.
+    hashes: Vec<u64>,
+    settled: usize,
 }
 
 impl Distinct {
     pub(crate) fn add(&mut self, value: &[u8]) {
-        self.add_hash(hash(value));
-    }
-
-    fn add_hash(&mut self, hash: u64) {
-        if self.hashes.len() >= HASHES_MAX && self.hashes.last().is_some_and(|last| hash > *last) {
-            return;
-        }
-        if self.hashes.insert(hash) && self.hashes.len() > HASHES_MAX {
-            self.hashes.pop_last();
+        self.hashes.push(hash(value));
+        if self.hashes.len() - self.settled > HASHES_MAX {
+            self.settle();
         }
     }
 
     pub(crate) fn merge(&mut self, other: Distinct) {
-        for hash in other.hashes {
-            self.add_hash(hash);
-        }
+        self.hashes.extend(other.hashes);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.hashes.sort_unstable();
+        self.hashes.dedup();
+        self.hashes.truncate(HASHES_MAX);
+        self.settled = self.hashes.len();
     }
 
     pub(crate) fn count(&self) -> u64 {
-        if self.hashes.len() < HASHES_MAX {
-            return self.hashes.len() as u64;
+        let mut all = self.clone();
+        all.settle();
+        if all.hashes.len() < HASHES_MAX {
+            return all.hashes.len() as u64;
         }
-        let last = self.hashes.last().map_or(1.0, |h| *h as f64) / u64::MAX as f64;
+        let last = all.hashes.last().map_or(1.0, |h| *h as f64) / u64::MAX as f64;
         ((HASHES_MAX as f64 - 1.0) / last).round() as u64
     }
 }
@@ -62,13 +66,13 @@ fn hash(value: &[u8]) -> u64 {
     fnv.finish()
 }
 
-/// The base of the buckets: a bucket's middle is within 1 % of all values in it.
-const GAMMA: f64 = 1.02;
+/// Buckets of one power of two: a bucket's middle is within 1 % of all values in it.
+const PARTS_BITS: u32 = 6;
 
-/// Percentiles by buckets of equal ratio (DDSketch; Masson et al. 2019).
+/// Percentiles by buckets of nearly equal ratio: the first bits of the number (as HdrHistogram; an answer is within 1/128 of a value).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quantiles {
-    buckets: BTreeMap<i32, u64>,
+    buckets: HashMap<i64, u64, BuildHasherDefault<super::gather::Mix>>,
     count: u64,
 }
 
@@ -88,11 +92,13 @@ impl Quantiles {
     /// The value below which `percent` of all lie.
     pub(crate) fn percentile(&self, percent: f64) -> Option<f64> {
         let rank = (percent / 100.0 * (self.count.checked_sub(1)?) as f64).round() as u64;
+        let mut sorted: Vec<(i64, u64)> = self.buckets.iter().map(|(bucket, n)| (*bucket, *n)).collect();
+        sorted.sort_unstable();
         let mut before = 0;
-        for (bucket, n) in &self.buckets {
+        for (bucket, n) in sorted {
             before += n;
             if before > rank {
-                return Some(middle(*bucket));
+                return Some(middle(bucket));
             }
         }
         None
@@ -100,20 +106,17 @@ impl Quantiles {
 }
 
 /// Zero is bucket 0; larger values count up, negative ones down.
-fn bucket(value: f64) -> i32 {
-    if value.abs() < 1e-9 {
-        return 0;
-    }
-    let at = (value.abs().ln() / GAMMA.ln()).ceil() as i32 + 1100; // ln(1e-9) / ln(1.02) is -1046.
-    if value > 0.0 { at } else { -at }
+fn bucket(value: f64) -> i64 {
+    let at = (value.abs().to_bits() >> (52 - PARTS_BITS)) as i64;
+    if value < 0.0 { -at } else { at }
 }
 
-fn middle(bucket: i32) -> f64 {
+fn middle(bucket: i64) -> f64 {
     if bucket == 0 {
         return 0.0;
     }
-    let high = GAMMA.powi(bucket.abs() - 1100);
-    let middle = 2.0 * high / (GAMMA + 1.0);
+    let end = |at: i64| f64::from_bits((at as u64) << (52 - PARTS_BITS));
+    let middle = (end(bucket.abs()) + end(bucket.abs() + 1)) / 2.0;
     if bucket > 0 { middle } else { -middle }
 }
 

@@ -1,82 +1,35 @@
 //! What was counted, by value: from segments of any number and order the same answer.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-
-use event::Time;
-use tantivy::columnar::MonotonicallyMappableToU64;
+use std::collections::{BTreeMap, HashMap};
 
 use super::calendar::Rounding;
 use super::sketch::{Distinct, Quantiles};
 use super::{Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, Interval, TermsOrder};
 use crate::IndexError;
+use crate::codes::Key;
 use crate::hit::{Found, Hit};
-use crate::shown;
-
-/// The value of a bucket.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Key {
-    Bool(bool),
-    Int(i64),
-    /// In the order of numbers.
-    Float(u64),
-    Time(i64),
-    Ip(u128),
-    Text(String),
-    /// The place of a range or a filter.
-    Place(u32),
-    Tuple(Vec<Key>),
-}
-
-impl Key {
-    /// A number: a whole one is the same however its column is kept.
-    pub(crate) fn float(n: f64) -> Key {
-        if n.fract() == 0.0 && n.abs() < 9e15 { Key::Int(n as i64) } else { Key::Float(n.to_u64()) }
-    }
-
-    /// The value as it is shown.
-    fn show(&self) -> String {
-        match self {
-            Key::Bool(b) => b.to_string(),
-            Key::Int(n) => n.to_string(),
-            Key::Float(n) => shown::float(f64::from_u64(*n)),
-            Key::Time(ns) => Time::from_unix_ns(*ns).to_string(),
-            Key::Ip(ip) => shown::ip((*ip).into()),
-            Key::Text(text) => text.clone(),
-            Key::Place(n) => n.to_string(),
-            Key::Tuple(parts) => parts.iter().map(Key::show).collect::<Vec<_>>().join("|"),
-        }
-    }
-
-    /// Bytes that are the same for the same value only.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        match self {
-            Key::Text(text) => text.as_bytes().to_vec(),
-            Key::Ip(ip) => ip.to_be_bytes().to_vec(),
-            other => other.show().into_bytes(),
-        }
-    }
-}
+use event::Time;
 
 /// Buckets by value.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
-    buckets: BTreeMap<Key, (u64, Vec<Tally>)>,
+    buckets: HashMap<Key, (u64, Vec<Tally>)>,
     approximate: bool,
 }
 
 impl Counted {
     /// None yet; `approximate`: some are left out.
     pub(crate) fn new(approximate: bool) -> Counted {
-        Counted { buckets: BTreeMap::new(), approximate }
+        Counted { buckets: HashMap::new(), approximate }
     }
 
     pub(crate) fn insert(&mut self, key: Key, count: u64, inner: Vec<Tally>) {
         match self.buckets.entry(key) {
-            std::collections::btree_map::Entry::Vacant(new) => {
+            std::collections::hash_map::Entry::Vacant(new) => {
                 new.insert((count, inner));
             }
-            std::collections::btree_map::Entry::Occupied(mut known) => {
+            std::collections::hash_map::Entry::Occupied(mut known) => {
                 let (sum, known) = known.get_mut();
                 *sum += count;
                 merge_all(known, inner);
@@ -86,6 +39,10 @@ impl Counted {
 
     fn merge(&mut self, other: Counted) {
         self.approximate |= other.approximate;
+        if self.buckets.is_empty() {
+            self.buckets = other.buckets;
+            return;
+        }
         for (key, (count, inner)) in other.buckets {
             self.insert(key, count, inner);
         }
@@ -275,12 +232,20 @@ fn buckets(
         key => key.show(),
     };
     let mut list: Vec<(Key, u64, Vec<Tally>)> = counted.buckets.into_iter().map(|(k, (n, inner))| (k, n, inner)).collect();
+    if !matches!(kind, AggregationKind::Terms { order: TermsOrder::Count, .. }) {
+        list.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    }
     let mut names: Vec<String> = Vec::new();
     match kind {
         AggregationKind::Terms { size, order, min_count, .. } => {
             let sum = |list: &[(Key, u64, Vec<Tally>)]| list.iter().map(|(_, n, _)| n).sum::<u64>();
             let all = sum(&list);
             list.retain(|(_, n, _)| n >= min_count);
+            if *order == TermsOrder::Count && *size < list.len() && *size > 0 {
+                // Most values are not among the first: they are told apart before the first are put in order.
+                list.select_nth_unstable_by(*size - 1, |a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                list.truncate(*size);
+            }
             sort_terms(&mut list, order, aggregation);
             list.truncate(*size);
             result.other = Some(all - sum(&list));

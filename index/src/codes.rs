@@ -1,0 +1,287 @@
+//! Values of a column as numbers that stand for them, and the values themselves.
+//!
+//! A code is a place in a dictionary, a number, or a compressed address; codes of one column are in the order of their values. Counting
+//! and sorting go by codes, and only what is told becomes a value.
+
+use std::cmp::Ordering;
+use std::io;
+use std::sync::Arc;
+
+use event::Time;
+use tantivy::DocId;
+use tantivy::columnar::column_values::{CompactHit, CompactSpaceU64Accessor};
+use tantivy::columnar::{
+    Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn, TermOrdHit,
+};
+
+use crate::lower::{Lowering, Unable};
+use crate::shown;
+
+/// A value that is counted or sorted by.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Key {
+    Bool(bool),
+    Int(i64),
+    /// In the order of numbers.
+    Float(u64),
+    Time(i64),
+    Ip(u128),
+    Text(String),
+    /// The place of a range or a filter.
+    Place(u32),
+    Tuple(Vec<Key>),
+}
+
+impl Key {
+    /// A number: a whole one is the same however its column is kept.
+    pub(crate) fn float(n: f64) -> Key {
+        if n.fract() == 0.0 && n.abs() < 9e15 { Key::Int(n as i64) } else { Key::Float(n.to_u64()) }
+    }
+
+    /// The value as it is shown.
+    pub(crate) fn show(&self) -> String {
+        match self {
+            Key::Bool(b) => b.to_string(),
+            Key::Int(n) => n.to_string(),
+            Key::Float(n) => shown::float(f64::from_u64(*n)),
+            Key::Time(ns) => Time::from_unix_ns(*ns).to_string(),
+            Key::Ip(ip) => shown::ip((*ip).into()),
+            Key::Text(text) => text.clone(),
+            Key::Place(n) => n.to_string(),
+            Key::Tuple(parts) => parts.iter().map(Key::show).collect::<Vec<_>>().join("|"),
+        }
+    }
+
+    /// Bytes that are the same for the same value only.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match self {
+            Key::Text(text) => text.as_bytes().to_vec(),
+            Key::Ip(ip) => ip.to_be_bytes().to_vec(),
+            other => other.show().into_bytes(),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Key::Bool(_) => 0,
+            Key::Int(_) | Key::Float(_) => 1,
+            Key::Time(_) => 3,
+            Key::Ip(_) => 4,
+            Key::Text(_) | Key::Place(_) | Key::Tuple(_) => 5,
+        }
+    }
+
+    /// The value as a cursor carries it: without a dot, so that it is one part of it.
+    pub(crate) fn to_cursor(&self) -> String {
+        match self {
+            Key::Bool(b) => format!("b{}", u8::from(*b)),
+            Key::Int(n) => format!("f{}", (*n as f64).to_u64()),
+            Key::Float(n) => format!("f{n}"),
+            Key::Time(ns) => format!("t{ns}"),
+            Key::Ip(ip) => format!("p{ip}"),
+            other => format!("s{}", other.bytes().iter().map(|b| format!("{b:02x}")).collect::<String>()),
+        }
+    }
+
+    /// The value of a cursor.
+    pub(crate) fn from_cursor(text: &str) -> Option<Key> {
+        let (kind, value) = text.split_at_checked(1)?;
+        Some(match kind {
+            "b" => Key::Bool(value == "1"),
+            "f" => Key::Float(value.parse().ok()?),
+            "t" => Key::Time(value.parse().ok()?),
+            "p" => Key::Ip(value.parse().ok()?),
+            "s" => {
+                let byte = |at: usize| u8::from_str_radix(value.get(at..at + 2)?, 16).ok();
+                let bytes: Option<Vec<u8>> = (0..value.len()).step_by(2).map(byte).collect();
+                Key::Text(String::from_utf8(bytes?).ok()?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The values of one column, as numbers that stand for them.
+pub(crate) struct Codes {
+    pub(crate) kind: ColumnType,
+    column: Column<u64>,
+    texts: Option<StrColumn>,
+    addresses: Option<Arc<CompactSpaceU64Accessor>>,
+    buffer: Vec<u64>,
+    rows: Vec<u32>,
+    row_docs: Vec<DocId>,
+}
+
+impl Codes {
+    pub(crate) fn open(lowering: &Lowering<'_>, field: &str) -> Result<Vec<Codes>, Unable> {
+        let Lowering { layout, segment, rest, .. } = lowering;
+        if layout.kind(field).0 == crate::schema::Kind::Message {
+            return Ok(Vec::new());
+        }
+        let handles = segment.handles(layout, field, rest.contains(field))?;
+        Ok(handles.iter().map(Codes::of).collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn of(handle: &DynamicColumnHandle) -> io::Result<Option<Codes>> {
+        let kind = handle.column_type();
+        if kind == ColumnType::Bytes {
+            return Ok(None);
+        }
+        let Some(column) = handle.open_u64_lenient()? else { return Ok(None) };
+        let texts = match handle.open()? {
+            DynamicColumn::Str(column) => Some(column),
+            _ => None,
+        };
+        let addresses = match kind {
+            ColumnType::IpAddr => column.values.clone().downcast_arc::<CompactSpaceU64Accessor>().ok(),
+            _ => None,
+        };
+        if column.values.num_vals() == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Codes { kind, column, texts, addresses, buffer: Vec::new(), rows: Vec::new(), row_docs: Vec::new() }))
+    }
+
+    /// How many codes there may be; none where they are no places in a table.
+    pub(crate) fn space(&self) -> Option<u64> {
+        let table = matches!(self.kind, ColumnType::Str | ColumnType::IpAddr | ColumnType::Bool);
+        table.then(|| self.column.max_value().saturating_add(1))
+    }
+
+    /// Calls `each` with the place in `docs` and the code of every value, a value that a document has twice once.
+    pub(crate) fn each(&mut self, docs: &[DocId], mut each: impl FnMut(usize, u64)) {
+        use tantivy::columnar::ColumnIndex;
+        match &self.column.index {
+            ColumnIndex::Empty { .. } => {}
+            ColumnIndex::Full => {
+                self.buffer.resize(docs.len(), 0);
+                let (Some(first), Some(last)) = (docs.first(), docs.last()) else { return };
+                if (last - first) as usize == docs.len() - 1 && docs.is_sorted_by(|a, b| a < b) {
+                    self.column.values.get_range(u64::from(*first), &mut self.buffer);
+                } else {
+                    self.column.values.get_vals(docs, &mut self.buffer);
+                }
+                self.buffer.iter().enumerate().for_each(|(at, code)| each(at, *code));
+            }
+            ColumnIndex::Optional(_) => {
+                self.rows.clear();
+                self.row_docs.clear();
+                self.column.row_ids_for_docs(docs, &mut self.row_docs, &mut self.rows);
+                self.buffer.resize(self.rows.len(), 0);
+                self.column.values.get_vals(&self.rows, &mut self.buffer);
+                let mut at = 0;
+                for (doc, code) in self.row_docs.iter().zip(&self.buffer) {
+                    while docs[at] != *doc {
+                        at += 1;
+                    }
+                    each(at, *code);
+                    at += 1;
+                }
+            }
+            ColumnIndex::Multivalued(_) => {
+                for (at, doc) in docs.iter().enumerate() {
+                    self.buffer.clear();
+                    self.buffer.extend(self.column.values_for_doc(*doc));
+                    self.buffer.sort_unstable();
+                    self.buffer.dedup();
+                    self.buffer.iter().for_each(|code| each(at, *code));
+                }
+            }
+        }
+    }
+
+    /// Turns codes into numbers.
+    pub(crate) fn number(&self) -> fn(u64) -> f64 {
+        match self.kind {
+            ColumnType::I64 => |code| i64::from_u64(code) as f64,
+            ColumnType::U64 => |code| code as f64,
+            _ => f64::from_u64,
+        }
+    }
+
+    /// Calls `each` with the place in `codes`, which are sorted, and the value of every code.
+    pub(crate) fn decode(&self, codes: &[u64], mut each: impl FnMut(usize, Key)) -> io::Result<()> {
+        if let Some(texts) = &self.texts {
+            let mut at = 0;
+            texts.dictionary().sorted_ords_to_term_cb(codes, |text| {
+                each(at, Key::Text(String::from_utf8_lossy(text).into_owned()));
+                at += 1;
+            })?;
+            return Ok(());
+        }
+        for (at, code) in codes.iter().enumerate() {
+            each(
+                at,
+                match self.kind {
+                    ColumnType::I64 => Key::Int(i64::from_u64(*code)),
+                    ColumnType::U64 => i64::try_from(*code).map_or_else(|_| Key::Float(f64::to_u64(*code as f64)), Key::Int),
+                    ColumnType::F64 => Key::float(f64::from_u64(*code)),
+                    ColumnType::Bool => Key::Bool(*code != 0),
+                    ColumnType::DateTime => Key::Time(i64::from_u64(*code)),
+                    _ => match &self.addresses {
+                        Some(addresses) => Key::Ip(addresses.compact_to_u128(*code as u32)),
+                        None => continue,
+                    },
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Compares codes with a value, in the order of values.
+    pub(crate) fn compare_with(&self, key: &Key) -> io::Result<Box<dyn Fn(u64) -> Ordering>> {
+        // A code that stands for the value, or for the next one that there is.
+        let place = |code: u64, exact: bool| -> Box<dyn Fn(u64) -> Ordering> {
+            Box::new(move |other| if exact { other.cmp(&code) } else { other.cmp(&code).then(Ordering::Greater) })
+        };
+        Ok(match (key, self.kind) {
+            (Key::Text(text), ColumnType::Str) => match &self.texts {
+                Some(texts) => match texts.dictionary().term_ord_or_next(text)? {
+                    TermOrdHit::Exact(code) => place(code, true),
+                    TermOrdHit::Next(code) => place(code, false),
+                },
+                None => Box::new(|_| Ordering::Greater),
+            },
+            (Key::Ip(ip), ColumnType::IpAddr) => match &self.addresses {
+                Some(addresses) => match addresses.u128_to_next_compact(*ip) {
+                    CompactHit::Exact(code) => place(code.into(), true),
+                    CompactHit::Next(code) => place(code.into(), false),
+                    CompactHit::AfterLast => Box::new(|_| Ordering::Less),
+                },
+                None => Box::new(|_| Ordering::Greater),
+            },
+            (Key::Time(ns), ColumnType::DateTime) => place(ns.to_u64(), true),
+            (Key::Bool(b), ColumnType::Bool) => place(u64::from(*b), true),
+            (Key::Float(n), ColumnType::I64 | ColumnType::U64 | ColumnType::F64) => {
+                let (number, n) = (self.number(), f64::from_u64(*n));
+                Box::new(move |code| number(code).total_cmp(&n))
+            }
+            // Of different kinds: in the order of kinds.
+            (key, kind) => {
+                let ordering = rank(kind).cmp(&key.rank());
+                Box::new(move |_| ordering)
+            }
+        })
+    }
+
+    /// A code as what is sorted by: a number is compared with any other number.
+    pub(crate) fn sorted_by(&self, code: u64) -> io::Result<Option<Key>> {
+        if matches!(self.kind, ColumnType::I64 | ColumnType::U64 | ColumnType::F64) {
+            return Ok(Some(Key::Float(self.number()(code).to_u64())));
+        }
+        let mut found = None;
+        self.decode(&[code], |_, key| found = Some(key))?;
+        Ok(found)
+    }
+}
+
+/// The order of the kinds of columns, as that of [`Key`].
+fn rank(kind: ColumnType) -> u8 {
+    match kind {
+        ColumnType::Bool => 0,
+        ColumnType::I64 | ColumnType::U64 | ColumnType::F64 => 1,
+        ColumnType::DateTime => 3,
+        ColumnType::IpAddr => 4,
+        ColumnType::Str | ColumnType::Bytes => 5,
+    }
+}

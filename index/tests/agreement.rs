@@ -1,0 +1,437 @@
+//! Every kind of query and aggregation against a plain scan of the same events: whatever the shards, the commits and the merges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport, Value};
+use index::{
+    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, NumberRange, SearchLimits, SearchRequest, Searcher, Sort,
+    Source, TermsOrder, TimeZone, Writer, query,
+};
+use proptest::prelude::*;
+
+const START_S: i64 = 1_775_001_600;
+
+fn now() -> Time {
+    Time::from_unix_s(START_S)
+}
+
+/// One event, as numbers that choose from small pools: collisions are what tests need.
+type Plan = (u8, u8, u8, u8, i16);
+
+const USERS: &[&str] = &["taro", "Jiro", "花子", "a b", "*", "jiro?", "O'Neil", "10.0.0.1", "TRUE", "7"];
+const LINES: &[&str] = &[
+    "Failed password for {u} from {ip} port 22",
+    "2026-04-01T09:00:00Z host-1.example.jp: {u} opened /etc/pass-wd",
+    "個人番号の照会 {u} 号 outside:{ip}/443",
+    "09:15:00.123+09:00 {ip} -> {ip} deny-rule_7 {u}",
+    "",
+];
+
+fn build(plans: &[Plan], first: u64) -> Batch {
+    let mut builder = BatchBuilder::default();
+    for (at, (line, user, ip, what, number)) in plans.iter().enumerate() {
+        let offset = first + at as u64;
+        let head = FrameHead {
+            position: Position { partition: 0, offset },
+            received: Time::from_unix_s(START_S + offset as i64),
+            tenant: TenantId(u32::from(*what == 99)),
+            source: (what % 3 > 0).then(|| "192.0.2.1:514".parse().expect("an address")),
+            transport: Transport::Udp,
+            content: Content::Text,
+            truncated: false,
+        };
+        let user = USERS[*user as usize % USERS.len()];
+        let address = match ip % 5 {
+            0 => format!("10.0.{}.{}", ip % 3, ip % 7),
+            1 => format!("2001:db8::{ip:x}"),
+            2 => "203.0.113.7".to_owned(),
+            _ => format!("10.1.2.{}", ip % 4),
+        };
+        let raw = LINES[*line as usize % LINES.len()].replace("{u}", user).replace("{ip}", &address);
+        let mut row = builder.row(&head, 0, &raw);
+        row.time(Time::from_unix_ns((START_S + offset as i64 - i64::from(what % 9)) * 1_000_000_000));
+        row.text(FieldId::USER_NAME, user);
+        row.ip(FieldId::SOURCE_IP, address.parse().expect("an address"));
+        if what % 4 == 0 {
+            row.ip(FieldId::DESTINATION_IP, "10.0.1.1".parse().expect("an address"));
+        }
+        row.int(FieldId::SOURCE_BYTES, (*number).into());
+        match what % 7 {
+            0 => row.text(FieldId::SOURCE_PORT, "not a number"),
+            1 => row.float(FieldId::known("ratio"), f64::from(*number) / 4.0),
+            2 => row.int(FieldId::known("ratio"), (*number).into()),
+            3 => row.bool(FieldId::known("flag"), number % 2 == 0),
+            4 => row.text(FieldId::known("own.name"), user),
+            5 => row.null(FieldId::EVENT_REASON),
+            _ => row.text(FieldId::MESSAGE, &format!("note {user}")),
+        }
+        if what % 5 == 1 {
+            row.ip(FieldId::known("own.ip"), address.parse().expect("an address"));
+            row.time_cell(FieldId::EVENT_START, Time::from_unix_s(START_S + i64::from(*number)));
+        }
+        if what % 6 == 2 {
+            row.text(FieldId::TAGS, "one");
+            row.text(FieldId::TAGS, if number % 2 == 0 { "two" } else { "one" });
+        }
+    }
+    builder.finish(LogRange { partition: 0, first, last: first + plans.len() as u64 - 1 }, now())
+}
+
+fn leaf() -> impl Strategy<Value = String> {
+    let fixed = [
+        "failed",
+        "\"failed password\"",
+        "\"password failed\"",
+        "password",
+        "個人番号",
+        "番号",
+        "号",
+        "pass*",
+        "*ssw*",
+        "h?st",
+        "10.0.0.1",
+        "10.0",
+        "10.1.2.",
+        "2026-04",
+        "09:15",
+        "etc/pass-wd",
+        "host-1.example",
+        "\"from 10.0.0.0\"",
+        "deny-rule_7",
+        "note",
+        "*",
+        "zzz",
+        "message:note",
+        "message:\"note taro\"",
+        "message:no*",
+        "message:/^no.e$/",
+        "message:*",
+        "_exists_:message",
+        "user.name:taro",
+        "user.name:JIRO",
+        "user.name:花子",
+        "user.name:\"a b\"",
+        "user.name:\\*",
+        "user.name:*",
+        "user.name:j*",
+        "user.name:*o",
+        "user.name:/^[tJ]/",
+        "user.name:>taro",
+        "user.name:[a TO k]",
+        "user.name:7",
+        "user.name:10.0.0.1",
+        "source.ip:10.0.0.0/8",
+        "source.ip:10.1.2.0/31",
+        "source.ip:0.0.0.0/0",
+        "source.ip:2001:db8::/64",
+        "source.ip:203.0.113.7",
+        "source.ip:10.0.*",
+        "source.ip:*.7",
+        "source.ip:/^2001/",
+        "source.ip:[10.0.0.0 TO 10.0.1.255]",
+        "source.ip:>203.0.113.7",
+        "source.ip:*",
+        "destination.ip:*",
+        "destination.ip:10.0.1.1",
+        "destination.ip:10.0.0.0/16",
+        "source.bytes:>100",
+        "source.bytes:[-50 TO 60}",
+        "source.bytes:{0 TO 5.5]",
+        "source.bytes:7",
+        "source.bytes:7.0",
+        "source.bytes:7.5",
+        "source.bytes:<-32000",
+        "source.bytes:*",
+        "source.bytes:1*",
+        "source.bytes:/^-?\\d$/",
+        "source.port:*",
+        "source.port:not*",
+        "source.port:>1",
+        "ratio:*",
+        "ratio:>2",
+        "ratio:<0.5",
+        "ratio:2.5",
+        "ratio:3",
+        "ratio:[1 TO 30]",
+        "ratio:/\\.25$/",
+        "flag:true",
+        "flag:false",
+        "flag:*",
+        "flag:t*",
+        "own.name:taro",
+        "own.name:*i*",
+        "own.name:>b",
+        "own.ip:*",
+        "own.ip:203.0.113.7",
+        "own.ip:10.0.0.0/8",
+        "own.ip:2001:DB8:0::1",
+        "event.reason:*",
+        "event.start:*",
+        "event.start:>2026-04-01T00:10:00Z",
+        "event.start:[2026-03-31T00:00:00Z TO 2026-04-01]",
+        "tags:one",
+        "tags:two",
+        "tags:(one AND two)",
+        "@timestamp:>2026-04-01T00:01:00Z",
+        "@timestamp:[2026-04-01T00:00:30Z TO 2026-04-01T00:02:00Z]",
+        "event.received:<2026-04-01T00:01:00Z",
+        "log.source.address:192.0.2.1",
+        "log.source.address:*",
+        "mihari.transport:udp",
+        "mihari.transport:tcp",
+        "no.such:x",
+        "no.such:*",
+        "zone.source:a",
+    ];
+    prop::sample::select(fixed.to_vec()).prop_map(str::to_owned)
+}
+
+fn any_query() -> impl Strategy<Value = String> {
+    leaf().prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..5).prop_map(|parts| format!("({})", parts.join(" AND "))),
+            prop::collection::vec(inner.clone(), 2..5).prop_map(|parts| format!("({})", parts.join(" OR "))),
+            inner.prop_map(|part| format!("(NOT {part})")),
+        ]
+    })
+}
+
+fn limits() -> SearchLimits {
+    SearchLimits { stop: Arc::new(|| false) }
+}
+
+/// The events that a plain scan finds, newest first.
+fn scan<'b>(batches: &'b [Batch], text: &str, from: Option<Time>, to: Option<Time>) -> Vec<EventRef<'b>> {
+    let matcher = Matcher::new(query::parse(text, now()).expect(text));
+    let mut found: Vec<EventRef<'_>> = batches
+        .iter()
+        .flat_map(Batch::iter)
+        .filter(|e| e.tenant() == TenantId(0) && matcher.matches(*e))
+        .filter(|e| from.is_none_or(|t| e.time() >= t) && to.is_none_or(|t| e.time() < t))
+        .collect();
+    found.sort_by_key(|e| std::cmp::Reverse((e.time(), e.id())));
+    found
+}
+
+fn check_query(searcher: &Searcher, batches: &[Batch], text: &str, from: Option<Time>, to: Option<Time>) {
+    let expected: Vec<_> = scan(batches, text, from, to).iter().map(|e| e.id()).collect();
+    let base = SearchRequest { from, to, ..SearchRequest::new(query::parse(text, now()).expect(text)) };
+    let all = searcher.search(&SearchRequest { size: 1000, ..base.clone() }, &limits()).expect(text);
+    assert!(all.complete && all.total_exact);
+    assert_eq!(all.hits.iter().map(|h| h.id).collect::<Vec<_>>(), expected, "{text}");
+    assert_eq!(all.total, expected.len() as u64, "{text}");
+    // Counted only, the newest only, the oldest only.
+    let counted = searcher.search(&SearchRequest { size: 0, ..base.clone() }, &limits()).expect(text);
+    assert_eq!(counted.total, expected.len() as u64, "{text}");
+    let few = SearchRequest { size: 3, total_max: Some(0), ..base.clone() };
+    let newest = searcher.search(&few, &limits()).expect(text);
+    assert_eq!(newest.hits.iter().map(|h| h.id).collect::<Vec<_>>(), expected[..expected.len().min(3)], "{text}");
+    assert_eq!(newest.cursor.is_some(), expected.len() > 3, "{text}");
+    assert!(newest.total <= expected.len() as u64 && (!newest.total_exact || newest.total == expected.len() as u64), "{text}");
+    let oldest = searcher.search(&SearchRequest { sort: Sort::Asc, ..few }, &limits()).expect(text);
+    let last: Vec<_> = expected.iter().rev().take(3).copied().collect();
+    assert_eq!(oldest.hits.iter().map(|h| h.id).collect::<Vec<_>>(), last, "{text}");
+}
+
+fn shown(value: &Value<'_>) -> String {
+    match value {
+        Value::Ip(ip) => ip.to_canonical().to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn terms(field: &str, size: usize) -> AggregationKind {
+    AggregationKind::Terms { field: field.to_owned(), size, order: TermsOrder::Count, min_count: 1, missing: None }
+}
+
+/// Values of a field that each hit has, each once.
+fn values(hits: &[EventRef<'_>], field: &'static str) -> Vec<BTreeSet<String>> {
+    let id = FieldId::known(field);
+    hits.iter().map(|e| e.all(id).filter(|v| *v != Value::Null).map(|v| shown(&v)).collect()).collect()
+}
+
+fn counted(hits: &[EventRef<'_>], field: &'static str) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    values(hits, field).into_iter().flatten().for_each(|v| *all.entry(v).or_default() += 1);
+    all
+}
+
+fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
+    let hits = scan(batches, text, None, None);
+    let field = |name: &str| name.to_owned();
+    let minutes = AggregationKind::DateHistogram {
+        field: field("@timestamp"),
+        interval: Interval::ms(60_000),
+        zone: TimeZone::UTC,
+        min_count: 1,
+        bounds: None,
+    };
+    let nested = Aggregation {
+        kind: minutes,
+        inner: vec![(
+            field("users"),
+            Aggregation {
+                kind: terms("user.name", 100),
+                inner: vec![(field("bytes"), AggregationKind::Stats { field: field("source.bytes") }.into())],
+            },
+        )],
+    };
+    let range = |key: &str, from, to| NumberRange { key: key.to_owned(), from, to };
+    let ranges = vec![range("low", None, Some(0.0)), range("high", Some(0.0), None)];
+    let filter = |text: &str| query::parse(text, now()).expect(text);
+    let aggregations: Vec<(String, Aggregation)> = vec![
+        (field("nested"), nested),
+        (field("ips"), terms("source.ip", 1000).into()),
+        (field("tags"), terms("tags", 1000).into()),
+        (field("own"), terms("own.name", 1000).into()),
+        (field("ports"), terms("source.port", 1000).into()),
+        (field("distinct"), AggregationKind::Cardinality { field: field("source.ip") }.into()),
+        (field("distinct_users"), AggregationKind::Cardinality { field: field("user.name") }.into()),
+        (field("stats"), AggregationKind::Stats { field: field("source.bytes") }.into()),
+        (field("ranges"), AggregationKind::Range { field: field("source.bytes"), ranges }.into()),
+        (
+            field("filters"),
+            AggregationKind::Filters {
+                filters: vec![(field("a"), filter("failed")), (field("b"), filter("NOT user.name:taro"))],
+            }
+            .into(),
+        ),
+        (
+            field("pairs"),
+            AggregationKind::Composite {
+                sources: vec![
+                    (field("user"), Source::Terms { field: field("user.name") }),
+                    (field("ip"), Source::Terms { field: field("source.ip") }),
+                ],
+                size: 1000,
+                after: None,
+            }
+            .into(),
+        ),
+        (field("newest"), AggregationKind::TopHits { size: 2 }.into()),
+        (
+            field("percentiles"),
+            AggregationKind::Percentiles { field: field("source.bytes"), percents: vec![0.0, 50.0, 100.0] }.into(),
+        ),
+        (field("unusual"), AggregationKind::Significant { field: field("user.name"), size: 100 }.into()),
+    ];
+    let request = SearchRequest { size: 0, aggregations, ..SearchRequest::new(filter(text)) };
+    let found = searcher.search(&request, &limits()).expect(text).aggregations;
+    let buckets = |name: &str| -> BTreeMap<String, u64> {
+        found[name].buckets.iter().filter(|b| b.count > 0).map(|b| (b.key.clone(), b.count)).collect()
+    };
+    assert_eq!(buckets("ips"), counted(&hits, "source.ip"), "{text}");
+    assert!(found["ips"].buckets.is_sorted_by(|a, b| a.count >= b.count), "{text}");
+    assert_eq!(buckets("tags"), counted(&hits, "tags"), "{text}");
+    assert_eq!(buckets("own"), counted(&hits, "own.name"), "{text}");
+    assert_eq!(buckets("ports"), counted(&hits, "source.port"), "{text}");
+    assert_eq!(found["distinct"].value, Some(counted(&hits, "source.ip").len() as f64), "{text}");
+    assert_eq!(found["distinct_users"].value, Some(counted(&hits, "user.name").len() as f64), "{text}");
+    let bytes: Vec<i64> = hits.iter().filter_map(|e| e.get(FieldId::SOURCE_BYTES).and_then(|v| v.as_int())).collect();
+    let figure = |name: &str| found["stats"].values[name];
+    assert_eq!(figure("count"), Some(bytes.len() as f64), "{text}");
+    assert_eq!(figure("sum"), Some(bytes.iter().sum::<i64>() as f64), "{text}");
+    assert_eq!(figure("min"), bytes.iter().min().map(|n| *n as f64), "{text}");
+    assert_eq!(figure("max"), bytes.iter().max().map(|n| *n as f64), "{text}");
+    let range = |low: bool| bytes.iter().filter(|n| (**n < 0) == low).count() as u64;
+    assert_eq!(found["ranges"].buckets.iter().map(|b| b.count).collect::<Vec<_>>(), [range(true), range(false)], "{text}");
+    let filtered = |text: &str| {
+        let matcher = Matcher::new(filter(text));
+        hits.iter().filter(|e| matcher.matches(**e)).count() as u64
+    };
+    let expected = [filtered("failed"), filtered("NOT user.name:taro")];
+    assert_eq!(found["filters"].buckets.iter().map(|b| b.count).collect::<Vec<_>>(), expected, "{text}");
+    let mut pairs: BTreeMap<Vec<String>, u64> = BTreeMap::new();
+    for (users, ips) in values(&hits, "user.name").into_iter().zip(values(&hits, "source.ip")) {
+        for user in &users {
+            for ip in &ips {
+                *pairs.entry(vec![user.clone(), ip.clone()]).or_default() += 1;
+            }
+        }
+    }
+    assert_eq!(found["pairs"].buckets.iter().map(|b| (b.keys.clone(), b.count)).collect::<BTreeMap<_, _>>(), pairs, "{text}");
+    let newest: Vec<_> = hits.iter().take(2).map(|e| e.id()).collect();
+    assert_eq!(found["newest"].hits.iter().map(|h| h.id).collect::<Vec<_>>(), newest, "{text}");
+    let mut sorted = bytes.clone();
+    sorted.sort_unstable();
+    for (percent, rank) in [("0", 0.0), ("50", 0.5), ("100", 1.0)] {
+        let value = sorted.get((rank * (sorted.len().saturating_sub(1)) as f64).round() as usize).map(|n| *n as f64);
+        let told = found["percentiles"].values[percent];
+        match (value, told) {
+            (Some(value), Some(told)) => assert!((value - told).abs() <= 0.011 * value.abs(), "{text} {percent}: {value} {told}"),
+            (value, told) => assert_eq!(value, told, "{text}"),
+        }
+    }
+    // Within each minute the users, within each user the bytes.
+    let mut minutes: BTreeMap<String, BTreeMap<String, (u64, i64)>> = BTreeMap::new();
+    for hit in &hits {
+        let minute = Time::from_unix_s(hit.time().unix_s().div_euclid(60) * 60).to_string();
+        let users = minutes.entry(minute).or_default();
+        for user in hit.all(FieldId::USER_NAME) {
+            let bytes = hit.get(FieldId::SOURCE_BYTES).and_then(|v| v.as_int()).unwrap_or(0);
+            let entry = users.entry(shown(&user)).or_default();
+            *entry = (entry.0 + 1, entry.1 + bytes);
+        }
+    }
+    let told: BTreeMap<String, BTreeMap<String, (u64, i64)>> = found["nested"]
+        .buckets
+        .iter()
+        .map(|minute| {
+            let user = |b: &index::Bucket| (b.key.clone(), (b.count, b.aggs["bytes"].values["sum"].expect("a sum") as i64));
+            (minute.key.clone(), minute.aggs["users"].buckets.iter().map(user).collect())
+        })
+        .collect();
+    assert_eq!(told, minutes, "{text}");
+    // What stands out is more frequent among the hits than among all.
+    let all = scan(batches, "*", None, None);
+    let (here, there) = (counted(&hits, "user.name"), counted(&all, "user.name"));
+    for bucket in &found["unusual"].buckets {
+        assert_eq!((Some(&bucket.count), bucket.background), (here.get(&bucket.key), there.get(&bucket.key).copied()), "{text}");
+        assert!(bucket.count as f64 / hits.len() as f64 > there[&bucket.key] as f64 / all.len() as f64, "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_and_a_scan_agree(
+        plans in prop::collection::vec(any::<Plan>(), 1..400),
+        commit in 5usize..60,
+        shard in 30u64..250,
+        queries in prop::collection::vec(any_query(), 40),
+        range in (0i64..400, 0i64..400),
+    ) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = IndexOptions { shard_documents: shard, ..IndexOptions::new(dir.path()) };
+        let (mut writer, _) = Writer::open(&options, TenantId(0)).expect("opens");
+        let searcher = writer.searcher();
+        let mut batches: Vec<Batch> = Vec::new();
+        let mut queries_left = queries.iter().cycle();
+        let mut first = 1;
+        for piece in plans.chunks(commit) {
+            let batch = build(piece, first);
+            first += piece.len() as u64;
+            writer.write(&batch).expect("writes");
+            writer.commit().expect("commits");
+            batches.push(batch);
+            // While merges run and shards close.
+            check_query(&searcher, &batches, queries_left.next().expect("it cycles"), None, None);
+        }
+        let (low, high) = (range.0.min(range.1), range.0.max(range.1));
+        let time = |s: i64| Some(Time::from_unix_s(START_S + s));
+        for round in 0..2 {
+            for (n, text) in queries.iter().enumerate() {
+                match n % 3 {
+                    0 => check_query(&searcher, &batches, text, time(low), time(high)),
+                    1 => check_query(&searcher, &batches, text, None, None),
+                    _ => check_aggregations(&searcher, &batches, text),
+                }
+            }
+            if round == 0 {
+                writer.settle().expect("merges");
+            }
+        }
+    }
+}
