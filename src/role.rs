@@ -432,10 +432,12 @@ impl Analysis {
                 if offset > remembered {
                     correlator.advance(&batch, &matches, &mut changes);
                     templates = changed.or(templates.take());
+                    if offset <= analysed {
+                        changes.clear(); // The store has them.
+                    }
                 }
-                if offset <= analysed {
-                    changes.clear(); // The store has them.
-                } else {
+                // A batch without frames, where the reader waited in vain, has offset 0: what waits to be stored must outlast it.
+                if offset > analysed {
                     for found in &matches {
                         self.matches[found.rule as usize].fetch_add(1, Ordering::Relaxed);
                     }
