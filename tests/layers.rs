@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("event", &[], &[]),
     ("ingest", &["event"], &["rdkafka", "encoding_rs"]),
-    ("rules", &["event"], &["ipnet"]),
+    ("rules", &["event"], &[]),
     ("index", &["event"], &["tantivy"]),
     ("api", &["event", "rules", "index"], &["axum", "rusqlite", "ureq"]),
     ("dashboards", &[], &["rust-embed"]),

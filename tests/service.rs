@@ -307,8 +307,8 @@ fn killed_in_the_middle_nothing_is_lost_or_doubled() {
             let number = round * RECORDS + n;
             // Ten failures and a success of one address a round: one alert each.
             let text = match n {
-                100..110 => format!("Failed password for root from 203.0.113.{round} port {n} ssh2 number-{number}x"),
-                115 => format!("Accepted password for root from 203.0.113.{round} port {n} ssh2 number-{number}x"),
+                100..110 => format!("Failed password for root from 203.0.113.{round} port {n} ssh2: number-{number}x"),
+                115 => format!("Accepted password for root from 203.0.113.{round} port {n} ssh2: number-{number}x"),
                 _ => format!("Server listening number-{number}x"),
             };
             let line = format!("<38>1 {} srv sshd 1 - - {text}", now());

@@ -76,7 +76,7 @@ test("a search finds events, shows one, and points at a mistake", async () => {
   await page.locator(".hist canvas").waitFor();
   await shot(page, "demo-search");
   await page.locator("tr[data-hit]").first().click();
-  await page.getByText("fortinet.firewall.policyid").waitFor();
+  await page.getByRole("rowheader", { name: "fortinet.firewall.policyid" }).waitFor();
   await shot(page, "demo-event");
   await page.keyboard.press("Escape");
   await page.locator("input[name=query]").fill("source.ip:(");
