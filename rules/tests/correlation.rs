@@ -316,9 +316,10 @@ fn arriving(events: &[Seen]) -> Vec<(EventId, Seen)> {
 /// What an alert says: rule, group, start of its first window, last event, how often, which events.
 type Said = BTreeMap<(String, Vec<String>), (i64, i64, u64, BTreeSet<EventId>)>;
 
-fn by_the_correlator(set: &Arc<RuleSet>, events: &[Seen], per: usize) -> Said {
+/// In batches of `per`; where `interrupted`, each batch by a correlator that was restored from the one before.
+fn by_the_correlator(set: &Arc<RuleSet>, events: &[Seen], per: usize, interrupted: bool) -> Said {
     let options = CorrelateOptions { lateness_ns: LATENESS_S * 1_000_000_000, ..CorrelateOptions::default() };
-    let mut correlator = Correlator::new(set.clone(), options);
+    let mut correlator = Correlator::new(set.clone(), options.clone());
     let mut detector = Detector::new(set.clone());
     let mut out = Vec::new();
     for chunk in arriving(events).chunks(per) {
@@ -347,6 +348,11 @@ fn by_the_correlator(set: &Arc<RuleSet>, events: &[Seen], per: usize) -> Said {
         let mut matches = Vec::new();
         detector.scan(&batch, &mut matches);
         correlator.advance(&batch, &matches, &mut out);
+        if interrupted {
+            let snapshot = correlator.snapshot();
+            correlator = Correlator::new(set.clone(), options.clone());
+            correlator.restore(&snapshot).expect("a snapshot of the same rules");
+        }
     }
     correlator.flush(&mut out);
     assert_eq!(correlator.counters().late > 0, events.iter().any(|e| e.delay > LATENESS_S), "late events are counted");
@@ -480,9 +486,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_correlator_equals_the_reference(events in prop::collection::vec(seen(), 1..60), per in 1usize..20) {
+    fn the_correlator_equals_the_reference(events in prop::collection::vec(seen(), 1..60), per in 1usize..20, interrupted: bool) {
         let set = rules();
-        prop_assert_eq!(by_the_correlator(&set, &events, per), by_the_reference(&events));
+        prop_assert_eq!(by_the_correlator(&set, &events, per, interrupted), by_the_reference(&events));
     }
 }
 

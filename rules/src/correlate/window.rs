@@ -108,6 +108,8 @@ struct Valued {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     entries: Slab<Entry>,
+    /// Numbers that are added up or ranked.
+    numbers: Slab<Number>,
     values: Slab<Valued>,
     by_value: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -292,7 +294,13 @@ impl Window {
 
     /// Puts an entry at the end, and its value into what is measured.
     fn append(&mut self, pool: &mut Pool, asks: &Asks, index: u32, time: i64, event: EventId, value: &[u8]) {
-        let (value, is_new) = if asks.counts_values() { pool.value(index, value) } else { (NONE, false) };
+        let (value, is_new) = if asks.adds_up() {
+            (pool.put_number(value), false)
+        } else if asks.counts_values() {
+            pool.value(index, value)
+        } else {
+            (NONE, false)
+        };
         let EventId { frame: Position { partition, offset }, nth } = event;
         let entry = pool.entries.put(Entry { time, offset, partition, value, next: NONE, nth });
         pool.bytes += size_of::<Entry>();
@@ -324,24 +332,19 @@ impl Window {
         let at = self.first;
         let Entry { value, next, .. } = pool.entries[at];
         match &mut self.state {
-            State::Events | State::Values(_) | State::Times(_) => {}
+            State::Events | State::Times(_) => {}
+            State::Values(different) => *different -= u32::from(pool.forget(value)),
             State::Sum(sum) => {
-                if let Some(number) = pool.number(value) {
+                if let Some(number) = pool.take_number(value) {
                     sum.remove(number);
                 }
             }
             State::Rank(halves) => {
-                if let (Some(number), Measure::Rank(rank)) = (pool.number(value), &asks.measure) {
+                if let (Some(number), Measure::Rank(rank)) = (pool.take_number(value), &asks.measure) {
                     halves.change(Ranked(number, at), false, *rank);
                     pool.bytes -= RANKED_BYTES;
                 }
             }
-        }
-        if value != NONE
-            && pool.forget(value)
-            && let State::Values(different) = &mut self.state
-        {
-            *different -= 1;
         }
         pool.entries.release(at);
         pool.bytes -= size_of::<Entry>();
@@ -434,8 +437,16 @@ impl Window {
             let entry = pool.entries[at];
             out.signed(entry.time.wrapping_sub(self.last_time));
             out.event(entry.event());
-            if entry.value != NONE {
-                out.bytes(&pool.values[entry.value].bytes);
+            match &self.state {
+                State::Events | State::Times(_) => {}
+                State::Values(_) => out.bytes(&pool.values[entry.value].bytes),
+                State::Sum(_) | State::Rank(_) => {
+                    let mut bytes = Vec::new();
+                    if let Some(number) = pool.number(entry.value) {
+                        encode::put_number_bytes(number, &mut bytes);
+                    }
+                    out.bytes(&bytes);
+                }
             }
             at = entry.next;
         }
@@ -587,7 +598,21 @@ impl Pool {
         true
     }
 
-    fn number(&self, value: u32) -> Option<Number> {
-        if value == NONE { None } else { encode::number(&self.values[value].bytes) }
+    /// The place of a number; no place where the bytes are none.
+    fn put_number(&mut self, bytes: &[u8]) -> u32 {
+        let Some(number) = encode::number(bytes) else { return NONE };
+        self.bytes += size_of::<Number>();
+        self.numbers.put(number)
+    }
+
+    fn number(&self, at: u32) -> Option<Number> {
+        (at != NONE).then(|| self.numbers[at])
+    }
+
+    fn take_number(&mut self, at: u32) -> Option<Number> {
+        let number = self.number(at)?;
+        self.numbers.release(at);
+        self.bytes -= size_of::<Number>();
+        Some(number)
     }
 }
