@@ -277,6 +277,15 @@ fn lower_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
     super::record::table::lower(row, field, text);
 }
 
+/// `event.outcome` of a request, where the record says how it was answered and nothing else told the outcome.
+fn outcome_of_status(row: &mut RowBuilder<'_>) {
+    if let Some(Value::Int(status)) = row.get(FieldId::HTTP_RESPONSE_STATUS_CODE)
+        && row.get(FieldId::EVENT_OUTCOME).is_none()
+    {
+        row.text(FieldId::EVENT_OUTCOME, if status < 400 { "success" } else { "failure" });
+    }
+}
+
 /// What follows from the cells whatever the format.
 pub(super) fn enrich(row: &mut RowBuilder<'_>) {
     if let Some(Value::Text(name)) = row.get(FieldId::DNS_QUESTION_NAME) {

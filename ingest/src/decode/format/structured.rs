@@ -83,6 +83,7 @@ impl Reader {
             || match self.tables.iter_mut().find(|table| table.fits(view)) {
                 Some(table) => {
                     table.write(record, text, context, row);
+                    super::outcome_of_status(row);
                     true
                 }
                 None => false,

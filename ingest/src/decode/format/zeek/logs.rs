@@ -127,6 +127,20 @@ const PROTOCOLS: &[Log] = &[
             ("qclass_name", As("dns.question.class")),
             ("qtype_name", As("dns.question.type")),
             ("rcode_name", As("dns.response_code")),
+            (
+                "rcode_name",
+                Case(
+                    "event.outcome",
+                    &[
+                        ("NOERROR", "success"),
+                        ("NXDOMAIN", "failure"),
+                        ("SERVFAIL", "failure"),
+                        ("REFUSED", "failure"),
+                        ("FORMERR", "failure"),
+                        ("NOTIMP", "failure"),
+                    ],
+                ),
+            ),
             ("answers", As("dns.answers.data")),
             ("TTLs", As("dns.answers.ttl")),
         ],

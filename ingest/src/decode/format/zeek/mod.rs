@@ -171,6 +171,7 @@ impl Logs {
                     }
                 }
             }
+            "http" => super::outcome_of_status(row),
             "ssl" => self.tls_version(row),
             "sip" => self.sip(view, row),
             "smb_files" => {
