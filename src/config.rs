@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) decode: Decode,
     /// The rules.
     pub(crate) rules: Rules,
+    /// What the behaviour analysis should know of the site.
+    pub(crate) behaviour: Behaviour,
     /// The zone file; without one, no verdicts.
     pub(crate) policy: Option<PathBuf>,
     /// The index.
@@ -49,6 +51,7 @@ impl Default for Config {
             ],
             decode: Decode::default(),
             rules: Rules::default(),
+            behaviour: Behaviour::default(),
             policy: None,
             index: Index::default(),
             api: Api::default(),
@@ -229,6 +232,31 @@ impl Rules {
         }
         Ok(options)
     }
+}
+
+/// What the behaviour analysis should know of the site.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Behaviour {
+    /// The site's own networks; without any, the private ones.
+    pub(crate) inside: Vec<String>,
+    /// What is expected, beside what the rules' own safelists say.
+    pub(crate) safelist: Safelist,
+    /// Indicator files: CSV, STIX 2.1, MISP.
+    pub(crate) indicators: Vec<PathBuf>,
+}
+
+/// What is expected and gives no alert.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Safelist {
+    /// Prefixes and addresses.
+    pub(crate) sources: Vec<String>,
+    pub(crate) destinations: Vec<String>,
+    /// Names, with what lies below them.
+    pub(crate) domains: Vec<String>,
+    /// Such as `udp/123` or `tcp/8000-8010`.
+    pub(crate) ports: Vec<String>,
 }
 
 /// The index.

@@ -65,6 +65,8 @@ pub(crate) struct Spent {
     pub(crate) policy_ns: AtomicU64,
     pub(crate) match_ns: AtomicU64,
     pub(crate) sink_ns: AtomicU64,
+    /// Part of the sink's time.
+    pub(crate) behave_ns: AtomicU64,
     pub(crate) frames: AtomicU64,
     pub(crate) bytes: AtomicU64,
     pub(crate) events: AtomicU64,

@@ -18,8 +18,9 @@ use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, Stream, Str
 use ingest::log::{Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
+use rules::behave::indicator::Indicators;
 use rules::policy::Policy;
-use rules::{CorrelateOptions, Correlator, LoadOptions, RuleSet};
+use rules::{Behaviour, BehaviourOptions, CorrelateOptions, Correlator, LoadOptions, RuleSet, Site};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -38,6 +39,9 @@ const COMMIT_TIME: Duration = Duration::from_secs(1);
 const STATE_TIME: Duration = Duration::from_secs(10);
 /// Storing the state takes at most this part of the time, however much there is.
 const STATE_SHARE: u32 = 50;
+
+/// Bytes of the behaviour analysis' state that are stored; a larger one is not, and it begins anew after a restart (told).
+const BEHAVIOUR_BYTES_MAX: usize = 512 << 20;
 
 /// The rules as loaded: the shipped pack, and what the configuration adds.
 pub(crate) fn load_rules(config: &crate::config::Rules) -> (RuleSet, Vec<rules::Problem>) {
@@ -90,6 +94,26 @@ fn description_files(paths: &[PathBuf]) -> Result<Vec<(String, String)>> {
         Ok((path.display().to_string(), text))
     };
     files.into_iter().map(read).collect()
+}
+
+/// What the site knows of itself, with its indicators.
+pub(crate) fn load_site(config: &crate::config::Behaviour) -> Result<Site> {
+    let list = |name: &str, texts: &[String]| {
+        (name.to_owned(), rules::yaml::Node::List(texts.iter().cloned().map(rules::yaml::Node::Text).collect()))
+    };
+    let crate::config::Safelist { sources, destinations, domains, ports } = &config.safelist;
+    let safelist = rules::yaml::Node::Map(vec![
+        list("sources", sources),
+        list("destinations", destinations),
+        list("domains", domains),
+        list("ports", ports),
+    ]);
+    let site = Site::new(&config.inside, Some(&safelist)).map_err(anyhow::Error::msg).context("behaviour")?;
+    let (indicators, problems) = Indicators::load(&config.indicators);
+    for problem in problems {
+        warn!(problem, "an indicator was left out");
+    }
+    Ok(site.with_indicators(indicators))
 }
 
 /// The decoders' settings as configured.
@@ -189,6 +213,10 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let analysis = Analysis {
         parts: Parts { settings, rules: rules.clone(), policy: policy.clone(), threads: config.worker_threads() },
         correlate: config.rules.correlate_options()?,
+        behaviour: BehaviourOptions {
+            lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
+            site: Arc::new(load_site(&config.behaviour)?),
+        },
         index_time: Duration::from_millis(u64::from(config.index.commit_ms)),
         index_keep_ns: config.index.retention_days.map(|days| i64::from(days) * 86_400 * 1_000_000_000),
         journal: journal.clone(),
@@ -350,6 +378,7 @@ impl Rate {
 struct Analysis {
     parts: Parts,
     correlate: CorrelateOptions,
+    behaviour: BehaviourOptions,
     index_time: Duration,
     /// How long shards are kept, in nanoseconds.
     index_keep_ns: Option<i64>,
@@ -370,6 +399,7 @@ impl Analysis {
         let indexed = writers.iter().map(|(_, last)| *last).min().unwrap_or(0);
         let analysed = resume.position;
         let mut correlator = Correlator::new(self.parts.rules.clone(), self.correlate.clone());
+        let mut behaviour = Behaviour::new(self.parts.rules.clone(), self.behaviour.clone());
         let mut flows = FlowDecoder::default();
         // The position that the states below belong to; what lies between it and `analysed` is read again for their sake. Without any, the
         // log is read from its beginning.
@@ -393,6 +423,11 @@ impl Analysis {
                 "templates" => {
                     if !flows.restore(bytes) {
                         warn!("the flow templates could not be read; they come again");
+                    }
+                }
+                "behaviour" => {
+                    if let Err(error) = behaviour.restore(bytes) {
+                        warn!(%error, "the behaviour analysis begins anew");
                     }
                 }
                 other => warn!(name = other, "unknown state in the store"),
@@ -431,6 +466,8 @@ impl Analysis {
                 let offset = batch.range.last;
                 if offset > remembered {
                     correlator.advance(&batch, &matches, &mut changes);
+                    behaviour.advance(&batch, &mut changes);
+                    tell(&behaviour);
                     templates = changed.or(templates.take());
                     if offset <= analysed {
                         changes.clear(); // The store has them.
@@ -462,15 +499,21 @@ impl Analysis {
             let due = watch.elapsed() >= COMMIT_TIME || (!changes.is_empty() && watch.elapsed() > cost * 10);
             if position > stored && (due || last) {
                 let state_time = STATE_TIME.max(state_cost * STATE_SHARE);
+                let mut watched = None;
                 let state = (last || state_watch.as_ref().is_none_or(|w| w.elapsed() >= state_time)).then(|| {
                     let taking = Stopwatch::start();
                     let mut state = position.to_le_bytes().to_vec();
                     state.extend(correlator.snapshot());
+                    watched = Some(behaviour.snapshot()).filter(|bytes| bytes.len() <= BEHAVIOUR_BYTES_MAX);
+                    if watched.is_none() {
+                        warn!(bytes = behaviour.byte_len(), "the state of the behaviour analysis is too large to store");
+                    }
                     (state_watch, state_cost) = (Some(Stopwatch::start()), taking.elapsed());
                     state
                 });
                 let commit_watch = Stopwatch::start();
-                self.commit(position, &mut changes, state.as_deref(), &mut templates, &mut tally)?;
+                let states = state.as_deref().map(|state| (state, watched.as_deref()));
+                self.commit(position, &mut changes, states, &mut templates, &mut tally)?;
                 match state {
                     Some(_) => state_cost += commit_watch.elapsed(),
                     None => cost = commit_watch.elapsed(),
@@ -489,14 +532,17 @@ impl Analysis {
         &self,
         position: u64,
         changes: &mut Vec<AlertChange>,
-        state: Option<&[u8]>,
+        states: Option<(&[u8], Option<&[u8]>)>,
         templates: &mut Option<Arc<Vec<u8>>>,
         tally: &mut Tally,
     ) -> Result<()> {
         let mut snapshots: Vec<(&str, &[u8])> = Vec::new();
         // The templates are those of the position of the state: both or neither.
-        let flow_state = state.and_then(|_| templates.take());
-        snapshots.extend(state.map(|state| ("correlator", state)));
+        let flow_state = states.and_then(|_| templates.take());
+        if let Some((correlator, behaviour)) = states {
+            snapshots.push(("correlator", correlator));
+            snapshots.push(("behaviour", behaviour.unwrap_or_default()));
+        }
         if let Some(flow_state) = &flow_state {
             snapshots.push(("templates", flow_state));
         }
@@ -514,6 +560,16 @@ impl Analysis {
         changes.clear();
         Ok(())
     }
+}
+
+/// What the behaviour analysis holds and has given up, as metrics.
+fn tell(behaviour: &Behaviour) {
+    let counters = behaviour.counters();
+    metrics::gauge!("mihari_behaviour_bytes").set(behaviour.byte_len() as f64);
+    metrics::counter!("mihari_behaviour_evicted_total").absolute(counters.evicted);
+    metrics::counter!("mihari_behaviour_duplicates_total").absolute(counters.duplicates);
+    metrics::counter!("mihari_behaviour_sampled_total").absolute(counters.sampled);
+    metrics::counter!("mihari_behaviour_late_total").absolute(counters.late);
 }
 
 /// Writes batches into the index and commits in time.

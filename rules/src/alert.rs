@@ -24,7 +24,7 @@ pub struct AlertRule {
     pub level: String,
     /// Its tags.
     pub tags: Vec<String>,
-    /// `sigma` or `correlation`.
+    /// `sigma`, `correlation` or `behaviour`.
     pub kind: String,
 }
 
@@ -66,6 +66,9 @@ pub struct Alert {
     pub evidence: Vec<EventId>,
     /// Fields of the first event.
     pub fields: BTreeMap<String, String>,
+    /// Of a behaviour: every number that led to the alert, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub explanation: BTreeMap<String, String>,
 }
 
 /// A new alert, or one that has folded a repeat.

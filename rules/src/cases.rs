@@ -3,6 +3,10 @@
 //! A line is `{"rule": YAML, "event": {...}, "match": bool}`, or for correlations `{"rules": YAML, "events": [{"_t": seconds, ...}],
 //! "expected_alerts": [{"at_index", "group", "rule"}]}`. Beside a rule file, `cases.jsonl` may leave the rule out.
 //!
+//! For behaviours the events may be written as series, `{"series": [{"from": seconds, "every": seconds, "count": N, "jitter": [seconds, ...],
+//! "event": {...}}], "indicators": CSV, "expected_alerts": [...]}`: the text `{n}` of an event, also `{n*3%7+1}`, is the number of its place
+//! in the series, and alerts are told apart by group and rule alone.
+//!
 //! For correlations lateness is unlimited here: each event that makes or keeps a window's condition true gives an alert at its index.
 
 use std::fmt;
@@ -14,9 +18,12 @@ use event::{
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::alert::AlertChange;
+use crate::behave::indicator::Indicators;
+use crate::behave::{Behaviour, BehaviourOptions, Site};
 use crate::correlate::Correlator;
 use crate::detect::{Match, matches_plainly};
-use crate::ruleset::{LoadOptions, RuleSet, load};
+use crate::ruleset::{Body, LoadOptions, RuleSet, load};
 
 /// What became of one case.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,12 +48,36 @@ struct Case<'a> {
     expected: Option<bool>,
     #[serde(default, borrow)]
     events: Vec<&'a serde_json::value::RawValue>,
+    #[serde(default, borrow)]
+    series: Vec<Series<'a>>,
+    /// An indicator file that the site was given.
+    #[serde(default)]
+    indicators: Option<String>,
     #[serde(default)]
     expected_alerts: Vec<ExpectedAlert>,
 }
 
+#[derive(Deserialize)]
+struct Series<'a> {
+    #[serde(default)]
+    from: f64,
+    #[serde(default)]
+    every: f64,
+    #[serde(default = "one")]
+    count: u32,
+    #[serde(default)]
+    jitter: Vec<f64>,
+    #[serde(borrow)]
+    event: &'a serde_json::value::RawValue,
+}
+
+fn one() -> u32 {
+    1
+}
+
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 struct ExpectedAlert {
+    #[serde(default)]
     at_index: usize,
     #[serde(default)]
     group: Vec<String>,
@@ -80,6 +111,14 @@ fn run_case(case: &Case<'_>, beside: Option<&str>) -> Result<(), String> {
         let expected = case.expected.ok_or("the case does not say whether the event matches")?;
         return if found == expected { Ok(()) } else { Err(format!("matches: {found}, expected {expected}")) };
     }
+    if set.rules.iter().any(|rule| matches!(rule.body, Body::Behaviour(_))) {
+        let mut found = behave(set, case)?;
+        let mut expected: Vec<ExpectedAlert> =
+            case.expected_alerts.iter().map(|alert| ExpectedAlert { at_index: 0, ..alert.clone() }).collect();
+        found.sort();
+        expected.sort();
+        return if found == expected { Ok(()) } else { Err(format!("alerts {found:?}, expected {expected:?}")) };
+    }
     let texts: Vec<&str> = case.events.iter().map(|e| e.get()).collect();
     let batch = batch_of(&texts)?;
     let mut found = correlate(&Arc::new(set), &batch);
@@ -87,6 +126,89 @@ fn run_case(case: &Case<'_>, beside: Option<&str>) -> Result<(), String> {
     found.sort();
     expected.sort();
     if found == expected { Ok(()) } else { Err(format!("alerts {found:?}, expected {expected:?}")) }
+}
+
+/// The instant from which the seconds of a behaviour's cases count.
+const CASES_START_S: i64 = 1_750_000_000;
+/// Events of one case.
+const SERIES_EVENTS_MAX: u32 = 1_000_000;
+
+/// The alerts that behaviours give of a case's events and series, in the order of their times.
+fn behave(set: RuleSet, case: &Case<'_>) -> Result<Vec<ExpectedAlert>, String> {
+    let mut events: Vec<(f64, String)> = Vec::new();
+    for series in &case.series {
+        for n in 0..series.count.min(SERIES_EVENTS_MAX) {
+            let jitter = series.jitter.get(n as usize % series.jitter.len().max(1)).copied().unwrap_or(0.0);
+            events.push((series.from + series.every * f64::from(n) + jitter, numbered(series.event.get(), u64::from(n))?));
+        }
+    }
+    for event in &case.events {
+        let time = batch_of(&[event.get()])?.event(0).time();
+        events.push((time.unix_ns() as f64 / 1e9, event.get().to_owned()));
+    }
+    events.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut builder = BatchBuilder::default();
+    for (at, (seconds, text)) in events.iter().enumerate() {
+        let time = Time::from_unix_s(CASES_START_S).plus_ns((seconds * 1e9) as i64);
+        let head = FrameHead {
+            position: Position { partition: 0, offset: at as u64 + 1 },
+            received: time,
+            ..FrameHead::new(Transport::Internal, Content::Text)
+        };
+        write_object(text, &mut builder.row(&head, 0, ""))?;
+    }
+    let last = events.len() as u64;
+    let batch = builder.finish(LogRange { partition: 0, first: 1, last }, Time::UNKNOWN);
+    let (mut indicators, mut problems) = (Indicators::default(), Vec::new());
+    if let Some(text) = &case.indicators {
+        indicators.add("indicators", text, &mut problems);
+    }
+    if let Some(problem) = problems.first() {
+        return Err(problem.clone());
+    }
+    let site = Arc::new(Site::new(&[], None)?.with_indicators(indicators));
+    let mut behaviour = Behaviour::new(Arc::new(set), BehaviourOptions { lateness_ns: 0, site });
+    let mut changes = Vec::new();
+    behaviour.advance(&batch, &mut changes);
+    behaviour.flush(&mut changes);
+    let new = changes.iter().filter_map(|change| match change {
+        AlertChange::New(alert) => Some(alert),
+        AlertChange::Updated(_) => None,
+    });
+    let said = new.map(|alert| ExpectedAlert {
+        at_index: 0,
+        group: alert.group.values().cloned().collect(),
+        rule: alert.rule.title.clone(),
+    });
+    Ok(said.collect())
+}
+
+/// A series' event with its place in it: each `{n...}` is reckoned from left to right.
+fn numbered(event: &str, n: u64) -> Result<String, String> {
+    let mut out = String::with_capacity(event.len());
+    let mut rest = event;
+    while let Some(at) = rest.find("{n") {
+        out.push_str(&rest[..at]);
+        let end = rest[at..].find('}').ok_or("{n without an end")? + at;
+        let mut value = n;
+        let mut steps = &rest[at + 2..end];
+        while let Some(step) = steps.chars().next() {
+            let length = steps[1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(steps.len() - 1);
+            let by: u64 = steps[1..=length].parse().map_err(|_| format!("{{n{steps}}} is not understood"))?;
+            value = match step {
+                '+' => value.saturating_add(by),
+                '*' => value.saturating_mul(by),
+                '%' => value.checked_rem(by).ok_or("a remainder of nothing")?,
+                '/' => value.checked_div(by).ok_or("a part of nothing")?,
+                _ => return Err(format!("{{n{steps}}} is not understood")),
+            };
+            steps = &steps[length + 1..];
+        }
+        out.push_str(&value.to_string());
+        rest = &rest[end + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
 }
 
 /// What fires, decided on arrival by the correlator that the pipeline uses.
@@ -132,12 +254,16 @@ pub fn batch_of_sources<'a>(objects: impl ExactSizeIterator<Item = (LogSourceId,
         };
         let mut row = builder.row(&head, 0, "");
         row.log_source(source);
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        Cells { row: &mut row, path: String::new() }.deserialize(&mut deserializer).map_err(|e| e.to_string())?;
+        write_object(text, &mut row)?;
         let seconds = FieldId::find("_t").and_then(|f| row.get(f)).and_then(crate::test_of::number_of);
         row.time(Time::from_unix_ns(seconds.map_or(0, |n| (n.float() * 1e9) as i64)));
     }
     Ok(builder.finish(LogRange { partition: 0, first: 1, last }, Time::UNKNOWN))
+}
+
+fn write_object(text: &str, row: &mut RowBuilder<'_>) -> Result<(), String> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    Cells { row, path: String::new() }.deserialize(&mut deserializer).map_err(|e| e.to_string())
 }
 
 struct Cells<'c, 'r> {

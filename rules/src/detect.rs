@@ -73,7 +73,7 @@ pub fn matches_plainly(rules: &RuleSet, event: EventRef<'_>) -> Vec<u32> {
     let mut scratch = Scratch::default();
     let all = rules.rules.iter().enumerate().filter(|(_, rule)| match &rule.body {
         Body::Sigma { expr, .. } => evaluate(expr, &mut |atom: &u32| rules.atoms[*atom as usize].holds(event, &mut scratch)),
-        Body::Correlation(_) => false,
+        Body::Correlation(_) | Body::Behaviour(_) => false,
     });
     all.map(|(at, _)| at as u32).collect()
 }

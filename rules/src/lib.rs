@@ -1,4 +1,4 @@
-//! Events to alerts: Sigma, correlation, zone policy.
+//! Events to alerts: Sigma, correlation, zone policy, behaviour.
 //!
 //! ```text
 //!  files ─▶ load ─▶ RuleSet ─▶ Detector (stateless, a thread each) ─▶ Match ─▶ Correlator (one, in log order) ─▶ AlertChange
@@ -8,6 +8,7 @@
 //! Pure but for reading rule files: no clock, no other input or output, no async, no failure on data.
 
 pub mod alert;
+pub mod behave;
 pub mod cases;
 mod compile;
 mod correlate;
@@ -23,6 +24,7 @@ pub mod style;
 mod test_of;
 pub mod yaml;
 
+pub use behave::{Behaviour, BehaviourCounters, BehaviourOptions, BehaviourRestoreError, Site};
 pub use correlate::{
     ALERTS_OPEN_MAX, BadNetwork, Bounds, CorrelateOptions, Correlator, Counters, DEGRADED_RULE, ENTRIES_PER_WINDOW_MAX, Fired,
     RestoreError,

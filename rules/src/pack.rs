@@ -6,12 +6,28 @@ pub fn pack() -> &'static [(&'static str, &'static str)] {
         ($($name:literal,)*) => { &[$((concat!("pack/", $name, "/rule.yml"), include_str!(concat!("../pack/", $name, "/rule.yml"))),)*] };
     }
     files! {
+        "beacon-unanswered",
+        "beacon",
+        "dns-bypass",
+        "dns-tunnel-names",
         "dns-tunnel",
+        "exfiltration-volume",
         "firewall-config-change",
+        "first-seen-destination",
+        "first-seen-service",
+        "flood",
         "host-sweep",
         "ids-severe",
+        "indicator-match",
         "large-upload",
+        "lateral-movement",
+        "long-connection",
+        "password-guessing",
         "port-scan",
+        "protocol-on-other-port",
+        "proxy-bypass",
+        "scan-inside",
+        "scan-outside",
         "ssh-brute-force-success",
         "web-attack",
         "zone-attempts",
@@ -58,7 +74,10 @@ mod tests {
         for (name, text) in pack() {
             let path = format!("{}/{}", env!("CARGO_MANIFEST_DIR"), name.replace("rule.yml", "cases.jsonl"));
             let cases = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{path} is missing"));
-            let fires = cases.lines().filter(|l| l.contains("\"match\": true") || l.contains("\"at_index\"")).count();
+            let fires = cases
+                .lines()
+                .filter(|l| l.contains("\"match\": true") || l.contains("\"at_index\"") || l.contains("\"group\""))
+                .count();
             let near = cases.lines().count() - fires;
             assert!(fires >= 1 && near >= 3, "{name}: {fires} that fire, {near} near misses");
             for outcome in crate::cases::run(&cases, Some(text)) {

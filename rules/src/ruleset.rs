@@ -7,6 +7,7 @@ use event::{FieldId, LogSource, LogSourceId};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::behave::Parameters;
 use crate::compile::Compiled;
 use crate::correlate::plan::{self, Asks};
 use crate::mapping::Mapping;
@@ -64,7 +65,7 @@ pub struct RuleInfo {
     pub level: String,
     /// stable, test, experimental, deprecated, unsupported.
     pub status: String,
-    /// `sigma` or `correlation`.
+    /// `sigma`, `correlation` or `behaviour`.
     pub kind: &'static str,
     /// Tags, such as `attack.t1110`.
     pub tags: Vec<String>,
@@ -96,6 +97,7 @@ pub struct RuleInfo {
 pub(crate) enum Body {
     Sigma { expr: Expr<u32>, group: Vec<Vec<FieldId>> },
     Correlation(Box<BoundCorrelation>),
+    Behaviour(Box<Parameters>),
 }
 
 /// A correlation with its rules found and its fields bound.
@@ -146,6 +148,7 @@ struct Parsed {
 enum Content {
     Rule(Expr<Atom>),
     Correlation(Correlation),
+    Behaviour(Box<Parameters>),
     Filter { rules: Vec<String>, expr: Expr<Atom> },
 }
 
@@ -241,6 +244,10 @@ fn parse(path: &str, document: Document, options: &LoadOptions) -> Result<Option
         let correlation =
             correlation::correlation(node).map_err(|reason| problem(document.line_of("correlation"), reason, None))?;
         Content::Correlation(correlation)
+    } else if let Some(node) = node.get("behaviour") {
+        info.kind = "behaviour";
+        let parameters = Parameters::read(node).map_err(|(word, reason)| problem(document.line_of(&word), reason, None))?;
+        Content::Behaviour(Box::new(parameters))
     } else if let Some(filter) = node.get("filter") {
         let rules = filter.get("rules").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
         info.source = source(node).map_err(|reason| problem(document.line_of("logsource"), reason, None))?;
@@ -254,7 +261,7 @@ fn parse(path: &str, document: Document, options: &LoadOptions) -> Result<Option
         })?;
         Content::Rule(expr)
     } else {
-        let hint = Some("a Sigma document has detection, correlation or filter");
+        let hint = Some("a document has detection, correlation, filter or behaviour");
         return Err(problem(document.line, "no Sigma rule".to_owned(), hint));
     };
     Ok(Some(Parsed { info, path: path.to_owned(), document, content }))
@@ -373,6 +380,7 @@ impl Builder {
                         }
                     }
                 }
+                Content::Behaviour(parameters) => Body::Behaviour(parameters),
                 Content::Filter { .. } => unreachable!("filters were taken out above"),
             };
             rules.push(Rule { info: rule.info, body });
@@ -389,7 +397,7 @@ impl Builder {
         listeners.iter_mut().for_each(|of| of.retain(|(outer, _)| !feeds_itself[*outer]));
         let conditions = rules.iter().zip(0..).filter_map(|(rule, number)| match &rule.body {
             Body::Sigma { expr, .. } => Some((number, &rule.info.source, expr)),
-            Body::Correlation(_) => None,
+            Body::Correlation(_) | Body::Behaviour(_) => None,
         });
         let compiled = Compiled::new(&self.atoms, &conditions.collect::<Vec<_>>());
         RuleSet { rules, atoms: self.atoms, listeners, compiled, hash }

@@ -14,8 +14,8 @@ use event::limits::BATCH_BYTES_MAX;
 use event::{Frames, Time};
 use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
-use rules::Correlator;
 use rules::alert::{Alert, AlertChange};
+use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
@@ -81,18 +81,25 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let settings = role::decode_settings(&config.decode, reference)?;
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
     let parts = Parts { settings: settings.clone(), rules: rules.clone(), policy, threads: config.worker_threads() };
+    let site = Arc::new(role::load_site(&config.behaviour)?);
+    let lateness_ns = i64::from(config.rules.lateness_s) * 1_000_000_000;
+    let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });
     let mut correlator = Correlator::new(rules, config.rules.correlate_options()?);
     let source = source(args, &settings)?;
     let spent = Arc::new(Spent::default());
     let mut alerts: BTreeMap<(Time, String), Alert> = BTreeMap::new();
     let mut changes: Vec<AlertChange> = Vec::new();
     let mut clock = reference.min(Time::EPOCH);
+    let observed = spent.clone();
     let watch = Stopwatch::start();
     pipeline::run(&parts, FlowDecoder::default(), &spent, source, |done| {
         match done {
             Some(mut done) => {
                 clock = done.batch.settle_received(clock);
                 correlator.advance(&done.batch, &done.matches, &mut changes);
+                let watch = Stopwatch::start();
+                behaviour.advance(&done.batch, &mut changes);
+                Spent::add(&observed.behave_ns, &watch);
                 if let Some(events) = &mut events {
                     let mut text = String::new();
                     for event in done.batch.iter() {
@@ -102,7 +109,10 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
                     events.write_all(text.as_bytes())?;
                 }
             }
-            None => correlator.flush(&mut changes),
+            None => {
+                correlator.flush(&mut changes);
+                behaviour.flush(&mut changes);
+            }
         }
         for change in changes.drain(..) {
             let alert = change.alert().clone();
@@ -123,7 +133,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
         None => std::io::stdout().lock().write_all(text.as_bytes())?,
     }
     if let Some(path) = &args.stats {
-        let stats = statistics(&spent, watch.elapsed().as_secs_f64(), alerts.len(), &correlator);
+        let stats = statistics(&spent, watch.elapsed().as_secs_f64(), alerts.len(), &correlator, &behaviour);
         if path.as_os_str() == "-" {
             super::complain(&stats);
         } else {
@@ -153,7 +163,7 @@ fn source(args: &Replay, settings: &Arc<DecodeSettings>) -> Result<impl FnMut(&m
 }
 
 /// What each stage took and how much went through it, as JSON.
-fn statistics(spent: &Spent, seconds: f64, alerts: usize, correlator: &Correlator) -> String {
+fn statistics(spent: &Spent, seconds: f64, alerts: usize, correlator: &Correlator, behaviour: &Behaviour) -> String {
     let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let (frames, events) = (get(&spent.frames), get(&spent.events));
     let stage = |ns: u64| {
@@ -165,7 +175,8 @@ fn statistics(spent: &Spent, seconds: f64, alerts: usize, correlator: &Correlato
         "seconds": (seconds * 1000.0).round() / 1000.0, "frames": frames, "bytes": get(&spent.bytes), "events": events,
         "quarantined": get(&spent.quarantined), "alerts": alerts, "events_per_second": (events as f64 / seconds.max(1e-9)).round(),
         "stages": {"read": stage(get(&spent.read_ns)), "decode_flows": stage(get(&spent.flows_ns)), "decode_text": stage(get(&spent.text_ns)),
-            "policy": stage(get(&spent.policy_ns)), "match": stage(get(&spent.match_ns)), "correlate": stage(get(&spent.sink_ns))},
+            "policy": stage(get(&spent.policy_ns)), "match": stage(get(&spent.match_ns)), "correlate": stage(get(&spent.sink_ns).saturating_sub(get(&spent.behave_ns))), "behave": stage(get(&spent.behave_ns))},
+        "behaviour": behaviour.counters(), "behaviour_bytes": behaviour.byte_len(),
         "correlation": correlator.counters(),
         "correlation_by_rule": correlator.counters_by_rule().map(|(info, c)| (info.id.clone(), serde_json::json!(c))).collect::<serde_json::Map<_, _>>(),
     });

@@ -258,6 +258,7 @@ pub(super) fn body(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> Aler
     let rule = &set.rules[rule];
     let group = match &rule.body {
         Body::Sigma { group, .. } => encode::plain_group(&open.key, group),
+        Body::Behaviour(_) => BTreeMap::new(), // Folds by itself.
         Body::Correlation(bound) => {
             let values = encode::texts(&open.key).into_iter().map(str::to_owned);
             bound.written.group_by.iter().cloned().zip(values).collect()
@@ -339,6 +340,7 @@ fn bare(rule: AlertRule, tenant: u32, group: BTreeMap<String, String>, open: &Op
         count: open.count,
         evidence: open.evidence.clone(),
         fields,
+        explanation: BTreeMap::new(),
     }
 }
 

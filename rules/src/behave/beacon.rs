@@ -1,0 +1,336 @@
+//! Beacons: one source that comes to one destination again and again, at regular intervals, with like sizes, over the whole time.
+//!
+//! Four scores of 0 to 1 whose mean is the score, after RITA (github.com/activecm/rita, analysis/beacons.go): timing and size (Bowley
+//! skewness of the quartiles, dispersion about the median), histogram (how evenly the connections lie over the span), duration (how much
+//! of the span they cover). Other than there: intervals count in nanoseconds, a connection that failed is none, and the histogram's bars
+//! follow the span, so that a beacon of seconds is seen within minutes. Few connections lower the duration score.
+
+use event::EventId;
+use serde::{Deserialize, Serialize};
+
+use super::observe::What;
+use super::sketch::mix_text;
+use super::table::Table;
+use super::{Found, Parameters, View};
+
+/// Connections of one pair that are kept; of more, the newest.
+const SERIES_MAX: usize = 512;
+/// Connections of all pairs together; beyond it the pairs that were idle longest give way. 40 bytes each.
+const SERIES_IN_ALL_MAX: usize = 4_000_000;
+/// Connections that begin within so little of each other are one instant: parallel connections tell nothing of intervals.
+const INSTANT_NS: i64 = 100_000_000;
+/// Connections below which the duration score is lowered: a span is covered by chance when there are few.
+const SURE_COUNT: f64 = 20.0;
+/// Bars of the histogram.
+const BARS_MAX: usize = 48;
+/// A difference of sizes that is noise, in bytes.
+const SIZE_NOISE: f64 = 32.0;
+/// A difference of intervals that is noise, as a share of their median.
+const INTERVAL_NOISE: f64 = 0.05;
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+struct Key {
+    tenant: u32,
+    source: u128,
+    /// An address, or a name's hash.
+    target: u128,
+    named: bool,
+    port: u16,
+    transport: u8,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct Visit {
+    start: i64,
+    bytes: u64,
+    event: EventId,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Pair {
+    /// By their start.
+    visits: Vec<Visit>,
+    /// All that were seen, also those no longer kept.
+    count: u64,
+    /// When the score was last made, in visits.
+    scored: u64,
+}
+
+/// See the module.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Beacon {
+    pairs: Table<Key, Pair>,
+    visits: usize,
+    given_up: u64,
+}
+
+/// The scores of a pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scores {
+    pub(super) timing: f64,
+    pub(super) size: f64,
+    pub(super) histogram: f64,
+    pub(super) duration: f64,
+    interval_ns: i64,
+    spread_ns: i64,
+    bytes: f64,
+    span_ns: i64,
+}
+
+impl Scores {
+    pub(super) fn total(&self) -> f64 {
+        (self.timing + self.size + self.histogram + self.duration) / 4.0
+    }
+}
+
+impl Beacon {
+    pub(super) fn new(p: &Parameters) -> Beacon {
+        Beacon { pairs: Table::new(p.entries_max), visits: 0, given_up: 0 }
+    }
+
+    pub(super) fn size(&self) -> (u64, usize) {
+        (self.pairs.evicted() + self.given_up, self.pairs.byte_len() + self.visits * size_of::<Visit>())
+    }
+
+    pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        let only_failed = p.answered == "no";
+        let named = o.what == What::Proxied;
+        let connection = (o.what == What::Flow && !o.continued || named) && o.answer.failed() == only_failed;
+        let outward = named || !view.destination_inside && !view.to_many;
+        if !connection || !outward || (view.source_inside == view.destination_inside && view.source_inside && !named) {
+            return;
+        }
+        if view.expected(p) {
+            return;
+        }
+        self.pairs.expire(o.time.saturating_sub(p.idle));
+        let target = if named { u128::from(mix_text(view.name())) } else { o.destination };
+        let key = Key { tenant: o.tenant, source: o.source, target, named, port: o.port, transport: o.transport };
+        let before = self.pairs.evicted();
+        let pair = self.pairs.entry(key, o.time);
+        let kept = pair.visits.len();
+        pair.add(Visit { start: o.start, bytes: if o.sent > 0 { o.sent } else { o.received }, event: o.event });
+        let due = pair.count >= p.connections && pair.count >= pair.scored + (pair.scored / 4).max(1);
+        self.visits = self.visits + pair.visits.len() - kept;
+        if due {
+            pair.scored = pair.count;
+            let scores = scores(&pair.visits).filter(|s| s.span_ns >= p.span);
+            let wanted = |s: &Scores| s.total() >= p.score && s.timing >= p.timing_score;
+            if let Some(scores) = scores.filter(wanted)
+                && let Some(share) = prevalence(view, p)
+            {
+                found.push(describe(view, pair, &scores, share, only_failed));
+            }
+        }
+        if self.pairs.evicted() > before {
+            // The pair that gave way took its visits along; few have any to speak of, so the sum is made anew now and then.
+            self.given_up += 1;
+            if self.given_up.is_multiple_of(65_536) {
+                self.visits = self.pairs.iter().map(|(_, pair, _)| pair.visits.len()).sum();
+            }
+        }
+        while self.visits > SERIES_IN_ALL_MAX {
+            let Some((_, gone)) = self.pairs.pop_oldest() else { break };
+            self.visits -= gone.visits.len().min(self.visits);
+            self.given_up += 1;
+        }
+    }
+}
+
+impl Pair {
+    fn add(&mut self, visit: Visit) {
+        self.count += 1;
+        let at = self.visits.partition_point(|other| other.start <= visit.start);
+        let near = |other: Option<&Visit>| other.is_some_and(|other| (other.start - visit.start).abs() < INSTANT_NS);
+        if near(at.checked_sub(1).and_then(|before| self.visits.get(before))) {
+            self.visits[at - 1].bytes += visit.bytes;
+            self.count -= 1;
+            return;
+        }
+        if near(self.visits.get(at)) {
+            self.visits[at].bytes += visit.bytes;
+            self.count -= 1;
+            return;
+        }
+        self.visits.insert(at, visit);
+        if self.visits.len() > SERIES_MAX {
+            self.visits.remove(0);
+        }
+    }
+}
+
+/// The share of the sources inside that come to this destination, where there are enough to say; none where it is too common to be a
+/// beacon of one of them.
+fn prevalence(view: &View<'_>, p: &Parameters) -> Option<Option<f64>> {
+    const SOURCES_MIN: u64 = 10;
+    let all = view.known.sources_inside(view.o.tenant);
+    let Some(service) = view.service.filter(|_| all >= SOURCES_MIN) else { return Some(None) };
+    let share = service.inside_clients.count() as f64 / all as f64;
+    (share < p.prevalence).then_some(Some(share))
+}
+
+fn describe(view: &View<'_>, pair: &Pair, s: &Scores, share: Option<f64>, failed: bool) -> Found {
+    let group: &[&str] = if view.o.what == What::Proxied {
+        &["source.ip", "destination.domain"]
+    } else {
+        &["source.ip", "destination.ip", "destination.port", "network.transport"]
+    };
+    let mut found = Found::at(view, group);
+    found.start = pair.visits.first().map_or(view.o.start, |visit| visit.start);
+    found.evidence = pair.visits.iter().take(25).chain(pair.visits.iter().skip(25).rev().take(25)).map(|v| v.event).collect();
+    found.evidence.sort_unstable();
+    found.score("score", s.total());
+    found.score("score.timing", s.timing);
+    found.score("score.size", s.size);
+    found.score("score.histogram", s.histogram);
+    found.score("score.duration", s.duration);
+    found.explain("connections", pair.count);
+    found.seconds("interval_median_s", s.interval_ns);
+    found.seconds("interval_spread_s", s.spread_ns);
+    found.explain("bytes_median", s.bytes);
+    found.seconds("span_s", s.span_ns);
+    found.explain("answered", if failed { "no" } else { "yes" });
+    match share {
+        Some(share) => found.score("prevalence", share),
+        None => found.explain("prevalence", "too few sources to say"),
+    }
+    found
+}
+
+fn scores(visits: &[Visit]) -> Option<Scores> {
+    if visits.len() < 4 {
+        return None;
+    }
+    let (first, last) = (visits.first()?.start, visits.last()?.start);
+    let span_ns = last - first;
+    let mut intervals: Vec<f64> = visits.windows(2).map(|pair| (pair[1].start - pair[0].start) as f64).collect();
+    let mut bytes: Vec<f64> = visits.iter().map(|visit| visit.bytes as f64).collect();
+    let median = quartiles(&mut intervals).1;
+    let (timing, spread) = regularity(&mut intervals, median * INTERVAL_NOISE);
+    let (size, _) = regularity(&mut bytes, SIZE_NOISE);
+    let bars = bars(visits, first, span_ns);
+    let mean = visits.len() as f64 / bars.len() as f64;
+    let variance = bars.iter().map(|n| (*n as f64 - mean).powi(2)).sum::<f64>() / bars.len() as f64;
+    let evenness = (1.0 - variance.sqrt() / mean).max(0.0);
+    let histogram = if span_ns >= 11 * 3_600_000_000_000 { evenness.max(two_levels(&bars)) } else { evenness };
+    let covered = bars.iter().filter(|n| **n > 0).count() as f64 / bars.len() as f64;
+    let duration = covered * (visits.len() as f64 / SURE_COUNT).min(1.0);
+    let bytes_median = quartiles(&mut bytes).1;
+    Some(Scores {
+        timing,
+        size,
+        histogram,
+        duration,
+        interval_ns: median as i64,
+        spread_ns: spread as i64,
+        bytes: bytes_median,
+        span_ns,
+    })
+}
+
+/// How many visits each of equal parts of the span has: hours where it is more than a day.
+fn bars(visits: &[Visit], first: i64, span_ns: i64) -> Vec<usize> {
+    const HOUR_NS: i64 = 3_600_000_000_000;
+    let few = (visits.len() / 4).clamp(4, 24);
+    let count = if span_ns > 24 * HOUR_NS { few.max((span_ns / HOUR_NS) as usize) } else { few }.min(BARS_MAX);
+    let mut bars = vec![0; count];
+    for visit in visits {
+        let at = ((visit.start - first) as f64 / span_ns.max(1) as f64 * count as f64) as usize;
+        bars[at.min(count - 1)] += 1;
+    }
+    bars
+}
+
+/// The share of the bars that stand at one of two heights: a beacon that runs in office hours only.
+fn two_levels(bars: &[usize]) -> f64 {
+    let highest = bars.iter().copied().max().unwrap_or(0);
+    let width = (highest / 10).max(1);
+    let mut levels = vec![0usize; highest / width + 1];
+    for bar in bars {
+        levels[bar / width] += 1;
+    }
+    levels.sort_unstable();
+    levels.iter().rev().take(2).sum::<usize>() as f64 / bars.len() as f64
+}
+
+/// How regular numbers are, from 0 to 1: the mean of 1 less the Bowley skewness and of 1 less the median deviation over the median.
+/// Quartiles closer than `noise` are not skewed. Gives the median deviation too.
+fn regularity(numbers: &mut [f64], noise: f64) -> (f64, f64) {
+    let (low, median, high) = quartiles(numbers);
+    let skewness = if high - low <= noise || median == low || median == high {
+        0.0
+    } else {
+        ((low + high - 2.0 * median) / (high - low)).abs()
+    };
+    let mut deviations: Vec<f64> = numbers.iter().map(|n| (n - median).abs()).collect();
+    let deviation = quartiles(&mut deviations).1;
+    let dispersion = match (deviation, median) {
+        (0.0, _) => 1.0,
+        (_, m) if m <= 0.0 => 0.0,
+        (d, m) => ((m - d) / m).max(0.0),
+    };
+    (f64::midpoint(1.0 - skewness, dispersion), deviation)
+}
+
+/// The quartiles, between neighbours by proportion. Sorts.
+fn quartiles(numbers: &mut [f64]) -> (f64, f64, f64) {
+    numbers.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| {
+        let place = share * (numbers.len().saturating_sub(1)) as f64;
+        let (below, above) = (place.floor() as usize, place.ceil() as usize);
+        match (numbers.get(below), numbers.get(above)) {
+            (Some(a), Some(b)) => a + (b - a) * place.fract(),
+            _ => 0.0,
+        }
+    };
+    (at(0.25), at(0.5), at(0.75))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn visits(times: impl Iterator<Item = f64>, bytes: impl Fn(usize) -> u64) -> Vec<Visit> {
+        let mut pair = Pair::default();
+        for (n, seconds) in times.enumerate() {
+            pair.add(Visit { start: (seconds * 1e9) as i64, bytes: bytes(n), event: EventId::default() });
+        }
+        pair.visits
+    }
+
+    #[test]
+    fn regular_is_high_and_browsing_is_low() {
+        let exact = scores(&visits((0..60).map(|n| f64::from(n) * 60.0), |_| 400)).expect("scores");
+        assert!(exact.total() > 0.97, "{exact:?}");
+        // Below a second: whole seconds would hide the interval.
+        let quick = scores(&visits((0..400).map(|n| f64::from(n) * 0.25), |_| 400)).expect("scores");
+        assert!(quick.total() > 0.95 && quick.interval_ns == 250_000_000, "{quick:?}");
+        // Sizes and times as of pages: bursts, then nothing.
+        let pages = (0..60).map(|n| f64::from(n / 10) * 300.0 + f64::from(n % 10) * f64::from(n % 7) * 0.9);
+        let browsing = scores(&visits(pages, |n| 300 + (n as u64 * 7919) % 5000)).expect("scores");
+        assert!(browsing.total() < 0.7, "{browsing:?}");
+    }
+
+    #[test]
+    fn a_beacon_of_office_hours_has_two_levels() {
+        let hours = (0..3).flat_map(|day| (9..17).map(move |hour| day * 24 + hour));
+        let times = hours.flat_map(|hour| (0..6).map(move |n| f64::from(hour) * 3600.0 + f64::from(n) * 600.0));
+        let score = scores(&visits(times, |_| 400)).expect("scores");
+        assert!(score.histogram > 0.7, "{score:?}");
+    }
+
+    proptest! {
+        /// Scores are shares, whatever comes.
+        #[test]
+        fn scores_are_between_0_and_1(times in prop::collection::vec(0.0f64..1e6, 4..100), sizes in prop::collection::vec(0u64..u64::from(u32::MAX), 100)) {
+            if let Some(s) = scores(&visits(times.into_iter(), |n| sizes[n % 100])) {
+                for part in [s.timing, s.size, s.histogram, s.duration, s.total()] {
+                    prop_assert!((0.0..=1.0).contains(&part), "{s:?}");
+                }
+            }
+        }
+    }
+}

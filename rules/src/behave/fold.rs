@@ -1,0 +1,199 @@
+//! From what a behaviour found to alerts: repeats fold into the open alert of their group, as those of other rules do.
+
+use std::collections::BTreeMap;
+
+use event::{EventId, Time};
+use serde::{Deserialize, Serialize};
+
+use super::View;
+use super::observe::What;
+use super::site;
+use crate::alert::{Alert, AlertChange, AlertRule, EVIDENCE_MAX, VALUE_BYTES_MAX, alert_id};
+use crate::ruleset::{RuleInfo, Texts};
+
+/// Open alerts altogether; the one that began first gives way.
+const OPEN_MAX: usize = 100_000;
+
+/// Something that a behaviour found.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) tenant: u32,
+    /// What tells it apart, by field.
+    pub(crate) group: BTreeMap<String, String>,
+    /// When what it is about began, and when it was found.
+    pub(crate) start: i64,
+    pub(crate) time: i64,
+    pub(crate) evidence: Vec<EventId>,
+    pub(crate) fields: BTreeMap<String, String>,
+    /// Every number that led to it.
+    pub(crate) explanation: BTreeMap<String, String>,
+}
+
+impl Found {
+    /// Something found at this observation, told apart by the fields named.
+    pub(super) fn at(view: &View<'_>, group: &[&str]) -> Found {
+        let o = view.o;
+        let mut fields = BTreeMap::new();
+        let mut put = |name: &str, value: String| {
+            fields.insert(name.to_owned(), value);
+        };
+        if o.source != 0 {
+            put("source.ip", site::address(o.source).to_string());
+        }
+        if o.destination != 0 {
+            put("destination.ip", site::address(o.destination).to_string());
+        }
+        if o.port != 0 {
+            put("destination.port", o.port.to_string());
+        }
+        if o.transport != 0 {
+            let name = [(6, "tcp"), (17, "udp"), (1, "icmp"), (58, "ipv6-icmp")].iter().find(|(n, _)| *n == o.transport);
+            put("network.transport", name.map_or_else(|| o.transport.to_string(), |(_, name)| (*name).to_owned()));
+        }
+        let (name, detail) = match o.what {
+            What::Query => ("dns.question.name", "dns.question.type"),
+            What::Login => ("host.name", "user.name"),
+            _ => ("destination.domain", "http.request.method"),
+        };
+        for (field, span) in [
+            (name, o.name),
+            (detail, o.detail),
+            ("dns.question.registered_domain", o.domain),
+            ("network.protocol", o.protocol),
+            ("url.original", o.url),
+            ("file.hash", o.hash),
+        ] {
+            if !span.is_empty() {
+                put(field, span.of(view.text).to_owned());
+            }
+        }
+        if o.sampling > 1 {
+            put("flow.sampling_rate", o.sampling.to_string());
+        }
+        let group = group.iter().filter_map(|name| Some(((*name).to_owned(), fields.get(*name)?.clone()))).collect();
+        let mut found = Found {
+            tenant: o.tenant,
+            group,
+            start: o.start,
+            time: o.time,
+            evidence: vec![o.event],
+            fields,
+            explanation: BTreeMap::new(),
+        };
+        if o.sampling > 1 {
+            found.explain("sampled", format!("1 in {}: what was not sampled was not seen, so that less is found", o.sampling));
+        }
+        found
+    }
+
+    /// Adds a number or word that led to it.
+    pub(super) fn explain(&mut self, name: &str, value: impl ToString) {
+        self.explanation.insert(name.to_owned(), value.to_string());
+    }
+
+    /// Adds a score or share, rounded to what can be read.
+    pub(super) fn score(&mut self, name: &str, value: f64) {
+        self.explain(name, format!("{value:.3}"));
+    }
+
+    /// Adds a timespan, in seconds.
+    pub(super) fn seconds(&mut self, name: &str, ns: i64) {
+        self.explain(name, format!("{:.3}", ns as f64 / 1e9));
+    }
+}
+
+/// The open alerts.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Fold {
+    open: BTreeMap<String, Open>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Open {
+    alert: AlertState,
+}
+
+/// An alert as it is stored: through its JSON, which leaves out what is absent.
+#[derive(Clone)]
+struct AlertState(Alert);
+
+impl Serialize for AlertState {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_json())
+    }
+}
+
+impl<'de> Deserialize<'de> for AlertState {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<AlertState, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text).map(AlertState).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Fold {
+    /// Folds what was found into the open alert of its group, or opens one.
+    pub(super) fn fold(&mut self, rule: usize, info: &RuleInfo, found: Found, out: &mut Vec<AlertChange>) {
+        let Found { tenant, group, start, time, evidence, fields, explanation } = found;
+        let key = format!("{rule}\u{1f}{tenant}\u{1f}{group:?}");
+        let (start, time) = (Time::from_unix_ns(start), Time::from_unix_ns(time));
+        if let Some(Open { alert: AlertState(alert) }) = self.open.get_mut(&key)
+            && time.since_ns(alert.last) < info.fold_ns
+        {
+            alert.count += 1;
+            alert.last = alert.last.max(time);
+            alert.first = alert.first.min(start);
+            alert.explanation = explanation;
+            add_evidence(&mut alert.evidence, &evidence);
+            out.push(AlertChange::Updated(alert.clone()));
+            return;
+        }
+        if self.open.len() >= OPEN_MAX {
+            let oldest =
+                self.open.iter().min_by_key(|(key, open)| (open.alert.0.last, (*key).clone())).map(|(key, _)| key.clone());
+            oldest.and_then(|key| self.open.remove(&key));
+        }
+        let text = |of: fn(&Texts) -> &String| {
+            let texts = info.texts.iter().map(|(language, t)| (language.clone(), of(t).clone()));
+            texts.filter(|(_, t)| !t.is_empty()).collect::<BTreeMap<_, _>>()
+        };
+        let short = |(name, value): (String, String)| (name, value[..value.floor_char_boundary(VALUE_BYTES_MAX)].to_owned());
+        let mut alert = Alert {
+            id: alert_id(tenant, &info.id, &group, start),
+            tenant,
+            rule: AlertRule {
+                id: info.id.clone(),
+                title: info.title.clone(),
+                level: info.level.clone(),
+                tags: info.tags.clone(),
+                kind: info.kind.to_owned(),
+            },
+            title: text(|t| &t.title),
+            meaning: text(|t| &t.meaning),
+            first_steps: text(|t| &t.first_steps),
+            false_positives: text(|t| &t.false_positives),
+            clause: info.clause.clone(),
+            group,
+            window_start: start,
+            first: start,
+            last: time,
+            count: 1,
+            evidence: Vec::new(),
+            fields: fields.into_iter().map(short).collect(),
+            explanation: explanation.into_iter().map(short).collect(),
+        };
+        add_evidence(&mut alert.evidence, &evidence);
+        self.open.insert(key, Open { alert: AlertState(alert.clone()) });
+        out.push(AlertChange::New(alert));
+    }
+}
+
+/// Adds events that show an alert; of more than it holds, the first ones and the last.
+fn add_evidence(kept: &mut Vec<EventId>, events: &[EventId]) {
+    for event in events {
+        if kept.contains(event) {
+            continue;
+        }
+        kept.truncate(EVIDENCE_MAX - 1);
+        kept.push(*event);
+    }
+}

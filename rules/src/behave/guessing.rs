@@ -1,0 +1,196 @@
+//! Passwords that are guessed: failed logins of one source or against one account, many accounts tried by one source (spraying), and,
+//! where no log tells of logins, many short connections to a service that asks for one.
+
+use event::EventId;
+use serde::{Deserialize, Serialize};
+
+use super::observe::{Answer, What};
+use super::sketch::{Distinct, mix, mix_text};
+use super::table::Table;
+use super::{Found, Parameters, View};
+
+/// Services that ask for a password before anything else, by their usual ports and the names that sensors give them.
+const SERVICES: [(&str, &[u16]); 11] = [
+    ("ssh", &[22, 2222]),
+    ("rdp", &[3389]),
+    ("telnet", &[23, 2323]),
+    ("ftp", &[21]),
+    ("vnc", &[5900, 5901]),
+    ("smb", &[445]),
+    ("mssql", &[1433]),
+    ("mysql", &[3306]),
+    ("postgresql", &[5432]),
+    ("ldap", &[389]),
+    ("winrm", &[5985, 5986]),
+];
+/// Events that are kept as evidence: the first ones.
+const EVIDENCE_MAX: usize = 24;
+
+type Set = Distinct<64, 10>;
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+enum Key {
+    /// Tenant, source, destination, port: connections.
+    Connections(u32, u128, u128, u16),
+    /// Tenant, source: failed logins.
+    Source(u32, u128),
+    /// Tenant, account: failed logins from several sources.
+    Account(u32, u64),
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Episode {
+    start: i64,
+    last: i64,
+    failures: u64,
+    /// Accounts tried by a source; sources that tried an account.
+    others: Set,
+    hosts: Set,
+    next: u64,
+    evidence: Vec<EventId>,
+    sent: u64,
+}
+
+/// See the module.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Guessing {
+    episodes: Table<Key, Episode>,
+}
+
+impl Guessing {
+    pub(super) fn new(p: &Parameters) -> Guessing {
+        Guessing { episodes: Table::new(p.entries_max) }
+    }
+
+    pub(super) fn size(&self) -> (u64, usize) {
+        (self.episodes.evicted(), self.episodes.byte_len())
+    }
+
+    pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        match view.o.what {
+            What::Flow if !view.o.continued => self.connection(view, p, found),
+            What::Login => self.login(view, p, found),
+            _ => {}
+        }
+    }
+
+    fn episode(&mut self, key: Key, view: &View<'_>, p: &Parameters) -> &mut Episode {
+        let o = view.o;
+        self.episodes.expire(o.time.saturating_sub(p.gap));
+        let episode = self.episodes.entry(key, o.time);
+        if episode.start == 0 || o.time.saturating_sub(episode.last) > p.gap {
+            *episode = Episode { start: o.start, ..Episode::default() };
+        }
+        episode.last = o.time;
+        if episode.evidence.len() < EVIDENCE_MAX {
+            episode.evidence.push(o.event);
+        }
+        episode
+    }
+
+    fn connection(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        if o.transport != 6 || o.answer != Answer::Yes || o.end - o.start > p.duration {
+            return;
+        }
+        let Some(service) = service(view.protocol(), o.port) else { return };
+        if !p.services.is_empty() && !p.services.iter().any(|name| name == service) || view.expected(p) {
+            return;
+        }
+        let least = p.connections;
+        let episode = self.episode(Key::Connections(o.tenant, o.source, o.destination, o.port), view, p);
+        episode.failures += 1;
+        episode.sent += o.sent;
+        if episode.failures < episode.next.max(least) {
+            return;
+        }
+        episode.next = episode.failures * 10;
+        let mut f = Found::at(view, &["source.ip", "destination.ip", "destination.port"]);
+        f.start = episode.start;
+        f.evidence.clone_from(&episode.evidence);
+        f.explain("kind", "connections to a service that asks for a password");
+        f.explain("service", service);
+        f.explain("connections", episode.failures);
+        f.explain("bytes_sent_mean", episode.sent / episode.failures);
+        f.seconds("span_s", o.time - episode.start);
+        found.push(f);
+    }
+
+    fn login(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        let user = o.detail.of(view.text);
+        if o.answer == Answer::Yes {
+            self.success(view, user, p, found);
+            return;
+        }
+        if o.answer != Answer::Refused || view.expected(p) {
+            return;
+        }
+        let (account, host) = (mix_text(user), mix(o.destination) ^ mix_text(view.name()));
+        let (failures, users, sources) = (p.failures, p.users, p.sources);
+        let episode = self.episode(Key::Source(o.tenant, o.source), view, p);
+        episode.failures += 1;
+        episode.others.insert(account);
+        episode.hosts.insert(host);
+        let spraying = episode.others.count() >= users;
+        if episode.failures >= episode.next.max(failures) || spraying && episode.next == 0 {
+            episode.next = episode.failures * 10;
+            let mut f = Found::at(view, &["source.ip"]);
+            describe(&mut f, episode, if spraying { "many accounts from one source" } else { "many failures from one source" });
+            f.explain("accounts", episode.others.count());
+            found.push(f);
+        }
+        if user.is_empty() {
+            return;
+        }
+        let source = mix(o.source);
+        let episode = self.episode(Key::Account(o.tenant, account), view, p);
+        episode.failures += 1;
+        episode.others.insert(source);
+        episode.hosts.insert(host);
+        if episode.others.count() >= episode.next.max(sources) {
+            episode.next = episode.others.count() * 10;
+            let mut f = Found::at(view, &["user.name"]);
+            describe(&mut f, episode, "one account from many sources");
+            f.explain("sources", episode.others.count());
+            found.push(f);
+        }
+    }
+
+    /// A login that succeeds after an alert for its source: the guess may have been right.
+    fn success(&mut self, view: &View<'_>, user: &str, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        let key = Key::Source(o.tenant, o.source);
+        let gap = p.gap;
+        let Some(episode) = self.episodes.get_mut(&key).filter(|e| e.next > 0 && o.time.saturating_sub(e.last) <= gap) else {
+            return;
+        };
+        let mut f = Found::at(view, &["source.ip"]);
+        describe(&mut f, episode, "a login succeeded after many failures");
+        f.explain("account", user);
+        f.evidence.push(o.event);
+        found.push(f);
+        self.episodes.remove(&key);
+    }
+}
+
+fn describe(f: &mut Found, episode: &Episode, kind: &str) {
+    f.start = episode.start;
+    f.evidence.clone_from(&episode.evidence);
+    f.explain("kind", kind);
+    f.explain("failures", episode.failures);
+    f.explain("hosts", episode.hosts.count());
+    f.seconds("span_s", episode.last - episode.start);
+}
+
+/// The service, by the protocol that was seen, else by the port.
+fn service(protocol: &str, port: u16) -> Option<&'static str> {
+    let by_name = |name: &str| SERVICES.iter().find(|(known, _)| *known == name).map(|(known, _)| *known);
+    match protocol {
+        "" | "failed" | "unknown" => SERVICES.iter().find(|(_, ports)| ports.contains(&port)).map(|(name, _)| *name),
+        "ms-wbt-server" => by_name("rdp"),
+        "smb2" | "microsoft-ds" => by_name("smb"),
+        // Some sensors name several, or a version: `ssh-2.0`, `gssapi,smb`.
+        other => other.split([',', '-', '/']).find_map(|part| by_name(&part.to_ascii_lowercase())),
+    }
+}

@@ -1,0 +1,408 @@
+//! Behaviour: what no single record shows. Connections, queries and logins are observed in the order of their times, told once however
+//! many devices tell of them, and watched by the behaviours that rule files describe (`behaviour:`).
+//!
+//! ```text
+//!  event ─▶ observe ─▶ wait for the watermark ─▶ stitch ─▶ learn ─▶ behaviours ─▶ fold ─▶ alert
+//!                      in order of (time, id)    two ways, several observers: one connection
+//! ```
+//!
+//! Pure as the rest of the crate: the same log gives the same alerts whatever the batches, and whatever the order of arrival within
+//! lateness (`docs/decisions/0004-event-time-and-watermarks.md`). Every table has a bound; beyond it the entry that was idle longest
+//! gives way and is counted.
+
+mod beacon;
+mod bypass;
+mod dns;
+mod exfiltration;
+mod first_seen;
+mod flood;
+mod fold;
+mod guessing;
+pub mod indicator;
+mod knowledge;
+mod lateral;
+mod long_connection;
+mod observe;
+mod parameters;
+mod port;
+mod queue;
+mod scan;
+mod site;
+mod sketch;
+mod stitch;
+mod table;
+
+use std::sync::Arc;
+
+use event::{Batch, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::alert::AlertChange;
+use crate::ruleset::{Body, RuleSet};
+use fold::Fold;
+pub(crate) use fold::Found;
+use knowledge::{Knowledge, Service};
+use observe::{Observation, Observer};
+pub(crate) use parameters::Parameters;
+use queue::Queue;
+pub use site::Site;
+use stitch::Stitch;
+
+/// The types of behaviour.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Beacon,
+    LongConnection,
+    Scan,
+    Guessing,
+    Exfiltration,
+    DnsTunnel,
+    FirstSeen,
+    Port,
+    Bypass,
+    Flood,
+    Lateral,
+    Indicator,
+}
+
+impl Kind {
+    const ALL: [Kind; 12] = [
+        Kind::Beacon,
+        Kind::LongConnection,
+        Kind::Scan,
+        Kind::Guessing,
+        Kind::Exfiltration,
+        Kind::DnsTunnel,
+        Kind::FirstSeen,
+        Kind::Port,
+        Kind::Bypass,
+        Kind::Flood,
+        Kind::Lateral,
+        Kind::Indicator,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Beacon => "beacon",
+            Kind::LongConnection => "long_connection",
+            Kind::Scan => "scan",
+            Kind::Guessing => "guessing",
+            Kind::Exfiltration => "exfiltration",
+            Kind::DnsTunnel => "dns_tunnel",
+            Kind::FirstSeen => "first_seen",
+            Kind::Port => "port",
+            Kind::Bypass => "bypass",
+            Kind::Flood => "flood",
+            Kind::Lateral => "lateral",
+            Kind::Indicator => "indicator",
+        }
+    }
+}
+
+/// How behaviour treats time, and what the site knows of itself.
+#[derive(Clone, Debug)]
+pub struct BehaviourOptions {
+    /// How late an event may come and still be taken in its order, in nanoseconds.
+    pub lateness_ns: i64,
+    /// The site.
+    pub site: Arc<Site>,
+}
+
+/// What went through, what was given up for a bound, what came late.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BehaviourCounters {
+    /// Observations taken.
+    pub observed: u64,
+    /// Flow records that told of a connection that another device had told of.
+    pub duplicates: u64,
+    /// Records of sampled traffic: what was not sampled was not seen.
+    pub sampled: u64,
+    /// Observations that came later than lateness allows; taken at the watermark.
+    pub late: u64,
+    /// Observations taken before the watermark, because too many waited.
+    pub taken_early: u64,
+    /// Entries of tables that gave way.
+    pub evicted: u64,
+}
+
+/// One observation with what is known about it.
+pub(super) struct View<'v> {
+    o: &'v Observation,
+    text: &'v str,
+    site: &'v Site,
+    known: &'v Knowledge,
+    /// The service at the destination, as it is known with this observation.
+    service: Option<&'v Service>,
+    /// Whether this observation is the first to show the service at work.
+    service_is_new: bool,
+    source_inside: bool,
+    destination_inside: bool,
+    /// The destination is no single host.
+    to_many: bool,
+}
+
+impl View<'_> {
+    fn name(&self) -> &str {
+        self.o.name.of(self.text)
+    }
+
+    fn protocol(&self) -> &str {
+        self.o.protocol.of(self.text)
+    }
+
+    /// Whether the rule, or the site, expects this.
+    fn expected(&self, parameters: &Parameters) -> bool {
+        let name = self.name();
+        parameters.safelist.covers(self.o, name) || self.site.expects(self.o, name)
+    }
+}
+
+/// Watches one behaviour. The state is the whole of it.
+#[derive(Deserialize, Serialize)]
+enum Watch {
+    Beacon(beacon::Beacon),
+    LongConnection(long_connection::LongConnection),
+    Scan(scan::Scan),
+    Guessing(Box<guessing::Guessing>),
+    Exfiltration(exfiltration::Exfiltration),
+    DnsTunnel(dns::DnsTunnel),
+    FirstSeen(first_seen::FirstSeen),
+    Port(port::Port),
+    Bypass(bypass::Bypass),
+    Flood(flood::Flood),
+    Lateral(lateral::Lateral),
+    Indicator(indicator::Watch),
+}
+
+impl Watch {
+    fn new(parameters: &Parameters) -> Watch {
+        match parameters.kind {
+            Kind::Beacon => Watch::Beacon(beacon::Beacon::new(parameters)),
+            Kind::LongConnection => Watch::LongConnection(long_connection::LongConnection::new(parameters)),
+            Kind::Scan => Watch::Scan(scan::Scan::new(parameters)),
+            Kind::Guessing => Watch::Guessing(Box::new(guessing::Guessing::new(parameters))),
+            Kind::Exfiltration => Watch::Exfiltration(exfiltration::Exfiltration::new(parameters)),
+            Kind::DnsTunnel => Watch::DnsTunnel(dns::DnsTunnel::new(parameters)),
+            Kind::FirstSeen => Watch::FirstSeen(first_seen::FirstSeen::new(parameters)),
+            Kind::Port => Watch::Port(port::Port::new(parameters)),
+            Kind::Bypass => Watch::Bypass(bypass::Bypass::new(parameters)),
+            Kind::Flood => Watch::Flood(flood::Flood::new(parameters)),
+            Kind::Lateral => Watch::Lateral(lateral::Lateral::new(parameters)),
+            Kind::Indicator => Watch::Indicator(indicator::Watch::new(parameters)),
+        }
+    }
+
+    fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        match self {
+            Watch::Beacon(watch) => watch.take(view, p, found),
+            Watch::LongConnection(watch) => watch.take(view, p, found),
+            Watch::Scan(watch) => watch.take(view, p, found),
+            Watch::Guessing(watch) => watch.take(view, p, found),
+            Watch::Exfiltration(watch) => watch.take(view, p, found),
+            Watch::DnsTunnel(watch) => watch.take(view, p, found),
+            Watch::FirstSeen(watch) => watch.take(view, p, found),
+            Watch::Port(watch) => watch.take(view, p, found),
+            Watch::Bypass(watch) => watch.take(view, p, found),
+            Watch::Flood(watch) => watch.take(view, p, found),
+            Watch::Lateral(watch) => watch.take(view, p, found),
+            Watch::Indicator(watch) => watch.take(view, p, found),
+        }
+    }
+
+    /// Entries that gave way, and bytes held.
+    fn size(&self) -> (u64, usize) {
+        match self {
+            Watch::Beacon(watch) => watch.size(),
+            Watch::LongConnection(watch) => watch.size(),
+            Watch::Scan(watch) => watch.size(),
+            Watch::Guessing(watch) => watch.size(),
+            Watch::Exfiltration(watch) => watch.size(),
+            Watch::DnsTunnel(watch) => watch.size(),
+            Watch::FirstSeen(watch) => watch.size(),
+            Watch::Port(watch) => watch.size(),
+            Watch::Bypass(watch) => watch.size(),
+            Watch::Flood(watch) => watch.size(),
+            Watch::Lateral(watch) => watch.size(),
+            Watch::Indicator(watch) => watch.size(),
+        }
+    }
+}
+
+/// The part that survives a restart.
+#[derive(Deserialize, Serialize)]
+struct State {
+    queue: Queue,
+    stitch: Stitch,
+    known: Knowledge,
+    /// Per behaviour rule, by its index in the set.
+    watches: Vec<(usize, Watch)>,
+    fold: Fold,
+    counters: BehaviourCounters,
+}
+
+/// Watches behaviour over the events of a log. Stateful and sequential: batches come in log order.
+pub struct Behaviour {
+    rules: Arc<RuleSet>,
+    options: BehaviourOptions,
+    observer: Observer,
+    state: State,
+    /// Reused from step to step.
+    ready: Vec<Observation>,
+    found: Vec<Found>,
+}
+
+/// A snapshot was not of these rules, or not readable.
+#[derive(Debug, thiserror::Error)]
+pub enum BehaviourRestoreError {
+    /// Made by other rules.
+    #[error("the snapshot belongs to other rules")]
+    OtherRules,
+    /// Not a snapshot.
+    #[error("the snapshot cannot be read")]
+    Unreadable(#[from] postcard::Error),
+}
+
+impl Behaviour {
+    /// Watches without history.
+    pub fn new(rules: Arc<RuleSet>, options: BehaviourOptions) -> Behaviour {
+        let behaviours = rules.rules.iter().enumerate().filter_map(|(at, rule)| match &rule.body {
+            Body::Behaviour(parameters) => Some((at, Watch::new(parameters))),
+            _ => None,
+        });
+        let state = State {
+            queue: Queue::default(),
+            stitch: Stitch::default(),
+            known: Knowledge::default(),
+            watches: behaviours.collect(),
+            fold: Fold::default(),
+            counters: BehaviourCounters::default(),
+        };
+        Behaviour { observer: Observer::new(), rules, options, state, ready: Vec::new(), found: Vec::new() }
+    }
+
+    /// Whether no rule of the set describes a behaviour: then nothing is observed.
+    pub fn is_idle(&self) -> bool {
+        self.state.watches.is_empty()
+    }
+
+    /// Takes the events of a batch and moves time to its end; appends what changed.
+    pub fn advance(&mut self, batch: &Batch, out: &mut Vec<AlertChange>) {
+        if self.is_idle() {
+            return;
+        }
+        let lateness = self.options.lateness_ns;
+        for event in batch.iter() {
+            let (received, happened) = (event.received().unix_ns(), event.time().unix_ns());
+            let time = happened.min(received).max(received.saturating_sub(lateness));
+            let queue = &mut self.state.queue;
+            if queue.observe(&self.observer, event, time) {
+                self.state.counters.observed += 1;
+                self.state.counters.late += u64::from(time > happened);
+                if queue.is_full() {
+                    self.state.counters.taken_early += 1;
+                    self.pass(i64::MIN, out);
+                }
+            }
+        }
+        if batch.received != Time::UNKNOWN {
+            self.pass(batch.received.unix_ns().saturating_sub(lateness), out);
+        }
+    }
+
+    /// Nothing more will come: what waits is decided.
+    pub fn flush(&mut self, out: &mut Vec<AlertChange>) {
+        self.pass(i64::MAX, out);
+        let mut ready = std::mem::take(&mut self.ready);
+        let mut text = String::new();
+        self.state.stitch.release(i64::MAX, &mut ready, &mut text);
+        self.watch(&mut ready, &text, out);
+        self.ready = ready;
+    }
+
+    /// What went through and what was given up so far.
+    pub fn counters(&self) -> BehaviourCounters {
+        let evicted: u64 = self.state.watches.iter().map(|(_, watch)| watch.size().0).sum();
+        BehaviourCounters { evicted: evicted + self.state.known.evicted() + self.state.stitch.evicted(), ..self.state.counters }
+    }
+
+    /// Bytes that the tables hold.
+    pub fn byte_len(&self) -> usize {
+        let watches: usize = self.state.watches.iter().map(|(_, watch)| watch.size().1).sum();
+        watches + self.state.known.byte_len() + self.state.stitch.byte_len() + self.state.queue.byte_len()
+    }
+
+    /// The state as bytes, for [`Behaviour::restore`].
+    pub fn snapshot(&self) -> Vec<u8> {
+        postcard::to_allocvec(&(self.rules.hash(), &self.state)).expect("the state is serialisable")
+    }
+
+    /// Takes up a state: what follows is as if there had been no interruption.
+    ///
+    /// # Errors
+    /// Where it is none, or of other rules; nothing is changed then.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), BehaviourRestoreError> {
+        let (hash, rest) = postcard::take_from_bytes::<[u8; 32]>(bytes)?;
+        if hash != self.rules.hash() {
+            return Err(BehaviourRestoreError::OtherRules);
+        }
+        self.state = postcard::from_bytes(rest)?;
+        Ok(())
+    }
+
+    /// Decides everything that stands before `watermark`; at least the earliest.
+    fn pass(&mut self, watermark: i64, out: &mut Vec<AlertChange>) {
+        let early = watermark == i64::MIN;
+        while let Some((waiting, text)) = self.state.queue.pop(watermark) {
+            for o in waiting {
+                let mut ready = std::mem::take(&mut self.ready);
+                let mut released = String::new();
+                self.state.stitch.release(o.time, &mut ready, &mut released);
+                if !ready.is_empty() {
+                    self.watch(&mut ready, &released, out);
+                }
+                self.state.counters.sampled += u64::from(o.sampling > 1);
+                match self.state.stitch.take(o, &text) {
+                    stitch::Taken::Now(o) => {
+                        ready.push(o);
+                        self.watch(&mut ready, &text, out);
+                    }
+                    stitch::Taken::Later => {}
+                    stitch::Taken::Duplicate => self.state.counters.duplicates += 1,
+                }
+                self.ready = ready;
+            }
+            if early {
+                break;
+            }
+        }
+    }
+
+    /// Gives observations to every behaviour, and what they find to the fold.
+    fn watch(&mut self, ready: &mut Vec<Observation>, text: &str, out: &mut Vec<AlertChange>) {
+        let State { known, watches, fold, .. } = &mut self.state;
+        let site = &*self.options.site;
+        for o in ready.drain(..) {
+            let (source_inside, destination_inside) = (site.is_inside(o.source), site.is_inside(o.destination));
+            let service_is_new = known.learn(&o, source_inside);
+            let view = View {
+                o: &o,
+                text,
+                site,
+                known,
+                service: known.service(&o),
+                service_is_new,
+                source_inside,
+                destination_inside,
+                to_many: site::is_many(o.destination),
+            };
+            for (rule, watch) in watches.iter_mut() {
+                let rule = *rule;
+                let Body::Behaviour(parameters) = &self.rules.rules[rule].body else { continue };
+                watch.take(&view, parameters, &mut self.found);
+                for found in self.found.drain(..) {
+                    fold.fold(rule, &self.rules.rules[rule].info, found, out);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! What behaviour is about: an observation of one connection, query, web request or login, read off an event whatever its format.
+
+use event::{EventId, EventRef, FieldId, Value};
+use serde::{Deserialize, Serialize};
+
+use super::site::bits;
+use super::sketch::mix_text;
+
+/// Bytes of one name or address of a page that are kept.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// What was observed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) enum What {
+    /// A connection, by a flow record, a firewall or a sensor.
+    Flow,
+    /// A request through a proxy: its destination is a name.
+    Proxied,
+    /// A request or handshake as a sensor saw it, beside the flow that it belongs to.
+    Request,
+    /// A DNS question.
+    Query,
+    /// A login that was tried.
+    Login,
+    /// A file that a sensor or scanner saw.
+    File,
+}
+
+/// Whether the other end answered.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) enum Answer {
+    /// It did; of a login: it succeeded.
+    Yes,
+    /// Nothing came back.
+    No,
+    /// It refused; of a login: it failed.
+    Refused,
+    /// A firewall denied it.
+    Denied,
+    /// The record does not say.
+    Unknown,
+}
+
+impl Answer {
+    /// Whether the connection is known to have come to nothing.
+    pub(super) fn failed(self) -> bool {
+        matches!(self, Answer::No | Answer::Refused | Answer::Denied)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Answer::Yes => "answered",
+            Answer::No => "unanswered",
+            Answer::Refused => "refused",
+            Answer::Denied => "denied",
+            Answer::Unknown => "unknown",
+        }
+    }
+}
+
+/// A text of an observation: a part of the queue's text.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    pub(super) fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..(self.start + self.len) as usize).unwrap_or("")
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    fn push(text: &mut String, part: &str) -> Span {
+        let part = &part[..part.floor_char_boundary(TEXT_BYTES_MAX)];
+        let start = text.len() as u32;
+        text.push_str(part);
+        Span { start, len: part.len() as u32 }
+    }
+
+    /// The same part within another text, to which it is appended.
+    pub(super) fn moved(self, from: &str, to: &mut String) -> Span {
+        if self.is_empty() { self } else { Span::push(to, self.of(from)) }
+    }
+}
+
+/// One observation. Addresses are 128 bits, times nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct Observation {
+    pub(super) event: EventId,
+    pub(super) tenant: u32,
+    pub(super) what: What,
+    pub(super) answer: Answer,
+    /// IANA protocol number; 0 where unknown.
+    pub(super) transport: u8,
+    /// TCP flags that were seen, where the record has them.
+    pub(super) flags: Option<u8>,
+    /// ICMP type.
+    pub(super) icmp: Option<u8>,
+    pub(super) source_port: u16,
+    pub(super) port: u16,
+    /// The application protocol as the record names it.
+    pub(super) protocol: Span,
+    /// The instant at which it is taken in order: the event's, within lateness.
+    pub(super) time: i64,
+    /// When it began.
+    pub(super) start: i64,
+    /// When it ended, or was last seen.
+    pub(super) end: i64,
+    pub(super) source: u128,
+    /// 0 where the record names none.
+    pub(super) destination: u128,
+    /// Bytes from the source, from the destination, and packets of both.
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) packets: u64,
+    /// The record counts both directions, or says that there was nothing in the other.
+    pub(super) both_ways: bool,
+    /// One packet in so many was looked at; 1 where the record does not say.
+    pub(super) sampling: u32,
+    /// Who saw it.
+    pub(super) observer: u64,
+    /// The host's name: asked for, spoken to.
+    pub(super) name: Span,
+    /// The domain under which a name was registered.
+    pub(super) domain: Span,
+    /// DNS record type; method of a request; user of a login.
+    pub(super) detail: Span,
+    /// The page's address.
+    pub(super) url: Span,
+    /// A file's hash.
+    pub(super) hash: Span,
+    /// A further record of a connection that was told of before: its volume is new, the connection is not.
+    pub(super) continued: bool,
+}
+
+impl Observation {
+    /// Takes the texts along from one place to another.
+    pub(super) fn move_texts(&mut self, from: &str, to: &mut String) {
+        for span in [&mut self.protocol, &mut self.name, &mut self.domain, &mut self.detail, &mut self.url, &mut self.hash] {
+            *span = span.moved(from, to);
+        }
+    }
+
+    /// Bytes both ways, scaled up where traffic was sampled.
+    pub(super) fn bytes_estimated(&self) -> u64 {
+        (self.sent + self.received).saturating_mul(u64::from(self.sampling))
+    }
+}
+
+/// IANA protocol number of a name or number.
+pub(super) fn transport_number(name: &str) -> Option<u8> {
+    let known = [("tcp", 6), ("udp", 17), ("icmp", 1), ("ipv6-icmp", 58), ("icmp6", 58), ("gre", 47), ("esp", 50), ("sctp", 132)];
+    known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, n)| *n).or_else(|| name.parse().ok())
+}
+
+macro_rules! slots {
+    ($($slot:ident: $($name:literal)|+,)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "numbers the slots below")]
+        #[derive(Clone, Copy)]
+        #[repr(u8)]
+        enum Slot { $($slot,)* END }
+        /// Per slot the event fields that fill it; of several the one that stands first in the event's cells.
+        const FIELDS: &[(&str, Slot)] = &[$($(($name, Slot::$slot),)+)*];
+    };
+}
+
+slots! {
+    SOURCE: "source.ip",
+    SOURCE_PORT: "source.port",
+    DESTINATION: "destination.ip",
+    PORT: "destination.port",
+    TRANSPORT: "network.transport",
+    NUMBER: "network.iana_number",
+    PROTOCOL: "network.protocol",
+    SENT: "source.bytes",
+    RECEIVED: "destination.bytes",
+    BYTES: "network.bytes",
+    SENT_PACKETS: "source.packets",
+    RECEIVED_PACKETS: "destination.packets",
+    PACKETS: "network.packets",
+    FLAGS: "flow.tcp_flags",
+    ANSWER: "flow.answer",
+    STATE: "zeek.connection.state" | "zeek.conn.conn_state",
+    SAMPLING: "flow.sampling_rate",
+    ICMP: "icmp.type",
+    START: "event.start",
+    FINISH: "event.end",
+    DURATION: "event.duration",
+    ACTION: "event.action",
+    TYPE: "event.type",
+    OUTCOME: "event.outcome",
+    CATEGORY: "event.category",
+    KIND: "event.kind",
+    QUESTION: "dns.question.name",
+    QUESTION_TYPE: "dns.question.type",
+    REGISTERED: "dns.question.registered_domain",
+    DOMAIN: "url.domain" | "destination.domain",
+    SERVER_NAME: "tls.client.server_name" | "tls.server_name",
+    URL: "url.original" | "url.full",
+    URL_PORT: "url.port",
+    METHOD: "http.request.method",
+    RESPONSE_BYTES: "http.response.bytes",
+    USER: "user.name",
+    HOST: "host.name",
+    OBSERVER_TYPE: "observer.type",
+    SHA256: "file.hash.sha256",
+    SHA1: "file.hash.sha1",
+    MD5: "file.hash.md5",
+    SERVER_FLAGS: "suricata.eve.tcp.tcp_flags_tc",
+}
+
+const SLOTS: usize = Slot::END as usize;
+
+/// Reads observations off events; holds the table of fields.
+pub(super) struct Observer {
+    slot_of: Vec<u8>,
+}
+
+/// The cells of one event by slot.
+struct Cells<'b>([Option<Value<'b>>; SLOTS]);
+
+impl<'b> Cells<'b> {
+    fn text(&self, slot: Slot) -> Option<&'b str> {
+        self.0[slot as usize].and_then(|v| v.as_text())
+    }
+
+    fn number(&self, slot: Slot) -> Option<u64> {
+        match self.0[slot as usize]? {
+            Value::Int(n) => u64::try_from(n).ok(),
+            Value::Uint(n) => Some(n),
+            Value::Float(n) if n >= 0.0 && n < u64::MAX as f64 => Some(n as u64),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn address(&self, slot: Slot) -> Option<u128> {
+        match self.0[slot as usize]? {
+            Value::Ip(ip) => Some(bits(ip)),
+            Value::Text(text) => text.parse().ok().map(bits),
+            _ => None,
+        }
+    }
+
+    fn time(&self, slot: Slot) -> Option<i64> {
+        match self.0[slot as usize]? {
+            Value::Time(time) => Some(time.unix_ns()),
+            // Seconds, as in cases.
+            Value::Int(seconds) => seconds.checked_mul(1_000_000_000),
+            Value::Float(seconds) => Some((seconds * 1e9) as i64),
+            _ => None,
+        }
+    }
+
+    fn has(&self, slot: Slot) -> bool {
+        self.0[slot as usize].is_some()
+    }
+}
+
+impl Observer {
+    pub(super) fn new() -> Observer {
+        let mut slot_of = Vec::new();
+        for (name, slot) in FIELDS {
+            let index = FieldId::known(name).index();
+            if slot_of.len() <= index {
+                slot_of.resize(index + 1, SLOTS as u8);
+            }
+            slot_of[index] = *slot as u8;
+        }
+        Observer { slot_of }
+    }
+
+    /// What the event tells of; texts go to `text`. `time` is where it stands in the order.
+    pub(super) fn observe(&self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
+        let mut cells = Cells([None; SLOTS]);
+        for (field, value) in event.cells() {
+            if let Some(slot) = self.slot_of.get(field.index())
+                && let Some(cell @ None) = cells.0.get_mut(usize::from(*slot))
+            {
+                *cell = Some(value);
+            }
+        }
+        if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() {
+            return None;
+        }
+        let source = cells.address(Slot::SOURCE);
+        let what = what(&cells, event)?;
+        let happened = event.time().unix_ns();
+        let duration = cells.number(Slot::DURATION).and_then(|ns| i64::try_from(ns).ok());
+        let end = cells.time(Slot::FINISH);
+        // A record says when it began, or how long it took until it was written; Zeek writes when it began and how long it took.
+        let start = cells.time(Slot::START).unwrap_or_else(|| match (duration, cells.has(Slot::STATE)) {
+            (Some(ns), false) => end.unwrap_or(happened).saturating_sub(ns),
+            _ => happened,
+        });
+        let end = end.unwrap_or_else(|| start.saturating_add(duration.unwrap_or(0))).max(start);
+        let transport = cells.number(Slot::NUMBER).and_then(|n| u8::try_from(n).ok());
+        let transport = transport.or_else(|| cells.text(Slot::TRANSPORT).and_then(transport_number)).unwrap_or(0);
+        let port = |slot| cells.number(slot).and_then(|n| u16::try_from(n).ok());
+        let (sent, received) = (cells.number(Slot::SENT), cells.number(Slot::RECEIVED));
+        let (sent_packets, received_packets) = (cells.number(Slot::SENT_PACKETS), cells.number(Slot::RECEIVED_PACKETS));
+        let both_ways = received.is_some() || received_packets.is_some();
+        let total = cells.number(Slot::BYTES);
+        let flags = cells.number(Slot::FLAGS).and_then(|n| u8::try_from(n & 0xff).ok());
+        let mut put = |part: Option<&str>| part.map_or(Span::default(), |part| Span::push(text, part));
+        let mut o = Observation {
+            event: event.id(),
+            tenant: event.tenant().0,
+            what,
+            answer: Answer::Unknown,
+            transport,
+            flags,
+            icmp: cells.number(Slot::ICMP).and_then(|n| u8::try_from(n).ok()),
+            source_port: port(Slot::SOURCE_PORT).unwrap_or(0),
+            port: port(Slot::PORT).or(port(Slot::URL_PORT)).unwrap_or(0),
+            protocol: put(cells.text(Slot::PROTOCOL)),
+            time,
+            start,
+            end,
+            source: source.unwrap_or(0),
+            destination: cells.address(Slot::DESTINATION).unwrap_or(0),
+            sent: sent.or_else(|| Some(total? - received.unwrap_or(0).min(total?))).unwrap_or(0),
+            received: received.or(cells.number(Slot::RESPONSE_BYTES)).unwrap_or(0),
+            packets: cells.number(Slot::PACKETS).unwrap_or(sent_packets.unwrap_or(0) + received_packets.unwrap_or(0)),
+            both_ways,
+            sampling: cells.number(Slot::SAMPLING).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+            observer: observer(event),
+            continued: false,
+            name: Span::default(),
+            domain: Span::default(),
+            detail: Span::default(),
+            url: put(cells.text(Slot::URL)),
+            hash: put(cells.text(Slot::SHA256).or(cells.text(Slot::SHA1)).or(cells.text(Slot::MD5))),
+        };
+        o.answer = answer(&cells, &o, received.or(received_packets));
+        match what {
+            What::Query => {
+                o.name = put(cells.text(Slot::QUESTION));
+                o.domain = put(cells.text(Slot::REGISTERED));
+                o.detail = put(cells.text(Slot::QUESTION_TYPE));
+            }
+            What::Login => {
+                o.name = put(cells.text(Slot::HOST));
+                o.detail = put(cells.text(Slot::USER));
+            }
+            _ => {
+                o.name = put(cells.text(Slot::SERVER_NAME).or(cells.text(Slot::DOMAIN)));
+                o.detail = put(cells.text(Slot::METHOD));
+            }
+        }
+        turn(&mut o);
+        Some(o)
+    }
+}
+
+fn what(cells: &Cells<'_>, event: EventRef<'_>) -> Option<What> {
+    if cells.has(Slot::QUESTION) {
+        return cells.has(Slot::SOURCE).then_some(What::Query);
+    }
+    let category = cells.text(Slot::CATEGORY).unwrap_or("");
+    let action = cells.text(Slot::ACTION).unwrap_or("");
+    let login = category == "authentication" || action.ends_with("login") || action == "logon-failed" || action == "logged-in";
+    if login && cells.has(Slot::OUTCOME) {
+        return cells.has(Slot::SOURCE).then_some(What::Login);
+    }
+    let (source, destination) = (cells.has(Slot::SOURCE), cells.has(Slot::DESTINATION));
+    let named = cells.has(Slot::DOMAIN) || cells.has(Slot::SERVER_NAME) || cells.has(Slot::URL);
+    // Without both ends and a way of transport it is no connection.
+    let carried = cells.has(Slot::TRANSPORT) || cells.has(Slot::NUMBER) || cells.has(Slot::PORT);
+    let counted = cells.has(Slot::SENT) || cells.has(Slot::BYTES) || cells.has(Slot::PACKETS) || cells.has(Slot::SENT_PACKETS);
+    let proxy = cells.text(Slot::OBSERVER_TYPE) == Some("proxy") || event.log_source().parts().category == Some("proxy");
+    // A request to a proxy, as a sensor beside it saw it: an absolute address, or the method that opens a tunnel.
+    let asked = cells.text(Slot::METHOD) == Some("CONNECT");
+    if source && named && (proxy || asked) {
+        return Some(What::Proxied);
+    }
+    if source && destination && carried {
+        // That a connection begins is told again, with its counts, when it ends.
+        if action == "connection-started" || action == "flow_created" || action == "start" {
+            return None;
+        }
+        let flow = matches!(event.log_source().parts().category, Some("flow" | "firewall")) || cells.has(Slot::STATE);
+        let flow = flow || action == "flow" || cells.has(Slot::ANSWER) || (counted && !cells.has(Slot::METHOD));
+        if flow {
+            return Some(What::Flow);
+        }
+        if named {
+            return Some(What::Request);
+        }
+        return cells.has(Slot::TYPE).then_some(What::Flow);
+    }
+    let file = cells.has(Slot::SHA256) || cells.has(Slot::SHA1) || cells.has(Slot::MD5);
+    if file {
+        return Some(What::File);
+    }
+    (source && named).then_some(What::Request)
+}
+
+/// Whether the other end answered, by whatever the record has that says so.
+fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
+    const DENIED: [&str; 10] =
+        ["denied", "deny", "drop", "dropped", "block", "blocked", "reject", "rejected", "discard", "prevented"];
+    if o.what == What::Login {
+        return match cells.text(Slot::OUTCOME) {
+            Some("success") => Answer::Yes,
+            Some("failure") => Answer::Refused,
+            _ => Answer::Unknown,
+        };
+    }
+    if let Some(word) = cells.text(Slot::ANSWER) {
+        let all = [Answer::Yes, Answer::No, Answer::Refused, Answer::Denied];
+        return all.into_iter().find(|answer| answer.name() == word).unwrap_or(Answer::Unknown);
+    }
+    let is_denied = |slot| cells.text(slot).is_some_and(|word| DENIED.iter().any(|d| d.eq_ignore_ascii_case(word)));
+    if is_denied(Slot::TYPE) || is_denied(Slot::ACTION) {
+        return Answer::Denied;
+    }
+    if let Some(state) = cells.text(Slot::STATE) {
+        // Zeek, base/protocols/conn/main.zeek: what became of a connection.
+        return match state {
+            "S0" | "SH" => Answer::No,
+            "REJ" | "RSTOS0" => Answer::Refused,
+            "S1" | "S2" | "S3" | "SF" | "RSTO" | "RSTR" => Answer::Yes,
+            "RSTRH" | "SHR" => Answer::Unknown,
+            _ if back == Some(0) => Answer::No,
+            _ => Answer::Unknown,
+        };
+    }
+    if let Some(flags) = cells.text(Slot::SERVER_FLAGS).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        return match (flags & 0x02 != 0, flags & 0x04 != 0) {
+            (true, _) => Answer::Yes,
+            (false, true) => Answer::Refused,
+            _ => {
+                if back == Some(0) {
+                    Answer::No
+                } else {
+                    Answer::Yes
+                }
+            }
+        };
+    }
+    match (o.transport, o.flags, back) {
+        (6, Some(flags), None | Some(0)) if flags & 0x17 == 0x02 => Answer::No,
+        (6, Some(flags), None) if flags & 0x14 == 0x14 && flags & 0x0b == 0 => Answer::Refused,
+        (6, Some(flags), None) if flags & 0x10 != 0 => Answer::Yes,
+        (_, _, Some(0)) => Answer::No,
+        (_, _, Some(_)) => Answer::Yes,
+        _ => Answer::Unknown,
+    }
+}
+
+/// Services whose answers, told as records of their own, must not look as if they began a connection.
+fn is_service(port: u16) -> bool {
+    (1..1024).contains(&port) || matches!(port, 1900 | 3478 | 3702 | 5353 | 5355 | 11_211)
+}
+
+/// Turns a record of answers alone so that the end that asked is the source: a UDP datagram from a service's port, a TCP record
+/// that begins with SYN and ACK or resets, to an ephemeral port.
+fn turn(o: &mut Observation) {
+    if o.what != What::Flow || o.both_ways && o.received > 0 {
+        return;
+    }
+    let from_service = is_service(o.source_port) && !is_service(o.port) && o.port >= 1024;
+    let answers = match (o.transport, o.flags) {
+        (17, _) => from_service,
+        (6, Some(flags)) => from_service && (flags & 0x12 == 0x12 || flags & 0x04 != 0 || flags & 0x02 == 0),
+        _ => false,
+    };
+    if answers && !matches!(o.answer, Answer::Denied) {
+        let refused =
+            o.transport == 6 && o.flags.is_some_and(|flags| flags & 0x04 != 0 && flags & 0x02 == 0 && flags & 0x09 == 0);
+        std::mem::swap(&mut o.source, &mut o.destination);
+        std::mem::swap(&mut o.source_port, &mut o.port);
+        (o.sent, o.received) = (0, o.sent);
+        o.answer = if refused { Answer::Refused } else { Answer::Yes };
+    }
+}
+
+/// Who told: the sender of the record, or where that is unknown its format.
+fn observer(event: EventRef<'_>) -> u64 {
+    match event.source() {
+        Some(ip) => super::sketch::mix(bits(ip)),
+        None => mix_text(event.format().name()),
+    }
+}

@@ -1,0 +1,344 @@
+//! A behaviour as a rule file writes it: its type, its numbers, its safelist. Unknown words are refused.
+//!
+//! ```yaml
+//! behaviour:
+//!   type: beacon
+//!   score: 0.85
+//!   safelist: {domains: [example.com], ports: [udp/123]}
+//! ```
+
+use std::collections::BTreeSet;
+
+use super::Kind;
+use super::site::Safelist;
+use crate::sigma::correlation::timespan_ns;
+use crate::yaml::Node;
+
+/// What a rule file says of a behaviour, with the defaults of its type. Each type uses some of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameters {
+    pub(super) kind: Kind,
+    pub(super) safelist: Safelist,
+    pub(super) entries_max: usize,
+    // Scores and shares, 0 to 1.
+    pub(super) score: f64,
+    pub(super) timing_score: f64,
+    pub(super) prevalence: f64,
+    pub(super) failed_share: f64,
+    pub(super) upload_share: f64,
+    pub(super) bulk_share: f64,
+    pub(super) share: f64,
+    // Counts.
+    pub(super) connections: u64,
+    pub(super) hosts: u64,
+    pub(super) ports: u64,
+    pub(super) pings: u64,
+    pub(super) contacts: u64,
+    pub(super) failures: u64,
+    pub(super) users: u64,
+    pub(super) sources: u64,
+    pub(super) clients: u64,
+    pub(super) names: u64,
+    pub(super) stable: u64,
+    // Sizes and rates.
+    pub(super) bytes: f64,
+    pub(super) times: f64,
+    pub(super) name_bytes: f64,
+    pub(super) bulk_name_bytes: f64,
+    /// Bits a character.
+    pub(super) entropy: f64,
+    pub(super) bits_per_second: f64,
+    pub(super) packets_per_second: f64,
+    pub(super) flows_per_second: f64,
+    // Timespans in nanoseconds.
+    pub(super) span: i64,
+    pub(super) idle: i64,
+    pub(super) gap: i64,
+    pub(super) duration: i64,
+    pub(super) learn: i64,
+    pub(super) forget: i64,
+    pub(super) seconds: i64,
+    pub(super) bands: Vec<i64>,
+    // Words.
+    pub(super) answered: String,
+    pub(super) class: String,
+    pub(super) what: String,
+    pub(super) of: String,
+    pub(super) services: Vec<String>,
+    pub(super) doh: Safelist,
+    pub(super) admin_ports: Safelist,
+}
+
+/// A number: its name, default, smallest and largest value.
+type Number = (&'static str, f64, f64, f64);
+/// A timespan: its name and default.
+type Span = (&'static str, &'static str);
+
+/// What a type takes besides numbers and timespans: lists of words.
+struct Shape {
+    numbers: &'static [Number],
+    spans: &'static [Span],
+    lists: &'static [&'static str],
+    words: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// Entries of a table may be set per rule; the bound of the bound keeps one rule from taking the machine.
+const ENTRIES: Number = ("entries_max", 500_000.0, 100.0, 20_000_000.0);
+/// Which sources a rule is about, by where they stand.
+const CLASS: (&str, &[&str]) = ("class", &["any", "inside", "outside"]);
+
+fn shape(kind: Kind) -> Shape {
+    match kind {
+        Kind::Beacon => Shape {
+            numbers: &[
+                ENTRIES,
+                ("score", 0.85, 0.0, 1.0),
+                ("timing_score", 0.7, 0.0, 1.0),
+                ("connections", 20.0, 4.0, 500.0),
+                ("prevalence", 0.5, 0.0, 1.0),
+            ],
+            spans: &[("span", "60s"), ("idle", "1d")],
+            lists: &[],
+            words: &[("answered", &["yes", "no"])],
+        },
+        Kind::LongConnection => Shape { numbers: &[ENTRIES], spans: &[], lists: &["bands"], words: &[] },
+        Kind::Scan => Shape {
+            numbers: &[
+                ENTRIES,
+                ("hosts", 8.0, 3.0, 100_000.0),
+                ("ports", 10.0, 3.0, 65_535.0),
+                ("pings", 15.0, 3.0, 100_000.0),
+                ("contacts", 12.0, 4.0, 100_000.0),
+                ("failed_share", 0.3, 0.0, 1.0),
+            ],
+            spans: &[("gap", "5m")],
+            lists: &[],
+            words: &[CLASS],
+        },
+        Kind::Guessing => Shape {
+            numbers: &[
+                ENTRIES,
+                ("connections", 20.0, 5.0, 100_000.0),
+                ("failures", 10.0, 3.0, 100_000.0),
+                ("users", 10.0, 3.0, 100_000.0),
+                ("sources", 10.0, 3.0, 100_000.0),
+            ],
+            spans: &[("gap", "5m"), ("duration", "30s")],
+            lists: &["services"],
+            words: &[],
+        },
+        Kind::Exfiltration => Shape {
+            numbers: &[ENTRIES, ("bytes", 1e9, 1e6, 1e15), ("times", 3.0, 1.0, 1000.0), ("upload_share", 0.8, 0.0, 1.0)],
+            spans: &[],
+            lists: &[],
+            words: &[],
+        },
+        Kind::DnsTunnel => Shape {
+            numbers: &[
+                ENTRIES,
+                ("names", 50.0, 10.0, 100_000.0),
+                ("name_bytes", 24.0, 4.0, 253.0),
+                ("entropy", 3.0, 0.0, 8.0),
+                ("bulk_share", 0.5, 0.0, 1.0),
+                ("bulk_name_bytes", 12.0, 1.0, 253.0),
+            ],
+            spans: &[("gap", "10m")],
+            lists: &[],
+            words: &[],
+        },
+        Kind::FirstSeen => Shape {
+            numbers: &[ENTRIES, ("stable", 50.0, 1.0, 1000.0)],
+            spans: &[("learn", "7d"), ("forget", "30d")],
+            lists: &[],
+            words: &[("what", &["service", "destination"])],
+        },
+        Kind::Port => {
+            Shape { numbers: &[ENTRIES, ("sources", 5.0, 1.0, 100_000.0)], spans: &[("forget", "1d")], lists: &[], words: &[] }
+        }
+        Kind::Bypass => Shape {
+            numbers: &[ENTRIES, ("clients", 10.0, 2.0, 100_000.0), ("share", 0.9, 0.5, 1.0), ("connections", 3.0, 1.0, 1000.0)],
+            spans: &[("forget", "7d")],
+            lists: &["doh"],
+            words: &[("of", &["proxy", "dns"])],
+        },
+        Kind::Flood => Shape {
+            numbers: &[
+                ENTRIES,
+                ("bits_per_second", 1e9, 1e3, 1e15),
+                ("packets_per_second", 200_000.0, 10.0, 1e12),
+                ("flows_per_second", 20_000.0, 10.0, 1e9),
+            ],
+            spans: &[("seconds", "5s")],
+            lists: &[],
+            words: &[],
+        },
+        Kind::Lateral => Shape {
+            numbers: &[ENTRIES, ("hosts", 4.0, 2.0, 10_000.0), ("clients", 5.0, 2.0, 100_000.0)],
+            spans: &[("gap", "1h")],
+            lists: &["admin_ports"],
+            words: &[],
+        },
+        Kind::Indicator => Shape {
+            numbers: &[ENTRIES],
+            spans: &[("forget", "1h")],
+            lists: &[],
+            words: &[("what", &["any", "address", "domain", "url", "hash"])],
+        },
+    }
+}
+
+impl Parameters {
+    /// Reads the member `behaviour` of a rule.
+    ///
+    /// # Errors
+    /// The word about which something is wrong, and what.
+    pub(crate) fn read(node: &Node) -> Result<Parameters, (String, String)> {
+        let wrong = |word: &str, reason: String| (word.to_owned(), reason);
+        let Node::Map(entries) = node else { return Err(wrong("behaviour", "a behaviour is a mapping".to_owned())) };
+        let named = node.text_at("type").unwrap_or("");
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == named) else {
+            let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+            return Err(wrong("type", format!("{named:?} is no type of behaviour; there are {}", all.join(", "))));
+        };
+        let shape = shape(kind);
+        let mut safelist = Safelist::default();
+        for (key, value) in entries {
+            if key == "type" {
+                continue;
+            } else if key == "safelist" {
+                safelist = Safelist::read(value).map_err(|reason| wrong("safelist", reason))?;
+            } else if let Some(n) = shape.numbers.iter().find(|n| n.0 == key) {
+                let ok = float(value).is_some_and(|v| (n.2..=n.3).contains(&v));
+                if !ok {
+                    return Err(wrong(key, format!("{key} is a number from {} to {}", n.2, n.3)));
+                }
+            } else if shape.spans.iter().any(|s| s.0 == key) {
+                if value.scalar().as_deref().and_then(timespan_of).is_none() {
+                    return Err(wrong(key, format!("{key} is a timespan such as 5m")));
+                }
+            } else if shape.lists.contains(&key.as_str()) {
+                if !matches!(value, Node::List(_)) {
+                    return Err(wrong(key, format!("{key} is a list")));
+                }
+            } else if let Some((_, words)) = shape.words.iter().find(|(name, _)| name == key) {
+                if !value.scalar().is_some_and(|v| words.contains(&yes_no(value, &v).as_str())) {
+                    return Err(wrong(key, format!("{key} is one of {}", words.join(", "))));
+                }
+            } else {
+                return Err(wrong(key, format!("{named} knows no {key:?}")));
+            }
+        }
+        let read = Read { kind, values: entries };
+        let names = |list: &str, key: &str| {
+            let node = Node::Map(vec![(key.to_owned(), Node::List(read.list(list).into_iter().map(Node::Text).collect()))]);
+            Safelist::read(&node).map_err(|reason| wrong(list, reason))
+        };
+        let bands: BTreeSet<i64> = read.list("bands").iter().filter_map(|text| timespan_of(text)).collect();
+        Ok(Parameters {
+            kind,
+            safelist,
+            entries_max: read.count("entries_max") as usize,
+            score: read.number("score"),
+            timing_score: read.number("timing_score"),
+            prevalence: read.number("prevalence"),
+            failed_share: read.number("failed_share"),
+            upload_share: read.number("upload_share"),
+            bulk_share: read.number("bulk_share"),
+            share: read.number("share"),
+            connections: read.count("connections"),
+            hosts: read.count("hosts"),
+            ports: read.count("ports"),
+            pings: read.count("pings"),
+            contacts: read.count("contacts"),
+            failures: read.count("failures"),
+            users: read.count("users"),
+            sources: read.count("sources"),
+            clients: read.count("clients"),
+            names: read.count("names"),
+            stable: read.count("stable"),
+            bytes: read.number("bytes"),
+            times: read.number("times"),
+            name_bytes: read.number("name_bytes"),
+            bulk_name_bytes: read.number("bulk_name_bytes"),
+            entropy: read.number("entropy"),
+            bits_per_second: read.number("bits_per_second"),
+            packets_per_second: read.number("packets_per_second"),
+            flows_per_second: read.number("flows_per_second"),
+            span: read.span("span"),
+            idle: read.span("idle"),
+            gap: read.span("gap"),
+            duration: read.span("duration"),
+            learn: read.span("learn"),
+            forget: read.span("forget"),
+            seconds: read.span("seconds"),
+            bands: bands.into_iter().collect(),
+            answered: read.word("answered"),
+            class: read.word("class"),
+            what: read.word("what"),
+            of: read.word("of"),
+            services: read.list("services"),
+            doh: names("doh", "domains")?,
+            admin_ports: names("admin_ports", "ports")?,
+        })
+    }
+}
+
+/// The members of a behaviour, with the shape of its type.
+struct Read<'n> {
+    kind: Kind,
+    values: &'n [(String, Node)],
+}
+
+impl Read<'_> {
+    fn value(&self, name: &str) -> Option<&Node> {
+        self.values.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// A number; its default where the file does not say.
+    fn number(&self, name: &str) -> f64 {
+        let default = shape(self.kind).numbers.iter().find(|n| n.0 == name).map_or(0.0, |n| n.1);
+        self.value(name).and_then(float).unwrap_or(default)
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.number(name) as u64
+    }
+
+    /// A timespan in nanoseconds.
+    fn span(&self, name: &str) -> i64 {
+        let default = shape(self.kind).spans.iter().find(|s| s.0 == name).map_or("0s", |s| s.1);
+        let written = self.value(name).and_then(Node::scalar);
+        written.as_deref().and_then(timespan_of).or_else(|| timespan_of(default)).unwrap_or(0)
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        self.value(name).map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect()
+    }
+
+    /// A word; the first possible one where the file does not say.
+    fn word(&self, name: &str) -> String {
+        let default = shape(self.kind).words.iter().find(|(word, _)| *word == name).map_or("", |(_, words)| words[0]);
+        self.value(name).and_then(|node| Some(yes_no(node, &node.scalar()?))).unwrap_or_else(|| default.to_owned())
+    }
+}
+
+fn float(node: &Node) -> Option<f64> {
+    match node {
+        Node::Int(n) => Some(*n as f64),
+        Node::Float(n) if n.is_finite() => Some(*n),
+        _ => None,
+    }
+}
+
+/// YAML takes an unquoted `no` for a truth value in one version and for a word in another.
+fn yes_no(node: &Node, text: &str) -> String {
+    match node {
+        Node::Bool(b) => if *b { "yes" } else { "no" }.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// As Sigma's timespans; zero too.
+fn timespan_of(text: &str) -> Option<i64> {
+    if text == "0s" { Some(0) } else { timespan_ns(text) }
+}

@@ -1,0 +1,180 @@
+//! Scans: a source that tries many ports of a host, one port of many hosts, or many hosts whatever the port, and mostly fails.
+//!
+//! Counts go over an episode: as long as tries follow each other with no longer pause than the gap. Beside the counts stands the
+//! sequential test of Jung, Paxson, Berger, Balakrishnan (2004, "Fast Portscan Detection Using Sequential Hypothesis Testing"): each first
+//! contact that fails makes a scanner four times likelier, each that succeeds four times less. An alert comes again when ten times as many
+//! were tried.
+
+use event::EventId;
+use serde::{Deserialize, Serialize};
+
+use super::observe::{Answer, What};
+use super::sketch::{Distinct, mix};
+use super::table::Table;
+use super::{Found, Parameters, View, site};
+
+/// The logarithm of what one first contact changes: (1 - 0.2) / (1 - 0.8) on failure, its inverse on success.
+const STEP: f64 = 1.386_294;
+/// The sum at which a source is taken for a scanner: detection 0.99, false alarms 0.01.
+const ACCEPT: f64 = 4.595_12;
+/// The sum below which the walk does not sink, so that a scan after much good traffic is seen.
+const FLOOR: f64 = -ACCEPT;
+/// Addresses or ports that an alert names.
+const EXAMPLES_MAX: usize = 16;
+/// Events that are kept as evidence: the first ones.
+const EVIDENCE_MAX: usize = 24;
+
+type Set = Distinct<128, 11>;
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+enum Key {
+    /// Tenant, source, destination, protocol: ports of one host.
+    Ports(u32, u128, u128, u8),
+    /// Tenant, source, port, protocol: hosts on one port.
+    Hosts(u32, u128, u16, u8),
+    /// Tenant, source: first contacts.
+    Contacts(u32, u128),
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Episode {
+    start: i64,
+    last: i64,
+    failed: Set,
+    succeeded: Set,
+    likelihood: f64,
+    /// The count at which the next alert comes; 0 before the first.
+    next: u64,
+    examples: Vec<u128>,
+    evidence: Vec<EventId>,
+}
+
+/// See the module.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Scan {
+    episodes: Table<Key, Episode>,
+}
+
+impl Scan {
+    pub(super) fn new(p: &Parameters) -> Scan {
+        Scan { episodes: Table::new(p.entries_max) }
+    }
+
+    pub(super) fn size(&self) -> (u64, usize) {
+        (self.episodes.evicted(), self.episodes.byte_len())
+    }
+
+    pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        if o.what != What::Flow || o.continued || view.to_many || o.source == 0 || o.destination == 0 {
+            return;
+        }
+        let class = if view.source_inside { "inside" } else { "outside" };
+        if p.class != "any" && p.class != class {
+            return;
+        }
+        let ping = matches!((o.transport, o.icmp), (1, None | Some(8 | 13 | 15 | 17)) | (58, Some(128)));
+        let failed = o.answer.failed() || ping;
+        let tcp_or_udp = matches!(o.transport, 6 | 17 | 132);
+        if !tcp_or_udp && !ping || o.answer == Answer::Unknown && !ping {
+            return;
+        }
+        if failed && view.expected(p) {
+            return;
+        }
+        self.episodes.expire(o.time.saturating_sub(p.gap));
+        let (host, port) = (mix(o.destination), mix(u128::from(o.port)));
+        // A service that answers others is known: that it fails now is an outage, not a try in the dark.
+        let dark = view.service.is_none();
+        if ping {
+            self.count(Key::Hosts(o.tenant, o.source, 0, 1), "pings", host, true, o.destination, view, p, found);
+            return;
+        }
+        if !failed || dark {
+            self.count(Key::Hosts(o.tenant, o.source, o.port, o.transport), "hosts", host, failed, o.destination, view, p, found);
+            let shown = u128::from(o.port);
+            self.count(Key::Ports(o.tenant, o.source, o.destination, o.transport), "ports", port, failed, shown, view, p, found);
+            self.count(Key::Contacts(o.tenant, o.source), "contacts", host, failed, o.destination, view, p, found);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one try, counted in each of three ways")]
+    fn count(
+        &mut self,
+        key: Key,
+        of: &'static str,
+        value: u64,
+        failed: bool,
+        shown: u128,
+        view: &View<'_>,
+        p: &Parameters,
+        found: &mut Vec<Found>,
+    ) {
+        let o = view.o;
+        // An episode begins with a failure; without one there is nothing to weigh.
+        if !failed && self.episodes.get(&key).is_none() {
+            return;
+        }
+        let episode = self.episodes.entry(key, o.time);
+        if episode.start == 0 || o.time.saturating_sub(episode.last) > p.gap {
+            *episode = Episode { start: o.start, ..Episode::default() };
+        }
+        episode.last = o.time;
+        let first = if failed { episode.failed.insert(value) } else { episode.succeeded.insert(value) };
+        if first {
+            episode.likelihood = (episode.likelihood + if failed { STEP } else { -STEP }).max(FLOOR);
+        }
+        if !failed || !first {
+            return;
+        }
+        if episode.examples.len() < EXAMPLES_MAX {
+            episode.examples.push(shown);
+        }
+        if episode.evidence.len() < EVIDENCE_MAX {
+            episode.evidence.push(o.event);
+        }
+        let count = episode.failed.count();
+        let share = count as f64 / (count + episode.succeeded.count()).max(1) as f64;
+        let least = match of {
+            "ports" => p.ports,
+            "hosts" => p.hosts,
+            "pings" => p.pings,
+            _ => p.contacts,
+        };
+        let enough = count >= episode.next.max(least);
+        let likely = match of {
+            "contacts" => episode.likelihood >= ACCEPT,
+            _ => share >= p.failed_share,
+        };
+        if !enough || !likely {
+            return;
+        }
+        episode.next = count * 10;
+        let (group, kind): (&[&str], _) = match of {
+            "ports" => (&["source.ip", "destination.ip", "network.transport"], "ports of one host"),
+            "hosts" => (&["source.ip", "destination.port", "network.transport"], "hosts on one port"),
+            "pings" => (&["source.ip", "network.transport"], "hosts by ping"),
+            _ => (&["source.ip"], "hosts on any port"),
+        };
+        let mut f = Found::at(view, group);
+        f.group.insert("scan".to_owned(), kind.to_owned());
+        f.start = episode.start;
+        f.evidence.clone_from(&episode.evidence);
+        f.evidence.push(o.event);
+        f.explain("kind", kind);
+        f.explain("source_class", if view.source_inside { "inside" } else { "outside" });
+        f.explain("failed", count);
+        f.explain("failed_is_exact", episode.failed.is_exact());
+        f.explain("succeeded", episode.succeeded.count());
+        f.score("failed_share", share);
+        f.score("likelihood_ratio_log", episode.likelihood);
+        f.seconds("span_s", episode.last - episode.start);
+        let examples: Vec<String> = episode
+            .examples
+            .iter()
+            .map(|shown| if of == "ports" { shown.to_string() } else { site::address(*shown).to_string() })
+            .collect();
+        f.explain("examples", examples.join(" "));
+        found.push(f);
+    }
+}

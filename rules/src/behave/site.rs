@@ -1,0 +1,221 @@
+//! What the site knows of itself: which addresses are inside, what is expected, which indicators it was given.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::indicator::Indicators;
+use super::observe::{Observation, transport_number};
+use crate::yaml::Node;
+
+/// What is inside where the site does not say: private addresses (RFC 1918, RFC 4193), shared ones (RFC 6598), link-local and loopback.
+const INSIDE: [&str; 8] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10"];
+
+/// What the site knows of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    inside: Networks,
+    safelist: Safelist,
+    indicators: Arc<Indicators>,
+}
+
+impl Site {
+    /// A site whose own networks are `inside` (without any: the private ones), that expects what `safelist` says, a mapping as in rules.
+    ///
+    /// # Errors
+    /// What is wrong with the texts.
+    pub fn new(inside: &[String], safelist: Option<&Node>) -> Result<Site, String> {
+        let texts: Vec<&str> = if inside.is_empty() { INSIDE.to_vec() } else { inside.iter().map(String::as_str).collect() };
+        let safelist = safelist.map_or_else(|| Ok(Safelist::default()), Safelist::read)?;
+        Ok(Site { inside: Networks::read(texts.into_iter())?, safelist, indicators: Arc::default() })
+    }
+
+    /// The same with indicators.
+    pub fn with_indicators(mut self, indicators: Indicators) -> Site {
+        self.indicators = Arc::new(indicators);
+        self
+    }
+
+    /// The indicators.
+    pub(super) fn indicators(&self) -> &Indicators {
+        &self.indicators
+    }
+
+    /// Whether an address is one of ours.
+    pub(super) fn is_inside(&self, address: u128) -> bool {
+        self.inside.contain(address)
+    }
+
+    /// Whether the site expects this of every behaviour.
+    pub(super) fn expects(&self, o: &Observation, name: &str) -> bool {
+        self.safelist.covers(o, name)
+    }
+}
+
+/// An address as 128 bits; IPv4 as mapped (RFC 4291 §2.5.5.2).
+pub(super) fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+/// The address again.
+pub(super) fn address(bits: u128) -> IpAddr {
+    std::net::Ipv6Addr::from_bits(bits).to_canonical()
+}
+
+/// Whether it is no single host: multicast, broadcast of all, unspecified.
+pub(super) fn is_many(address: u128) -> bool {
+    let v4 = address as u32;
+    match address >> 32 {
+        0xffff => v4 >> 28 == 0xe || v4 == u32::MAX || v4 == 0,
+        _ => address >> 120 == 0xff || address == 0,
+    }
+}
+
+/// Prefixes, as base and mask.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Networks(Vec<(u128, u128)>);
+
+impl Networks {
+    pub(super) fn read<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Networks, String> {
+        let mut all = Vec::new();
+        for text in texts {
+            let single = text.parse::<IpAddr>().ok().map(IpNet::from);
+            let net = single.or_else(|| text.parse::<IpNet>().ok()).ok_or_else(|| format!("{text:?} is no address or prefix"))?;
+            let (base, length) = match net.network() {
+                IpAddr::V4(_) => (bits(net.network()), u32::from(net.prefix_len()) + 96),
+                IpAddr::V6(_) => (bits(net.network()), u32::from(net.prefix_len())),
+            };
+            all.push((base, if length == 0 { 0 } else { u128::MAX << (128 - length) }));
+        }
+        Ok(Networks(all))
+    }
+
+    pub(super) fn contain(&self, address: u128) -> bool {
+        self.0.iter().any(|(base, mask)| address & mask == *base)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What is expected and gives no alert.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Safelist {
+    sources: Networks,
+    destinations: Networks,
+    /// Lower case, without a leading dot.
+    domains: Vec<String>,
+    /// Protocol number, lowest and highest port.
+    ports: Vec<(u8, u16, u16)>,
+}
+
+impl Safelist {
+    /// Reads `{sources: [cidr], destinations: [cidr], domains: [name], ports: [udp/123, tcp/8000-8010]}`.
+    pub(super) fn read(node: &Node) -> Result<Safelist, String> {
+        let Node::Map(entries) = node else { return Err("a safelist is a mapping".to_owned()) };
+        let mut safelist = Safelist::default();
+        for (key, value) in entries {
+            let texts: Vec<String> = value.elements().iter().filter_map(Node::scalar).collect();
+            match key.as_str() {
+                "sources" => safelist.sources = Networks::read(texts.iter().map(String::as_str))?,
+                "destinations" => safelist.destinations = Networks::read(texts.iter().map(String::as_str))?,
+                "domains" => {
+                    safelist.domains = texts.iter().map(|t| t.trim_matches('.').to_ascii_lowercase()).collect();
+                    safelist.domains.sort_unstable();
+                }
+                "ports" => safelist.ports = texts.iter().map(|t| ports(t)).collect::<Result<_, _>>()?,
+                _ => return Err(format!("a safelist knows no {key:?}")),
+            }
+        }
+        Ok(safelist)
+    }
+
+    /// Whether the observation is expected: its source, its destination, its port, or `name` or a domain above it.
+    pub(super) fn covers(&self, o: &Observation, name: &str) -> bool {
+        self.covers_port(o)
+            || (!self.sources.is_empty() && self.sources.contain(o.source))
+            || (!self.destinations.is_empty() && self.destinations.contain(o.destination))
+            || (!self.domains.is_empty() && !name.is_empty() && self.covers_name(name))
+    }
+
+    /// Whether it names ports at all.
+    pub(super) fn has_ports(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
+    /// Whether the observation's port is one of those named.
+    pub(super) fn covers_port(&self, o: &Observation) -> bool {
+        self.ports.iter().any(|(protocol, low, high)| *protocol == o.transport && (*low..=*high).contains(&o.port))
+    }
+
+    /// Whether `name` is one of the domains, or below one.
+    pub(super) fn covers_name(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('.');
+        let mut rest = Some(name);
+        while let Some(part) = rest {
+            let found =
+                self.domains.binary_search_by(|domain| domain.bytes().cmp(part.bytes().map(|byte| byte.to_ascii_lowercase())));
+            if found.is_ok() {
+                return true;
+            }
+            rest = part.split_once('.').map(|(_, above)| above);
+        }
+        false
+    }
+}
+
+fn ports(text: &str) -> Result<(u8, u16, u16), String> {
+    let wrong = || format!("{text:?} is no port such as udp/123 or tcp/8000-8010");
+    let (protocol, range) = text.split_once('/').ok_or_else(wrong)?;
+    let protocol = transport_number(protocol).ok_or_else(wrong)?;
+    let (low, high) = range.split_once('-').unwrap_or((range, range));
+    let (low, high) = (low.parse().map_err(|_| wrong())?, high.parse().map_err(|_| wrong())?);
+    if low <= high { Ok((protocol, low, high)) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inside_is_what_is_private_until_the_site_says_otherwise() {
+        let site = Site::new(&[], None).expect("the default");
+        let inside = |site: &Site, text: &str| site.is_inside(bits(text.parse().expect("an address")));
+        for (text, expected) in [("10.9.8.7", true), ("203.0.113.1", false), ("fd00::1", true), ("2001:db8::1", false)] {
+            assert_eq!(inside(&site, text), expected, "{text}");
+        }
+        let site = Site::new(&["203.0.113.0/24".to_owned()], None).expect("a prefix");
+        assert!(inside(&site, "203.0.113.1") && !inside(&site, "10.0.0.1"));
+        assert!(Site::new(&["10.0.0.0/40".to_owned()], None).is_err());
+    }
+
+    #[test]
+    fn a_domain_covers_what_lies_below_it() {
+        let node = crate::yaml::read("domains: [example.com, Update.Example.NET]\nports: [udp/123]").expect("YAML");
+        let safelist = Safelist::read(&node).expect("a safelist");
+        for (name, expected) in [
+            ("example.com", true),
+            ("a.b.EXAMPLE.com.", true),
+            ("notexample.com", false),
+            ("example.net", false),
+            ("x.update.example.net", true),
+        ] {
+            assert_eq!(safelist.covers_name(name), expected, "{name}");
+        }
+        assert!(Safelist::read(&crate::yaml::read("port: []").expect("YAML")).is_err());
+        assert!(Safelist::read(&crate::yaml::read("ports: [udp]").expect("YAML")).is_err());
+    }
+
+    #[test]
+    fn groups_of_hosts_are_told_from_hosts() {
+        for (text, expected) in [("224.0.0.251", true), ("255.255.255.255", true), ("10.0.0.255", false), ("ff02::1", true)] {
+            assert_eq!(is_many(bits(text.parse().expect("an address"))), expected, "{text}");
+        }
+    }
+}

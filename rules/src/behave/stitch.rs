@@ -1,0 +1,183 @@
+//! One connection out of many records: two records of its two ways, several of its parts, the same by several devices.
+//!
+//! Flow exporters tell each way in a record of its own. A record that counts one way only waits a little for the other one. What another
+//! device tells of the same connection counts as a duplicate, so that volumes and intervals are those of one observer.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::observe::{Answer, Observation, What};
+use super::table::Table;
+
+/// Connections of which the last record is remembered; beyond it a late second record counts as a connection of its own.
+const CONNECTIONS_MAX: usize = 500_000;
+/// How long a connection is remembered after its last record.
+const REMEMBERED_NS: i64 = 120 * 1_000_000_000;
+/// How long a record of one way waits for the other: exporters send both within the same export.
+const PAIR_NS: i64 = 5 * 1_000_000_000;
+/// A connection goes on where the next record begins within so long of the last; beyond, it is a new one with the same ports. TCP sends
+/// a SYN again after one second, and two more (RFC 6298 §2).
+const GOES_ON_TCP_NS: i64 = 3 * 1_000_000_000;
+const GOES_ON_UDP_NS: i64 = 1_000_000_000;
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+struct Key {
+    tenant: u32,
+    transport: u8,
+    low: (u128, u16),
+    high: (u128, u16),
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Seen {
+    observer: u64,
+    /// Who began.
+    source: (u128, u16),
+    start: i64,
+    end: i64,
+    /// The number of the record that waits for its other way; 0 for none.
+    waiting: u64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Half {
+    until: i64,
+    o: Observation,
+    text: String,
+    key: Key,
+}
+
+/// What becomes of a record.
+pub(super) enum Taken {
+    /// It is to be watched now.
+    Now(Observation),
+    /// It waits for its other way, or was added to the record that does.
+    Later,
+    /// Another device told of it.
+    Duplicate,
+}
+
+/// See the module.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Stitch {
+    connections: Table<Key, Seen>,
+    /// Records of one way, in the order of their deadlines; the first has the number `first`.
+    halves: VecDeque<Half>,
+    first: u64,
+}
+
+impl Default for Stitch {
+    fn default() -> Stitch {
+        Stitch { connections: Table::new(CONNECTIONS_MAX), halves: VecDeque::new(), first: 1 }
+    }
+}
+
+impl Stitch {
+    pub(super) fn evicted(&self) -> u64 {
+        self.connections.evicted()
+    }
+
+    pub(super) fn byte_len(&self) -> usize {
+        self.connections.byte_len() + self.halves.capacity() * size_of::<Half>()
+    }
+
+    /// Takes a record, whose texts are in `text`.
+    pub(super) fn take(&mut self, mut o: Observation, text: &str) -> Taken {
+        if o.what != What::Flow || o.source_port == 0 && o.port == 0 || o.destination == 0 {
+            return Taken::Now(o);
+        }
+        let (from, to) = ((o.source, o.source_port), (o.destination, o.port));
+        let key = Key { tenant: o.tenant, transport: o.transport, low: from.min(to), high: from.max(to) };
+        self.connections.expire(o.time.saturating_sub(REMEMBERED_NS));
+        let seen = self.connections.entry(key, o.time);
+        if seen.end != 0 && o.start.saturating_sub(seen.end) <= REMEMBERED_NS && goes_on(seen, &o) {
+            if seen.observer != o.observer {
+                if let Some(half) = half(&mut self.halves, self.first, seen.waiting) {
+                    complete(&mut half.o, &o);
+                }
+                return Taken::Duplicate;
+            }
+            let (start, same_way) = (seen.start.min(o.start), seen.source == from);
+            seen.start = start;
+            seen.end = seen.end.max(o.end);
+            if let Some(half) = half(&mut self.halves, self.first, seen.waiting) {
+                add(&mut half.o, &o, same_way);
+                return Taken::Later;
+            }
+            if !same_way {
+                turn(&mut o);
+            }
+            o.start = start;
+            return Taken::Now(Observation { continued: true, ..o });
+        }
+        let waits = !o.both_ways && matches!(o.answer, Answer::Unknown | Answer::Yes | Answer::No) && o.flags != Some(0x02);
+        let number = if waits { self.first + self.halves.len() as u64 } else { 0 };
+        *seen = Seen { observer: o.observer, source: from, start: o.start, end: o.end.max(1), waiting: number };
+        if !waits {
+            return Taken::Now(o);
+        }
+        let mut own = String::new();
+        o.move_texts(text, &mut own);
+        self.halves.push_back(Half { until: o.time.saturating_add(PAIR_NS), o, text: own, key });
+        Taken::Later
+    }
+
+    /// Gives the records that have waited long enough by `now`, with their texts.
+    pub(super) fn release(&mut self, now: i64, out: &mut Vec<Observation>, text: &mut String) {
+        while self.halves.front().is_some_and(|half| half.until <= now) {
+            let Some(Half { mut o, text: own, key, .. }) = self.halves.pop_front() else { return };
+            if let Some(seen) = self.connections.get_mut(&key).filter(|seen| seen.waiting == self.first) {
+                seen.waiting = 0;
+            }
+            self.first += 1;
+            o.move_texts(&own, text);
+            out.push(o);
+        }
+    }
+}
+
+fn half(halves: &mut VecDeque<Half>, first: u64, number: u64) -> Option<&mut Half> {
+    halves.get_mut(usize::try_from(number.checked_sub(first)?).ok()?)
+}
+
+fn goes_on(seen: &Seen, o: &Observation) -> bool {
+    let gap = o.start.saturating_sub(seen.end);
+    match (o.transport, o.flags) {
+        // A later part of a long connection has no SYN any more.
+        (6, Some(flags)) if flags & 0x02 == 0 => true,
+        (6, _) => gap <= GOES_ON_TCP_NS,
+        _ => gap <= GOES_ON_UDP_NS,
+    }
+}
+
+/// Adds another record of the same observer to one that waits.
+fn add(half: &mut Observation, o: &Observation, same_way: bool) {
+    // What was turned when it was read counts what came back already.
+    let (sent, received) = if same_way { (o.sent, o.received) } else { (o.received, o.sent) };
+    half.sent += sent;
+    half.received += received;
+    half.packets += o.packets;
+    half.start = half.start.min(o.start);
+    half.end = half.end.max(o.end);
+    if received > 0 {
+        half.both_ways = true;
+        half.answer = if o.answer == Answer::Refused { Answer::Refused } else { Answer::Yes };
+    }
+}
+
+/// Learns from another device what this record does not say.
+fn complete(half: &mut Observation, o: &Observation) {
+    if half.answer == Answer::Unknown || o.both_ways && !half.both_ways {
+        half.answer = o.answer;
+    }
+    if o.both_ways && !half.both_ways && (half.source, half.source_port) == (o.source, o.source_port) {
+        (half.sent, half.received, half.both_ways) = (half.sent.max(o.sent), half.received.max(o.received), true);
+    }
+}
+
+fn turn(o: &mut Observation) {
+    std::mem::swap(&mut o.source, &mut o.destination);
+    std::mem::swap(&mut o.source_port, &mut o.port);
+    std::mem::swap(&mut o.sent, &mut o.received);
+}

@@ -1,0 +1,256 @@
+//! A table with a bound: beyond it the entry that was idle longest gives way. What is seen of it never depends on the order of hashes.
+//!
+//! ```text
+//!  index  hash ─▶ slot            slots  [ key value touched older newer ] ...
+//!                                 oldest ─▶ ... ─▶ newest      a list through the slots, in the order in which they were touched
+//! ```
+
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+
+/// No slot: an end of the list.
+const NONE: u32 = u32::MAX;
+
+struct Slot<K, V> {
+    key: K,
+    value: V,
+    touched: i64,
+    older: u32,
+    newer: u32,
+}
+
+/// See the module.
+pub(super) struct Table<K, V> {
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    slots: Vec<Slot<K, V>>,
+    free: Vec<u32>,
+    oldest: u32,
+    newest: u32,
+    max: usize,
+    evicted: u64,
+}
+
+impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
+    /// A table of at most `max` entries.
+    pub(super) fn new(max: usize) -> Table<K, V> {
+        Table {
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            oldest: NONE,
+            newest: NONE,
+            max: max.clamp(1, NONE as usize - 1),
+            evicted: 0,
+        }
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Entries that gave way so far.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Bytes that the table itself holds, what its values point to not counted.
+    pub(super) fn byte_len(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<K, V>>() + self.index.capacity() * 5 + self.free.capacity() * 4
+    }
+
+    fn find(&self, key: &K) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, |slot| self.slots[*slot as usize].key == *key).copied()
+    }
+
+    /// The value of `key`, not touched.
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.find(key).map(|slot| &self.slots[slot as usize].value)
+    }
+
+    /// The value of `key`, not touched.
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.find(key).map(|slot| &mut self.slots[slot as usize].value)
+    }
+
+    /// The value of `key`, made if it was not there, touched at `now`.
+    pub(super) fn entry(&mut self, key: K, now: i64) -> &mut V {
+        let slot = match self.find(&key) {
+            Some(slot) => {
+                self.unlink(slot);
+                slot
+            }
+            None => {
+                if self.index.len() >= self.max && self.pop_oldest().is_some() {
+                    self.evicted += 1;
+                }
+                self.insert(key, V::default())
+            }
+        };
+        self.link(slot, now);
+        &mut self.slots[slot as usize].value
+    }
+
+    fn insert(&mut self, key: K, value: V) -> u32 {
+        let made = Slot { key, value, touched: i64::MIN, older: NONE, newer: NONE };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = made;
+                slot
+            }
+            None => {
+                self.slots.push(made);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let (hash, hasher, slots) = (self.hasher.hash_one(key), &self.hasher, &self.slots);
+        self.index.insert_unique(hash, slot, |other| hasher.hash_one(slots[*other as usize].key));
+        slot
+    }
+
+    /// Forgets `key`; gives its value.
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        let slot = self.find(key)?;
+        let hash = self.hasher.hash_one(key);
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+        self.unlink(slot);
+        self.free.push(slot);
+        Some(std::mem::take(&mut self.slots[slot as usize].value))
+    }
+
+    /// Forgets the entry that was idle longest; gives it.
+    pub(super) fn pop_oldest(&mut self) -> Option<(K, V)> {
+        let slot = self.slots.get(self.oldest as usize)?;
+        let key = slot.key;
+        self.remove(&key).map(|value| (key, value))
+    }
+
+    /// Forgets a few of the entries that were not touched since `before`; called at each step, it keeps up.
+    pub(super) fn expire(&mut self, before: i64) {
+        for _ in 0..4 {
+            if self.slots.get(self.oldest as usize).is_none_or(|slot| slot.touched >= before) {
+                break;
+            }
+            self.pop_oldest();
+        }
+    }
+
+    /// Entries from the one idle longest to the one touched last.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V, i64)> {
+        let mut at = self.oldest;
+        std::iter::from_fn(move || {
+            let slot = self.slots.get(at as usize)?;
+            at = slot.newer;
+            Some((&slot.key, &slot.value, slot.touched))
+        })
+    }
+
+    fn unlink(&mut self, slot: u32) {
+        let Slot { older, newer, .. } = self.slots[slot as usize];
+        match self.slots.get_mut(older as usize) {
+            Some(other) => other.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.slots.get_mut(newer as usize) {
+            Some(other) => other.older = older,
+            None => self.newest = older,
+        }
+    }
+
+    fn link(&mut self, slot: u32, now: i64) {
+        let newest = self.newest;
+        let this = &mut self.slots[slot as usize];
+        (this.older, this.newer, this.touched) = (newest, NONE, now);
+        match self.slots.get_mut(newest as usize) {
+            Some(other) => other.newer = slot,
+            None => self.oldest = slot,
+        }
+        self.newest = slot;
+    }
+}
+
+impl<K: Copy + Eq + Hash + Serialize, V: Default + Serialize> Serialize for Table<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries: Vec<(&K, &V, i64)> = self.iter().collect();
+        (self.max, self.evicted, entries).serialize(serializer)
+    }
+}
+
+impl<'de, K: Copy + Eq + Hash + Deserialize<'de>, V: Default + Deserialize<'de>> Deserialize<'de> for Table<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Table<K, V>, D::Error> {
+        let (max, evicted, entries) = <(usize, u64, Vec<(K, V, i64)>)>::deserialize(deserializer)?;
+        let mut table = Table::new(max);
+        table.evicted = evicted;
+        for (key, value, touched) in entries {
+            if table.find(&key).is_none() {
+                let slot = table.insert(key, value);
+                table.link(slot, touched);
+            }
+        }
+        Ok(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys(table: &Table<u32, u32>) -> Vec<u32> {
+        table.iter().map(|(key, _, _)| *key).collect()
+    }
+
+    proptest! {
+        /// Against the obvious form: a list in the order of touch.
+        #[test]
+        fn it_is_a_list_in_order_of_touch(steps in prop::collection::vec((0u8..4, 0u32..12), 0..200)) {
+            let mut table: Table<u32, u32> = Table::new(8);
+            let mut plain: Vec<(u32, u32)> = Vec::new();
+            for (now, (step, key)) in steps.into_iter().enumerate() {
+                match step {
+                    0..=1 => {
+                        *table.entry(key, now as i64) += 1;
+                        let value = plain.iter().position(|(k, _)| *k == key).map_or(0, |at| plain.remove(at).1);
+                        if plain.len() >= 8 {
+                            plain.remove(0);
+                        }
+                        plain.push((key, value + 1));
+                    }
+                    2 => {
+                        let value = plain.iter().position(|(k, _)| *k == key).map(|at| plain.remove(at).1);
+                        prop_assert_eq!(table.remove(&key), value);
+                    }
+                    _ => {
+                        let oldest = (!plain.is_empty()).then(|| plain.remove(0));
+                        prop_assert_eq!(table.pop_oldest(), oldest);
+                    }
+                }
+                prop_assert_eq!(keys(&table), plain.iter().map(|(k, _)| *k).collect::<Vec<_>>());
+                prop_assert!(plain.iter().all(|(k, v)| table.get(k) == Some(v)));
+            }
+            let bytes = serde_json::to_vec(&table).expect("serialisable");
+            let again: Table<u32, u32> = serde_json::from_slice(&bytes).expect("readable");
+            prop_assert_eq!(keys(&again), keys(&table));
+        }
+    }
+
+    #[test]
+    fn what_is_idle_expires_and_what_is_too_much_is_counted() {
+        let mut table: Table<u32, ()> = Table::new(3);
+        for key in 0..5 {
+            table.entry(key, i64::from(key));
+        }
+        assert_eq!((table.len(), table.evicted()), (3, 2));
+        table.expire(4);
+        assert_eq!(table.iter().map(|(key, _, _)| *key).collect::<Vec<_>>(), [4]);
+    }
+}
