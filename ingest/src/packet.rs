@@ -26,6 +26,8 @@ pub(crate) struct Network {
     /// Where the transport header begins, and where the packet ends, as far as there are bytes.
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// Bytes of the packet as its header says, those that are not there too.
+    pub(crate) length: usize,
     /// The packet is cut: its header says that it is longer.
     pub(crate) cut: bool,
     pub(crate) fragment: Option<Fragment>,
@@ -106,6 +108,7 @@ fn ipv4(b: &[u8], at: usize) -> Option<Network> {
         protocol: *b.get(at + 9)?,
         start: at + header,
         end: end.min(b.len()),
+        length: end - at,
         cut: end > b.len() || at + header > b.len(),
         fragment: (fragment.offset > 0 || fragment.more).then_some(fragment),
     })
@@ -143,6 +146,7 @@ fn ipv6(b: &[u8], at: usize) -> Option<Network> {
         protocol,
         start,
         end: end.min(b.len()),
+        length: end - at,
         cut: end > b.len() || start > b.len(),
         fragment: whole,
     })

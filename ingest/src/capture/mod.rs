@@ -1,6 +1,9 @@
-//! Captures off line: text, JSON lines, datagrams as JSON lines, pcap and pcapng; each plain, gzip or zstd. What a file is is told by
+//! Captures off line: text, JSON lines, datagrams as JSON lines, pcap and pcapng; each plain, gzip or zstd. Of packets, those that carry
+//! records (syslog, flow export) are read as such; all others are traffic, which a flow meter tells of. What a file is is told by
 //! its first bytes, not by its name.
 
+mod application;
+mod meter;
 mod pcap;
 
 use std::fs::File;
@@ -11,6 +14,8 @@ use std::path::{Path, PathBuf};
 use event::limits::FRAME_BYTES_MAX;
 use event::{Content, FrameHead, Frames, Time, Transport};
 use serde::Deserialize;
+
+use meter::Meter;
 
 use crate::decode::flow::is_flow;
 use crate::listen::Framer;
@@ -50,7 +55,14 @@ pub struct Capture {
 enum Kind {
     Lines(Framer),
     Datagrams,
-    Packets(Box<pcap::Packets>),
+    Packets(Box<Traffic>),
+}
+
+/// Packets, and the connections that they are parts of.
+struct Traffic {
+    packets: pcap::Packets,
+    meter: Meter,
+    clock: Time,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +93,7 @@ impl Capture {
         }
         let head = input.fill_buf().map_err(fail)?;
         let kind = if let Some(packets) = pcap::Packets::recognise(head) {
-            Kind::Packets(Box::new(packets))
+            Kind::Packets(Box::new(Traffic { packets, meter: Meter::default(), clock: Time::UNKNOWN }))
         } else if is_datagram_line(head) {
             Kind::Datagrams
         } else {
@@ -127,27 +139,55 @@ impl Capture {
                         out.push(FrameHead { received, source, transport: Transport::Udp, ..head(content) }, &bytes);
                     }
                 }
-                Kind::Packets(packets) => match packets.next(&mut self.input) {
-                    Ok(Some(packet)) => {
-                        let content = if is_flow(packet.payload) { Content::Flow } else { Content::Text };
-                        let lead = FrameHead {
-                            received: packet.time,
-                            source: Some(packet.source),
-                            transport: Transport::Udp,
-                            ..head(content)
-                        };
-                        out.push(lead, packet.payload);
+                Kind::Packets(traffic) => {
+                    if let Some((written, record)) = traffic.meter.next() {
+                        out.push(FrameHead { received: written, ..head(Content::Text) }, record.as_bytes());
+                        continue;
                     }
-                    Ok(None) => self.ended = true,
-                    Err(error) => {
-                        self.ended = true;
-                        return Err(CaptureError::Damaged { path: self.path.clone(), reason: error });
+                    match traffic.packets.next(&mut self.input) {
+                        Ok(Some(packet)) => {
+                            // Captures of several interfaces are a little out of order; receipt never goes back.
+                            traffic.clock = traffic.clock.max(packet.time);
+                            let received = traffic.clock;
+                            match pcap::datagram(&packet).filter(is_record) {
+                                Some(datagram) => {
+                                    let content = if is_flow(datagram.payload) { Content::Flow } else { Content::Text };
+                                    let source = Some(datagram.source);
+                                    let lead = FrameHead { received, source, transport: Transport::Udp, ..head(content) };
+                                    out.push(lead, datagram.payload);
+                                }
+                                None => {
+                                    if let Some(network) = packet.network {
+                                        traffic.meter.take(packet.time, packet.bytes, network);
+                                    }
+                                }
+                            }
+                        }
+                        Ok(None) => {
+                            traffic.meter.finish(traffic.clock);
+                            self.ended = traffic.meter.is_done();
+                        }
+                        Err(error) => {
+                            self.ended = true;
+                            return Err(CaptureError::Damaged { path: self.path.clone(), reason: error });
+                        }
                     }
-                },
+                }
             }
         }
         Ok(out.len() - before)
     }
+}
+
+/// Whether a datagram carries a record of a device: syslog by its port or its priority, flow export by its head. What is sent to a port of
+/// another well-known service is traffic, whatever it looks like.
+fn is_record(datagram: &pcap::Datagram<'_>) -> bool {
+    const SYSLOG: [u16; 6] = [514, 601, 1514, 5140, 5514, 6514];
+    const TRAFFIC: [u16; 14] = [53, 67, 68, 69, 123, 137, 138, 161, 389, 443, 500, 1900, 4500, 5353];
+    let b = datagram.payload;
+    let priority = b.first() == Some(&b'<') && b.iter().skip(1).take(4).position(|b| *b == b'>').is_some_and(|at| at > 0);
+    let other = TRAFFIC.contains(&datagram.port) || TRAFFIC.contains(&datagram.source.port());
+    SYSLOG.contains(&datagram.port) || !other && (is_flow(b) || priority)
 }
 
 fn head(content: Content) -> FrameHead {

@@ -1,5 +1,4 @@
-//! UDP datagrams out of pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng) files. TCP streams are not put together
-//! yet: their packets are left out.
+//! Packets out of pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng) files.
 
 use std::io::{BufRead, Read};
 use std::net::SocketAddr;
@@ -13,10 +12,19 @@ const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// Interfaces of one pcapng section.
 const INTERFACES_MAX: usize = 1024;
 
-/// A datagram.
+/// A packet as it was captured.
 pub(super) struct Packet<'p> {
     pub(super) time: Time,
+    /// The link-layer frame.
+    pub(super) bytes: &'p [u8],
+    /// Where its network header begins; none where it carries no IP.
+    pub(super) network: Option<usize>,
+}
+
+/// A UDP datagram.
+pub(super) struct Datagram<'p> {
     pub(super) source: SocketAddr,
+    pub(super) port: u16,
     pub(super) payload: &'p [u8],
 }
 
@@ -67,7 +75,7 @@ impl Packets {
         Some(Packets { format, big, interfaces, started: false, buffer: Vec::new() })
     }
 
-    /// The next datagram, or none at the end.
+    /// The next packet, or none at the end.
     pub(super) fn next(&mut self, input: &mut impl BufRead) -> Result<Option<Packet<'_>>, String> {
         loop {
             let found = match self.format {
@@ -76,10 +84,8 @@ impl Packets {
             };
             let Some(found) = found else { return Ok(None) };
             let Some((time, link, range)) = found else { continue };
-            if let Some((source, payload)) = udp(link, &self.buffer[range.clone()]) {
-                let start = range.start + payload.0;
-                return Ok(Some(Packet { time, source, payload: &self.buffer[start..start + payload.1] }));
-            }
+            let bytes = &self.buffer[range];
+            return Ok(Some(Packet { time, bytes, network: network_at(link, bytes) }));
         }
     }
 
@@ -188,23 +194,29 @@ impl Packets {
     }
 }
 
-/// The datagram within a link-layer frame: its source, and where its payload lies. None of a fragment.
-fn udp(link: u16, b: &[u8]) -> Option<(SocketAddr, (usize, usize))> {
-    let start = match link {
+/// Where the network header begins within a link-layer frame.
+fn network_at(link: u16, b: &[u8]) -> Option<usize> {
+    Some(match link {
         1 => packet::ethernet(b)?.1,
         113 => 16,
         276 => 20,
         0 | 108 => 4,
         12 | 14 | 101 | 228 | 229 => 0,
         _ => return None,
-    };
-    let network = packet::network(b, start)?;
-    let (port, _) = packet::transport(b, &network).ports?;
+    })
+}
+
+/// The datagram that a packet carries. None of a fragment.
+pub(super) fn datagram<'p>(packet: &Packet<'p>) -> Option<Datagram<'p>> {
+    let b = packet.bytes;
+    let network = packet::network(b, packet.network?)?;
+    let (source_port, port) = packet::transport(b, &network).ports?;
     if network.protocol != 17 || network.fragment.is_some() {
         return None;
     }
     let header = b.get(network.start..network.start + 8)?;
     let length = usize::from(u16::from_be_bytes([header[4], header[5]])).checked_sub(8)?;
-    let payload = network.start + 8;
-    Some((SocketAddr::new(network.source, port), (payload, length.min(b.len() - payload))))
+    let start = network.start + 8;
+    let payload = &b[start..start + length.min(b.len() - start)];
+    Some(Datagram { source: SocketAddr::new(network.source, source_port), port, payload })
 }

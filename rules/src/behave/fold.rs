@@ -87,6 +87,7 @@ impl Found {
     }
 
     /// Adds a number or word that led to it.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and words, written down where they are made")]
     pub(super) fn explain(&mut self, name: &str, value: impl ToString) {
         self.explanation.insert(name.to_owned(), value.to_string());
     }

@@ -185,10 +185,11 @@ slots! {
     FLAGS: "flow.tcp_flags",
     ANSWER: "flow.answer",
     STATE: "zeek.connection.state" | "zeek.conn.conn_state",
+    ARGUS: "argus.state",
     SAMPLING: "flow.sampling_rate",
     ICMP: "icmp.type",
-    START: "event.start",
-    FINISH: "event.end",
+    START: "event.start" | "suricata.eve.flow.start",
+    FINISH: "event.end" | "suricata.eve.flow.end",
     DURATION: "event.duration",
     ACTION: "event.action",
     TYPE: "event.type",
@@ -252,6 +253,7 @@ impl<'b> Cells<'b> {
             // Seconds, as in cases.
             Value::Int(seconds) => seconds.checked_mul(1_000_000_000),
             Value::Float(seconds) => Some((seconds * 1e9) as i64),
+            Value::Text(text) => stamp(text),
             _ => None,
         }
     }
@@ -303,7 +305,7 @@ impl Observer {
         let port = |slot| cells.number(slot).and_then(|n| u16::try_from(n).ok());
         let (sent, received) = (cells.number(Slot::SENT), cells.number(Slot::RECEIVED));
         let (sent_packets, received_packets) = (cells.number(Slot::SENT_PACKETS), cells.number(Slot::RECEIVED_PACKETS));
-        let both_ways = received.is_some() || received_packets.is_some();
+        let both_ways = received.is_some() || received_packets.is_some() || cells.has(Slot::ARGUS);
         let total = cells.number(Slot::BYTES);
         let flags = cells.number(Slot::FLAGS).and_then(|n| u8::try_from(n & 0xff).ok());
         let mut put = |part: Option<&str>| part.map_or(Span::default(), |part| Span::push(text, part));
@@ -324,7 +326,7 @@ impl Observer {
             source: source.unwrap_or(0),
             destination: cells.address(Slot::DESTINATION).unwrap_or(0),
             sent: sent.or_else(|| Some(total? - received.unwrap_or(0).min(total?))).unwrap_or(0),
-            received: received.or(cells.number(Slot::RESPONSE_BYTES)).unwrap_or(0),
+            received: received.or(cells.number(Slot::RESPONSE_BYTES)).or_else(|| total?.checked_sub(sent?)).unwrap_or(0),
             packets: cells.number(Slot::PACKETS).unwrap_or(sent_packets.unwrap_or(0) + received_packets.unwrap_or(0)),
             both_ways,
             sampling: cells.number(Slot::SAMPLING).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
@@ -400,6 +402,32 @@ fn what(cells: &Cells<'_>, event: EventRef<'_>) -> Option<What> {
     (source && named).then_some(What::Request)
 }
 
+/// An RFC 3339 stamp, also with an offset without a colon.
+fn stamp(text: &str) -> Option<i64> {
+    if let Some(time) = event::Time::parse_rfc3339(text) {
+        return Some(time.unix_ns());
+    }
+    let (most, minutes) = text.split_at_checked(text.len().checked_sub(2)?)?;
+    event::Time::parse_rfc3339(&format!("{most}:{minutes}")).map(event::Time::unix_ns)
+}
+
+/// What Argus says became of a flow (ra(1), STATE): of TCP the flags of each side about a low line, else a word.
+fn argus(state: &str) -> Answer {
+    match state.split_once('_') {
+        Some((_, back)) if back.contains('S') => Answer::Yes,
+        Some((_, back)) if back.contains('R') => Answer::Refused,
+        Some((_, "")) => Answer::No,
+        Some((there, _)) if !there.contains('S') => Answer::Yes,
+        Some(_) => Answer::Unknown,
+        None => match state {
+            "CON" | "EST" | "FIN" | "CLO" | "ACC" | "ECR" | "RSP" | "SF" | "S1" | "S2" | "S3" | "RSTO" => Answer::Yes,
+            "INT" | "REQ" | "TIM" | "S0" | "SH" => Answer::No,
+            "RST" | "URP" | "URH" | "URN" | "URF" | "UNK" | "REJ" => Answer::Refused,
+            _ => Answer::Unknown,
+        },
+    }
+}
+
 /// Whether the other end answered, by whatever the record has that says so.
 fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
     const DENIED: [&str; 10] =
@@ -429,6 +457,9 @@ fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
             _ if back == Some(0) => Answer::No,
             _ => Answer::Unknown,
         };
+    }
+    if let Some(state) = cells.text(Slot::ARGUS) {
+        return argus(state);
     }
     if let Some(flags) = cells.text(Slot::SERVER_FLAGS).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
         return match (flags & 0x02 != 0, flags & 0x04 != 0) {

@@ -76,7 +76,8 @@ impl Scan {
         let ping = matches!((o.transport, o.icmp), (1, None | Some(8 | 13 | 15 | 17)) | (58, Some(128)));
         let failed = o.answer.failed() || ping;
         let tcp_or_udp = matches!(o.transport, 6 | 17 | 132);
-        if !tcp_or_udp && !ping || o.answer == Answer::Unknown && !ping {
+        let tells = ping || tcp_or_udp && o.answer != Answer::Unknown;
+        if !tells {
             return;
         }
         if failed && view.expected(p) {

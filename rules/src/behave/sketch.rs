@@ -32,8 +32,23 @@ pub(super) fn mix_text(text: &str) -> u64 {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Distinct<const EXACT: usize, const BITS: u32> {
     list: Vec<u64>,
+    #[serde(with = "as_list")]
     set: HashSet<u64>,
     registers: Vec<u8>,
+}
+
+/// A set is stored as a list.
+mod as_list {
+    use hashbrown::HashSet;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(set: &HashSet<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(set)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashSet<u64>, D::Error> {
+        Ok(Vec::<u64>::deserialize(deserializer)?.into_iter().collect())
+    }
 }
 
 impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
