@@ -89,6 +89,8 @@ pub fn explain(set: &RuleSet, rule: usize, event: EventRef<'_>) -> Explanation {
     let (mut condition, mut feeds) = (None, Vec::new());
     match &found.body {
         Body::Sigma { expr, .. } => condition = Some(part(set, expr, event, &mut Scratch::default())),
+        // What many events together show, no one event explains.
+        Body::Behaviour(_) => {}
         Body::Correlation(bound) => {
             let value =
                 |fields: &Vec<FieldId>| fields.iter().find_map(|f| event.get(*f)).filter(|v| *v != Value::Null).map(shown);

@@ -184,7 +184,7 @@ slots! {
     PACKETS: "network.packets",
     FLAGS: "flow.tcp_flags",
     ANSWER: "flow.answer",
-    STATE: "zeek.connection.state" | "zeek.conn.conn_state",
+    STATE: "zeek.connection.conn_state" | "zeek.connection.state",
     ARGUS: "argus.state",
     SAMPLING: "flow.sampling_rate",
     ICMP: "icmp.type",

@@ -210,7 +210,7 @@ impl Correlator {
         let outers = (0..rules.rules.len()).map(|rule| outers(&rules, rule)).collect();
         let of_rule = (0..rules.rules.len()).map(|_| OfRule::default()).collect();
         let fold_ns = rules.rules.iter().map(|rule| match &rule.body {
-            Body::Sigma { .. } => rule.info.fold_ns,
+            Body::Sigma { .. } | Body::Behaviour(_) => rule.info.fold_ns,
             Body::Correlation(bound) => rule.info.fold_ns.max(bound.asks.timespan_ns + 1),
         });
         let fold_ns = fold_ns.collect();
