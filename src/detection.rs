@@ -25,9 +25,7 @@ pub(crate) fn claim(kind: Kind) -> Claim {
         Kind::LgwanDirect | Kind::MynumberFlow => seen_by(&["d18e4515-aab1-5ef7-8ac2-4df3d2a4170b"]),
         Kind::DnsTunnel => seen_by(&["be04e3c0-aa78-5d00-ac80-80c520833814"]),
         Kind::WebAttack => seen_by(&["0dab108f-9cb6-582a-b02c-0622a835e1b2"]),
-        Kind::Beacon => {
-            Claim { rules: &[], not_yet: Some("needs the behaviour analysis of intervals and sizes, which is not built yet") }
-        }
+        Kind::Beacon => seen_by(&["1eddec5d-5a69-5a93-8d9d-f72b350d4586"]),
         Kind::SilentDevice => Claim { rules: &[], not_yet: Some("needs each source's learned period, which is not built yet") },
     }
 }

@@ -111,13 +111,13 @@ impl Beacon {
         let pair = self.pairs.entry(key, o.time);
         let kept = pair.visits.len();
         pair.add(Visit { start: o.start, bytes: if o.sent > 0 { o.sent } else { o.received }, event: o.event });
-        let due = pair.count >= p.connections && pair.count >= pair.scored + (pair.scored / 4).max(1);
+        let long_enough = pair.span() >= p.span;
+        let due = long_enough && pair.count >= p.connections && pair.count >= pair.scored + (pair.scored / 4).max(1);
         self.visits = self.visits + pair.visits.len() - kept;
         if due {
             pair.scored = pair.count;
-            let scores = scores(&pair.visits).filter(|s| s.span_ns >= p.span);
             let wanted = |s: &Scores| s.total() >= p.score && s.timing >= p.timing_score;
-            if let Some(scores) = scores.filter(wanted)
+            if let Some(scores) = scores(&pair.visits).filter(wanted)
                 && let Some(share) = prevalence(view, p)
             {
                 found.push(describe(view, pair, &scores, share, only_failed));
@@ -125,8 +125,7 @@ impl Beacon {
         }
         if self.pairs.evicted() > before {
             // The pair that gave way took its visits along; few have any to speak of, so the sum is made anew now and then.
-            self.given_up += 1;
-            if self.given_up.is_multiple_of(65_536) {
+            if self.pairs.evicted().is_multiple_of(65_536) {
                 self.visits = self.pairs.iter().map(|(_, pair, _)| pair.visits.len()).sum();
             }
         }
@@ -139,6 +138,11 @@ impl Beacon {
 }
 
 impl Pair {
+    /// From the first to the last visit that is kept, in nanoseconds.
+    fn span(&self) -> i64 {
+        self.visits.first().zip(self.visits.last()).map_or(0, |(first, last)| last.start - first.start)
+    }
+
     fn add(&mut self, visit: Visit) {
         self.count += 1;
         let at = self.visits.partition_point(|other| other.start <= visit.start);

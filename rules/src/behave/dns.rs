@@ -20,6 +20,7 @@ const EXAMPLES_MAX: usize = 3;
 
 #[derive(Default, Deserialize, Serialize)]
 struct Episode {
+    begun: bool,
     start: i64,
     last: i64,
     queries: u64,
@@ -63,8 +64,8 @@ impl DnsTunnel {
         }
         self.episodes.expire(o.time.saturating_sub(p.gap));
         let episode = self.episodes.entry((o.tenant, o.source, mix_text(domain)), o.time);
-        if episode.start == 0 || o.time.saturating_sub(episode.last) > p.gap {
-            *episode = Episode { start: o.start, ..Episode::default() };
+        if !episode.begun || o.time.saturating_sub(episode.last) > p.gap {
+            *episode = Episode { begun: true, start: o.start, ..Episode::default() };
         }
         episode.last = o.time;
         episode.queries += 1;

@@ -40,6 +40,7 @@ enum Key {
 
 #[derive(Default, Deserialize, Serialize)]
 struct Episode {
+    begun: bool,
     start: i64,
     last: i64,
     failures: u64,
@@ -78,8 +79,8 @@ impl Guessing {
         let o = view.o;
         self.episodes.expire(o.time.saturating_sub(p.gap));
         let episode = self.episodes.entry(key, o.time);
-        if episode.start == 0 || o.time.saturating_sub(episode.last) > p.gap {
-            *episode = Episode { start: o.start, ..Episode::default() };
+        if !episode.begun || o.time.saturating_sub(episode.last) > p.gap {
+            *episode = Episode { begun: true, start: o.start, ..Episode::default() };
         }
         episode.last = o.time;
         if episode.evidence.len() < EVIDENCE_MAX {

@@ -47,7 +47,9 @@ impl Knowledge {
     pub(super) fn learn(&mut self, o: &Observation, source_inside: bool) -> bool {
         let source = mix(o.source);
         let sources = self.sources.entry(o.tenant, o.time);
-        sources.since = sources.since.or(Some(o.time));
+        if o.what == What::Flow {
+            sources.since = sources.since.or(Some(o.time));
+        }
         if source_inside {
             sources.inside.insert(source);
         }
@@ -74,7 +76,7 @@ impl Knowledge {
         self.sources.get(&tenant).map_or(0, |sources| sources.inside.count())
     }
 
-    /// Since when the tenant is watched.
+    /// Since when the tenant's connections are watched.
     pub(super) fn since(&self, tenant: u32) -> Option<i64> {
         self.sources.get(&tenant)?.since
     }

@@ -15,6 +15,7 @@ const EXAMPLES_MAX: usize = 16;
 
 #[derive(Default, Deserialize, Serialize)]
 struct Episode {
+    begun: bool,
     start: i64,
     last: i64,
     hosts: Distinct<256, 10>,
@@ -51,8 +52,8 @@ impl Lateral {
         }
         self.episodes.expire(o.time.saturating_sub(p.gap));
         let episode = self.episodes.entry((o.tenant, o.source), o.time);
-        if episode.start == 0 || o.time.saturating_sub(episode.last) > p.gap {
-            *episode = Episode { start: o.start, ..Episode::default() };
+        if !episode.begun || o.time.saturating_sub(episode.last) > p.gap {
+            *episode = Episode { begun: true, start: o.start, ..Episode::default() };
         }
         episode.last = o.time;
         if !episode.hosts.insert(mix(o.destination)) {

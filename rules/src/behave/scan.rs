@@ -38,6 +38,7 @@ enum Key {
 
 #[derive(Default, Deserialize, Serialize)]
 struct Episode {
+    begun: bool,
     start: i64,
     last: i64,
     failed: Set,
@@ -117,8 +118,8 @@ impl Scan {
             return;
         }
         let episode = self.episodes.entry(key, o.time);
-        if episode.start == 0 || o.time.saturating_sub(episode.last) > p.gap {
-            *episode = Episode { start: o.start, ..Episode::default() };
+        if !episode.begun || o.time.saturating_sub(episode.last) > p.gap {
+            *episode = Episode { begun: true, start: o.start, ..Episode::default() };
         }
         episode.last = o.time;
         let first = if failed { episode.failed.insert(value) } else { episode.succeeded.insert(value) };

@@ -393,6 +393,10 @@ fn epoch(n: f64, whole: i64) -> Option<Time> {
         // Microseconds are what a double holds beside ten digits of seconds.
         return Some(Time::from_unix_ns((n * 1e6).round() as i64 * 1000));
     }
+    // A trace whose clock begins at zero: seconds, which alone are written with a fraction.
+    if (0.0..FROM).contains(&n) && n.fract() != 0.0 {
+        return Some(Time::from_unix_ns((n * 1e6).round() as i64 * 1000));
+    }
     [(1e3, 1_000_000), (1e6, 1000), (1e9, 1)]
         .into_iter()
         .find(|(unit, _)| within(*unit))

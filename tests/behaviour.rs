@@ -1,0 +1,130 @@
+//! Behaviour on labelled traffic (`../shared/captures/behaviour`): each malicious capture gives its alert, and the alerts on what is labelled
+//! benign are counted. Prints both. Where the folder is absent, says so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const BEACON: &str = "Regular connections to one place outside";
+const UNANSWERED: &str = "Regular calls to one place outside that nobody answers";
+const LONG: &str = "A connection to the outside that stays open";
+const SCAN: [&str; 2] = ["A host inside tries many hosts or ports", "An address outside tries many hosts or ports"];
+const GUESSING: &str = "Passwords are being guessed";
+const SHIPPED: [&str; 17] = [
+    BEACON,
+    UNANSWERED,
+    LONG,
+    SCAN[0],
+    SCAN[1],
+    GUESSING,
+    "Far more data sent out than ever",
+    "Many long random names below one domain",
+    "A service that was not there before",
+    "A host with few destinations goes to a new one",
+    "A protocol on a port that is not its own",
+    "A terminal goes to the web past the proxy",
+    "A terminal asks a resolver that is not ours",
+    "A flood of traffic to one host",
+    "A terminal reaches several terminals for administration",
+    "Traffic with something that is reported as malicious",
+    "Data in the names of DNS queries",
+];
+
+struct Alert {
+    title: String,
+    group: String,
+    explanation: String,
+}
+
+/// The files of a capture: itself, or what a folder holds.
+fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(path).expect("a folder").flat_map(|entry| files(&entry.expect("an entry").path())).collect();
+    found.retain(|f| {
+        f.extension().is_some_and(|e| ["log", "labeled", "pcap", "json", "binetflow"].iter().any(|known| e == *known))
+    });
+    found.sort();
+    found
+}
+
+/// The alerts of the shipped behaviours, and how many connections there were.
+fn replay(files: &[PathBuf]) -> (Vec<Alert>, u64) {
+    let stats = tempfile::NamedTempFile::new().expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_mihari"))
+        .args(["replay", "--reference", "2026-04-01T00:00:00Z", "--stats"])
+        .arg(stats.path())
+        .args(files)
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{files:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let alerts = String::from_utf8(output.stdout).expect("text");
+    let alerts = alerts.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an alert"));
+    let alerts = alerts.filter(|alert| SHIPPED.contains(&alert["rule"]["title"].as_str().unwrap_or("")));
+    let alert = |alert: serde_json::Value| Alert {
+        title: alert["rule"]["title"].as_str().unwrap_or("").to_owned(),
+        group: alert["group"].to_string(),
+        explanation: alert["explanation"].to_string(),
+    };
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(stats.path()).expect("there")).expect("JSON");
+    (alerts.map(alert).collect(), told["behaviour"]["observed"].as_u64().unwrap_or(0))
+}
+
+#[test]
+fn each_malicious_capture_gives_its_alert_and_the_benign_ones_few() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures/behaviour");
+    let Ok(manifest) = std::fs::read(root.join("MANIFEST.json")) else {
+        println!("{} is not there: nothing was judged", root.display());
+        return;
+    };
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
+    let (mut missed, mut labelled, mut beside, mut observed_in_all) = (Vec::new(), 0, 0u64, 0u64);
+    for capture in manifest.as_array().expect("captures") {
+        let (path, kind) = (capture["path"].as_str().expect("a path"), capture["kind"].as_str().expect("a kind"));
+        // A folder of captures that each stand by themselves, or the logs of one sensor.
+        let all = files(&root.join(path));
+        let alone = kind == "long-conn" || all.iter().any(|f| f.extension().is_some_and(|e| e == "pcap"));
+        let runs: Vec<Vec<PathBuf>> = if alone { all.into_iter().map(|f| vec![f]).collect() } else { vec![all] };
+        let wanted: &[&str] = match kind {
+            "scan" => &SCAN,
+            "beacon/c2" => &[BEACON, UNANSWERED],
+            "bruteforce" => &[GUESSING],
+            "long-conn" => &[LONG],
+            _ => &[],
+        };
+        let mut alerts = Vec::new();
+        for run in &runs {
+            let (found, observed) = replay(run);
+            observed_in_all += observed;
+            // Each capture file of a folder of C2 captures is one.
+            if kind == "beacon/c2" && alone {
+                labelled += 1;
+                if !found.iter().any(|alert| wanted.contains(&alert.title.as_str())) {
+                    missed.push(format!("{run:?}"));
+                }
+            }
+            println!("{}: {observed} observed, {} alerts", run[0].strip_prefix(&root).unwrap_or(&run[0]).display(), found.len());
+            for alert in &found {
+                println!("    {} {} {}", alert.title, alert.group, alert.explanation);
+            }
+            alerts.extend(found);
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        if !(kind == "beacon/c2" && alone) {
+            labelled += 1;
+            if !alerts.iter().any(|alert| wanted.contains(&alert.title.as_str())) {
+                missed.push(path.to_owned());
+            }
+        }
+        // In a capture of one malicious thing, what is no alert for that thing is a false one.
+        beside += alerts.iter().filter(|alert| !wanted.contains(&alert.title.as_str())).count() as u64;
+    }
+    println!(
+        "{} of {labelled} labelled captures gave their alert; {beside} alerts beside, of {observed_in_all} observations in all",
+        labelled - missed.len()
+    );
+    assert_eq!(missed, Vec::<String>::new());
+}
