@@ -106,7 +106,9 @@ impl Beacon {
         }
         self.pairs.expire(o.time.saturating_sub(p.idle));
         let target = if named { u128::from(mix_text(view.name())) } else { o.destination };
-        let key = Key { tenant: o.tenant, source: o.source, target, named, port: o.port, transport: o.transport };
+        // Of a name what counts is the name: a proxy's log tells the port of some requests only.
+        let port = if named { 0 } else { o.port };
+        let key = Key { tenant: o.tenant, source: o.source, target, named, port, transport: o.transport };
         let before = self.pairs.evicted();
         let pair = self.pairs.entry(key, o.time);
         let kept = pair.visits.len();

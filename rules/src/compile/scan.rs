@@ -249,7 +249,7 @@ impl State {
             .iter()
             .filter_map(|member| match &rules.rules[member.rule as usize].body {
                 Body::Sigma { expr, .. } => Some((member.rule, expr)),
-                Body::Correlation(_) => None,
+                Body::Correlation(_) | Body::Behaviour(_) => None,
             })
             .collect();
         let bound = |test: u32| &rules.atoms[test as usize];

@@ -528,7 +528,7 @@ impl Traffic {
                 }
             }
             Kind::Beacon => {
-                let period_ns = (length_ns / 40).clamp(3 * NS_PER_S, 60 * NS_PER_S);
+                let period_ns = (length_ns / 40).clamp(NS_PER_S, 60 * NS_PER_S);
                 let mut at = incident.start;
                 while at < incident.end {
                     let jitter_ns = i64::from(own.range(0, 100)) * period_ns / 1000;
