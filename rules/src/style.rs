@@ -31,7 +31,7 @@ pub struct Estimate {
 pub fn estimate(set: &RuleSet, rule: usize) -> Estimate {
     match &set.rules[rule].body {
         Body::Sigma { expr, .. } => Estimate { cost: cost(set, expr), gated: gated(set, expr) },
-        Body::Correlation(_) => Estimate { cost: 0, gated: true },
+        Body::Correlation(_) | Body::Behaviour(_) => Estimate { cost: 0, gated: true },
     }
 }
 
@@ -87,6 +87,8 @@ pub fn style(set: &RuleSet) -> Vec<Problem> {
                     );
                 }
             }
+            // Its numbers are checked when it is read.
+            Body::Behaviour(_) => {}
             Body::Correlation(bound) => {
                 let beyond = |(order, n): &&(Order, Number)| {
                     matches!(order, Order::Gt | Order::Gte | Order::Eq) && n.float() > ENTRIES_PER_WINDOW_MAX as f64
