@@ -136,6 +136,7 @@ fn alert(tenant: u32, id: &str) -> AlertChange {
         count: 1,
         evidence: Vec::new(),
         fields: BTreeMap::new(),
+        explanation: BTreeMap::new(),
     })
 }
 
