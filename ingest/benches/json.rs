@@ -103,7 +103,7 @@ fn measure(name: &str, lines: &[String]) {
     }
     let per_line = |time: Duration| time.as_nanos() as f64 / lines.len() as f64;
     println!(
-        "{name}: {} lines of {} bytes; decoder {:.0} ns a line ({:.0} MB/s), serde_json::Value {:.0} ns; decoder/peer {:.2}",
+        "{name}: {} lines of {} bytes; decoder {:.0} ns a line ({:.0} MB/s), serde_json {:.0} ns; decoder/peer {:.2}",
         lines.len(),
         bytes / lines.len().max(1),
         per_line(ours),
