@@ -49,8 +49,8 @@ pub(crate) fn load(dir: &Path, events: u64) -> Option<(Box<dyn Engine>, Loaded)>
     // Its addresses are an extension that would have to be fetched: a macro makes numbers of them.
     let program = PROGRAM.replace(
         "start, cpu",
-        "db.execute(\"CREATE MACRO ipv4(t) AS list_sum(list_transform(range(1, 5), i -> \
-         CAST(split_part(t, '.', CAST(i AS INTEGER)) AS BIGINT) << CAST(8 * (4 - i) AS BIGINT)))\")\nstart, cpu",
+        "db.execute(\"CREATE MACRO ipv4(t) AS CAST(split_part(t, '.', 1) AS BIGINT) * 16777216 + CAST(split_part(t, '.', 2) AS \
+         BIGINT) * 65536 + CAST(split_part(t, '.', 3) AS BIGINT) * 256 + CAST(split_part(t, '.', 4) AS BIGINT)\")\nstart, cpu",
     );
     let mut child = Command::new("python3")
         .args(["-c", &program, &dir.to_string_lossy()])

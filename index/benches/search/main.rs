@@ -55,7 +55,7 @@ fn kinds() -> Vec<(&'static str, Option<f64>, Ask)> {
     vec![
         ("count term, common", Some(1.0), Ask::Words("password")),
         ("count term, rare", Some(1.0), Ask::Words("kanri399")),
-        ("count IP", Some(1.0), Ask::Is("source.ip", "10.0.5.1")),
+        ("count IP", Some(1.0), Ask::Is("source.ip", "10.0.2.1")),
         ("count keyword", Some(1.0), Ask::Is("user.name", "zeimu007")),
         ("count AND", Some(5.0), Ask::Both("failed", "invalid")),
         ("count AND, rare", Some(5.0), Ask::Both("failed", "kanri007")),
@@ -64,7 +64,7 @@ fn kinds() -> Vec<(&'static str, Option<f64>, Ask)> {
         ("newest 10, term", Some(10.0), newest(Ask::Words("password"))),
         ("newest 10, AND", Some(10.0), newest(Ask::Both("failed", "invalid"))),
         ("newest 10, phrase", Some(10.0), newest(Ask::Words("failed password"))),
-        ("newest 10, IP", Some(10.0), newest(Ask::Is("source.ip", "10.0.5.1"))),
+        ("newest 10, IP", Some(10.0), newest(Ask::Is("source.ip", "10.0.2.1"))),
         ("newest 10, CIDR", Some(10.0), newest(Ask::Network("source.ip", "10.3.0.0/16", None))),
         ("count CIDR /8", Some(6.0), Ask::Network("source.ip", "10.0.0.0/8", None)),
         ("count CIDR /16", Some(6.0), Ask::Network("source.ip", "10.3.0.0/16", None)),
