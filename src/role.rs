@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::{Api, Commit, Destination, Hub, Notifier, Stage, StaticFile, Store, Tally};
+use api::{Api, Commit, Destination, Hub, Intake, Notifier, Stage, StaticFile, Store, Tally};
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, Clock, Frames, Position, TenantId, Time};
@@ -15,7 +16,7 @@ use index::{IndexOptions, RawSource, Writer};
 use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
 use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, Stream, StreamProtocol, TlsFiles};
-use ingest::log::{Journal, JournalOptions};
+use ingest::log::{Appender, Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
 use rules::behave::indicator::Indicators;
@@ -141,6 +142,14 @@ impl RawSource for JournalRaw {
     }
 }
 
+struct JournalIntake(Appender);
+
+impl Intake for JournalIntake {
+    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(async move { self.0.append_synced(frames).await.is_ok() })
+    }
+}
+
 /// A service that runs.
 pub(crate) struct Service {
     /// The address of the HTTP interface.
@@ -247,6 +256,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         searchers,
         tenants: config.tenants.clone(),
         raw: Arc::new(JournalRaw(journal.clone())),
+        intake: Arc::new(JournalIntake(journal.appender())),
         rules,
         refused: problems,
         matches: Arc::new(move || matches.iter().map(|m| m.load(Ordering::Relaxed)).collect()),

@@ -263,6 +263,35 @@ fn records_of_rsyslog_under_tls_are_found() {
 }
 
 #[test]
+fn records_over_http_are_there_once_they_are_answered() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut service = Service::start(dir.path(), "");
+    let send = |path: &str, body: &str| -> Value {
+        let answer = api::client::post(&service.api, path, &service.token, body).expect(path);
+        serde_json::from_str(&answer).expect("JSON")
+    };
+    let lines = "<38>1 2026-04-01T00:00:00Z srv sshd 1 - - by http\n\n{\"message\":\"by http\"}\r\n";
+    assert_eq!(send("/api/v1/ingest", lines), json!({"accepted": 2}));
+    let bulk = "{\"create\":{\"_index\":\"logs\"}}\n{\"message\":\"by http in bulk\"}\n{\"delete\":{\"_id\":\"1\"}}\n{\"index\":{}}\nno object\n";
+    let answer = send("/api/v1/_elastic/_bulk", bulk);
+    let status: Vec<&Value> = answer["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .flat_map(|i| i.as_object().expect("one").values())
+        .map(|i| &i["status"])
+        .collect();
+    assert_eq!((status, &answer["errors"]), (vec![&json!(201), &json!(400), &json!(400)], &json!(true)));
+    // Answered means on disk: nothing is lost by a kill at this moment.
+    service.kill();
+    let service = Service::start(dir.path(), "");
+    assert_eq!(service.hits("\"by http\"", 3).len(), 3);
+    let refused = api::client::post(&service.api, "/api/v1/ingest", "wrong", lines).expect_err("no token");
+    assert!(format!("{refused:?}").contains("401"), "{refused:?}");
+    service.stop();
+}
+
+#[test]
 fn flows_of_softflowd_are_found() {
     let Some(softflowd) = installed("softflowd") else {
         println!("skipped: softflowd is not present");

@@ -13,6 +13,7 @@ mod alerts;
 pub mod client;
 mod connections;
 mod hub;
+mod intake;
 mod notify;
 pub mod openapi;
 mod problem;
@@ -24,6 +25,7 @@ mod tally;
 
 pub use connections::Limits;
 pub use hub::Hub;
+pub use intake::Intake;
 pub use notify::{Destination, Notifier};
 pub use server::{Api, Files, Stage, StaticFile, serve};
 pub use store::{AlertFilter, Commit, Identity, Resume, Store, StoreError, TokenInfo};

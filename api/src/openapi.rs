@@ -28,6 +28,10 @@ pub fn document() -> String {
             operation["requestBody"] = json!({"required": true, "content": {"application/json":
                 {"schema": {"type": "object", "properties": members, "additionalProperties": false}}}});
         }
+        if route.records {
+            operation["requestBody"] =
+                json!({"required": true, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}});
+        }
         let entry = paths.entry(route.path).or_insert_with(|| json!({}));
         entry[route.method] = operation;
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
-use crate::{alerts, search};
+use crate::{alerts, intake, search};
 
 /// One route.
 pub(crate) struct Route {
@@ -29,7 +29,19 @@ pub(crate) struct Route {
     pub(crate) body: &'static [&'static str],
     /// The type of the answer.
     pub(crate) answer: &'static str,
+    /// Whether the body is records, line by line.
+    pub(crate) records: bool,
     pub(crate) handler: MethodRouter<Arc<Shared>>,
+}
+
+/// Bytes of a body that asks for something.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+impl Route {
+    /// Bytes of the body at most.
+    pub(crate) fn body_bytes_max(&self) -> usize {
+        if self.records { intake::BODY_BYTES_MAX } else { BODY_BYTES_MAX }
+    }
 }
 
 const JSON: &str = "application/json";
@@ -42,7 +54,7 @@ fn read(
     parameters: &'static [&'static str],
     handler: MethodRouter<Arc<Shared>>,
 ) -> Route {
-    Route { method: "get", path, id, summary, parameters, body: &[], answer: JSON, handler }
+    Route { method: "get", path, id, summary, parameters, body: &[], answer: JSON, records: false, handler }
 }
 
 /// Every route that needs a token.
@@ -58,10 +70,33 @@ pub(crate) fn table() -> Vec<Route> {
         parameters: &[],
         body,
         answer: JSON,
+        records: false,
         handler,
     };
+    let records = |method, path, id, summary, handler| Route { method, records: true, ..write(path, id, summary, &[], handler) };
     let live = |path, id, summary, parameters, handler| Route { answer: EVENTS, ..read(path, id, summary, parameters, handler) };
     vec![
+        records(
+            "post",
+            "/api/v1/ingest",
+            "ingest",
+            "Take records, one a line; answered once they are on disk",
+            post(intake::lines),
+        ),
+        records(
+            "post",
+            "/api/v1/_elastic/_bulk",
+            "bulk",
+            "Take records as Elasticsearch does",
+            post(intake::bulk).put(intake::bulk),
+        ),
+        records(
+            "post",
+            "/api/v1/_elastic/{index}/_bulk",
+            "bulkOfIndex",
+            "Take records as Elasticsearch does",
+            post(intake::bulk).put(intake::bulk),
+        ),
         write("/api/v1/search", "search", "Search events", SEARCH, post(search::search)),
         live("/api/v1/tail", "tail", "Follow events live", &["query"], get(search::tail)),
         read("/api/v1/fields", "fields", "The fields that events have", &[], get(search::fields)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -23,12 +23,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::connections::{self, Limits};
+use crate::intake::Intake;
 use crate::problem::Problem;
 use crate::store::{Identity, Store, StoreError};
 use crate::{Hub, routes};
 
-/// Bytes of a request's body.
-const BODY_BYTES_MAX: usize = 1 << 20;
 /// Searches at once.
 const SEARCHES_MAX: usize = 4;
 /// Wrong tokens from one address in a minute; then it waits.
@@ -76,8 +75,10 @@ pub struct Api {
     pub searchers: Vec<Searcher>,
     /// The tenants' names, by number.
     pub tenants: Vec<String>,
-    /// The log.
+    /// The log, to read from.
     pub raw: Arc<dyn RawSource>,
+    /// The log, to append to.
+    pub intake: Arc<dyn Intake>,
     /// The rules in force.
     pub rules: Arc<RuleSet>,
     /// What was refused when they were loaded.
@@ -195,7 +196,8 @@ pub(crate) fn watch(shared: &Arc<Shared>, identity: &Identity) -> (CancellationT
 fn router(shared: Arc<Shared>) -> Router {
     let mut guarded = Router::new();
     for route in routes::table() {
-        guarded = guarded.route(route.path, route.handler);
+        let limit = RequestBodyLimitLayer::new(route.body_bytes_max());
+        guarded = guarded.route(route.path, route.handler.layer(limit));
     }
     let guarded = guarded.route_layer(middleware::from_fn_with_state(shared.clone(), authenticate));
     Router::new()
@@ -203,7 +205,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(get(file))
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::disable()) // Each route has its own bound.
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn(headers))
         .with_state(shared)

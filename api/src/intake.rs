@@ -1,0 +1,213 @@
+//! Records over HTTP: lines (`POST /ingest`) and Elasticsearch's bulk form. The answer comes once the records are on disk, so that a sender
+//! that was answered may forget them, and one that was not sends again.
+
+use std::future::Future;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Extension, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
+use event::{Content, FrameHead, Frames, TenantId, Transport};
+use serde_json::{Value, json};
+
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::store::Identity;
+
+/// Bytes of a body as sent.
+pub(crate) const BODY_BYTES_MAX: usize = 8 << 20;
+/// Bytes of a body once it is unpacked.
+const UNPACKED_BYTES_MAX: usize = 16 << 20;
+/// How many times larger than sent an unpacked body may be: real log lines stay below 30.
+const RATIO_MAX: usize = 100;
+/// Records of one request.
+const RECORDS_MAX: usize = 100_000;
+
+/// The log as the interface sees it.
+pub trait Intake: Send + Sync {
+    /// Appends frames, and is done when they are on disk. False where the log is closed.
+    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+}
+
+/// Who sends.
+type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+
+/// `POST /ingest`: a record a line.
+pub(crate) async fn lines(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let body = unpack(&headers, body)?;
+    let mut records = Records::new(&shared, &identity, peer);
+    for line in body.split(|b| *b == b'\n') {
+        records.push(line.strip_suffix(b"\r").unwrap_or(line))?;
+    }
+    let accepted = records.keep(&shared).await?;
+    Ok(Json(json!({"accepted": accepted})).into_response())
+}
+
+/// `_bulk`: lines in pairs, what to do and the record. Records are only ever added: `index` and `create` add, the others are refused.
+pub(crate) async fn bulk(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let started = shared.api.clock.now();
+    let body = unpack(&headers, body)?;
+    let mut records = Records::new(&shared, &identity, peer);
+    let mut items: Vec<Value> = Vec::new();
+    let mut refused = false;
+    let mut lines = body.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    while let Some(action) = lines.next() {
+        let action: Value =
+            serde_json::from_slice(action).map_err(|_| Problem::bad("bad_body", "an action is no JSON object"))?;
+        let Some((name, target)) = action.as_object().and_then(|o| o.iter().next()) else {
+            return Err(Problem::bad("bad_body", "an action is an object with one member"));
+        };
+        let index = target.get("_index").and_then(Value::as_str).unwrap_or("mihari");
+        let failure = |reason: &str| json!({"_index": index, "status": 400, "error": {"type": "illegal_argument_exception", "reason": reason}});
+        let item = match name.as_str() {
+            "index" | "create" => {
+                let Some(record) = lines.next() else { return Err(Problem::bad("bad_body", "the last action has no record")) };
+                if record.trim_ascii_start().first() == Some(&b'{') {
+                    records.push(record)?;
+                    json!({"_index": index, "status": 201, "result": "created"})
+                } else {
+                    failure("a record is a JSON object")
+                }
+            }
+            "update" => {
+                lines.next();
+                failure("records are never changed")
+            }
+            "delete" => failure("records are never deleted"),
+            _ => return Err(Problem::bad("bad_body", format!("no action is named {name:?}"))),
+        };
+        refused |= item.get("error").is_some();
+        items.push(json!({name: item}));
+    }
+    records.keep(&shared).await?;
+    let took_ms = shared.api.clock.now().since_ns(started) / 1_000_000;
+    let answer = json!({"took": took_ms, "errors": refused, "items": items});
+    Ok(([("x-elastic-product", "Elasticsearch")], Json(answer)).into_response())
+}
+
+/// Frames of one request.
+struct Records {
+    lead: FrameHead,
+    frames: Vec<Frames>,
+    count: usize,
+}
+
+impl Records {
+    fn new(shared: &Shared, identity: &Identity, peer: Peer) -> Records {
+        let lead = FrameHead {
+            received: shared.api.clock.now(),
+            tenant: TenantId(identity.tenant),
+            source: peer.map(|peer| peer.0.0),
+            ..FrameHead::new(Transport::Http, Content::Text)
+        };
+        Records { lead, frames: vec![Frames::default()], count: 0 }
+    }
+
+    fn push(&mut self, record: &[u8]) -> Result<(), Problem> {
+        if record.is_empty() {
+            return Ok(());
+        }
+        if self.count >= RECORDS_MAX {
+            let detail = format!("{RECORDS_MAX} records at most in one request");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", detail));
+        }
+        self.count += 1;
+        let kept = &record[..record.len().min(FRAME_BYTES_MAX)];
+        if self.frames.last().is_none_or(|frames| frames.byte_len() + kept.len() > BATCH_BYTES_MAX) {
+            self.frames.push(Frames::default());
+        }
+        if let Some(frames) = self.frames.last_mut() {
+            frames.push(FrameHead { truncated: kept.len() < record.len(), ..self.lead }, kept);
+        }
+        Ok(())
+    }
+
+    /// Appends them all: how many there were, once they are on disk.
+    async fn keep(self, shared: &Shared) -> Result<usize, Problem> {
+        for frames in self.frames.into_iter().filter(|frames| !frames.is_empty()) {
+            metrics::counter!("mihari_received_frames_total", "transport" => "http").increment(frames.len() as u64);
+            metrics::counter!("mihari_received_bytes_total", "transport" => "http").increment(frames.byte_len() as u64);
+            if !shared.api.intake.append(frames).await {
+                return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the log takes no more records"));
+            }
+        }
+        Ok(self.count)
+    }
+}
+
+/// The body without its packing. What it says of its own size is not believed.
+fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
+    let packing = headers.get(header::CONTENT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity");
+    let sent = body.len();
+    let mut unpacked = Vec::new();
+    let limit = UNPACKED_BYTES_MAX.min(sent.saturating_mul(RATIO_MAX)) as u64;
+    let broken = |_| Problem::bad("bad_body", "the body cannot be unpacked");
+    match packing {
+        "identity" => return Ok(body),
+        "gzip" => flate2::read::MultiGzDecoder::new(&body[..]).take(limit + 1).read_to_end(&mut unpacked).map_err(broken)?,
+        "zstd" => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(&body[..]).map_err(broken)?;
+            decoder.take(limit + 1).read_to_end(&mut unpacked).map_err(broken)?
+        }
+        other => {
+            let detail = format!("the packing {other:?} is not known; gzip and zstd are");
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding", detail));
+        }
+    };
+    if unpacked.len() as u64 > limit {
+        let detail = format!("unpacked, a body has {UNPACKED_BYTES_MAX} bytes at most and {RATIO_MAX} times what was sent");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", detail));
+    }
+    Ok(unpacked.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn packed(name: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, axum::http::HeaderValue::from_static(name));
+        headers
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).expect("packs");
+        encoder.finish().expect("packs")
+    }
+
+    #[test]
+    fn packed_bodies_are_unpacked_and_bombs_are_not() {
+        let text = b"<13>one\n<13>two\n";
+        assert_eq!(unpack(&HeaderMap::new(), Bytes::from_static(text)).expect("plain"), &text[..]);
+        assert_eq!(unpack(&packed("gzip"), gzip(text).into()).expect("gzip"), &text[..]);
+        let zstd = zstd::encode_all(&text[..], 3).expect("packs");
+        assert_eq!(unpack(&packed("zstd"), zstd.into()).expect("zstd"), &text[..]);
+        let zeros = vec![0; 4 << 20];
+        assert!(unpack(&packed("gzip"), gzip(&zeros).into()).is_err(), "a thousand times its size");
+        assert!(unpack(&packed("zstd"), zstd::encode_all(&zeros[..], 3).expect("packs").into()).is_err());
+        assert!(unpack(&packed("gzip"), gzip(text)[..10].to_vec().into()).is_err(), "cut");
+        assert!(unpack(&packed("br"), Bytes::from_static(text)).is_err(), "unknown");
+    }
+}
