@@ -3,7 +3,7 @@
 //! A line is `{"rule": YAML, "event": {...}, "match": bool}`, or for correlations `{"rules": YAML, "events": [{"_t": seconds, ...}],
 //! "expected_alerts": [{"at_index", "group", "rule"}]}`. Beside a rule file, `cases.jsonl` may leave the rule out.
 //!
-//! For behaviours the events may be written as series, `{"series": [{"from": seconds, "every": seconds, "count": N, "jitter": [seconds, ...],
+//! For behaviours the events may be written as series, `{"series": [{"from": seconds, "every": seconds, "count": N, "jitter": [seconds, ...], "behind": seconds, "unreadable": bool,
 //! "event": {...}}], "indicators": CSV, "expected_alerts": [...]}`: the text `{n}` of an event, also `{n*3%7+1}`, is the number of its place
 //! in the series, and alerts are told apart by group and rule alone.
 //!
@@ -67,6 +67,12 @@ struct Series<'a> {
     count: u32,
     #[serde(default)]
     jitter: Vec<f64>,
+    /// How far the records' own time lies before their receipt, in seconds.
+    #[serde(default)]
+    behind: f64,
+    /// No decoder can read them.
+    #[serde(default)]
+    unreadable: bool,
     #[serde(borrow)]
     event: &'a serde_json::value::RawValue,
 }
@@ -135,30 +141,38 @@ const SERIES_EVENTS_MAX: u32 = 1_000_000;
 
 /// The alerts that behaviours give of a case's events and series, in the order of their times.
 fn behave(set: RuleSet, case: &Case<'_>) -> Result<Vec<ExpectedAlert>, String> {
-    let mut events: Vec<(f64, String)> = Vec::new();
+    let mut events: Vec<(f64, String, f64, bool)> = Vec::new();
     for series in &case.series {
         for n in 0..series.count.min(SERIES_EVENTS_MAX) {
             let jitter = series.jitter.get(n as usize % series.jitter.len().max(1)).copied().unwrap_or(0.0);
-            events.push((series.from + series.every * f64::from(n) + jitter, numbered(series.event.get(), u64::from(n))?));
+            let text = numbered(series.event.get(), u64::from(n))?;
+            events.push((series.from + series.every * f64::from(n) + jitter, text, series.behind, series.unreadable));
         }
     }
     for event in &case.events {
         let time = batch_of(&[event.get()])?.event(0).time();
-        events.push((time.unix_ns() as f64 / 1e9, event.get().to_owned()));
+        events.push((time.unix_ns() as f64 / 1e9, event.get().to_owned(), 0.0, false));
     }
     events.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut builder = BatchBuilder::default();
-    for (at, (seconds, text)) in events.iter().enumerate() {
-        let time = Time::from_unix_s(CASES_START_S).plus_ns((seconds * 1e9) as i64);
+    let instant = |seconds: f64| Time::from_unix_s(CASES_START_S).plus_ns((seconds * 1e9) as i64);
+    for (at, (seconds, text, behind, unreadable)) in events.iter().enumerate() {
+        let time = instant(*seconds);
         let head = FrameHead {
             position: Position { partition: 0, offset: at as u64 + 1 },
             received: time,
             ..FrameHead::new(Transport::Internal, Content::Text)
         };
-        write_object(text, &mut builder.row(&head, 0, ""))?;
+        let mut row = builder.row(&head, 0, "");
+        write_object(text, &mut row)?;
+        row.time(time.plus_ns((-behind * 1e9) as i64));
+        if *unreadable {
+            row.quarantine("no decoder knows this record");
+        }
     }
     let last = events.len() as u64;
-    let batch = builder.finish(LogRange { partition: 0, first: 1, last }, Time::UNKNOWN);
+    let received = events.last().map_or(Time::UNKNOWN, |(seconds, ..)| instant(*seconds));
+    let batch = builder.finish(LogRange { partition: 0, first: 1, last }, received);
     let (mut indicators, mut problems) = (Indicators::default(), Vec::new());
     if let Some(text) = &case.indicators {
         indicators.add("indicators", text, &mut problems);

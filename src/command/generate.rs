@@ -52,7 +52,7 @@ struct Truth<'a> {
 struct Planted<'a> {
     #[serde(flatten)]
     incident: &'a municipality::Incident,
-    /// The rules of the shipped pack that claim to see it; empty where none does yet.
+    /// The rules of the shipped pack that claim to see it.
     seen_by: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     not_seen_because: Option<&'static str>,
@@ -98,9 +98,10 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     }
     fs::write(args.out.join("policy.yaml"), town::POLICY)?;
     let incidents = plan.incidents();
-    let planted = incidents.iter().map(|incident| {
-        let claim = detection::claim(incident.kind);
-        Planted { incident, seen_by: claim.rules, not_seen_because: claim.not_yet }
+    let planted = incidents.iter().map(|incident| Planted {
+        incident,
+        seen_by: detection::claim(incident.kind),
+        not_seen_because: detection::too_short(incident.kind, args.minutes),
     });
     let truth =
         Truth { seed: plan.seed, terminals: plan.terminals, start: plan.start, end, records, incidents: planted.collect() };

@@ -29,6 +29,7 @@ mod queue;
 mod scan;
 mod site;
 mod sketch;
+mod source;
 mod stitch;
 mod table;
 
@@ -63,10 +64,11 @@ pub(crate) enum Kind {
     Flood,
     Lateral,
     Indicator,
+    Source,
 }
 
 impl Kind {
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 13] = [
         Kind::Beacon,
         Kind::LongConnection,
         Kind::Scan,
@@ -79,6 +81,7 @@ impl Kind {
         Kind::Flood,
         Kind::Lateral,
         Kind::Indicator,
+        Kind::Source,
     ];
 
     fn name(self) -> &'static str {
@@ -95,6 +98,7 @@ impl Kind {
             Kind::Flood => "flood",
             Kind::Lateral => "lateral",
             Kind::Indicator => "indicator",
+            Kind::Source => "source",
         }
     }
 }
@@ -172,6 +176,7 @@ enum Watch {
     Flood(flood::Flood),
     Lateral(lateral::Lateral),
     Indicator(indicator::Watch),
+    Source(source::Sources),
 }
 
 impl Watch {
@@ -189,6 +194,7 @@ impl Watch {
             Kind::Flood => Watch::Flood(flood::Flood::new(parameters)),
             Kind::Lateral => Watch::Lateral(lateral::Lateral::new(parameters)),
             Kind::Indicator => Watch::Indicator(indicator::Watch::new(parameters)),
+            Kind::Source => Watch::Source(source::Sources::new(parameters)),
         }
     }
 
@@ -206,6 +212,7 @@ impl Watch {
             Watch::Flood(watch) => watch.take(view, p, found),
             Watch::Lateral(watch) => watch.take(view, p, found),
             Watch::Indicator(watch) => watch.take(view, p, found),
+            Watch::Source(_) => {} // It watches records, not what they tell of.
         }
     }
 
@@ -224,6 +231,7 @@ impl Watch {
             Watch::Flood(watch) => watch.size(),
             Watch::Lateral(watch) => watch.size(),
             Watch::Indicator(watch) => watch.size(),
+            Watch::Source(watch) => watch.size(),
         }
     }
 }
@@ -291,6 +299,12 @@ impl Behaviour {
             return;
         }
         let lateness = self.options.lateness_ns;
+        self.sources(out, |sources, p, found| {
+            for event in batch.iter() {
+                sources.observe(event, p, found);
+            }
+            sources.look(batch.received.unix_ns(), p, found);
+        });
         for event in batch.iter() {
             let (received, happened) = (event.received().unix_ns(), event.time().unix_ns());
             let time = happened.min(received).max(received.saturating_sub(lateness));
@@ -347,6 +361,18 @@ impl Behaviour {
         }
         self.state = postcard::from_bytes(rest)?;
         Ok(())
+    }
+
+    /// Lets the rules about sources see something, and folds what they find.
+    fn sources(&mut self, out: &mut Vec<AlertChange>, mut see: impl FnMut(&mut source::Sources, &Parameters, &mut Vec<Found>)) {
+        let State { watches, fold, .. } = &mut self.state;
+        for (rule, watch) in watches.iter_mut() {
+            let (Watch::Source(sources), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*rule].body) else { continue };
+            see(sources, parameters, &mut self.found);
+            for found in self.found.drain(..) {
+                fold.fold(*rule, &self.rules.rules[*rule].info, found, out);
+            }
+        }
     }
 
     /// Decides everything that stands before `watermark`; at least the earliest.

@@ -40,6 +40,7 @@ pub(crate) struct Parameters {
     pub(super) clients: u64,
     pub(super) names: u64,
     pub(super) stable: u64,
+    pub(super) records: u64,
     // Sizes and rates.
     pub(super) bytes: f64,
     pub(super) times: f64,
@@ -184,6 +185,17 @@ fn shape(kind: Kind) -> Shape {
             lists: &[],
             words: &[("what", &["any", "address", "domain", "url", "hash"])],
         },
+        Kind::Source => Shape {
+            numbers: &[
+                ("entries_max", 20_000.0, 100.0, 200_000.0),
+                ("records", 30.0, 1.0, 1e6),
+                ("times", 4.0, 1.0, 1000.0),
+                ("share", 0.2, 0.0, 1.0),
+            ],
+            spans: &[("gap", "5m"), ("learn", "2d")],
+            lists: &[],
+            words: &[("what", &["silent", "volume", "clock", "unreadable"])],
+        },
     }
 }
 
@@ -256,6 +268,7 @@ impl Parameters {
             clients: read.count("clients"),
             names: read.count("names"),
             stable: read.count("stable"),
+            records: read.count("records"),
             bytes: read.number("bytes"),
             times: read.number("times"),
             name_bytes: read.number("name_bytes"),

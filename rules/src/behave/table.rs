@@ -133,6 +133,15 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
         self.remove(&key).map(|value| (key, value))
     }
 
+    /// Every value, from the one that was idle longest on.
+    pub(super) fn for_each(&mut self, mut see: impl FnMut(&mut V)) {
+        let mut at = self.oldest;
+        while let Some(slot) = self.slots.get_mut(at as usize) {
+            at = slot.newer;
+            see(&mut slot.value);
+        }
+    }
+
     /// Forgets a few of the entries that were not touched since `before`; called at each step, it keeps up.
     pub(super) fn expire(&mut self, before: i64) {
         for _ in 0..4 {
