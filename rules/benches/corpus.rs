@@ -155,7 +155,7 @@ fn loaded(files: &[Source]) -> (Arc<RuleSet>, f64) {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let told = words.iter().any(|word| word == "costs");
-    let wanted = |name: &str| words.iter().all(|word| word == "costs" || name.contains(word.as_str()));
+    let wanted = |name: &str| words.iter().all(|word| word == "costs" || word == "sources" || name.contains(word.as_str()));
     let (files, _) = rules::read_files(&[shared("sigma/rules")]);
     let before = resident_mib();
     let (set, seconds) = loaded(&files);
@@ -177,6 +177,10 @@ fn main() {
             let name = format!("{} {}", corpus.name, if routed { "routed" } else { "all rules" });
             if !wanted(&name) {
                 continue;
+            }
+            if words.iter().any(|word| word == "sources") {
+                by_source(&set, &corpus);
+                break;
             }
             let batches = batches(&corpus, routed);
             let events = corpus.lines.len() as f64;
@@ -241,12 +245,38 @@ fn verify(set: &Arc<RuleSet>, words: &[String]) {
                 matches[at] += expected.len();
                 wrong += usize::from(found != expected);
             }
-            if events % (BATCH_EVENTS * 16) == 0 {
+            if events % (BATCH_EVENTS * 8) == 0 {
                 println!("verify {name}: {events} events, {matches:?} matches so far, {wrong} batches differ");
             }
         }
         println!("verify {name}: {events} events, {matches:?} matches with and without log sources, {wrong} batches differ");
         assert_eq!(wrong, 0, "the compiled rules differ from the plain form");
+    }
+}
+
+/// What events of each log source cost.
+fn by_source(set: &Arc<RuleSet>, corpus: &Corpus) {
+    let mut sources = corpus.sources.clone();
+    sources.sort_unstable();
+    sources.dedup();
+    let mut told = Vec::new();
+    for source in sources {
+        let at: Vec<usize> = (0..corpus.lines.len()).filter(|at| corpus.sources[*at] == source).collect();
+        let lines = at.iter().map(|at| corpus.lines[*at].clone()).collect();
+        let part = Corpus { name: corpus.name, lines, sources: vec![source; at.len()] };
+        let batches = batches(&part, true);
+        let mut detector = Detector::new(set.clone());
+        let (_, seconds) = timed(|| scan(&mut detector, &batches, &mut Vec::new()));
+        let bytes = part.lines.iter().map(String::len).sum::<usize>() / part.lines.len();
+        told.push((seconds, part.lines.len(), bytes, source));
+    }
+    told.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (seconds, events, bytes, source) in told.iter().take(16) {
+        println!(
+            "  {:.1} ms, {events} events of {bytes} bytes, {:.0} ns each: {source:?}",
+            seconds * 1e3,
+            seconds * 1e9 / *events as f64
+        );
     }
 }
 

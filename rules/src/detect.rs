@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::compile::State;
 use crate::ruleset::{Body, RuleSet};
-use crate::test_of::{Scratch, evaluate};
+use crate::test_of::{Folded, Scratch, evaluate};
 
 /// A rule that an event satisfies.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -68,11 +68,17 @@ impl Detector {
     }
 }
 
-/// Which rules of the set an event satisfies whatever its log source, each test made anew: the plain form.
+/// Which rules of the set an event satisfies whatever its log source: the plain form. Every rule is evaluated; each test is made once.
 pub fn matches_plainly(rules: &RuleSet, event: EventRef<'_>) -> Vec<u32> {
     let mut scratch = Scratch::default();
+    let event = Folded::new(event);
+    let mut answers = vec![None; rules.atoms.len()];
+    let mut test = |atom: &u32| {
+        let at = *atom as usize;
+        *answers[at].get_or_insert_with(|| rules.atoms[at].holds_plainly(&event, &mut scratch))
+    };
     let all = rules.rules.iter().enumerate().filter(|(_, rule)| match &rule.body {
-        Body::Sigma { expr, .. } => evaluate(expr, &mut |atom: &u32| rules.atoms[*atom as usize].holds(event, &mut scratch)),
+        Body::Sigma { expr, .. } => evaluate(expr, &mut test),
         Body::Correlation(_) | Body::Behaviour(_) => false,
     });
     all.map(|(at, _)| at as u32).collect()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use event::{EventRef, FieldId, Time, Value};
 
 use crate::sigma::item::{Atom, Expr, Number, Order, Test, TimePart};
-use crate::sigma::pattern::{Pattern, fold_into};
+use crate::sigma::pattern::{Pattern, fold, fold_into};
 
 /// A test bound to the fields that it is about.
 #[derive(Clone, Debug)]
@@ -25,6 +25,37 @@ pub(crate) struct Bound {
 pub(crate) struct Scratch {
     text: String,
     folded: String,
+}
+
+/// An event with every value's text in lower case, its cells found by field.
+pub(crate) struct Folded<'b> {
+    event: EventRef<'b>,
+    cells: Vec<(Value<'b>, String)>,
+    /// Per field where its cells begin and end.
+    places: Vec<(u32, u32)>,
+}
+
+impl<'b> Folded<'b> {
+    pub(crate) fn new(event: EventRef<'b>) -> Folded<'b> {
+        let mut places: Vec<(u32, u32)> = Vec::new();
+        for (at, (field, _)) in (0..).zip(event.cells()) {
+            if places.len() <= field.index() {
+                places.resize(field.index() + 1, (0, 0));
+            }
+            let (start, end) = &mut places[field.index()];
+            if *end == 0 {
+                *start = at;
+            }
+            *end = at + 1;
+        }
+        let cells = event.cells().map(|(_, value)| (value, fold(&value.to_string()).into_owned())).collect();
+        Folded { event, cells, places }
+    }
+
+    fn all(&self, field: FieldId) -> &[(Value<'b>, String)] {
+        let (start, end) = self.places.get(field.index()).copied().unwrap_or((0, 0));
+        &self.cells[start as usize..end as usize]
+    }
 }
 
 impl Bound {
@@ -50,6 +81,19 @@ impl Bound {
             Test::FieldRef { open_start, open_end, cased, .. } => self.refers(event, *open_start, *open_end, *cased, scratch),
             _ if self.keyword => event.cells().any(|(_, value)| self.value_holds(value, scratch)),
             _ => self.fields.iter().any(|f| event.all(*f).any(|value| self.value_holds(value, scratch))),
+        }
+    }
+
+    /// Whether the test holds for an event whose texts are in lower case already.
+    pub(crate) fn holds_plainly(&self, event: &Folded<'_>, scratch: &mut Scratch) -> bool {
+        let holds = |(value, folded): &(Value<'_>, String)| match &self.test {
+            Test::Text { pattern, cased: false } => *value != Value::Null && pattern.matches(folded),
+            _ => self.value_holds(*value, scratch),
+        };
+        match &self.test {
+            Test::Null | Test::Exists(_) | Test::FieldRef { .. } => self.holds(event.event, scratch),
+            _ if self.keyword => event.cells.iter().any(holds),
+            _ => self.fields.iter().flat_map(|field| event.all(*field)).any(holds),
         }
     }
 

@@ -39,8 +39,8 @@ pub(super) enum Form {
     Number(Number),
     /// An address of this network.
     Network(IpNet),
-    /// Perhaps nothing at all: absence can satisfy the test.
-    Anything,
+    /// Nothing at all, or a value that says nothing: only a field that is there can make the test fail.
+    Absent,
 }
 
 /// The form of `test`.
@@ -56,7 +56,7 @@ pub(super) fn form_of(test: &Test, rarity: &Rarity) -> Form {
             None => Form::Present,
         },
         Test::Cidr(net) => Form::Network(*net),
-        Test::Null | Test::Exists(false) => Form::Anything,
+        Test::Null | Test::Exists(false) => Form::Absent,
         Test::Exists(true) | Test::Compare(..) | Test::TimePart(..) | Test::FieldRef { .. } => Form::Present,
     }
 }

@@ -46,7 +46,7 @@ impl Matcher {
         let mut networks = Vec::new();
         for (gate, form) in forms {
             match form {
-                Form::Present => present.push(*gate),
+                Form::Present | Form::Absent => present.push(*gate),
                 Form::Text { literals, .. } => {
                     for (anchor, text) in literals {
                         by_literal.entry((*anchor, text)).or_default().push(*gate);
@@ -54,7 +54,6 @@ impl Matcher {
                 }
                 Form::Number(number) => numbers.push((key(*number), *number, *gate)),
                 Form::Network(net) => networks.push((*net, *gate)),
-                Form::Anything => {}
             }
         }
         numbers.sort_by_key(|(key, _, gate)| (*key, *gate));

@@ -30,6 +30,7 @@ use std::sync::Arc;
 pub(crate) use scan::State;
 
 use self::form::{form_of, texts_of};
+use self::gate::{Share, gate_of};
 use self::plan::Plan;
 use self::program::Guards;
 use self::rarity::Rarity;
@@ -47,7 +48,8 @@ pub(crate) struct Compiled {
     everything: Arc<Plan>,
     guards: Guards,
     rarity: Rarity,
-    shares: Shares,
+    /// Per test the guessed shares of events for which it holds and fails.
+    shares: Vec<Share>,
 }
 
 /// A rule's number, its log source and its condition.
@@ -66,9 +68,10 @@ impl Compiled {
         for (rule, source, expr) in rules {
             by_source.entry(source).or_default().push((*rule, *expr));
         }
+        let shares: Vec<Share> = tests.iter().zip(&forms).zip(0..).map(|((b, f), test)| shares.of(test, b, f, &rarity)).collect();
         let plan = |members: &[(u32, &Expr<u32>)]| {
-            let share_of = |test: u32| shares.of(test, &tests[test as usize], &forms[test as usize], &rarity);
-            Arc::new(Plan::new(members, tests, |test| forms[test as usize].clone(), &share_of, &rarity))
+            let gates = members.iter().map(|(_, expr)| gate_of(expr, &|test| shares[test as usize])).collect();
+            Arc::new(Plan::new(members, gates, tests, |test| forms[test as usize].clone(), &rarity))
         };
         let plans = by_source.values().map(|members| plan(members)).collect();
         let everything = plan(&rules.iter().map(|(rule, _, expr)| (*rule, *expr)).collect::<Vec<_>>());

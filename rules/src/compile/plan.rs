@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use event::FieldId;
 
 use super::form::Form;
-use super::gate::gate_of;
+use super::gate::{self, Share};
 use super::matcher::Matcher;
 use super::program::{self, Node};
 use super::rarity::Rarity;
-use crate::sigma::item::Expr;
+use crate::sigma::item::{Expr, Test};
 use crate::test_of::Bound;
 
 /// A rule of a plan: its number, and where its condition's nodes begin.
@@ -24,6 +24,8 @@ pub(super) struct Member {
 pub(super) struct Plan {
     /// Its rules: all are for the same events.
     pub(super) members: Vec<Member>,
+    /// Per member its gate, if it has one.
+    chosen: Vec<Option<gate::Gate>>,
     /// Rules without gate.
     pub(super) always: Vec<Member>,
     /// Fields with their matchers, sorted.
@@ -47,20 +49,22 @@ pub(super) struct Gate {
 }
 
 impl Plan {
-    /// The plan of these rules. `share_of`: how often a test holds, none where it is no gate.
+    /// The plan of these rules with these gates.
     pub(super) fn new(
         rules: &[(u32, &Expr<u32>)],
+        chosen: Vec<Option<gate::Gate>>,
         tests: &[Bound],
         form_of: impl Fn(u32) -> Form,
-        share_of: &impl Fn(u32) -> Option<f64>,
         rarity: &Rarity,
     ) -> Plan {
-        let gates: Vec<_> = rules.iter().map(|(_, expr)| gate_of(expr, share_of)).collect();
-        let gated: HashSet<u32> = gates.iter().flatten().flat_map(|gate| gate.tests.iter().copied()).collect();
-        let is_gated = |test: u32| gated.contains(&test);
+        let gated: HashSet<u32> = chosen.iter().flatten().flat_map(|gate| gate.tests.iter().copied()).collect();
+        // Where a test can hold by absence, a gate that stays shut says nothing of it.
+        let by_absence = |test: u32| matches!(tests[test as usize].test, Test::Null | Test::Exists(false));
+        let is_gated = |test: u32| gated.contains(&test) && !by_absence(test);
         let price = |test: u32| program::price(&tests[test as usize], is_gated(test));
         let mut plan = Plan {
             members: Vec::with_capacity(rules.len()),
+            chosen: Vec::new(),
             always: Vec::new(),
             fields: Vec::new(),
             keywords: None,
@@ -70,7 +74,7 @@ impl Plan {
             nodes: Vec::new(),
         };
         let mut opened: BTreeMap<u32, Vec<Member>> = BTreeMap::new();
-        for ((rule, expr), gate) in rules.iter().zip(&gates) {
+        for ((rule, expr), gate) in rules.iter().zip(&chosen) {
             let member = Member { rule: *rule, nodes_start: plan.nodes.len() as u32 };
             program::append(expr, &is_gated, &price, &mut plan.nodes);
             plan.members.push(member);
@@ -80,6 +84,7 @@ impl Plan {
             }
         }
         plan.add_gates(opened, tests, form_of, rarity);
+        plan.chosen = chosen;
         plan
     }
 
@@ -110,6 +115,14 @@ impl Plan {
         }
     }
 
+    /// By how much the candidates for an event would be fewer with other gates, one for each member, where `share_of` is right.
+    pub(super) fn gain(&self, others: &[Option<gate::Gate>], share_of: &impl Fn(u32) -> Share) -> f64 {
+        let of_test = |test: &u32| share_of(*test).holds.or(share_of(*test).fails);
+        let share = |gate: &gate::Gate| gate.tests.iter().filter_map(of_test).sum::<f64>().min(1.0);
+        let both = self.chosen.iter().flatten().zip(others.iter().flatten()).filter(|(now, other)| now.tests != other.tests);
+        both.map(|(now, other)| share(now) - share(other)).sum()
+    }
+
     /// The rules that a gate opens.
     pub(super) fn opened_by(&self, gate: Gate) -> &[Member] {
         &self.opens[gate.opens_start as usize..gate.opens_end as usize]
@@ -122,8 +135,7 @@ pub(super) struct Tally {
     events: u64,
     /// Events at which the plan is looked at next.
     next: u64,
-    candidates: u64,
-    matches: u64,
+    in_vain: u64,
     opens: Vec<u32>,
     /// Shares of tests as counted, in place of guesses; of all times that the plan was looked at.
     measured: HashMap<u32, f64>,
@@ -135,12 +147,12 @@ const LOOK_AGAIN_FACTOR: u64 = 4;
 /// A plan is looked at no more after so many events: what it became by then stays.
 const LOOK_UNTIL_EVENTS: u64 = 5_000_000;
 /// Rules evaluated in vain for an event that are worth a new plan. A twentieth is what the look-ups of one field cost.
-const VAIN_SHARE: f64 = 0.05;
+pub(super) const VAIN_SHARE: f64 = 0.05;
 
 impl Tally {
     pub(super) fn new(plan: &Plan) -> Tally {
         let opens = vec![0; plan.gates.len()];
-        Tally { events: 0, next: LOOK_AFTER_EVENTS, candidates: 0, matches: 0, opens, measured: HashMap::new() }
+        Tally { events: 0, next: LOOK_AFTER_EVENTS, in_vain: 0, opens, measured: HashMap::new() }
     }
 
     pub(super) fn event(&mut self) {
@@ -153,24 +165,23 @@ impl Tally {
         *opens = opens.saturating_add(1);
     }
 
-    pub(super) fn evaluated(&mut self, matched: bool) {
-        self.candidates += 1;
-        self.matches += u64::from(matched);
+    /// Counts a rule whose gate opened and which did not hold.
+    pub(super) fn in_vain(&mut self) {
+        self.in_vain += 1;
     }
 
-    /// Whether the plan should be made anew now; then [`Tally::share`] says what was counted.
+    /// Whether other gates may be better: asked after each event, and so rarely said. Then [`Tally::share`] tells what was counted.
     pub(super) fn is_due(&mut self, plan: &Plan) -> bool {
         if self.events < self.next {
             return false;
         }
-        let in_vain = self.candidates - self.matches;
-        let due = in_vain as f64 > self.events as f64 * VAIN_SHARE;
+        self.next = if self.next >= LOOK_UNTIL_EVENTS { u64::MAX } else { self.next * LOOK_AGAIN_FACTOR };
+        let due = self.in_vain as f64 > self.events as f64 * VAIN_SHARE;
         if due {
             for (gate, opens) in plan.gates.iter().zip(&self.opens) {
                 self.measured.insert(gate.test, (f64::from(*opens) + 0.5) / self.events as f64);
             }
         }
-        self.next = if self.next >= LOOK_UNTIL_EVENTS { u64::MAX } else { self.next * LOOK_AGAIN_FACTOR };
         due
     }
 
@@ -181,7 +192,7 @@ impl Tally {
 
     /// Begins to count for a new plan.
     pub(super) fn begin(&mut self, plan: &Plan) {
-        (self.events, self.candidates, self.matches) = (0, 0, 0);
+        (self.events, self.in_vain) = (0, 0);
         self.opens.clear();
         self.opens.resize(plan.gates.len(), 0);
     }

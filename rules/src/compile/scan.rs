@@ -7,10 +7,11 @@ use event::{EventRef, FieldId, LogSourceId, Value};
 use super::Compiled;
 use super::cache::{Cache, VALUE_BYTES_MAX};
 use super::form::form_of;
+use super::gate::{Share, gate_of};
 use super::grams::Found;
 use super::hash::hash;
 use super::matcher::Matcher;
-use super::plan::{Member, Plan, Tally};
+use super::plan::{Member, Plan, Tally, VAIN_SHARE};
 use super::program::{self, Ask, Maker, fold_value};
 use crate::detect::RuleCost;
 use crate::ruleset::{Body, RuleSet};
@@ -49,6 +50,8 @@ struct Running {
 struct Candidate {
     member: Member,
     plan: u32,
+    /// By a gate; else it has none.
+    is_opened: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -147,7 +150,11 @@ impl State {
         for plan in &route.plans {
             let running = &mut plans[*plan as usize];
             running.tally.event();
-            candidates.extend(running.plan.always.iter().map(|member| Candidate { member: *member, plan: *plan }));
+            candidates.extend(running.plan.always.iter().map(|member| Candidate {
+                member: *member,
+                plan: *plan,
+                is_opened: false,
+            }));
         }
         for (field, value) in event.cells() {
             let (start, count) = route.fields.get(field.index()).copied().unwrap_or((0, 0));
@@ -167,7 +174,7 @@ impl State {
                     for member in plan.opened_by(gate) {
                         if chosen[member.rule as usize] != now {
                             chosen[member.rule as usize] = now;
-                            candidates.push(Candidate { member: *member, plan: at.plan });
+                            candidates.push(Candidate { member: *member, plan: at.plan, is_opened: true });
                         }
                     }
                 }
@@ -180,7 +187,7 @@ impl State {
         let State { plans, answers, candidates, maker, costs, .. } = self;
         let now = self.event;
         maker.next_event();
-        for Candidate { member, plan } in candidates.iter() {
+        for Candidate { member, plan, is_opened } in candidates.iter() {
             let Running { plan, tally, .. } = &mut plans[*plan as usize];
             let cost = &mut costs[member.rule as usize];
             cost.evaluated += 1;
@@ -199,10 +206,11 @@ impl State {
                 }
             });
             cost.text_bytes += std::mem::take(&mut maker.bytes);
-            tally.evaluated(holds);
             if holds {
                 cost.matches += 1;
                 matched(member.rule);
+            } else if *is_opened {
+                tally.in_vain();
             }
         }
     }
@@ -240,7 +248,7 @@ impl State {
         route
     }
 
-    /// Makes a plan anew, its gates chosen with what was counted.
+    /// Makes a plan anew with gates chosen by what was counted, where that is worth it.
     fn remake(&mut self, rules: &RuleSet, at: u32) {
         let Compiled { rarity, shares, .. } = &rules.compiled;
         let Running { plan, tally, owner } = &mut self.plans[at as usize];
@@ -252,12 +260,17 @@ impl State {
                 Body::Correlation(_) | Body::Behaviour(_) => None,
             })
             .collect();
-        let bound = |test: u32| &rules.atoms[test as usize];
         let share_of = |test: u32| {
-            let guess = shares.of(test, bound(test), &form_of(&bound(test).test, rarity), rarity);
-            guess.map(|guess| tally.share(test).unwrap_or(guess))
+            let counted = |guess: f64| tally.share(test).unwrap_or(guess);
+            let Share { holds, fails } = shares[test as usize];
+            Share { holds: holds.map(counted), fails: fails.map(counted) }
         };
-        let made = Arc::new(Plan::new(&conditions, &rules.atoms, |test| form_of(&bound(test).test, rarity), &share_of, rarity));
+        let gates: Vec<_> = conditions.iter().map(|(_, expr)| gate_of(expr, &share_of)).collect();
+        if plan.gain(&gates, &share_of) < VAIN_SHARE {
+            return;
+        }
+        let form = |test: u32| form_of(&rules.atoms[test as usize].test, rarity);
+        let made = Arc::new(Plan::new(&conditions, gates, &rules.atoms, form, rarity));
         tally.begin(&made);
         *owner = self.owners;
         self.owners = self.owners.wrapping_add(made.matchers.len() as u32);

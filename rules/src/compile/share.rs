@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use event::FieldId;
 
 use super::form::{Anchor, Form};
+use super::gate::Share;
 use super::rarity::Rarity;
 use crate::sigma::item::Expr;
 use crate::test_of::Bound;
@@ -43,11 +44,11 @@ impl Shares {
         Shares { uses, wholes }
     }
 
-    /// The guessed share of events for which a test holds; none where it can hold by absence and is no gate.
-    pub(super) fn of(&self, test: u32, bound: &Bound, form: &Form, rarity: &Rarity) -> Option<f64> {
+    /// The guessed shares of events for which a test holds and fails.
+    pub(super) fn of(&self, test: u32, bound: &Bound, form: &Form, rarity: &Rarity) -> Share {
         let share = match form {
-            Form::Anything => return None,
-            Form::Present if bound.keyword => return None,
+            Form::Absent => return Share { holds: None, fails: Some(PRESENT) },
+            Form::Present if bound.keyword => return Share::default(),
             Form::Present => PRESENT,
             Form::Network(_) => NETWORK,
             _ if is_whole(form) && !bound.keyword => {
@@ -58,7 +59,7 @@ impl Shares {
             Form::Text { literals, .. } => literals.iter().map(|(_, text)| rarity.share(text)).sum(),
             Form::Number(_) => PRESENT,
         };
-        Some(if bound.keyword { (share * KEYWORD_VALUES).min(1.0) } else { share })
+        Share { holds: Some(if bound.keyword { (share * KEYWORD_VALUES).min(1.0) } else { share }), fails: None }
     }
 }
 
@@ -66,7 +67,7 @@ fn is_whole(form: &Form) -> bool {
     match form {
         Form::Number(_) => true,
         Form::Text { literals, .. } => literals.iter().all(|(anchor, _)| *anchor == Anchor::Whole),
-        Form::Present | Form::Network(_) | Form::Anything => false,
+        Form::Present | Form::Network(_) | Form::Absent => false,
     }
 }
 
