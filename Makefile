@@ -47,7 +47,7 @@ setup-browser:
 
 # `make bench`       benchmarks, each beside its peer
 bench:
-	cargo bench --workspace --locked
+	cargo bench --workspace --locked --features rules/peer
 
 # `make deny`        licences and banned crates (needs cargo-deny)
 deny:

@@ -124,12 +124,45 @@ fn on_public_rules(corpus_name: &str, step: usize) {
 
 #[test]
 fn on_public_rules_over_network_events() {
-    on_public_rules("corpus/net.ndjson.zst", 701);
+    on_public_rules("corpus/net.ndjson.zst", 1401);
 }
 
 #[test]
 fn on_public_rules_over_mixed_events() {
-    on_public_rules("corpus/mixed60k.ndjson.zst", 401);
+    on_public_rules("corpus/mixed60k.ndjson.zst", 801);
+}
+
+/// 300 patterns that ask much of a matcher that goes back: stars and question marks in turn, repetitions within repetitions,
+/// optional letters before as many that are not.
+fn hostile(n: usize) -> String {
+    let (kind, size) = (n % 6, 4 + n / 6);
+    match kind {
+        0 => format!("f: '{}b'", "*a".repeat(size)),
+        1 => format!("f: '*{}b'", "a?".repeat(size)),
+        2 => format!("f|re: '(a+)+{}$'", "b".repeat(size)),
+        3 => format!("f|re: '(a|aa|a?){{1,{}}}b$'", size.min(20)),
+        4 => format!("f|contains: ['{}']", (1..=size).map(|n| format!("{}b", "a".repeat(n))).collect::<Vec<_>>().join("', '")),
+        _ => format!("f|re|i: '{}{}c'", "a?".repeat(size), "a".repeat(size)),
+    }
+}
+
+#[test]
+fn on_hostile_patterns_with_bounded_work() {
+    const VALUE_BYTES: usize = 64 << 10;
+    let values = ["a".repeat(VALUE_BYTES), "ab".repeat(VALUE_BYTES / 2), format!("{}b", "a".repeat(VALUE_BYTES - 1))];
+    let events: Vec<String> = values.iter().map(|value| format!("{{\"f\":{}}}", quoted(value))).collect();
+    let batch = batch_of(&events.iter().map(String::as_str).collect::<Vec<_>>()).expect("objects");
+    let mut matches = 0;
+    for n in 0..300 {
+        let rule = format!("title: T\nlogsource: {{category: any}}\ndetection: {{s: {{{}}}, condition: s}}\n", hostile(n));
+        let (set, refused) = set_of(&rule);
+        assert_eq!(refused, 0, "{rule}");
+        let mut detector = Detector::new(set.clone());
+        matches += compare(&set, &mut detector, &batch);
+        let cost = detector.take_costs().next().expect("a rule");
+        assert!(cost.text_bytes <= 3 * VALUE_BYTES as u64 && cost.tests <= 3, "{rule}: {cost:?}");
+    }
+    assert!(matches > 100, "{matches}");
 }
 
 /// Text over few letters, so that values meet: both cases, letters that fold in surprising ways, wildcards, escapes, dashes.
