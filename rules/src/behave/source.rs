@@ -179,7 +179,7 @@ impl Sources {
 
 fn key(tenant: u32, address: Option<IpAddr>, host: &str) -> Key {
     let address = match address {
-        Some(IpAddr::V4(ip)) => u128::from(ip.to_ipv6_mapped().to_bits()),
+        Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped().to_bits(),
         Some(IpAddr::V6(ip)) => ip.to_bits(),
         None => 0,
     };
