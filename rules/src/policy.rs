@@ -303,7 +303,9 @@ impl Policy {
                 // The answer to something allowed, told as a flow of its own.
                 decision = self.decide(&reversed);
             }
+            let by_way = (decision, seen.passed) == (Decision::Denied, Some(true)) && seen.proxied && self.allows_by_way(&seen.c);
             let verdict = match (decision, seen.passed) {
+                _ if by_way => "kept",
                 (Decision::Internal, _) => "internal",
                 (Decision::Allowed(_), _) => "kept",
                 (Decision::Exception(_), _) => "exception",
@@ -315,6 +317,7 @@ impl Policy {
             notes.text(FieldId::POLICY_VERDICT, verdict);
             match decision {
                 Decision::Allowed(line) | Decision::Exception(line) => notes.text(FieldId::POLICY_LINE, &line.to_string()),
+                Decision::Denied if by_way => {}
                 Decision::Denied => {
                     let clause = self.zones[usize::from(from)].clause.as_ref().or(self.zones[usize::from(to)].clause.as_ref());
                     if let Some(clause) = clause {
@@ -335,6 +338,8 @@ struct Seen {
     passed: Option<bool>,
     /// A TCP flow of nothing but a SYN: an opening that nobody answered.
     opening_only: bool,
+    /// A proxy's record: what it tells of are two connections, from the source to the proxy and from there to the destination.
+    proxied: bool,
 }
 
 impl Seen {
@@ -346,13 +351,14 @@ impl Seen {
             Some(n) => u8::try_from(n).ok(),
             None => event.get(FieldId::NETWORK_TRANSPORT).and_then(|v| v.as_text()).and_then(protocol_number),
         };
-        let flow = event.log_source().parts().category == Some("flow");
+        let category = event.log_source().parts().category;
+        let (flow, proxied) = (category == Some("flow"), category == Some("proxy"));
         let opening_only = flow && protocol == Some(6) && event.get(FieldId::FLOW_TCP_FLAGS).and_then(|v| v.as_int()) == Some(2);
         let word = |field| event.all(field).filter_map(|v| v.as_text()).find_map(passed_word);
         let passed = word(FieldId::EVENT_TYPE).or_else(|| word(FieldId::EVENT_ACTION));
         let passed = if flow { Some(passed.unwrap_or(!opening_only)) } else { passed };
         let c = Communication { source, destination, protocol, port: port(FieldId::DESTINATION_PORT), time: event.time() };
-        Some(Seen { c, source_port: port(FieldId::SOURCE_PORT), passed, opening_only })
+        Some(Seen { c, source_port: port(FieldId::SOURCE_PORT), passed, opening_only, proxied })
     }
 
     /// The communication that this may be the answer to.
@@ -874,5 +880,6 @@ pub fn verdict_of(event: EventRef<'_>) -> Option<&str> {
     }
 }
 
+mod proxied;
 #[cfg(test)]
 mod tests;

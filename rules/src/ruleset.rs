@@ -339,6 +339,7 @@ impl Builder {
         }
         let names: Vec<(String, Option<String>)> = parsed.iter().map(|p| (p.info.id.clone(), p.info.name.clone())).collect();
         let sources: Vec<RuleSource> = parsed.iter().map(|p| p.info.source.clone()).collect();
+        let behaves: Vec<bool> = parsed.iter().map(|p| matches!(p.content, Content::Behaviour(_))).collect();
         let mut silent = vec![false; parsed.len()];
         let mut listeners = vec![Vec::new(); parsed.len()];
         let mut rules: Vec<Rule> = Vec::with_capacity(parsed.len());
@@ -363,6 +364,20 @@ impl Builder {
                         rules.push(Rule { info: rule.info, body: never() });
                         continue;
                     };
+                    if let Some(place) = found.iter().position(|other| behaves[*other]) {
+                        let name = &written.rules[place];
+                        problems.push(Problem {
+                            path: rule.path,
+                            line: rule.document.line_of(name),
+                            refused: true,
+                            reason: format!(
+                                "the correlation names {name:?}, a behaviour: it has no events of its own to correlate"
+                            ),
+                            hint: Some("correlate Sigma rules and other correlations".to_owned()),
+                        });
+                        rules.push(Rule { info: rule.info, body: never() });
+                        continue;
+                    }
                     let generate = written.generate;
                     match self.bind_correlation(written, &found, &names, &sources) {
                         Ok(bound) => {

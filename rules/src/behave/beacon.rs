@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::observe::What;
 use super::sketch::mix_text;
 use super::table::Table;
-use super::{Found, Parameters, View};
+use super::{Found, Parameters, View, bypass};
 
 /// Connections of one pair that are kept; of more, the newest.
 const SERIES_MAX: usize = 512;
@@ -21,6 +21,8 @@ const SERIES_IN_ALL_MAX: usize = 4_000_000;
 const INSTANT_NS: i64 = 100_000_000;
 /// Connections below which the duration score is lowered: a span is covered by chance when there are few.
 const SURE_COUNT: f64 = 20.0;
+/// Visits that show a beacon: so many of the first ones, and of the last.
+const EVIDENCE_HALF: usize = 25;
 /// Bars of the histogram.
 const BARS_MAX: usize = 48;
 /// A difference of sizes that is noise, in bytes.
@@ -101,7 +103,8 @@ impl Beacon {
         if !connection || !outward || (view.source_inside == view.destination_inside && view.source_inside && !named) {
             return;
         }
-        if view.expected(p) {
+        // What a proxy does regularly one of its clients does, and the proxy's own log says which.
+        if view.expected(p) || !named && bypass::goes_for_others(view) {
             return;
         }
         self.pairs.expire(o.time.saturating_sub(p.idle));
@@ -184,8 +187,9 @@ fn describe(view: &View<'_>, pair: &Pair, s: &Scores, share: Option<f64>, failed
     };
     let mut found = Found::at(view, group);
     found.start = pair.visits.first().map_or(view.o.start, |visit| visit.start);
-    found.evidence = pair.visits.iter().take(25).chain(pair.visits.iter().skip(25).rev().take(25)).map(|v| v.event).collect();
-    found.evidence.sort_unstable();
+    // In the order of their starts, not of their ids: which ones a folded alert keeps must not hang on the order of arrival.
+    let (head, tail) = pair.visits.split_at(pair.visits.len().min(EVIDENCE_HALF));
+    found.evidence = head.iter().chain(&tail[tail.len().saturating_sub(EVIDENCE_HALF)..]).map(|v| v.event).collect();
     found.score("score", s.total());
     found.score("score.timing", s.timing);
     found.score("score.size", s.size);

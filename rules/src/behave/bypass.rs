@@ -20,6 +20,17 @@ pub(super) fn is_proxy(view: &View<'_>) -> bool {
         && view.service.is_some_and(|service| service.inside_clients.count() >= PROXY_CLIENTS_MIN)
 }
 
+/// Whether the source is a proxy itself: it goes out for others, whose own connections to it are watched.
+pub(super) fn goes_for_others(view: &View<'_>) -> bool {
+    serves(view, &PROXY_PORTS, 6)
+}
+
+/// Whether the source serves many clients from inside on one of these ports.
+fn serves(view: &View<'_>, ports: &[u16], transport: u8) -> bool {
+    let clients = |port: &u16| view.known.clients_inside(view.o.tenant, view.o.source, *port, transport);
+    ports.iter().any(|port| clients(port) >= PROXY_CLIENTS_MIN)
+}
+
 type Set = Distinct<256, 10>;
 
 /// What the hosts of a tenant do.
@@ -81,8 +92,11 @@ impl Bypass {
         if !past || matches!(o.answer, Answer::No | Answer::Refused | Answer::Denied) || view.expected(p) {
             return;
         }
+        let serves = if p.of == "dns" { serves(view, &[53], 17) || serves(view, &[53], 6) } else { goes_for_others(view) };
+        if serves {
+            return;
+        }
         let habit = self.habits.entry(o.tenant, o.time);
-        // Hosts that do both, as the proxy itself, go through as well.
         habit.past.insert(source);
         let (through, past) = (habit.through.count(), habit.past.count());
         let share = through as f64 / (through + past) as f64;
@@ -90,7 +104,6 @@ impl Bypass {
             return;
         }
         self.going.expire(o.time.saturating_sub(p.forget));
-        // One that serves others goes out for them.
         let going = self.going.entry((o.tenant, o.source, if doh { 0 } else { o.destination }, o.port), o.time);
         going.connections += 1;
         if going.told || going.connections < p.connections {

@@ -55,7 +55,7 @@ impl FirstSeen {
 
     fn destination(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
-        let outward = view.source_inside && !view.destination_inside || o.what == What::Proxied;
+        let outward = view.source_inside && !view.destination_inside && o.destination != 0 || o.what == What::Proxied;
         if !outward || view.expected(p) {
             return;
         }

@@ -71,6 +71,11 @@ impl Knowledge {
         self.services.get(&key(o))
     }
 
+    /// How many hosts inside a service has answered.
+    pub(super) fn clients_inside(&self, tenant: u32, host: u128, port: u16, transport: u8) -> u64 {
+        self.services.get(&(tenant, host, port, transport)).map_or(0, |service| service.inside_clients.count())
+    }
+
     /// Sources inside that the tenant has.
     pub(super) fn sources_inside(&self, tenant: u32) -> u64 {
         self.sources.get(&tenant).map_or(0, |sources| sources.inside.count())

@@ -141,7 +141,7 @@ pub(super) struct View<'v> {
     service_is_new: bool,
     source_inside: bool,
     destination_inside: bool,
-    /// The destination is no single host.
+    /// The destination is no single host; one that is not known may be.
     to_many: bool,
 }
 
@@ -419,7 +419,7 @@ impl Behaviour {
                 service_is_new,
                 source_inside,
                 destination_inside,
-                to_many: site::is_many(o.destination),
+                to_many: o.destination != 0 && site::is_many(o.destination),
             };
             for (rule, watch) in watches.iter_mut() {
                 let rule = *rule;

@@ -93,9 +93,9 @@ fn nested_prefixes_are_told_in_order_and_the_longer_decides() {
     assert_eq!(policy.zone_of("::ffff:10.1.4.9".parse().expect("an address")), "a");
 }
 
-/// An event: whether a flow record, source, destination, further cells; then the verdict and the clause.
+/// An event: its category, source, destination, further cells; then the verdict and the clause.
 type Told = (
-    bool,
+    &'static str,
     (&'static str, u16),
     (&'static str, u16),
     &'static [(&'static str, Value<'static>)],
@@ -115,46 +115,49 @@ fn events_get_their_verdicts() {
     const WHOLE: (&str, Value<'static>) = ("flow.tcp_flags", Value::Int(0x1b));
     let (a, b, c) = ("10.1.0.1", "10.2.0.1", "8.8.8.8");
     let told: &[Told] = &[
-        (false, (a, 50_000), (b, 443), &[TCP, ALLOWED], "kept", None),
-        (false, (a, 50_000), (b, 444), &[TCP, ALLOWED], "violation", Some("1")),
-        (false, (a, 50_000), (b, 444), &[TCP, DENIED], "attempt", Some("1")),
-        (false, (a, 50_000), (b, 444), &[TCP, DROP], "attempt", Some("1")),
-        (false, (a, 50_000), (b, 444), &[TCP], "unclear", Some("1")),
-        (false, (a, 50_000), ("10.1.0.2", 1), &[TCP, ALLOWED], "internal", None),
-        (false, ("10.1.0.9", 50_000), (c, 25), &[TCP, ALLOWED], "exception", None),
+        ("firewall", (a, 50_000), (b, 443), &[TCP, ALLOWED], "kept", None),
+        ("firewall", (a, 50_000), (b, 444), &[TCP, ALLOWED], "violation", Some("1")),
+        ("firewall", (a, 50_000), (b, 444), &[TCP, DENIED], "attempt", Some("1")),
+        ("firewall", (a, 50_000), (b, 444), &[TCP, DROP], "attempt", Some("1")),
+        ("firewall", (a, 50_000), (b, 444), &[TCP], "unclear", Some("1")),
+        ("firewall", (a, 50_000), ("10.1.0.2", 1), &[TCP, ALLOWED], "internal", None),
+        ("firewall", ("10.1.0.9", 50_000), (c, 25), &[TCP, ALLOWED], "exception", None),
         // The clause is the source's zone's, else the destination's.
-        (false, (c, 50_000), (a, 22), &[TCP, ALLOWED], "violation", Some("1")),
-        (false, (c, 50_000), (b, 22), &[TCP, ALLOWED], "kept", None),
+        ("firewall", (c, 50_000), (a, 22), &[TCP, ALLOWED], "violation", Some("1")),
+        ("firewall", (c, 50_000), (b, 22), &[TCP, ALLOWED], "kept", None),
         // Without a protocol or port, what a line might allow is not called a violation; what none can is.
-        (false, (a, 0), (b, 0), &[TCP, ALLOWED], "unclear", Some("1")),
-        (false, (a, 50_000), (b, 443), &[ALLOWED], "unclear", Some("1")),
-        (false, (a, 50_000), (b, 444), &[ALLOWED], "violation", Some("1")),
-        (false, (a, 0), (c, 0), &[TCP, ALLOWED], "violation", Some("1")),
+        ("firewall", (a, 0), (b, 0), &[TCP, ALLOWED], "unclear", Some("1")),
+        ("firewall", (a, 50_000), (b, 443), &[ALLOWED], "unclear", Some("1")),
+        ("firewall", (a, 50_000), (b, 444), &[ALLOWED], "violation", Some("1")),
+        ("firewall", (a, 0), (c, 0), &[TCP, ALLOWED], "violation", Some("1")),
         // Flows have passed, but an unanswered opening has not.
-        (true, (a, 50_000), (b, 1500), &[UDP], "kept", None),
-        (true, (a, 50_000), (b, 22), &[TCP, WHOLE], "violation", Some("1")),
-        (true, (a, 50_000), (b, 22), &[TCP, SYN], "attempt", Some("1")),
-        (true, (a, 50_000), (b, 22), &[TCP, WHOLE, DENIED], "attempt", Some("1")),
+        ("flow", (a, 50_000), (b, 1500), &[UDP], "kept", None),
+        ("flow", (a, 50_000), (b, 22), &[TCP, WHOLE], "violation", Some("1")),
+        ("flow", (a, 50_000), (b, 22), &[TCP, SYN], "attempt", Some("1")),
+        ("flow", (a, 50_000), (b, 22), &[TCP, WHOLE, DENIED], "attempt", Some("1")),
         // Answers come back from an allowed service's port; an opening is none, nor is what comes from a port that is not allowed.
-        (true, (b, 443), (a, 50_000), &[TCP, WHOLE], "kept", None),
-        (true, (b, 1500), (a, 50_000), &[UDP], "kept", None),
-        (true, (b, 443), (a, 50_000), &[TCP, SYN], "attempt", Some("1")),
-        (true, (b, 444), (a, 50_000), &[TCP, WHOLE], "violation", Some("1")),
-        (true, (b, 443), (a, 22), &[TCP, WHOLE], "violation", Some("1")),
+        ("flow", (b, 443), (a, 50_000), &[TCP, WHOLE], "kept", None),
+        ("flow", (b, 1500), (a, 50_000), &[UDP], "kept", None),
+        ("flow", (b, 443), (a, 50_000), &[TCP, SYN], "attempt", Some("1")),
+        ("flow", (b, 444), (a, 50_000), &[TCP, WHOLE], "violation", Some("1")),
+        ("flow", (b, 443), (a, 22), &[TCP, WHOLE], "violation", Some("1")),
+        // By way of a proxy in zone b, which a may reach; from b outside there is no zone between.
+        ("proxy", (a, 0), (c, 443), &[TCP, ALLOWED], "kept", None),
+        ("proxy", (a, 0), (c, 443), &[TCP, DENIED], "attempt", Some("1")),
+        ("proxy", (c, 0), (a, 443), &[TCP, ALLOWED], "violation", Some("1")),
     ];
     // Zone a alone has a clause.
     let text = SMALL
         .replace("{from: b, to: c, service: [any]}", "{from: b, to: c, service: [any]}\n  - {from: c, to: b, service: [tcp/22]}");
     let (policy, _) = Policy::parse(&text).expect("valid");
     let mut builder = BatchBuilder::default();
-    for (at, (flow, source, destination, cells, ..)) in told.iter().enumerate() {
+    for (at, (category, source, destination, cells, ..)) in told.iter().enumerate() {
         let head = FrameHead {
             position: Position { partition: 0, offset: at as u64 + 1 },
             ..FrameHead::new(Transport::Internal, Content::Text)
         };
         let mut row = builder.row(&head, 0, "");
-        let category = Some(if *flow { "flow" } else { "firewall" });
-        row.log_source(LogSourceId::intern(LogSource { category, ..LogSource::default() }));
+        row.log_source(LogSourceId::intern(LogSource { category: Some(category), ..LogSource::default() }));
         for (side, ip, port) in [("source", source.0, source.1), ("destination", destination.0, destination.1)] {
             row.ip(FieldId::find(&format!("{side}.ip")).expect("known"), ip.parse().expect("an address"));
             if port != 0 {

@@ -1,0 +1,330 @@
+//! What behaviour's alerts must not depend on: the order of arrival within lateness, batch sizes, interruptions. And what a correlation
+//! may not name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, Time, Transport};
+use proptest::prelude::*;
+use rules::alert::AlertChange;
+use rules::{Behaviour, BehaviourOptions, LoadOptions, RuleSet, Site, load};
+
+const LATENESS_S: i64 = 30;
+
+/// Every behaviour that watches what events tell of, so low that a few hundred events reach it.
+const RULES: &str = "
+title: Beacon
+behaviour: {type: beacon, score: 0.3, timing_score: 0.1, connections: 4, span: 10s}
+mihari: {fold: 1h}
+---
+title: Unanswered
+behaviour: {type: beacon, answered: 'no', score: 0.3, timing_score: 0.1, connections: 4, span: 10s}
+---
+title: Long
+behaviour: {type: long_connection, bands: [30s, 5m]}
+---
+title: Scan
+behaviour: {type: scan, hosts: 3, ports: 3, pings: 3, contacts: 4}
+---
+title: Guessing
+behaviour: {type: guessing, connections: 5, failures: 3, users: 3, sources: 3, gap: 30s}
+---
+title: Exfiltration
+behaviour: {type: exfiltration, bytes: 1000000}
+---
+title: Tunnel
+behaviour: {type: dns_tunnel, names: 10, name_bytes: 8, entropy: 1.0}
+---
+title: New service
+behaviour: {type: first_seen, what: service, learn: 10s}
+---
+title: New destination
+behaviour: {type: first_seen, what: destination, learn: 10s, stable: 1000}
+---
+title: Port
+behaviour: {type: port}
+---
+title: Past the proxy
+behaviour: {type: bypass, of: proxy, clients: 2, share: 0.5, connections: 1}
+---
+title: Past the resolver
+behaviour: {type: bypass, of: dns, clients: 2, share: 0.5, connections: 1}
+---
+title: Flood
+behaviour: {type: flood, bits_per_second: 100000, packets_per_second: 20, flows_per_second: 10, seconds: 1s}
+---
+title: Lateral
+behaviour: {type: lateral, hosts: 2}
+";
+
+/// What an event tells of.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Answered,
+    Unanswered,
+    Upload,
+    Long,
+    /// One way alone: the other way is another record.
+    There,
+    Back,
+    /// What the other device tells of a connection.
+    Again,
+    Administration,
+    OtherPort,
+    Ping,
+    Query,
+    Proxied,
+    Failure,
+    Success,
+}
+
+const KINDS: [Kind; 14] = [
+    Kind::Answered,
+    Kind::Unanswered,
+    Kind::Upload,
+    Kind::Long,
+    Kind::There,
+    Kind::Back,
+    Kind::Again,
+    Kind::Administration,
+    Kind::OtherPort,
+    Kind::Ping,
+    Kind::Query,
+    Kind::Proxied,
+    Kind::Failure,
+    Kind::Success,
+];
+
+/// An event: its number in the order of time, when it happened, how long it took to arrive (both in milliseconds), what it tells of.
+#[derive(Clone, Debug)]
+struct Seen {
+    number: u64,
+    time: i64,
+    delay: i64,
+    kind: Kind,
+    source: u8,
+    other: u8,
+}
+
+/// A few hundred events, each at a time of its own: what happened at one instant is taken in the order of the log.
+fn streams() -> impl Strategy<Value = Vec<Seen>> {
+    let one = (1i64..900, 0i64..=LATENESS_S * 1000, prop::sample::select(KINDS.to_vec()), 0u8..3, 0u8..8);
+    prop::collection::vec(one, 150..600).prop_map(|all| {
+        let mut time = 1_770_000_000_000;
+        let seen = |(number, (gap, delay, kind, source, other))| {
+            time += gap;
+            Seen { number, time, delay, kind, source, other }
+        };
+        (0..).zip(all).map(seen).collect()
+    })
+}
+
+fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
+    let Seen { source, other, number, .. } = seen;
+    let mut text = |name: &'static str, value: &str| row.text(FieldId::known(name), value);
+    text("source.ip", &format!("10.0.0.{source}"));
+    let outside = format!("198.51.100.{}", other % 2);
+    let inside = format!("10.0.1.{other}");
+    let ports = |row: &mut event::RowBuilder<'_>, from: u64, to: u64| {
+        row.uint(FieldId::known("source.port"), from);
+        row.uint(FieldId::known("destination.port"), to);
+    };
+    match seen.kind {
+        Kind::Query => {
+            text("dns.question.name", &format!("a{number:07x}{other}.example.com"));
+            text("dns.question.registered_domain", "example.com");
+            text("dns.question.type", "A");
+            text("destination.ip", if *other == 0 { "198.51.100.53" } else { "10.0.0.53" });
+            return;
+        }
+        Kind::Proxied => {
+            text("http.request.method", "CONNECT");
+            text("url.domain", &format!("host{}.example.net", other % 2));
+            return;
+        }
+        Kind::Failure | Kind::Success => {
+            text("event.category", "authentication");
+            text("event.outcome", if matches!(seen.kind, Kind::Failure) { "failure" } else { "success" });
+            text("user.name", &format!("user{other}"));
+            text("host.name", "server");
+            return;
+        }
+        _ => {}
+    }
+    let (to, transport, answer) = match seen.kind {
+        Kind::Unanswered if *other > 4 => (&inside, "tcp", "unanswered"),
+        Kind::Unanswered => (&outside, "tcp", "unanswered"),
+        Kind::Administration => (&inside, "tcp", "answered"),
+        Kind::Ping => (&inside, "icmp", ""),
+        Kind::There | Kind::Back => (&outside, "udp", ""),
+        _ => (&outside, "tcp", "answered"),
+    };
+    if matches!(seen.kind, Kind::Back) {
+        text("source.ip", "");
+    }
+    text("destination.ip", to);
+    text("network.transport", transport);
+    if !answer.is_empty() {
+        text("flow.answer", answer);
+    }
+    if matches!(seen.kind, Kind::OtherPort) {
+        text("network.protocol", "ssh");
+    }
+    let (sent, received) = match seen.kind {
+        Kind::Upload => (400_000, Some(100)),
+        Kind::There | Kind::Back | Kind::Ping => (90 + number % 7, None),
+        _ => (500 + number % 5, Some(700)),
+    };
+    row.uint(FieldId::known("source.bytes"), sent);
+    row.uint(FieldId::known("source.packets"), 1 + sent / 1000);
+    if let Some(received) = received {
+        row.uint(FieldId::known("destination.bytes"), received);
+    }
+    match seen.kind {
+        // Few source ports, so that both ways and both devices' records meet.
+        Kind::There | Kind::Back => ports(row, 50_000 + u64::from(*other), 8000),
+        Kind::Again => ports(row, 40_000 + number.saturating_sub(1) % 50, 443),
+        Kind::Administration => ports(row, 40_000 + number, 445),
+        Kind::OtherPort => ports(row, 40_000 + number, 4444),
+        Kind::Unanswered => ports(row, 40_000 + number, if *other > 4 { 445 } else { 80 + u64::from(*other) }),
+        Kind::Ping => row.uint(FieldId::known("icmp.type"), 8),
+        _ => ports(row, 40_000 + number % 50, 443),
+    }
+    if matches!(seen.kind, Kind::Long) {
+        row.uint(FieldId::known("event.duration"), 400_000_000_000);
+    }
+}
+
+struct Ran {
+    changes: Vec<AlertChange>,
+    /// The events' numbers in the order of their arrival.
+    numbers: Vec<u64>,
+    late: u64,
+}
+
+/// Runs over events as they arrive, in batches of the sizes of `per`, again and again; where `interrupted`, each batch by a behaviour
+/// that was restored from the one before.
+fn run(set: &Arc<RuleSet>, events: &[Seen], per: &[usize], interrupted: bool) -> Ran {
+    let options =
+        BehaviourOptions { lateness_ns: LATENESS_S * 1_000_000_000, site: Arc::new(Site::new(&[], None).expect("the default")) };
+    let mut behaviour = Behaviour::new(set.clone(), options.clone());
+    let (mut out, mut offset, mut rest) = (Vec::new(), 0, events);
+    for size in per.iter().cycle() {
+        let (chunk, after) = rest.split_at(rest.len().min(*size));
+        rest = after;
+        let Some(last) = chunk.last() else { break };
+        let mut builder = BatchBuilder::default();
+        let first = offset + 1;
+        let received = |seen: &Seen| Time::from_unix_ns((seen.time + seen.delay) * 1_000_000);
+        for seen in chunk {
+            offset += 1;
+            let sensor: IpAddr = if matches!(seen.kind, Kind::Again) { [192, 0, 2, 2].into() } else { [192, 0, 2, 1].into() };
+            let head = FrameHead {
+                position: Position { partition: 0, offset },
+                received: received(seen),
+                source: Some(SocketAddr::new(sensor, 1)),
+                ..FrameHead::new(Transport::Internal, Content::Text)
+            };
+            let mut row = builder.row(&head, 0, "");
+            row.time(Time::from_unix_ns(seen.time * 1_000_000));
+            fill(&mut row, seen);
+        }
+        behaviour.advance(&builder.finish(LogRange { partition: 0, first, last: offset }, received(last)), &mut out);
+        if interrupted {
+            let snapshot = behaviour.snapshot();
+            behaviour = Behaviour::new(set.clone(), options.clone());
+            behaviour.restore(&snapshot).expect("a snapshot of the same rules");
+        }
+    }
+    behaviour.flush(&mut out);
+    Ran { changes: out, numbers: events.iter().map(|seen| seen.number).collect(), late: behaviour.counters().late }
+}
+
+/// Each alert as it stands in the end, and the events that show it by their numbers: their ids tell the order of arrival.
+fn in_the_end(Ran { changes, numbers, .. }: &Ran) -> BTreeMap<String, (String, BTreeSet<u64>)> {
+    let last: BTreeMap<_, _> = changes.iter().map(|change| (change.alert().id.clone(), change.alert().clone())).collect();
+    let told = |(id, mut alert): (String, rules::alert::Alert)| {
+        let evidence = alert.evidence.drain(..).map(|event| numbers[event.frame.offset as usize - 1]).collect();
+        (id, (alert.to_json(), evidence))
+    };
+    last.into_iter().map(told).collect()
+}
+
+fn rules() -> Arc<RuleSet> {
+    let (set, problems) = load(&[("rules".to_owned(), RULES.to_owned())], &LoadOptions::default());
+    assert_eq!(problems, []);
+    Arc::new(set)
+}
+
+#[test]
+fn order_of_arrival_batches_and_interruptions_change_no_alert() {
+    let set = rules();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(64));
+    let titles = std::cell::RefCell::new(BTreeSet::new());
+    let cases = (streams(), prop::collection::vec(1usize..40, 1..6));
+    let law = runner.run(&cases, |(in_order, per)| {
+        let mut arriving = in_order.clone();
+        arriving.sort_by_key(|seen| seen.time + seen.delay);
+        let at_once: Vec<Seen> = in_order.into_iter().map(|seen| Seen { delay: 0, ..seen }).collect();
+        let whole = run(&set, &at_once, &[1], false);
+        let expected = in_the_end(&whole);
+        titles.borrow_mut().extend(whole.changes.iter().map(|change| change.alert().rule.title.clone()));
+        let batches = run(&set, &arriving, &per, false);
+        let again = run(&set, &arriving, &per, true);
+        prop_assert_eq!((whole.late, batches.late, again.late), (0, 0, 0));
+        prop_assert_eq!(&batches.changes, &again.changes, "interrupted");
+        prop_assert_eq!(expected, in_the_end(&batches), "reordered, in batches");
+        Ok(())
+    });
+    if let Err(why) = law {
+        panic!("{why}");
+    }
+    let all: BTreeSet<String> = set.rules().map(|rule| rule.title.clone()).collect();
+    assert_eq!(*titles.borrow(), all, "the streams exercise every behaviour");
+}
+
+#[test]
+fn beyond_lateness_order_does_matter() {
+    let set = rules();
+    // Three failures and a success after them, which arrives first where the failures are late.
+    let ends_in_success = |delay: i64| {
+        let kinds = [Kind::Failure, Kind::Failure, Kind::Failure, Kind::Success];
+        let seen = |(number, kind): (u64, Kind)| {
+            let delay = if matches!(kind, Kind::Failure) { delay } else { 0 };
+            Seen { number, time: 1_770_000_000_000 + number as i64 * 1000, delay, kind, source: 1, other: 7 }
+        };
+        let mut events: Vec<Seen> = (0..).zip(kinds).map(seen).collect();
+        events.sort_by_key(|seen| seen.time + seen.delay);
+        let ran = run(&set, &events, &[1], false);
+        let succeeded = ran.changes.iter().any(|change| change.alert().explanation["kind"].contains("succeeded"));
+        (succeeded, ran.late)
+    };
+    assert_eq!(ends_in_success(LATENESS_S * 1000), (true, 0));
+    assert_eq!(ends_in_success(LATENESS_S * 1000 + 10_000), (false, 3));
+}
+
+#[test]
+fn a_correlation_of_a_behaviour_is_refused() {
+    for (names, word) in [("[guessing]", "guessing"), ("[failed, guessing]", "guessing"), ("[4b1d4f0e]", "4b1d4f0e")] {
+        let text = format!(
+            "title: Guessing
+id: 4b1d4f0e
+name: guessing
+behaviour: {{type: guessing}}
+---
+title: Failed
+name: failed
+logsource: {{category: any}}
+detection: {{s: {{k: a}}, condition: s}}
+---
+title: Both
+correlation: {{type: temporal, rules: {names}, group-by: [source.ip], timespan: 5m}}
+"
+        );
+        let (set, problems) = load(&[("rules".to_owned(), text)], &LoadOptions::default());
+        let [problem] = &problems[..] else { panic!("{names}: {problems:?}") };
+        assert!(problem.refused && problem.reason.contains(&format!("names {word:?}, a behaviour")), "{problem:?}");
+        assert!(set.rules().all(|rule| rule.alerts), "what it named still alerts");
+    }
+}
