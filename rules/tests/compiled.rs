@@ -124,12 +124,12 @@ fn on_public_rules(corpus_name: &str, step: usize) {
 
 #[test]
 fn on_public_rules_over_network_events() {
-    on_public_rules("corpus/net.ndjson.zst", 1401);
+    on_public_rules("corpus/net.ndjson.zst", 701);
 }
 
 #[test]
 fn on_public_rules_over_mixed_events() {
-    on_public_rules("corpus/mixed60k.ndjson.zst", 801);
+    on_public_rules("corpus/mixed60k.ndjson.zst", 401);
 }
 
 /// 300 patterns that ask much of a matcher that goes back: stars and question marks in turn, repetitions within repetitions,
