@@ -353,6 +353,7 @@ impl Config {
 
     /// What the types cannot say.
     fn check(&self) -> Result<()> {
+        self.rules.correlate_options()?;
         if self.tenants.is_empty() {
             bail!("tenants: at least one is needed");
         }
