@@ -188,7 +188,9 @@ async fn watch(args: &Demo, config: &Config, metrics: metrics_exporter_prometheu
     if let Some(handle) = sender {
         handle.await??;
     }
-    let outcome = summary(&incidents, &detected, &service.store.all_alerts()?);
+    let mut alerts = service.store.all_alerts()?;
+    alerts.retain(|alert| !detection::is_of_the_end(alert, ended));
+    let outcome = summary(&incidents, &detected, &alerts);
     service.stop().await?;
     Ok(if args.check && !outcome { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use event::EventId;
 use serde::{Deserialize, Serialize};
 
-use super::observe::{Observation, What};
+use super::observe::{Answer, Observation, What};
 use super::sketch::{Distinct, mix};
 use super::table::Table;
 use super::{Found, Parameters, View};
@@ -68,6 +68,10 @@ impl Flood {
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
         if o.what != What::Flow || o.destination == 0 || view.to_many || view.expected(p) {
+            return;
+        }
+        // A connection of ours that is answered is a transfer, however fast: `exfiltration` weighs those that lead out.
+        if o.transport == 6 && o.answer == Answer::Yes && view.source_inside {
             return;
         }
         self.targets.expire(o.time.saturating_sub(SECONDS_MAX as i64 * SECOND_NS));

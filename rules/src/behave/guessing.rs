@@ -23,6 +23,14 @@ const SERVICES: [(&str, &[u16]); 11] = [
     ("ldap", &[389]),
     ("winrm", &[5985, 5986]),
 ];
+/// Those of them that programs use by themselves, all day: from inside their connections alone say little.
+const USED_BY_PROGRAMS: [&str; 6] = ["smb", "mssql", "mysql", "postgresql", "ldap", "winrm"];
+/// From inside, so many connections must come within this: monitoring and jobs connect for ever, but every minute or so.
+const INSIDE_NS: i64 = 300_000_000_000;
+/// The same to a service that programs use.
+const INSIDE_PROGRAM_NS: i64 = 60_000_000_000;
+/// And so many times the connections: a tool guesses faster than programs ask.
+const PROGRAM_TIMES: u64 = 3;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 
@@ -98,8 +106,18 @@ impl Guessing {
         if !p.services.is_empty() && !p.services.iter().any(|name| name == service) || view.expected(p) {
             return;
         }
-        let least = p.connections;
-        let episode = self.episode(Key::Connections(o.tenant, o.source, o.destination, o.port), view, p);
+        let by_programs = USED_BY_PROGRAMS.contains(&service);
+        // Where many inside use it so, it is how the service is run.
+        if view.source_inside && by_programs && view.service.is_some_and(|known| known.inside_clients.count() >= p.clients) {
+            return;
+        }
+        let least = if view.source_inside && by_programs { p.connections * PROGRAM_TIMES } else { p.connections };
+        let key = Key::Connections(o.tenant, o.source, o.destination, o.port);
+        let longest = if by_programs { INSIDE_PROGRAM_NS } else { INSIDE_NS };
+        if view.source_inside && self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > longest) {
+            self.episodes.remove(&key);
+        }
+        let episode = self.episode(key, view, p);
         episode.failures += 1;
         episode.sent += o.sent;
         if episode.failures < episode.next.max(least) {

@@ -123,6 +123,7 @@ fn shape(kind: Kind) -> Shape {
                 ("failures", 10.0, 3.0, 100_000.0),
                 ("users", 10.0, 3.0, 100_000.0),
                 ("sources", 10.0, 3.0, 100_000.0),
+                ("clients", 10.0, 2.0, 100_000.0),
             ],
             spans: &[("gap", "5m"), ("duration", "30s")],
             lists: &["services"],

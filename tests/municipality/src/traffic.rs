@@ -90,10 +90,11 @@ enum Activity {
     Vpn,
     Sensor,
     Housekeeping,
+    Mark,
     Export,
 }
 
-const ACTIVITIES: [Activity; 14] = [
+const ACTIVITIES: [Activity; 15] = [
     Activity::Web,
     Activity::Query,
     Activity::Screen,
@@ -107,8 +108,12 @@ const ACTIVITIES: [Activity; 14] = [
     Activity::Vpn,
     Activity::Sensor,
     Activity::Housekeeping,
+    Activity::Mark,
     Activity::Export,
 ];
+
+/// How often servers say that they are there, in the time of the day: rsyslog's default for its module `immark`, 20 minutes.
+const MARK_NS: i64 = 1200 * NS_PER_S;
 
 /// The records of a plan, by their time.
 pub struct Traffic {
@@ -186,7 +191,8 @@ impl Traffic {
             Activity::Vpn => 0.02 + 0.05 * busy,
             Activity::Sensor => 0.1,
             Activity::Housekeeping => 0.5,
-            Activity::Export => 2.0,
+            // Neither is by chance: see `after`.
+            Activity::Mark | Activity::Export => 2.0,
         }
     }
 
@@ -194,6 +200,7 @@ impl Traffic {
         let rate = self.rate(activity, time);
         let wait_ns = match activity {
             Activity::Export => NS_PER_S / 2,
+            Activity::Mark => (MARK_NS / i64::from(self.plan.day_speed.max(1))).max(NS_PER_S / 4),
             _ => self.dice.wait_ns(rate),
         };
         time.plus_ns(wait_ns)
@@ -260,6 +267,7 @@ impl Traffic {
             Activity::Vpn => self.vpn(time),
             Activity::Sensor => self.sensor(time),
             Activity::Housekeeping => self.housekeeping(time),
+            Activity::Mark => self.mark(time),
             Activity::Export => {
                 for at in 0..self.exporters.len() {
                     let (device, exporter) = &mut self.exporters[at];
@@ -493,6 +501,13 @@ impl Traffic {
             ("CRON[4420]", "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)"),
         ]);
         self.say(time, server, line::syslog(78, time, host, tag, text));
+    }
+
+    /// Every server says that it is there.
+    fn mark(&mut self, time: Time) {
+        for server in town::SERVERS {
+            self.say(time, server, line::syslog(46, time, DEVICES[server].name, "rsyslogd", "-- MARK --"));
+        }
     }
 
     /// Writes all records of a planted incident. They are few; the heap holds them until their time.
