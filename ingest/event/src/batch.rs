@@ -263,7 +263,12 @@ impl<'b> EventRef<'b> {
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     batch: Batch,
+    /// Where in the arena the texts of [`RowBuilder::fixed`] begin.
+    fixed: Vec<(&'static str, u32)>,
 }
+
+/// Texts of the code itself that a batch keeps once; searched one by one, so there are few.
+const FIXED_MAX: usize = 8;
 
 impl BatchBuilder {
     /// Begins an event of the frame `head`, the `nth` of that frame. `raw` is the record as text, copied into the batch once;
@@ -271,7 +276,7 @@ impl BatchBuilder {
     ///
     /// The event's time is the frame's receive time until [`RowBuilder::time`] says otherwise.
     pub fn row<'a>(&'a mut self, head: &FrameHead, nth: u16, raw: &'a str) -> RowBuilder<'a> {
-        let batch = &mut self.batch;
+        let BatchBuilder { batch, fixed } = self;
         let fits = batch.text.len() + raw.len() <= BATCH_TEXT_BYTES_MAX;
         let raw = if fits { raw } else { "" };
         let span = Span { start: batch.text.len() as u32, len: raw.len() as u32 };
@@ -291,7 +296,7 @@ impl BatchBuilder {
             cells_start,
             cells_end: cells_start,
         };
-        let mut row = RowBuilder { batch, row, raw, fields_refused: false };
+        let mut row = RowBuilder { batch, fixed, row, raw, fields_refused: false };
         if head.truncated {
             row.text(FieldId::FLAGS, "truncated");
         }
@@ -316,7 +321,15 @@ impl BatchBuilder {
     /// The finished batch, its rows in the order of their ids. `range` is the frames it covers, `received` the receive time
     /// of the last of them. The builder is empty afterwards.
     pub fn finish(&mut self, range: LogRange, received: Time) -> Batch {
-        let mut batch = std::mem::take(&mut self.batch);
+        // The next batch will be about as large: without room for it every buffer would grow step by step again.
+        let next = Batch {
+            rows: Vec::with_capacity(self.batch.rows.len()),
+            cells: Vec::with_capacity(self.batch.cells.len()),
+            text: String::with_capacity(self.batch.text.len()),
+            ..Batch::default()
+        };
+        self.fixed.clear();
+        let mut batch = std::mem::replace(&mut self.batch, next);
         batch.range = range;
         batch.received = received;
         if !batch.rows.is_sorted_by_key(|row| row.id) {
@@ -336,6 +349,7 @@ pub struct Mark {
 /// One event in the making.
 pub struct RowBuilder<'a> {
     batch: &'a mut Batch,
+    fixed: &'a mut Vec<(&'static str, u32)>,
     row: Row,
     raw: &'a str,
     fields_refused: bool,
@@ -349,6 +363,7 @@ impl<'a> RowBuilder<'a> {
 
     /// Sets the event's own time. Where it lies outside what the limits allow about the receipt, the receipt stands and the
     /// claimed time goes to `event.created` with the flag `time_suspect`. Where no receipt is known, any time is believed.
+    #[inline]
     pub fn time(&mut self, time: Time) {
         use crate::limits::{EVENT_AGE_MAX_NS, EVENT_AHEAD_MAX_NS};
         let age = self.row.received.since_ns(time);
@@ -397,6 +412,7 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// Adds text. Not copied where it lies within the raw text.
+    #[inline]
     pub fn text(&mut self, field: FieldId, text: &str) {
         let (raw_at, at) = (self.raw.as_ptr() as usize, text.as_ptr() as usize);
         let within = at >= raw_at && at + text.len() <= raw_at + self.raw.len();
@@ -414,12 +430,30 @@ impl<'a> RowBuilder<'a> {
         self.cell(field, Kind::Text, text.len() as u32, start as u64);
     }
 
+    /// Adds a text of the code itself, of which the batch keeps one copy for all its events.
+    #[inline]
+    pub fn fixed(&mut self, field: FieldId, text: &'static str) {
+        match self.fixed.iter().find(|(known, _)| std::ptr::eq(*known, text)) {
+            Some((_, start)) => self.cell(field, Kind::Text, text.len() as u32, u64::from(*start)),
+            None => {
+                let start = self.batch.text.len() as u32;
+                let before = self.cell_count();
+                self.text(field, text);
+                if self.cell_count() > before && self.fixed.len() < FIXED_MAX {
+                    self.fixed.push((text, start));
+                }
+            }
+        }
+    }
+
     /// Adds an integer.
+    #[inline]
     pub fn int(&mut self, field: FieldId, n: i64) {
         self.cell(field, Kind::Int, 0, n as u64);
     }
 
     /// Adds an unsigned integer of any size.
+    #[inline]
     pub fn uint(&mut self, field: FieldId, n: u64) {
         let kind = if i64::try_from(n).is_ok() { Kind::Int } else { Kind::Uint };
         self.cell(field, kind, 0, n);
@@ -441,6 +475,7 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// Adds an address.
+    #[inline]
     pub fn ip(&mut self, field: FieldId, ip: IpAddr) {
         match ip {
             IpAddr::V4(ip) => self.cell(field, Kind::Ip4, 0, u64::from(ip.to_bits())),
@@ -453,6 +488,7 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// Adds an instant.
+    #[inline]
     pub fn time_cell(&mut self, field: FieldId, time: Time) {
         self.cell(field, Kind::Time, 0, time.unix_ns() as u64);
     }
@@ -500,6 +536,17 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
+    /// Adds a part of the first value of `from` as `to`, not copied. Nothing where that is no text or has no such part.
+    pub fn copy_part(&mut self, from: FieldId, part: std::ops::Range<usize>, to: FieldId) {
+        let start = self.row.cells_start as usize;
+        let Some(cell) = self.batch.cells[start..].iter().find(|cell| cell.field == from).copied() else { return };
+        if let Value::Text(text) = self.batch.value(&cell)
+            && text.get(part.clone()).is_some()
+        {
+            self.cell(to, Kind::Text, part.len() as u32, cell.payload + part.start as u64);
+        }
+    }
+
     /// How many cells there are so far.
     pub fn cell_count(&self) -> usize {
         self.batch.cells.len() - self.row.cells_start as usize
@@ -535,6 +582,7 @@ impl<'a> RowBuilder<'a> {
         self.fields_refused = false;
     }
 
+    #[inline]
     fn cell(&mut self, field: FieldId, kind: Kind, len: u32, payload: u64) {
         if self.batch.cells.len() - self.row.cells_start as usize >= CELLS_PER_EVENT_MAX {
             self.fields_refused = true;
@@ -553,7 +601,11 @@ impl Drop for RowBuilder<'_> {
             self.batch.text.push_str("fields_refused");
             self.batch.cells.push(Cell { payload: at as u64, len: 14, field: FieldId::FLAGS, kind: Kind::Text });
         }
-        self.batch.cells[start..].sort_by_key(|cell| cell.field);
+        let cells = &mut self.batch.cells[start..];
+        // Decoders that know their fields beforehand write them in order.
+        if !cells.is_sorted_by_key(|cell| cell.field) {
+            cells.sort_by_key(|cell| cell.field);
+        }
         self.row.cells_end = self.batch.cells.len() as u32;
         self.batch.rows.push(self.row);
     }
@@ -589,6 +641,8 @@ mod tests {
             row.int(FieldId::SOURCE_PORT, -1);
             row.null(FieldId::EVENT_REASON);
             row.text(FieldId::TAGS, "not in the raw text");
+            row.copy_part(FieldId::TAGS, 4..6, FieldId::RULE_ID);
+            row.copy_part(FieldId::TAGS, 4..60, FieldId::RULE_NAME);
         }
         builder.row(&head(1), 1, "");
         builder.row(&head(1), 0, "");
@@ -602,9 +656,24 @@ mod tests {
         assert_eq!(event.get(FieldId::SOURCE_PORT), Some(Value::Int(-1)));
         assert_eq!(event.get(FieldId::EVENT_REASON), Some(Value::Null));
         assert_eq!(event.get(FieldId::TAGS), Some(Value::Text("not in the raw text")));
+        assert_eq!(event.get(FieldId::RULE_ID), Some(Value::Text("in")));
+        assert_eq!(event.get(FieldId::RULE_NAME), None);
         assert_eq!(event.get(FieldId::URL_PATH), None);
         assert_eq!(event.raw(), raw);
         assert_eq!(batch.text.matches("taro").count(), 1, "text within the raw line is not copied");
+    }
+
+    #[test]
+    fn a_fixed_text_is_kept_once_a_batch() {
+        let mut builder = BatchBuilder::default();
+        for round in 0..2 {
+            for offset in 0..3 {
+                builder.row(&head(offset + 1), 0, "raw").fixed(FieldId::EVENT_KIND, "fixed_text");
+            }
+            let batch = builder.finish(LogRange::default(), Time::EPOCH);
+            assert_eq!(batch.text.matches("fixed_text").count(), 1, "batch {round}");
+            assert!(batch.iter().all(|event| event.get(FieldId::EVENT_KIND) == Some(Value::Text("fixed_text"))));
+        }
     }
 
     #[test]
