@@ -4,6 +4,7 @@
 //! Data that come before their template are held, within bounds, and decoded when it comes. A set that makes no sense costs itself only.
 //! Counts are those observed; a sampling rate is stored beside them, never multiplied in.
 
+mod plan;
 mod sflow;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time};
 
 use super::Decoder;
+use plan::{Packet, Plan};
 
 /// Templates of one exporter's domain; RFC 3954 has ids from 256, real exporters use a few dozen.
 const TEMPLATES_PER_DOMAIN_MAX: usize = 512;
@@ -46,6 +48,8 @@ struct Domain {
 struct Template {
     /// Shared: a data set works on it while the decoder changes.
     fields: Arc<[Field]>,
+    /// How its records are written, where each is of the same length.
+    plan: Option<Arc<Plan>>,
     /// Bytes of the shortest record.
     bytes_min: usize,
     /// Options describe the exporter, they are no flows.
@@ -85,6 +89,8 @@ pub struct FlowDecoder {
     held: VecDeque<Held>,
     held_bytes: usize,
     v5: FormatId,
+    v5_plan: Arc<Plan>,
+    v7_plan: Arc<Plan>,
     v7: FormatId,
     sflow: FormatId,
     v9: FormatId,
@@ -104,6 +110,8 @@ impl Default for FlowDecoder {
             held: VecDeque::new(),
             held_bytes: 0,
             v5: FormatId::known("netflow_v5"),
+            v5_plan: Arc::new(fixed(V5)),
+            v7_plan: Arc::new(fixed(&[V5, &[(0, 4)]].concat())),
             v7: FormatId::known("netflow_v7"),
             sflow: FormatId::known("sflow"),
             v9: FormatId::known("netflow_v9"),
@@ -219,33 +227,19 @@ impl FlowDecoder {
         let export =
             Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
         let sampling = if v7 { 0 } else { sampling }; // Reserved there.
-        let records = b[24..].chunks_exact(if v7 { 52 } else { 48 }).take(count.into());
-        let whole = records.len() == usize::from(count);
-        for r in records {
-            let ip = |at: usize| IpAddr::V4(Ipv4Addr::new(r[at], r[at + 1], r[at + 2], r[at + 3]));
-            let n16 = |at: usize| u64::from(u16::from_be_bytes([r[at], r[at + 1]]));
-            let n32 = |at: usize| u64::from(u32::from_be_bytes([r[at], r[at + 1], r[at + 2], r[at + 3]]));
-            let mut row = self.begin(&frame.head, nth, if v7 { self.v7 } else { self.v5 }, batch);
-            row.ip(FieldId::SOURCE_IP, ip(0));
-            row.ip(FieldId::DESTINATION_IP, ip(4));
-            row.uint(FieldId::OBSERVER_INGRESS_INTERFACE_ID, n16(12));
-            row.uint(FieldId::OBSERVER_EGRESS_INTERFACE_ID, n16(14));
-            row.uint(FieldId::NETWORK_PACKETS, n32(16));
-            row.uint(FieldId::NETWORK_BYTES, n32(20));
-            row.uint(FieldId::SOURCE_PORT, n16(32));
-            row.uint(FieldId::DESTINATION_PORT, n16(34));
-            row.uint(FieldId::FLOW_TCP_FLAGS, r[37].into());
-            row.uint(FieldId::SOURCE_AS_NUMBER, n16(40));
-            row.uint(FieldId::DESTINATION_AS_NUMBER, n16(42));
-            if sampling & 0x3fff > 0 {
-                row.uint(FieldId::FLOW_SAMPLING_RATE, (sampling & 0x3fff).into());
+        let plan = if v7 { self.v7_plan.clone() } else { self.v5_plan.clone() };
+        let format = if v7 { self.v7 } else { self.v5 };
+        let rate = u64::from(sampling & 0x3fff);
+        let packet = Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate) };
+        let mut rest = &b[24..];
+        for _ in 0..count {
+            if rest.len() < plan.bytes() {
+                return Some("flow packet has fewer records than it says");
             }
-            let mut flow = Flow { protocol: Some(r[38].into()), ..Flow::default() };
-            flow.start = export.at_uptime(n32(24) as u32);
-            flow.end = export.at_uptime(n32(28) as u32);
-            flow.finish(&mut row, export);
+            let mut row = self.row(&frame.head, nth, format, batch);
+            rest = plan.record(rest, packet, &mut row);
         }
-        if whole { None } else { Some("flow packet has fewer records than it says") }
+        None
     }
 
     /// NetFlow v9 and IPFIX: a header and sets of templates and data.
@@ -420,9 +414,22 @@ impl FlowDecoder {
     ) -> bool {
         let Some(template) = self.templates.get_mut(&(domain, id)) else { return false };
         template.seen = template.seen.max(head.received);
-        let template = self.templates[&(domain, id)].clone();
+        let template = template.clone();
         let format = if domain.version == 9 { self.v9 } else { self.ipfix };
         let mut any = false;
+        if let Some(plan) = &template.plan {
+            let packet =
+                Packet { export, domain: Some(domain.id), template: Some(id), sampling: self.sampling.get(&domain).copied() };
+            while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
+                let mut row = self.row(head, nth, format, batch);
+                b = plan.record(b, packet, &mut row);
+                if late {
+                    row.text(self.late, "decoded_late");
+                }
+                any = true;
+            }
+            return any || b.iter().all(|byte| *byte == 0);
+        }
         while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
             if template.options {
                 let Some(rest) = self.options(domain, &template, b) else { return any };
@@ -471,11 +478,17 @@ impl FlowDecoder {
         Some(rest)
     }
 
-    fn begin<'a>(&self, head: &FrameHead, nth: &mut u16, format: FormatId, batch: &'a mut BatchBuilder) -> RowBuilder<'a> {
+    fn row<'a>(&self, head: &FrameHead, nth: &mut u16, format: FormatId, batch: &'a mut BatchBuilder) -> RowBuilder<'a> {
         let mut row = batch.row(head, *nth, "");
         *nth = nth.saturating_add(1);
         row.format(format);
         row.log_source(self.log_source);
+        row
+    }
+
+    /// A row with what every flow has; a [`Plan`] writes that itself, in its place.
+    fn begin<'a>(&self, head: &FrameHead, nth: &mut u16, format: FormatId, batch: &'a mut BatchBuilder) -> RowBuilder<'a> {
+        let mut row = self.row(head, nth, format, batch);
         row.text(FieldId::EVENT_KIND, "event");
         row.text(FieldId::EVENT_CATEGORY, "network");
         row.text(FieldId::EVENT_TYPE, "connection");
@@ -487,10 +500,45 @@ impl FlowDecoder {
     }
 }
 
+/// A record of NetFlow v5 as v9 would describe it: elements and lengths, 0 for padding. One of v7 has four bytes more, the router's address.
+const V5: &[(u16, u16)] = &[
+    (8, 4),
+    (12, 4),
+    (15, 4),
+    (10, 2),
+    (14, 2),
+    (2, 4),
+    (1, 4),
+    (22, 4),
+    (21, 4),
+    (7, 2),
+    (11, 2),
+    (0, 1),
+    (6, 1),
+    (4, 1),
+    (5, 1),
+    (16, 2),
+    (17, 2),
+    (9, 1),
+    (13, 1),
+    (0, 2),
+];
+
+fn fixed(elements: &[(u16, u16)]) -> Plan {
+    let fields: Vec<_> = elements
+        .iter()
+        .map(|(element, length)| Field { enterprise: 0, element: *element, length: *length, scope: false })
+        .collect();
+    Plan::of(&fields).expect("no length varies")
+}
+
 fn template_of(fields: Vec<Field>, options: bool, seen: Time) -> Option<Template> {
     // A variable length takes one byte at least. A record of no bytes would never end.
     let bytes_min = fields.iter().map(|f| if f.length == VARIABLE { 1 } else { usize::from(f.length) }).sum();
-    (bytes_min > 0 && fields.len() <= TEMPLATE_FIELDS_MAX).then_some(Template { fields: fields.into(), bytes_min, options, seen })
+    (bytes_min > 0 && fields.len() <= TEMPLATE_FIELDS_MAX).then(|| {
+        let plan = if options { None } else { Plan::of(&fields).map(Arc::new) };
+        Template { fields: fields.into(), plan, bytes_min, options, seen }
+    })
 }
 
 /// `count` field specifiers (RFC 7011 §3.2); the first `scopes` are scope fields.
@@ -571,25 +619,10 @@ impl Flow {
     fn element(&mut self, element: u16, v: &[u8], export: Export, row: &mut RowBuilder<'_>) {
         use FieldId as F;
         match element {
-            1 => add(row, F::NETWORK_BYTES, v),
-            2 => add(row, F::NETWORK_PACKETS, v),
             85 => self.bytes_total = unsigned(v),
             86 => self.packets_total = unsigned(v),
             // An element that comes twice tells of the inner packet the second time (RFC 7011 §8, order of treatment).
             4 => self.protocol = self.protocol.or(unsigned(v)),
-            6 => add(row, F::FLOW_TCP_FLAGS, v),
-            7 | 180 | 182 => add(row, F::SOURCE_PORT, v),
-            11 | 181 | 183 => add(row, F::DESTINATION_PORT, v),
-            8 | 27 => add_ip(row, F::SOURCE_IP, v),
-            12 | 28 => add_ip(row, F::DESTINATION_IP, v),
-            10 => add(row, F::OBSERVER_INGRESS_INTERFACE_ID, v),
-            14 => add(row, F::OBSERVER_EGRESS_INTERFACE_ID, v),
-            16 => add(row, F::SOURCE_AS_NUMBER, v),
-            17 => add(row, F::DESTINATION_AS_NUMBER, v),
-            23 | 232 => add(row, F::DESTINATION_BYTES, v),
-            231 => add(row, F::SOURCE_BYTES, v),
-            298 => add(row, F::SOURCE_PACKETS, v),
-            24 | 299 => add(row, F::DESTINATION_PACKETS, v),
             32 | 139 => self.icmp = unsigned(v),
             34 | 50 | 305 => {
                 if let Some(rate) = unsigned(v).filter(|rate| *rate > 0) {
@@ -598,32 +631,19 @@ impl Flow {
             }
             56 => add_mac(row, F::SOURCE_MAC, v),
             80 => add_mac(row, F::DESTINATION_MAC, v),
-            58 => add(row, F::NETWORK_VLAN_ID, v),
-            136 => add(row, F::FLOW_END_REASON, v),
-            225 | 281 => add_ip(row, F::SOURCE_NAT_IP, v),
-            226 | 282 => add_ip(row, F::DESTINATION_NAT_IP, v),
-            227 => add(row, F::SOURCE_NAT_PORT, v),
-            228 => add(row, F::DESTINATION_NAT_PORT, v),
-            // forwardingStatus and firewallEvent: dropped, denied.
-            89 if v.last().is_some_and(|status| status >> 6 == 2) => row.text(F::EVENT_ACTION, "dropped"),
-            233 => match unsigned(v) {
-                Some(3) => row.text(F::EVENT_ACTION, "denied"),
-                Some(1) => row.text(F::EVENT_ACTION, "flow_created"),
-                Some(2) => row.text(F::EVENT_ACTION, "flow_deleted"),
-                _ => {}
-            },
-            22 => self.start = unsigned(v).and_then(|ms| export.at_uptime(ms as u32)),
-            21 => self.end = unsigned(v).and_then(|ms| export.at_uptime(ms as u32)),
-            150 => self.start = unsigned(v).and_then(|s| i64::try_from(s).ok()).map(Time::from_unix_s),
-            151 => self.end = unsigned(v).and_then(|s| i64::try_from(s).ok()).map(Time::from_unix_s),
-            152 => self.start = unsigned(v).and_then(|ms| i64::try_from(ms).ok()).map(Time::from_unix_ms),
-            153 => self.end = unsigned(v).and_then(|ms| i64::try_from(ms).ok()).map(Time::from_unix_ms),
-            154 | 156 => self.start = ntp(v).or(self.start),
-            155 | 157 => self.end = ntp(v).or(self.end),
-            158 => self.start = unsigned(v).and_then(|us| Some(export.time.plus_ns(-i64::try_from(us).ok()?.checked_mul(1000)?))),
-            159 => self.end = unsigned(v).and_then(|us| Some(export.time.plus_ns(-i64::try_from(us).ok()?.checked_mul(1000)?))),
-            323 => self.end = unsigned(v).and_then(|ms| i64::try_from(ms).ok()).map(Time::from_unix_ms),
-            _ => {}
+            89 => add_forwarding(row, v),
+            233 => add_action(row, v),
+            154 | 156 => self.start = instant(element, v, export).or(self.start),
+            155 | 157 => self.end = instant(element, v, export).or(self.end),
+            22 | 150 | 152 | 158 => self.start = instant(element, v, export),
+            21 | 151 | 153 | 159 | 323 => self.end = instant(element, v, export),
+            _ => {
+                if let Some(field) = number_field(element) {
+                    add(row, field, v);
+                } else if let Some(field) = address_field(element) {
+                    add_ip(row, field, v);
+                }
+            }
         }
     }
 
@@ -658,6 +678,72 @@ impl Flow {
     }
 }
 
+/// The field of an element that is a number and means nothing else.
+fn number_field(element: u16) -> Option<FieldId> {
+    use FieldId as F;
+    Some(match element {
+        1 => F::NETWORK_BYTES,
+        2 => F::NETWORK_PACKETS,
+        6 => F::FLOW_TCP_FLAGS,
+        7 | 180 | 182 => F::SOURCE_PORT,
+        11 | 181 | 183 => F::DESTINATION_PORT,
+        10 => F::OBSERVER_INGRESS_INTERFACE_ID,
+        14 => F::OBSERVER_EGRESS_INTERFACE_ID,
+        16 => F::SOURCE_AS_NUMBER,
+        17 => F::DESTINATION_AS_NUMBER,
+        23 | 232 => F::DESTINATION_BYTES,
+        231 => F::SOURCE_BYTES,
+        298 => F::SOURCE_PACKETS,
+        24 | 299 => F::DESTINATION_PACKETS,
+        58 => F::NETWORK_VLAN_ID,
+        136 => F::FLOW_END_REASON,
+        227 => F::SOURCE_NAT_PORT,
+        228 => F::DESTINATION_NAT_PORT,
+        _ => return None,
+    })
+}
+
+/// The field of an element that is an address.
+fn address_field(element: u16) -> Option<FieldId> {
+    use FieldId as F;
+    Some(match element {
+        8 | 27 => F::SOURCE_IP,
+        12 | 28 => F::DESTINATION_IP,
+        225 | 281 => F::SOURCE_NAT_IP,
+        226 | 282 => F::DESTINATION_NAT_IP,
+        _ => return None,
+    })
+}
+
+/// The instant that an element of time tells.
+fn instant(element: u16, v: &[u8], export: Export) -> Option<Time> {
+    match element {
+        21 | 22 => export.at_uptime(unsigned(v)? as u32),
+        150 | 151 => Some(Time::from_unix_s(i64::try_from(unsigned(v)?).ok()?)),
+        152 | 153 | 323 => Some(Time::from_unix_ms(i64::try_from(unsigned(v)?).ok()?)),
+        154..=157 => ntp(v),
+        158 | 159 => Some(export.time.plus_ns(-i64::try_from(unsigned(v)?).ok()?.checked_mul(1000)?)),
+        _ => None,
+    }
+}
+
+/// forwardingStatus (RFC 7270 §4.12): dropped.
+fn add_forwarding(row: &mut RowBuilder<'_>, v: &[u8]) {
+    if v.last().is_some_and(|status| status >> 6 == 2) {
+        row.text(FieldId::EVENT_ACTION, "dropped");
+    }
+}
+
+/// firewallEvent (IANA).
+fn add_action(row: &mut RowBuilder<'_>, v: &[u8]) {
+    match unsigned(v) {
+        Some(3) => row.text(FieldId::EVENT_ACTION, "denied"),
+        Some(1) => row.text(FieldId::EVENT_ACTION, "flow_created"),
+        Some(2) => row.text(FieldId::EVENT_ACTION, "flow_deleted"),
+        _ => {}
+    }
+}
+
 impl Export {
     /// The instant at which the exporter's uptime was so many milliseconds. The counter wraps after 49 days: the difference is signed.
     fn at_uptime(self, ms: u32) -> Option<Time> {
@@ -682,20 +768,32 @@ fn add_protocol(row: &mut RowBuilder<'_>, protocol: u64) {
 }
 
 fn add_ip(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
-    let ip = match v.len() {
-        4 => IpAddr::V4(Ipv4Addr::new(v[0], v[1], v[2], v[3])),
-        16 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(v).unwrap_or([0; 16]))),
-        _ => return,
-    };
-    if row.get(field).is_none() {
+    if let Some(ip) = address(v)
+        && row.get(field).is_none()
+    {
         row.ip(field, ip);
     }
 }
 
-fn add_mac(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
-    if let [a, b, c, d, e, f] = v {
-        row.text(field, &format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
+fn address(v: &[u8]) -> Option<IpAddr> {
+    match v.len() {
+        4 => <[u8; 4]>::try_from(v).ok().map(|v| IpAddr::V4(Ipv4Addr::from(v))),
+        16 => <[u8; 16]>::try_from(v).ok().map(|v| IpAddr::V6(Ipv6Addr::from(v))),
+        _ => None,
     }
+}
+
+fn add_mac(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    if v.len() != 6 {
+        return;
+    }
+    let mut text = [b':'; 17];
+    for (digits, byte) in text.chunks_mut(3).zip(v) {
+        digits[0] = HEX[usize::from(byte >> 4)];
+        digits[1] = HEX[usize::from(byte & 15)];
+    }
+    row.text(field, std::str::from_utf8(&text).unwrap_or(""));
 }
 
 /// A number of one to eight bytes (reduced-size encoding, RFC 7011 §6.2). None of none or more.

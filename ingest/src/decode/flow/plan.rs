@@ -1,0 +1,348 @@
+//! A template as the steps that write its records: what depends on the template only is decided once, when it is learnt.
+//!
+//! ```text
+//!  template: [8 len 4] [12 len 4] [1 len 4] [22 len 4] ...      plan: [event.start, at 12] [source.ip, at 0] [network.bytes, at 8] ...
+//! ```
+//!
+//! Fixed are: where each element lies, which of two that mean the same counts, and the order of the cells, which is that of the fields'
+//! numbers, so that a row needs no sorting. A template with a field of variable length has no plan; [`super::record`] reads its records
+//! element by element, and is the plain twin that every plan must agree with.
+
+use event::{FieldId, RowBuilder, Time};
+
+use super::{Export, Field, REVERSE_PEN, VARIABLE, add_action, add_forwarding, add_mac, address, instant};
+
+/// The steps of one record.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Of one record.
+    bytes: usize,
+    start: Option<Part>,
+    end: Option<Part>,
+    steps: Box<[Step]>,
+}
+
+/// An element within the record.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    element: u16,
+    at: u32,
+    length: u16,
+}
+
+impl Part {
+    fn of<'b>(&self, record: &'b [u8]) -> &'b [u8] {
+        let at = self.at as usize;
+        record.get(at..at + usize::from(self.length)).unwrap_or(&[])
+    }
+
+    fn instant(&self, record: &[u8], export: Export) -> Option<Time> {
+        instant(self.element, self.of(record), export)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    field: FieldId,
+    write: Write,
+    part: Part,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Write {
+    Uint,
+    Ip,
+    Mac,
+    /// The protocol's name.
+    Transport,
+    IcmpType,
+    IcmpCode,
+    Sampling,
+    /// The domain's rate, where the record has none of its own.
+    SamplingOfDomain,
+    Forwarding,
+    Firewall,
+    Text(&'static str),
+    Exporter,
+    Domain,
+    Template,
+    Start,
+    End,
+    Duration,
+}
+
+/// What the steps need of the packet that the record is in.
+#[derive(Clone, Copy)]
+pub(super) struct Packet {
+    pub(super) export: Export,
+    pub(super) domain: Option<u32>,
+    pub(super) template: Option<u16>,
+    pub(super) sampling: Option<u64>,
+}
+
+impl Plan {
+    /// The plan for records of `fields`. None where one has a variable length.
+    pub(super) fn of(fields: &[Field]) -> Option<Plan> {
+        if fields.iter().any(|field| field.length == VARIABLE) {
+            return None;
+        }
+        let mut draft = Draft::default();
+        let mut at = 0;
+        for field in fields {
+            draft.element(field, at);
+            at += u32::from(field.length);
+        }
+        Some(draft.finish(at as usize))
+    }
+
+    /// Bytes of a record.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Writes the record that `rest` begins with, all cells of it; gives what follows.
+    ///
+    /// # Panics
+    /// Where `rest` is shorter than a record.
+    pub(super) fn record<'b>(&self, rest: &'b [u8], packet: Packet, row: &mut RowBuilder<'_>) -> &'b [u8] {
+        let (record, after) = rest.split_at(self.bytes);
+        let start = self.start.and_then(|part| part.instant(record, packet.export));
+        let end = self.end.and_then(|part| part.instant(record, packet.export));
+        let mut sampled = false;
+        for Step { field, write, part } in &self.steps {
+            match *write {
+                Write::Uint => row.uint(*field, number(rest, part)),
+                Write::Ip => {
+                    if let Some(ip) = address(part.of(record)) {
+                        row.ip(*field, ip);
+                    }
+                }
+                Write::Mac => add_mac(row, *field, part.of(record)),
+                Write::Transport => {
+                    if let Some(name) = crate::decode::format::transport(number(rest, part)) {
+                        row.fixed(*field, name);
+                    }
+                }
+                Write::IcmpType => row.uint(*field, number(rest, part) >> 8),
+                Write::IcmpCode => row.uint(*field, number(rest, part) & 0xff),
+                Write::Sampling => {
+                    let rate = number(rest, part);
+                    if rate > 0 {
+                        row.uint(*field, rate);
+                        sampled = true;
+                    }
+                }
+                Write::SamplingOfDomain => {
+                    if let Some(rate) = packet.sampling.filter(|_| !sampled) {
+                        row.uint(*field, rate);
+                    }
+                }
+                Write::Forwarding => add_forwarding(row, part.of(record)),
+                Write::Firewall => add_action(row, part.of(record)),
+                Write::Text(text) => row.fixed(*field, text),
+                Write::Exporter => {
+                    if let Some(exporter) = row.source() {
+                        row.ip(*field, exporter);
+                    }
+                }
+                Write::Domain => {
+                    if let Some(domain) = packet.domain {
+                        row.uint(*field, domain.into());
+                    }
+                }
+                Write::Template => {
+                    if let Some(template) = packet.template {
+                        row.uint(*field, template.into());
+                    }
+                }
+                Write::Start => {
+                    if let Some(start) = start {
+                        row.time_cell(*field, start);
+                    }
+                }
+                Write::End => {
+                    if let Some(end) = end {
+                        row.time_cell(*field, end);
+                    }
+                }
+                Write::Duration => {
+                    if let (Some(start), Some(end)) = (start, end)
+                        && end >= start
+                    {
+                        row.int(*field, end.since_ns(start));
+                    }
+                }
+            }
+        }
+        row.time(end.unwrap_or(packet.export.time));
+        after
+    }
+}
+
+/// The number of one to eight bytes. `rest` reaches beyond the record: eight bytes can be read at once but for the last records of a set.
+fn number(rest: &[u8], part: &Part) -> u64 {
+    let at = part.at as usize;
+    match rest.get(at..at + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) {
+        Some(eight) => u64::from_be_bytes(eight) >> (64 - 8 * u32::from(part.length)),
+        None => part.of(rest).iter().fold(0, |n, byte| n << 8 | u64::from(*byte)),
+    }
+}
+
+/// A plan in the making.
+#[derive(Default)]
+struct Draft {
+    start: Option<Part>,
+    end: Option<Part>,
+    steps: Vec<Step>,
+    protocol: Option<Part>,
+    icmp: Option<Part>,
+    bytes_total: Option<Part>,
+    packets_total: Option<Part>,
+}
+
+impl Draft {
+    /// The steps of one element, as [`super::Flow::element`] reads it.
+    fn element(&mut self, field: &Field, at: u32) {
+        use FieldId as F;
+        let part = Part { element: field.element, at, length: field.length };
+        let numeric = (1..=8).contains(&field.length);
+        let number = numeric.then_some(part);
+        match (field.enterprise, field.element) {
+            (super::REVERSE_PEN, 1 | 85) => self.first(F::DESTINATION_BYTES, Write::Uint, number),
+            (super::REVERSE_PEN, 2 | 86) => self.first(F::DESTINATION_PACKETS, Write::Uint, number),
+            (1.., _) => {}
+            (0, 4) => self.protocol = self.protocol.or(number),
+            (0, 85) => self.bytes_total = number,
+            (0, 86) => self.packets_total = number,
+            (0, 32 | 139) => self.icmp = number,
+            (0, 22 | 150 | 152 | 158) => self.start = Some(part),
+            (0, 21 | 151 | 153 | 159 | 323) => self.end = Some(part),
+            (0, 154 | 156) if field.length >= 8 => self.start = Some(part),
+            (0, 155 | 157) if field.length >= 8 => self.end = Some(part),
+            (0, 34 | 50 | 305) => self.every(F::FLOW_SAMPLING_RATE, Write::Sampling, number),
+            (0, 56) => self.every(F::SOURCE_MAC, Write::Mac, Some(part).filter(|part| part.length == 6)),
+            (0, 80) => self.every(F::DESTINATION_MAC, Write::Mac, Some(part).filter(|part| part.length == 6)),
+            (0, 89) => self.every(F::EVENT_ACTION, Write::Forwarding, Some(part)),
+            (0, 233) => self.every(F::EVENT_ACTION, Write::Firewall, number),
+            (0, element) => {
+                if let Some(field) = super::number_field(element) {
+                    self.first(field, Write::Uint, number);
+                } else if let Some(field) = super::address_field(element) {
+                    self.first(field, Write::Ip, Some(part).filter(|part| matches!(part.length, 4 | 16)));
+                }
+            }
+        }
+    }
+
+    fn every(&mut self, field: FieldId, write: Write, part: Option<Part>) {
+        self.steps.extend(part.map(|part| Step { field, write, part }));
+    }
+
+    /// Of several elements that mean one field the first counts.
+    fn first(&mut self, field: FieldId, write: Write, part: Option<Part>) {
+        if !self.steps.iter().any(|step| step.field == field) {
+            self.every(field, write, part);
+        }
+    }
+
+    fn finish(mut self, bytes: usize) -> Plan {
+        use FieldId as F;
+        let nowhere = Some(Part { element: 0, at: 0, length: 0 });
+        self.every(F::NETWORK_IANA_NUMBER, Write::Uint, self.protocol);
+        self.every(F::NETWORK_TRANSPORT, Write::Transport, self.protocol);
+        self.first(F::NETWORK_BYTES, Write::Uint, self.bytes_total);
+        self.first(F::NETWORK_PACKETS, Write::Uint, self.packets_total);
+        self.every(F::ICMP_TYPE, Write::IcmpType, self.icmp);
+        self.every(F::ICMP_CODE, Write::IcmpCode, self.icmp);
+        for (field, write) in [
+            (F::EVENT_KIND, Write::Text("event")),
+            (F::EVENT_CATEGORY, Write::Text("network")),
+            (F::EVENT_TYPE, Write::Text("connection")),
+            (F::OBSERVER_IP, Write::Exporter),
+            (F::FLOW_EXPORTER, Write::Exporter),
+            (F::FLOW_SAMPLING_RATE, Write::SamplingOfDomain),
+            (F::FLOW_DOMAIN_ID, Write::Domain),
+            (F::FLOW_TEMPLATE_ID, Write::Template),
+            (F::EVENT_START, Write::Start),
+            (F::EVENT_END, Write::End),
+            (F::EVENT_DURATION, Write::Duration),
+        ] {
+            self.every(field, write, nowhere);
+        }
+        self.steps.sort_by_key(|step| step.field);
+        Plan { bytes, start: self.start, end: self.end, steps: self.steps.into() }
+    }
+}
+
+const _: () = assert!(REVERSE_PEN != 0, "an element without enterprise is IANA's");
+
+#[cfg(test)]
+mod tests {
+    use event::{BatchBuilder, Content, FrameHead, LogRange, Transport, Value};
+    use proptest::prelude::*;
+
+    use super::super::{FlowDecoder, template_of};
+    use super::*;
+
+    /// The cells of a record and its time, by the plan where there is one and `planned`, else element by element.
+    fn decoded(fields: &[Field], record: &[u8], sampling: Option<u64>, planned: bool) -> (Time, Vec<(FieldId, String)>) {
+        let mut decoder = FlowDecoder::default();
+        let domain = super::super::Domain { tenant: 0, exporter: "192.0.2.1".parse().unwrap(), version: 9, id: 3 };
+        let mut template = template_of(fields.to_vec(), false, Time::EPOCH).unwrap();
+        assert!(template.plan.is_some());
+        if !planned {
+            template.plan = None;
+        }
+        decoder.templates.insert((domain, 256), template);
+        decoder.sampling.extend(sampling.map(|rate| (domain, rate)));
+        let head = FrameHead {
+            received: Time::from_unix_s(1_700_000_000),
+            source: Some("192.0.2.1:2055".parse().unwrap()),
+            ..FrameHead::new(Transport::Udp, Content::Flow)
+        };
+        let export = Export { time: Time::from_unix_s(1_700_000_000), uptime_ms: Some(5_000) };
+        let mut batch = BatchBuilder::default();
+        assert!(decoder.data(domain, 256, record, export, &head, &mut 0, false, &mut batch));
+        let batch = batch.finish(LogRange::default(), Time::EPOCH);
+        assert_eq!(batch.len(), 1);
+        let event = batch.event(0);
+        let text = |value: Value<'_>| format!("{value:?}");
+        (event.time(), event.cells().map(|(field, value)| (field, text(value))).collect())
+    }
+
+    /// Elements that something is done with, some that nothing is, and lengths that fit and that do not.
+    fn field() -> impl Strategy<Value = Field> {
+        let element = prop_oneof![
+            4 => prop::sample::select(vec![
+                1u16, 2, 4, 6, 7, 8, 10, 11, 12, 14, 16, 17, 21, 22, 23, 24, 27, 28, 32, 34, 50, 56, 58, 80, 85, 86, 89, 136, 139,
+                150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 180, 181, 182, 183, 225, 226, 227, 228, 231, 232, 233, 281, 282,
+                298, 299, 305, 323,
+            ]),
+            1 => 0u16..400,
+        ];
+        let length = prop_oneof![3 => prop::sample::select(vec![1u16, 2, 4, 6, 8, 16]), 1 => 0u16..20];
+        let enterprise = prop_oneof![6 => Just(0u32), 1 => Just(REVERSE_PEN), 1 => Just(9u32)];
+        (element, length, enterprise).prop_map(|(element, length, enterprise)| Field {
+            enterprise,
+            element,
+            length,
+            scope: false,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_plan_writes_what_its_twin_does(
+            mut fields in prop::collection::vec(field(), 1..24), bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..4], 600),
+            sampling in prop::option::of(1u64..1000),
+        ) {
+            fields[0].length = fields[0].length.max(1);
+            let length = fields.iter().map(|field| usize::from(field.length)).sum();
+            let (plain, planned) =
+                (decoded(&fields, &bytes[..length], sampling, false), decoded(&fields, &bytes[..length], sampling, true));
+            prop_assert_eq!(plain, planned);
+        }
+    }
+}
