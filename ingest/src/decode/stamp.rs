@@ -28,17 +28,27 @@ impl Stamp {
         let Some(year) = self.year else {
             let (near, ..) = reference.civil();
             let near = i16::try_from(near).ok()?;
+            // Every other year is at least 364 days away from this one's, whatever the zone: it needs no look.
+            let in_year = Stamp { year: Some(near), ..*self }.resolve(zone, reference);
+            if let Some(time) = in_year
+                && time.since_ns(reference).unsigned_abs() < 181 * 86_400 * 1_000_000_000
+            {
+                return Some(time);
+            }
             return (near - 1..=near + 1)
                 .filter_map(|year| Stamp { year: Some(year), ..*self }.resolve(zone, reference))
                 .min_by_key(|time| time.since_ns(reference).saturating_abs());
         };
         let second = self.second.min(59); // A leap second is the last one of its minute.
+        if let Some(offset) = self.offset_s {
+            let part = |n: i8| u32::try_from(n).ok();
+            let (month, day, hour) = (part(self.month)?, part(self.day)?, part(self.hour)?);
+            let ns = u32::try_from(self.ns).ok()?;
+            let civil = Time::from_civil(year.into(), month, day, hour, part(self.minute)?, part(second)?, ns)?;
+            return Some(civil.plus_ns(-i64::from(offset) * 1_000_000_000));
+        }
         let civil = DateTime::new(year, self.month, self.day, self.hour, self.minute, second, self.ns).ok()?;
-        let ns = match self.offset_s {
-            Some(offset) => jiff::tz::Offset::from_seconds(offset).ok()?.to_timestamp(civil).ok()?.as_nanosecond(),
-            None => zone.to_timestamp(civil).ok()?.as_nanosecond(),
-        };
-        Some(Time::from_unix_ns(i64::try_from(ns).ok()?))
+        Some(Time::from_unix_ns(i64::try_from(zone.to_timestamp(civil).ok()?.as_nanosecond()).ok()?))
     }
 }
 
@@ -78,11 +88,24 @@ impl<'a> Cursor<'a> {
     }
 
     fn month_name(&mut self) -> Option<i8> {
-        const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-        let name = self.text.get(self.at..self.at + 3)?;
-        let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(name))?;
+        let name = self.text.as_bytes().get(self.at..self.at + 3)?;
+        let month = match [name[0] | 0x20, name[1] | 0x20, name[2] | 0x20] {
+            [b'j', b'a', b'n'] => 1,
+            [b'f', b'e', b'b'] => 2,
+            [b'm', b'a', b'r'] => 3,
+            [b'a', b'p', b'r'] => 4,
+            [b'm', b'a', b'y'] => 5,
+            [b'j', b'u', b'n'] => 6,
+            [b'j', b'u', b'l'] => 7,
+            [b'a', b'u', b'g'] => 8,
+            [b's', b'e', b'p'] => 9,
+            [b'o', b'c', b't'] => 10,
+            [b'n', b'o', b'v'] => 11,
+            [b'd', b'e', b'c'] => 12,
+            _ => return None,
+        };
         self.at += 3;
-        Some(month as i8 + 1)
+        Some(month)
     }
 
     /// `HH:MM:SS` with a fraction after `.` or `,`.
@@ -92,6 +115,11 @@ impl<'a> Cursor<'a> {
         let minute = self.number(2, 2).filter(|n| *n < 60)?;
         self.eat(b':')?;
         let second = self.number(2, 2).filter(|n| *n <= 60)?;
+        Some((hour as i8, minute as i8, second as i8, self.fraction()))
+    }
+
+    /// Nanoseconds after `.` or `,`; none where no digit follows.
+    fn fraction(&mut self) -> i32 {
         let mut ns = 0;
         let mark = self.at;
         if self.eat_any(b".,").is_some() {
@@ -106,7 +134,17 @@ impl<'a> Cursor<'a> {
                 self.at = mark; // A dot that ends a sentence.
             }
         }
-        Some((hour as i8, minute as i8, second as i8, ns))
+        ns
+    }
+
+    /// A blank and an offset; not a blank and a word that begins with Z.
+    fn offset_after_blank(&mut self) -> Option<i32> {
+        let mark = self.at;
+        let found = self.eat(b' ').and_then(|()| matches!(self.peek(), Some(b'+' | b'-')).then(|| self.offset())?);
+        if found.is_none() {
+            self.at = mark;
+        }
+        found
     }
 
     /// ` AM` or ` PM` after a clock of twelve hours.
@@ -178,6 +216,12 @@ impl<'a> Cursor<'a> {
 /// RFC 3339 and its relatives: `2026-04-01T09:00:00.123+09:00`, with a blank for `T`, `/` for `-`, offset or none. Gives what follows.
 pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     let mut c = Cursor { text, at: 0 };
+    if let Some(stamp) = full(text.as_bytes()) {
+        c.at = 19;
+        let ns = c.fraction();
+        let offset_s = c.offset().or_else(|| c.offset_after_blank());
+        return Some((Stamp { ns, offset_s, ..stamp }, &text[c.at..]));
+    }
     let year = c.number(4, 4)?;
     let separator = c.eat_any(b"-/")?;
     let month = c.number(2, 2)?;
@@ -187,16 +231,28 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
         while c.eat(b' ').is_some() {} // An hour of one digit after a blank.
     }
     let (hour, minute, second, ns) = c.clock()?;
-    let mark = c.at;
-    let offset_s = c.offset().or_else(|| {
-        c.eat(b' ')?;
-        // A blank and an offset; not a blank and a word that begins with Z.
-        matches!(c.peek(), Some(b'+' | b'-')).then(|| c.offset())?
-    });
-    if offset_s.is_none() {
-        c.at = mark;
-    }
+    let offset_s = c.offset().or_else(|| c.offset_after_blank());
     Some((stamp(Some(year), month, day, (hour, minute, second, ns), offset_s)?, &text[c.at..]))
+}
+
+/// `2026-04-01T09:00:00` to the letter (RFC 3339 §5.6), the text's first 19 bytes: places are fixed, so nothing needs to be looked for.
+fn full(b: &[u8]) -> Option<Stamp> {
+    let b: &[u8; 19] = b.first_chunk()?;
+    if (b[4], b[7], b[10], b[13], b[16]) != (b'-', b'-', b'T', b':', b':') {
+        return None;
+    }
+    let mut good = true;
+    let mut two = |at: usize| {
+        let (tens, ones) = (b[at].wrapping_sub(b'0'), b[at + 1].wrapping_sub(b'0'));
+        good &= tens < 10 && ones < 10;
+        i32::from(tens) * 10 + i32::from(ones)
+    };
+    let (year, month, day) = (two(0) * 100 + two(2), two(5), two(8));
+    let (hour, minute, second) = (two(11), two(14), two(17));
+    if !good || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    stamp(Some(year), month, day, (hour as i8, minute as i8, second as i8, 0), None)
 }
 
 /// RFC 3164 and its relatives: `Apr  1 09:00:00`, with a year after the day or after the clock, a fraction, a zone's name or offset.

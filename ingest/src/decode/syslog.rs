@@ -37,6 +37,9 @@ pub(super) fn after_priority(record: &str) -> &str {
 /// Without what is not the record's: a byte order mark, and the length of octet counting (RFC 6587 §3.4.1) that a relay left before it.
 fn bare(record: &str) -> &str {
     let record = record.strip_prefix('\u{feff}').unwrap_or(record);
+    if !record.starts_with(|c: char| c.is_ascii_digit()) {
+        return record;
+    }
     let digits = record.bytes().take_while(u8::is_ascii_digit).count();
     match record[digits..].strip_prefix(' ') {
         Some(rest) if (1..=6).contains(&digits) && rest.starts_with('<') && priority(rest).0.is_some() => rest,
@@ -48,24 +51,22 @@ fn bare(record: &str) -> &str {
 fn priority(record: &str) -> (Option<u8>, &str) {
     let read = || {
         // What is left of octet counting (RFC 6587 §3.4.1), where a file was written by somebody who did not take it off.
-        let counted = record.split_once(' ').filter(|(count, rest)| {
-            (1..=6).contains(&count.len()) && count.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with('<')
-        });
-        let record = counted.map_or(record, |(_, rest)| rest);
-        let (digits, rest) = record.strip_prefix('<')?.split_once('>')?;
-        if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let number = digits.parse().ok().filter(|n| *n <= 191u8)?;
-        Some((number, rest))
+        let count = record.bytes().take_while(u8::is_ascii_digit).count();
+        let counted = record[count..].strip_prefix(' ').filter(|_| (1..=6).contains(&count));
+        let rest = counted.filter(|rest| rest.starts_with('<')).unwrap_or(record).strip_prefix('<')?;
+        let digits = rest.bytes().take(4).take_while(u8::is_ascii_digit).count();
+        let number = rest[..digits].bytes().fold(0u16, |n, digit| n * 10 + u16::from(digit - b'0'));
+        let number = u8::try_from(number).ok().filter(|n| *n <= 191 && (1..=3).contains(&digits))?;
+        Some((number, rest[digits..].strip_prefix('>')?))
     };
     read().map_or((None, record), |(number, rest)| (Some(number), rest))
 }
 
 /// `VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP STRUCTURED-DATA [SP MSG]` (RFC 5424 §6).
 fn rfc5424(text: &str) -> Option<Header<'_>> {
-    let (version, rest) = text.split_once(' ')?;
-    let version: u16 = version.parse().ok().filter(|v| *v > 0 && version.len() <= 3)?; // §6.2.2: NONZERO-DIGIT 0*2DIGIT
+    let digits = text.bytes().take(4).take_while(u8::is_ascii_digit).count();
+    let version: u16 = text[..digits].parse().ok().filter(|v| *v > 0 && digits <= 3)?; // §6.2.2: NONZERO-DIGIT 0*2DIGIT
+    let rest = text[digits..].strip_prefix(' ')?;
     let (stamp, rest) = match rest.strip_prefix("- ") {
         Some(rest) => (None, rest),
         None => {
@@ -73,10 +74,10 @@ fn rfc5424(text: &str) -> Option<Header<'_>> {
             (Some(stamp), rest.strip_prefix(' ')?)
         }
     };
-    let (host, rest) = rest.split_once(' ')?;
-    let (app, rest) = rest.split_once(' ')?;
-    let (procid, rest) = rest.split_once(' ')?;
-    let (msgid, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (host, rest) = word(rest)?;
+    let (app, rest) = word(rest)?;
+    let (procid, rest) = word(rest)?;
+    let (msgid, rest) = word(rest).unwrap_or((rest, ""));
     let (structured, message) = structured_data(rest);
     let message = message.strip_prefix('\u{feff}').unwrap_or(message); // §6.4 MSG-UTF8
     Some(Header {
@@ -90,6 +91,12 @@ fn rfc5424(text: &str) -> Option<Header<'_>> {
         structured,
         message,
     })
+}
+
+/// What stands before the next blank, and what follows. Words are short: a plain loop is faster than a search made for long texts.
+fn word(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|b| b == b' ')?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 /// The nil value is absence (§6.2.3).
@@ -186,8 +193,8 @@ pub(super) fn parameters(structured: &str) -> impl Iterator<Item = Parameter<'_>
 fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
     let plain = Header { message: text, ..Header::default() };
     // Cisco puts a sequence number, `*` or `.` before the timestamp: `<189>1234: *Apr  1 09:00:00.123: %SYS-5-...`.
-    let numbered = text.find(": ").filter(|at| *at > 0 && has_priority && text.as_bytes()[..*at].iter().all(u8::is_ascii_digit));
-    let lead = numbered.map_or(text, |at| &text[at + 2..]);
+    let digits = if has_priority { text.bytes().take_while(u8::is_ascii_digit).count() } else { 0 };
+    let lead = text[digits..].strip_prefix(": ").filter(|_| digits > 0).unwrap_or(text);
     let lead = if has_priority { lead.trim_start_matches(['*', '.', ' ']) } else { lead };
     // Where a colon follows, as on NX-OS, there is no host, and the format's reader knows the time.
     let own_form = |text| stamp::header(text).filter(|(_, rest)| rest.starts_with(' '));
@@ -207,8 +214,8 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
         return Header { message: message.trim_start(), ..header }; // Cisco: no host.
     }
     let rest = rest.trim_start();
-    let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
-    if word.ends_with(':') || word.contains('[') || word.starts_with('%') {
+    let (word, after) = word(rest).unwrap_or((rest, ""));
+    if word.ends_with(':') || word.starts_with('%') || word.bytes().any(|b| b == b'[') {
         let (app, procid, message) = tag(rest); // No host.
         return Header { app, procid, message, ..header };
     }
@@ -227,7 +234,7 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
 fn after_facility(text: &str) -> &str {
     const NAMES: &[&str] =
         &["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
-    let Some((word, rest)) = text.split_once(' ') else { return text };
+    let Some((word, rest)) = word(text).filter(|(word, _)| word.len() <= 16) else { return text };
     let Some((facility, severity)) = word.split_once('.') else { return text };
     let known = NAMES.contains(&facility) || facility.strip_prefix("local").is_some_and(|n| n.len() == 1);
     let known =
@@ -237,7 +244,11 @@ fn after_facility(text: &str) -> &str {
 
 /// `name: text`, `name[1]: text`, `name[1] text`, `Two Words[1]: text`; else all is text.
 fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+' | '@'))).unwrap_or(text.len());
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'+' | b'@');
+    let mut end = text.bytes().take_while(plain).count();
+    if text.as_bytes().get(end).is_some_and(|b| !b.is_ascii()) {
+        end = text.find(|c: char| !(c.is_alphanumeric() || c.is_ascii() && plain(&(c as u8)))).unwrap_or(text.len());
+    }
     let name = &text[..end];
     let rest = &text[end..];
     if name.is_empty() || name.len() > 64 {
@@ -249,9 +260,10 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
         }
         return (Some(name), None, message.strip_prefix(' ').unwrap_or(message));
     }
-    if let Some((pid, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']'))
+    if let Some(rest) = rest.strip_prefix('[')
+        && let Some(end) = rest.bytes().take(33).position(|b| b == b']')
+        && let (pid, after) = (&rest[..end], &rest[end + 1..])
         && !pid.is_empty()
-        && pid.len() <= 32
         && pid.bytes().all(|b| b.is_ascii_graphic())
     {
         let message = after.strip_prefix(':').unwrap_or(after);
@@ -265,7 +277,8 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
 
 /// `Google Chrome[85294]: text`: macOS names programs as people do.
 fn spaced_tag(text: &str) -> Option<(Option<&str>, Option<&str>, &str)> {
-    let (name, rest) = text.split_once('[').filter(|(name, _)| name.len() <= 64)?;
+    let end = text.bytes().take(65).position(|b| b == b'[')?;
+    let (name, rest) = (&text[..end], &text[end + 1..]);
     let (pid, rest) = rest.split_once("]:")?;
     let word = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | '(' | ')');
     let good = name.chars().all(word) && !name.ends_with(' ') && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit());

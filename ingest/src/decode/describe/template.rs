@@ -5,7 +5,7 @@
 //! follows may be told by its form (`{user.name:last} {source.ip:ip} port`). So a template costs a fixed number of looks at the text for
 //! each of its parts, whatever the text is.
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::target::{Extent, Target};
 
@@ -13,6 +13,8 @@ use super::target::{Extent, Target};
 #[derive(Debug)]
 pub(super) struct Template {
     ops: Vec<Op>,
+    /// A literal that every text that fits holds somewhere: most texts of other formats do not, and cost one search.
+    required: Option<memmem::Finder<'static>>,
     pub(super) captures: Vec<Vec<Target>>,
 }
 
@@ -82,12 +84,24 @@ impl Template {
         }
         let captures = parser.captures;
         let ops = link(parts, &Follow { end: true, ..Follow::default() })?;
-        Ok(Template { ops, captures })
+        // The first literal is compared at once where a template begins with it.
+        let literals = ops.iter().skip(1).filter_map(|op| if let Op::Literal(literal) = op { Some(literal) } else { None });
+        let required = literals.max_by_key(|literal| literal.len()).filter(|literal| literal.len() > 1);
+        let required = required.map(|literal| memmem::Finder::new(literal.as_bytes()).into_owned());
+        Ok(Template { ops, required, captures })
     }
 
     /// The captures of `text`, where it is wholly what the template says.
     pub(super) fn matches(&self, text: &str, hits: &mut Vec<Hit>) -> bool {
         hits.clear();
+        if let Some(Op::Literal(first)) = self.ops.first()
+            && !text.as_bytes().starts_with(first.as_bytes())
+        {
+            return false;
+        }
+        if self.required.as_ref().is_some_and(|required| required.find(text.as_bytes()).is_none()) {
+            return false;
+        }
         run(&self.ops, text, 0, true, hits).is_some()
     }
 
@@ -158,7 +172,7 @@ fn run(ops: &[Op], text: &str, mut at: usize, whole: bool, hits: &mut Vec<Hit>) 
                 let length = match extent {
                     Extent::Text => follow.find(rest)?,
                     Extent::Word => {
-                        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+                        let end = rest.bytes().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(rest.len());
                         follow.find_within(rest, end).filter(|length| *length > 0)?
                     }
                     Extent::Last => {
@@ -197,13 +211,31 @@ fn run(ops: &[Op], text: &str, mut at: usize, whole: bool, hits: &mut Vec<Hit>) 
     (!whole || at == text.len()).then_some(at)
 }
 
+/// The first place of `needle` in `text`. Literals are a few bytes and their texts a line: preparing a search for them costs more than the
+/// search.
+fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
+    let (first, rest) = needle.split_first()?;
+    let mut from = 0;
+    loop {
+        let at = from + memchr(*first, &text[from..])?;
+        if text[at + 1..].starts_with(rest) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
 impl Follow {
     fn find(&self, text: &str) -> Option<usize> {
         match &self.literals[..] {
             [] => self.end.then_some(text.len()),
-            [one] => memmem::find(text.as_bytes(), one.as_bytes()).or(self.end.then_some(text.len())),
+            [one] => find(text.as_bytes(), one.as_bytes()).or(self.end.then_some(text.len())),
             more => {
-                let first = more.iter().filter_map(|one| memmem::find(text.as_bytes(), one.as_bytes())).min();
+                let first = more.iter().fold(None, |first: Option<usize>, one| {
+                    // Only a place before the first one so far counts.
+                    let window = first.map_or(text.len(), |first| text.len().min((first + one.len()).saturating_sub(1)));
+                    find(&text.as_bytes()[..window], one.as_bytes()).or(first)
+                });
                 first.or(self.end.then_some(text.len()))
             }
         }
@@ -223,7 +255,7 @@ impl Follow {
     fn find_within(&self, text: &str, end: usize) -> Option<usize> {
         let found = self.literals.iter().filter_map(|one| {
             let window = text.len().min(end + one.len());
-            memmem::find(&text.as_bytes()[..window], one.as_bytes())
+            find(&text.as_bytes()[..window], one.as_bytes())
         });
         found.min().or((self.own || self.end && end == text.len()).then_some(end))
     }

@@ -288,19 +288,45 @@ fn outcome_of_status(row: &mut RowBuilder<'_>) {
 
 /// What follows from the cells whatever the format.
 pub(super) fn enrich(row: &mut RowBuilder<'_>) {
-    if let Some(Value::Text(name)) = row.get(FieldId::DNS_QUESTION_NAME) {
-        // Without a list of public suffixes: the last two labels, or three where the second-level one is short (`city.example.co.jp`).
-        let labels = name.trim_end_matches('.').rsplit('.').take(3).collect::<Vec<_>>();
-        let short = labels.len() == 3 && labels[1].len() <= 3 && labels[0].len() == 2;
-        let take = if short { 3 } else { 2 };
-        if labels.len() >= take {
-            let len: usize = labels[..take].iter().map(|l| l.len() + 1).sum::<usize>() - 1;
-            let name = name.trim_end_matches('.');
-            let registered = name[name.len() - len..].to_owned();
-            row.text(FieldId::DNS_QUESTION_REGISTERED_DOMAIN, &registered);
-        }
+    if let Some(Value::Text(name)) = row.get(FieldId::DNS_QUESTION_NAME)
+        && let Some(part) = registered_domain(name)
+    {
+        row.copy_part(FieldId::DNS_QUESTION_NAME, part, FieldId::DNS_QUESTION_REGISTERED_DOMAIN);
     }
     if row.get(FieldId::EVENT_KIND).is_none() && !row.is_quarantined() {
         row.text(FieldId::EVENT_KIND, "event");
+    }
+}
+
+/// Where in `name` its registered domain stands. Without a list of public suffixes: the last two labels, or three where the second-level
+/// one is short (`city.example.co.jp`).
+fn registered_domain(name: &str) -> Option<std::ops::Range<usize>> {
+    let name = name.trim_end_matches('.');
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
+    let first = dots.next()?;
+    let (second, third) = (dots.next(), dots.next());
+    let start = match second {
+        Some(second) if first - second <= 4 && name.len() - first == 3 => third.map_or(0, |third| third + 1),
+        Some(second) => second + 1,
+        None => 0,
+    };
+    Some(start..name.len())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn registered_domains() {
+        let cases = [
+            ("www.city.example", Some("city.example")),
+            ("www.city.example.co.jp.", Some("example.co.jp")),
+            ("example.co.jp", Some("example.co.jp")),
+            ("co.jp", Some("co.jp")),
+            ("jp", None),
+            ("..", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(super::registered_domain(name).map(|part| &name[part]), expected, "{name}");
+        }
     }
 }
