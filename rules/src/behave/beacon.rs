@@ -9,7 +9,7 @@ use event::EventId;
 use serde::{Deserialize, Serialize};
 
 use super::observe::What;
-use super::sketch::mix_text;
+use super::sketch::{Distinct, mix, mix_text};
 use super::table::Table;
 use super::{Found, Parameters, View, bypass};
 
@@ -62,6 +62,8 @@ struct Pair {
 #[derive(Deserialize, Serialize)]
 pub(super) struct Beacon {
     pairs: Table<Key, Pair>,
+    /// Who came to a name, by tenant and the name's hash: a proxy's log knows no service by its address.
+    names: Table<(u32, u128), Distinct<64, 8>>,
     visits: usize,
     given_up: u64,
 }
@@ -87,11 +89,12 @@ impl Scores {
 
 impl Beacon {
     pub(super) fn new(p: &Parameters) -> Beacon {
-        Beacon { pairs: Table::new(p.entries_max), visits: 0, given_up: 0 }
+        Beacon { pairs: Table::new(p.entries_max), names: Table::new(p.entries_max), visits: 0, given_up: 0 }
     }
 
     pub(super) fn size(&self) -> (u64, usize) {
-        (self.pairs.evicted() + self.given_up, self.pairs.byte_len() + self.visits * size_of::<Visit>())
+        let bytes = self.pairs.byte_len() + self.names.byte_len() + self.visits * size_of::<Visit>();
+        (self.pairs.evicted() + self.names.evicted() + self.given_up, bytes)
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
@@ -112,6 +115,14 @@ impl Beacon {
         // Of a name what counts is the name: a proxy's log tells the port of some requests only.
         let port = if named { 0 } else { o.port };
         let key = Key { tenant: o.tenant, source: o.source, target, named, port, transport: o.transport };
+        let clients = if named {
+            self.names.expire(o.time.saturating_sub(p.idle));
+            let clients = self.names.entry((o.tenant, target), o.time);
+            clients.insert(mix(o.source));
+            Some(clients.count())
+        } else {
+            view.service.map(|service| service.inside_clients.count())
+        };
         let before = self.pairs.evicted();
         let pair = self.pairs.entry(key, o.time);
         let kept = pair.visits.len();
@@ -123,7 +134,7 @@ impl Beacon {
             pair.scored = pair.count;
             let wanted = |s: &Scores| s.total() >= p.score && s.timing >= p.timing_score;
             if let Some(scores) = scores(&pair.visits).filter(wanted)
-                && let Some(share) = prevalence(view, p)
+                && let Some(share) = prevalence(view, clients, p)
             {
                 found.push(describe(view, pair, &scores, share, only_failed));
             }
@@ -171,11 +182,11 @@ impl Pair {
 
 /// The share of the sources inside that come to this destination, where there are enough to say; none where it is too common to be a
 /// beacon of one of them.
-fn prevalence(view: &View<'_>, p: &Parameters) -> Option<Option<f64>> {
+fn prevalence(view: &View<'_>, clients: Option<u64>, p: &Parameters) -> Option<Option<f64>> {
     const SOURCES_MIN: u64 = 10;
     let all = view.known.sources_inside(view.o.tenant);
-    let Some(service) = view.service.filter(|_| all >= SOURCES_MIN) else { return Some(None) };
-    let share = service.inside_clients.count() as f64 / all as f64;
+    let Some(clients) = clients.filter(|_| all >= SOURCES_MIN) else { return Some(None) };
+    let share = clients as f64 / all as f64;
     (share < p.prevalence).then_some(Some(share))
 }
 
