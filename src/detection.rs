@@ -13,7 +13,7 @@ const SILENT_IN_DEMO: &str = "180dd8f7-3307-4b1d-a5c2-73f537490e69";
 pub(crate) fn silent_in_demo() -> Option<String> {
     let (_, text) = rules::pack().iter().find(|(_, text)| text.contains(SILENT))?;
     let quick = text.replace(SILENT, SILENT_IN_DEMO).replace("gap: 5m", "gap: 10s").replace("learn: 2d", "learn: 20s");
-    Some(quick.replace("records: 30", "records: 15"))
+    Some(quick.replace("records: 30", "records: 10"))
 }
 
 /// The ids of the shipped rules that claim to see incidents of `kind`.

@@ -1,6 +1,8 @@
 //! Behaviour on labelled traffic (`../shared/captures/behaviour`): each malicious capture gives its alert, and the alerts on what is labelled
 //! benign are counted. Prints both. Where the folder is absent, says so.
 
+#![expect(clippy::print_stdout, reason = "the figures are what it is run for")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
