@@ -52,7 +52,7 @@ title: Past the resolver
 behaviour: {type: bypass, of: dns, clients: 2, share: 0.5, connections: 1}
 ---
 title: Flood
-behaviour: {type: flood, bits_per_second: 100000, packets_per_second: 20, flows_per_second: 10, seconds: 1s}
+behaviour: {type: flood, bits_per_second: 5000, packets_per_second: 20, flows_per_second: 10, seconds: 1s}
 ---
 title: Lateral
 behaviour: {type: lateral, hosts: 2}
