@@ -97,6 +97,9 @@ pub(crate) struct Listen {
     /// Sockets that share the address, for datagrams.
     #[serde(default = "one")]
     pub(crate) sockets: usize,
+    /// Bytes that the kernel is asked to hold for each of them.
+    #[serde(default)]
+    pub(crate) receive_buffer_bytes: Option<usize>,
 }
 
 impl Listen {
@@ -113,6 +116,7 @@ impl Listen {
             allow: Vec::new(),
             records_per_second: None,
             sockets: one(),
+            receive_buffer_bytes: None,
         }
     }
 }
@@ -329,6 +333,8 @@ fn japanese() -> String {
 
 /// Sockets that share one address.
 const SOCKETS_MAX: usize = 64;
+/// Bytes that a socket may hold: a second of a fast network.
+const RECEIVE_BUFFER_BYTES_MAX: usize = 1 << 30;
 /// Bytes of a configuration file.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
@@ -391,6 +397,10 @@ impl Config {
             let is_datagrams = needs_address && !is_stream;
             if !(1..=SOCKETS_MAX).contains(&listen.sockets) || (!is_datagrams && listen.sockets != 1) {
                 bail!("listen[{at}]: sockets is 1 to {SOCKETS_MAX}, for datagrams");
+            }
+            if listen.receive_buffer_bytes.is_some_and(|bytes| !is_datagrams || !(1..=RECEIVE_BUFFER_BYTES_MAX).contains(&bytes))
+            {
+                bail!("listen[{at}]: receive_buffer_bytes is 1 to {RECEIVE_BUFFER_BYTES_MAX}, for datagrams");
             }
             if let Some(tenant) = &listen.tenant {
                 self.tenant(Some(tenant)).with_context(|| format!("listen[{at}]"))?;
@@ -465,6 +475,7 @@ mod tests {
             "listen: [{kind: stdin, tenant: nobody}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', proxy_protocol: true}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', sockets: 2}]",
+            "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', receive_buffer_bytes: 4096}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', allow: [10.0.0.0/40]}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', records_per_second: 0}]",
             "rules: {lateness_by_source: [{cidr: nowhere, lateness_s: 5}]}",

@@ -15,7 +15,7 @@ use event::{Batch, Clock, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
-use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, Stream, StreamProtocol, TlsFiles};
+use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles};
 use ingest::log::{Appender, Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
@@ -291,9 +291,14 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
             });
             Place::Stream(Stream { address, protocol, tls, proxy_protocol: listen.proxy_protocol })
         };
+        let datagrams = |address| Datagrams {
+            address,
+            sockets: listen.sockets,
+            receive_buffer_bytes: listen.receive_buffer_bytes.unwrap_or(RECEIVE_BUFFER_BYTES),
+        };
         let place = match listen.kind {
-            ListenKind::SyslogUdp => Place::SyslogUdp(Datagrams { address: socket?, sockets: listen.sockets }),
-            ListenKind::FlowUdp => Place::FlowUdp(Datagrams { address: socket?, sockets: listen.sockets }),
+            ListenKind::SyslogUdp => Place::SyslogUdp(datagrams(socket?)),
+            ListenKind::FlowUdp => Place::FlowUdp(datagrams(socket?)),
             ListenKind::SyslogTcp => stream(socket?, StreamProtocol::Syslog),
             ListenKind::Relp => stream(socket?, StreamProtocol::Relp),
             ListenKind::IpfixTcp => stream(socket?, StreamProtocol::Ipfix),

@@ -1,94 +1,18 @@
 //! Connections: TLS with and without client certificates, certificates that change, RELP's acknowledgement, the PROXY protocol, who may
 //! send. Through real sockets into a real journal.
 
+mod rig;
+
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use event::{Clock, Content, Frames, TenantId, Time, Transport};
-use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, Stream, StreamProtocol, TlsFiles};
-use ingest::log::{Journal, JournalOptions};
+use event::Transport;
+use ingest::listen::{Admission, Datagrams, Place, Stream, StreamProtocol, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rig::{Rig, kept, loopback, texts, wait_for};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_util::sync::CancellationToken;
-
-struct Wall;
-
-impl Clock for Wall {
-    #[expect(clippy::disallowed_methods, reason = "the test's own edge")]
-    fn now(&self) -> Time {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-        Time::from_unix_ns(since.as_nanos() as i64)
-    }
-}
-
-/// A listener into a journal of its own.
-struct Rig {
-    runtime: tokio::runtime::Runtime,
-    listeners: Listeners,
-    stop: CancellationToken,
-    journal: Journal,
-    address: SocketAddr,
-    _dir: tempfile::TempDir,
-}
-
-impl Rig {
-    fn start(place: Place, admission: Admission) -> Rig {
-        let dir = tempfile::tempdir().expect("a folder");
-        let clock: Arc<dyn Clock> = Arc::new(Wall);
-        let (journal, _) = Journal::open(&dir.path().join("journal"), JournalOptions::default(), clock.clone()).expect("opens");
-        let stop = CancellationToken::new();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        let listens = [Listen { place, tenant: TenantId(0), admission }];
-        let listeners =
-            runtime.block_on(async { Listeners::start(&listens, &journal.appender(), &clock, &stop) }).expect("listens");
-        let address = listeners.bound()[0].expect("an address");
-        Rig { runtime, listeners, stop, journal, address, _dir: dir }
-    }
-
-    fn stream(protocol: StreamProtocol, tls: Option<TlsFiles>, proxy_protocol: bool) -> Rig {
-        Rig::start(Place::Stream(Stream { address: loopback(), protocol, tls, proxy_protocol }), Admission::default())
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("connects");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
-        stream
-    }
-
-    /// What has come, once the listeners have ended.
-    fn records(self) -> Vec<(String, Transport, Option<SocketAddr>)> {
-        self.stop.cancel();
-        self.runtime.block_on(self.listeners.join());
-        self.journal.sync().expect("syncs");
-        kept(&self.journal)
-    }
-}
-
-fn kept(journal: &Journal) -> Vec<(String, Transport, Option<SocketAddr>)> {
-    let mut reader = journal.reader(1);
-    let mut records = Vec::new();
-    let mut frames = Frames::default();
-    while reader.next_offset() <= journal.durable() {
-        frames.clear();
-        reader.read(&mut frames, 1 << 20, Duration::ZERO).expect("reads");
-        for frame in frames.iter().filter(|f| f.head.content != Content::Tick) {
-            records.push((String::from_utf8_lossy(frame.bytes).into_owned(), frame.head.transport, frame.head.source));
-        }
-    }
-    records
-}
-
-fn loopback() -> SocketAddr {
-    "127.0.0.1:0".parse().expect("an address")
-}
-
-fn texts(records: &[(String, Transport, Option<SocketAddr>)]) -> Vec<&str> {
-    records.iter().map(|(text, ..)| text.as_str()).collect()
-}
 
 /// An authority and a leaf of it, in files.
 struct Certificates {
@@ -159,16 +83,6 @@ fn send_under_tls(rig: &Rig, made: &Certificates, with_client: bool, text: &str)
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest)?;
     Ok(stream.conn.peer_certificates().expect("a leaf")[0].clone().into_owned())
-}
-
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if condition() {
-            return;
-        }
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-    panic!("waited in vain for {what}");
 }
 
 #[test]
@@ -252,7 +166,7 @@ fn the_proxy_header_names_the_sender() {
 #[test]
 fn who_is_not_listed_may_not_send_and_is_counted() {
     let admission = Admission { allow: vec!["192.0.2.0/24".parse().expect("a prefix")], records_per_second: None };
-    let rig = Rig::start(Place::SyslogUdp(Datagrams { address: loopback(), sockets: 1 }), admission.clone());
+    let rig = Rig::start(Place::SyslogUdp(Datagrams::at(loopback())), admission.clone());
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
     for n in 0..7 {
         socket.send_to(format!("<13>{n}").as_bytes(), rig.address).expect("sent");
@@ -272,7 +186,7 @@ fn who_is_not_listed_may_not_send_and_is_counted() {
 #[test]
 fn over_its_quota_a_sender_of_datagrams_is_cut_and_counted() {
     let admission = Admission { allow: Vec::new(), records_per_second: Some(5) };
-    let rig = Rig::start(Place::SyslogUdp(Datagrams { address: loopback(), sockets: 2 }), admission);
+    let rig = Rig::start(Place::SyslogUdp(Datagrams { sockets: 2, ..Datagrams::at(loopback()) }), admission);
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
     for n in 0..100 {
         socket.send_to(format!("<13>{n}").as_bytes(), rig.address).expect("sent");

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 const SENDERS_MAX: usize = 65_536;
 /// Parts of a record that a quota is kept in.
 const PARTS: i64 = 1_000_000_000;
+const SECOND_NS: i64 = 1_000_000_000;
 
 /// Who may send to a listener.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,11 +41,18 @@ pub(super) struct Gate {
     admission: Admission,
     buckets: HashMap<IpAddr, Bucket>,
     others: Bucket,
+    /// When buckets of those who no longer send were last given back.
+    swept: Time,
 }
 
 impl Gate {
     pub(super) fn new(admission: &Admission) -> Gate {
-        Gate { admission: admission.clone(), buckets: HashMap::new(), others: Bucket { parts: 0, at: Time::UNKNOWN } }
+        Gate {
+            admission: admission.clone(),
+            buckets: HashMap::new(),
+            others: Bucket { parts: 0, at: Time::UNKNOWN },
+            swept: Time::UNKNOWN,
+        }
     }
 
     pub(super) fn allows(&self, ip: IpAddr) -> bool {
@@ -76,9 +84,11 @@ impl Gate {
     fn bucket(&mut self, ip: IpAddr, now: Time, rate: u32) -> &mut Bucket {
         let burst = i64::from(rate) * PARTS;
         let full = Bucket { parts: burst, at: now };
-        if self.buckets.len() >= SENDERS_MAX && !self.buckets.contains_key(&ip) {
+        // Looked through once a second at most: under a flood of forged addresses each datagram would cost a look at all buckets else.
+        if self.buckets.len() >= SENDERS_MAX && now.since_ns(self.swept) >= SECOND_NS && !self.buckets.contains_key(&ip) {
+            self.swept = now;
             // Whoever has not sent for a second has a full bucket, which is as good as none.
-            self.buckets.retain(|_, bucket| now.since_ns(bucket.at) < 1_000_000_000);
+            self.buckets.retain(|_, bucket| now.since_ns(bucket.at) < SECOND_NS);
         }
         let bucket = if self.buckets.len() >= SENDERS_MAX && !self.buckets.contains_key(&ip) {
             if self.others.at == Time::UNKNOWN {

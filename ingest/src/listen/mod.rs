@@ -5,6 +5,7 @@ mod file;
 mod framing;
 mod ipfix;
 mod proxy;
+mod receive;
 mod relp;
 mod stream;
 mod tls;
@@ -23,7 +24,7 @@ pub use admit::Admission;
 pub use framing::Framer;
 pub use stream::{Stream, StreamProtocol};
 pub use tls::{TlsError, TlsFiles};
-pub use udp::Datagrams;
+pub use udp::{Datagrams, RECEIVE_BUFFER_BYTES};
 
 use crate::log::Appender;
 
