@@ -23,6 +23,7 @@ pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
     match report.problem {
         None => {
             super::say("every checksum, number, tree and link fits");
+            super::say(&format!("chain {}", report.chain.iter().map(|b| format!("{b:02x}")).collect::<String>()));
             Ok(ExitCode::SUCCESS)
         }
         Some((path, problem)) => {

@@ -1,5 +1,6 @@
 //! The writer: one thread that gathers frames, writes them with a commit frame, syncs, and only then moves the readers' bound.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use event::limits::BATCH_BYTES_MAX;
 use event::{Clock, Content, FrameHead, Frames, Position, TenantId, Time, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -17,8 +18,9 @@ use tracing::{error, info, warn};
 
 use super::LogError;
 use super::format::{Commit, Encoder, HEADER_BYTES, Hash, Header, KIND_COMMIT, VERSION};
+use super::packer::{self, Ask};
 use super::reader::{Fetched, Fetcher, Reader};
-use super::segment::{Step, Walker, file_name, header, list};
+use super::segment::{Step, Walker, file_name, list, tidy};
 
 /// Appends that wait for the writer at once. Each holds at most one batch (1 MiB), so that a disk that stands still
 /// costs 64 MiB, and then the senders wait.
@@ -33,17 +35,21 @@ const TICK_TIME: Duration = Duration::from_secs(1);
 const RETRY_TIME: Duration = Duration::from_millis(500);
 /// The partition of a journal on one machine.
 const PARTITION: u32 = 0;
+/// What the compressing thread is asked at once: it looks at all that is closed, whoever asks.
+const PACKER_ASKS_MAX: usize = 4;
 
 /// How a journal is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalOptions {
     /// Bytes of a segment, allocated when it is begun.
     pub segment_bytes: u64,
+    /// Whether segments are compressed once they are closed. Compressed ones are read either way.
+    pub compress: bool,
 }
 
 impl Default for JournalOptions {
     fn default() -> JournalOptions {
-        JournalOptions { segment_bytes: 128 << 20 }
+        JournalOptions { segment_bytes: 128 << 20, compress: true }
     }
 }
 
@@ -63,7 +69,8 @@ pub(super) struct Shared {
     pub(super) dir: PathBuf,
     durable: AtomicU64,
     changed: (Mutex<()>, Condvar),
-    pub(super) segments: RwLock<Vec<(u64, PathBuf)>>,
+    /// The first offsets of the segments.
+    segments: RwLock<Vec<u64>>,
 }
 
 impl Shared {
@@ -85,17 +92,22 @@ impl Shared {
         self.changed.1.notify_all();
     }
 
+    /// The first offsets of all segments.
+    pub(super) fn segments(&self) -> Vec<u64> {
+        self.segments.read().expect("no code panics under this lock").clone()
+    }
+
     /// The segment that holds `offset`: the last one that begins at or before it.
-    pub(super) fn segment_of(&self, offset: u64) -> Option<(u64, PathBuf)> {
+    pub(super) fn segment_of(&self, offset: u64) -> Option<u64> {
         let segments = self.segments.read().expect("no code panics under this lock");
-        let after = segments.partition_point(|(first, _)| *first <= offset);
-        after.checked_sub(1).map(|at| segments[at].clone())
+        let after = segments.partition_point(|first| *first <= offset);
+        after.checked_sub(1).map(|at| segments[at])
     }
 
     /// The first segment that begins after `offset`.
-    pub(super) fn segment_after(&self, offset: u64) -> Option<(u64, PathBuf)> {
+    pub(super) fn segment_after(&self, offset: u64) -> Option<u64> {
         let segments = self.segments.read().expect("no code panics under this lock");
-        segments.get(segments.partition_point(|(first, _)| *first <= offset)).cloned()
+        segments.get(segments.partition_point(|first| *first <= offset)).copied()
     }
 }
 
@@ -111,8 +123,16 @@ pub struct Journal {
     requests: Sender<Request>,
     permits: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
+    packer: Option<PackerThread>,
     fetcher: Fetcher,
     _lock: File,
+}
+
+/// The thread that compresses, if there is one.
+struct PackerThread {
+    asks: Sender<Ask>,
+    stop: Sender<Infallible>,
+    thread: JoinHandle<()>,
 }
 
 impl Journal {
@@ -135,6 +155,7 @@ impl Journal {
         if lock.try_lock().is_err() {
             return Err(LogError::InUse { path: dir.to_owned() });
         }
+        tidy(dir)?;
         let (recovery, chain, received) = recover(dir)?;
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
@@ -143,8 +164,10 @@ impl Journal {
             segments: RwLock::new(list(dir)?),
         });
         let (requests, inbox) = crossbeam_channel::bounded(APPENDS_WAITING_MAX + 2);
+        let packer = if options.compress { Some(start_packer(&shared)?) } else { None };
         let writer = Writer {
             shared: shared.clone(),
+            closed: packer.as_ref().map(|packer| packer.asks.clone()),
             options,
             clock,
             next: recovery.next,
@@ -163,6 +186,7 @@ impl Journal {
             requests,
             permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
             writer: Some(writer),
+            packer,
             _lock: lock,
         };
         Ok((journal, recovery))
@@ -201,6 +225,17 @@ impl Journal {
         wait.recv().map_err(|_| LogError::Closed)
     }
 
+    /// Waits until every segment that is closed is compressed; returns at once where none is to be.
+    ///
+    /// # Errors
+    /// Where the thread that compresses has ended.
+    pub fn settle(&self) -> Result<(), LogError> {
+        let Some(packer) = &self.packer else { return Ok(()) };
+        let (done, wait) = crossbeam_channel::bounded(1);
+        packer.asks.send(Ask::Tell(done)).map_err(|_| LogError::Closed)?;
+        wait.recv().map_err(|_| LogError::Closed)
+    }
+
     /// Writes what waits, and ends the writer. Appenders that are left get [`LogError::Closed`].
     pub fn close(&mut self) {
         if let Some(writer) = self.writer.take() {
@@ -211,12 +246,41 @@ impl Journal {
                 error!("the journal's writer panicked");
             }
         }
+        if let Some(PackerThread { asks, stop, thread }) = self.packer.take() {
+            drop((asks, stop));
+            if thread.join().is_err() {
+                error!("the thread that compresses the journal panicked");
+            }
+        }
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Starts the thread that compresses, with what is closed already.
+fn start_packer(shared: &Arc<Shared>) -> Result<PackerThread, LogError> {
+    let (asks, inbox) = crossbeam_channel::bounded(PACKER_ASKS_MAX);
+    let (stop, stopped) = crossbeam_channel::bounded(0);
+    let shared_with = shared.clone();
+    let thread = std::thread::Builder::new()
+        .name("journal-compress".to_owned())
+        .spawn(move || packer::run(&shared_with, &inbox, &stopped))
+        .map_err(LogError::io("start the compressor of", &shared.dir))?;
+    let packer = PackerThread { asks, stop, thread };
+    tell_closed(Some(&packer.asks));
+    Ok(packer)
+}
+
+/// Tells that a segment may be compressed. Where others are told already, this one is seen with them.
+fn tell_closed(asks: Option<&Sender<Ask>>) {
+    if let Some(asks) = asks
+        && let Err(TrySendError::Disconnected(_)) = asks.try_send(Ask::Look)
+    {
+        warn!("the thread that compresses the journal has ended");
     }
 }
 
@@ -280,12 +344,15 @@ fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
     let mut segments = list(dir)?;
     // No offset is given twice, also where a segment holds nothing: it was begun where the one before had ended.
     let (mut floor, mut is_newest) = (1, true);
-    while let Some((first, path)) = segments.pop() {
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(LogError::io("open", &path))?;
-        let length = file.metadata().map_err(LogError::io("read", &path))?.len();
+    while let Some(first) = segments.pop() {
+        let mut walker = Walker::open(dir, first)?;
+        let path = walker.path().to_owned();
+        let length = match walker.table() {
+            Some(table) => table.bytes(),
+            None => std::fs::metadata(&path).map_err(LogError::io("read", &path))?.len(),
+        };
         // A damaged header costs the link to the segment before, not the frames: their checksums cover the place by themselves.
-        let head = header(&file, &path)?;
-        let mut walker = Walker::open(&path, first)?;
+        let head = walker.header()?;
         let (mut end, mut last) = (HEADER_BYTES as u64, first - 1);
         let (mut seen, mut written) = (last, HEADER_BYTES as u64);
         let mut newest = Time::UNKNOWN;
@@ -324,9 +391,10 @@ fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
         if head.is_none() && last >= first && recovery.quarantined.is_none() {
             recovery.quarantined = Some(set_aside(dir, &path)?);
         }
-        if !is_newest {
+        if !is_newest || walker.table().is_some() {
             break; // It was closed: nothing was torn off its end.
         }
+        let file = OpenOptions::new().write(true).open(&path).map_err(LogError::io("open", &path))?;
         file.set_len(end).map_err(LogError::io("cut", &path))?;
         file.sync_all().map_err(LogError::io("sync", &path))?;
         if last >= first {
@@ -354,7 +422,7 @@ fn set_aside(dir: &Path, path: &Path) -> Result<PathBuf, LogError> {
     Ok(copy)
 }
 
-fn sync_dir(dir: &Path) -> Result<(), LogError> {
+pub(super) fn sync_dir(dir: &Path) -> Result<(), LogError> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(LogError::io("sync", dir))
 }
 
@@ -367,6 +435,8 @@ struct OpenSegment {
 
 struct Writer {
     shared: Arc<Shared>,
+    /// Who is told of closed segments.
+    closed: Option<Sender<Ask>>,
     options: JournalOptions,
     clock: Arc<dyn Clock>,
     next: u64,
@@ -570,9 +640,11 @@ impl Writer {
         }
         sync_dir(&self.shared.dir)?;
         let mut segments = self.shared.segments.write().expect("no code panics under this lock");
-        segments.retain(|(offset, _)| *offset != first);
-        segments.push((first, path.clone()));
-        segments.sort();
+        if let Err(at) = segments.binary_search(&first) {
+            segments.insert(at, first);
+        }
+        drop(segments);
+        tell_closed(self.closed.as_ref());
         Ok(OpenSegment { file, path, first, place: HEADER_BYTES as u64 })
     }
 }

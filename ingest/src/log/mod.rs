@@ -3,10 +3,13 @@
 //! ```text
 //!  Appender ─▶ bounded queue ─▶ writer thread ─▶ segment files ─▶ Reader (from any offset)
 //!                               group commit, fdatasync            fetch (one frame)
+//!                                                   └▶ compressed once it is closed (packer)
 //! ```
 
 pub mod format;
 mod journal;
+mod packed;
+mod packer;
 mod reader;
 mod segment;
 mod verify;

@@ -1,7 +1,6 @@
 //! Reading: in order from an offset, or one frame by its position. Never beyond what is durable.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use event::{Frame, FrameHead, Frames, Position};
 use super::LogError;
 use super::format::{HEADER_BYTES, KIND_COMMIT, decode_record};
 use super::journal::Shared;
+use super::packed::{Blocks, Start, Table};
 use super::segment::{Step, Walker};
 
 /// Offsets that a damaged place has swallowed.
@@ -113,17 +113,17 @@ impl Reader {
 
     /// Opens the segment that holds the next offset.
     fn enter(&mut self) -> Result<bool, LogError> {
-        let Some((first, path)) = self.shared.segment_of(self.next).or_else(|| self.shared.segment_after(self.next)) else {
+        let Some(first) = self.shared.segment_of(self.next).or_else(|| self.shared.segment_after(self.next)) else {
             return Ok(false);
         };
-        self.walker = Some((first, Walker::open(&path, first)?));
+        self.walker = Some((first, Walker::open(&self.shared.dir, first)?));
         Ok(true)
     }
 
     /// At the end of a segment that should hold more: what is missing is a gap up to the next segment, or to the end.
     fn leave(&mut self, durable: u64) {
         let Some((first, _)) = self.walker.take() else { return };
-        let next = self.shared.segment_after(first).map_or(durable + 1, |(offset, _)| offset);
+        let next = self.shared.segment_after(first).unwrap_or(durable + 1);
         if next > self.next {
             note(&mut self.gaps, Gap { first: self.next, last: next - 1 });
             self.next = next;
@@ -157,24 +157,26 @@ impl Fetched {
 
 /// Bytes of a segment between two entries of its index.
 const INDEX_STRIDE_BYTES: u64 = 64 * 1024;
-/// Segments whose index is kept; one of 128 MiB takes 32 KiB.
+/// Segments whose index is kept; one of 128 MiB takes 32 KiB, and one file descriptor where it is compressed.
 const INDEXES_MAX: usize = 256;
 
-/// Finds single frames, by a sparse index of each segment made on first use.
+/// Finds single frames, by a sparse index of each segment: made on first use, or that of a compressed segment.
 pub(super) struct Fetcher {
     shared: Arc<Shared>,
-    indexes: Mutex<HashMap<u64, Sparse>>,
+    indexes: Mutex<HashMap<u64, Index>>,
+    blocks: Arc<Blocks>,
 }
 
-/// Every so often an offset and its place, and how far the segment was read.
-#[derive(Clone, Default)]
-struct Sparse {
-    entries: Vec<(u64, u64)>,
+#[derive(Clone)]
+enum Index {
+    /// Every so often an offset and its place, as far as the segment was read.
+    Sparse(Vec<Start>),
+    Packed(Arc<Table>),
 }
 
 impl Fetcher {
     pub(super) fn new(shared: Arc<Shared>) -> Fetcher {
-        Fetcher { shared, indexes: Mutex::new(HashMap::new()) }
+        Fetcher { shared, indexes: Mutex::new(HashMap::new()), blocks: Arc::default() }
     }
 
     pub(super) fn fetch(&self, position: Position) -> Result<Option<Fetched>, LogError> {
@@ -182,46 +184,63 @@ impl Fetcher {
         if offset == 0 || position.partition != 0 || offset > self.shared.durable() {
             return Ok(None);
         }
-        let Some((first, path)): Option<(u64, PathBuf)> = self.shared.segment_of(offset) else { return Ok(None) };
-        let mut walker = Walker::open(&path, first)?;
-        let mut index = self.indexes.lock().expect("no code panics under this lock").get(&first).cloned().unwrap_or_default();
-        let known = index.entries.partition_point(|(seq, _)| *seq <= offset);
-        walker.place = known.checked_sub(1).map_or(HEADER_BYTES as u64, |at| index.entries[at].1);
-        let mut seen = first - 1;
-        let mut grown = false;
-        let mut found = None;
-        loop {
-            match walker.step()? {
-                Step::Frame(place, head, body) => {
-                    seen = head.seq;
-                    let last = index.entries.last().map_or(0, |(_, place)| *place);
-                    if place >= last + INDEX_STRIDE_BYTES {
-                        index.entries.push((head.seq, place));
-                        grown = true;
-                    }
-                    if head.seq < offset {
-                        continue;
-                    }
-                    if head.seq == offset {
-                        found = decode_record(0, &head, body).map(|(head, bytes)| Fetched { head, bytes: bytes.to_vec() });
-                    }
-                    break;
-                }
-                Step::End => break,
-                Step::Damage => {
-                    if !walker.resync(seen)? {
-                        break;
-                    }
-                }
-            }
+        let Some(first) = self.shared.segment_of(offset) else { return Ok(None) };
+        let known = self.indexes.lock().expect("no code panics under this lock").get(&first).cloned();
+        let (mut walker, known) = match known {
+            Some(Index::Packed(table)) => (Walker::packed(table, Some(self.blocks.clone()), first), None),
+            known => (Walker::open(&self.shared.dir, first)?, known),
+        };
+        if let Some(table) = walker.table().cloned() {
+            walker.place = table.start_of(offset);
+            self.keep(first, Index::Packed(table));
+            return find(&mut walker, first, offset, |_| {});
         }
-        if grown {
-            let mut indexes = self.indexes.lock().expect("no code panics under this lock");
-            if indexes.len() >= INDEXES_MAX && !indexes.contains_key(&first) {
-                indexes.clear(); // Rare, and cheap to make again.
+        let mut entries = match known {
+            Some(Index::Sparse(entries)) => entries,
+            _ => Vec::new(),
+        };
+        let (after, before) = (entries.partition_point(|start| start.seq <= offset), entries.len());
+        walker.place = after.checked_sub(1).map_or(HEADER_BYTES as u64, |at| entries[at].place);
+        let found = find(&mut walker, first, offset, |start| {
+            if start.place >= entries.last().map_or(0, |last| last.place) + INDEX_STRIDE_BYTES {
+                entries.push(start);
             }
-            indexes.insert(first, index);
+        })?;
+        if entries.len() > before {
+            self.keep(first, Index::Sparse(entries));
         }
         Ok(found)
+    }
+
+    fn keep(&self, first: u64, index: Index) {
+        let mut indexes = self.indexes.lock().expect("no code panics under this lock");
+        if indexes.len() >= INDEXES_MAX && !indexes.contains_key(&first) {
+            indexes.clear(); // Rare, and cheap to make again.
+        }
+        indexes.insert(first, index);
+    }
+}
+
+/// Walks on to the frame at `offset`; tells `passed` of every frame on the way.
+fn find(walker: &mut Walker, first: u64, offset: u64, mut passed: impl FnMut(Start)) -> Result<Option<Fetched>, LogError> {
+    let mut seen = first - 1;
+    loop {
+        match walker.step()? {
+            Step::Frame(place, head, body) => {
+                seen = head.seq;
+                passed(Start { seq: head.seq, place });
+                if head.seq < offset {
+                    continue;
+                }
+                let record = if head.seq == offset { decode_record(0, &head, body) } else { None };
+                return Ok(record.map(|(head, bytes)| Fetched { head, bytes: bytes.to_vec() }));
+            }
+            Step::End => return Ok(None),
+            Step::Damage => {
+                if !walker.resync(seen)? {
+                    return Ok(None);
+                }
+            }
+        }
     }
 }

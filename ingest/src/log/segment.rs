@@ -1,54 +1,95 @@
 //! Walking along a segment file, over damage too.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::LogError;
 use super::format::{BODY_BYTES_MAX, FRAME_HEAD_BYTES, HEADER_BYTES, Head, Header, KIND_COMMIT, VERSION};
+use super::packed::{Blocks, Packed, Table};
 
 /// Bytes read from the file at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// The file name of the segment that begins at `offset`.
+/// The file name of the segment that begins at `offset`, as it is written.
 pub(crate) fn file_name(offset: u64) -> String {
-    format!("{offset:020}.journal")
+    format!("{offset:020}{PLAIN}")
 }
 
-/// The segments of a folder by their first offset.
-pub(crate) fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
-    let mut segments = Vec::new();
+/// What the name of a segment ends in that is written to, or waits to be compressed.
+const PLAIN: &str = ".journal";
+/// What the name of a compressed segment ends in.
+const PACKED: &str = ".journal.zst";
+/// What the name of a file ends in that is being compressed to: it counts for nothing until it is renamed.
+const PART: &str = ".journal.part";
+
+/// The files of the segment that begins at `offset`: as written, compressed, and half-compressed.
+pub(crate) fn files(dir: &Path, offset: u64) -> [PathBuf; 3] {
+    [PLAIN, PACKED, PART].map(|ending| dir.join(format!("{offset:020}{ending}")))
+}
+
+/// The first offsets of the segments of a folder, with what the names of their files end in.
+fn endings(dir: &Path) -> Result<BTreeMap<u64, BTreeSet<&'static str>>, LogError> {
+    let mut segments: BTreeMap<u64, BTreeSet<&'static str>> = BTreeMap::new();
     for entry in std::fs::read_dir(dir).map_err(LogError::io("list", dir))? {
-        let path = entry.map_err(LogError::io("list", dir))?.path();
-        let stem = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".journal"));
-        if let Some(offset) = stem.filter(|s| s.len() == 20).and_then(|s| s.parse().ok()) {
-            segments.push((offset, path));
+        let name = entry.map_err(LogError::io("list", dir))?.file_name();
+        let Some((digits, ending)) = name.to_str().and_then(|n| n.split_at_checked(20)) else { continue };
+        let ending = [PLAIN, PACKED, PART].into_iter().find(|known| *known == ending);
+        if let (Ok(offset), Some(ending)) = (digits.parse(), ending) {
+            segments.entry(offset).or_default().insert(ending);
         }
     }
-    segments.sort();
     Ok(segments)
 }
 
-/// Reads the header of a segment; `None` where it is damaged.
-pub(crate) fn header(file: &File, path: &Path) -> Result<Option<Header>, LogError> {
-    let mut bytes = [0; HEADER_BYTES];
-    match file.read_exact_at(&mut bytes, 0) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(LogError::io("read", path)(error)),
-    }
-    match Header::decode(&bytes) {
-        Some(header) if header.version > VERSION => {
-            Err(LogError::Newer { path: path.to_owned(), version: header.version, known: VERSION })
+/// The segments of a folder by their first offset.
+pub(crate) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
+    let segments = endings(dir)?.into_iter();
+    Ok(segments.filter(|(_, endings)| endings.contains(PLAIN) || endings.contains(PACKED)).map(|(offset, _)| offset).collect())
+}
+
+/// Removes what a compression left that was cut short: half a file, or the segment beside its compressed twin.
+pub(crate) fn tidy(dir: &Path) -> Result<(), LogError> {
+    for (offset, endings) in endings(dir)? {
+        let [plain, packed, part] = files(dir, offset);
+        let mut gone = Vec::new();
+        if endings.contains(PART) {
+            gone.push(part);
         }
-        header => Ok(header),
+        if endings.contains(PLAIN) && endings.contains(PACKED) {
+            let table = Table::open(&packed, offset)?;
+            let length = std::fs::metadata(&plain).map_err(LogError::io("read", &plain))?.len();
+            let whole = table.bytes() == length && table.problem().map_err(LogError::io("read", &packed))?.is_none();
+            gone.push(if whole { plain } else { packed });
+        }
+        for path in gone {
+            std::fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the bytes of a segment come from.
+enum Bytes {
+    Plain(File),
+    Packed(Box<Packed>),
+}
+
+impl Bytes {
+    fn read_at(&mut self, into: &mut [u8], place: u64) -> io::Result<usize> {
+        match self {
+            Bytes::Plain(file) => file.read_at(into, place),
+            Bytes::Packed(packed) => packed.read_at(into, place),
+        }
     }
 }
 
 /// A place in a segment file from which frames are read one after the other.
 pub(crate) struct Walker {
-    file: File,
+    bytes: Bytes,
     path: PathBuf,
     first_offset: u64,
     buffer: Vec<u8>,
@@ -68,10 +109,62 @@ pub(crate) enum Step<'w> {
 }
 
 impl Walker {
-    pub(crate) fn open(path: &Path, first_offset: u64) -> Result<Walker, LogError> {
-        let file = File::open(path).map_err(LogError::io("open", path))?;
-        header(&file, path)?;
-        Ok(Walker { file, path: path.to_owned(), first_offset, buffer: Vec::new(), buffer_at: 0, place: HEADER_BYTES as u64 })
+    /// Opens the segment that begins at `first_offset`, whichever form it has.
+    pub(crate) fn open(dir: &Path, first_offset: u64) -> Result<Walker, LogError> {
+        let [plain, packed, _] = files(dir, first_offset);
+        // As written first: it goes only when its compressed twin is there.
+        let mut walker = match File::open(&plain) {
+            Ok(file) => Walker::over(Bytes::Plain(file), plain, first_offset),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Walker::packed(Arc::new(Table::open(&packed, first_offset)?), None, first_offset)
+            }
+            Err(error) => return Err(LogError::io("open", plain)(error)),
+        };
+        walker.header()?;
+        Ok(walker)
+    }
+
+    /// Over a compressed segment that is open already. Blocks that were read are shared through `blocks`.
+    pub(crate) fn packed(table: Arc<Table>, blocks: Option<Arc<Blocks>>, first_offset: u64) -> Walker {
+        let path = table.path().to_owned();
+        Walker::over(Bytes::Packed(Box::new(Packed::new(table, blocks))), path, first_offset)
+    }
+
+    fn over(bytes: Bytes, path: PathBuf, first_offset: u64) -> Walker {
+        Walker { bytes, path, first_offset, buffer: Vec::new(), buffer_at: 0, place: HEADER_BYTES as u64 }
+    }
+
+    /// The file that is read.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its blocks, where it is compressed.
+    pub(crate) fn table(&self) -> Option<&Arc<Table>> {
+        match &self.bytes {
+            Bytes::Plain(_) => None,
+            Bytes::Packed(packed) => Some(packed.table()),
+        }
+    }
+
+    /// Reads the header; `None` where it is damaged.
+    pub(crate) fn header(&mut self) -> Result<Option<Header>, LogError> {
+        let mut bytes = [0; HEADER_BYTES];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.bytes.read_at(&mut bytes[filled..], filled as u64) {
+                Ok(0) => return Ok(None),
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(LogError::io("read", &self.path)(error)),
+            }
+        }
+        match Header::decode(&bytes) {
+            Some(header) if header.version > VERSION => {
+                Err(LogError::Newer { path: self.path.clone(), version: header.version, known: VERSION })
+            }
+            header => Ok(header),
+        }
     }
 
     /// Makes `len` bytes from `self.place` available where the file has them; gives how many there are.
@@ -82,8 +175,8 @@ impl Walker {
         }
         self.buffer.resize(len.max(CHUNK_BYTES), 0);
         let mut filled = 0;
-        while filled < self.buffer.len() {
-            match self.file.read_at(&mut self.buffer[filled..], self.place + filled as u64) {
+        while filled < len {
+            match self.bytes.read_at(&mut self.buffer[filled..], self.place + filled as u64) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

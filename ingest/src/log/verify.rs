@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::LogError;
 use super::format::{Commit, Hash, KIND_COMMIT, leaf};
-use super::segment::{Step, Walker, header, list};
+use super::segment::{Step, Walker, list};
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Report {
     pub last: u64,
     /// Frames behind the last commit: written, never acknowledged.
     pub uncommitted: u64,
+    /// The chain value of the last commit: over every record before it. The same whether segments are compressed or not.
+    pub chain: Hash,
     /// The first thing that is wrong: where, and what.
     pub problem: Option<(PathBuf, String)>,
 }
@@ -31,25 +33,26 @@ pub fn verify(dir: &Path) -> Result<Report, LogError> {
     let mut report = Report::default();
     let mut chain: Option<Hash> = None;
     let mut expected = None;
-    for (first, path) in list(dir)? {
+    for first in list(dir)? {
         report.segments += 1;
-        if let Some(problem) = verify_segment(first, &path, &mut chain, &mut expected, &mut report)? {
-            report.problem = Some((path, problem));
+        let mut walker = Walker::open(dir, first)?;
+        if let Some(problem) = verify_segment(first, &mut walker, &mut chain, &mut expected, &mut report)? {
+            report.problem = Some((walker.path().to_owned(), problem));
             break;
         }
     }
+    report.chain = chain.unwrap_or_default();
     Ok(report)
 }
 
 fn verify_segment(
     first: u64,
-    path: &Path,
+    walker: &mut Walker,
     chain: &mut Option<Hash>,
     expected: &mut Option<u64>,
     report: &mut Report,
 ) -> Result<Option<String>, LogError> {
-    let file = std::fs::File::open(path).map_err(LogError::io("open", path))?;
-    let Some(head) = header(&file, path)? else { return Ok(Some("the segment's header is damaged".to_owned())) };
+    let Some(head) = walker.header()? else { return Ok(Some("the segment's header is damaged".to_owned())) };
     if head.first_offset != first {
         return Ok(Some(format!("the header says it begins at {}, its name says {first}", head.first_offset)));
     }
@@ -60,7 +63,6 @@ fn verify_segment(
         return Ok(Some(format!("offsets {} to {} are missing before it", expected.unwrap_or(0), first - 1)));
     }
     let mut previous = head.previous;
-    let mut walker = Walker::open(path, first)?;
     let mut next = first;
     let mut leaves = Vec::new();
     let mut batch_first = first;
@@ -90,6 +92,12 @@ fn verify_segment(
                 batch_first = next;
                 previous = commit.chain;
             }
+        }
+    }
+    if let Some(table) = walker.table() {
+        // The records are all there; what else was changed would pass unseen.
+        if let Some(problem) = table.problem().map_err(LogError::io("read", walker.path()))? {
+            return Ok(Some(problem));
         }
     }
     report.uncommitted = leaves.len() as u64;
