@@ -31,6 +31,8 @@ enum Command {
     Serve(command::serve::Serve),
     /// Watch a synthetic municipality
     Demo(command::demo::Demo),
+    /// Measure how many events a second go from the sockets to the index
+    Bench(command::bench::Bench),
     /// Run captures through the pipeline off line
     Replay(command::replay::Replay),
     /// Decode records to JSON lines
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(args) => command::serve::run(&args),
         Command::Demo(args) => command::demo::run(&args),
+        Command::Bench(args) => command::bench::run(&args),
         Command::Replay(args) => command::replay::run(&args),
         Command::Parse(args) => command::parse::run(&args),
         Command::Rules(args) => command::rules::run(&args),

@@ -12,7 +12,7 @@ use api::{Api, Commit, Destination, Hub, Intake, Notifier, Stage, StaticFile, St
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, Clock, Frames, Position, TenantId, Time};
-use index::{IndexOptions, RawSource, Writer};
+use index::{IndexOptions, RawSource, Searcher, Writer};
 use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
 use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles};
@@ -158,6 +158,10 @@ pub(crate) struct Service {
     pub(crate) bound: Vec<Option<std::net::SocketAddr>>,
     /// The store, for commands that make tokens or look at alerts.
     pub(crate) store: Store,
+    /// What searches each tenant's events.
+    pub(crate) searchers: Vec<Searcher>,
+    /// Where the time of the analysis goes.
+    pub(crate) spent: Arc<Spent>,
     stop: CancellationToken,
     listeners: Listeners,
     server: tokio::task::JoinHandle<()>,
@@ -201,7 +205,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     for tenant in 0..config.tenants.len() {
         writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?);
     }
-    let searchers = writers.iter().map(|(writer, _)| writer.searcher()).collect();
+    let searchers: Vec<Searcher> = writers.iter().map(|(writer, _)| writer.searcher()).collect();
     let listener = tokio::net::TcpListener::bind(config.api.address)
         .await
         .with_context(|| format!("failed to listen on {}", config.api.address))?;
@@ -250,10 +254,10 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         result
     })?;
     let rate = Rate::default();
-    let (stage_spent, stage_journal) = (spent, journal.clone());
+    let (stage_spent, stage_journal) = (spent.clone(), journal.clone());
     let api = Api {
         store: store.clone(),
-        searchers,
+        searchers: searchers.clone(),
         tenants: config.tenants.clone(),
         raw: Arc::new(JournalRaw(journal.clone())),
         intake: Arc::new(JournalIntake(journal.appender())),
@@ -321,6 +325,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         address,
         bound,
         store,
+        searchers,
+        spent,
         stop,
         listeners,
         server,

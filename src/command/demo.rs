@@ -42,7 +42,7 @@ pub(crate) struct Demo {
     terminals: u32,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let seconds = match unit {
         "" | "s" => 1,
@@ -65,7 +65,7 @@ const TOKEN_DAYS: u32 = 1;
 pub(crate) fn run(args: &Demo) -> Result<ExitCode> {
     start_logging("warn,tantivy=error");
     let metrics = start_metrics()?;
-    let own = if args.data.is_some() { None } else { Some(own_folder()?) };
+    let own = if args.data.is_some() { None } else { Some(own_folder("demo")?) };
     let data = args.data.clone().or_else(|| own.clone()).context("no folder")?;
     std::fs::create_dir_all(&data).with_context(|| format!("failed to make {}", data.display()))?;
     let policy = data.join("policy.yaml");
@@ -91,8 +91,9 @@ pub(crate) fn run(args: &Demo) -> Result<ExitCode> {
     result
 }
 
-fn own_folder() -> Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("mihari-demo-{}", std::process::id()));
+/// A folder below the system's temporary one.
+pub(super) fn own_folder(name: &str) -> Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("mihari-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&path).with_context(|| format!("failed to make {}", path.display()))?;
     Ok(path)
 }
@@ -121,6 +122,7 @@ async fn watch(args: &Demo, config: &Config, metrics: metrics_exporter_prometheu
                 start: SystemClock.now().plus_ns(200_000_000),
                 length_s,
                 day_speed: 8 * 3600 / length_s.max(1),
+                hour: None,
                 incidents: true,
             };
             if told.send(plan.incidents()).is_err() {

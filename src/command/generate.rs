@@ -70,6 +70,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         start: args.start,
         length_s: args.minutes * 60,
         day_speed: 1,
+        hour: None,
         incidents: !args.quiet,
     };
     let end = plan.start.plus_ns(i64::from(plan.length_s) * 1_000_000_000);

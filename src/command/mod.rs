@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod generate;

@@ -40,6 +40,8 @@ pub struct Plan {
     /// How many seconds of the municipality's day pass in a second of the records: 1 is real time. Moves the rates, not the
     /// timestamps.
     pub day_speed: u32,
+    /// The hour (JST) of the municipality's day at the start; without one, that of `start`. Moves the rates, not the timestamps.
+    pub hour: Option<u8>,
     /// Whether incidents are planted.
     pub incidents: bool,
 }
@@ -61,7 +63,15 @@ mod tests {
     use super::*;
 
     fn plan(seed: u64) -> Plan {
-        Plan { seed, terminals: 100, start: Time::from_unix_s(1_775_001_600), length_s: 120, day_speed: 60, incidents: true }
+        Plan {
+            seed,
+            terminals: 100,
+            start: Time::from_unix_s(1_775_001_600),
+            length_s: 120,
+            day_speed: 60,
+            hour: None,
+            incidents: true,
+        }
     }
 
     #[test]

@@ -163,7 +163,10 @@ impl Traffic {
     /// How busy offices are at this instant, from 0.03 at night to 1: JST hours, with a dip at lunch.
     fn busy(&self, time: Time) -> f64 {
         let passed_s = time.since_ns(self.plan.start) as f64 / 1e9 * f64::from(self.plan.day_speed);
-        let first_s = (self.plan.start.unix_s() + 9 * 3600).rem_euclid(86_400) as f64;
+        let first_s = match self.plan.hour {
+            Some(hour) => f64::from(hour) * 3600.0,
+            None => (self.plan.start.unix_s() + 9 * 3600).rem_euclid(86_400) as f64,
+        };
         let hour = ((first_s + passed_s) / 3600.0) % 24.0;
         const BY_HOUR: [f64; 24] = [
             0.03, 0.03, 0.03, 0.03, 0.03, 0.04, 0.06, 0.15, 0.7, 0.95, 1.0, 0.95, 0.5, 0.9, 1.0, 0.95, 0.9, 0.7, 0.35, 0.2, 0.12,
