@@ -219,7 +219,7 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
         let (app, procid, message) = tag(rest); // No host.
         return Header { app, procid, message, ..header };
     }
-    if !is_host(word) {
+    if !is_host(word) || !has_priority && is_level(word) {
         return Header { message: rest, ..header };
     }
     let after = after_facility(after.trim_start());
@@ -301,6 +301,17 @@ fn is_host(word: &str) -> bool {
     !word.is_empty()
         && word.len() <= 255
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'%'))
+}
+
+/// What programs call how grave a record is (RFC 5424 §6.2.1, and the words of logging libraries).
+const LEVELS: &[&str] = &[
+    "trace", "debug", "info", "information", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert", "emerg", "emergency",
+    "fatal", "severe", "panic", "verbose",
+];
+
+/// Whether `word` is a level's name.
+pub(super) fn is_level(word: &str) -> bool {
+    word.len() <= 11 && LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level))
 }
 
 const FACILITIES: [&str; 24] = [

@@ -20,6 +20,7 @@ pub struct TextDecoder {
     key: String,
     count: FieldId,
     syslog: FormatId,
+    log_line: FormatId,
     linux_syslog: LogSourceId,
 }
 
@@ -60,6 +61,7 @@ impl TextDecoder {
             key: String::new(),
             count: FieldId::known("event.count"),
             syslog: FormatId::known("syslog"),
+            log_line: FormatId::known("log_line"),
             linux_syslog: LogSourceId::intern(LogSource { product: Some("linux"), category: None, service: Some("syslog") }),
         }
     }
@@ -152,7 +154,7 @@ impl TextDecoder {
         context.set_time(row, h.stamp);
     }
 
-    /// A syslog header before unknown text is a syslog record; anything else nobody knows.
+    /// A syslog header before unknown text is a syslog record, a time a program's own log; anything else nobody knows.
     fn unrecognised(&self, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         let h = &context.header;
         if h.priority.is_some() || (h.stamp.is_some() && h.host.is_some()) {
@@ -163,8 +165,19 @@ impl TextDecoder {
             if row.get(FieldId::MESSAGE).is_none() {
                 row.text(FieldId::MESSAGE, h.message);
             }
+            format::guess(h.message, row);
+        } else if let Some((stamp, level)) = format::beginning(text) {
+            // A program's own log, of which nothing more is known.
+            row.format(self.log_line);
+            context.set_time(row, Some(stamp));
+            if let Some(level) = level {
+                row.text(FieldId::LOG_LEVEL, level);
+            }
+            row.text(FieldId::MESSAGE, text);
+            format::guess(text, row);
         } else {
             row.text(FieldId::MESSAGE, text);
+            format::guess(text, row);
             row.quarantine(if text.is_empty() { "empty record" } else { "no decoder knows this record" });
         }
     }

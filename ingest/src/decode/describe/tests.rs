@@ -110,9 +110,10 @@ cases:
              '@timestamp': 2026-04-01T09:00:00Z, event.category: [network, session], logsource.product: trial}
   - raw: '%one 2026-04-01 09:00:00 +0900 account taro from 192.0.2.1'
     expect: {user.name: taro, source.port: null, '@timestamp': 2026-04-01T00:00:00Z, event.reason: null}
-  - raw: '%one Apr  1 09:00:00 user taro from 192.0.2.1 and more'
+  # Nothing of a line is written that it does not fit as a whole.
+  - raw: '%one Apr  1 09:00:00 user taro from 192.0.2.1 port x'
     format: unknown
-    expect: {user.name: null, source.ip: null}
+    expect: {source.port: null, event.module: null, mihari.flags: guessed}
   - raw: '%two src=192.0.2.1:80 who=CITY\taro act=DENY size=7 proto=6 more="x y"'
     expect: {source.ip: 192.0.2.1, source.port: 80, user.domain: CITY, user.name: taro, event.action: deny, event.outcome: failure,
              event.type: denied, source.bytes: 7, network.bytes: 7, network.transport: tcp, trial.more: x y, trial.act: DENY,

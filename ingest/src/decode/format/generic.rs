@@ -1,15 +1,44 @@
 //! Records that name their fields themselves, of no vendor that we know: key=value pairs here, JSON objects in [`super::structured`].
 
-use event::{FieldId, RowBuilder, Value};
+use event::{FieldId, RowBuilder};
 
-use super::{Kind, Recognise, address};
-use crate::decode::pairs::pairs;
+use super::usual::Usual;
+use super::{Kind, Recognise};
+use crate::decode::pairs::{Style, styled};
 use crate::decode::record::table;
 use crate::decode::record::{Fields, Key, Keys, Record};
 use crate::decode::text::Context;
 
 /// Pairs that a record needs to be taken for key=value text.
 const PAIRS_MIN: usize = 3;
+
+/// What may stand between pairs, the usual first: blanks and commas, a tab, a bar, `^^`.
+const STYLES: [Style; 4] = [style(None), style(Some('\t')), style(Some('|')), style(Some('^'))];
+
+const fn style(separator: Option<char>) -> Style {
+    Style { separator, equals: '=', spaced: false }
+}
+
+fn is_key(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-@/".contains(&b);
+    text.len() <= 64 && text.bytes().all(plain) && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+/// Whether the text is pairs of `style`: it begins with one, or words stand before them and pairs are the greater part.
+fn fits(text: &str, style: Style) -> bool {
+    let Some(first) = memchr::memchr(b'=', text.as_bytes()) else { return false };
+    if style.separator.is_some_and(|separator| !text.contains(separator)) {
+        return false;
+    }
+    let (mut count, mut bytes) = (0, 0);
+    styled(text, style, |pair| {
+        if is_key(pair.key) {
+            count += 1;
+            bytes += pair.key.len() + pair.value.len() + 2;
+        }
+    });
+    count >= PAIRS_MIN && (is_key(&text[..first]) || bytes * 2 >= text.len() && !text.contains('\n'))
+}
 
 /// Key=value text.
 pub(super) struct Reader {
@@ -36,79 +65,41 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
-        let first = message.find('=').unwrap_or(0);
-        let is_key = |text: &str| {
-            !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-@/".contains(&b))
-        };
-        if !is_key(&message[..first]) || pairs(message).filter(|p| is_key(p.key)).take(PAIRS_MIN).count() < PAIRS_MIN {
-            return false;
-        }
+        let Some(style) = STYLES.iter().copied().find(|style| fits(message, *style)) else { return false };
         self.record.begin();
-        for pair in pairs(message).filter(|p| is_key(p.key)) {
-            let key = self.record.keys.child(Key::ROOT, pair.key);
-            self.record.text(message, key, pair.value);
-        }
+        let Reader { record, .. } = self;
+        styled(message, style, |pair| {
+            if is_key(pair.key) {
+                let key = record.keys.child(Key::ROOT, pair.key);
+                record.text(message, key, pair.value);
+            }
+        });
         self.plain.write(&self.record, message, context, row);
         true
     }
 }
 
-/// The names that records of many programs have, and the fields they mean.
+/// A record under its own names, and under ECS names what they usually mean.
 pub(super) struct Plain {
     kind: Kind,
     fields: Fields,
     times: Vec<Key>,
-    addresses: Vec<(Key, FieldId, FieldId)>,
-    known: Vec<(Key, FieldId, Key)>,
+    usual: Usual,
     message: Key,
 }
 
 impl Plain {
     pub(super) fn new(format: &'static str, keys: &mut Keys) -> Plain {
-        use FieldId as F;
-        let mut own = |pairs: &[(&str, FieldId)]| {
-            pairs.iter().map(|(key, field)| (keys.declare(key), *field, keys.declare(field.name()))).collect::<Vec<_>>()
-        };
-        let known = own(&[
-            ("src_port", F::SOURCE_PORT),
-            ("srcport", F::SOURCE_PORT),
-            ("sport", F::SOURCE_PORT),
-            ("dst_port", F::DESTINATION_PORT),
-            ("dest_port", F::DESTINATION_PORT),
-            ("dstport", F::DESTINATION_PORT),
-            ("dport", F::DESTINATION_PORT),
-            ("msg", F::MESSAGE),
-            ("Message", F::MESSAGE),
-            ("user", F::USER_NAME),
-            ("username", F::USER_NAME),
-            ("action", F::EVENT_ACTION),
-            ("level", F::LOG_LEVEL),
-            ("severity", F::LOG_LEVEL),
-            ("host", F::HOST_NAME),
-            ("hostname", F::HOST_NAME),
-            ("Hostname", F::HOST_NAME),
-            ("proto", F::NETWORK_TRANSPORT),
-        ]);
-        let addresses = [
-            ("src_ip", F::SOURCE_IP, F::SOURCE_ADDRESS),
-            ("srcip", F::SOURCE_IP, F::SOURCE_ADDRESS),
-            ("src", F::SOURCE_IP, F::SOURCE_ADDRESS),
-            ("client_ip", F::SOURCE_IP, F::SOURCE_ADDRESS),
-            ("clientip", F::SOURCE_IP, F::SOURCE_ADDRESS),
-            ("remote_addr", F::SOURCE_IP, F::SOURCE_ADDRESS),
-            ("dst_ip", F::DESTINATION_IP, F::DESTINATION_ADDRESS),
-            ("dest_ip", F::DESTINATION_IP, F::DESTINATION_ADDRESS),
-            ("dstip", F::DESTINATION_IP, F::DESTINATION_ADDRESS),
-            ("dst", F::DESTINATION_IP, F::DESTINATION_ADDRESS),
-        ];
         Plain {
             kind: Kind::new(format, None, None, None),
             fields: Fields::new(""),
-            times: ["@timestamp", "timestamp", "time", "ts", "eventTime", "datetime", "TimeCreated", "EventTime"]
-                .map(|name| keys.declare(name))
-                .to_vec(),
-            addresses: addresses.map(|(key, ip, name)| (keys.declare(key), ip, name)).to_vec(),
-            known,
+            times: [
+                "@timestamp", "timestamp", "time", "ts", "eventTime", "datetime", "TimeCreated", "EventTime", "event_time", "date_time",
+                "Timestamp", "Time", "eventtime", "created_at", "createdDateTime", "CreationTime", "published",
+            ]
+            .map(|name| keys.declare(name))
+            .to_vec(),
+            usual: Usual::new(keys),
             message: keys.declare("message"),
         }
     }
@@ -123,19 +114,7 @@ impl Plain {
         for (key, value) in view.iter() {
             self.fields.write(&record.keys, key, value, row);
         }
-        for (key, ip, name) in &self.addresses {
-            if let Some(text) = view.text(*key).filter(|_| row.get(*ip).is_none()) {
-                address(row, *ip, *name, text);
-            }
-        }
-        for (key, field, own) in &self.known {
-            if !view.has(*own)
-                && row.get(*field).is_none()
-                && let Some(value) = view.get(*key).filter(|value| !matches!(value, Value::Null | Value::Text("" | "-")))
-            {
-                row.value(*field, value);
-            }
-        }
+        self.usual.write(&record.keys, view, context, row);
         if record.too_deep() {
             row.text(FieldId::FLAGS, "nesting_refused");
         }

@@ -14,6 +14,7 @@ mod fmc;
 mod fortigate;
 mod fortimail;
 mod generic;
+mod guess;
 mod haproxy;
 mod iis;
 mod ios;
@@ -32,6 +33,7 @@ mod structured;
 mod suricata;
 mod tables;
 mod umbrella;
+mod usual;
 mod web;
 mod web_error;
 mod welf;
@@ -43,6 +45,7 @@ use std::net::IpAddr;
 use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Value};
 
 use super::text::Context;
+pub(super) use guess::{beginning, guess};
 pub(super) use registry::{Recognise, Registry, names};
 
 /// Which format a record is in: its name and its Sigma log source.

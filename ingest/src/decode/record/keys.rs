@@ -18,7 +18,7 @@ impl Key {
     /// A path too long to be a field's name: its value is not a column.
     pub(in crate::decode) const REFUSED: Key = Key(1);
 
-    pub(super) fn index(self) -> usize {
+    pub(in crate::decode) fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -64,8 +64,13 @@ impl Keys {
     }
 
     /// How many paths there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::decode) fn len(&self) -> usize {
         self.paths.len()
+    }
+
+    /// How often paths were forgotten: what is remembered of a path's number holds within one generation.
+    pub(in crate::decode) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// The path's name, its keys joined by dots.

@@ -6,7 +6,7 @@
 use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Time, Value};
 
 use super::{Fields, Key, Keys, Record, View};
-use crate::decode::format::{address, host_and_port_of, url};
+use crate::decode::format::{address, host_and_port_of, protocol, transport, url};
 use crate::decode::stamp;
 use crate::decode::text::Context;
 
@@ -61,6 +61,8 @@ pub(in crate::decode) enum To {
     Without(&'static str, &'static str),
     /// The address that stands so many parts before the last one, parts being what the character separates.
     Part(&'static str, char, usize),
+    /// A protocol's number or name: `network.transport`, `network.iana_number`.
+    Protocol,
 }
 
 enum Compiled {
@@ -80,15 +82,50 @@ enum Compiled {
     Path(FieldId, FieldId),
     Without(FieldId, &'static str),
     Part(FieldId, char, usize),
+    Protocol,
 }
 
-struct Rule {
+/// What becomes of a key's values.
+pub(in crate::decode) struct Rule {
     key: Key,
     to: Compiled,
     /// The number of the field in this table.
     slot: u8,
     /// The record's own key of the field's name: what the record says itself stands.
     own: Option<Key>,
+}
+
+impl Rule {
+    /// A rule outside a table.
+    pub(in crate::decode) fn new(key: &str, to: To, keys: &mut Keys) -> Rule {
+        Rule { key: keys.declare(key), to: to.compile(), slot: 0, own: None }
+    }
+
+    /// Whether the row says already what this rule would.
+    pub(in crate::decode) fn is_told(&self, row: &RowBuilder<'_>) -> bool {
+        match self.to {
+            Compiled::As(field)
+            | Compiled::Lower(field)
+            | Compiled::Number(field)
+            | Compiled::Instant(field)
+            | Compiled::Duration(field, _)
+            | Compiled::Is(field, _)
+            | Compiled::Case(field, _)
+            | Compiled::Account(field, _)
+            | Compiled::Path(field, _)
+            | Compiled::Without(field, _)
+            | Compiled::Part(field, ..) => row.get(field).is_some(),
+            Compiled::Address(ip, name) | Compiled::Host(ip, name, _) => row.get(ip).is_some() || row.get(name).is_some(),
+            Compiled::Url => row.get(FieldId::URL_ORIGINAL).is_some(),
+            Compiled::Protocol => row.get(FieldId::NETWORK_TRANSPORT).is_some(),
+            Compiled::Time | Compiled::Sum(_) => false,
+        }
+    }
+
+    /// Writes `value`; whether anything was written.
+    pub(in crate::decode) fn write(&self, value: Value<'_>, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        self.to.write(value, context, row)
+    }
 }
 
 /// Fields that one table writes at most.
@@ -211,7 +248,7 @@ impl Table {
 
 impl To {
     /// The field that it writes, the first of several.
-    fn field(self) -> &'static str {
+    pub(in crate::decode) fn field(self) -> &'static str {
         match self {
             To::As(field)
             | To::Lower(field)
@@ -229,6 +266,7 @@ impl To {
             | To::Part(field, ..) => field,
             To::Time => "@timestamp",
             To::Url => "url.original",
+            To::Protocol => "network.transport",
         }
     }
 
@@ -252,6 +290,7 @@ impl To {
             To::Path(base) => Compiled::Path(below(base, ".path"), below(base, ".name")),
             To::Without(f, prefix) => Compiled::Without(field(f), prefix),
             To::Part(f, separator, nth) => Compiled::Part(field(f), separator, nth),
+            To::Protocol => Compiled::Protocol,
         }
     }
 }
@@ -294,6 +333,13 @@ impl Compiled {
                 row.int(*field, sum);
             }
             (Compiled::Url, Value::Text(text)) => url(row, text),
+            (Compiled::Protocol, Value::Text(text)) => protocol(row, text),
+            (Compiled::Protocol, Value::Int(n)) if (0..256).contains(&n) => {
+                row.int(FieldId::NETWORK_IANA_NUMBER, n);
+                if let Some(name) = transport(n as u64) {
+                    row.text(FieldId::NETWORK_TRANSPORT, name);
+                }
+            }
             (Compiled::Is(field, text), _) => row.text(*field, text),
             (Compiled::Case(field, cases), value) => {
                 let is = |case: &str| match value {
