@@ -118,11 +118,14 @@ impl<'a> Cursor<'a> {
         Some((hour as i8, minute as i8, second as i8, self.fraction()))
     }
 
-    /// Nanoseconds after `.` or `,`; none where no digit follows.
+    /// Nanoseconds after `.`, `,` or, of three digits, `:`; none where no digit follows.
     fn fraction(&mut self) -> i32 {
         let mut ns = 0;
         let mark = self.at;
-        if self.eat_any(b".,").is_some() {
+        // `09:00:00:123`: three digits after a colon, as Comware writes them.
+        let colon =
+            matches!(self.text.as_bytes()[self.at..], [b':', a, b, c, b' ', ..] if [a, b, c].iter().all(|d| d.is_ascii_digit()));
+        if self.eat_any(if colon { b":" } else { b".," }).is_some() {
             let mut scale = 100_000_000;
             let start = self.at;
             while let Some(digit @ b'0'..=b'9') = self.peek() {

@@ -215,6 +215,9 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
     }
     let rest = rest.trim_start();
     let (word, after) = word(rest).unwrap_or((rest, ""));
+    if let Some(device) = word.strip_suffix(':').filter(|_| after.starts_with('%')) {
+        return Header { app: Some(device), message: after, ..header }; // Cisco: whatever the device is called.
+    }
     if word.ends_with(':') || word.starts_with('%') || word.bytes().any(|b| b == b'[') {
         let (app, procid, message) = tag(rest); // No host.
         return Header { app, procid, message, ..header };
@@ -305,8 +308,24 @@ fn is_host(word: &str) -> bool {
 
 /// What programs call how grave a record is (RFC 5424 §6.2.1, and the words of logging libraries).
 const LEVELS: &[&str] = &[
-    "trace", "debug", "info", "information", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert", "emerg", "emergency",
-    "fatal", "severe", "panic", "verbose",
+    "trace",
+    "debug",
+    "info",
+    "information",
+    "notice",
+    "warn",
+    "warning",
+    "err",
+    "error",
+    "crit",
+    "critical",
+    "alert",
+    "emerg",
+    "emergency",
+    "fatal",
+    "severe",
+    "panic",
+    "verbose",
 ];
 
 /// Whether `word` is a level's name.

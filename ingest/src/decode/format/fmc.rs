@@ -29,10 +29,16 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
-        let Some(rest) = message.strip_suffix("x00").map(|m| m.trim_end_matches(['\0', ' '])) else { return false };
-        let Some(rest) = rest.strip_suffix("x0a").map(|m| m.trim_end_matches(['\0', ' '])) else { return false };
+        let closed = |text: &'static str, message: &mut &str| {
+            let rest = message.strip_suffix(text).map(|m| m.trim_end_matches(['\0', ' ']));
+            *message = rest.unwrap_or(message);
+            rest.is_some()
+        };
+        let mut rest = message.trim_end();
+        let whole = closed("x00", &mut rest) && closed("x0a", &mut rest);
         let Some([host, user, from, area, action]) = cut(rest, ["", ": ", "@", ", ", ", "]) else { return false };
-        if host.contains(' ') || user.contains(' ') {
+        let told = whole || area.contains(" > ") && from.parse::<std::net::IpAddr>().is_ok();
+        if !told || host.contains(' ') || user.contains(' ') {
             return false;
         }
         self.kind.mark(row);

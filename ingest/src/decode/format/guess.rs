@@ -17,28 +17,140 @@ const TEXT_BYTES_MAX: usize = 2048;
 
 /// Words before the address of whoever did something.
 const BEFORE_ADDRESS: &[&str] = &[
-    "from", "by", "ip", "ips", "client", "remote", "address", "addr", "host", "rhost", "peer", "source", "src", "srcip", "for", "attacker",
-    "remote_addr", "remoteaddr", "client_ip", "clientip", "remote_ip", "ip_address", "ipaddress", "src_ip", "connection", "host-ip",
-    "x-forwarded-for", "origin", "visitor", "user-ip", "remotehost",
+    "from",
+    "by",
+    "ip",
+    "ips",
+    "client",
+    "remote",
+    "address",
+    "addr",
+    "host",
+    "rhost",
+    "peer",
+    "source",
+    "src",
+    "srcip",
+    "for",
+    "attacker",
+    "remote_addr",
+    "remoteaddr",
+    "client_ip",
+    "clientip",
+    "remote_ip",
+    "ip_address",
+    "ipaddress",
+    "src_ip",
+    "connection",
+    "host-ip",
+    "x-forwarded-for",
+    "origin",
+    "visitor",
+    "user-ip",
+    "remotehost",
 ];
 
 /// Words before a name.
-const BEFORE_NAME: &[&str] = &["user", "username", "user-name", "user_name", "account", "login", "name", "admin", "loginname", "usr"];
+const BEFORE_NAME: &[&str] =
+    &["user", "username", "user-name", "user_name", "account", "login", "name", "admin", "loginname", "usr"];
 
 /// Words that stand where a name might, and are none.
 const NO_NAME: &[&str] = &[
-    "a", "account", "added", "admin", "agent", "and", "as", "at", "attempt", "authenticated", "authentication", "by", "cannot", "connected",
-    "could", "created", "credentials", "database", "deleted", "denied", "disabled", "disconnected", "does", "error", "failed", "failure",
-    "for", "from", "group", "had", "has", "id", "in", "incorrect", "information", "input", "interface", "invalid", "ip", "is", "locked",
-    "logged", "login", "logon", "logout", "mapping", "name", "names", "not", "of", "on", "or", "page", "password", "profile", "rejected",
-    "request", "requested", "session", "successful", "successfully", "succeeded", "tried", "to", "unknown", "user", "username", "using", "via",
-    "was", "were", "with", "without",
+    "a",
+    "account",
+    "added",
+    "admin",
+    "agent",
+    "and",
+    "as",
+    "at",
+    "attempt",
+    "authenticated",
+    "authentication",
+    "by",
+    "cannot",
+    "connected",
+    "could",
+    "created",
+    "credentials",
+    "database",
+    "deleted",
+    "denied",
+    "disabled",
+    "disconnected",
+    "does",
+    "error",
+    "failed",
+    "failure",
+    "for",
+    "from",
+    "group",
+    "had",
+    "has",
+    "id",
+    "in",
+    "incorrect",
+    "information",
+    "input",
+    "interface",
+    "invalid",
+    "ip",
+    "is",
+    "locked",
+    "logged",
+    "login",
+    "logon",
+    "logout",
+    "mapping",
+    "name",
+    "names",
+    "not",
+    "of",
+    "on",
+    "or",
+    "page",
+    "password",
+    "profile",
+    "rejected",
+    "request",
+    "requested",
+    "session",
+    "successful",
+    "successfully",
+    "succeeded",
+    "tried",
+    "to",
+    "unknown",
+    "user",
+    "username",
+    "using",
+    "via",
+    "was",
+    "were",
+    "with",
+    "without",
 ];
 
-const LOGIN: &[&str] = &["login", "log in", "logged in", "logon", "sign in", "signed in", "auth", "password", "credential", "2fa", "otp", "token"];
+const LOGIN: &[&str] =
+    &["login", "log in", "logged in", "logon", "sign in", "signed in", "auth", "password", "credential", "2fa", "otp", "token"];
 const FAILED: &[&str] = &[
-    "fail", "invalid", "incorrect", "denied", "reject", "unsuccessful", "wrong", "bad password", "not allowed", "unauthorized", "unauthorised",
-    "refused", "unknown user", "not found", "do not match", "does not match", "mismatch",
+    "fail",
+    "invalid",
+    "incorrect",
+    "denied",
+    "reject",
+    "unsuccessful",
+    "wrong",
+    "bad password",
+    "not allowed",
+    "unauthorized",
+    "unauthorised",
+    "refused",
+    "unknown user",
+    "not found",
+    "do not match",
+    "does not match",
+    "mismatch",
 ];
 const WENT_WELL: &[&str] = &["succe", "accepted", "logged in", "authenticated", "signed in", "granted"];
 
@@ -49,7 +161,9 @@ const LEVEL_WITHIN: usize = 4;
 pub(in crate::decode) fn beginning(text: &str) -> Option<(Stamp, Option<&str>)> {
     let bare = text.trim_start_matches(['[', '(', '"']);
     let (stamp, rest) = stamp::any(bare)?;
-    let level = words(&rest[..rest.floor_char_boundary(128)]).take(LEVEL_WITHIN).map(|(_, word)| word.trim_matches(['[', ']', ':', '-', '*']));
+    let level = words(&rest[..rest.floor_char_boundary(128)])
+        .take(LEVEL_WITHIN)
+        .map(|(_, word)| word.trim_matches(['[', ']', ':', '-', '*']));
     Some((stamp, level.into_iter().find(|word| is_level(word))))
 }
 
@@ -87,7 +201,8 @@ fn contains(text: &str, word: &str) -> bool {
 
 /// The words of a text, each with where it begins. What opens or closes a word is not part of it.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let divides = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '\'' | '=' | '<' | '>' | '{' | '}' | '|' | '`');
+    let divides =
+        |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '\'' | '=' | '<' | '>' | '{' | '}' | '|' | '`');
     text.split(divides).filter_map(move |word| {
         let at = word.as_ptr() as usize - text.as_ptr() as usize;
         (!word.is_empty()).then_some((at, word))
@@ -173,13 +288,16 @@ fn name(text: &str, row: &mut RowBuilder<'_>) -> bool {
                 rest[1..].find(close).map(|end| &rest[1..=end])
             }
             None => {
-                let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ')' | ']' | '"' | '\'' | '(')).unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ')' | ']' | '"' | '\'' | '('))
+                    .unwrap_or(rest.len());
                 Some(rest[..end].trim_end_matches(['.', ':', '!', ']']))
             }
         };
         let Some(found) = found.filter(|found| !found.is_empty() && *found != "-" && found.len() <= 256) else { continue };
         let plain = quote.is_some() || word.ends_with(':') || text[at + word.len()..].starts_with('=');
-        let none = !plain && (!contains(key, "user") || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no)) || found.contains(['=', '/']));
+        let none = !plain
+            && (!contains(key, "user") || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no)) || found.contains(['=', '/']));
         if none || address(found).is_some() || found.bytes().all(|b| b.is_ascii_punctuation()) {
             continue;
         }

@@ -31,6 +31,7 @@ const EVE: Format = Format {
         "",
         &[
             ("timestamp", To::Time),
+            ("alert.action", To::As("event.action")),
             ("event_type", To::As("event.action")),
             ("host", To::As("observer.hostname")),
             ("in_iface", To::As("observer.ingress.interface.name")),
@@ -69,6 +70,9 @@ const EVE: Format = Format {
             ("http.protocol", To::Without("http.version", "HTTP/")),
             ("http.status", To::Number("http.response.status_code")),
             ("http.length", To::Number("http.response.body.bytes")),
+            // Sensors built on Suricata.
+            ("http.response_length", To::Number("http.response.body.bytes")),
+            ("http.request_length", To::Number("http.request.body.bytes")),
             ("http.http_content_type", To::As("http.response.mime_type")),
             ("dns.id", To::As("dns.id")),
             ("dns.type", To::As("dns.type")),

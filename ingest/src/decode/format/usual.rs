@@ -37,7 +37,10 @@ const USUAL: &[(To, &str)] = &[
     (Protocol, "transport protoname proto protocol ipproto ipprotocol transportprotocol"),
     (Lower("network.protocol"), "appproto appprotocol applicationprotocol service"),
     (Number("source.bytes"), "srcbytes sourcebytes sentbytes sentbyte bytessent bytesout outbytes txbytes sent"),
-    (Number("destination.bytes"), "dstbytes destinationbytes receivedbytes rcvdbytes rcvdbyte bytesreceived bytesin inbytes rxbytes rcvd"),
+    (
+        Number("destination.bytes"),
+        "dstbytes destinationbytes receivedbytes rcvdbytes rcvdbyte bytesreceived bytesin inbytes rxbytes rcvd",
+    ),
     (Number("source.packets"), "srcpackets sentpackets packetssent sentpkt packetsout"),
     (Number("destination.packets"), "dstpackets receivedpackets packetsreceived rcvdpkt packetsin"),
     (As("source.mac"), "srcmac sourcemac smac clientmac macaddress macaddr mac"),
@@ -122,15 +125,40 @@ const USUAL: &[(To, &str)] = &[
 ];
 
 /// Last keys that say whose value it is, whatever stands before them.
-const PLAIN_LEAVES: &[&str] = &["src", "dst", "source", "dest", "client", "remote", "username", "useragent", "filename", "sha", "md5"];
+const PLAIN_LEAVES: &[&str] =
+    &["src", "dst", "source", "dest", "client", "remote", "username", "useragent", "filename", "sha", "md5"];
 
 /// A name with more letters is none of those above.
 const NAME_BYTES_MAX: usize = 48;
 
 /// First keys of ECS names: what stands below them is said already.
 const ECS: &[&str] = &[
-    "source", "destination", "client", "server", "user", "host", "event", "network", "url", "http", "dns", "file", "process", "rule",
-    "observer", "log", "email", "tls", "service", "agent", "cloud", "container", "related", "threat", "user_agent", "ecs",
+    "source",
+    "destination",
+    "client",
+    "server",
+    "user",
+    "host",
+    "event",
+    "network",
+    "url",
+    "http",
+    "dns",
+    "file",
+    "process",
+    "rule",
+    "observer",
+    "log",
+    "email",
+    "tls",
+    "service",
+    "agent",
+    "cloud",
+    "container",
+    "related",
+    "threat",
+    "user_agent",
+    "ecs",
 ];
 
 /// What a path means: of which rules it is a name, and how they prefer it. None: not asked yet.
