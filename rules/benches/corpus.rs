@@ -5,21 +5,19 @@
 //! are ratios within one run. `cargo bench -p rules --features peer -- net routed` runs what has these words in its name.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use event::{
-    Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, RowBuilder, Time, Transport, Value,
-};
+use event::object::{Outcome, Reader};
+use event::{Batch, BatchBuilder, Content, FrameHead, LogRange, LogSource, LogSourceId, Time, Transport};
 use rules::cases::batch_of_sources;
 use rules::{Detector, LoadOptions, Match, RuleSet, Source, load, matches_plainly};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 const ROUNDS: usize = 3;
-const BATCH_EVENTS: usize = 1024;
+/// Few enough that a batch stays in the second-level cache.
+const BATCH_EVENTS: usize = 256;
 
 fn shared(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name)
@@ -151,139 +149,43 @@ fn scan(detector: &mut Detector, batches: &[Batch], out: &mut Vec<Match>) -> u64
     matches
 }
 
-/// Reads the events' JSON with the parser that the peer uses, straight into batches, and matches. The log source is the corpus's tag.
+/// Reads the events' JSON straight into batches, and matches. The log source is the corpus's tag.
 fn read_and_scan(detector: &mut Detector, corpus: &Corpus, routed: bool, out: &mut Vec<Match>) -> u64 {
-    let head = FrameHead::new(Transport::Internal, Content::Text);
-    let mut names = Names::default();
+    let mut reader = Reader::new(rules::cases::sigma_name);
+    let mut builder = BatchBuilder::default();
     let mut matches = 0;
     for (lines, sources) in corpus.lines.chunks(BATCH_EVENTS).zip(corpus.sources.chunks(BATCH_EVENTS)) {
-        let mut builder = BatchBuilder::default();
-        for (line, source) in lines.iter().zip(sources) {
-            let mut row = builder.row(&head, 0, line);
-            row.log_source(if routed { *source } else { LogSourceId::UNKNOWN });
-            names.path.clear();
-            let mut parser = serde_json::Deserializer::from_str(line);
-            Reader { row: &mut row, names: &mut names }.deserialize(&mut parser).expect("an object");
-        }
-        let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+        let batch = read(&mut reader, &mut builder, lines, sources, routed);
         out.clear();
         detector.scan(&batch, out);
         matches += out.len() as u64;
+        builder.reuse(batch);
     }
     matches
 }
 
-/// Fields by their names: what the reader has seen before, and the path of keys at hand.
-#[derive(Default)]
-struct Names {
-    known: HashMap<String, FieldId>,
-    path: String,
+fn read(reader: &mut Reader, builder: &mut BatchBuilder, lines: &[String], sources: &[LogSourceId], routed: bool) -> Batch {
+    let head = FrameHead::new(Transport::Internal, Content::Text);
+    for (line, source) in lines.iter().zip(sources) {
+        let mut row = builder.row(&head, 0, line);
+        row.log_source(if routed { *source } else { LogSourceId::UNKNOWN });
+        assert_eq!(reader.read(line, &mut row), Outcome::Whole);
+    }
+    builder.finish(LogRange::default(), Time::UNKNOWN)
 }
 
-struct Reader<'r, 'b> {
-    row: &'r mut RowBuilder<'b>,
-    names: &'r mut Names,
-}
-
-impl Reader<'_, '_> {
-    fn put(self, value: Value<'_>) {
-        let Names { known, path } = self.names;
-        let field = known.get(path.as_str()).copied().or_else(|| {
-            let field = FieldId::intern(&path.replace(' ', ""))?;
-            known.insert(path.clone(), field);
-            Some(field)
-        });
-        if let Some(field) = field {
-            self.row.value(field, value);
-        }
+/// Reads the events' JSON alone.
+fn read_only(corpus: &Corpus) -> u64 {
+    let mut reader = Reader::new(rules::cases::sigma_name);
+    let mut builder = BatchBuilder::default();
+    let chunks = corpus.lines.chunks(BATCH_EVENTS).zip(corpus.sources.chunks(BATCH_EVENTS));
+    let mut events = 0;
+    for (lines, sources) in chunks {
+        let batch = read(&mut reader, &mut builder, lines, sources, true);
+        events += batch.len() as u64;
+        builder.reuse(batch);
     }
-}
-
-impl<'de> DeserializeSeed<'de> for Reader<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Reader<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let length = self.names.path.len();
-        while map.next_key_seed(Key(&mut self.names.path))?.is_some() {
-            map.next_value_seed(Reader { row: self.row, names: self.names })?;
-            self.names.path.truncate(length);
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Reader { row: self.row, names: self.names })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.put(Value::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, b: bool) -> Result<(), E> {
-        self.put(Value::Bool(b));
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, n: i64) -> Result<(), E> {
-        self.put(Value::Int(n));
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, n: u64) -> Result<(), E> {
-        self.put(i64::try_from(n).map_or(Value::Uint(n), Value::Int));
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, n: f64) -> Result<(), E> {
-        self.put(Value::Float(n));
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.put(Value::Text(text));
-        Ok(())
-    }
-}
-
-/// Reads a key onto the end of the path.
-struct Key<'p>(&'p mut String);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<(), E> {
-        if !self.0.is_empty() {
-            self.0.push('.');
-        }
-        self.0.push_str(key);
-        Ok(())
-    }
+    events
 }
 
 fn loaded(files: &[Source]) -> (Arc<RuleSet>, f64) {
@@ -294,7 +196,9 @@ fn loaded(files: &[Source]) -> (Arc<RuleSet>, f64) {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let told = words.iter().any(|word| word == "costs");
-    let wanted = |name: &str| words.iter().all(|word| word == "costs" || word == "sources" || name.contains(word.as_str()));
+    let wanted = |name: &str| {
+        words.iter().all(|word| ["costs", "sources", "alone", "json"].contains(&word.as_str()) || name.contains(word.as_str()))
+    };
     if !shared("corpus").exists() {
         println!("skipped: the corpora are not beside the project");
         return;
@@ -308,8 +212,10 @@ fn main() {
     if words.iter().any(|word| word == "verify") {
         return verify(&set, &words);
     }
+    // For a profile of ours alone, or of the reader alone.
+    let (alone, json) = (words.iter().any(|word| word == "alone"), words.iter().any(|word| word == "json"));
     #[cfg(feature = "peer")]
-    let peer = peer::Peer::new(&files);
+    let peer = if alone || json { peer::Peer::new(&[]) } else { peer::Peer::new(&files) };
     #[cfg(feature = "peer")]
     if words.iter().any(|word| word == "differences") {
         return peer.differences(&set);
@@ -325,13 +231,18 @@ fn main() {
                 by_source(&set, &corpus);
                 break;
             }
+            if json {
+                let seconds = (0..ROUNDS * 8).map(|_| timed(|| read_only(&corpus)).1).fold(f64::MAX, f64::min);
+                println!("{name}: JSON only {:.0} events/s", corpus.lines.len() as f64 / seconds);
+                continue;
+            }
             let batches = batches(&corpus, routed);
             let events = corpus.lines.len() as f64;
             let mut out = Vec::new();
-            let mut least = [f64::MAX; 4];
-            let mut matches = [0; 4];
+            let mut least = [f64::MAX; 5];
+            let mut matches = [0; 5];
             for _ in 0..ROUNDS {
-                for (at, set) in [&set, &twice].into_iter().enumerate() {
+                for (at, set) in [&set, &twice].into_iter().enumerate().take(if alone { 1 } else { 2 }) {
                     // A cold start each round: caches are filled within the time.
                     let mut detector = Detector::new(set.clone());
                     let (found, seconds) = timed(|| scan(&mut detector, &batches, &mut out));
@@ -345,8 +256,9 @@ fn main() {
                 let (found, seconds) = timed(|| read_and_scan(&mut detector, &corpus, routed, &mut out));
                 least[3] = least[3].min(seconds);
                 matches[3] = found;
+                least[4] = least[4].min(timed(|| read_only(&corpus)).1);
                 #[cfg(feature = "peer")]
-                {
+                if !alone {
                     let (found, seconds) = timed(|| peer.run(&corpus.lines, routed));
                     least[2] = least[2].min(seconds);
                     matches[2] = found;
@@ -355,6 +267,7 @@ fn main() {
             let rate = |at: usize| events / least[at];
             println!("{name}: match only {:.0} events/s, {} matches", rate(0), matches[0]);
             println!("{name}: rules doubled {:.0} events/s, {} matches, cost x {:.2}", rate(1), matches[1], least[1] / least[0]);
+            println!("{name}: JSON only {:.0} events/s", rate(4));
             println!("{name}: JSON and match {:.0} events/s, {} matches", rate(3), matches[3]);
             if matches[2] > 0 {
                 let ratio = least[2] / least[3];
@@ -394,7 +307,7 @@ fn verify(set: &Arc<RuleSet>, words: &[String]) {
                 matches[at] += expected.len();
                 wrong += usize::from(found != expected);
             }
-            if events % (BATCH_EVENTS * 8) == 0 {
+            if events % (BATCH_EVENTS * 32) == 0 {
                 println!("verify {name}: {events} events, {matches:?} matches so far, {wrong} batches differ");
             }
         }

@@ -9,14 +9,11 @@
 //!
 //! For correlations lateness is unlimited here: each event that makes or keeps a window's condition true gives an alert at its index.
 
-use std::fmt;
 use std::sync::Arc;
 
-use event::{
-    Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSourceId, Position, RowBuilder, Time, Transport, Value,
-};
+use event::object::{self, Reader};
+use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSourceId, Position, RowBuilder, Time, Transport};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::alert::AlertChange;
 use crate::behave::indicator::Indicators;
@@ -154,7 +151,7 @@ fn behave(set: RuleSet, case: &Case<'_>) -> Result<Vec<ExpectedAlert>, String> {
         events.push((time.unix_ns() as f64 / 1e9, event.get().to_owned(), 0.0, false));
     }
     events.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut builder = BatchBuilder::default();
+    let (mut builder, mut reader) = (BatchBuilder::default(), Reader::new(sigma_name));
     let instant = |seconds: f64| Time::from_unix_s(CASES_START_S).plus_ns((seconds * 1e9) as i64);
     for (at, (seconds, text, behind, unreadable)) in events.iter().enumerate() {
         let time = instant(*seconds);
@@ -164,7 +161,7 @@ fn behave(set: RuleSet, case: &Case<'_>) -> Result<Vec<ExpectedAlert>, String> {
             ..FrameHead::new(Transport::Internal, Content::Text)
         };
         let mut row = builder.row(&head, 0, "");
-        write_object(text, &mut row)?;
+        write_object(text, &mut reader, &mut row)?;
         row.time(time.plus_ns((-behind * 1e9) as i64));
         if *unreadable {
             row.quarantine("no decoder knows this record");
@@ -259,7 +256,7 @@ pub fn batch_of(objects: &[&str]) -> Result<Batch, String> {
 /// # Errors
 /// Where one is no object.
 pub fn batch_of_sources<'a>(objects: impl ExactSizeIterator<Item = (LogSourceId, &'a str)>) -> Result<Batch, String> {
-    let mut builder = BatchBuilder::default();
+    let (mut builder, mut reader) = (BatchBuilder::default(), Reader::new(sigma_name));
     let last = objects.len() as u64;
     for (at, (source, text)) in objects.enumerate() {
         let head = FrameHead {
@@ -268,87 +265,22 @@ pub fn batch_of_sources<'a>(objects: impl ExactSizeIterator<Item = (LogSourceId,
         };
         let mut row = builder.row(&head, 0, "");
         row.log_source(source);
-        write_object(text, &mut row)?;
+        write_object(text, &mut reader, &mut row)?;
         let seconds = FieldId::find("_t").and_then(|f| row.get(f)).and_then(crate::test_of::number_of);
         row.time(Time::from_unix_ns(seconds.map_or(0, |n| (n.float() * 1e9) as i64)));
     }
     Ok(builder.finish(LogRange { partition: 0, first: 1, last }, Time::UNKNOWN))
 }
 
-fn write_object(text: &str, row: &mut RowBuilder<'_>) -> Result<(), String> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    Cells { row, path: String::new() }.deserialize(&mut deserializer).map_err(|e| e.to_string())
-}
-
-struct Cells<'c, 'r> {
-    row: &'c mut RowBuilder<'r>,
-    path: String,
-}
-
-impl Cells<'_, '_> {
-    fn put(self, value: Value<'_>) {
-        if let Some(field) = FieldId::intern(&self.path) {
-            self.row.value(field, value);
-        }
+fn write_object(text: &str, reader: &mut Reader, row: &mut RowBuilder<'_>) -> Result<(), String> {
+    match reader.read(text, row) {
+        object::Outcome::Whole => Ok(()),
+        object::Outcome::Cut => Err("the event's JSON is cut off".to_owned()),
+        object::Outcome::No => Err("the event is no JSON object".to_owned()),
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Cells<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Cells<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            let key = key.replace(' ', "");
-            let path = if self.path.is_empty() { key } else { format!("{}.{key}", self.path) };
-            map.next_value_seed(Cells { row: self.row, path })?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Cells { row: self.row, path: self.path.clone() })?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.put(Value::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, b: bool) -> Result<(), E> {
-        self.put(Value::Bool(b));
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, n: i64) -> Result<(), E> {
-        self.put(Value::Int(n));
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, n: u64) -> Result<(), E> {
-        self.put(i64::try_from(n).map_or(Value::Uint(n), Value::Int));
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, n: f64) -> Result<(), E> {
-        self.put(Value::Float(n));
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.put(Value::Text(text));
-        Ok(())
-    }
+/// The name that Sigma has for the field `path`: blanks are not part of it.
+pub fn sigma_name(path: &str, out: &mut String) {
+    out.extend(path.split(' '));
 }

@@ -13,6 +13,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::{BATCH_TEXT_BYTES_MAX, CELLS_PER_EVENT_MAX};
+use crate::order::Orders;
 use crate::{EventId, FieldId, FormatId, FrameHead, LogRange, LogSourceId, TenantId, Time, Transport, Value};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -148,6 +149,7 @@ impl Batch {
         clock
     }
 
+    #[inline]
     fn value(&self, cell: &Cell) -> Value<'_> {
         match cell.kind {
             Kind::Null => Value::Null,
@@ -254,6 +256,31 @@ impl<'b> EventRef<'b> {
         self.row_cells().iter().map(move |cell| (cell.field, self.batch.value(cell)))
     }
 
+    /// The field of each of [`EventRef::cells`].
+    pub fn fields(self) -> impl ExactSizeIterator<Item = FieldId> {
+        self.row_cells().iter().map(|cell| cell.field)
+    }
+
+    /// The value of the `nth` of [`EventRef::cells`].
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn cell(self, nth: usize) -> Value<'b> {
+        self.batch.value(&self.row_cells()[nth])
+    }
+
+    /// The bytes of the same, where it is text: for what reads no characters.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn cell_bytes(self, nth: usize) -> Option<&'b [u8]> {
+        let Cell { payload, len, kind, .. } = self.row_cells()[nth];
+        (kind == Kind::Text).then(|| &self.batch.text.as_bytes()[payload as usize..payload as usize + len as usize])
+    }
+
+    #[inline]
     fn row_cells(self) -> &'b [Cell] {
         &self.batch.cells[self.row.cells_start as usize..self.row.cells_end as usize]
     }
@@ -265,6 +292,9 @@ pub struct BatchBuilder {
     batch: Batch,
     /// Where in the arena the texts of [`RowBuilder::fixed`] begin.
     fixed: Vec<(&'static str, u32)>,
+    orders: Orders<Cell>,
+    /// Memory for the next batch.
+    spare: Option<Batch>,
 }
 
 /// Texts of the code itself that a batch keeps once; searched one by one, so there are few.
@@ -276,7 +306,7 @@ impl BatchBuilder {
     ///
     /// The event's time is the frame's receive time until [`RowBuilder::time`] says otherwise.
     pub fn row<'a>(&'a mut self, head: &FrameHead, nth: u16, raw: &'a str) -> RowBuilder<'a> {
-        let BatchBuilder { batch, fixed } = self;
+        let BatchBuilder { batch, fixed, orders, .. } = self;
         let fits = batch.text.len() + raw.len() <= BATCH_TEXT_BYTES_MAX;
         let raw = if fits { raw } else { "" };
         let span = Span { start: batch.text.len() as u32, len: raw.len() as u32 };
@@ -296,7 +326,7 @@ impl BatchBuilder {
             cells_start,
             cells_end: cells_start,
         };
-        let mut row = RowBuilder { batch, fixed, row, raw, fields_refused: false };
+        let mut row = RowBuilder { batch, fixed, orders, row, raw, fields_refused: false };
         if head.truncated {
             row.text(FieldId::FLAGS, "truncated");
         }
@@ -318,16 +348,25 @@ impl BatchBuilder {
         self.batch.text.len() > BATCH_TEXT_BYTES_MAX / 2
     }
 
+    /// Takes back a batch that is no longer needed: its memory is the next batch's but one.
+    pub fn reuse(&mut self, mut batch: Batch) {
+        batch.text.clear();
+        batch.wide.clear();
+        batch.rows.clear();
+        batch.cells.clear();
+        self.spare = Some(batch);
+    }
+
     /// The finished batch, its rows in the order of their ids. `range` is the frames it covers, `received` the receive time
     /// of the last of them. The builder is empty afterwards.
     pub fn finish(&mut self, range: LogRange, received: Time) -> Batch {
         // The next batch will be about as large: without room for it every buffer would grow step by step again.
-        let next = Batch {
+        let next = self.spare.take().unwrap_or_else(|| Batch {
             rows: Vec::with_capacity(self.batch.rows.len()),
             cells: Vec::with_capacity(self.batch.cells.len()),
             text: String::with_capacity(self.batch.text.len()),
             ..Batch::default()
-        };
+        });
         self.fixed.clear();
         let mut batch = std::mem::replace(&mut self.batch, next);
         batch.range = range;
@@ -350,6 +389,7 @@ pub struct Mark {
 pub struct RowBuilder<'a> {
     batch: &'a mut Batch,
     fixed: &'a mut Vec<(&'static str, u32)>,
+    orders: &'a mut Orders<Cell>,
     row: Row,
     raw: &'a str,
     fields_refused: bool,
@@ -601,11 +641,7 @@ impl Drop for RowBuilder<'_> {
             self.batch.text.push_str("fields_refused");
             self.batch.cells.push(Cell { payload: at as u64, len: 14, field: FieldId::FLAGS, kind: Kind::Text });
         }
-        let cells = &mut self.batch.cells[start..];
-        // Decoders that know their fields beforehand write them in order.
-        if !cells.is_sorted_by_key(|cell| cell.field) {
-            cells.sort_by_key(|cell| cell.field);
-        }
+        self.orders.sort(&mut self.batch.cells[start..], |cell| cell.field);
         self.row.cells_end = self.batch.cells.len() as u32;
         self.batch.rows.push(self.row);
     }

@@ -1,338 +1,47 @@
-//! JSON into a flat record, in one pass.
-//!
-//! Lenient where strictness would lose evidence: a record that is cut off keeps what came before the cut, what is nested too deeply is
-//! stepped over, control characters within text stand for themselves. A number that no machine number holds stays text.
+//! JSON into a flat record.
 
-use super::{Key, Record, Scalar};
+use event::Value;
+use event::keys::{Key, Keys};
+pub(in crate::decode) use event::object::Outcome;
+use event::object::{self, Sink};
 
-/// Objects and arrays within each other at most; what lies deeper is stepped over and the record is marked.
-const DEPTH_MAX: usize = 64;
-
-/// How a text reads as JSON.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::decode) enum Outcome {
-    /// One object, and nothing after it.
-    Whole,
-    /// An object whose end is missing: what came before the cut was read.
-    Cut,
-    /// No JSON object.
-    No,
-}
+use super::{Record, Scalar};
 
 /// Reads the object in `text` into `record`.
 pub(in crate::decode) fn read(text: &str, record: &mut Record) -> Outcome {
     record.begin();
-    Scanner { bytes: text.as_bytes(), text, at: 0, record }.object()
+    let mut room = std::mem::take(&mut record.room);
+    let outcome = object::read(text, &mut room, &mut Items { record, text });
+    record.room = room;
+    outcome
 }
 
-/// Why reading ends early.
-enum Stop {
-    /// The text ends.
-    End,
-    /// It is no JSON.
-    Bad,
-}
-
-/// Where a container was opened.
-#[derive(Clone, Copy)]
-struct Open {
-    is_object: bool,
-    /// The path of what the container holds, but for an object's own keys.
-    path: Key,
-}
-
-struct Scanner<'t, 'd> {
-    bytes: &'t [u8],
+struct Items<'r, 't> {
+    record: &'r mut Record,
     text: &'t str,
-    at: usize,
-    record: &'d mut Record,
 }
 
-impl<'t> Scanner<'t, '_> {
-    fn object(mut self) -> Outcome {
-        if self.token().is_none_or(|byte| byte != b'{') {
-            return Outcome::No;
-        }
-        match self.read() {
-            Ok(()) if self.nothing_follows() => Outcome::Whole,
-            Err(Stop::End) if !self.record.items.is_empty() => Outcome::Cut,
-            _ => Outcome::No,
-        }
-    }
-
-    /// Whether nothing but closing marks comes: a brace too many, or the comma of a list, takes nothing from the record.
-    fn nothing_follows(&self) -> bool {
-        self.bytes[self.at..].iter().all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'}' | b']' | b','))
-    }
-
-    /// The next byte that is no white space; not taken.
+impl Sink for Items<'_, '_> {
     #[inline]
-    fn token(&mut self) -> Option<u8> {
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other.copied(),
-            }
-        }
+    fn keys(&mut self) -> &mut Keys {
+        &mut self.record.keys
     }
 
-    /// Reads the object that begins here. No recursion: the depth is bounded by the stack of open containers.
-    fn read(&mut self) -> Result<(), Stop> {
-        let mut stack = [Open { is_object: true, path: Key::ROOT }; DEPTH_MAX];
-        let mut depth = 0;
-        self.at += 1;
-        let mut first = true;
-        loop {
-            let open = stack[depth];
-            let close = if open.is_object { b'}' } else { b']' };
-            let mut byte = self.token().ok_or(Stop::End)?;
-            if byte == close {
-                // A comma before the end is let pass: hand-made records have it.
-                self.at += 1;
-                if depth == 0 {
-                    return Ok(());
-                }
-                depth -= 1;
-                first = false;
-                continue;
-            }
-            if !first {
-                if byte != b',' {
-                    return Err(Stop::Bad);
-                }
-                self.at += 1;
-                byte = self.token().ok_or(Stop::End)?;
-                if byte == close {
-                    continue;
-                }
-            }
-            first = false;
-            let mut path = open.path;
-            if open.is_object {
-                if byte != b'"' {
-                    return Err(Stop::Bad);
-                }
-                self.at += 1;
-                path = self.key(open.path)?;
-                if self.token().ok_or(Stop::End)? != b':' {
-                    return Err(Stop::Bad);
-                }
-                self.at += 1;
-                byte = self.token().ok_or(Stop::End)?;
-            }
-            match byte {
-                b'"' => {
-                    self.at += 1;
-                    let value = self.string()?;
-                    self.record.push(path, value);
-                }
-                b'{' | b'[' => {
-                    if depth + 1 == DEPTH_MAX {
-                        self.record.too_deep = true;
-                        self.step_over()?;
-                    } else {
-                        self.at += 1;
-                        depth += 1;
-                        stack[depth] = Open { is_object: byte == b'{', path };
-                        first = true;
-                    }
-                }
-                b'-' | b'0'..=b'9' => {
-                    let value = self.number()?;
-                    self.record.push(path, value);
-                }
-                _ => {
-                    let value = self.word()?;
-                    self.record.push(path, value);
-                }
-            }
-        }
-    }
-
-    fn key(&mut self, parent: Key) -> Result<Key, Stop> {
-        let span = self.string()?;
-        let record = &mut *self.record;
-        Ok(match span {
-            Scalar::Unescaped(start, _) => {
-                let key = record.keys.child(parent, &record.unescaped[start as usize..]);
-                record.unescaped.truncate(start as usize);
-                key
-            }
-            Scalar::Text(start, len) => record.keys.child(parent, &self.text[start as usize..start as usize + len as usize]),
-            _ => Key::REFUSED,
-        })
-    }
-
-    /// The text from here, behind its opening quote, to its closing one.
-    fn string(&mut self) -> Result<Scalar, Stop> {
-        let start = self.at;
-        // Most keys and values are short: a few bytes by hand before the vector search pays.
-        let near = self.bytes.len().min(start + 16);
-        let mut at = start;
-        while at < near {
-            match self.bytes[at] {
-                b'"' => {
-                    self.at = at + 1;
-                    return Ok(Scalar::Text(start as u32, (at - start) as u32));
-                }
-                b'\\' => return self.escaped(start, at),
-                _ => at += 1,
-            }
-        }
-        match memchr::memchr2(b'"', b'\\', &self.bytes[at..]) {
-            None => Err(Stop::End),
-            Some(found) if self.bytes[at + found] == b'"' => {
-                self.at = at + found + 1;
-                Ok(Scalar::Text(start as u32, (at + found - start) as u32))
-            }
-            Some(found) => self.escaped(start, at + found),
-        }
-    }
-
-    /// The rest of a text with escapes; the first one is at `at`.
-    #[cold]
-    fn escaped(&mut self, start: usize, mut at: usize) -> Result<Scalar, Stop> {
-        let out_start = self.record.unescaped.len();
-        let mut plain = start;
-        loop {
-            self.record.unescaped.push_str(&self.text[plain..at]);
-            let Some(escape) = self.bytes.get(at + 1) else { return Err(Stop::End) };
-            let mut next = at + 2;
-            let char = match escape {
-                b'n' => '\n',
-                b'r' => '\r',
-                b't' => '\t',
-                b'b' => '\u{8}',
-                b'f' => '\u{c}',
-                b'"' | b'\\' | b'/' => char::from(*escape),
-                b'u' => match self.unicode(at) {
-                    Some((char, end)) => {
-                        next = end;
-                        char
-                    }
-                    None => {
-                        next = at + 1; // No escape that JSON knows: the backslash stands for itself.
-                        '\\'
-                    }
-                },
-                _ => {
-                    next = at + 1;
-                    '\\'
-                }
-            };
-            self.record.unescaped.push(char);
-            plain = next;
-            match memchr::memchr2(b'"', b'\\', &self.bytes[next..]) {
-                None => return Err(Stop::End),
-                Some(found) if self.bytes[next + found] == b'"' => {
-                    self.record.unescaped.push_str(&self.text[plain..next + found]);
-                    self.at = next + found + 1;
-                    let len = self.record.unescaped.len() - out_start;
-                    return Ok(Scalar::Unescaped(out_start as u32, len as u32));
-                }
-                Some(found) => at = next + found,
-            }
-        }
-    }
-
-    /// `\uXXXX` at `at`, with its second half where it is the first of a pair; half a pair is the replacement character.
-    fn unicode(&self, at: usize) -> Option<(char, usize)> {
-        let unit = |at: usize| {
-            let digits = self.bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-            digits.iter().try_fold(0u32, |sum, digit| Some(sum * 16 + char::from(*digit).to_digit(16)?))
+    #[inline]
+    fn value(&mut self, path: Key, value: Value<'_>) {
+        let scalar = match value {
+            Value::Text(text) => return self.record.text(self.text, path, text),
+            Value::Int(n) => Scalar::Int(n),
+            Value::Uint(n) => Scalar::Uint(n),
+            Value::Float(n) => Scalar::Float(n),
+            Value::Bool(b) => Scalar::Bool(b),
+            Value::Null | Value::Ip(_) | Value::Time(_) => Scalar::Null, // JSON has no addresses and no times.
         };
-        let high = unit(at)?;
-        if (0xd800..0xdc00).contains(&high)
-            && let Some(low) = unit(at + 6).filter(|low| (0xdc00..0xe000).contains(low))
-        {
-            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-            return Some((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), at + 12));
-        }
-        Some((char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), at + 6))
+        self.record.push(path, scalar);
     }
 
-    fn number(&mut self) -> Result<Scalar, Stop> {
-        let start = self.at;
-        let negative = self.bytes[start] == b'-';
-        self.at += usize::from(negative);
-        let digits = self.at;
-        let mut n: u64 = 0;
-        let mut overflow = false;
-        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
-            let (product, over) = n.overflowing_mul(10);
-            let (sum, carry) = product.overflowing_add(u64::from(digit - b'0'));
-            overflow |= over | carry;
-            n = sum;
-            self.at += 1;
-        }
-        if self.at == digits {
-            return Err(if self.at == self.bytes.len() { Stop::End } else { Stop::Bad });
-        }
-        let whole = self.at;
-        while matches!(self.bytes.get(self.at), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
-            self.at += 1;
-        }
-        if self.at == self.bytes.len() {
-            return Err(Stop::End); // An object's last number is followed by something.
-        }
-        let span = Scalar::Text(start as u32, (self.at - start) as u32);
-        if whole == self.at {
-            if !overflow && !negative {
-                return Ok(i64::try_from(n).map_or(Scalar::Uint(n), Scalar::Int));
-            }
-            if !overflow && n <= i64::MIN.unsigned_abs() {
-                return Ok(Scalar::Int((n as i64).wrapping_neg()));
-            }
-            return Ok(span); // As many digits as it has: a machine number would lose some.
-        }
-        match self.text[start..self.at].parse::<f64>() {
-            Ok(n) if n.is_finite() => Ok(Scalar::Float(n)),
-            Ok(_) => Ok(span),
-            Err(_) => Err(Stop::Bad),
-        }
-    }
-
-    fn word(&mut self) -> Result<Scalar, Stop> {
-        let rest = &self.bytes[self.at..];
-        for (word, value) in
-            [(&b"true"[..], Scalar::Bool(true)), (b"false", Scalar::Bool(false)), (b"null", Scalar::Null), (b"NaN", Scalar::Null)]
-        {
-            if rest.starts_with(word) {
-                self.at += word.len();
-                return Ok(value);
-            }
-            if word.starts_with(rest) {
-                return Err(Stop::End);
-            }
-        }
-        Err(Stop::Bad)
-    }
-
-    /// Passes the container that begins here, whatever it holds: brackets are counted, not compared.
-    fn step_over(&mut self) -> Result<(), Stop> {
-        let mut depth = 0usize;
-        while let Some(byte) = self.bytes.get(self.at) {
-            self.at += 1;
-            match byte {
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Ok(());
-                    }
-                }
-                b'"' => loop {
-                    let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-                    let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { return Err(Stop::End) };
-                    self.at += found + 1 + usize::from(rest[found] == b'\\');
-                    if rest[found] == b'"' {
-                        break;
-                    }
-                },
-                _ => {}
-            }
-        }
-        Err(Stop::End)
+    fn too_deep(&mut self) {
+        self.record.too_deep = true;
     }
 }
 

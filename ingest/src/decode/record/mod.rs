@@ -13,8 +13,10 @@ pub(super) mod table;
 
 use event::Value;
 use event::limits::CELLS_PER_EVENT_MAX;
+use event::object::Room;
 
-pub(super) use keys::{Fields, Key, Keys};
+pub(super) use event::keys::{Key, Keys};
+pub(super) use keys::Fields;
 
 /// Scalars kept of one record: an event holds no more cells. Further ones are in the raw text only.
 const ITEMS_MAX: usize = CELLS_PER_EVENT_MAX;
@@ -53,6 +55,7 @@ pub(super) struct Record {
     pub(super) keys: Keys,
     items: Vec<Item>,
     unescaped: String,
+    room: Room,
     seen: Vec<Seen>,
     number: u32,
     too_deep: bool,
@@ -65,6 +68,7 @@ impl Record {
             keys: Keys::new(),
             items: Vec::new(),
             unescaped: String::new(),
+            room: Room::default(),
             seen: Vec::new(),
             number: 0,
             too_deep: false,
@@ -74,7 +78,7 @@ impl Record {
 
     /// Begins the next record: nothing of the one before is left.
     pub(super) fn begin(&mut self) {
-        self.keys.prune();
+        self.keys.begin();
         self.items.clear();
         self.unescaped.clear();
         self.too_deep = false;
