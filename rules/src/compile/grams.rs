@@ -27,9 +27,8 @@ pub(super) struct Grams {
 struct Width {
     bytes: usize,
     mask: u32,
-    /// One bit for each hash of a window, and how far a hash is shifted for its place.
+    /// A bit for each window; a power of two of words.
     filter: Box<[u64]>,
-    shift: u32,
     table: Table,
     /// Per window of the table where its entries start; one more at the end.
     starts: Box<[u32]>,
@@ -65,10 +64,10 @@ impl Found {
     }
 }
 
-/// Spreads windows over the filter's bits (Knuth's multiplicative hash).
-const SPREAD: u32 = 0x9e37_79b1;
-/// Bits of a filter for each of its windows: one in sixteen is set, so few foreign windows pass.
-const FILTER_BITS_EACH: usize = 16;
+/// Spreads windows over the filter's words and bits (Fibonacci hashing).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Bits of a filter for each of its windows: few foreign windows pass.
+const FILTER_BITS_EACH: usize = 64;
 const FILTER_BITS_MIN: usize = 1 << 10;
 /// 16 KiB: a filter stays in the first-level cache.
 const FILTER_BITS_MAX: usize = 1 << 17;
@@ -123,27 +122,41 @@ impl Width {
         }
         starts.push(entries.len() as u32);
         let bits = (keys.len() * FILTER_BITS_EACH).next_power_of_two().clamp(FILTER_BITS_MIN, FILTER_BITS_MAX);
-        let shift = u32::BITS - bits.trailing_zeros();
         let mut filter = vec![0u64; bits / 64].into_boxed_slice();
         for (window, _) in &entries {
-            let bit = window.wrapping_mul(SPREAD) >> shift;
-            filter[bit as usize / 64] |= 1 << (bit % 64);
+            let (word, bit) = place(*window, filter.len() - 1);
+            filter[word] |= 1 << bit;
         }
         let mask = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();
-        Width { bytes, mask, filter, shift, table: Table::new(&keys), starts: starts.into(), entries }
+        Width { bytes, mask, filter, table: Table::new(&keys), starts: starts.into(), entries }
     }
 
     fn find(&self, value: &[u8], found: &mut Found, hit: &mut impl FnMut(u32)) {
+        if self.bytes == WINDOW_BYTES {
+            // Windows are loaded one by one: none waits for the one before.
+            for (at, window) in value.array_windows::<WINDOW_BYTES>().enumerate() {
+                let window = u32::from_le_bytes(*window);
+                if self.may_have(window) {
+                    self.compare(value, at + WINDOW_BYTES, window, found, hit);
+                }
+            }
+            return;
+        }
         let mut window = 0u32;
-        let places = self.filter.len() - 1;
         for (at, byte) in value.iter().enumerate() {
             window = (window << 8 | u32::from(*byte)) & self.mask;
-            let bit = window.wrapping_mul(SPREAD) >> self.shift;
-            if self.filter[(bit as usize / 64) & places] >> (bit % 64) & 1 != 0 && at + 1 >= self.bytes {
+            if self.may_have(window) && at + 1 >= self.bytes {
                 self.compare(value, at + 1, window, found, hit);
             }
         }
+    }
+
+    /// Whether any literal may have the window.
+    #[inline]
+    fn may_have(&self, window: u32) -> bool {
+        let (word, bit) = place(window, self.filter.len() - 1);
+        self.filter[word] >> bit & 1 != 0
     }
 
     #[inline(never)]
@@ -163,8 +176,19 @@ impl Width {
     }
 }
 
+/// A window's word in a filter, and its bit there.
+#[inline]
+fn place(window: u32, words_mask: usize) -> (usize, u64) {
+    let spread = u64::from(window).wrapping_mul(SPREAD);
+    ((spread >> 48) as usize & words_mask, spread >> 40 & 63)
+}
+
+/// A window as a number: one of four bytes as it is loaded, a shorter one as its bytes are pushed.
 fn number(window: &[u8]) -> u32 {
-    window.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+    match window.first_chunk::<WINDOW_BYTES>() {
+        Some(window) => u32::from_le_bytes(*window),
+        None => window.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)),
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! One event through the compiled rules: its route, the gates that its values open, the conditions of the candidates.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{EventRef, FieldId, LogSourceId, Value};
 
 use super::Compiled;
-use super::cache::{Cache, VALUE_BYTES_MAX};
+use super::cache::{Cache, Slot, VALUE_BYTES_MAX};
 use super::form::form_of;
 use super::gate::{Share, gate_of};
 use super::grams::Found;
@@ -28,13 +29,15 @@ pub(crate) struct State {
     chosen: Vec<u32>,
     event: u32,
     candidates: Vec<Candidate>,
-    finds: Vec<u32>,
+    finds: Vec<u64>,
+    gates: Vec<u32>,
     cell: CellText,
     found: Found,
     cache: Cache,
     maker: Maker,
-    /// How many matchers there ever were: what the cache holds is of one of them.
+    /// How many lists of matchers there ever were: what the cache holds is of one of them.
     owners: u32,
+    asked: Vec<Asked>,
     pub(crate) costs: Vec<RuleCost>,
 }
 
@@ -42,8 +45,6 @@ pub(crate) struct State {
 struct Running {
     plan: Arc<Plan>,
     tally: Tally,
-    /// The number of its first matcher, for the cache.
-    owner: u32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -66,16 +67,94 @@ enum Answer {
 #[derive(Debug, Default)]
 struct Route {
     plans: Vec<u32>,
-    /// Per field where its matchers start in `matchers`, and how many there are.
-    fields: Vec<(u16, u16)>,
+    /// Per field the list of its matchers, by number plus one; 0 where there is none.
+    fields: Vec<u16>,
+    lists: Vec<List>,
     matchers: Vec<MatcherRef>,
-    keywords: Vec<MatcherRef>,
+    /// The list for fields that have no matchers of their own, but for keywords.
+    others: u16,
+}
+
+/// The matchers of a field, those of keywords last: looked up together, and cached together.
+#[derive(Debug)]
+struct List {
+    start: u32,
+    end: u32,
+    /// For the cache: never 0. The next number is that of whole numbers.
+    owner: u32,
+    /// Whether a look-up costs so much that its result is worth keeping.
+    is_costly: bool,
+    /// Values looked for in the cache since that was last judged, and how many were there; below 0 so many are to be looked up without.
+    asked: i32,
+    known: i32,
+}
+
+/// Values after which it is judged whether a field's come again.
+const JUDGE_AFTER: i32 = 512;
+/// Of eight values fewer than one came again: so many are looked up without the cache, then it is tried anew.
+const TRY_AGAIN_AFTER: i32 = 8192;
+
+impl List {
+    /// Whether the cache is to be asked. Values that never come again, such as times, would only push out others.
+    fn is_cached(&mut self) -> bool {
+        if !self.is_costly {
+            return false;
+        }
+        if self.asked == JUDGE_AFTER {
+            self.asked = if self.known < JUDGE_AFTER / 8 { -TRY_AGAIN_AFTER } else { 0 };
+            self.known = 0;
+        }
+        self.asked += 1;
+        self.asked > 0
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct MatcherRef {
     plan: u32,
     matcher: u32,
+}
+
+/// A cell whose matchers are asked.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Its place among the event's cells.
+    cell: u16,
+    list: u16,
+    hash: u64,
+    slot: Slot,
+}
+
+/// A gate that a value opens, and by which of the list's matchers.
+fn find_of(place: usize, gate: u32) -> u64 {
+    (place as u64) << 32 | u64::from(gate)
+}
+
+/// What opens gates.
+struct Opener<'s> {
+    plans: &'s mut [Running],
+    answers: &'s mut [(u32, Answer)],
+    chosen: &'s mut [u32],
+    candidates: &'s mut Vec<Candidate>,
+    now: u32,
+}
+
+impl Opener<'_> {
+    fn open(&mut self, matchers: &[MatcherRef], find: u64) {
+        let at = matchers[(find >> 32) as usize].plan;
+        let Running { plan, tally } = &mut self.plans[at as usize];
+        let number = find as u32;
+        let gate = plan.gates[number as usize];
+        self.answers[gate.test as usize] = (self.now, if gate.exact { Answer::Yes } else { Answer::Perhaps });
+        tally.opened(number);
+        for member in plan.opened_by(gate) {
+            let chosen = &mut self.chosen[member.rule as usize];
+            if *chosen != self.now {
+                *chosen = self.now;
+                self.candidates.push(Candidate { member: *member, plan: at, is_opened: true });
+            }
+        }
+    }
 }
 
 /// The text of the cell at hand, folded when first asked for.
@@ -91,12 +170,8 @@ const CACHE_SEED: u64 = 0x6361_6368;
 impl State {
     pub(crate) fn new(rules: &RuleSet) -> State {
         let compiled = &rules.compiled;
-        let mut owners = 0;
-        let plans = compiled.plans.iter().chain([&compiled.everything]).map(|plan| {
-            let owner = owners;
-            owners += plan.matchers.len() as u32;
-            Running { plan: plan.clone(), tally: Tally::new(plan), owner }
-        });
+        let plans = compiled.plans.iter().chain([&compiled.everything]);
+        let plans = plans.map(|plan| Running { plan: plan.clone(), tally: Tally::new(plan) });
         State {
             plans: plans.collect(),
             routes: Vec::new(),
@@ -105,11 +180,13 @@ impl State {
             event: 0,
             candidates: Vec::new(),
             finds: Vec::new(),
+            gates: Vec::new(),
             cell: CellText::default(),
             found: Found::default(),
             cache: Cache::default(),
             maker: Maker::default(),
-            owners,
+            owners: 1,
+            asked: Vec::new(),
             costs: vec![RuleCost::default(); rules.rules.len()],
         }
     }
@@ -121,7 +198,9 @@ impl State {
             self.routes.resize_with(source + 1, || None);
         }
         if self.routes[source].is_none() {
-            self.routes[source] = Some(self.route(rules, event.log_source()));
+            let route = self.route(rules, event.log_source());
+            self.owners = self.owners.wrapping_add(2 * route.lists.len() as u32);
+            self.routes[source] = Some(route);
         }
         self.event = self.event.wrapping_add(1);
         if self.event == 0 {
@@ -143,10 +222,10 @@ impl State {
 
     /// Makes the rules candidates whose gates the event opens, and those without gate.
     fn choose(&mut self, event: EventRef<'_>, source: usize) {
-        let State { plans, routes, answers, chosen, candidates, finds, cell, found, cache, .. } = self;
+        let State { plans, routes, answers, chosen, candidates, finds, gates, cell, found, cache, asked, .. } = self;
         let now = self.event;
         candidates.clear();
-        let Some(route) = &routes[source] else { return };
+        let Some(route) = &mut routes[source] else { return };
         for plan in &route.plans {
             let running = &mut plans[*plan as usize];
             running.tally.event();
@@ -156,29 +235,59 @@ impl State {
                 is_opened: false,
             }));
         }
-        for (field, value) in event.cells() {
-            let (start, count) = route.fields.get(field.index()).copied().unwrap_or((0, 0));
-            if count == 0 && route.keywords.is_empty() {
+        // First every value's slot, then what stands there: the memory answers all at once, not one after the other.
+        asked.clear();
+        for (at, field) in event.fields().enumerate() {
+            let of_field = route.fields.get(field.index()).copied().unwrap_or(0);
+            let Some(number) = (if of_field == 0 { route.others } else { of_field }).checked_sub(1) else { continue };
+            let list = &mut route.lists[usize::from(number)];
+            let hash = match event.cell_bytes(at) {
+                Some(text) if text.len() <= VALUE_BYTES_MAX && list.is_cached() => hash(text, seed(list.owner)),
+                Some(_) => 0,
+                None => match event.cell(at) {
+                    Value::Int(n) if list.is_costly => hash(&n.to_le_bytes(), seed(list.owner + 1)),
+                    _ => 0,
+                },
+            };
+            let slot = if hash == 0 { Slot::default() } else { cache.slot(hash) };
+            asked.push(Asked { cell: at as u16, list: number, hash, slot });
+        }
+        let mut opener = Opener { plans, answers, chosen, candidates, now };
+        for Asked { cell: at, list, hash, slot } in asked.iter().copied() {
+            let list = &mut route.lists[usize::from(list)];
+            let List { start, end, owner, .. } = *list;
+            let matchers = &route.matchers[start as usize..end as usize];
+            let number;
+            let kept: Option<(u32, &[u8])> = match event.cell_bytes(usize::from(at)) {
+                _ if hash == 0 => None,
+                Some(text) => Some((owner, text)),
+                None => match event.cell(usize::from(at)) {
+                    Value::Int(n) => {
+                        number = n.to_le_bytes();
+                        Some((owner + 1, &number))
+                    }
+                    _ => None,
+                },
+            };
+            if let Some((owner, bytes)) = kept
+                && let Some(finds) = cache.get(slot, owner, hash, bytes)
+            {
+                list.known += 1;
+                finds.iter().for_each(|find| opener.open(matchers, u64::from_le_bytes(*find)));
                 continue;
             }
+            let value = event.cell(usize::from(at));
+            finds.clear();
             cell.is_folded = false;
-            let of_field = &route.matchers[usize::from(start)..usize::from(start) + usize::from(count)];
-            for at in of_field.iter().chain(&route.keywords) {
-                let Running { plan, tally, owner } = &mut plans[at.plan as usize];
-                finds.clear();
-                find(&plan.matchers[at.matcher as usize], *owner + at.matcher, value, cell, found, cache, finds);
-                for number in finds.iter() {
-                    let gate = plan.gates[*number as usize];
-                    answers[gate.test as usize] = (now, if gate.exact { Answer::Yes } else { Answer::Perhaps });
-                    tally.opened(*number);
-                    for member in plan.opened_by(gate) {
-                        if chosen[member.rule as usize] != now {
-                            chosen[member.rule as usize] = now;
-                            candidates.push(Candidate { member: *member, plan: at.plan, is_opened: true });
-                        }
-                    }
-                }
+            for (place, MatcherRef { plan, matcher }) in matchers.iter().enumerate() {
+                gates.clear();
+                find(&opener.plans[*plan as usize].plan.matchers[*matcher as usize], value, cell, found, gates);
+                finds.extend(gates.iter().map(|gate| find_of(place, *gate)));
             }
+            if let Some((owner, bytes)) = kept {
+                cache.put(owner, hash, bytes, finds);
+            }
+            finds.iter().for_each(|find| opener.open(matchers, *find));
         }
         candidates.sort_unstable();
     }
@@ -188,7 +297,7 @@ impl State {
         let now = self.event;
         maker.next_event();
         for Candidate { member, plan, is_opened } in candidates.iter() {
-            let Running { plan, tally, .. } = &mut plans[*plan as usize];
+            let Running { plan, tally } = &mut plans[*plan as usize];
             let cost = &mut costs[member.rule as usize];
             cost.evaluated += 1;
             let holds = program::holds(&plan.nodes, member.nodes_start as usize, &mut |ask| {
@@ -227,23 +336,34 @@ impl State {
         };
         let plans: Vec<usize> = (0..self.plans.len()).filter(is_for).collect();
         let mut route = Route { plans: plans.iter().map(|at| *at as u32).collect(), ..Route::default() };
-        let mut fields: Vec<(FieldId, u32, u32)> = Vec::new();
+        let mut fields: BTreeMap<FieldId, Vec<MatcherRef>> = BTreeMap::new();
+        let mut keywords = Vec::new();
         for at in plans {
             let plan = &self.plans[at].plan;
-            fields.extend(plan.fields.iter().map(|(field, matcher)| (*field, at as u32, *matcher)));
-            route.keywords.extend(plan.keywords.map(|matcher| MatcherRef { plan: at as u32, matcher }));
+            for (field, matcher) in &plan.fields {
+                fields.entry(*field).or_default().push(MatcherRef { plan: at as u32, matcher: *matcher });
+            }
+            keywords.extend(plan.keywords.map(|matcher| MatcherRef { plan: at as u32, matcher }));
         }
-        fields.sort_unstable();
-        for (field, plan, matcher) in fields {
+        let mut add = |matchers: &[MatcherRef]| {
+            let start = route.matchers.len() as u32;
+            route.matchers.extend(matchers.iter().chain(&keywords));
+            let is_costly = route.matchers[start as usize..]
+                .iter()
+                .any(|at| self.plans[at.plan as usize].plan.matchers[at.matcher as usize].is_costly());
+            let owner = self.owners.wrapping_add(2 * route.lists.len() as u32).max(1);
+            route.lists.push(List { start, end: route.matchers.len() as u32, owner, is_costly, asked: 0, known: 0 });
+            route.lists.len() as u16
+        };
+        if !keywords.is_empty() {
+            route.others = add(&[]);
+        }
+        for (field, matchers) in fields {
+            let list = add(&matchers);
             if route.fields.len() <= field.index() {
-                route.fields.resize(field.index() + 1, (0, 0));
+                route.fields.resize(field.index() + 1, 0);
             }
-            let (start, count) = &mut route.fields[field.index()];
-            if *count == 0 {
-                *start = route.matchers.len() as u16;
-            }
-            *count += 1;
-            route.matchers.push(MatcherRef { plan, matcher });
+            route.fields[field.index()] = list;
         }
         route
     }
@@ -251,7 +371,7 @@ impl State {
     /// Makes a plan anew with gates chosen by what was counted, where that is worth it.
     fn remake(&mut self, rules: &RuleSet, at: u32) {
         let Compiled { rarity, shares, .. } = &rules.compiled;
-        let Running { plan, tally, owner } = &mut self.plans[at as usize];
+        let Running { plan, tally } = &mut self.plans[at as usize];
         let conditions: Vec<_> = plan
             .members
             .iter()
@@ -272,45 +392,29 @@ impl State {
         let form = |test: u32| form_of(&rules.atoms[test as usize].test, rarity);
         let made = Arc::new(Plan::new(&conditions, gates, &rules.atoms, form, rarity));
         tally.begin(&made);
-        *owner = self.owners;
-        self.owners = self.owners.wrapping_add(made.matchers.len() as u32);
         *plan = made;
-        self.routes.clear();
+        self.routes
+            .iter_mut()
+            .filter(|route| route.as_ref().is_some_and(|route| route.plans.contains(&at)))
+            .for_each(|r| *r = None);
     }
 }
 
-/// Adds to `finds` the gates that `value` opens. `owner` tells apart what is cached of different matchers.
-fn find(
-    matcher: &Matcher,
-    owner: u32,
-    value: Value<'_>,
-    cell: &mut CellText,
-    found: &mut Found,
-    cache: &mut Cache,
-    finds: &mut Vec<u32>,
-) {
-    finds.extend_from_slice(&matcher.present);
+/// Adds to `gates` those that `value` opens.
+fn find(matcher: &Matcher, value: Value<'_>, cell: &mut CellText, found: &mut Found, gates: &mut Vec<u32>) {
+    gates.extend_from_slice(&matcher.present);
     if value == Value::Null {
         return;
     }
-    if let Value::Text(text) = value
-        && matcher.is_costly()
-        && text.len() <= VALUE_BYTES_MAX
-    {
-        let hash = hash(text.as_bytes(), CACHE_SEED ^ u64::from(owner) << 32);
-        if cache.get(owner, hash, text.as_bytes(), finds) {
-            return;
-        }
-        let from = finds.len();
-        matcher.find_value(value, finds);
-        matcher.find_text(cell.folded(value), found, finds);
-        cache.put(owner, hash, text.as_bytes(), &finds[from..]);
-        return;
-    }
-    matcher.find_value(value, finds);
+    matcher.find_value(value, gates);
     if matcher.reads_text {
-        matcher.find_text(cell.folded(value), found, finds);
+        matcher.find_text(cell.folded(value), found, gates);
     }
+}
+
+/// The seed of an owner's hashes.
+fn seed(owner: u32) -> u64 {
+    CACHE_SEED ^ u64::from(owner) << 32
 }
 
 impl CellText {
