@@ -116,7 +116,18 @@ pub(crate) struct BoundCorrelation {
 pub(crate) struct Rule {
     pub(crate) info: RuleInfo,
     pub(crate) body: Body,
+    /// Over its id, its text and, for a correlation, the ids and names of its rules.
+    pub(crate) key: RuleKey,
 }
+
+impl Rule {
+    pub(crate) fn is_correlation(&self) -> bool {
+        matches!(self.body, Body::Correlation(_))
+    }
+}
+
+/// What tells whether a rule of another set is this one, unchanged: then what is known of it holds on.
+pub(crate) type RuleKey = [u8; 16];
 
 /// Options of [`load`].
 #[derive(Clone, Debug, Default)]
@@ -317,6 +328,24 @@ fn never() -> Body {
     Body::Sigma { expr: Expr::Or(Vec::new()), group: Vec::new() }
 }
 
+/// The key of a rule.
+fn key_of(rule: &Parsed, by_name: &HashMap<String, usize>, names: &[(String, Option<String>)]) -> RuleKey {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
+    add(&rule.info.id);
+    add(&rule.document.text);
+    if let Content::Correlation(written) = &rule.content {
+        for (id, name) in written.rules.iter().filter_map(|name| names.get(*by_name.get(name)?)) {
+            add(id);
+            add(name.as_deref().unwrap_or_default());
+        }
+    }
+    *hash.finalize().first_chunk().unwrap_or(&[0; 16])
+}
+
 struct Builder {
     mapping: Mapping,
     atoms: Vec<Bound>,
@@ -344,6 +373,7 @@ impl Builder {
         let mut listeners = vec![Vec::new(); parsed.len()];
         let mut rules: Vec<Rule> = Vec::with_capacity(parsed.len());
         for (at, mut rule) in parsed.into_iter().enumerate() {
+            let key = key_of(&rule, &by_name, &names);
             let body = match rule.content {
                 Content::Rule(expr) => {
                     let group = rule.info.group.iter().map(|g| self.mapping.fields(&rule.info.source, g)).collect();
@@ -361,7 +391,7 @@ impl Builder {
                             reason: format!("the correlation names {missing:?}, which is not loaded"),
                             hint: Some("load the rule too; rules are named by id or name".to_owned()),
                         });
-                        rules.push(Rule { info: rule.info, body: never() });
+                        rules.push(Rule { info: rule.info, body: never(), key });
                         continue;
                     };
                     if let Some(place) = found.iter().position(|other| behaves[*other]) {
@@ -375,7 +405,7 @@ impl Builder {
                             ),
                             hint: Some("correlate Sigma rules and other correlations".to_owned()),
                         });
-                        rules.push(Rule { info: rule.info, body: never() });
+                        rules.push(Rule { info: rule.info, body: never(), key });
                         continue;
                     }
                     let generate = written.generate;
@@ -398,7 +428,7 @@ impl Builder {
                 Content::Behaviour(parameters) => Body::Behaviour(parameters),
                 Content::Filter { .. } => unreachable!("filters were taken out above"),
             };
-            rules.push(Rule { info: rule.info, body });
+            rules.push(Rule { info: rule.info, body, key });
         }
         for (rule, silent) in rules.iter_mut().zip(silent) {
             rule.info.alerts = !silent;
@@ -519,6 +549,15 @@ impl RuleSet {
     /// Over all texts: two sets with the same hash give the same alerts.
     pub fn hash(&self) -> [u8; 32] {
         self.hash
+    }
+
+    /// Where the rules with these keys stand here; none for those that are no more, or not as they were.
+    pub(crate) fn places_of(&self, keys: impl Iterator<Item = (RuleKey, bool)>) -> Vec<Option<usize>> {
+        let mut here: HashMap<(RuleKey, bool), Vec<usize>> = HashMap::new();
+        for (at, rule) in self.rules.iter().enumerate().rev() {
+            here.entry((rule.key, rule.is_correlation())).or_default().push(at);
+        }
+        keys.map(|key| here.get_mut(&key)?.pop()).collect()
     }
 
     /// Different tests altogether.

@@ -33,13 +33,14 @@ mod source;
 mod stitch;
 mod table;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{Batch, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::AlertChange;
-use crate::ruleset::{Body, RuleSet};
+use crate::ruleset::{Body, RuleKey, RuleSet};
 use fold::Fold;
 pub(crate) use fold::Found;
 use knowledge::{Knowledge, Service};
@@ -259,12 +260,9 @@ pub struct Behaviour {
     found: Vec<Found>,
 }
 
-/// A snapshot was not of these rules, or not readable.
+/// A snapshot was not readable.
 #[derive(Debug, thiserror::Error)]
 pub enum BehaviourRestoreError {
-    /// Made by other rules.
-    #[error("the snapshot belongs to other rules")]
-    OtherRules,
     /// Not a snapshot.
     #[error("the snapshot cannot be read")]
     Unreadable(#[from] postcard::Error),
@@ -347,20 +345,51 @@ impl Behaviour {
 
     /// The state as bytes, for [`Behaviour::restore`].
     pub fn snapshot(&self) -> Vec<u8> {
-        postcard::to_allocvec(&(self.rules.hash(), &self.state)).expect("the state is serialisable")
+        postcard::to_allocvec(&(self.keys(), &self.state)).expect("the state is serialisable")
     }
 
-    /// Takes up a state: what follows is as if there had been no interruption.
+    /// The keys of the rules that watch.
+    fn keys(&self) -> Vec<RuleKey> {
+        self.state.watches.iter().map(|(rule, _)| self.rules.rules[*rule].key).collect()
+    }
+
+    /// Takes up a state: what follows is as if there had been no interruption, for the rules that are as they were.
     ///
     /// # Errors
-    /// Where it is none, or of other rules; nothing is changed then.
+    /// Where it is none; nothing is changed then.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), BehaviourRestoreError> {
-        let (hash, rest) = postcard::take_from_bytes::<[u8; 32]>(bytes)?;
-        if hash != self.rules.hash() {
-            return Err(BehaviourRestoreError::OtherRules);
-        }
-        self.state = postcard::from_bytes(rest)?;
+        let (keys, rest) = postcard::take_from_bytes::<Vec<RuleKey>>(bytes)?;
+        let state: State = postcard::from_bytes(rest)?;
+        self.take_up(&keys, state);
         Ok(())
+    }
+
+    /// Goes on with other rules: what is known of rules that are the same in both sets is kept. Between batches.
+    pub fn replace(&mut self, rules: Arc<RuleSet>) {
+        let keys = self.keys();
+        let next = Behaviour::new(rules, self.options.clone());
+        let state = std::mem::replace(&mut self.state, next.state);
+        self.rules = next.rules;
+        self.take_up(&keys, state);
+    }
+
+    /// Goes on from `state`, whose watches are of the rules with these keys.
+    fn take_up(&mut self, keys: &[RuleKey], mut state: State) {
+        let places = self.rules.places_of(keys.iter().map(|key| (*key, false)));
+        let fresh = Behaviour::new(self.rules.clone(), self.options.clone()).state.watches;
+        let mut watches: BTreeMap<usize, Watch> = fresh.into_iter().collect();
+        let mut numbers = BTreeMap::new();
+        for ((before, watch), place) in std::mem::take(&mut state.watches).into_iter().zip(places) {
+            if let Some(place) = place
+                && let Some(own) = watches.get_mut(&place)
+            {
+                *own = watch;
+                numbers.insert(before, place);
+            }
+        }
+        state.fold.renumber(&numbers);
+        state.watches = watches.into_iter().collect();
+        self.state = state;
     }
 
     /// Lets the rules about sources see something, and folds what they find.

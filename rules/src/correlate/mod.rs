@@ -174,6 +174,12 @@ struct OfRule {
     counters: Counters,
 }
 
+impl OfRule {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.alerts.is_empty() && self.degraded.is_empty() && self.counters == Counters::default()
+    }
+}
+
 /// Correlates matches and makes alerts.
 pub struct Correlator {
     rules: Arc<RuleSet>,
@@ -234,6 +240,25 @@ impl Correlator {
     pub fn deciding_on_arrival(rules: Arc<RuleSet>) -> Correlator {
         let options = CorrelateOptions { lateness_ns: i64::MAX, ..CorrelateOptions::default() };
         Correlator { on_arrival: Some(Default::default()), ..Correlator::new(rules, options) }
+    }
+
+    /// Goes on with other rules: what is known of rules that are the same in both sets is kept, of others it is dropped. Between batches.
+    pub fn replace(&mut self, rules: Arc<RuleSet>) {
+        let mut next = Correlator::new(rules, self.options.clone());
+        let before = self.rules.rules.iter().map(|rule| (rule.key, rule.is_correlation()));
+        let places = next.rules.places_of(before);
+        for (of, place) in self.of_rule.iter_mut().zip(&places) {
+            if let Some(place) = place {
+                next.of_rule[*place] = std::mem::take(of);
+            }
+        }
+        next.queue = std::mem::take(&mut self.queue);
+        let ranks = &next.ranks;
+        next.queue.renumber(|rule| places[rule as usize].map(|place| (place as u32, ranks[place])));
+        next.received = std::mem::take(&mut self.received);
+        next.measure_at = self.measure_at;
+        next.on_arrival = self.on_arrival.take();
+        *self = next;
     }
 
     /// What has fired since this was last asked, where events are decided on arrival.

@@ -151,6 +151,24 @@ impl Queue {
         if self.endings.peek()?.0.end < before { self.endings.pop().map(|e| e.0) } else { None }
     }
 
+    /// Gives rules other numbers and ranks; what waits for a rule that has none is dropped.
+    pub(super) fn renumber(&mut self, number: impl Fn(u32) -> Option<(u32, u32)>) {
+        self.buckets.retain(|_, bucket| {
+            bucket.matches.retain_mut(|waiting| {
+                let number = number(waiting.rule);
+                (waiting.rule, waiting.rank) = number.unwrap_or_default();
+                number.is_some()
+            });
+            bucket.earliest = bucket.matches.iter().map(|m| m.time).min().unwrap_or(i64::MAX);
+            !bucket.matches.is_empty()
+        });
+        let endings = std::mem::take(&mut self.endings).into_iter().filter_map(|std::cmp::Reverse(mut ending)| {
+            (ending.rule, ending.rank) = number(ending.rule)?;
+            Some(std::cmp::Reverse(ending))
+        });
+        self.endings = endings.collect();
+    }
+
     /// Everything that waits, for a snapshot: matches with the bytes that they refer to, and windows.
     pub(super) fn all(&self) -> (impl Iterator<Item = (&Waiting, &[u8])>, impl ExactSizeIterator<Item = &Ending>) {
         let matches = self.buckets.values().flat_map(|bucket| bucket.matches.iter().map(|m| (m, &bucket.bytes[..])));

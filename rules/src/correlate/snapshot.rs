@@ -1,7 +1,9 @@
 //! The correlator's state as bytes: what follows a restart is as if there had been none.
 //!
-//! Layout (version 1): the version, the hash of the rules, then what waits, then per rule its state. Integers are LEB128, signed ones
-//! zigzag; groups and alerts stand in the order in which they would be given up. Group numbers, hashes and links are made anew.
+//! Layout (version 2): the version, the keys of the rules that have any state, then what waits, then per such rule its state, its length
+//! before it. Rules are numbered by their places among the keys, so that a state survives a change of other rules: that of rules that are
+//! no more, or changed, is passed over. Integers are LEB128, signed ones zigzag; groups and alerts stand in the order in which they would
+//! be given up. Group numbers, hashes and links are made anew.
 
 use event::{EventId, Position};
 
@@ -9,16 +11,13 @@ use super::fold::{Open, OpenAlerts};
 use super::groups::Groups;
 use super::queue::{Ending, Span, Waiting};
 use super::{Correlator, Counters};
-use crate::ruleset::Body;
+use crate::ruleset::{Body, RuleKey};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
-/// A snapshot was not of these rules, or not readable.
+/// A snapshot was not readable.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RestoreError {
-    /// Made by other rules.
-    #[error("the snapshot belongs to other rules")]
-    OtherRules,
     /// Not a snapshot.
     #[error("the snapshot cannot be read")]
     Unreadable,
@@ -97,7 +96,20 @@ impl Correlator {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut out = Out::default();
         out.number(VERSION);
-        out.bytes(&self.rules.hash());
+        let mut numbers: Vec<Option<u32>> = vec![None; self.of_rule.len()];
+        let (matches, endings) = self.queue.all();
+        let waits = matches.map(|(waiting, _)| waiting.rule).chain(endings.map(|ending| ending.rule));
+        let known = (0..).zip(&self.of_rule).filter(|(_, of)| !of.is_empty()).map(|(rule, _)| rule);
+        waits.chain(known).for_each(|rule| numbers[rule as usize] = Some(0));
+        for (number, of) in (0..).zip(numbers.iter_mut().flatten()) {
+            *of = number;
+        }
+        let active = || self.rules.rules.iter().zip(&self.of_rule).zip(&numbers).filter(|(_, number)| number.is_some());
+        out.number(active().count() as u64);
+        for ((rule, _), _) in active() {
+            out.bytes(&rule.key);
+            out.number(u64::from(rule.is_correlation()));
+        }
         out.number(self.received.len() as u64);
         for (partition, received) in &self.received {
             out.number((*partition).into());
@@ -105,47 +117,47 @@ impl Correlator {
         }
         out.signed(self.measure_at);
         let (matches, endings) = self.queue.all();
+        let number = |rule: u32| numbers[rule as usize].unwrap_or_default();
         for (waiting, bytes) in matches {
             out.number(1);
-            save_waiting(waiting, bytes, &mut out);
+            save_waiting(&Waiting { rule: number(waiting.rule), ..*waiting }, bytes, &mut out);
         }
         out.number(0);
         out.number(endings.len() as u64);
         for ending in endings {
-            save_ending(ending, &mut out);
+            save_ending(ending, number(ending.rule), &mut out);
         }
-        for (rule, of) in self.of_rule.iter().enumerate() {
-            save_counters(&of.counters, &mut out);
-            if let Body::Correlation(_) = &self.rules.rules[rule].body {
-                out.number(of.groups.len() as u64);
+        for ((rule, of), _) in active() {
+            let mut own = Out::default();
+            save_counters(&of.counters, &mut own);
+            if rule.is_correlation() {
+                own.number(of.groups.len() as u64);
                 for (tenant, groups) in &of.groups {
-                    out.number((*tenant).into());
-                    groups.save(&mut out);
+                    own.number((*tenant).into());
+                    groups.save(&mut own);
                 }
             }
             for alerts in [&of.alerts, &of.degraded] {
-                out.number(alerts.len() as u64);
+                own.number(alerts.len() as u64);
                 for (tenant, alerts) in alerts {
-                    out.number((*tenant).into());
-                    out.number(alerts.len() as u64);
-                    alerts.iter().for_each(|open| save_open(open, &mut out));
+                    own.number((*tenant).into());
+                    own.number(alerts.len() as u64);
+                    alerts.iter().for_each(|open| save_open(open, &mut own));
                 }
             }
+            out.bytes(&own.0);
         }
         out.0
     }
 
-    /// Takes up a state: what follows is as if there had been no interruption.
+    /// Takes up a state: what follows is as if there had been no interruption, for the rules that are as they were.
     ///
     /// # Errors
-    /// Where it is none, or of other rules; nothing is changed then.
+    /// Where it is none; nothing is changed then.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
         let mut input = In(bytes);
         if input.number() != Some(VERSION) {
             return Err(RestoreError::Unreadable);
-        }
-        if input.bytes().ok_or(RestoreError::Unreadable)? != self.rules.hash() {
-            return Err(RestoreError::OtherRules);
         }
         let mut restored = Correlator::new(self.rules.clone(), self.options.clone());
         restored.read(&mut input).ok_or(RestoreError::Unreadable)?;
@@ -154,38 +166,48 @@ impl Correlator {
     }
 
     fn read(&mut self, input: &mut In<'_>) -> Option<()> {
+        let mut keys = Vec::new();
+        for _ in 0..input.number()? {
+            keys.push((RuleKey::try_from(input.bytes()?).ok()?, input.number()? == 1));
+        }
+        let rules = self.rules.clone();
+        let places = rules.places_of(keys.into_iter());
         for _ in 0..input.number()? {
             self.received.insert(input.small()?, input.signed()?);
         }
         self.measure_at = input.signed()?;
         let mut waiting = Vec::new();
         while input.number()? == 1 {
-            let (tenant, rule, len) = self.read_waiting(input)?;
-            waiting.push((rule, tenant, len));
+            waiting.extend(self.read_waiting(&places, input)?);
         }
         for _ in 0..input.number()? {
-            let ending = read_ending(input)?;
-            self.rules.rules.get(ending.rule as usize)?;
-            self.queue.push_ending(ending);
+            let mut ending = read_ending(input)?;
+            if let Some(place) = *places.get(ending.rule as usize)? {
+                (ending.rule, ending.rank) = (place as u32, self.ranks[place]);
+                self.queue.push_ending(ending);
+            }
         }
-        let rules = self.rules.clone();
-        for (rule, of) in self.of_rule.iter_mut().enumerate() {
-            of.counters = read_counters(input)?;
-            if let Body::Correlation(bound) = &rules.rules[rule].body {
-                for _ in 0..input.number()? {
-                    of.groups.insert(input.small()?, Groups::read(&bound.asks, input)?);
+        for place in &places {
+            let mut own = In(input.bytes()?);
+            let Some(place) = *place else { continue };
+            let of = &mut self.of_rule[place];
+            of.counters = read_counters(&mut own)?;
+            if let Body::Correlation(bound) = &rules.rules[place].body {
+                for _ in 0..own.number()? {
+                    of.groups.insert(own.small()?, Groups::read(&bound.asks, &mut own)?);
                 }
             }
             for alerts in [&mut of.alerts, &mut of.degraded] {
-                for _ in 0..input.number()? {
-                    let tenant = input.small()?;
+                for _ in 0..own.number()? {
+                    let tenant = own.small()?;
                     let mut open = OpenAlerts::new();
-                    for _ in 0..input.number()? {
-                        open.restore(read_open(input)?);
+                    for _ in 0..own.number()? {
+                        open.restore(read_open(&mut own)?);
                     }
                     alerts.insert(tenant, open);
                 }
             }
+            own.0.is_empty().then_some(())?;
         }
         for (rule, tenant, len) in waiting {
             let groups = self.of_rule.get_mut(rule)?.groups.get_mut(&tenant)?;
@@ -199,19 +221,22 @@ impl Correlator {
         input.0.is_empty().then_some(())
     }
 
-    fn read_waiting(&mut self, input: &mut In<'_>) -> Option<(u32, usize, usize)> {
+    /// Reads a match that waits. Some of none where its rule is not here.
+    #[expect(clippy::option_option, reason = "the outer one is a damaged snapshot")]
+    fn read_waiting(&mut self, places: &[Option<usize>], input: &mut In<'_>) -> Option<Option<(usize, u32, usize)>> {
         let (time, event) = (input.signed()?, input.event()?);
-        let (rule, place, tenant) = (input.small::<u32>()?, input.small()?, input.small()?);
+        let (number, at, tenant) = (input.small::<u32>()?, input.small()?, input.small()?);
         let parts = [input.bytes()?, input.bytes()?, input.bytes()?];
-        let rank = *self.ranks.get(rule as usize)?;
+        let Some(rule) = *places.get(number as usize)? else { return Some(None) };
+        let rank = *self.ranks.get(rule)?;
         let bucket = self.queue.bucket(time);
         let [key, value, fields] = parts.map(|part| {
             let start = bucket.bytes.len() as u32;
             bucket.bytes.extend_from_slice(part);
             Span { start, len: part.len() as u32 }
         });
-        bucket.push(Waiting { time, event, rank, rule, place, tenant, key, value, fields });
-        Some((tenant, rule as usize, parts.iter().map(|p| p.len()).sum()))
+        bucket.push(Waiting { time, event, rank, rule: rule as u32, place: at, tenant, key, value, fields });
+        Some(Some((rule, tenant, parts.iter().map(|p| p.len()).sum())))
     }
 }
 
@@ -227,12 +252,11 @@ fn save_waiting(waiting: &Waiting, bytes: &[u8], out: &mut Out) {
     }
 }
 
-fn save_ending(ending: &Ending, out: &mut Out) {
-    let Ending { end, event, rank, rule, tenant, start, key, fields } = ending;
+fn save_ending(ending: &Ending, rule: u32, out: &mut Out) {
+    let Ending { end, event, tenant, start, key, fields, .. } = ending;
     out.signed(*end);
     out.event(*event);
-    out.number((*rank).into());
-    out.number((*rule).into());
+    out.number(rule.into());
     out.number((*tenant).into());
     out.signed(*start);
     out.bytes(key);
@@ -240,10 +264,10 @@ fn save_ending(ending: &Ending, out: &mut Out) {
 }
 
 fn read_ending(input: &mut In<'_>) -> Option<Ending> {
-    let (end, event, rank) = (input.signed()?, input.event()?, input.small()?);
+    let (end, event) = (input.signed()?, input.event()?);
     let (rule, tenant, start) = (input.small()?, input.small()?, input.signed()?);
     let (key, fields) = (input.bytes()?.into(), input.bytes()?.into());
-    Some(Ending { end, event, rank, rule, tenant, start, key, fields })
+    Some(Ending { end, event, rank: 0, rule, tenant, start, key, fields })
 }
 
 fn save_counters(counters: &Counters, out: &mut Out) {
