@@ -445,10 +445,12 @@ pub struct Reader {
     fields: Fields,
 }
 
+/// Writes for a path's name the field's.
+type NameOf = dyn Fn(&str, &mut String) + Send;
+
 /// The fields of paths, each interned when it is first met.
 struct Fields {
-    /// Writes the field's name for a path's.
-    name: Box<dyn Fn(&str, &mut String) + Send>,
+    name: Box<NameOf>,
     known: Vec<Known>,
     generation: u32,
     scratch: String,

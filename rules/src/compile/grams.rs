@@ -135,8 +135,8 @@ impl Width {
     fn find(&self, value: &[u8], found: &mut Found, hit: &mut impl FnMut(u32)) {
         if self.bytes == WINDOW_BYTES {
             // Windows are loaded one by one: none waits for the one before.
-            for (at, window) in value.array_windows::<WINDOW_BYTES>().enumerate() {
-                let window = u32::from_le_bytes(*window);
+            for (at, window) in value.windows(WINDOW_BYTES).enumerate() {
+                let window = number(window);
                 if self.may_have(window) {
                     self.compare(value, at + WINDOW_BYTES, window, found, hit);
                 }
@@ -184,6 +184,7 @@ fn place(window: u32, words_mask: usize) -> (usize, u64) {
 }
 
 /// A window as a number: one of four bytes as it is loaded, a shorter one as its bytes are pushed.
+#[inline]
 fn number(window: &[u8]) -> u32 {
     match window.first_chunk::<WINDOW_BYTES>() {
         Some(window) => u32::from_le_bytes(*window),
