@@ -250,6 +250,12 @@ pub(crate) fn event(n: u64, event: &mut Event) {
     event.raw = raw;
 }
 
+/// When event number `n` was received.
+pub(crate) fn received(n: u64) -> Time {
+    let ns = Dice::new(n ^ 0x5bd1_e995).roll(STEP_NS as u64);
+    Time::from_unix_ns(START_NS + n as i64 * STEP_NS + ns as i64)
+}
+
 /// Events `first..first + n` as the pipeline hands them over.
 pub(crate) fn batch(first: u64, n: u64) -> Batch {
     let mut builder = BatchBuilder::default();
@@ -258,7 +264,7 @@ pub(crate) fn batch(first: u64, n: u64) -> Batch {
         event(number, &mut it);
         let head = FrameHead {
             position: Position { partition: 0, offset: number + 1 },
-            received: Time::from_unix_ns(START_NS + number as i64 * STEP_NS + (number as i64 * 7919) % 1_000_000),
+            received: received(number),
             tenant: TenantId(0),
             source: Some("192.0.2.1:514".parse().expect("an address")),
             transport: Transport::Udp,

@@ -1,4 +1,5 @@
-//! The index beside its peers: `cargo bench -p index -- [--events N] [--only mihari,stock,sqlite,duckdb] [--runs N]`.
+//! The index beside its peers: `cargo bench -p index -- [--events N] [--only mihari,stock,sqlite,duckdb] [--runs N] [--busy]`; with
+//! `--busy` also our queries while events are written.
 //!
 //! Two million events of about 300 bytes, made by [`events`], go into our index, a stock tantivy schema, SQLite with FTS5 and (where
 //! `python3` has the package `duckdb`) DuckDB; then each kind of query is asked of each, warm, on one thread. One table is printed. Queries
@@ -135,12 +136,25 @@ fn main() {
         let path = dir.path().join(name);
         std::fs::create_dir_all(&path).unwrap();
         let loaded: Option<(Box<dyn Engine>, Loaded)> = match name {
-            "mihari" => Some(mihari::load(&path, events)),
+            "mihari" => {
+                let (engine, loaded) = mihari::load(&path, events);
+                Some((Box::new(engine), loaded))
+            }
             "stock" => Some(stock::load(&path, events)),
             "sqlite" => Some(sqlite::load(&path, events)),
             "duckdb" => duckdb::load(&path, events),
             other => panic!("no engine {other}"),
         };
+        if name == "mihari" {
+            let path = dir.path().join("journal");
+            let (seconds, bytes) = mihari::journal(&path, events);
+            println!(
+                "| journal, compressed | {:.0} | | {:.1} | the records of mihari and of the engines that keep none |",
+                events as f64 / seconds,
+                bytes as f64 / events as f64
+            );
+            std::fs::remove_dir_all(&path).unwrap();
+        }
         let Some((mut engine, loaded)) = loaded else {
             println!("| {name} | not there | | | |");
             continue;
@@ -172,6 +186,9 @@ fn main() {
         }
         answers.insert(name, list);
     }
+    if arguments.iter().any(|a| a == "--busy") {
+        busy(&dir.path().join("busy"), events);
+    }
     let names: Vec<&str> = only.split(',').filter(|n| answers.contains_key(n)).collect();
     println!(
         "\nWarm medians in ms; in brackets what was found, where it differs from the first engine (each splits words in its own way).\n"
@@ -194,6 +211,41 @@ fn main() {
         let limit = limit.map_or(String::new(), |l| l.to_string());
         println!("| {kind} | {limit} | {} |", cells.join(" | "));
     }
+}
+
+/// Queries of our index while nothing else happens, and while events are written at full rate.
+fn busy(path: &std::path::Path, events: u64) {
+    std::fs::create_dir_all(path).unwrap();
+    let (mut engine, _) = mihari::load(path, events);
+    let kinds = kinds();
+    let asks: Vec<Ask> = kinds.iter().map(|(_, _, ask)| ask.clone()).collect();
+    let (times, longest) = engine.while_indexing(events / 2, &asks);
+    let at = |times: &[Duration], share: f64| {
+        let place = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
+        times.get(place).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+    };
+    println!(
+        "\nWhile {} more events are written at full rate, with commits and merges (CPU ms; a write could be found after {} ms at most):\n",
+        events / 2,
+        longest.as_millis()
+    );
+    println!("| query | idle p50 | idle p99 | busy p50 | busy p99 | runs |\n|---|---|---|---|---|---|");
+    let (mut all_idle, mut all_busy) = (Vec::new(), Vec::new());
+    for ((name, ..), (idle, busy)) in kinds.iter().zip(&times) {
+        let [a, b] = [at(idle, 0.5), at(idle, 0.99)];
+        println!("| {name} | {a:.2} | {b:.2} | {:.2} | {:.2} | {} |", at(busy, 0.5), at(busy, 0.99), busy.len());
+        all_idle.extend(idle);
+        all_busy.extend(busy);
+    }
+    all_idle.sort();
+    all_busy.sort();
+    let (idle, busy) = (at(&all_idle, 0.99), at(&all_busy, 0.99));
+    println!(
+        "| all together | {:.2} | {idle:.2} | {:.2} | {busy:.2} | p99 {:.2} times |",
+        at(&all_idle, 0.5),
+        at(&all_busy, 0.5),
+        busy / idle
+    );
 }
 
 /// CPU time of this process so far, all its threads.
