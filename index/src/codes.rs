@@ -190,6 +190,35 @@ impl Codes {
         }
     }
 
+    /// Counts every value of `docs` by its code, a value that a document has twice once. All codes are places in `counts`.
+    pub(crate) fn count(&mut self, docs: &[DocId], counts: &mut [u32]) {
+        use tantivy::columnar::ColumnIndex;
+        let (Some(first), Some(last)) = (docs.first(), docs.last()) else { return };
+        // Most often all documents of a window are hits: their values lie one behind the other.
+        let whole = (last - first) as usize == docs.len() - 1 && docs.is_sorted_by(|a, b| a < b);
+        if whole && !matches!(self.column.index, ColumnIndex::Multivalued(_)) {
+            let rows = self.column.index.docid_range_to_rowids(*first..last + 1);
+            self.buffer.resize(rows.len(), 0);
+            self.column.values.get_range(u64::from(rows.start), &mut self.buffer);
+            self.buffer.iter().for_each(|code| counts[*code as usize] += 1);
+        } else {
+            self.each(docs, |_, code| counts[code as usize] += 1);
+        }
+    }
+
+    /// The code of a value, if the column has it. Only for columns whose codes are places in a table.
+    pub(crate) fn code_of(&self, key: &Key) -> io::Result<Option<u64>> {
+        Ok(match (key, &self.texts, &self.addresses) {
+            (Key::Text(text), Some(texts), _) => texts.dictionary().term_ord(text)?,
+            (Key::Ip(ip), _, Some(addresses)) => match addresses.u128_to_next_compact(*ip) {
+                CompactHit::Exact(code) => Some(code.into()),
+                CompactHit::Next(_) | CompactHit::AfterLast => None,
+            },
+            (Key::Bool(b), None, None) if self.kind == ColumnType::Bool => Some(u64::from(*b)),
+            _ => None,
+        })
+    }
+
     /// Turns codes into numbers.
     pub(crate) fn number(&self) -> fn(u64) -> f64 {
         match self.kind {

@@ -16,6 +16,7 @@ mod lower;
 mod matcher;
 mod merge;
 mod node;
+mod phrase;
 pub mod query;
 mod schema;
 mod search;
@@ -24,6 +25,7 @@ mod shard;
 mod shown;
 mod sorted;
 mod tokens;
+mod vocabulary;
 mod window;
 mod writer;
 

@@ -12,20 +12,23 @@ use std::sync::Arc;
 use event::Time;
 use tantivy::columnar::{Column, DynamicColumn};
 use tantivy::index::InvertedIndexReader;
+use tantivy::postings::TermInfo;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DateTime, TantivyError, Term};
 
-use crate::node::{CodeSet, ColumnTest, Fold, Node, Phrase, Postings, Shown, compare};
+use crate::node::{CodeSet, ColumnTest, Fold, Node, Postings, Shown, compare};
+use crate::phrase::Phrase;
 use crate::query::{Query, Scalar, Test};
 use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
 use crate::segment::Segment;
 use crate::tokens::{leading_part, words};
+use crate::vocabulary::Vocabulary;
 use crate::window::SegmentBits;
 
 /// Lists of documents that are read side by side; more become one set beforehand.
 const LISTS_MAX: usize = 32;
 /// Terms or values between two looks at whether to stop.
-const LOOK_EVERY: usize = 16_384;
+pub(crate) const LOOK_EVERY: usize = 16_384;
 
 /// What stands between a query and its parts of one segment.
 pub(crate) struct Lowering<'a> {
@@ -131,7 +134,11 @@ impl Lowering<'_> {
                         None => break,
                     }
                 }
-                if lists.len() == terms.len() { Node::Phrase(Phrase::new(lists)) } else { Node::Nothing }
+                if lists.len() == terms.len() {
+                    Node::Phrase(Phrase::new(lists, &self.segment.reader, self.layout.words)?)
+                } else {
+                    Node::Nothing
+                }
             }
         };
         match leading_part(text) {
@@ -146,36 +153,42 @@ impl Lowering<'_> {
     /// The documents with a word for which `fits` says yes; every such word begins with `start` and holds `inner`.
     fn word_pattern(&self, (start, inner): (&str, &str), fits: &dyn Fn(&str) -> bool) -> Lowered {
         let index = self.inverted(self.layout.words)?;
+        let mut found = Lists { bits: SegmentBits::none(self.segment.max_doc()), lists: Vec::new() };
+        let list = |info: TermInfo| Postings::new(index.clone(), info, IndexRecordOption::Basic);
+        let fits = |word: &[u8]| std::str::from_utf8(word).is_ok_and(fits);
+        if start.is_empty()
+            && let Some(vocabulary) = self.segment.vocabulary(|| Vocabulary::read(index.terms(), self.stop))?
+        {
+            let (mut gone, mut stopped) = (0, false);
+            vocabulary.holding(inner, |word| {
+                if fits(word)
+                    && let Some(info) = index.terms().get(word)?
+                {
+                    found.add(list(info))?;
+                }
+                gone += 1;
+                stopped = gone % LOOK_EVERY == 0 && (self.stop)();
+                Ok(!stopped)
+            })?;
+            return if stopped { Err(Unable::Stopped) } else { Ok(found.node()) };
+        }
         let mut range = index.terms().range().ge(start.as_bytes());
         if let Some(end) = after_all(start.as_bytes()) {
             range = range.lt(end);
         }
         let finder = memchr::memmem::Finder::new(inner);
         let mut stream = range.into_stream()?;
-        let mut bits = SegmentBits::none(self.segment.max_doc());
-        let mut found = Vec::new();
         let mut gone = 0;
         while stream.advance() {
             gone += 1;
             if gone % LOOK_EVERY == 0 && (self.stop)() {
                 return Err(Unable::Stopped);
             }
-            let key = stream.key();
-            if finder.find(key).is_some() && std::str::from_utf8(key).is_ok_and(fits) {
-                let postings = Postings::new(index.clone(), stream.value().clone(), IndexRecordOption::Basic);
-                found.push(postings);
-                if found.len() > LISTS_MAX {
-                    for postings in found.drain(..) {
-                        postings.all_into(&mut bits)?;
-                    }
-                }
+            if finder.find(stream.key()).is_some() && fits(stream.key()) {
+                found.add(list(stream.value().clone()))?;
             }
         }
-        let mut parts: Vec<Node> = found.into_iter().map(Node::Term).collect();
-        if !bits.is_empty() {
-            parts.push(Node::Bits(bits));
-        }
-        Ok(Node::or(parts))
+        Ok(found.node())
     }
 
     fn field(&self, name: &str, test: &Test) -> Lowered {
@@ -289,6 +302,31 @@ impl Lowering<'_> {
             code += 1;
         }
         Ok(if set.is_empty() { Node::Nothing } else { Node::Column(ColumnTest::Codes(column.ords().clone(), set)) })
+    }
+}
+
+/// Lists of documents; many become one set.
+struct Lists {
+    bits: SegmentBits,
+    lists: Vec<Postings>,
+}
+
+impl Lists {
+    fn add(&mut self, list: Postings) -> std::io::Result<()> {
+        self.lists.push(list);
+        if self.lists.len() > LISTS_MAX {
+            self.lists.drain(..).try_for_each(|list| list.all_into(&mut self.bits))?;
+        }
+        Ok(())
+    }
+
+    /// What is in one of them.
+    fn node(self) -> Node {
+        let mut parts: Vec<Node> = self.lists.into_iter().map(Node::Term).collect();
+        if !self.bits.is_empty() {
+            parts.push(Node::Bits(self.bits));
+        }
+        Node::or(parts)
     }
 }
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use regex::Regex;
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn};
 use tantivy::index::InvertedIndexReader;
-use tantivy::postings::{Postings as _, SegmentPostings, TermInfo};
+use tantivy::postings::{SegmentPostings, TermInfo};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DateTime, DocId, DocSet, TERMINATED};
 
+use crate::phrase::Phrase;
 use crate::shown::show;
 use crate::window::{Bits, SegmentBits};
 
@@ -114,11 +115,8 @@ impl Node {
     pub(crate) fn rewind(&mut self) {
         match self {
             Node::All | Node::Nothing | Node::Bits(_) | Node::Column(_) => {}
-            Node::Term(postings) => postings.cursor = None,
-            Node::Phrase(phrase) => {
-                phrase.lead = None;
-                phrase.terms.iter_mut().for_each(|t| t.cursor = None);
-            }
+            Node::Term(postings) => postings.rewind(),
+            Node::Phrase(phrase) => phrase.rewind(),
             Node::And(parts) | Node::Or(parts) => parts.iter_mut().for_each(Node::rewind),
             Node::Not(inner) => inner.rewind(),
         }
@@ -131,13 +129,7 @@ impl Node {
             Node::Nothing => TERMINATED,
             Node::Bits(bits) => bits.next(from).unwrap_or(TERMINATED),
             Node::Term(postings) => postings.seek(from)?,
-            Node::Phrase(phrase) => {
-                let mut at = from;
-                for term in &mut phrase.terms {
-                    at = at.max(term.seek(from)?);
-                }
-                at
-            }
+            Node::Phrase(phrase) => phrase.next(from)?,
             Node::And(parts) => {
                 let mut at = from;
                 for part in parts {
@@ -165,20 +157,27 @@ impl Node {
             Node::Phrase(phrase) => {
                 let mut found = Bits::none();
                 phrase.candidates(start, len, &mut found)?;
-                phrase.keep(start, &mut found)?;
+                phrase.keep(start, len, &mut found)?;
                 out.or(&found);
             }
             Node::Column(test) => test.fill(start, len, out)?,
             Node::And(parts) => {
                 let mut found = Bits::none();
                 for (n, part) in parts.iter_mut().enumerate() {
-                    if n == 0 {
-                        part.fill(start, len, &mut found)?;
-                    } else {
-                        part.keep(start, len, &mut found)?;
+                    match part {
+                        // Its positions are looked at when the others have said which.
+                        Node::Phrase(phrase) if n == 0 => phrase.candidates(start, len, &mut found)?,
+                        part if n == 0 => part.fill(start, len, &mut found)?,
+                        Node::Phrase(_) => {}
+                        part => part.keep(start, len, &mut found)?,
                     }
                     if found.is_empty() {
                         return Ok(());
+                    }
+                }
+                for part in parts {
+                    if let Node::Phrase(phrase) = part {
+                        phrase.keep(start, len, &mut found)?;
                     }
                 }
                 out.or(&found);
@@ -203,7 +202,7 @@ impl Node {
             Node::All => {}
             Node::Not(inner) => inner.drop_from(start, len, bits)?,
             Node::Term(postings) if bits.count() <= FEW => postings.keep(start, bits)?,
-            Node::Phrase(phrase) => phrase.keep(start, bits)?,
+            Node::Phrase(phrase) => phrase.keep(start, len, bits)?,
             Node::Column(test) if bits.count() <= FEW => test.keep(start, bits)?,
             Node::And(parts) => {
                 for part in parts {
@@ -241,14 +240,34 @@ impl Postings {
         Postings { index, info, option, cursor: None }
     }
 
-    fn cursor(&mut self) -> io::Result<&mut SegmentPostings> {
+    /// The term's documents and what is known of them.
+    pub(crate) fn info(&self) -> &TermInfo {
+        &self.info
+    }
+
+    /// Where the list lies.
+    pub(crate) fn list(&self) -> (&InvertedIndexReader, &TermInfo) {
+        (&self.index, &self.info)
+    }
+
+    /// The documents alone, from the first one on.
+    pub(crate) fn documents(&self) -> io::Result<SegmentPostings> {
+        self.index.read_postings_from_terminfo(&self.info, IndexRecordOption::Basic)
+    }
+
+    /// Begins anew.
+    pub(crate) fn rewind(&mut self) {
+        self.cursor = None;
+    }
+
+    pub(crate) fn cursor(&mut self) -> io::Result<&mut SegmentPostings> {
         if self.cursor.is_none() {
             self.cursor = Some(self.index.read_postings_from_terminfo(&self.info, self.option)?);
         }
         Ok(self.cursor.as_mut().expect("it was just set"))
     }
 
-    fn seek(&mut self, target: DocId) -> io::Result<DocId> {
+    pub(crate) fn seek(&mut self, target: DocId) -> io::Result<DocId> {
         let cursor = self.cursor()?;
         Ok(if cursor.doc() < target { cursor.seek(target) } else { cursor.doc() })
     }
@@ -275,91 +294,12 @@ impl Postings {
 
     /// Sets every document of the list.
     pub(crate) fn all_into(self, bits: &mut SegmentBits) -> io::Result<()> {
-        let mut cursor = self.index.read_postings_from_terminfo(&self.info, IndexRecordOption::Basic)?;
+        let mut cursor = self.documents()?;
         while cursor.doc() != TERMINATED {
             bits.set(cursor.doc());
             cursor.advance();
         }
         Ok(())
-    }
-}
-
-/// Terms one after the other.
-pub(crate) struct Phrase {
-    terms: Vec<Postings>,
-    /// The places of [`Phrase::terms`], the rarest first.
-    order: Vec<usize>,
-    /// The rarest term's documents, read ahead of its positions.
-    lead: Option<SegmentPostings>,
-    starts: Vec<u32>,
-    positions: Vec<u32>,
-}
-
-impl Phrase {
-    /// `terms` in the order of the phrase, with positions.
-    pub(crate) fn new(terms: Vec<Postings>) -> Phrase {
-        let mut order: Vec<usize> = (0..terms.len()).collect();
-        order.sort_by_key(|at| terms[*at].info.doc_freq);
-        Phrase { terms, order, lead: None, starts: Vec::new(), positions: Vec::new() }
-    }
-
-    fn rarest(&self) -> u64 {
-        self.order.first().map_or(0, |at| u64::from(self.terms[*at].info.doc_freq))
-    }
-
-    /// The documents of the window that have the rarest term.
-    fn candidates(&mut self, start: DocId, len: u32, out: &mut Bits) -> io::Result<()> {
-        let Some(rarest) = self.order.first() else { return Ok(()) };
-        if self.lead.is_none() {
-            let term = &self.terms[*rarest];
-            self.lead = Some(term.index.read_postings_from_terminfo(&term.info, IndexRecordOption::Basic)?);
-        }
-        let list = self.lead.as_mut().expect("it was just set");
-        let mut doc = if list.doc() < start { list.seek(start) } else { list.doc() };
-        while doc < start + len {
-            out.set(doc - start);
-            doc = list.advance();
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, start: DocId, bits: &mut Bits) -> io::Result<()> {
-        let mut failed = None;
-        bits.retain(|at| match self.holds(start + at) {
-            Ok(holds) => holds,
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        });
-        failed.map_or(Ok(()), Err)
-    }
-
-    fn holds(&mut self, doc: DocId) -> io::Result<bool> {
-        for at in &self.order {
-            if self.terms[*at].seek(doc)? != doc {
-                return Ok(false);
-            }
-        }
-        self.starts.clear();
-        for (n, at) in self.order.iter().enumerate() {
-            let list = if n == 0 { &mut self.starts } else { &mut self.positions };
-            list.clear();
-            // Each position less its place in the phrase: where the phrase would begin, moved on by its length to stay positive.
-            let offset = (self.terms.len() - at) as u32;
-            self.terms[*at].cursor()?.append_positions_with_offset(offset, list);
-            if n > 0 {
-                let mut theirs = self.positions.iter().peekable();
-                self.starts.retain(|own| {
-                    while theirs.next_if(|their| *their < own).is_some() {}
-                    theirs.peek() == Some(&own)
-                });
-            }
-            if self.starts.is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 

@@ -4,13 +4,15 @@
 //! windows before and after it do, says where a range of time can be, and when the newest hits cannot be beaten any more.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tantivy::columnar::{Column, ColumnValues, DynamicColumn, DynamicColumnHandle};
 use tantivy::index::SegmentId;
 use tantivy::{DateTime, DocId, SegmentReader};
 
+use crate::lower::Unable;
 use crate::schema::{HAS_MESSAGE, Kind, Layout, REST, column};
+use crate::vocabulary::Vocabulary;
 use crate::window::WINDOW;
 
 /// Event times of one window and of what lies on both sides, in nanoseconds.
@@ -31,6 +33,8 @@ pub(crate) struct Segment {
     pub(crate) seq: Arc<dyn ColumnValues<u64>>,
     pub(crate) nth: Arc<dyn ColumnValues<u64>>,
     windows: Vec<Times>,
+    /// Its words, once they were asked for; the inner none: they are not kept.
+    vocabulary: OnceLock<Option<Vocabulary>>,
 }
 
 impl Segment {
@@ -56,7 +60,29 @@ impl Segment {
         for at in (1..windows.len()).rev() {
             windows[at - 1].low_after = windows[at - 1].low_after.min(windows[at].low_after);
         }
-        Ok(Segment { reader: reader.clone(), time, seq: fast.u64("seq")?.values, nth: fast.u64("nth")?.values, windows })
+        Ok(Segment {
+            reader: reader.clone(),
+            time,
+            seq: fast.u64("seq")?.values,
+            nth: fast.u64("nth")?.values,
+            windows,
+            vocabulary: OnceLock::new(),
+        })
+    }
+
+    /// The words, which `read` reads where they are not kept yet; none where they are not to be kept.
+    pub(crate) fn vocabulary(
+        &self,
+        read: impl FnOnce() -> Result<Option<Vocabulary>, Unable>,
+    ) -> Result<Option<&Vocabulary>, Unable> {
+        if let Some(known) = self.vocabulary.get() {
+            return Ok(known.as_ref());
+        }
+        if !Vocabulary::has_room() {
+            return Ok(None); // There may be later.
+        }
+        let read = read()?;
+        Ok(self.vocabulary.get_or_init(|| read).as_ref())
     }
 
     pub(crate) fn id(&self) -> SegmentId {

@@ -29,6 +29,10 @@ impl Bits {
         self.0[at as usize / 64] |= 1 << (at % 64);
     }
 
+    pub(crate) fn has(&self, at: u32) -> bool {
+        self.0[at as usize / 64] >> (at % 64) & 1 == 1
+    }
+
     pub(crate) fn clear(&mut self, at: u32) {
         self.0[at as usize / 64] &= !(1 << (at % 64));
     }

@@ -11,7 +11,8 @@ use tantivy::columnar::{ColumnType, MonotonicallyMappableToU64};
 use super::calendar::Rounding;
 use super::sketch::{Distinct, Quantiles};
 use super::tally::{Counted, Stats, Tally};
-use super::{Aggregation, AggregationKind, COUNTED_MAX, Source};
+use super::top::TopGather;
+use super::{Aggregation, AggregationKind, COUNTED_MAX, Source, TermsOrder};
 use crate::codes::{Codes, Key};
 use crate::hit::{Found, Place};
 use crate::lower::{Lowering, Unable};
@@ -49,6 +50,7 @@ impl Docs<'_> {
 /// Counts for one aggregation.
 pub(crate) enum Gather {
     Buckets(Box<Buckets>),
+    Top(Box<TopGather>),
     Significant(Significant),
     Distinct(Vec<(Codes, Seen)>),
     Stats(Vec<Codes>, Vec<Stats>),
@@ -93,6 +95,15 @@ impl Gather {
                     overflow: false,
                 })
             }
+            AggregationKind::Terms { field, order: TermsOrder::Count, missing: None, .. }
+                if !outer && aggregation.inner.is_empty() =>
+            {
+                let mut columns = codes(field)?;
+                match columns.first().and_then(Codes::space).filter(|space| columns.len() == 1 && *space <= DENSE_MAX) {
+                    Some(space) => Gather::Top(Box::new(TopGather::new(columns.remove(0), space))),
+                    None => Gather::Buckets(Box::new(Buckets::new(aggregation, context, outer)?)),
+                }
+            }
             _ => Gather::Buckets(Box::new(Buckets::new(aggregation, context, outer)?)),
         })
     }
@@ -114,6 +125,7 @@ impl Gather {
     pub(crate) fn add(&mut self, hits: &Docs<'_>) -> io::Result<()> {
         match self {
             Gather::Buckets(buckets) => buckets.add(hits)?,
+            Gather::Top(top) => top.add(hits.docs),
             Gather::Significant(significant) => {
                 significant.hits += hits.docs.len() as u64;
                 significant.add(hits.docs, 0);
@@ -144,6 +156,7 @@ impl Gather {
     pub(crate) fn finish(self, parents: usize) -> io::Result<Vec<Tally>> {
         Ok(match self {
             Gather::Buckets(buckets) => buckets.finish(parents)?,
+            Gather::Top(top) => vec![Tally::Top(top.finish())],
             Gather::Significant(significant) => vec![significant.finish()?],
             Gather::Distinct(columns) => {
                 let mut all = vec![Distinct::default(); parents];

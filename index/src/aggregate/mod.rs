@@ -10,6 +10,7 @@ mod calendar;
 mod gather;
 mod sketch;
 mod tally;
+mod top;
 
 use event::Time;
 use serde::Serialize;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::calendar::Rounding;
 use super::sketch::{Distinct, Quantiles};
+use super::top::{First, Top};
 use super::{Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, Interval, TermsOrder};
 use crate::IndexError;
 use crate::codes::Key;
@@ -37,7 +38,23 @@ impl Counted {
         }
     }
 
-    fn merge(&mut self, other: Counted) {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.buckets.keys()
+    }
+
+    pub(super) fn count(&self, key: &Key) -> u64 {
+        self.buckets.get(key).map_or(0, |(count, _)| *count)
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.buckets.values().map(|(count, _)| *count).sum()
+    }
+
+    pub(super) fn approximate(&self) -> bool {
+        self.approximate
+    }
+
+    pub(super) fn merge(&mut self, other: Counted) {
         self.approximate |= other.approximate;
         if self.buckets.is_empty() {
             self.buckets = other.buckets;
@@ -105,6 +122,7 @@ impl Stats {
 #[derive(Debug)]
 pub(crate) enum Tally {
     Buckets(Counted),
+    Top(Top),
     Significant { values: BTreeMap<Key, [u64; 2]>, hits: u64, all: u64, approximate: bool },
     Distinct(Distinct),
     Stats(Stats),
@@ -116,6 +134,14 @@ impl Tally {
     fn merge(&mut self, other: Tally) {
         match (self, other) {
             (Tally::Buckets(mine), Tally::Buckets(other)) => mine.merge(other),
+            (Tally::Top(mine), Tally::Top(other)) => mine.merge(other),
+            (Tally::Top(mine), Tally::Buckets(other)) => mine.merge_counted(other),
+            (mine @ Tally::Buckets(_), Tally::Top(mut top)) => {
+                if let Tally::Buckets(counted) = std::mem::replace(mine, Tally::Hits(Vec::new())) {
+                    top.merge_counted(counted);
+                }
+                *mine = Tally::Top(top);
+            }
             (Tally::Distinct(mine), Tally::Distinct(other)) => mine.merge(other),
             (Tally::Stats(mine), Tally::Stats(other)) => mine.merge(&other),
             (Tally::Quantiles(mine), Tally::Quantiles(other)) => mine.merge(&other),
@@ -202,6 +228,26 @@ fn answer(
             result.approximate = approximate;
             result.buckets = significant(values, hits, all, *size);
             spend(left, result.buckets.len())?;
+        }
+        (AggregationKind::Terms { size, min_count, .. }, Tally::Top(top)) => {
+            let fail = |source: std::io::Error| IndexError::Engine {
+                action: "read a column of",
+                shard: String::new(),
+                source: source.into(),
+            };
+            let First { list, all, approximate } = top.first(*size, *min_count).map_err(fail)?;
+            spend(left, list.len())?;
+            result.approximate = approximate;
+            result.other = Some(all - list.iter().map(|(_, count)| count).sum::<u64>());
+            let bucket = |(key, count): (Key, u64)| Bucket {
+                key: key.show(),
+                keys: Vec::new(),
+                count,
+                background: None,
+                score: None,
+                aggs: BTreeMap::new(),
+            };
+            result.buckets = list.into_iter().map(bucket).collect();
         }
         (kind, Tally::Buckets(counted)) => {
             result.approximate = counted.approximate;
