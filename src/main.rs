@@ -47,6 +47,9 @@ enum Command {
     Search(command::client::Search),
     /// Follow events of a running service
     Tail(command::client::Tail),
+    /// List and release what no decoder could read
+    #[command(subcommand)]
+    Quarantine(command::quarantine::QuarantineCommand),
     /// Check a journal off line
     Verify(command::verify::Verify),
     /// Throw the index away, to be built anew from the journal
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Policy(args) => command::policy::run(&args),
         Command::Search(args) => command::client::search(&args),
         Command::Tail(args) => command::client::tail(&args),
+        Command::Quarantine(args) => command::quarantine::run(&args),
         Command::Verify(args) => command::verify::run(&args),
         Command::Reindex(args) => command::reindex::run(&args),
         Command::Generate(args) => command::generate::run(&args).map(|()| ExitCode::SUCCESS),

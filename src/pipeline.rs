@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use event::{Batch, BatchBuilder, Content, Frames, LogRange, TenantId, Time, Transport};
+use event::{Batch, BatchBuilder, Content, EventRef, FieldId, Frames, LogRange, TenantId, Time, Transport, Value};
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
@@ -161,7 +161,7 @@ fn read(
             match frame.head.content {
                 Content::Flow => flows.decode(frame, &mut builder),
                 Content::Loss => lost.extend(loss(&frame)),
-                Content::Text | Content::Tick => {}
+                Content::Text | Content::Tick | Content::Released => {}
             }
         }
         let changed = flows.templates() != templates_told;
@@ -199,6 +199,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
                     records += 1;
                 }
                 Content::Flow => records += 1,
+                Content::Released => text.decode_released(frame, &mut builder),
                 Content::Tick | Content::Loss => {}
             }
         }
@@ -219,6 +220,8 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         spent.frames.fetch_add(records, Ordering::Relaxed);
         spent.events.fetch_add(batch.len() as u64, Ordering::Relaxed);
         spent.quarantined.fetch_add(batch.iter().filter(|e| e.quarantined()).count() as u64, Ordering::Relaxed);
+        let refused = |event: &EventRef<'_>| event.all(FieldId::FLAGS).any(|flag| flag == Value::Text("format_pin_refused"));
+        metrics::counter!("mihari_format_pin_refused_total").increment(batch.iter().filter(refused).count() as u64);
         if done.send((number, Done { batch, matches, lost, templates })).is_err() {
             break;
         }

@@ -11,10 +11,11 @@ use anyhow::{Context, Result};
 use api::{Api, Commit, Destination, Hub, Intake, Notifier, Stage, StaticFile, Store, Tally};
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
-use event::{Batch, Clock, Frames, Position, TenantId, Time};
+use event::{Batch, BatchBuilder, Clock, Frame, FrameHead, Frames, LogRange, Position, Release, TenantId, Time};
 use index::{IndexOptions, RawSource, Searcher, Writer};
-use ingest::decode::DecodeSettings;
 use ingest::decode::flow::FlowDecoder;
+use ingest::decode::text::TextDecoder;
+use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles};
 use ingest::log::{Appender, Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -136,17 +137,31 @@ struct JournalRaw(Arc<Journal>);
 impl RawSource for JournalRaw {
     fn raw(&self, position: Position) -> io::Result<Option<(event::FrameHead, Vec<u8>)>> {
         match self.0.fetch(position) {
-            Ok(found) => Ok(found.map(|f| (f.head, f.bytes))),
+            // A released record is shown as it was received, not as it is kept.
+            Ok(found) => Ok(found.map(|f| match Release::decode(f.frame()) {
+                Some(release) => (FrameHead { position, ..release.frame.head }, release.frame.bytes.to_vec()),
+                None => (f.head, f.bytes),
+            })),
             Err(error) => Err(io::Error::other(error)),
         }
     }
 }
 
-struct JournalIntake(Appender);
+struct JournalIntake {
+    appender: Appender,
+    /// Reads again what is quarantined; seldom, so one for all who ask.
+    decoder: Mutex<TextDecoder>,
+}
 
 impl Intake for JournalIntake {
     fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(async move { self.0.append_synced(frames).await.is_ok() })
+        Box::pin(async move { self.appender.append_synced(frames).await.is_ok() })
+    }
+
+    fn reads(&self, frame: Frame<'_>) -> bool {
+        let mut batch = BatchBuilder::default();
+        self.decoder.lock().expect("no code panics under this lock").decode(frame, &mut batch);
+        batch.finish(LogRange::default(), Time::UNKNOWN).iter().all(|event| !event.quarantined())
     }
 }
 
@@ -196,6 +211,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     }
     let journal = Arc::new(journal);
     let store = Store::open(&config.data.join("mihari.sqlite"), clock.clone())?;
+    store.settle_releases(journal.durable())?;
     let options = IndexOptions {
         shard_documents: config.index.shard_events.max(1),
         shard_span_ns: i64::from(config.index.shard_hours.max(1)) * 3600 * 1_000_000_000,
@@ -224,7 +240,12 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let stop_analysis = Arc::new(AtomicBool::new(false));
     let failed = Arc::new(AtomicBool::new(false));
     let analysis = Analysis {
-        parts: Parts { settings, rules: rules.clone(), policy: policy.clone(), threads: config.worker_threads() },
+        parts: Parts {
+            settings: settings.clone(),
+            rules: rules.clone(),
+            policy: policy.clone(),
+            threads: config.worker_threads(),
+        },
         correlate: config.rules.correlate_options()?,
         behaviour: BehaviourOptions {
             lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
@@ -260,7 +281,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         searchers: searchers.clone(),
         tenants: config.tenants.clone(),
         raw: Arc::new(JournalRaw(journal.clone())),
-        intake: Arc::new(JournalIntake(journal.appender())),
+        intake: Arc::new(JournalIntake { appender: journal.appender(), decoder: Mutex::new(TextDecoder::new(&settings)) }),
         rules,
         refused: problems,
         matches: Arc::new(move || matches.iter().map(|m| m.load(Ordering::Relaxed)).collect()),

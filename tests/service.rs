@@ -563,3 +563,75 @@ fn a_new_alert_is_told_once_and_can_be_worked_on() {
     assert!(told.recv_timeout(Duration::from_millis(300)).is_err(), "told once");
     service.stop();
 }
+
+/// The ledger of all days and sources together: received, parsed, quarantined, released.
+fn ledger(service: &Service) -> [u64; 4] {
+    let mut sums = [0; 4];
+    for day in service.get("/api/v1/ledger")["days"].as_array().expect("days") {
+        let sum = |member: &str| day[member].as_object().expect("reasons").values().filter_map(Value::as_u64).sum::<u64>();
+        let number = |member: &str| day[member].as_u64().expect("a number");
+        assert_eq!(number("received"), number("parsed") + sum("quarantined") + sum("dropped"), "{day}");
+        for (total, n) in sums.iter_mut().zip([number("received"), number("parsed"), sum("quarantined"), sum("released")]) {
+            *total += n;
+        }
+    }
+    sums
+}
+
+#[test]
+fn quarantined_records_are_released_once_a_parser_is_mended() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut service = Service::start(dir.path(), "");
+    let mut stream = TcpStream::connect(service.listen[1]).expect("connects");
+    for n in 0..50 {
+        writeln!(stream, "GK3 door {n} opened by card 00{n}").expect("sent");
+        writeln!(stream, "GK3 out of paper {n}").expect("sent");
+    }
+    drop(stream);
+    UdpSocket::bind("127.0.0.1:0").expect("binds").send_to(b"\xff\xffno flow", service.listen[2]).expect("sent");
+    wait_for("the ledger", || (ledger(&service) == [101, 0, 101, 0]).then_some(()));
+    let list = service.get("/api/v1/quarantine?size=1000&source=127.0.0.1&reason=no%20decoder%20knows%20this%20record");
+    assert_eq!((list["total"].as_u64(), list["records"].as_array().map(Vec::len)), (Some(100), Some(100)), "{list}");
+    let (first, received) = (&list["records"][0]["raw"], list["records"][0]["received"].clone());
+    assert_eq!(first, "GK3 door 0 opened by card 000");
+    let reparse = |service: &Service, body: Value| service.post("/api/v1/quarantine/reparse", &body).expect("answered");
+    assert_eq!(reparse(&service, json!({}))["released"], 0, "nothing was mended yet");
+    service.kill();
+
+    std::fs::write(
+        dir.path().join("gk3.yaml"),
+        "name: gk3\nabout: A door.\nlines: ['GK3 door {.door:int} opened by card {user.id}']\n",
+    )
+    .expect("written");
+    let mended = format!("decode: {{formats: [{}]}}\n", dir.path().join("gk3.yaml").display());
+    let mut service = Service::start(dir.path(), &mended);
+    assert_eq!(reparse(&service, json!({"dry_run": true}))["released"], 50);
+    let page = reparse(&service, json!({"size": 10}));
+    assert_eq!((&page["looked_at"], &page["released"]), (&json!(10), &json!(5)), "{page}");
+    // Asked again at once and killed: what was answered is on disk, and nothing is released twice.
+    assert_eq!(reparse(&service, json!({}))["released"], 45);
+    assert_eq!(reparse(&service, json!({}))["released"], 0);
+    service.kill();
+    let service = Service::start(dir.path(), &mended);
+    wait_for("the ledger", || (ledger(&service) == [101, 50, 51, 50]).then_some(()));
+    let hits = service.hits("mihari.format:gk3", 50);
+    assert_eq!(hits.len(), 50);
+    let hit = hits.iter().find(|hit| hit["fields"]["user.id"] == "000").expect("the first");
+    assert_eq!((&hit["raw"], &hit["received"]), (first, &received), "{hit}");
+    assert_eq!(hit["fields"]["mihari.released_from"], list["records"][0]["id"]);
+    assert_eq!(hit["fields"]["source.ip"], Value::Null);
+    assert_eq!(service.get("/api/v1/quarantine")["total"], 51);
+    let sources = service.get("/api/v1/sources");
+    let tcp = sources["sources"].as_array().expect("sources").iter().find(|s| s["transport"] == "tcp").expect("a source");
+    assert_eq!((&tcp["received"], &tcp["parsed"], &tcp["quarantined"]), (&json!(100), &json!(50), &json!(50)), "{tcp}");
+    // The command says the same, and there is nothing more to release.
+    let command = |args: &[&str]| {
+        let service = ["--url", &service.api, "--token", &service.token];
+        let output = program().arg("quarantine").args(args).args(service).output().expect("runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(command(&["list"]).lines().count(), 51);
+    assert_eq!(command(&["reparse"]).trim(), "0 of 51 quarantined records released");
+    service.stop();
+}

@@ -13,7 +13,7 @@ use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
-use event::{Content, FrameHead, Frames, TenantId, Transport};
+use event::{Content, Frame, FrameHead, Frames, TenantId, Transport};
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
@@ -33,6 +33,9 @@ const RECORDS_MAX: usize = 100_000;
 pub trait Intake: Send + Sync {
     /// Appends frames, and is done when they are on disk. False where the log is closed.
     fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+
+    /// Whether a decoder reads this record now; one that was quarantined may then be released.
+    fn reads(&self, frame: Frame<'_>) -> bool;
 }
 
 /// Who sends.
@@ -146,7 +149,7 @@ impl Records {
             metrics::counter!("mihari_received_frames_total", "transport" => "http").increment(frames.len() as u64);
             metrics::counter!("mihari_received_bytes_total", "transport" => "http").increment(frames.byte_len() as u64);
             if !shared.api.intake.append(frames).await {
-                return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the log takes no more records"));
+                return Err(Problem::stopping());
             }
         }
         Ok(self.count)

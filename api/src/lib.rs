@@ -17,6 +17,7 @@ mod intake;
 mod notify;
 pub mod openapi;
 mod problem;
+mod quarantine;
 mod routes;
 mod search;
 mod server;

@@ -31,6 +31,11 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
     }
 
+    /// What comes too late: the sender keeps it and comes again.
+    pub(crate) fn stopping() -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the log takes no more records")
+    }
+
     /// A fault of ours: the caller learns that, the log learns what.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
         let mut reasons = error.to_string();

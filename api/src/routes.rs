@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
-use crate::{alerts, intake, search};
+use crate::{alerts, intake, quarantine, search};
 
 /// One route.
 pub(crate) struct Route {
@@ -125,6 +125,20 @@ pub(crate) fn table() -> Vec<Route> {
         read("/api/v1/policy", "policy", "The zone policy in force", &[], get(policy)),
         read("/api/v1/policy/matrix", "matrix", "What passed between zones", &["from", "to"], get(matrix)),
         read("/api/v1/sources", "sources", "Who sends", &["size"], get(sources)),
+        read(
+            "/api/v1/quarantine",
+            "quarantine",
+            "Records that no decoder could read",
+            &["reason", "source", "after", "size"],
+            get(quarantine::list),
+        ),
+        write(
+            "/api/v1/quarantine/reparse",
+            "reparse",
+            "Read them again after a parser was mended, and release those that are read",
+            &["reason", "source", "after", "size", "dry_run"],
+            post(quarantine::reparse),
+        ),
         read("/api/v1/ledger", "ledger", "What became of every record", &[], get(ledger)),
         read("/api/v1/stats", "stats", "Counters of the pipeline", &[], get(stats)),
         read("/api/v1/tokens", "tokens", "The tenant's tokens, without their secrets", &[], get(tokens)),
@@ -248,6 +262,8 @@ async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
         parsed: i64,
         quarantined: BTreeMap<String, i64>,
         dropped: BTreeMap<String, i64>,
+        /// Of the parsed ones, those that were quarantined at first, by the reason of then.
+        released: BTreeMap<String, i64>,
         lost_before: BTreeMap<String, i64>,
     }
     let mut days: BTreeMap<(std::cmp::Reverse<String>, String), Day> = BTreeMap::new();
@@ -259,9 +275,12 @@ async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
                 entry.received += count;
             }
             Some(("quarantined", reason)) => {
-                *entry.quarantined.entry(reason.to_owned()).or_default() += count;
+                if count != 0 {
+                    *entry.quarantined.entry(reason.to_owned()).or_default() += count;
+                }
                 entry.received += count;
             }
+            Some(("released", reason)) => *entry.released.entry(reason.to_owned()).or_default() += count,
             Some(("lost", reason)) => *entry.lost_before.entry(reason.to_owned()).or_default() += count,
             Some((_, reason)) => {
                 *entry.dropped.entry(reason.to_owned()).or_default() += count;

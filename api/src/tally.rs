@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use event::{Batch, EventRef, FieldId, TenantId, Time, Transport, Value};
+use event::{Batch, EventId, EventRef, FieldId, TenantId, Time, Transport, Value};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Japan Standard Time, in which a day is counted.
@@ -27,6 +27,20 @@ pub(crate) enum Who {
     Address(IpAddr),
     Transport,
     Other,
+}
+
+/// Quarantined records of one tenant between two commits whose places are remembered, so that they can be listed and released. Those beyond
+/// are counted and searchable all the same.
+const QUARANTINED_MAX: usize = 5_000;
+
+/// A quarantined record.
+#[derive(Clone, Debug)]
+pub(crate) struct Quarantined {
+    pub(crate) id: EventId,
+    pub(crate) who: Who,
+    pub(crate) transport: &'static str,
+    pub(crate) received: Time,
+    pub(crate) reason: String,
 }
 
 /// What came from one source on one day.
@@ -53,6 +67,10 @@ pub struct Tally {
     pub(crate) lost: BTreeMap<(TenantId, i64, &'static str, String), u64>,
     /// (tenant, hour in seconds) → cells.
     pub(crate) matrix: BTreeMap<(TenantId, i64), Cells>,
+    /// What was quarantined, as far as it is listed.
+    pub(crate) quarantined: BTreeMap<TenantId, Vec<Quarantined>>,
+    /// Events of which one was released: their records are quarantined no more.
+    pub(crate) released: Vec<(TenantId, EventId)>,
 }
 
 impl Tally {
@@ -74,6 +92,13 @@ impl Tally {
     }
 
     fn add_source(&mut self, event: EventRef<'_>) {
+        if let Some(from) = event.get(FieldId::RELEASED_FROM).and_then(|v| v.as_text()?.parse().ok()) {
+            // Received and counted before; only what became of it has changed.
+            if !event.quarantined() {
+                self.released.push((event.tenant(), from));
+            }
+            return;
+        }
         let sources = self.sources.entry(event.tenant()).or_default();
         let (received, transport) = (event.received(), event.transport().name());
         let mut key = (event.source().map_or(Who::Transport, Who::Address), transport, day_number(received));
@@ -96,6 +121,10 @@ impl Tally {
             // A decoder's reasons are fixed texts of the program: few.
             let reason = event.get(FieldId::ERROR_MESSAGE).and_then(|v| v.as_text()).unwrap_or("unknown");
             *entry(&mut count.quarantined, reason) += 1;
+            let listed = self.quarantined.entry(event.tenant()).or_default();
+            if listed.len() < QUARANTINED_MAX {
+                listed.push(Quarantined { id: event.id(), who: key.0, transport, received, reason: reason.to_owned() });
+            }
         }
     }
 
@@ -108,6 +137,8 @@ impl Tally {
         self.sources.clear();
         self.lost.clear();
         self.matrix.clear();
+        self.quarantined.clear();
+        self.released.clear();
     }
 }
 
@@ -120,7 +151,7 @@ fn entry<'m, T: Default>(map: &'m mut BTreeMap<String, T>, name: &str) -> &'m mu
 }
 
 /// The day in Japan, since 1970.
-fn day_number(time: Time) -> i64 {
+pub(crate) fn day_number(time: Time) -> i64 {
     time.plus_ns(JST_NS).unix_s().div_euclid(86_400)
 }
 

@@ -47,6 +47,10 @@ impl Intake for InMemory {
         self.0.lock().expect("a lock").push(frames);
         Box::pin(std::future::ready(true))
     }
+
+    fn reads(&self, _: event::Frame<'_>) -> bool {
+        true
+    }
 }
 
 /// A server of two tenants, with a token of each, on one thread of a runtime.

@@ -314,8 +314,12 @@ fn send(to: SocketAddr, stream: Arc<Vec<u8>>) -> std::thread::JoinHandle<Duratio
 }
 
 fn to_journal_and_ndjson(stream: &Arc<Vec<u8>>, records: usize) -> Duration {
-    let place =
-        Stream { address: "127.0.0.1:0".parse().expect("an address"), protocol: StreamProtocol::Syslog, tls: None, proxy_protocol: false };
+    let place = Stream {
+        address: "127.0.0.1:0".parse().expect("an address"),
+        protocol: StreamProtocol::Syslog,
+        tls: None,
+        proxy_protocol: false,
+    };
     let rig = Rig::start(Place::Stream(place));
     let out_dir = tempfile::tempdir().expect("a folder");
     let mut out = std::fs::File::create(out_dir.path().join("out.ndjson")).expect("a file");

@@ -12,10 +12,10 @@ use serde::Deserialize;
 pub(crate) struct Service {
     /// The service's address
     #[arg(long, default_value = "http://127.0.0.1:8686", env = "MIHARI_URL")]
-    url: String,
+    pub(crate) url: String,
     /// The token
     #[arg(long, env = "MIHARI_TOKEN", hide_env_values = true)]
-    token: String,
+    pub(crate) token: String,
 }
 
 /// Arguments of `mihari search`.

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod parse;
 pub(crate) mod policy;
+pub(crate) mod quarantine;
 pub(crate) mod reindex;
 pub(crate) mod replay;
 pub(crate) mod rules;

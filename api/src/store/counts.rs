@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use event::{TenantId, Time};
 use rusqlite::{Row, Transaction, params};
 
-use super::{Result, Store};
+use super::{Result, Store, quarantine};
 use crate::tally::{OTHER, Sources, Tally, Who, day_text};
 
 /// Sources that are told apart per tenant: an order above what a municipality has.
@@ -79,6 +79,7 @@ impl Store {
 
 /// Adds what was counted since the last commit.
 pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::Result<()> {
+    let mut all_folded = BTreeMap::new();
     // (tenant, day, source, what) → how many.
     let mut ledger: BTreeMap<(u32, i64, String, String), u64> = BTreeMap::new();
     for (tenant, sources) in &tally.sources {
@@ -91,6 +92,7 @@ pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::R
                 *ledger.entry((tenant.0, *day, source.clone(), what)).or_default() += n;
             }
         }
+        all_folded.insert(*tenant, folded);
     }
     for ((tenant, day, transport, reason), n) in &tally.lost {
         *ledger.entry((tenant.0, *day, (*transport).to_owned(), format!("lost:{reason}"))).or_default() += n;
@@ -103,6 +105,14 @@ pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::R
             )?
             .execute(params![tenant, day_text(*day), source, what, *n as i64])?;
     }
+    for (tenant, records) in &tally.quarantined {
+        let folded = all_folded.get(tenant);
+        quarantine::add(transaction, *tenant, records, |record| {
+            let other = folded.is_some_and(|folded| folded.contains(&(record.who, record.transport)));
+            if other { OTHER.to_owned() } else { name(record.who, record.transport) }
+        })?;
+    }
+    quarantine::take(transaction, &tally.released)?;
     for ((tenant, hour), cells) in &tally.matrix {
         for (from, tos) in cells {
             for (to, verdicts) in tos {

@@ -7,6 +7,7 @@
 mod alerts;
 mod counts;
 mod outbox;
+mod quarantine;
 mod token;
 
 use std::path::Path;
@@ -20,13 +21,14 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 pub use alerts::AlertFilter;
 pub(crate) use alerts::{Done, NewAction, Stored};
 pub(crate) use outbox::{Delivery, Due};
+pub(crate) use quarantine::{Listed, QuarantineFilter};
 pub use token::{Identity, TokenInfo};
 
 use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 2] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;"];
+const MIGRATIONS: [&str; 3] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "
 CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);

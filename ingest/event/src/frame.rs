@@ -67,12 +67,15 @@ pub enum Content {
     Tick = 3,
     /// No record of a sender: the receiver tells of lost ones. The bytes are a JSON object with `reason` and `count`.
     Loss = 4,
+    /// A record that stood in the log already and could not be read then: a [`crate::Release`].
+    Released = 6, // 5 is the journal's own.
 }
 
 impl Content {
     /// The content of this number as the journal stores it.
     pub fn from_number(number: u8) -> Option<Content> {
-        [Content::Text, Content::Flow, Content::Tick, Content::Loss].into_iter().find(|c| *c as u8 == number)
+        let all = [Content::Text, Content::Flow, Content::Tick, Content::Loss, Content::Released];
+        all.into_iter().find(|c| *c as u8 == number)
     }
 }
 

@@ -21,6 +21,7 @@ pub mod log_source;
 pub mod object;
 mod order;
 pub mod position;
+pub mod release;
 pub mod time;
 pub mod value;
 
@@ -30,5 +31,6 @@ pub use field::FieldId;
 pub use frame::{Content, Frame, FrameHead, Frames, TenantId, Transport};
 pub use log_source::{FormatId, LogSource, LogSourceId};
 pub use position::{EventId, LogRange, Position};
+pub use release::Release;
 pub use time::Time;
 pub use value::Value;

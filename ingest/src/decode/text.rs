@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use event::{BatchBuilder, FieldId, FormatId, Frame, LogSource, LogSourceId, RowBuilder, Time};
+use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, Release, RowBuilder, Time};
 use jiff::tz::TimeZone;
 
 use super::format::{self, Registry};
@@ -68,6 +68,18 @@ impl TextDecoder {
 
     /// Decodes `bytes` as a record of the given format, or of the one that is recognised.
     pub fn decode_as(&mut self, frame: Frame<'_>, pin: Option<&str>, batch: &mut BatchBuilder) {
+        self.read(frame, pin, None, batch);
+    }
+
+    /// Decodes a record that was quarantined before, as an event of its own that names the one it was. Nothing where `frame` is no release of a
+    /// text record.
+    pub fn decode_released(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder) {
+        let Some(release) = Release::decode(frame).filter(|release| release.frame.head.content == Content::Text) else { return };
+        let head = FrameHead { position: frame.head.position, ..release.frame.head };
+        self.read(Frame { head, bytes: release.frame.bytes }, None, Some(&release), batch);
+    }
+
+    fn read(&mut self, frame: Frame<'_>, pin: Option<&str>, release: Option<&Release<'_>>, batch: &mut BatchBuilder) {
         let settings = self.settings.clone();
         let source = settings.source(frame.head.source.map(|s| s.ip()));
         let (text, intact) = to_text(frame.bytes, source.and_then(|s| s.charset));
@@ -75,6 +87,9 @@ impl TextDecoder {
         let mut row = batch.row(&frame.head, 0, text);
         if !intact {
             row.text(FieldId::FLAGS, "bytes_replaced");
+        }
+        if let Some(release) = release {
+            row.text(FieldId::RELEASED_FROM, &release.of.to_string());
         }
         // A record that the arena had no room for is empty here; everything below works on what the row holds.
         let text = row.raw();
