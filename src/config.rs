@@ -5,9 +5,12 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use api::Limits;
+use event::limits::FRAME_BYTES_MAX;
+use ingest::listen::Multiline;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -100,6 +103,44 @@ pub(crate) struct Listen {
     /// Bytes that the kernel is asked to hold for each of them.
     #[serde(default)]
     pub(crate) receive_buffer_bytes: Option<usize>,
+    /// How lines become records, where records have several.
+    #[serde(default)]
+    pub(crate) multiline: Option<Lines>,
+}
+
+/// How lines become records: one of `kind`, `start` and `continuation`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lines {
+    /// A kind that is known by name: `indented`, `java`, `postgresql`, `oracle_alert`.
+    kind: Option<String>,
+    /// A regular expression: a line that fits begins a record.
+    start: Option<String>,
+    /// A regular expression: a line that fits goes on with the record before.
+    continuation: Option<String>,
+    lines_max: Option<usize>,
+    bytes_max: Option<usize>,
+    /// After so many milliseconds without a line, a record has ended.
+    wait_ms: Option<u32>,
+}
+
+impl Lines {
+    /// As the listener takes it.
+    pub(crate) fn multiline(&self) -> Result<Multiline> {
+        let mut multiline = match (&self.kind, &self.start, &self.continuation) {
+            (Some(kind), None, None) => Multiline::preset(kind)?,
+            (None, Some(pattern), None) => Multiline::start(pattern)?,
+            (None, None, Some(pattern)) => Multiline::continuation(pattern)?,
+            _ => bail!("multiline takes one of kind, start and continuation"),
+        };
+        multiline.lines_max = self.lines_max.unwrap_or(multiline.lines_max);
+        multiline.bytes_max = self.bytes_max.unwrap_or(multiline.bytes_max);
+        multiline.wait = self.wait_ms.map_or(multiline.wait, |ms| Duration::from_millis(ms.into()));
+        if multiline.lines_max == 0 || !(1..=FRAME_BYTES_MAX).contains(&multiline.bytes_max) || multiline.wait > WAIT_TIME_MAX {
+            bail!("multiline: lines_max is at least 1, bytes_max at most {FRAME_BYTES_MAX}, wait_ms at most 60000");
+        }
+        Ok(multiline)
+    }
 }
 
 impl Listen {
@@ -117,6 +158,7 @@ impl Listen {
             records_per_second: None,
             sockets: one(),
             receive_buffer_bytes: None,
+            multiline: None,
         }
     }
 }
@@ -335,6 +377,8 @@ fn japanese() -> String {
 const SOCKETS_MAX: usize = 64;
 /// Bytes that a socket may hold: a second of a fast network.
 const RECEIVE_BUFFER_BYTES_MAX: usize = 1 << 30;
+/// How long a record may wait for its next line.
+const WAIT_TIME_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a configuration file.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
@@ -401,6 +445,12 @@ impl Config {
             if listen.receive_buffer_bytes.is_some_and(|bytes| !is_datagrams || !(1..=RECEIVE_BUFFER_BYTES_MAX).contains(&bytes))
             {
                 bail!("listen[{at}]: receive_buffer_bytes is 1 to {RECEIVE_BUFFER_BYTES_MAX}, for datagrams");
+            }
+            if let Some(lines) = &listen.multiline {
+                lines.multiline().with_context(|| format!("listen[{at}]"))?;
+                if !matches!(listen.kind, ListenKind::SyslogTcp | ListenKind::File | ListenKind::Stdin) {
+                    bail!("listen[{at}]: multiline is for what comes line by line");
+                }
             }
             if let Some(tenant) = &listen.tenant {
                 self.tenant(Some(tenant)).with_context(|| format!("listen[{at}]"))?;
@@ -476,6 +526,11 @@ mod tests {
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', proxy_protocol: true}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', sockets: 2}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', receive_buffer_bytes: 4096}]",
+            "listen: [{kind: stdin, multiline: {kind: cobol}}]",
+            "listen: [{kind: stdin, multiline: {kind: java, start: '^x'}}]",
+            "listen: [{kind: stdin, multiline: {start: '('}}]",
+            "listen: [{kind: stdin, multiline: {kind: java, lines_max: 0}}]",
+            "listen: [{kind: syslog_udp, address: '127.0.0.1:0', multiline: {kind: java}}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', allow: [10.0.0.0/40]}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', records_per_second: 0}]",
             "rules: {lateness_by_source: [{cidr: nowhere, lateness_s: 5}]}",

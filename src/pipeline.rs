@@ -147,7 +147,7 @@ fn read(
     jobs: &Sender<Job>,
     spent: &Spent,
 ) -> Result<()> {
-    let mut templates_told = flows.templates();
+    let mut templates_told = flows.template_changes();
     for number in 0.. {
         let mut frames = Frames::default();
         let watch = Stopwatch::start();
@@ -164,8 +164,8 @@ fn read(
                 Content::Text | Content::Tick | Content::Released => {}
             }
         }
-        let changed = flows.templates() != templates_told;
-        templates_told = flows.templates();
+        let changed = flows.template_changes() != templates_told;
+        templates_told = flows.template_changes();
         let templates = changed.then(|| Arc::new(flows.snapshot()));
         Spent::add(&spent.flows_ns, &watch);
         if jobs.send(Job { number, frames, builder, lost, templates }).is_err() || !more {

@@ -14,7 +14,7 @@ use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, BatchBuilder, Clock, Frame, FrameHead, Frames, LogRange, Position, Release, TenantId, Time};
 use index::{IndexOptions, RawSource, Searcher, Writer};
 use ingest::decode::flow::FlowDecoder;
-use ingest::decode::text::TextDecoder;
+use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles};
 use ingest::log::{Appender, Journal, JournalOptions};
@@ -149,6 +149,7 @@ impl RawSource for JournalRaw {
 
 struct JournalIntake {
     appender: Appender,
+    settings: Arc<DecodeSettings>,
     /// Reads again what is quarantined; seldom, so one for all who ask.
     decoder: Mutex<TextDecoder>,
 }
@@ -156,6 +157,10 @@ struct JournalIntake {
 impl Intake for JournalIntake {
     fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async move { self.appender.append_synced(frames).await.is_ok() })
+    }
+
+    fn text(&self, frame: Frame<'_>) -> String {
+        text_of(&self.settings, frame).into_owned()
     }
 
     fn reads(&self, frame: Frame<'_>) -> bool {
@@ -281,7 +286,11 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         searchers: searchers.clone(),
         tenants: config.tenants.clone(),
         raw: Arc::new(JournalRaw(journal.clone())),
-        intake: Arc::new(JournalIntake { appender: journal.appender(), decoder: Mutex::new(TextDecoder::new(&settings)) }),
+        intake: Arc::new(JournalIntake {
+            appender: journal.appender(),
+            settings: settings.clone(),
+            decoder: Mutex::new(TextDecoder::new(&settings)),
+        }),
         rules,
         refused: problems,
         matches: Arc::new(move || matches.iter().map(|m| m.load(Ordering::Relaxed)).collect()),
@@ -308,13 +317,15 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     for listen in &config.listen {
         let tenant = config.tenant(listen.tenant.as_deref())?;
         let socket = listen.address.context("a socket needs an address");
+        let multiline = listen.multiline.as_ref().map(crate::config::Lines::multiline).transpose()?;
         let stream = |address, protocol| {
             let tls = listen.tls.as_ref().map(|tls| TlsFiles {
                 certificate: tls.certificate.clone(),
                 key: tls.key.clone(),
                 client_authorities: tls.client_authorities.clone(),
             });
-            Place::Stream(Stream { address, protocol, tls, proxy_protocol: listen.proxy_protocol })
+            let (proxy_protocol, multiline) = (listen.proxy_protocol, multiline.clone());
+            Place::Stream(Stream { address, protocol, tls, proxy_protocol, multiline })
         };
         let datagrams = |address| Datagrams {
             address,
@@ -329,9 +340,9 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
             ListenKind::IpfixTcp => stream(socket?, StreamProtocol::Ipfix),
             ListenKind::File => {
                 let path = listen.path.clone().context("a file needs a path")?;
-                Place::File { path, from_start: listen.from == From::Start }
+                Place::File { path, from_start: listen.from == From::Start, multiline }
             }
-            ListenKind::Stdin => Place::Stdin,
+            ListenKind::Stdin => Place::Stdin { multiline },
         };
         let admission = Admission { allow: listen.allow.clone(), records_per_second: listen.records_per_second };
         listens.push(Listen { place, tenant, admission });

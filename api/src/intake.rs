@@ -34,6 +34,9 @@ pub trait Intake: Send + Sync {
     /// Appends frames, and is done when they are on disk. False where the log is closed.
     fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 
+    /// The record as text, in the character set of its sender.
+    fn text(&self, frame: Frame<'_>) -> String;
+
     /// Whether a decoder reads this record now; one that was quarantined may then be released.
     fn reads(&self, frame: Frame<'_>) -> bool;
 }

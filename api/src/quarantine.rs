@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
 use event::limits::BATCH_BYTES_MAX;
-use event::{Content, EventId, Frame, FrameHead, Frames, Release, TenantId};
+use event::{Content, EventId, Frame, Frames, Release, TenantId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,14 +48,18 @@ pub(crate) async fn list(
     let (filter, size) = (which.filter()?, which.size.unwrap_or(SIZE).min(SIZE_MAX));
     let (records, total) = shared.read(move |store| store.quarantined(identity.tenant, &filter, size)).await?;
     let after = records.last().map(|record| record.id).filter(|_| records.len() == size as usize);
-    let raw = shared.api.raw.clone();
+    let (raw, intake) = (shared.api.raw.clone(), shared.api.intake.clone());
     let shown = blocking(move || {
         records
             .into_iter()
             .map(|record| {
                 let kept = raw.raw(record.id.frame);
                 let (raw, raw_bytes) = match kept {
-                    Ok(Some((head, bytes))) => (shown(&head, &bytes), Some(bytes.len())),
+                    Ok(Some((head, bytes))) => {
+                        let kept = &bytes[..bytes.len().min(SHOWN_BYTES)];
+                        let text = (head.content == Content::Text).then(|| intake.text(Frame { head, bytes: kept }));
+                        (text, Some(bytes.len()))
+                    }
                     // Gone with an old part of the log, or the disk fails: the list is still worth having.
                     Ok(None) | Err(_) => (None, None),
                 };
@@ -67,10 +71,6 @@ pub(crate) async fn list(
     })
     .await?;
     Ok(Json(json!({"records": shown, "total": total, "after": after})).into_response())
-}
-
-fn shown(head: &FrameHead, bytes: &[u8]) -> Option<String> {
-    (head.content == Content::Text).then(|| String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES)]).into_owned())
 }
 
 /// `POST /quarantine/reparse`: reads some of them again with the decoders as they are now, and releases those that they read. The answer comes

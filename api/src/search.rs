@@ -10,13 +10,14 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use event::{EventId, EventRef, Position, Time};
+use event::{EventId, EventRef, Frame, Position, Time};
 use index::{Hit, IndexError, Matcher, RawSource, SearchLimits, SearchRequest, Sort, query};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::aggs::{self, AggBody};
+use crate::intake::Intake;
 use crate::problem::Problem;
 use crate::server::{ALIVE, Shared, watch};
 use crate::store::Identity;
@@ -102,6 +103,7 @@ fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
 struct On {
     searcher: index::Searcher,
     raw: Arc<dyn RawSource>,
+    intake: Arc<dyn Intake>,
 }
 
 impl On {
@@ -109,7 +111,7 @@ impl On {
     fn shown(&self, hit: Hit) -> ShownHit {
         let raw = match self.raw.raw(hit.id.frame) {
             Ok(Some((head, bytes))) if head.content == event::Content::Flow => hexadecimal(&bytes),
-            Ok(Some((_, bytes))) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(Some((head, bytes))) => self.intake.text(Frame { head, bytes: &bytes }),
             Ok(None) => String::new(),
             Err(error) => {
                 tracing::warn!(%error, "failed to read the raw text of a hit");
@@ -143,7 +145,11 @@ async fn run<T: Send + 'static>(
     let clock = shared.api.clock.clone();
     let deadline = clock.now().plus_ns(SEARCH_NS_MAX);
     let limits = SearchLimits { stop: Arc::new(move || gone.load(Ordering::Relaxed) || clock.now() > deadline) };
-    let on = On { searcher: shared.api.searchers[identity.tenant as usize].clone(), raw: shared.api.raw.clone() };
+    let on = On {
+        searcher: shared.api.searchers[identity.tenant as usize].clone(),
+        raw: shared.api.raw.clone(),
+        intake: shared.api.intake.clone(),
+    };
     // The place is kept as long as the search runs, also when nobody waits for it any more.
     let searching = tokio::task::spawn_blocking(move || {
         let answer = search(&on, &limits);

@@ -48,6 +48,10 @@ impl Intake for InMemory {
         Box::pin(std::future::ready(true))
     }
 
+    fn text(&self, frame: event::Frame<'_>) -> String {
+        String::from_utf8_lossy(frame.bytes).into_owned()
+    }
+
     fn reads(&self, _: event::Frame<'_>) -> bool {
         true
     }

@@ -319,6 +319,7 @@ fn to_journal_and_ndjson(stream: &Arc<Vec<u8>>, records: usize) -> Duration {
         protocol: StreamProtocol::Syslog,
         tls: None,
         proxy_protocol: false,
+        multiline: None,
     };
     let rig = Rig::start(Place::Stream(place));
     let out_dir = tempfile::tempdir().expect("a folder");

@@ -5,3 +5,4 @@ pub mod decode;
 pub mod listen;
 pub mod log;
 mod packet;
+mod table_head;

@@ -126,6 +126,86 @@ fn what_is_no_flow_packet_is_one_quarantined_event() {
     }
 }
 
+/// An IPFIX message with a template of source, destination and `more` elements that nobody knows.
+fn template(domain: u32, id: u16, more: u16) -> Vec<u8> {
+    let count = 2 + more;
+    let fields = [(8, 4), (12, 4)].into_iter().chain((0..more).map(|n| (20_000 + n, 4)));
+    let mut set: Vec<u8> = [2, 8 + 4 * count, id, count].into_iter().flat_map(u16::to_be_bytes).collect();
+    set.extend(fields.flat_map(|(element, length)| [element, length]).flat_map(u16::to_be_bytes));
+    message(domain, &set)
+}
+
+fn message(domain: u32, set: &[u8]) -> Vec<u8> {
+    let mut b = words(&[10 << 16 | (16 + set.len() as u32), 1_700_000_000, 1, domain]);
+    b.extend(set);
+    b
+}
+
+/// A message with one record of that template, `more` being none.
+fn record(domain: u32, id: u16) -> Vec<u8> {
+    let mut set = [id, 12].into_iter().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
+    set.extend(words(&[0xc000_0201, 0xc633_6402]));
+    message(domain, &set)
+}
+
+/// Bytes of memory that this process has now.
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("the kernel tells");
+    statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+}
+
+#[test]
+fn a_million_templates_of_forged_exporters_cost_bounded_memory_and_leave_who_is_heard_of() {
+    let mut decoder = FlowDecoder::default();
+    decode(&mut decoder, "192.0.2.254:4739", 1, &template(1, 256, 0));
+    assert_eq!(decode(&mut decoder, "192.0.2.254:4739", 2, &record(1, 256)).len(), 1);
+    let before = resident_bytes();
+    for n in 0..1_000_000u32 {
+        let exporter = format!("10.{}.{}.1:4739", n / 256 % 40, n % 256);
+        // Each a template of its own, small ones and large ones.
+        let bytes = template(n / 10_240, (256 + n / 10_240 % 60_000) as u16, if n.is_multiple_of(97) { 300 } else { 0 });
+        decode(&mut decoder, &exporter, 3, &bytes);
+    }
+    assert!(decoder.templates() <= 65_536, "{} templates", decoder.templates());
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 256 << 20, "{} MiB more", grown >> 20);
+    let batch = decode(&mut decoder, "192.0.2.254:4739", 4, &record(1, 256));
+    assert_eq!(batch.len(), 1, "its data could be read, so it goes last");
+    assert!(!batch.event(0).quarantined());
+    // Who comes last is learnt, not refused.
+    decode(&mut decoder, "198.51.100.7:4739", 5, &template(1, 300, 0));
+    assert_eq!(decode(&mut decoder, "198.51.100.7:4739", 6, &record(1, 300)).len(), 1);
+}
+
+#[test]
+fn one_exporter_has_a_share_and_its_newest_templates_stand() {
+    let mut decoder = FlowDecoder::default();
+    for id in 0..5000u16 {
+        decode(&mut decoder, "192.0.2.254:4739", 1, &template(u32::from(id / 2000), 256 + id % 2000, 0));
+    }
+    assert!((512..=1024).contains(&decoder.templates()), "{} templates", decoder.templates());
+    assert_eq!(decode(&mut decoder, "192.0.2.254:4739", 2, &record(2, 256 + 999)).len(), 1);
+}
+
+#[test]
+fn sets_without_a_template_are_held_within_bounds_and_decoded_when_it_comes() {
+    let mut decoder = FlowDecoder::default();
+    for n in 0..3u64 {
+        assert!(decode(&mut decoder, "192.0.2.254:4739", 1 + n, &record(1, 256)).is_empty());
+    }
+    let before = resident_bytes();
+    for n in 0..300_000u32 {
+        let exporter = format!("10.{}.{}.1:4739", n / 256 % 256, n % 256);
+        decode(&mut decoder, &exporter, 10, &record(n, 256));
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 256 << 20, "{} MiB more", grown >> 20);
+    let batch = decode(&mut decoder, "192.0.2.254:4739", 11, &template(1, 256, 0));
+    assert_eq!(batch.len(), 3);
+    assert!(batch.iter().all(|event| event.get(FieldId::FLAGS) == Some(Value::Text("decoded_late"))));
+    assert!(decode(&mut decoder, "192.0.2.254:4739", 12, &template(1, 256, 0)).is_empty(), "each once");
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_survived(version in prop::sample::select(vec![&[0u8, 5][..], &[0, 7], &[0, 9], &[0, 10], &[0, 0, 0, 5], &[]]),

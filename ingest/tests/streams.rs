@@ -174,7 +174,13 @@ fn who_is_not_listed_may_not_send_and_is_counted() {
     let records = rig.records();
     assert_eq!(texts(&records), [r#"{"reason":"not_allowed","count":7}"#]);
 
-    let place = Place::Stream(Stream { address: loopback(), protocol: StreamProtocol::Syslog, tls: None, proxy_protocol: false });
+    let place = Place::Stream(Stream {
+        address: loopback(),
+        protocol: StreamProtocol::Syslog,
+        tls: None,
+        proxy_protocol: false,
+        multiline: None,
+    });
     let rig = Rig::start(place, admission);
     let mut stream = rig.connect();
     drop(stream.write_all(b"<13>x\n")); // May fail: it is closed at once.

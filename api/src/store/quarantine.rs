@@ -48,7 +48,7 @@ const CHOSEN: &str =
 impl Store {
     /// The first of them in log order, at most so many, and how many there are in all.
     pub(crate) fn quarantined(&self, tenant: u32, filter: &QuarantineFilter, size: u32) -> Result<(Vec<Listed>, u64)> {
-        let after = filter.after.map_or((-1, -1, -1), |id| key(id));
+        let after = filter.after.map_or((-1, -1, -1), key);
         self.read(|connection| {
             let chosen = params![tenant, filter.reason, filter.source, after.0, after.1, after.2];
             let total: i64 = connection
@@ -59,8 +59,8 @@ impl Store {
                  coalesce(releasing > coalesce((SELECT position FROM progress), 0), 0)
                  FROM quarantine WHERE {CHOSEN} ORDER BY partition, offset, nth LIMIT ?7"
             ))?;
-            let rows = statement
-                .query_map(params![tenant, filter.reason, filter.source, after.0, after.1, after.2, size], |row| listed(row))?;
+            let rows =
+                statement.query_map(params![tenant, filter.reason, filter.source, after.0, after.1, after.2, size], listed)?;
             Ok((rows.collect::<std::result::Result<_, _>>()?, total as u64))
         })
     }

@@ -19,6 +19,7 @@ use meter::Meter;
 
 use crate::decode::flow::is_flow;
 use crate::listen::Framer;
+use crate::table_head::TableHead;
 
 /// A capture could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,40 +54,9 @@ pub struct Capture {
 }
 
 enum Kind {
-    Lines(Framer),
-    Zeek(Framer, ZeekHead),
+    Lines(Framer, TableHead),
     Datagrams,
     Packets(Box<Traffic>),
-}
-
-/// The head of a Zeek log: what its lines are, by `#path` and `#fields`. A record must say by itself what it is, so each line gets both
-/// before it.
-#[derive(Default)]
-struct ZeekHead {
-    path: Vec<u8>,
-    fields: Vec<u8>,
-    record: Vec<u8>,
-}
-
-impl ZeekHead {
-    /// The line as a record; none of lines of the head.
-    fn record(&mut self, line: &[u8]) -> Option<&[u8]> {
-        if line.starts_with(b"#") {
-            if line.starts_with(b"#path\t") {
-                self.path = line.to_vec();
-            } else if line.starts_with(b"#fields\t") {
-                self.fields = line.to_vec();
-            }
-            return None;
-        }
-        self.record.clear();
-        for part in [&self.path, &self.fields].into_iter().filter(|part| !part.is_empty()) {
-            self.record.extend_from_slice(part);
-            self.record.push(b'\n');
-        }
-        self.record.extend_from_slice(line);
-        Some(&self.record)
-    }
 }
 
 /// Packets, and the connections that they are parts of.
@@ -127,10 +97,8 @@ impl Capture {
             Kind::Packets(Box::new(Traffic { packets, meter: Meter::default(), clock: Time::UNKNOWN }))
         } else if is_datagram_line(head) {
             Kind::Datagrams
-        } else if head.starts_with(b"#separator ") {
-            Kind::Zeek(Framer::lines(), ZeekHead::default())
         } else {
-            Kind::Lines(Framer::lines())
+            Kind::Lines(Framer::lines(), TableHead::default())
         };
         Ok(Capture { path: path.to_owned(), kind, input, ended: false })
     }
@@ -144,19 +112,7 @@ impl Capture {
         let before = out.len();
         while !self.ended && out.byte_len() < bytes_max {
             match &mut self.kind {
-                Kind::Lines(framer) => {
-                    let chunk = self.input.fill_buf().map_err(|source| CaptureError::Io { path: self.path.clone(), source })?;
-                    let length = chunk.len();
-                    let mut emit = |line: &[u8], truncated| out.push(FrameHead { truncated, ..head(Content::Text) }, line);
-                    if length == 0 {
-                        framer.finish(&mut emit);
-                        self.ended = true;
-                    } else {
-                        framer.push(chunk, &mut emit);
-                        self.input.consume(length);
-                    }
-                }
-                Kind::Zeek(framer, lead) => {
+                Kind::Lines(framer, lead) => {
                     let chunk = self.input.fill_buf().map_err(|source| CaptureError::Io { path: self.path.clone(), source })?;
                     let length = chunk.len();
                     let mut emit = |line: &[u8], truncated| {

@@ -6,6 +6,7 @@
 //!        └▶ flow::FlowDecoder ─▶ NetFlow v5, v9, IPFIX
 //! ```
 
+mod charset;
 mod csv;
 mod cut;
 mod describe;

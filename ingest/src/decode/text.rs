@@ -7,10 +7,9 @@ use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSourc
 use jiff::tz::TimeZone;
 
 use super::format::{self, Registry};
-use super::settings::Charset;
 use super::stamp::Stamp;
 use super::syslog::{self, Header};
-use super::{DecodeSettings, Decoder, names::Names};
+use super::{DecodeSettings, Decoder, charset, names::Names};
 
 /// Reads text records. Holds only scratch memory between them, so each worker thread has its own.
 pub struct TextDecoder {
@@ -82,7 +81,7 @@ impl TextDecoder {
     fn read(&mut self, frame: Frame<'_>, pin: Option<&str>, release: Option<&Release<'_>>, batch: &mut BatchBuilder) {
         let settings = self.settings.clone();
         let source = settings.source(frame.head.source.map(|s| s.ip()));
-        let (text, intact) = to_text(frame.bytes, source.and_then(|s| s.charset));
+        let (text, intact) = charset::to_text(frame.bytes, source.and_then(|s| s.charset));
         let text = text.trim_end_matches(['\r', '\n', '\0']);
         let mut row = batch.row(&frame.head, 0, text);
         if !intact {
@@ -207,44 +206,13 @@ fn write_priority(priority: Option<u8>, row: &mut RowBuilder<'_>) {
     row.text(FieldId::SYSLOG_SEVERITY_NAME, syslog::severity_name(priority));
 }
 
+/// The record as text, in the character set of its sender: what a person is shown.
+pub fn text_of<'f>(settings: &DecodeSettings, frame: Frame<'f>) -> Cow<'f, str> {
+    charset::to_text(frame.bytes, settings.source(frame.head.source.map(|s| s.ip())).and_then(|s| s.charset)).0
+}
+
 impl Decoder for TextDecoder {
     fn decode(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder) {
         self.decode_as(frame, None, batch);
-    }
-}
-
-/// The record as text, and whether every byte could be read.
-fn to_text(bytes: &[u8], charset: Option<Charset>) -> (Cow<'_, str>, bool) {
-    let encoding = match charset {
-        None | Some(Charset::Utf8) => {
-            return match std::str::from_utf8(bytes) {
-                Ok(text) => (Cow::Borrowed(text), true),
-                Err(_) => (String::from_utf8_lossy(bytes), false),
-            };
-        }
-        Some(Charset::ShiftJis) => encoding_rs::SHIFT_JIS,
-        Some(Charset::EucJp) => encoding_rs::EUC_JP,
-        Some(Charset::Iso2022Jp) => encoding_rs::ISO_2022_JP,
-    };
-    let (text, failed) = encoding.decode_without_bom_handling(bytes);
-    (text, !failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn japanese_character_sets_are_read() {
-        let text = "個人番号 ログイン失敗 ①";
-        for (charset, encoding) in [(Charset::ShiftJis, encoding_rs::SHIFT_JIS), (Charset::EucJp, encoding_rs::EUC_JP)] {
-            let (bytes, _, failed) = encoding.encode(text);
-            assert!(!failed);
-            assert_eq!(to_text(&bytes, Some(charset)), (Cow::Borrowed(text), true));
-        }
-        assert_eq!(to_text("かな".as_bytes(), None), (Cow::Borrowed("かな"), true));
-        assert!(!to_text(b"\xff\xfe", None).1);
-        let (bytes, _, _) = encoding_rs::ISO_2022_JP.encode("漢字");
-        assert_eq!(to_text(&bytes, Some(Charset::Iso2022Jp)).0, "漢字");
     }
 }

@@ -10,7 +10,9 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt};
 use tracing::{info, warn};
 
+use super::join::{Joiner, Multiline, pause};
 use super::{Framer, Shared, count, head};
+use crate::table_head::TableHead;
 
 /// How often a file at its end is looked at again.
 const POLL_TIME: Duration = Duration::from_millis(250);
@@ -19,13 +21,16 @@ const LAST_LOOKS: usize = 4;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Bytes at the beginning of a file, and before the place where reading begins, in which the head of a table is looked for.
+const HEAD_BYTES: u64 = 64 * 1024;
+
 /// Follows the file at `path` by name: when it is replaced or cut, the new one is read from its start.
-pub(super) async fn follow(path: PathBuf, from_start: bool, tenant: TenantId, shared: Shared) {
+pub(super) async fn follow(path: PathBuf, from_start: bool, mut lines: Lines, shared: Shared) {
     let mut from_start = from_start;
     let mut poll = tokio::time::interval(POLL_TIME);
     let mut warned = false;
     loop {
-        match follow_one(&path, from_start, tenant, &shared).await {
+        match follow_one(&path, from_start, &mut lines, &shared).await {
             Ok(Ended::Stopped) => return,
             Ok(Ended::Replaced) => {
                 info!(path = %path.display(), "a followed file was replaced");
@@ -51,17 +56,29 @@ enum Ended {
     Replaced,
 }
 
-async fn follow_one(path: &Path, from_start: bool, tenant: TenantId, shared: &Shared) -> io::Result<Ended> {
+async fn follow_one(path: &Path, from_start: bool, lines: &mut Lines, shared: &Shared) -> io::Result<Ended> {
     let mut file = File::open(path).await?;
     let inode = file.metadata().await?.ino();
-    let mut place = if from_start { 0 } else { file.seek(io::SeekFrom::End(0)).await? };
-    let mut lines = Lines::new(tenant, Transport::File);
+    let mut place = 0;
+    if !from_start {
+        let end = file.seek(io::SeekFrom::End(0)).await?;
+        // What the columns of a table are stands before the lines that are read: at the head of the file, or at a later change.
+        for from in [0, end.saturating_sub(HEAD_BYTES)] {
+            file.seek(io::SeekFrom::Start(from)).await?;
+            let mut before = Vec::new();
+            (&mut file).take(HEAD_BYTES.min(end - from)).read_to_end(&mut before).await?;
+            lines.learn(&before);
+        }
+        place = file.seek(io::SeekFrom::Start(end)).await?;
+    }
     let mut poll = tokio::time::interval(POLL_TIME);
+    let mut idle = Duration::ZERO;
     loop {
         match lines.read(&mut file, shared).await? {
             Some(0) => {}
             Some(got) => {
                 place += got as u64;
+                idle = Duration::ZERO;
                 continue;
             }
             None => return Ok(Ended::Stopped),
@@ -81,15 +98,17 @@ async fn follow_one(path: &Path, from_start: bool, tenant: TenantId, shared: &Sh
                 lines.finish(shared).await;
                 return Ok(Ended::Stopped);
             }
-            _ = poll.tick() => {}
+            _ = poll.tick() => idle += POLL_TIME,
+        }
+        if lines.joiner.waits().is_some_and(|wait| idle >= wait) {
+            lines.waited(shared).await;
         }
     }
 }
 
 /// Reads standard input to its end.
-pub(super) async fn stdin(tenant: TenantId, shared: Shared) {
+pub(super) async fn stdin(mut lines: Lines, shared: Shared) {
     let mut input = tokio::io::stdin();
-    let mut lines = Lines::new(tenant, Transport::Stdin);
     loop {
         match lines.read(&mut input, &shared).await {
             Ok(Some(0) | None) => break,
@@ -104,41 +123,80 @@ pub(super) async fn stdin(tenant: TenantId, shared: Shared) {
 }
 
 /// Lines on their way from a reader to the log.
-struct Lines {
+pub(super) struct Lines {
     framer: Framer,
+    /// Carried from a file to the one that takes its place, which need not have a head of its own.
+    head: TableHead,
+    joiner: Joiner,
     buffer: Vec<u8>,
     tenant: TenantId,
     transport: Transport,
 }
 
 impl Lines {
-    fn new(tenant: TenantId, transport: Transport) -> Lines {
-        Lines { framer: Framer::lines(), buffer: vec![0; READ_BYTES], tenant, transport }
+    pub(super) fn new(tenant: TenantId, transport: Transport, multiline: Option<Multiline>) -> Lines {
+        let (head, joiner) = (TableHead::default(), Joiner::new(multiline));
+        Lines { framer: Framer::lines(), head, joiner, buffer: vec![0; READ_BYTES], tenant, transport }
     }
 
     /// Reads once and gives whole lines to the log: how many bytes were read, or none where the listener is to stop.
     async fn read(&mut self, from: &mut (impl AsyncRead + Unpin), shared: &Shared) -> io::Result<Option<usize>> {
-        let got = tokio::select! {
-            got = from.read(&mut self.buffer) => got?,
-            () = shared.stop.cancelled() => return Ok(None),
+        let got = loop {
+            tokio::select! {
+                got = from.read(&mut self.buffer) => break got?,
+                () = pause(self.joiner.waits()) => {}
+                () = shared.stop.cancelled() => return Ok(None),
+            }
+            self.waited(shared).await;
         };
         let mut frames = Frames::default();
         let mut lead = head(self.tenant, self.transport, Content::Text, &*shared.clock, None);
-        self.framer.push(&self.buffer[..got], &mut |message, truncated| {
+        let mut emit = |record: &[u8], truncated| {
             lead.truncated = truncated;
-            frames.push(lead, message);
+            frames.push(lead, record);
+        };
+        let (table, joiner) = (&mut self.head, &mut self.joiner);
+        self.framer.push(&self.buffer[..got], &mut |line, truncated| {
+            if let Some(record) = table.record(line) {
+                joiner.push(record, truncated, &mut emit);
+            }
         });
         Ok(give(frames, self.transport, shared).await.then_some(got))
+    }
+
+    /// Looks for the head of a table in what is not read.
+    fn learn(&mut self, bytes: &[u8]) {
+        for line in bytes.split(|byte| *byte == b'\n') {
+            self.head.record(line.strip_suffix(b"\r").unwrap_or(line));
+        }
+    }
+
+    /// The record that was begun has waited long enough for a further line.
+    async fn waited(&mut self, shared: &Shared) {
+        let mut frames = Frames::default();
+        let mut lead = head(self.tenant, self.transport, Content::Text, &*shared.clock, None);
+        self.joiner.finish(&mut |record, truncated| {
+            lead.truncated = truncated;
+            frames.push(lead, record);
+        });
+        give(frames, self.transport, shared).await;
     }
 
     /// Gives an unfinished last line to the log.
     async fn finish(&mut self, shared: &Shared) {
         let mut frames = Frames::default();
         let mut lead = head(self.tenant, self.transport, Content::Text, &*shared.clock, None);
-        self.framer.finish(&mut |message, truncated| {
+        let mut emit = |record: &[u8], truncated| {
             lead.truncated = truncated;
-            frames.push(lead, message);
+            frames.push(lead, record);
+        };
+        let (table, joiner) = (&mut self.head, &mut self.joiner);
+        self.framer.finish(&mut |line, truncated| {
+            if let Some(record) = table.record(line) {
+                joiner.push(record, truncated, &mut emit);
+            }
         });
+        joiner.finish(&mut emit);
         give(frames, self.transport, shared).await;
     }
 }

@@ -4,6 +4,7 @@ mod admit;
 mod file;
 mod framing;
 mod ipfix;
+mod join;
 mod proxy;
 mod receive;
 mod relp;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use admit::Admission;
 pub use framing::Framer;
+pub use join::{Multiline, MultilineError};
 pub use stream::{Stream, StreamProtocol};
 pub use tls::{TlsError, TlsFiles};
 pub use udp::{Datagrams, RECEIVE_BUFFER_BYTES};
@@ -54,9 +56,14 @@ pub enum Place {
         path: PathBuf,
         /// Whether what is there already is read too.
         from_start: bool,
+        /// How lines become records, where records have several.
+        multiline: Option<Multiline>,
     },
     /// Standard input, one record a line.
-    Stdin,
+    Stdin {
+        /// How lines become records, where records have several.
+        multiline: Option<Multiline>,
+    },
 }
 
 /// A place could not be opened.
@@ -116,12 +123,14 @@ impl Listeners {
                 Place::SyslogUdp(datagrams) => Some(udp::start(*datagrams, Content::Text, *tenant, admission, &shared, tasks)?),
                 Place::FlowUdp(datagrams) => Some(udp::start(*datagrams, Content::Flow, *tenant, admission, &shared, tasks)?),
                 Place::Stream(stream) => Some(stream::start(stream, *tenant, admission, shared, tasks)?),
-                Place::File { path, from_start } => {
-                    tasks.spawn(file::follow(path.clone(), *from_start, *tenant, shared));
+                Place::File { path, from_start, multiline } => {
+                    let lines = file::Lines::new(*tenant, Transport::File, multiline.clone());
+                    tasks.spawn(file::follow(path.clone(), *from_start, lines, shared));
                     None
                 }
-                Place::Stdin => {
-                    tasks.spawn(file::stdin(*tenant, shared));
+                Place::Stdin { multiline } => {
+                    let lines = file::Lines::new(*tenant, Transport::Stdin, multiline.clone());
+                    tasks.spawn(file::stdin(lines, shared));
                     None
                 }
             };

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::admit::Gate;
 use super::ipfix::IpfixFramer;
+use super::join::{Joiner, Multiline, pause};
 use super::relp::{self, Command, RelpFramer};
 use super::tls::{Tls, TlsError, TlsFiles};
 use super::{Admission, Framer, ListenError, Shared, count, head, proxy};
@@ -63,6 +64,8 @@ pub struct Stream {
     pub tls: Option<TlsFiles>,
     /// Whether each connection begins with a PROXY header (version 1 or 2). Only behind a load balancer: a sender could forge it.
     pub proxy_protocol: bool,
+    /// How lines become records, where records of syslog have several.
+    pub multiline: Option<Multiline>,
 }
 
 struct Listener {
@@ -230,7 +233,7 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, listener: &Listener) {
 
 /// What splits the bytes of a connection.
 enum Splitter {
-    Syslog(Framer),
+    Syslog(Framer, Joiner),
     Relp(RelpFramer),
     Ipfix(IpfixFramer),
 }
@@ -245,9 +248,9 @@ struct Taken {
 }
 
 impl Splitter {
-    fn new(protocol: StreamProtocol) -> Splitter {
-        match protocol {
-            StreamProtocol::Syslog => Splitter::Syslog(Framer::default()),
+    fn new(stream: &Stream) -> Splitter {
+        match stream.protocol {
+            StreamProtocol::Syslog => Splitter::Syslog(Framer::default(), Joiner::new(stream.multiline.clone())),
             StreamProtocol::Relp => Splitter::Relp(RelpFramer::default()),
             StreamProtocol::Ipfix => Splitter::Ipfix(IpfixFramer::default()),
         }
@@ -264,8 +267,13 @@ impl Splitter {
             frames.push(FrameHead { truncated, ..lead }, message);
         };
         match self {
-            Splitter::Syslog(framer) if bytes.is_empty() => framer.finish(&mut keep),
-            Splitter::Syslog(framer) => framer.push(bytes, &mut keep),
+            Splitter::Syslog(framer, joiner) if bytes.is_empty() => {
+                framer.finish(&mut |line, truncated| joiner.push(line, truncated, &mut keep));
+                joiner.finish(&mut keep);
+            }
+            Splitter::Syslog(framer, joiner) => {
+                framer.push(bytes, &mut |line, truncated| joiner.push(line, truncated, &mut keep));
+            }
             Splitter::Ipfix(framer) => framer.push(bytes, &mut |message| keep(message, false)).map_err(|_| "not_ipfix")?,
             Splitter::Relp(framer) => {
                 let (answer, ended) = (&mut taken.answer, &mut taken.ended);
@@ -290,6 +298,23 @@ impl Splitter {
         }
         Ok(taken)
     }
+
+    /// How long the record that was begun waits for a further line.
+    fn waits(&self) -> Option<Duration> {
+        match self {
+            Splitter::Syslog(_, joiner) => joiner.waits(),
+            Splitter::Relp(_) | Splitter::Ipfix(_) => None,
+        }
+    }
+
+    /// The record that was begun, which has waited long enough.
+    fn waited(&mut self, lead: FrameHead) -> Frames {
+        let mut frames = Frames::default();
+        if let Splitter::Syslog(_, joiner) = self {
+            joiner.finish(&mut |record, truncated| frames.push(FrameHead { truncated, ..lead }, record));
+        }
+        frames
+    }
 }
 
 async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, carrier: Transport, listener: &Listener) {
@@ -299,13 +324,20 @@ async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr,
         StreamProtocol::Relp => (Transport::Relp, Content::Text),
         StreamProtocol::Ipfix => (carrier, Content::Flow),
     };
-    let mut splitter = Splitter::new(listener.stream.protocol);
+    let mut splitter = Splitter::new(&listener.stream);
     let mut buffer = vec![0; READ_BYTES];
     let mut stop_in = None;
     loop {
         let got = match &mut stop_in {
             None => tokio::select! {
                 got = stream.read(&mut buffer) => got,
+                () = pause(splitter.waits()) => {
+                    let lead = head(listener.tenant, transport, content, &*shared.clock, Some(peer));
+                    if !give(splitter.waited(lead), transport, peer, listener).await {
+                        break;
+                    }
+                    continue;
+                }
                 () = shared.stop.cancelled() => {
                     stop_in = Some(Box::pin(tokio::time::sleep(STOP_TIME)));
                     continue;

@@ -51,12 +51,15 @@ impl Rig {
         let listens = [Listen { place, tenant: TenantId(0), admission }];
         let listeners =
             runtime.block_on(async { Listeners::start(&listens, &journal.appender(), &clock, &stop) }).expect("listens");
-        let address = listeners.bound()[0].expect("an address");
+        let address = listeners.bound()[0].unwrap_or_else(loopback);
         Rig { runtime, listeners, stop, journal, address, _dir: dir }
     }
 
     pub fn stream(protocol: StreamProtocol, tls: Option<TlsFiles>, proxy_protocol: bool) -> Rig {
-        Rig::start(Place::Stream(Stream { address: loopback(), protocol, tls, proxy_protocol }), Admission::default())
+        Rig::start(
+            Place::Stream(Stream { address: loopback(), protocol, tls, proxy_protocol, multiline: None }),
+            Admission::default(),
+        )
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -6,8 +6,9 @@
 
 mod plan;
 mod sflow;
+mod table;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -15,20 +16,10 @@ use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSou
 
 use super::Decoder;
 use plan::{Packet, Plan};
+use table::{TEMPLATES_MAX, Table, Waiting};
 
-/// Templates of one exporter's domain; RFC 3954 has ids from 256, real exporters use a few dozen.
-const TEMPLATES_PER_DOMAIN_MAX: usize = 512;
-/// Templates in all: the addresses of UDP senders can be forged.
-const TEMPLATES_MAX: usize = 65_536;
 /// Fields of one template.
 const TEMPLATE_FIELDS_MAX: usize = 512;
-/// Sets held for want of a template, in bytes altogether and of one exporter.
-const HELD_BYTES_MAX: usize = 64 << 20;
-const HELD_BYTES_PER_EXPORTER_MAX: usize = 1 << 20;
-/// How long a set is held.
-const HELD_NS_MAX: i64 = 600 * 1_000_000_000;
-/// How long a template lives without being sent again.
-const TEMPLATE_NS_MAX: i64 = 24 * 3600 * 1_000_000_000;
 /// Events of one packet, from held sets too: numbers within a frame are `u16`.
 const EVENTS_PER_FRAME_MAX: u16 = u16::MAX - 1;
 /// A variable-length field (RFC 7011 §7).
@@ -84,10 +75,9 @@ struct Export {
 
 /// Reads flow packets. Keeps templates, so packets of one exporter must come in their order, to one decoder.
 pub struct FlowDecoder {
-    templates: BTreeMap<(Domain, u16), Template>,
+    templates: Table,
     sampling: BTreeMap<Domain, u64>,
-    held: VecDeque<Held>,
-    held_bytes: usize,
+    held: Waiting,
     v5: FormatId,
     v5_plan: Arc<Plan>,
     v7_plan: Arc<Plan>,
@@ -105,10 +95,9 @@ pub struct FlowDecoder {
 impl Default for FlowDecoder {
     fn default() -> FlowDecoder {
         FlowDecoder {
-            templates: BTreeMap::new(),
+            templates: Table::default(),
             sampling: BTreeMap::new(),
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: Waiting::default(),
             v5: FormatId::known("netflow_v5"),
             v5_plan: Arc::new(fixed(V5)),
             v7_plan: Arc::new(fixed(&[V5, &[(0, 4)]].concat())),
@@ -156,6 +145,11 @@ impl FlowDecoder {
         self.templates.len()
     }
 
+    /// Grows whenever the templates change, so that who stores them knows when.
+    pub fn template_changes(&self) -> u64 {
+        self.templates.changes()
+    }
+
     /// Templates and sampling rates as bytes, for [`FlowDecoder::restore`]. Held sets are not part of it: they are read again.
     pub fn snapshot(&self) -> Vec<u8> {
         let templates: Vec<_> = self
@@ -182,7 +176,7 @@ impl FlowDecoder {
                 .map(|(enterprise, element, length, scope)| Field { enterprise, element, length, scope })
                 .collect();
             let domain = Domain { tenant, exporter, version, id };
-            self.templates.extend(template_of(fields, options, Time::from_unix_ns(seen)).map(|t| ((domain, template), t)));
+            self.templates.learn(domain, template, fields, options, Time::from_unix_ns(seen));
         }
         for ((tenant, exporter, version, id), rate) in sampling.into_iter().take(TEMPLATES_MAX) {
             self.sampling.insert(Domain { tenant, exporter, version, id }, rate);
@@ -256,6 +250,7 @@ impl FlowDecoder {
         let end = if version == 10 { be16(b, 2).map_or(b.len(), usize::from).min(b.len()) } else { b.len() };
         let mut at = header_bytes;
         let mut problem = None;
+        let mut learned = Vec::new();
         while at + 4 <= end {
             let (Some(set), Some(length)) = (be16(b, at), be16(b, at + 2)) else { break };
             let length = usize::from(length);
@@ -270,28 +265,39 @@ impl FlowDecoder {
             }
             let body = &b[at + 4..(at + length).min(end)];
             match (version, set) {
-                (9, 0) | (10, 2) => self.templates_of(domain, body, false, frame.head.received, &mut problem),
-                (9, 1) => self.options_v9(domain, body, frame.head.received, &mut problem),
-                (10, 3) => self.templates_of(domain, body, true, frame.head.received, &mut problem),
+                (9, 0) | (10, 2) => self.templates_of(domain, body, false, frame.head.received, &mut problem, &mut learned),
+                (9, 1) => self.options_v9(domain, body, frame.head.received, &mut problem, &mut learned),
+                (10, 3) => self.templates_of(domain, body, true, frame.head.received, &mut problem, &mut learned),
                 (_, 256..) => {
-                    if self.templates.contains_key(&(domain, set)) {
+                    if self.templates.knows(domain, set, frame.head.received) {
                         if !self.data(domain, set, body, export, &frame.head, nth, false, batch) {
                             problem = Some("flow set does not fit its template");
                         }
                     } else {
-                        self.hold(domain, set, export, &frame.head, body);
+                        let (head, bytes) = (frame.head, body.to_vec());
+                        if !self.held.push(Held { domain, template: set, head, export, bytes }) {
+                            metrics::counter!("mihari_flow_sets_dropped_total", "reason" => "no_template").increment(1);
+                        }
                     }
                 }
                 _ => problem = Some("flow set has a reserved number"),
             }
             at += length;
         }
-        self.release(domain, &frame.head, nth, batch);
+        self.release(domain, &learned, &frame.head, nth, batch);
         problem
     }
 
     /// Template records (RFC 3954 §5.2, RFC 7011 §3.4.1) or IPFIX options template records (§3.4.2.2).
-    fn templates_of(&mut self, domain: Domain, mut b: &[u8], options: bool, now: Time, problem: &mut Option<&'static str>) {
+    fn templates_of(
+        &mut self,
+        domain: Domain,
+        mut b: &[u8],
+        options: bool,
+        now: Time,
+        problem: &mut Option<&'static str>,
+        learned: &mut Vec<u16>,
+    ) {
         while b.len() >= 4 {
             let (id, count) = (u16::from_be_bytes([b[0], b[1]]), usize::from(u16::from_be_bytes([b[2], b[3]])));
             b = &b[4..];
@@ -299,7 +305,7 @@ impl FlowDecoder {
                 return; // Padding.
             }
             if count == 0 {
-                self.templates.remove(&(domain, id)); // Withdrawn (RFC 7011 §8.1).
+                self.templates.remove(domain, id); // Withdrawn (RFC 7011 §8.1).
                 continue;
             }
             let mut scopes = 0;
@@ -315,12 +321,19 @@ impl FlowDecoder {
                 return;
             };
             b = rest;
-            self.learn(domain, id, fields, options, now, problem);
+            learned.extend(self.learn(domain, id, fields, options, now, problem));
         }
     }
 
     /// NetFlow v9 options templates (RFC 3954 §6.1): lengths in bytes, not counts.
-    fn options_v9(&mut self, domain: Domain, mut b: &[u8], now: Time, problem: &mut Option<&'static str>) {
+    fn options_v9(
+        &mut self,
+        domain: Domain,
+        mut b: &[u8],
+        now: Time,
+        problem: &mut Option<&'static str>,
+        learned: &mut Vec<u16>,
+    ) {
         while b.len() >= 6 {
             let n = |at: usize| usize::from(u16::from_be_bytes([b[at], b[at + 1]]));
             let (id, scope_bytes, option_bytes) = (n(0) as u16, n(2), n(4));
@@ -332,10 +345,11 @@ impl FlowDecoder {
                 return;
             };
             b = rest;
-            self.learn(domain, id, fields, true, now, problem);
+            learned.extend(self.learn(domain, id, fields, true, now, problem));
         }
     }
 
+    /// The id, where a template was learnt.
     fn learn(
         &mut self,
         domain: Domain,
@@ -344,59 +358,26 @@ impl FlowDecoder {
         options: bool,
         now: Time,
         problem: &mut Option<&'static str>,
-    ) {
+    ) -> Option<u16> {
         if id < 256 {
             *problem = Some("flow template has a reserved number");
-            return;
+            return None;
         }
-        let known = self.templates.contains_key(&(domain, id));
-        if !known {
-            let of_domain = self.templates.range((domain, 0)..=(domain, u16::MAX)).count();
-            if self.templates.len() >= TEMPLATES_MAX {
-                self.templates.retain(|_, t| now.since_ns(t.seen) < TEMPLATE_NS_MAX);
-            }
-            if of_domain >= TEMPLATES_PER_DOMAIN_MAX || self.templates.len() >= TEMPLATES_MAX {
-                *problem = Some("too many flow templates");
-                return;
-            }
+        if !self.templates.learn(domain, id, fields, options, now) {
+            *problem = Some("flow template has records of no length");
+            return None;
         }
-        match template_of(fields, options, now) {
-            Some(template) => drop(self.templates.insert((domain, id), template)),
-            None => *problem = Some("flow template has records of no length"),
-        }
+        Some(id)
     }
 
-    fn hold(&mut self, domain: Domain, template: u16, export: Export, head: &FrameHead, body: &[u8]) {
-        self.held.retain(|held| {
-            let keep = head.received.since_ns(held.head.received) < HELD_NS_MAX;
-            self.held_bytes -= if keep { 0 } else { held.bytes.len() };
-            keep
-        });
-        let of_exporter: usize = self.held.iter().filter(|h| h.domain.exporter == domain.exporter).map(|h| h.bytes.len()).sum();
-        if self.held_bytes + body.len() > HELD_BYTES_MAX || of_exporter + body.len() > HELD_BYTES_PER_EXPORTER_MAX {
-            metrics::counter!("mihari_flow_sets_dropped_total", "reason" => "no_template").increment(1);
-            return;
-        }
-        self.held_bytes += body.len();
-        self.held.push_back(Held { domain, template, head: *head, export, bytes: body.to_vec() });
-    }
-
-    /// Decodes what was held for a template that is known now. The events belong to the frame that brought the template.
-    fn release(&mut self, domain: Domain, head: &FrameHead, nth: &mut u16, batch: &mut BatchBuilder) {
-        if self.held.is_empty() {
-            return;
-        }
-        let mut still = VecDeque::with_capacity(self.held.len());
-        for held in std::mem::take(&mut self.held) {
-            if held.domain != domain || !self.templates.contains_key(&(domain, held.template)) {
-                still.push_back(held);
-                continue;
+    /// Decodes what was held for templates that are known now. The events belong to the frame that brought the template.
+    fn release(&mut self, domain: Domain, learned: &[u16], head: &FrameHead, nth: &mut u16, batch: &mut BatchBuilder) {
+        for id in learned {
+            for held in self.held.take(domain, *id) {
+                let head = FrameHead { received: head.received, source: held.head.source, ..*head };
+                self.data(domain, *id, &held.bytes, held.export, &head, nth, true, batch);
             }
-            self.held_bytes -= held.bytes.len();
-            let head = FrameHead { received: head.received, source: held.head.source, ..*head };
-            self.data(domain, held.template, &held.bytes, held.export, &head, nth, true, batch);
         }
-        self.held = still;
     }
 
     /// The records of a data set. False where they do not fit the template.
@@ -412,9 +393,7 @@ impl FlowDecoder {
         late: bool,
         batch: &mut BatchBuilder,
     ) -> bool {
-        let Some(template) = self.templates.get_mut(&(domain, id)) else { return false };
-        template.seen = template.seen.max(head.received);
-        let template = template.clone();
+        let Some(template) = self.templates.used(domain, id, head.received) else { return false };
         let format = if domain.version == 9 { self.v9 } else { self.ipfix };
         let mut any = false;
         if let Some(plan) = &template.plan {

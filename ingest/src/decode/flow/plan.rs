@@ -293,7 +293,7 @@ mod tests {
         if !planned {
             template.plan = None;
         }
-        decoder.templates.insert((domain, 256), template);
+        decoder.templates.insert(domain, 256, template, Time::EPOCH);
         decoder.sampling.extend(sampling.map(|rate| (domain, rate)));
         let head = FrameHead {
             received: Time::from_unix_s(1_700_000_000),
