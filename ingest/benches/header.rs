@@ -98,7 +98,7 @@ fn made(line: fn(u32) -> String) -> Vec<String> {
 }
 
 fn headers(name: &str, lines: &[String]) {
-    let zone = TimeZone::get("Asia/Tokyo").expect("a known zone");
+    let zone = stamp::Zone::new(TimeZone::get("Asia/Tokyo").expect("a known zone"));
     let reference = Time::from_unix_s(REFERENCE_S);
     let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
     let (mut our_times, mut their_times) = (0, 0);

@@ -568,6 +568,20 @@ impl<'a> RowBuilder<'a> {
         removed
     }
 
+    /// Keeps only a part of the first value of `field`. Nothing where that is no text or has no such part.
+    pub fn keep_part(&mut self, field: FieldId, part: std::ops::Range<usize>) {
+        let start = self.row.cells_start as usize;
+        let Some(at) = self.batch.cells[start..].iter().position(|cell| cell.field == field) else { return };
+        let cell = self.batch.cells[start + at];
+        if let Value::Text(text) = self.batch.value(&cell)
+            && text.get(part.clone()).is_some()
+        {
+            let cell = &mut self.batch.cells[start + at];
+            cell.payload += part.start as u64;
+            cell.len = part.len() as u32;
+        }
+    }
+
     /// Adds the first value of `from` once more, as `to`: text is not copied. Nothing where `from` is absent.
     pub fn copy_first(&mut self, from: FieldId, to: FieldId) {
         let start = self.row.cells_start as usize;

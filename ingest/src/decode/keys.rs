@@ -76,6 +76,7 @@ pub(super) struct Keys {
     fields: Vec<FieldId>,
     taken: Vec<bool>,
     scratch: String,
+    value: String,
 }
 
 impl Keys {
@@ -92,6 +93,7 @@ impl Keys {
             fields: Vec::new(),
             taken: Vec::new(),
             scratch: String::new(),
+            value: String::new(),
         };
         for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (names, targets) = line.split_once(" = ").unwrap_or((line, ""));
@@ -211,7 +213,7 @@ impl Keys {
 
     /// After a record's last key: fields that only keys which give way can fill.
     pub(super) fn finish(&mut self, row: &mut RowBuilder<'_>) {
-        let mut text = String::new();
+        let mut text = std::mem::take(&mut self.value);
         for at in 0..self.later.len() {
             let (native, target) = self.later[at];
             if self.taken[target.slot] {
@@ -229,6 +231,7 @@ impl Keys {
                 self.taken[target.slot] = true;
             }
         }
+        self.value = text;
     }
 }
 

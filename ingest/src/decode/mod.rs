@@ -12,6 +12,7 @@ mod cut;
 mod describe;
 pub mod flow;
 mod format;
+mod grams;
 mod json;
 mod keys;
 mod names;

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::describe::{DescriptionError, Library};
 use super::format;
+use super::stamp::Zone;
 
 /// A character set that Japanese devices send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,7 +44,7 @@ pub struct SourceSettings {
     /// Bits of the prefix.
     pub prefix: u8,
     /// The time zone of stamps without an offset.
-    pub time_zone: Option<TimeZone>,
+    pub(super) time_zone: Option<Zone>,
     /// The character set.
     pub charset: Option<Charset>,
     /// A format in place of recognition.
@@ -54,7 +55,7 @@ pub struct SourceSettings {
 #[derive(Clone, Debug)]
 pub struct DecodeSettings {
     /// The time zone of stamps without an offset.
-    pub time_zone: TimeZone,
+    pub(super) time_zone: Zone,
     /// In place of the receipt, where a capture does not know it: stamps without a year lie nearest to it.
     pub reference: Time,
     /// What differs for certain senders, longest prefix first.
@@ -146,8 +147,8 @@ impl DecodeSettings {
     }
 }
 
-fn zone(name: &str) -> Result<TimeZone, SettingsError> {
-    TimeZone::get(name).map_err(|_| SettingsError::TimeZone(name.to_owned()))
+fn zone(name: &str) -> Result<Zone, SettingsError> {
+    TimeZone::get(name).map(Zone::new).map_err(|_| SettingsError::TimeZone(name.to_owned()))
 }
 
 fn covers(network: IpAddr, prefix: u8, address: IpAddr) -> bool {

@@ -1,6 +1,9 @@
 //! Timestamps as devices write them, with or without year and offset.
 
+use std::sync::LazyLock;
+
 use event::Time;
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
@@ -24,31 +27,103 @@ impl Stamp {
     }
 
     /// The instant: in `zone` where the stamp has no offset, in the year that brings it nearest to `reference` where it has none.
-    pub(super) fn resolve(&self, zone: &TimeZone, reference: Time) -> Option<Time> {
+    pub(super) fn resolve(&self, zone: &Zone, reference: Time) -> Option<Time> {
         let Some(year) = self.year else {
-            let (near, ..) = reference.civil();
-            let near = i16::try_from(near).ok()?;
-            // Every other year is at least 364 days away from this one's, whatever the zone: it needs no look.
-            let in_year = Stamp { year: Some(near), ..*self }.resolve(zone, reference);
+            // Every other year is at least 364 days away from this one's, whatever the zone: it needs no look. Which year it is is found
+            // by the mean length of years, at its ends by the calendar.
+            let about = 1970 + reference.unix_s().div_euclid(31_556_952);
+            let in_year = i16::try_from(about).ok().and_then(|year| Stamp { year: Some(year), ..*self }.resolve(zone, reference));
             if let Some(time) = in_year
                 && time.since_ns(reference).unsigned_abs() < 181 * 86_400 * 1_000_000_000
             {
                 return Some(time);
             }
+            let (near, ..) = reference.civil();
+            let near = i16::try_from(near).ok()?;
             return (near - 1..=near + 1)
                 .filter_map(|year| Stamp { year: Some(year), ..*self }.resolve(zone, reference))
                 .min_by_key(|time| time.since_ns(reference).saturating_abs());
         };
         let second = self.second.min(59); // A leap second is the last one of its minute.
-        if let Some(offset) = self.offset_s {
-            let part = |n: i8| u32::try_from(n).ok();
-            let (month, day, hour) = (part(self.month)?, part(self.day)?, part(self.hour)?);
-            let ns = u32::try_from(self.ns).ok()?;
-            let civil = Time::from_civil(year.into(), month, day, hour, part(self.minute)?, part(second)?, ns)?;
-            return Some(civil.plus_ns(-i64::from(offset) * 1_000_000_000));
+        let part = |n: i8| u32::try_from(n).ok();
+        let (month, day, hour) = (part(self.month)?, part(self.day)?, part(self.hour)?);
+        let ns = u32::try_from(self.ns).ok()?;
+        let civil = Time::from_civil(year.into(), month, day, hour, part(self.minute)?, part(second)?, ns)?;
+        let offset = match self.offset_s {
+            Some(offset) => offset,
+            None => match zone.offset_at(civil.unix_s()) {
+                Some(offset) => offset,
+                None => {
+                    // An hour that the clocks skipped or went through twice: the zone's own rules say which is meant.
+                    let civil = DateTime::new(year, self.month, self.day, self.hour, self.minute, second, self.ns).ok()?;
+                    let ns = zone.rules.to_timestamp(civil).ok()?.as_nanosecond();
+                    return Some(Time::from_unix_ns(i64::try_from(ns).ok()?));
+                }
+            },
+        };
+        Some(civil.plus_ns(-i64::from(offset) * 1_000_000_000))
+    }
+}
+
+/// A time zone, and the offsets of the local times that have one only: looked up, not worked out for every stamp.
+#[derive(Clone, Debug)]
+pub(super) struct Zone {
+    rules: TimeZone,
+    /// In order; between them lie the hours that were skipped or came twice, and the times that no span was made for.
+    spans: Box<[Span]>,
+}
+
+/// Local times, in seconds since 1970 as if they were UTC, from the first to before the last, and their offset.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: i64,
+    to: i64,
+    offset_s: i32,
+}
+
+/// Spans are made for stamps of these years: before 1990 there were no logs that anybody still reads.
+const SPANS_FROM_S: i64 = 631_152_000;
+/// 2100.
+const SPANS_TO_S: i64 = 4_102_444_800;
+/// More changes of the clocks than any zone has in these years.
+const SPANS_MAX: usize = 1024;
+
+impl Zone {
+    /// The zone with these rules.
+    pub(super) fn new(rules: TimeZone) -> Zone {
+        let mut spans = Vec::new();
+        let start = Timestamp::from_second(SPANS_FROM_S).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut from = SPANS_FROM_S;
+        let mut offset_s = rules.to_offset(start).seconds();
+        let mut first = from + i64::from(offset_s);
+        for change in rules.following(start).take(SPANS_MAX) {
+            let at = change.timestamp().as_second();
+            if at >= SPANS_TO_S {
+                break;
+            }
+            let next = change.offset().seconds();
+            let (earlier, later) = (offset_s.min(next), offset_s.max(next));
+            spans.push(Span { from: first, to: at + i64::from(earlier), offset_s });
+            (from, offset_s, first) = (at, next, at + i64::from(later));
         }
-        let civil = DateTime::new(year, self.month, self.day, self.hour, self.minute, second, self.ns).ok()?;
-        Some(Time::from_unix_ns(i64::try_from(zone.to_timestamp(civil).ok()?.as_nanosecond()).ok()?))
+        if from < SPANS_TO_S {
+            spans.push(Span { from: first, to: SPANS_TO_S + i64::from(offset_s), offset_s });
+        }
+        Zone { rules, spans: spans.into() }
+    }
+
+    /// Universal time.
+    pub(super) fn utc() -> &'static Zone {
+        static UTC: LazyLock<Zone> = LazyLock::new(|| Zone::new(TimeZone::UTC));
+        &UTC
+    }
+
+    fn offset_at(&self, local_s: i64) -> Option<i32> {
+        let span = match &*self.spans {
+            [only] => only,
+            spans => spans.get(spans.partition_point(|span| span.to <= local_s))?,
+        };
+        (span.from..span.to).contains(&local_s).then_some(span.offset_s)
     }
 }
 
@@ -88,22 +163,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn month_name(&mut self) -> Option<i8> {
-        let name = self.text.as_bytes().get(self.at..self.at + 3)?;
-        let month = match [name[0] | 0x20, name[1] | 0x20, name[2] | 0x20] {
-            [b'j', b'a', b'n'] => 1,
-            [b'f', b'e', b'b'] => 2,
-            [b'm', b'a', b'r'] => 3,
-            [b'a', b'p', b'r'] => 4,
-            [b'm', b'a', b'y'] => 5,
-            [b'j', b'u', b'n'] => 6,
-            [b'j', b'u', b'l'] => 7,
-            [b'a', b'u', b'g'] => 8,
-            [b's', b'e', b'p'] => 9,
-            [b'o', b'c', b't'] => 10,
-            [b'n', b'o', b'v'] => 11,
-            [b'd', b'e', b'c'] => 12,
-            _ => return None,
-        };
+        let month = month_name(self.text.as_bytes().get(self.at..self.at + 3)?)?;
         self.at += 3;
         Some(month)
     }
@@ -216,6 +276,26 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The month of which these are the first three letters.
+fn month_name(name: &[u8]) -> Option<i8> {
+    let &[a, b, c] = name else { return None };
+    Some(match [a | 0x20, b | 0x20, c | 0x20] {
+        [b'j', b'a', b'n'] => 1,
+        [b'f', b'e', b'b'] => 2,
+        [b'm', b'a', b'r'] => 3,
+        [b'a', b'p', b'r'] => 4,
+        [b'm', b'a', b'y'] => 5,
+        [b'j', b'u', b'n'] => 6,
+        [b'j', b'u', b'l'] => 7,
+        [b'a', b'u', b'g'] => 8,
+        [b's', b'e', b'p'] => 9,
+        [b'o', b'c', b't'] => 10,
+        [b'n', b'o', b'v'] => 11,
+        [b'd', b'e', b'c'] => 12,
+        _ => return None,
+    })
+}
+
 /// RFC 3339 and its relatives: `2026-04-01T09:00:00.123+09:00`, with a blank for `T`, `/` for `-`, offset or none. Gives what follows.
 pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     let mut c = Cursor { text, at: 0 };
@@ -260,6 +340,9 @@ fn full(b: &[u8]) -> Option<Stamp> {
 
 /// RFC 3164 and its relatives: `Apr  1 09:00:00`, with a year after the day or after the clock, a fraction, a zone's name or offset.
 pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
+    if let Some(stamp) = short(text.as_bytes()) {
+        return Some((stamp, &text[15..]));
+    }
     let mut c = Cursor { text, at: 0 };
     let month = i32::from(c.month_name()?);
     c.eat(b' ')?;
@@ -304,6 +387,29 @@ pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
         c.at = mark;
     }
     Some((stamp(year, month, day, clock, offset_s)?, &text[c.at..]))
+}
+
+/// `Apr  1 09:00:00` to the letter (RFC 3164 §4.1.2) before a blank and a word that cannot belong to it: places are fixed.
+fn short(b: &[u8]) -> Option<Stamp> {
+    let b: &[u8; 17] = b.first_chunk()?;
+    // Behind it may stand a year, an offset, `UTC` or `JST`.
+    let ends = b[15] == b' ' && matches!(b[16], b'a'..=b'z' | b'A'..=b'I' | b'K'..=b'T' | b'V'..=b'Y' | b'%');
+    if !ends || (b[3], b[6], b[9], b[12]) != (b' ', b' ', b':', b':') {
+        return None;
+    }
+    let mut good = true;
+    let mut two = |at: usize| {
+        let (tens, ones) = (b[at].wrapping_sub(b'0'), b[at + 1].wrapping_sub(b'0'));
+        good &= tens < 10 && ones < 10;
+        i32::from(tens) * 10 + i32::from(ones)
+    };
+    let day = if b[4] == b' ' { i32::from(b[5].wrapping_sub(b'0')) } else { two(4) };
+    let (hour, minute, second) = (two(7), two(10), two(13));
+    if !good || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let month = i32::from(month_name(&b[..3])?);
+    stamp(None, month, day, (hour as i8, minute as i8, second as i8, 0), None)
 }
 
 /// Any timestamp that tells its own form, at the beginning of `text`. Gives what follows.
@@ -501,11 +607,13 @@ fn stamp(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(found: Option<(Stamp, &str)>, reference: &str) -> (String, String) {
         let (stamp, rest) = found.expect("a stamp");
-        let zone = TimeZone::get("Asia/Tokyo").expect("known");
+        let zone = Zone::new(TimeZone::get("Asia/Tokyo").expect("known"));
         let time = stamp.resolve(&zone, reference.parse().expect("a time")).expect("an instant");
         (time.to_string(), rest.to_owned())
     }
@@ -556,6 +664,39 @@ mod tests {
             "1:2:3",
         ] {
             assert!(bsd(text).is_none() && iso(text).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        /// The spans are a short cut of the zone's rules, at every second and in every zone.
+        #[test]
+        fn spans_say_what_the_rules_say(seconds in 0i64..4_200_000_000, zone in 0usize..5) {
+            let names = ["Asia/Tokyo", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe", "Africa/Casablanca"];
+            let rules = TimeZone::get(names[zone]).expect("known");
+            let (year, month, day, hour, minute, second, _) = Time::from_unix_s(seconds).civil();
+            let civil = DateTime::new(year as i16, month as i8, day as i8, hour as i8, minute as i8, second as i8, 0).expect("a time");
+            let stamp = Stamp {
+                year: Some(year as i16), month: month as i8, day: day as i8, hour: hour as i8, minute: minute as i8, second: second as i8,
+                ns: 0, offset_s: None,
+            };
+            let expected = rules.to_timestamp(civil).expect("an instant").as_second();
+            prop_assert_eq!(stamp.resolve(&Zone::new(rules), Time::EPOCH), Some(Time::from_unix_s(expected)));
+        }
+    }
+
+    #[test]
+    fn hours_that_come_twice_or_never_are_left_to_the_rules() {
+        let zone = Zone::new(TimeZone::get("Europe/Berlin").expect("known"));
+        for (text, expected) in [
+            ("2026-03-29T02:30:00", "2026-03-29T01:30:00Z"),
+            ("2026-10-25T02:30:00", "2026-10-25T00:30:00Z"),
+            ("2026-03-29T01:59:59", "2026-03-29T00:59:59Z"),
+            ("2026-03-29T03:00:00", "2026-03-29T01:00:00Z"),
+            ("2026-10-25T03:00:00", "2026-10-25T02:00:00Z"),
+            ("1972-07-01T12:00:00", "1972-07-01T11:00:00Z"),
+        ] {
+            let (stamp, _) = iso(text).expect("a stamp");
+            assert_eq!(stamp.resolve(&zone, Time::EPOCH), Time::parse_rfc3339(expected), "{text}");
         }
     }
 }

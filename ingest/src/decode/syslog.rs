@@ -36,6 +36,9 @@ pub(super) fn after_priority(record: &str) -> &str {
 
 /// Without what is not the record's: a byte order mark, and the length of octet counting (RFC 6587 §3.4.1) that a relay left before it.
 fn bare(record: &str) -> &str {
+    if record.as_bytes().first() == Some(&b'<') {
+        return record; // As nearly every record begins.
+    }
     let record = record.strip_prefix('\u{feff}').unwrap_or(record);
     if !record.starts_with(|c: char| c.is_ascii_digit()) {
         return record;
@@ -49,24 +52,30 @@ fn bare(record: &str) -> &str {
 
 /// `<0>` to `<191>` (RFC 5424 §6.2.1).
 fn priority(record: &str) -> (Option<u8>, &str) {
-    let read = || {
-        // What is left of octet counting (RFC 6587 §3.4.1), where a file was written by somebody who did not take it off.
-        let count = record.bytes().take_while(u8::is_ascii_digit).count();
-        let counted = record[count..].strip_prefix(' ').filter(|_| (1..=6).contains(&count));
-        let rest = counted.filter(|rest| rest.starts_with('<')).unwrap_or(record).strip_prefix('<')?;
-        let digits = rest.bytes().take(4).take_while(u8::is_ascii_digit).count();
-        let number = rest[..digits].bytes().fold(0u16, |n, digit| n * 10 + u16::from(digit - b'0'));
-        let number = u8::try_from(number).ok().filter(|n| *n <= 191 && (1..=3).contains(&digits))?;
-        Some((number, rest[digits..].strip_prefix('>')?))
+    let digit = |byte: u8| u16::from(byte) - u16::from(b'0');
+    let (number, length) = match record.as_bytes() {
+        [b'<', a @ b'0'..=b'9', b'>', ..] => (digit(*a), 3),
+        [b'<', a @ b'0'..=b'9', b @ b'0'..=b'9', b'>', ..] => (digit(*a) * 10 + digit(*b), 4),
+        [b'<', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'>', ..] => (digit(*a) * 100 + digit(*b) * 10 + digit(*c), 5),
+        _ => return (None, record),
     };
-    read().map_or((None, record), |(number, rest)| (Some(number), rest))
+    match u8::try_from(number) {
+        Ok(number) if number <= 191 => (Some(number), &record[length..]),
+        _ => (None, record),
+    }
 }
 
 /// `VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP STRUCTURED-DATA [SP MSG]` (RFC 5424 §6).
 fn rfc5424(text: &str) -> Option<Header<'_>> {
-    let digits = text.bytes().take(4).take_while(u8::is_ascii_digit).count();
-    let version: u16 = text[..digits].parse().ok().filter(|v| *v > 0 && digits <= 3)?; // §6.2.2: NONZERO-DIGIT 0*2DIGIT
-    let rest = text[digits..].strip_prefix(' ')?;
+    let (version, rest) = match text.as_bytes() {
+        [b'1', b' ', ..] => (1, &text[2..]),
+        [b'1'..=b'9', ..] => {
+            let digits = text.bytes().take(4).take_while(u8::is_ascii_digit).count();
+            let version: u16 = text[..digits].parse().ok().filter(|_| digits <= 3)?;
+            (version, text[digits..].strip_prefix(' ')?)
+        }
+        _ => return None, // §6.2.2: NONZERO-DIGIT 0*2DIGIT
+    };
     let (stamp, rest) = match rest.strip_prefix("- ") {
         Some(rest) => (None, rest),
         None => {
@@ -237,7 +246,10 @@ fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
 fn after_facility(text: &str) -> &str {
     const NAMES: &[&str] =
         &["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
-    let Some((word, rest)) = word(text).filter(|(word, _)| word.len() <= 16) else { return text };
+    // `sshd[12]:` ends it at once.
+    let end = text.bytes().take(17).position(|b| !(b.is_ascii_alphanumeric() || b == b'.'));
+    let Some(end) = end.filter(|end| text.as_bytes()[*end] == b' ') else { return text };
+    let (word, rest) = (&text[..end], &text[end + 1..]);
     let Some((facility, severity)) = word.split_once('.') else { return text };
     let known = NAMES.contains(&facility) || facility.strip_prefix("local").is_some_and(|n| n.len() == 1);
     let known =

@@ -45,7 +45,7 @@ proptest! {
         let (header, message) = (syslog::header(&record), loose(&record));
         prop_assert_eq!(ours(&header), theirs(&message), "{}", record);
         prop_assert_eq!(header.priority, Some(priority));
-        let time = header.stamp.and_then(|s| s.resolve(&jiff::tz::TimeZone::UTC, event::Time::EPOCH)).map(|t| t.unix_ns());
+        let time = header.stamp.and_then(|s| s.resolve(crate::decode::stamp::Zone::utc(), event::Time::EPOCH)).map(|t| t.unix_ns());
         prop_assert_eq!(time, message.timestamp.and_then(|t| t.timestamp_nanos_opt()), "{}", record);
     }
 

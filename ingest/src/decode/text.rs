@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, Release, RowBuilder, Time};
-use jiff::tz::TimeZone;
 
 use super::format::{self, Registry};
-use super::stamp::Stamp;
+use super::grams::Grams;
+use super::stamp::{Stamp, Zone};
 use super::syslog::{self, Header};
 use super::{DecodeSettings, Decoder, charset, names::Names};
 
@@ -28,9 +28,11 @@ pub(super) struct Context<'a> {
     /// The whole record; the header's parts lie in it.
     pub(super) record: &'a str,
     pub(super) header: Header<'a>,
-    pub(super) zone: &'a TimeZone,
+    pub(super) zone: &'a Zone,
     /// Stamps without a year lie nearest to this instant.
     pub(super) reference: Time,
+    /// The pairs of bytes in `record`.
+    pub(super) grams: Grams,
 }
 
 impl<'a> Context<'a> {
@@ -99,6 +101,7 @@ impl TextDecoder {
             header,
             zone: source.and_then(|s| s.time_zone.as_ref()).unwrap_or(&settings.time_zone),
             reference: if received == Time::UNKNOWN { settings.reference } else { received },
+            grams: Grams::new(),
         };
         let pin = pin.or(source.and_then(|s| s.format));
         // Many programs begin their lines with a time of their own, which looks as if a syslog header began. Where what would be the

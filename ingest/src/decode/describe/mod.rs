@@ -86,7 +86,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(plan: &Arc<Plan>) -> Reader {
-        Reader { plan: plan.clone(), names: Names::new(plan.native), scratch: Scratch::default() }
+        Reader { plan: plan.clone(), names: Names::new(plan.native), scratch: Scratch::new(plan.native) }
     }
 
     /// What it reads by.
@@ -103,7 +103,9 @@ impl Reader {
         let mut done = false;
         for at in &plan.by_first[usize::from(first)] {
             let line = &plan.lines[usize::from(*at)];
-            if !line.template.matches(message, &mut hits) || !writer::accepts(line, message, &hits) {
+            if !line.template.matches_record(message, context.record, &context.grams, &mut hits)
+                || !writer::accepts(line, message, &hits)
+            {
                 continue;
             }
             let mark = row.mark();

@@ -24,8 +24,6 @@ pub(crate) struct Plan {
     pub(super) set: Sets,
     pub(super) lines: Vec<LinePlan>,
     pub(super) keys: HashMap<Box<str>, Key>,
-    /// The keys of JSON, by the field that keeps the native value.
-    pub(super) fields: HashMap<FieldId, Box<str>>,
     pub(super) values: Vec<HashMap<Box<str>, Meaning>>,
     pub(super) parts: Vec<Vec<LinePlan>>,
     /// Lines by the byte that the text begins with.
@@ -121,7 +119,6 @@ impl Plan {
             set: sets(&file.set, native).map_err(&fault)?,
             lines: compiler.lines(&file.lines).map_err(&fault)?,
             keys: HashMap::new(),
-            fields: HashMap::new(),
             values: tables,
             parts: file.parts.values().map(|lines| compiler.lines(lines)).collect::<Result<_, _>>().map_err(&fault)?,
             by_first: vec![Vec::new(); 256],
@@ -142,9 +139,6 @@ impl Plan {
                 targets.extend(compiler.spec(&spec.to_string(), Some(key)).map_err(|e| fault(format!("key {key:?}: {e}")))?.0);
             }
             plan.keys.insert(key.into(), Key { native: native_field, targets });
-        }
-        for (key, plan_key) in &plan.keys {
-            plan.fields.insert(plan_key.native, key.clone());
         }
         for (at, line) in plan.lines.iter().enumerate() {
             for (byte, fits) in line.template.first_bytes().iter().enumerate() {

@@ -8,6 +8,8 @@ use super::template::Hit;
 use crate::decode::format::{address, protocol, url};
 use crate::decode::names::Names;
 use crate::decode::pairs::{self, Style};
+use crate::decode::record::json::Outcome;
+use crate::decode::record::{self, Fields, Record};
 use crate::decode::text::Context;
 use crate::decode::{json, stamp};
 
@@ -22,14 +24,33 @@ pub(super) struct Scratch {
     pub(super) hits: Vec<Hit>,
     inner: Vec<Vec<Hit>>,
     depth: usize,
-    path: String,
     text: String,
+    json: Option<Box<Json>>,
     lower: String,
     plain: String,
     /// A date, a time of day and an offset that stand apart.
     date: String,
     clock: String,
     zone: String,
+}
+
+/// An object's values, and the fields of its native names.
+pub(super) struct Json {
+    record: Record,
+    fields: Fields,
+}
+
+impl std::fmt::Debug for Json {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Json").finish_non_exhaustive()
+    }
+}
+
+impl Scratch {
+    /// Buffers for a description whose native names have `native` before them.
+    pub(super) fn new(native: &str) -> Scratch {
+        Scratch { json: Some(Box::new(Json { record: Record::new(), fields: Fields::new(native) })), ..Scratch::default() }
+    }
 }
 
 pub(super) struct Writer<'w, 'c, 'r> {
@@ -166,52 +187,62 @@ impl Writer<'_, '_, '_> {
         }
     }
 
+    /// Writes an object: every key under its native name, and to where the description sends it. False where it is no whole object.
     fn json(&mut self, text: &str) -> bool {
-        let from = self.row.cell_count();
-        if !json::object(text.trim(), self.names, &mut self.scratch.path, self.row) {
-            return false;
-        }
         let plan = self.plan;
-        let (mut nth, mut end) = (from, self.row.cell_count());
-        while nth < end {
-            let (field, value) = self.row.cell_at(nth);
-            let Some(key) = plan.fields.get(&field).and_then(|key| plan.keys.get(key)) else {
-                nth += 1;
-                continue;
-            };
-            let mut scratch = std::mem::take(&mut self.scratch.text);
-            scratch.clear();
-            let is_text = matches!(value, Value::Text(_));
-            match value {
-                Value::Text(text) => scratch.push_str(text),
-                other => {
-                    use std::fmt::Write;
-                    write!(scratch, "{other}").expect("writing to a String does not fail");
+        let text = text.trim();
+        // An object within a value of this one is not looked into.
+        let Some(mut json) = self.scratch.json.take() else { return false };
+        let Json { record, fields } = &mut *json;
+        let whole = record::json::read(text, record) == Outcome::Whole;
+        if whole {
+            for (key, value) in record.view(text).iter() {
+                fields.write(&record.keys, key, value, self.row);
+            }
+            for (key, value) in record.view(text).iter() {
+                let Some(Key { targets, .. }) = plan.keys.get(record.keys.name(key)) else { continue };
+                for target in targets {
+                    self.json_value(target, value);
                 }
             }
-            for target in &key.targets {
-                if target.if_absent && self.row.get(target.field).is_some() {
-                    continue;
-                }
-                if is_header(target.field) && field != target.field && !matches!(&*scratch, "" | "-") {
-                    let removed = self.row.remove(target.field); // The header's, which stands before: what follows moves up.
-                    (nth, end) = (nth - removed, end - removed);
-                }
-                let same = match target.convert {
-                    Convert::Text => true,
-                    Convert::Int | Convert::Float | Convert::Bool => !is_text,
-                    _ => false,
-                };
-                if same && target.values.is_none() && !matches!(&*scratch, "" | "-") {
-                    self.row.copy_cell(nth, target.field);
-                } else {
-                    self.convert_meant(target, &scratch);
-                }
-            }
-            self.scratch.text = scratch;
-            nth += 1;
         }
-        true
+        let odd = [(record.too_deep(), "nesting_refused"), (record.too_many(), "fields_refused")];
+        for (_, flag) in odd.iter().filter(|(is_so, _)| whole && *is_so) {
+            self.row.text(FieldId::FLAGS, flag);
+        }
+        self.scratch.json = Some(json);
+        whole
+    }
+
+    fn json_value(&mut self, target: &Target, value: Value<'_>) {
+        if matches!(value, Value::Null | Value::Text("" | "-")) {
+            return;
+        }
+        let same = match target.convert {
+            Convert::Text => true,
+            Convert::Int | Convert::Float | Convert::Bool => !matches!(value, Value::Text(_)),
+            _ => false,
+        };
+        if same && target.values.is_none() && !matches!(value, Value::Text(_)) {
+            if is_header(target.field) && !target.if_absent {
+                self.row.remove(target.field);
+            }
+            if !target.if_absent || self.row.get(target.field).is_none() {
+                self.row.value(target.field, value);
+            }
+            return;
+        }
+        match value {
+            Value::Text(text) => self.write(target, text),
+            other => {
+                use std::fmt::Write;
+                let mut text = std::mem::take(&mut self.scratch.text);
+                text.clear();
+                write!(text, "{other}").expect("writing to a String does not fail");
+                self.write(target, &text);
+                self.scratch.text = text;
+            }
+        }
     }
 
     /// Writes `text` to where `target` says, in place of what the header said.

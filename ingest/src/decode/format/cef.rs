@@ -156,7 +156,7 @@ impl super::Reader for Reader {
         number(row, FieldId::EVENT_SEVERITY, severity);
         let pairs = Extension::spaced(rest);
         self.keys.begin();
-        cef_vendors::before(vendor, &pairs, &mut self.keys, row);
+        cef_vendors::before(vendor, &pairs, &mut self.keys, &mut self.scratch, row);
         for (key, value) in pairs.iter() {
             self.keys.put(key, extension::plain(value, &mut self.scratch), row);
         }

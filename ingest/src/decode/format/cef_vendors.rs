@@ -10,7 +10,7 @@ use crate::decode::cut::between;
 use crate::decode::keys::Keys;
 
 /// Before the dictionary is applied: fields that the vendor's own meaning takes.
-pub(super) fn before(vendor: &str, pairs: &Extension<'_>, keys: &mut Keys, row: &mut RowBuilder<'_>) {
+pub(super) fn before(vendor: &str, pairs: &Extension<'_>, keys: &mut Keys, scratch: &mut String, row: &mut RowBuilder<'_>) {
     match vendor {
         // The client's port, while `spt` is the port towards the origin server.
         "Incapsula" => {
@@ -29,12 +29,12 @@ pub(super) fn before(vendor: &str, pairs: &Extension<'_>, keys: &mut Keys, row: 
         "Trend Micro" => {
             if let Some(file) = pairs.get("filePath").filter(|file| file.ends_with('\\')) {
                 keys.claim(FieldId::FILE_PATH);
-                path(file, row);
+                path(file, scratch, row);
             }
             if let Some(name) = pairs.get("fname").filter(|name| name.contains('\\')) {
                 keys.claim(FieldId::FILE_NAME);
                 keys.claim(FieldId::FILE_PATH);
-                path(name, row);
+                path(name, scratch, row);
             }
         }
         _ => {}
@@ -179,7 +179,7 @@ fn trend_micro(class: &str, pairs: &Extension<'_>, scratch: &mut String, row: &m
         }
     }
     if let Some(file) = pairs.labelled("SLF_FileSource") {
-        path(file, row);
+        path(file, scratch, row);
     }
     if let Some(size) = pairs.labelled("Quarantine File Size") {
         number(row, FieldId::FILE_SIZE, size);
@@ -202,9 +202,8 @@ fn trend_micro(class: &str, pairs: &Extension<'_>, scratch: &mut String, row: &m
 }
 
 /// A path and the name at its end; a separator behind the name says nothing.
-fn path(text: &str, row: &mut RowBuilder<'_>) {
-    let mut scratch = String::new();
-    let whole = plain(text, &mut scratch).trim_end_matches('\\');
+fn path(text: &str, scratch: &mut String, row: &mut RowBuilder<'_>) {
+    let whole = plain(text, scratch).trim_end_matches('\\');
     row.text(FieldId::FILE_PATH, whole);
     row.text(FieldId::FILE_NAME, whole.rsplit(['\\', '/']).next().unwrap_or(whole));
 }
@@ -251,8 +250,14 @@ fn request_headers(request: &str, row: &mut RowBuilder<'_>) {
     ] {
         let lines = ["\\n", "\n"];
         let found = lines.iter().find_map(|line| {
-            let at = request.find(&format!("{line}{header}"))? + line.len();
-            between(&request[at..], header, line)
+            let mut from = 0;
+            loop {
+                let at = from + request[from..].find(header)?;
+                if request[..at].ends_with(line) {
+                    return between(&request[at..], header, line);
+                }
+                from = at + header.len();
+            }
         });
         if let Some(value) = found {
             some_text(row, field, value.trim_end_matches("\\r").trim_end());

@@ -193,7 +193,7 @@ pub(in crate::decode) fn guess(text: &str, row: &mut RowBuilder<'_>) {
 }
 
 /// Whether `text` holds `word`, in any case of ASCII letters.
-fn contains(text: &str, word: &str) -> bool {
+pub(super) fn contains(text: &str, word: &str) -> bool {
     let first = word.as_bytes()[0];
     memchr::memchr2_iter(first, first.to_ascii_uppercase(), text.as_bytes())
         .any(|at| text.as_bytes()[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())))

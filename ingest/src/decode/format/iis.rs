@@ -4,12 +4,11 @@
 use std::net::IpAddr;
 
 use event::{FieldId, LogSource, RowBuilder};
-use jiff::tz::TimeZone;
 
 use super::Recognise;
 use crate::decode::record::table::{Format, Table, To};
 use crate::decode::record::{Key, Record};
-use crate::decode::stamp;
+use crate::decode::stamp::{self, Zone};
 use crate::decode::text::Context;
 
 const W3C: Format = Format {
@@ -116,7 +115,7 @@ impl Reader {
         // The log's times are UTC, whatever the zone of the server (Microsoft, "W3C Logging").
         if let (Some(date), Some(time)) = (view.text(self.date), view.text(self.time)) {
             let stamp = stamp::assemble(date, time, "");
-            if let Some(time) = stamp.and_then(|stamp| stamp.resolve(&TimeZone::UTC, context.reference)) {
+            if let Some(time) = stamp.and_then(|stamp| stamp.resolve(Zone::utc(), context.reference)) {
                 row.time(time);
             }
         }

@@ -246,10 +246,9 @@ fn system_message(text: &str, row: &mut RowBuilder<'_>) {
         row.text(FieldId::PROCESS_NAME, name);
         number(row, FieldId::PROCESS_PID, pid);
     }
-    let lower = text.to_ascii_lowercase();
-    let failed =
-        lower.contains("authentication failure") || lower.contains("authentication failed") || lower.contains("failed password");
-    let accepted = lower.contains("accepted ");
+    let says = |words| super::guess::contains(text, words);
+    let failed = ["authentication failure", "authentication failed", "failed password"].into_iter().any(says);
+    let accepted = says("accepted ");
     if !failed && !accepted {
         return;
     }

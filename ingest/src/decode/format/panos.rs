@@ -329,11 +329,11 @@ fn threat(subtype: &str, columns: &[&str], row: &mut RowBuilder<'_>) {
 
 /// The event column names how it went.
 fn authentication(columns: &[&str], row: &mut RowBuilder<'_>) {
-    let event = columns[20].to_ascii_lowercase();
+    let says = |word| super::guess::contains(columns[20], word);
     row.text(FieldId::EVENT_ACTION, "login");
-    if event.contains("success") {
+    if says("success") {
         row.text(FieldId::EVENT_OUTCOME, "success");
-    } else if event.contains("fail") || event.contains("denied") || event.contains("timed out") {
+    } else if ["fail", "denied", "timed out"].into_iter().any(says) {
         row.text(FieldId::EVENT_OUTCOME, "failure");
     }
 }

@@ -16,6 +16,7 @@ use event::RowBuilder;
 use super::Reader;
 use super::structured::{self, Known};
 use crate::decode::describe::{self, Library};
+use crate::decode::grams::Grams;
 use crate::decode::json;
 use crate::decode::syslog::{self, Header};
 use crate::decode::text::Context;
@@ -275,7 +276,8 @@ impl Registry {
         self.structured.write_carrier(context, row);
         self.within = true;
         let whole = Header { message: &line, ..Header::default() };
-        let inner = Context { header: whole, record: &line, zone: context.zone, reference: context.reference };
+        let inner =
+            Context { header: whole, record: &line, zone: context.zone, reference: context.reference, grams: Grams::new() };
         let mut read = self.read_stamped(&inner, row);
         if !read {
             let inner = Context { header: syslog::header(&line), ..inner };

@@ -6,7 +6,7 @@ use event::{FieldId, RowBuilder};
 use super::{Kind, Recognise, address, number, some_text};
 use crate::decode::csv;
 use crate::decode::keys;
-use crate::decode::stamp;
+use crate::decode::stamp::{self, Zone};
 use crate::decode::text::Context;
 
 pub(super) struct Reader {
@@ -131,7 +131,7 @@ impl super::Reader for Reader {
         row.text(FieldId::OBSERVER_PRODUCT, "umbrella");
         row.text(FieldId::MESSAGE, message);
         // Umbrella states its times in UTC.
-        if let Some(time) = time.resolve(&jiff::tz::TimeZone::UTC, context.reference) {
+        if let Some(time) = time.resolve(Zone::utc(), context.reference) {
             row.time(time);
         }
         true

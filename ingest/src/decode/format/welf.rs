@@ -271,9 +271,9 @@ impl Reader {
                 if text.contains("uthentication") {
                     row.text(FieldId::EVENT_ACTION, "authentication");
                 }
-                let lower = text.to_ascii_lowercase();
-                let failed = lower.contains("failed") || lower.contains("error") || !matches!(value("error"), "" | "0");
-                let worked = lower.contains("success") || value("error") == "0";
+                let says = |word| super::guess::contains(text, word);
+                let failed = says("failed") || says("error") || !matches!(value("error"), "" | "0");
+                let worked = says("success") || value("error") == "0";
                 if failed || worked {
                     row.text(FieldId::EVENT_OUTCOME, if failed { "failure" } else { "success" });
                 }

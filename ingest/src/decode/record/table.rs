@@ -376,10 +376,18 @@ impl Compiled {
 
 /// Adds a text in lower case; not copied where it is so already.
 pub(in crate::decode) fn lower(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
-    if text.bytes().any(|b| b.is_ascii_uppercase()) {
-        row.text(field, &text.to_ascii_lowercase());
-    } else {
-        row.text(field, text);
+    if !text.bytes().any(|b| b.is_ascii_uppercase()) {
+        return row.text(field, text);
+    }
+    // Names of protocols and the like are short: only what is no name at all costs memory of its own.
+    let mut small = [0; 128];
+    match small.get_mut(..text.len()) {
+        Some(lower) => {
+            lower.copy_from_slice(text.as_bytes());
+            lower.make_ascii_lowercase();
+            row.text(field, std::str::from_utf8(lower).unwrap_or(text));
+        }
+        None => row.text(field, &text.to_ascii_lowercase()),
     }
 }
 

@@ -16,6 +16,7 @@
 
 use event::{FieldId, LogSource, LogSourceId, RowBuilder};
 
+use crate::decode::format::guess::contains;
 use crate::decode::format::{Kind, Recognise, some_text};
 use crate::decode::text::Context;
 
@@ -26,7 +27,7 @@ pub(in crate::decode::format) struct Reader {
 }
 
 /// Words that begin or end the first sentence of an event about a failure: English, French, German, Japanese.
-const FAILURES: &[&str] = &["fail", "denied", "échou", "échec", "refus", "fehlgeschlagen", "失敗", "拒否"];
+const FAILURES: &[&str] = &["fail", "denied", "échou", "échec", "Échou", "Échec", "refus", "fehlgeschlagen", "失敗", "拒否"];
 
 impl Reader {
     pub(in crate::decode::format) fn new() -> Reader {
@@ -77,8 +78,8 @@ impl crate::decode::format::Reader for Reader {
         self.kind.mark(row);
         row.log_source(self.source);
         row.text(FieldId::MESSAGE, text);
-        let title = lines.clone().next().unwrap_or("").to_lowercase();
-        let failed = FAILURES.iter().any(|word| title.contains(word));
+        let title = lines.clone().next().unwrap_or("");
+        let failed = FAILURES.iter().any(|word| contains(title, word));
         row.text(FieldId::EVENT_OUTCOME, if failed { "failure" } else { "success" });
         for (field, at) in [FieldId::USER_ID, FieldId::USER_NAME, FieldId::USER_DOMAIN].iter().zip(subject..) {
             some_text(row, *field, part(at).unwrap_or(""));

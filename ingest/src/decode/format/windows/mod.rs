@@ -343,9 +343,8 @@ impl<'t> Event<'_, 't> {
         }
         let Some(Value::Text(text)) = row.get(FieldId::PROCESS_COMMAND_LINE) else { return };
         if let Some(inner) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).filter(|inner| !inner.contains('"')) {
-            let inner = inner.to_owned();
-            row.remove(FieldId::PROCESS_COMMAND_LINE);
-            row.text(FieldId::PROCESS_COMMAND_LINE, &inner);
+            let end = 1 + inner.len();
+            row.keep_part(FieldId::PROCESS_COMMAND_LINE, 1..end);
         }
     }
 
@@ -439,11 +438,8 @@ impl<'t> Event<'_, 't> {
                 row.ip(self.fields.resolved, ip.to_canonical());
             }
         }
-        if self.text(data.remote_name).is_some()
-            && let Some(Value::Text(domain)) = row.get(FieldId::URL_DOMAIN)
-        {
-            let domain = domain.to_owned();
-            row.text(FieldId::DESTINATION_DOMAIN, &domain);
+        if self.text(data.remote_name).is_some() && matches!(row.get(FieldId::URL_DOMAIN), Some(Value::Text(_))) {
+            row.copy_first(FieldId::URL_DOMAIN, FieldId::DESTINATION_DOMAIN);
             row.copy_first(FieldId::URL_ORIGINAL, FieldId::URL_FULL);
         }
         // Addresses of clients on a dual stack come as `::ffff:192.0.2.1`.

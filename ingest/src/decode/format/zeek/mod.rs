@@ -218,13 +218,18 @@ impl Logs {
         let Some(Value::Text(text)) = row.get(self.tls_version) else { return };
         let digits = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
         let (name, number) = text.split_at(digits);
-        let mut digits = number.bytes().filter(u8::is_ascii_digit).map(char::from);
+        let mut digits = number.bytes().filter(u8::is_ascii_digit);
         let Some(major) = digits.next() else { return };
-        let version = [major, '.', digits.next().unwrap_or('0')].iter().collect::<String>();
-        let protocol = name.trim_end_matches(['v', 'V']).to_ascii_lowercase();
+        let version = [major, b'.', digits.next().unwrap_or(b'0')];
+        let mut protocol = [0; 16];
+        let name = name.trim_end_matches(['v', 'V']);
+        let Some(lower) = protocol.get_mut(..name.len()) else { return };
+        lower.copy_from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
         row.remove(self.tls_version);
-        row.text(self.tls_version, &version);
-        row.text(self.version_protocol, &protocol);
+        for (field, text) in [(self.tls_version, &version[..]), (self.version_protocol, lower)] {
+            row.text(field, std::str::from_utf8(text).unwrap_or(""));
+        }
     }
 
     /// `sip:user@host:port;parameters` (RFC 3261 §19.1).
