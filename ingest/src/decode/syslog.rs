@@ -22,11 +22,11 @@ pub(super) struct Header<'a> {
 pub(super) fn header(record: &str) -> Header<'_> {
     let (priority, rest) = priority(bare(record));
     if priority.is_some()
-        && let Some(header) = rfc5424(rest)
+        && let Some(header) = rfc5424(rest, priority)
     {
-        return Header { priority, ..header };
+        return header;
     }
-    Header { priority, ..rfc3164(rest, priority.is_some()) }
+    rfc3164(rest, priority)
 }
 
 /// What follows the priority.
@@ -66,7 +66,7 @@ fn priority(record: &str) -> (Option<u8>, &str) {
 }
 
 /// `VERSION SP TIMESTAMP SP HOSTNAME SP APP-NAME SP PROCID SP MSGID SP STRUCTURED-DATA [SP MSG]` (RFC 5424 §6).
-fn rfc5424(text: &str) -> Option<Header<'_>> {
+fn rfc5424(text: &str, priority: Option<u8>) -> Option<Header<'_>> {
     let (version, rest) = match text.as_bytes() {
         [b'1', b' ', ..] => (1, &text[2..]),
         [b'1'..=b'9', ..] => {
@@ -90,7 +90,7 @@ fn rfc5424(text: &str) -> Option<Header<'_>> {
     let (structured, message) = structured_data(rest);
     let message = message.strip_prefix('\u{feff}').unwrap_or(message); // §6.4 MSG-UTF8
     Some(Header {
-        priority: None,
+        priority,
         version: Some(version),
         stamp,
         host: value(host),
@@ -122,18 +122,21 @@ fn structured_data(text: &str) -> (Option<&str>, &str) {
     let mut at = 0;
     while bytes.get(at) == Some(&b'[') {
         let mut quoted = false;
-        let mut end = at + 1;
         loop {
-            match bytes.get(end) {
-                None => return (None, text), // Never closed: it is the message.
-                Some(b'\\') if quoted => end += 1,
-                Some(b'"') => quoted = !quoted,
-                Some(b']') if !quoted => break,
-                Some(_) => {}
+            at += 1;
+            // Within quotes a backslash escapes, without them a bracket closes.
+            let other = if quoted { b'\\' } else { b']' };
+            let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', other, rest)) else {
+                return (None, text); // Never closed: it is the message.
+            };
+            at += found;
+            match bytes[at] {
+                b'"' => quoted = !quoted,
+                b']' => break,
+                _ => at += 1,
             }
-            end += 1;
         }
-        at = end + 1;
+        at += 1;
     }
     if at == 0 {
         return (None, text);
@@ -199,8 +202,9 @@ pub(super) fn parameters(structured: &str) -> impl Iterator<Item = Parameter<'_>
 
 /// `TIMESTAMP HOSTNAME TAG[PID]: CONTENT` (RFC 3164 §4.1), each part absent at times. Without a priority a line is only taken for
 /// syslog where it begins with a timestamp.
-fn rfc3164(text: &str, has_priority: bool) -> Header<'_> {
-    let plain = Header { message: text, ..Header::default() };
+fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
+    let has_priority = priority.is_some();
+    let plain = Header { priority, message: text, ..Header::default() };
     // Cisco puts a sequence number, `*` or `.` before the timestamp: `<189>1234: *Apr  1 09:00:00.123: %SYS-5-...`.
     let digits = if has_priority { text.bytes().take_while(u8::is_ascii_digit).count() } else { 0 };
     let lead = text[digits..].strip_prefix(": ").filter(|_| digits > 0).unwrap_or(text);

@@ -101,11 +101,12 @@ impl Reader {
         let Some(first) = message.bytes().next() else { return false };
         let mut hits = std::mem::take(&mut self.scratch.hits);
         let mut done = false;
-        for at in &plan.by_first[usize::from(first)] {
+        for (at, needed) in &plan.by_first[usize::from(first)] {
+            if !context.grams.of(context.record).may_hold(needed) {
+                continue;
+            }
             let line = &plan.lines[usize::from(*at)];
-            if !line.template.matches_record(message, context.record, &context.grams, &mut hits)
-                || !writer::accepts(line, message, &hits)
-            {
+            if !line.template.matches(message, &mut hits) || !writer::accepts(line, message, &hits) {
                 continue;
             }
             let mark = row.mark();

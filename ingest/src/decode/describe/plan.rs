@@ -8,6 +8,7 @@ use super::DescriptionError;
 use super::file::{self, Action, File, Line, Scalar, Some1};
 use super::target::{self, Convert, Extent, Target};
 use super::template::Template;
+use crate::decode::grams::Needed;
 
 /// A compiled description.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ pub(crate) struct Plan {
     pub(super) keys: HashMap<Box<str>, Key>,
     pub(super) values: Vec<HashMap<Box<str>, Meaning>>,
     pub(super) parts: Vec<Vec<LinePlan>>,
-    /// Lines by the byte that the text begins with.
-    pub(super) by_first: Vec<Vec<u16>>,
+    /// Lines by the byte that the text begins with, each with what it needs.
+    pub(super) by_first: Vec<Vec<(u16, Needed)>>,
 }
 
 /// A template and what goes with it.
@@ -141,9 +142,10 @@ impl Plan {
             plan.keys.insert(key.into(), Key { native: native_field, targets });
         }
         for (at, line) in plan.lines.iter().enumerate() {
+            let needed = line.needed();
             for (byte, fits) in line.template.first_bytes().iter().enumerate() {
                 if *fits {
-                    plan.by_first[byte].push(at as u16);
+                    plan.by_first[byte].push((at as u16, needed));
                 }
             }
         }
@@ -169,7 +171,7 @@ impl Plan {
 
     /// Whether some line may begin with `byte`, JSON of known keys left out.
     pub(crate) fn may_begin_with(&self, byte: u8) -> bool {
-        self.by_first[usize::from(byte)].iter().any(|at| {
+        self.by_first[usize::from(byte)].iter().any(|(at, _)| {
             let line = &self.lines[usize::from(*at)];
             !line.takes_json() || (line.has.is_empty() && line.is.is_empty())
         })
@@ -177,6 +179,17 @@ impl Plan {
 }
 
 impl LinePlan {
+    /// What a text that fits holds: the template's literals, and the keys that pairs or JSON must have, each by its parts.
+    fn needed(&self) -> Needed {
+        let is = self.is.iter().map(|(key, _)| key);
+        let keys = self.has.iter().chain(is).filter(|_| self.columns.is_empty()).flat_map(|key| key.split('.'));
+        let value = self.is.iter().filter(|_| self.columns.is_empty()).filter_map(|(_, values)| match &values[..] {
+            [only] => Some(&**only),
+            _ => None,
+        });
+        Needed::of(self.template.literals().chain(keys).chain(value))
+    }
+
     /// Whether the whole text is JSON.
     fn takes_json(&self) -> bool {
         self.template.first_bytes().iter().all(|fits| *fits)

@@ -8,7 +8,6 @@
 use memchr::{memchr, memmem};
 
 use super::target::{Extent, Target};
-use crate::decode::grams::{Grams, Needed};
 
 /// A compiled template.
 #[derive(Debug)]
@@ -16,8 +15,6 @@ pub(super) struct Template {
     ops: Vec<Op>,
     /// A literal that every text that fits holds somewhere: most texts of other formats do not, and cost one search.
     required: Option<memmem::Finder<'static>>,
-    /// Of all its literals, what the record's map of pairs is asked first.
-    needed: Needed,
     pub(super) captures: Vec<Vec<Target>>,
 }
 
@@ -91,18 +88,12 @@ impl Template {
         let literals = ops.iter().skip(1).filter_map(|op| if let Op::Literal(literal) = op { Some(literal) } else { None });
         let required = literals.max_by_key(|literal| literal.len()).filter(|literal| literal.len() > 1);
         let required = required.map(|literal| memmem::Finder::new(literal.as_bytes()).into_owned());
-        let needed = Needed::of(ops.iter().filter_map(|op| if let Op::Literal(literal) = op { Some(&**literal) } else { None }));
-        Ok(Template { ops, required, needed, captures })
+        Ok(Template { ops, required, captures })
     }
 
-    /// [`Template::matches`] for the message of a record, of which the `whole` and its map are at hand.
-    pub(super) fn matches_record(&self, text: &str, whole: &str, grams: &Grams, hits: &mut Vec<Hit>) -> bool {
-        if let Some(Op::Literal(first)) = self.ops.first()
-            && !text.as_bytes().starts_with(first.as_bytes())
-        {
-            return false;
-        }
-        (self.required.is_none() || grams.may_hold(whole, &self.needed)) && self.matches(text, hits)
+    /// Literals that every text that fits holds.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.ops.iter().filter_map(|op| if let Op::Literal(literal) = op { Some(&**literal) } else { None })
     }
 
     /// The captures of `text`, where it is wholly what the template says.

@@ -131,7 +131,7 @@ impl Registry {
             readers.retain(|reader| !reader.names().contains(&plan.name));
             readers.push(Box::new(describe::Reader::new(plan)));
         }
-        readers.sort_by_key(|reader| (reader.recognise().rank, reader.names()[0]));
+        readers.sort_by_cached_key(|reader| (reader.recognise().rank, reader.names()[0]));
         let by_byte = || vec![Vec::new(); 256];
         let mut registry = Registry {
             names: HashMap::new(),
