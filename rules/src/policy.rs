@@ -3,23 +3,21 @@
 //! The file is proved when it is read: zones do not collide, every address has a zone, no two lines decide the same service of the same
 //! pair, the invariants (`must_deny`) hold, and what no sensor sees is named. Problems name the lines.
 
-use std::collections::HashMap;
+mod proxied;
+mod read;
+mod record;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
-use event::{Batch, EventRef, FieldId, Time, Value};
+use event::{EventRef, FieldId, Time, Value};
 use ipnet::IpNet;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
-use crate::yaml::{self, Document, Node};
-
-/// Zones, and lines of each kind, in one file.
-const ZONES_MAX: usize = 250;
-const LINES_MAX: usize = 10_000;
-/// Problems of one file that are told; a file with more is told so.
-const PROBLEMS_MAX: usize = 500;
-/// Japan Standard Time, in which dates of the file are meant.
-const JST_NS: i64 = 9 * 3600 * 1_000_000_000;
+pub(crate) use record::{Ends, passed_word};
+use table::{Lookup, Table};
 
 /// Something wrong with a policy file.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -129,11 +127,12 @@ pub struct Policy {
     pub sha256: String,
     #[serde(skip)]
     lookup: Lookup,
-    /// Per pair of zones its lines; exceptions behind the others.
+    /// Per pair of zones what decides its services.
     #[serde(skip)]
-    cells: HashMap<(u16, u16), Vec<Cell>>,
+    table: Table,
 }
 
+/// A line as it decides; exceptions name addresses and an end.
 #[derive(Clone, Debug)]
 struct Cell {
     line: usize,
@@ -151,53 +150,10 @@ impl Cell {
             && self.dst.is_none_or(|net| net.contains(&destination))
             && self.until.is_none_or(|until| time <= until)
     }
-}
 
-/// Longest prefix first: per length that occurs, the networks of that length.
-#[derive(Clone, Debug, Default)]
-struct Lookup {
-    v4: Vec<(u8, HashMap<u32, u16>)>,
-    v6: Vec<(u8, HashMap<u128, u16>)>,
-    rest: u16,
-}
-
-impl Lookup {
-    fn new(zones: &[Zone]) -> Lookup {
-        let mut lookup = Lookup { rest: zones.iter().position(|z| z.rest).unwrap_or(0) as u16, ..Lookup::default() };
-        for (at, zone) in zones.iter().enumerate() {
-            for net in &zone.cidr {
-                match net {
-                    IpNet::V4(net) => table(&mut lookup.v4, net.prefix_len()).insert(net.network().to_bits(), at as u16),
-                    IpNet::V6(net) => table(&mut lookup.v6, net.prefix_len()).insert(net.network().to_bits(), at as u16),
-                };
-            }
-        }
-        lookup.v4.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
-        lookup.v6.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
-        lookup
+    fn decision(&self) -> Decision {
+        if self.exception { Decision::Exception(self.line) } else { Decision::Allowed(self.line) }
     }
-
-    fn zone(&self, ip: IpAddr) -> u16 {
-        let found = match ip.to_canonical() {
-            IpAddr::V4(ip) => self.v4.iter().find_map(|(length, nets)| {
-                let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
-                nets.get(&(ip.to_bits() & mask))
-            }),
-            IpAddr::V6(ip) => self.v6.iter().find_map(|(length, nets)| {
-                let mask = u128::MAX.checked_shl(128 - u32::from(*length)).unwrap_or(0);
-                nets.get(&(ip.to_bits() & mask))
-            }),
-        };
-        found.copied().unwrap_or(self.rest)
-    }
-}
-
-fn table<K>(tables: &mut Vec<(u8, HashMap<K, u16>)>, length: u8) -> &mut HashMap<K, u16> {
-    let at = tables.iter().position(|(l, _)| *l == length).unwrap_or_else(|| {
-        tables.push((length, HashMap::new()));
-        tables.len() - 1
-    });
-    &mut tables[at].1
 }
 
 /// What the policy says of one communication.
@@ -211,6 +167,52 @@ pub enum Decision {
     Exception(usize),
     /// Nothing allows it.
     Denied,
+}
+
+/// What became of one communication under the policy.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Verdict {
+    /// Within one zone.
+    Internal,
+    /// Allowed by a line, or denied as it should be where nobody tried.
+    Kept,
+    /// Allowed by an exception.
+    Exception,
+    /// Nothing allows it, and it was let through.
+    Violation,
+    /// Nothing allows it, and it was denied or came to nothing.
+    Attempt,
+    /// The record does not say enough.
+    Unclear,
+}
+
+impl Verdict {
+    /// Every verdict, in their order.
+    pub const ALL: [Verdict; 6] =
+        [Verdict::Internal, Verdict::Kept, Verdict::Exception, Verdict::Violation, Verdict::Attempt, Verdict::Unclear];
+
+    /// The word that stands in `policy.verdict`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Internal => "internal",
+            Verdict::Kept => "kept",
+            Verdict::Exception => "exception",
+            Verdict::Violation => "violation",
+            Verdict::Attempt => "attempt",
+            Verdict::Unclear => "unclear",
+        }
+    }
+}
+
+/// A verdict with what it rests on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    /// Indexes of the zones.
+    pub(crate) from: u16,
+    pub(crate) to: u16,
+    /// The deciding line of the file.
+    pub(crate) line: Option<usize>,
 }
 
 /// One communication, from its beginner to its other end.
@@ -229,23 +231,14 @@ pub struct Communication {
 }
 
 impl Policy {
-    /// Reads and proves a policy file. Warnings come with the policy.
-    ///
-    /// # Errors
-    /// Every problem that was found, warnings among them.
-    pub fn parse(text: &str) -> Result<(Policy, Vec<PolicyProblem>), Vec<PolicyProblem>> {
-        let mut reader = Reader { problems: Vec::new(), text };
-        let policy = reader.read();
-        let problems = reader.problems;
-        match policy {
-            Some(policy) if problems.iter().all(|p| p.warning) => Ok((policy, problems)),
-            _ => Err(problems),
-        }
-    }
-
     /// The name of the zone that holds an address.
     pub fn zone_of(&self, ip: IpAddr) -> &str {
-        &self.zones[usize::from(self.lookup.zone(ip))].name
+        &self.zones[usize::from(self.zone_index(ip))].name
+    }
+
+    /// The index of the zone that holds an address.
+    pub(crate) fn zone_index(&self, ip: IpAddr) -> u16 {
+        self.lookup.zone(ip.to_canonical())
     }
 
     /// What the policy says.
@@ -256,19 +249,62 @@ impl Policy {
         if from == to {
             return Decision::Internal;
         }
-        let Some(lines) = self.cells.get(&(from, to)) else { return Decision::Denied };
-        let found = lines.iter().find(|line| {
-            line.is_about(source, destination, c.time)
-                && line.service.iter().any(|s| {
-                    s.protocol.is_none_or(|p| Some(p) == c.protocol)
-                        && (s.low == 0 && s.high == u16::MAX || c.port.is_some_and(|port| (s.low..=s.high).contains(&port)))
-                })
-        });
-        match found {
-            Some(line) if line.exception => Decision::Exception(line.line),
-            Some(line) => Decision::Allowed(line.line),
-            None => Decision::Denied,
+        let found = match (c.protocol, c.port) {
+            (Some(protocol), Some(port)) => {
+                self.table.find(from, to, (protocol, port), |cell| cell.is_about(source, destination, c.time), source)
+            }
+            // Only what speaks of every port, or of every protocol, decides what does not say which it has.
+            _ => self.table.lines(from, to).iter().find(|cell| {
+                cell.is_about(source, destination, c.time)
+                    && cell.service.iter().any(|s| {
+                        s.protocol.is_none_or(|p| Some(p) == c.protocol)
+                            && (s.low == 0 && s.high == u16::MAX || c.port.is_some_and(|port| (s.low..=s.high).contains(&port)))
+                    })
+            }),
+        };
+        found.map_or(Decision::Denied, Cell::decision)
+    }
+
+    /// The verdict on a communication that passed, was denied, or of which that is not known. `translated` is where it really went, by
+    /// translation of addresses; `proxied` says that it is told by a proxy and so was two connections.
+    pub(crate) fn judge(
+        &self,
+        c: &Communication,
+        translated: Option<(IpAddr, Option<u16>)>,
+        passed: Option<bool>,
+        proxied: bool,
+    ) -> Judgement {
+        let real = translated.map_or(*c, |(ip, port)| Communication { destination: ip, port: port.or(c.port), ..*c });
+        let (from, to) = (self.zone_index(real.source), self.zone_index(real.destination));
+        let judged = |verdict, line| Judgement { verdict, from, to, line };
+        let mut decision = self.decide(&real);
+        if decision == Decision::Denied && real.port != c.port {
+            // A line may name the port before or after translation.
+            decision = self.decide(&Communication { port: c.port, ..real });
         }
+        match decision {
+            Decision::Internal => judged(Verdict::Internal, None),
+            Decision::Allowed(line) => judged(Verdict::Kept, Some(line)),
+            Decision::Exception(line) => judged(Verdict::Exception, Some(line)),
+            // What goes to many stays on its own link unless the file says where it belongs.
+            Decision::Denied if self.zones[usize::from(to)].rest && is_of_the_link(real.destination) => judged(Verdict::Internal, None),
+            Decision::Denied if self.zones[usize::from(from)].rest && is_of_the_link(real.source) => judged(Verdict::Internal, None),
+            Decision::Denied => judged(
+                match passed {
+                    Some(true) if proxied && self.allows_by_way(&real) => Verdict::Kept,
+                    Some(true) if self.hangs_on_what_is_unknown(&real) => Verdict::Unclear,
+                    Some(true) => Verdict::Violation,
+                    Some(false) => Verdict::Attempt,
+                    None => Verdict::Unclear,
+                },
+                None,
+            ),
+        }
+    }
+
+    /// The clause of the policy that speaks of a pair of zones.
+    pub(crate) fn clause(&self, from: u16, to: u16) -> Option<&str> {
+        self.zones[usize::from(from)].clause.as_deref().or(self.zones[usize::from(to)].clause.as_deref())
     }
 
     /// Whether a line would allow it with another protocol or port, and the event does not say which it had: a later fragment has no
@@ -276,7 +312,7 @@ impl Policy {
     fn hangs_on_what_is_unknown(&self, c: &Communication) -> bool {
         let protocols = c.protocol.map_or(0..=u8::MAX, |p| p..=p);
         let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
-        let lines = self.cells.get(&(self.lookup.zone(source), self.lookup.zone(destination))).into_iter().flatten();
+        let lines = self.table.lines(self.lookup.zone(source), self.lookup.zone(destination)).iter();
         let mut services = lines.filter(|line| line.is_about(source, destination, c.time)).flat_map(|line| &line.service);
         (c.protocol.is_none() || c.port.is_none())
             && services.any(|s| {
@@ -286,590 +322,14 @@ impl Policy {
                     && c.port.is_none_or(|port| (s.low..=s.high).contains(&port))
             })
     }
-
-    /// Writes zones and verdict on every communication of the batch: `zone.source`, `zone.destination`, `policy.verdict` (`internal`,
-    /// `kept`, `exception`, `violation`, `attempt`, `unclear`), for those not kept `policy.clause`, and the deciding line.
-    pub fn annotate(&self, batch: &mut Batch) {
-        batch.annotate(|event, notes| {
-            let Some(seen) = Seen::of(event) else { return };
-            let (from, to) = (self.lookup.zone(seen.c.source), self.lookup.zone(seen.c.destination));
-            notes.text(FieldId::ZONE_SOURCE, &self.zones[usize::from(from)].name);
-            notes.text(FieldId::ZONE_DESTINATION, &self.zones[usize::from(to)].name);
-            let mut decision = self.decide(&seen.c);
-            if decision == Decision::Denied
-                && let Some(reversed) = seen.reversed()
-                && matches!(self.decide(&reversed), Decision::Allowed(_) | Decision::Exception(_))
-            {
-                // The answer to something allowed, told as a flow of its own.
-                decision = self.decide(&reversed);
-            }
-            let by_way = (decision, seen.passed) == (Decision::Denied, Some(true)) && seen.proxied && self.allows_by_way(&seen.c);
-            let verdict = match (decision, seen.passed) {
-                _ if by_way => "kept",
-                (Decision::Internal, _) => "internal",
-                (Decision::Allowed(_), _) => "kept",
-                (Decision::Exception(_), _) => "exception",
-                (Decision::Denied, Some(true)) if self.hangs_on_what_is_unknown(&seen.c) => "unclear",
-                (Decision::Denied, Some(true)) => "violation",
-                (Decision::Denied, Some(false)) => "attempt",
-                (Decision::Denied, None) => "unclear",
-            };
-            notes.text(FieldId::POLICY_VERDICT, verdict);
-            match decision {
-                Decision::Allowed(line) | Decision::Exception(line) => notes.text(FieldId::POLICY_LINE, &line.to_string()),
-                Decision::Denied if by_way => {}
-                Decision::Denied => {
-                    let clause = self.zones[usize::from(from)].clause.as_ref().or(self.zones[usize::from(to)].clause.as_ref());
-                    if let Some(clause) = clause {
-                        notes.text(FieldId::POLICY_CLAUSE, clause);
-                    }
-                }
-                Decision::Internal => {}
-            }
-        });
-    }
 }
 
-/// A communication as an event tells of it.
-struct Seen {
-    c: Communication,
-    source_port: Option<u16>,
-    /// Whether it passed; none where the event does not say.
-    passed: Option<bool>,
-    /// A TCP flow of nothing but a SYN: an opening that nobody answered.
-    opening_only: bool,
-    /// A proxy's record: what it tells of are two connections, from the source to the proxy and from there to the destination.
-    proxied: bool,
-}
-
-impl Seen {
-    fn of(event: EventRef<'_>) -> Option<Seen> {
-        let ip = |field| event.get(field).and_then(|v| v.as_ip());
-        let port = |field| event.get(field).and_then(|v| v.as_int()).and_then(|n| u16::try_from(n).ok());
-        let (source, destination) = (ip(FieldId::SOURCE_IP)?, ip(FieldId::DESTINATION_IP)?);
-        let protocol = match event.get(FieldId::NETWORK_IANA_NUMBER).and_then(|v| v.as_int()) {
-            Some(n) => u8::try_from(n).ok(),
-            None => event.get(FieldId::NETWORK_TRANSPORT).and_then(|v| v.as_text()).and_then(protocol_number),
-        };
-        let category = event.log_source().parts().category;
-        let (flow, proxied) = (category == Some("flow"), category == Some("proxy"));
-        let opening_only = flow && protocol == Some(6) && event.get(FieldId::FLOW_TCP_FLAGS).and_then(|v| v.as_int()) == Some(2);
-        let word = |field| event.all(field).filter_map(|v| v.as_text()).find_map(passed_word);
-        let passed = word(FieldId::EVENT_TYPE).or_else(|| word(FieldId::EVENT_ACTION));
-        let passed = if flow { Some(passed.unwrap_or(!opening_only)) } else { passed };
-        let c = Communication { source, destination, protocol, port: port(FieldId::DESTINATION_PORT), time: event.time() };
-        Some(Seen { c, source_port: port(FieldId::SOURCE_PORT), passed, opening_only, proxied })
+/// Whether an address never leaves its link: groups, all, none, those of the link and of the host itself.
+fn is_of_the_link(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified() || ip.is_link_local() || ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified() || ip.is_unicast_link_local() || ip.is_loopback(),
     }
-
-    /// The communication that this may be the answer to.
-    fn reversed(&self) -> Option<Communication> {
-        if self.opening_only {
-            return None;
-        }
-        let Communication { source, destination, protocol, port, time } = self.c;
-        // An answer comes from the service's port, which is the lower one in practice.
-        let service = self.source_port?;
-        (port.is_none_or(|other| service < other)).then_some(Communication {
-            source: destination,
-            destination: source,
-            protocol,
-            port: Some(service),
-            time,
-        })
-    }
-}
-
-/// Whether a word that a device writes means that it let something pass.
-fn passed_word(word: &str) -> Option<bool> {
-    const DENIED: [&str; 12] = [
-        "denied",
-        "deny",
-        "drop",
-        "dropped",
-        "block",
-        "blocked",
-        "reject",
-        "rejected",
-        "reset",
-        "discard",
-        "prevented",
-        "refused",
-    ];
-    const PASSED: [&str; 10] = [
-        "allowed",
-        "allow",
-        "accept",
-        "accepted",
-        "permit",
-        "permitted",
-        "pass",
-        "passed",
-        "connection-started",
-        "flow-expiration",
-    ];
-    let is = |words: &[&str]| words.iter().any(|w| word.eq_ignore_ascii_case(w));
-    if is(&DENIED) {
-        Some(false)
-    } else if is(&PASSED) {
-        Some(true)
-    } else {
-        None
-    }
-}
-
-fn protocol_number(name: &str) -> Option<u8> {
-    Some(match name {
-        "icmp" => 1,
-        "tcp" => 6,
-        "udp" => 17,
-        "gre" => 47,
-        "esp" => 50,
-        "ah" => 51,
-        "ipv6-icmp" => 58,
-        "sctp" => 132,
-        other => return other.parse().ok(),
-    })
-}
-
-struct Reader<'t> {
-    problems: Vec<PolicyProblem>,
-    text: &'t str,
-}
-
-impl Reader<'_> {
-    fn problem(&mut self, lines: &[usize], reason: String) {
-        let faults = self.problems.iter().filter(|p| !p.warning).count();
-        if faults < PROBLEMS_MAX {
-            self.problems.push(PolicyProblem { lines: lines.to_vec(), reason, warning: false });
-        } else if faults == PROBLEMS_MAX {
-            let reason = format!("more than {PROBLEMS_MAX} problems; the others are not shown");
-            self.problems.push(PolicyProblem { lines: Vec::new(), reason, warning: false });
-        }
-    }
-
-    /// Whether further problems would not be told.
-    fn full(&self) -> bool {
-        self.problems.len() > PROBLEMS_MAX && self.problems.iter().filter(|p| !p.warning).count() > PROBLEMS_MAX
-    }
-
-    fn warn(&mut self, lines: &[usize], reason: String) {
-        self.problems.push(PolicyProblem { lines: lines.to_vec(), reason, warning: true });
-    }
-
-    fn read(&mut self) -> Option<Policy> {
-        let mut documents = yaml::documents(self.text);
-        if documents.len() != 1 {
-            self.problem(&[1], "a policy file has one document".to_owned());
-            return None;
-        }
-        let document = documents.remove(0);
-        let node = match &document.value {
-            Ok(node) => node.clone(),
-            Err((line, reason)) => {
-                self.problem(&[*line], reason.clone());
-                return None;
-            }
-        };
-        self.keys(&node, &document, &["model", "zones", "default", "allow", "exceptions", "must_deny", "observe"]);
-        if node.get("default").is_some_and(|d| d.text() != Some("deny")) {
-            self.problem(&[document.line_of("default")], "default: only deny is possible".to_owned());
-        }
-        let zones = self.zones(&node, &document);
-        let names: Vec<String> = zones.iter().map(|z| z.name.clone()).collect();
-        let allow = self.lines(&node, "allow", &names, false);
-        let exceptions = self.lines(&node, "exceptions", &names, true);
-        let must_deny = self.must_deny(&node, &names);
-        let observe = self.observe(&node, &names);
-        let blind = blind(&names, &observe);
-        let index = |name: &str| names.iter().position(|n| n == name).unwrap_or(0) as u16;
-        let mut cells: HashMap<(u16, u16), Vec<Cell>> = HashMap::new();
-        for (lines, exception) in [(&allow, false), (&exceptions, true)] {
-            for l in lines {
-                let (service, src, dst, until) = (l.service.clone(), l.src, l.dst, l.until);
-                cells.entry((index(&l.from), index(&l.to))).or_default().push(Cell {
-                    line: l.line,
-                    service,
-                    src,
-                    dst,
-                    until,
-                    exception,
-                });
-            }
-        }
-        self.prove_single(&cells);
-        self.prove_used(&zones, &exceptions);
-        self.prove_invariants(&must_deny, &allow, &exceptions);
-        for (from, to) in &blind {
-            self.warn(&[], format!("no sensor sees {from} → {to}: it is never reported as kept"));
-        }
-        let sha256 = Sha256::digest(self.text).iter().map(|b| format!("{b:02x}")).collect();
-        let model = node.get("model").and_then(Node::scalar).unwrap_or_default();
-        let lookup = Lookup::new(&zones);
-        Some(Policy { model, zones, allow, exceptions, must_deny, observe, blind, sha256, lookup, cells })
-    }
-
-    fn keys(&mut self, node: &Node, document: &Document, known: &[&str]) {
-        let Node::Map(entries) = node else {
-            self.problem(&[document.line], "expected a mapping".to_owned());
-            return;
-        };
-        for (key, _) in entries {
-            if !known.contains(&key.as_str()) {
-                self.problem(&[document.line_of(&format!("{key}:"))], format!("unknown key {key:?}"));
-            }
-        }
-    }
-
-    fn zones(&mut self, node: &Node, document: &Document) -> Vec<Zone> {
-        let Some(Node::Map(entries)) = node.get("zones") else {
-            self.problem(&[document.line_of("zones")], "no zones".to_owned());
-            return Vec::new();
-        };
-        let mut zones: Vec<Zone> = Vec::new();
-        let mut seen: HashMap<IpNet, (String, usize)> = HashMap::new();
-        self.bound("zones", entries.len(), ZONES_MAX);
-        for (name, node) in entries.iter().take(ZONES_MAX) {
-            let line = self.line_of_key("zones", name);
-            self.entry_keys(node, line, &["name", "cidr", "clause", "rest"]);
-            let mut cidr = Vec::new();
-            for text in node.get("cidr").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
-                match network(&text) {
-                    Some(net) => {
-                        if let Some((other, other_line)) = seen.insert(net, (name.clone(), line)) {
-                            self.problem(&[other_line, line], format!("{net} is in zone {other} and in zone {name}"));
-                        }
-                        cidr.push(net);
-                    }
-                    None => self.problem(&[line], format!("{text:?} is no prefix")),
-                }
-            }
-            let rest = matches!(node.get("rest"), Some(Node::Bool(true)));
-            if cidr.is_empty() && !rest {
-                self.problem(&[line], format!("zone {name} has no addresses"));
-            }
-            let names = match node.get("name") {
-                Some(Node::Map(names)) => {
-                    names.iter().filter_map(|(language, n)| Some((language.clone(), n.scalar()?))).collect()
-                }
-                Some(other) => other.scalar().map(|n| ("en".to_owned(), n)).into_iter().collect(),
-                None => std::collections::BTreeMap::new(),
-            };
-            zones.push(Zone { name: name.clone(), names, cidr, clause: node.get("clause").and_then(Node::scalar), rest });
-        }
-        self.nested(&seen);
-        match zones.iter().filter(|z| z.rest).count() {
-            1 => {}
-            0 => self.problem(&[document.line_of("zones")], "no zone has `rest: true`: other addresses have no zone".to_owned()),
-            _ => self.problem(&[document.line_of("rest:")], "more than one zone has `rest: true`".to_owned()),
-        }
-        zones
-    }
-
-    /// Warns of prefixes that lie within another zone's. Sorted, an outer prefix stands before its inner ones: the open ones are a stack.
-    fn nested(&mut self, seen: &HashMap<IpNet, (String, usize)>) {
-        let mut sorted: Vec<_> = seen.iter().collect();
-        sorted.sort_by_key(|(net, _)| (net.network(), net.prefix_len()));
-        let mut open: Vec<(&IpNet, &(String, usize))> = Vec::new();
-        for (net, place) in sorted {
-            while open.last().is_some_and(|(outer, _)| !outer.contains(net)) {
-                open.pop();
-            }
-            let (name, line) = place;
-            if let Some((outer, (outer_name, outer_line))) = open.last()
-                && outer_name != name
-            {
-                let reason = format!("{net} of zone {name} lies within {outer} of zone {outer_name}: the longer prefix decides");
-                self.warn(&[*outer_line, *line], reason);
-            }
-            open.push((net, place));
-        }
-    }
-
-    /// Refuses a section with more entries than are read.
-    fn bound(&mut self, section: &str, count: usize, max: usize) {
-        if count > max {
-            self.problem(&[self.line_of_key(section, section)], format!("{section}: {count} entries, at most {max} are read"));
-        }
-    }
-
-    /// An exception whose addresses are not those of its zones is never used.
-    fn prove_used(&mut self, zones: &[Zone], exceptions: &[Line]) {
-        let covering = |net: &IpNet| {
-            let around = zones.iter().flat_map(|z| z.cidr.iter().map(move |c| (c, z))).filter(|(c, _)| c.contains(net));
-            let closest = around.max_by_key(|(c, _)| c.prefix_len()).map(|(_, z)| z);
-            closest.or_else(|| zones.iter().find(|z| z.rest)).map(|z| z.name.as_str())
-        };
-        for line in exceptions {
-            for (key, net, zone) in [("src", line.src, &line.from), ("dst", line.dst, &line.to)] {
-                let Some(net) = net else { continue };
-                let own = zones.iter().filter(|z| z.name == *zone).flat_map(|z| &z.cidr).any(|c| net.contains(c));
-                if !own && covering(&net) != Some(zone.as_str()) {
-                    self.problem(&[line.line], format!("{key}: {net} is not in zone {zone}; the exception is never used"));
-                }
-            }
-        }
-    }
-
-    fn entry_keys(&mut self, node: &Node, line: usize, known: &[&str]) {
-        match node {
-            Node::Map(entries) => {
-                for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-                    self.problem(&[line], format!("unknown key {key:?}"));
-                }
-            }
-            _ => self.problem(&[line], "expected a mapping".to_owned()),
-        }
-    }
-
-    /// The line of an entry of the mapping `section`.
-    fn line_of_key(&self, section: &str, key: &str) -> usize {
-        let start = self.text.lines().position(|l| l.starts_with(&format!("{section}:"))).unwrap_or(0);
-        let found = self.text.lines().enumerate().skip(start).find(|(_, l)| {
-            let l = l.trim_start().trim_start_matches(['"', '\'']);
-            l.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
-        });
-        found.map_or(start + 1, |(at, _)| at + 1)
-    }
-
-    /// The lines of the elements of the list `section`.
-    fn lines_of_list(&self, section: &str) -> Vec<usize> {
-        let start = self.text.lines().position(|l| l.starts_with(&format!("{section}:"))).unwrap_or(0);
-        let body = self.text.lines().enumerate().skip(start + 1);
-        let body = body.take_while(|(_, l)| l.starts_with([' ', '-', '#']) || l.trim().is_empty());
-        let dashes: Vec<(usize, usize)> = body
-            .filter(|(_, l)| l.trim_start().starts_with("- "))
-            .map(|(at, l)| (at + 1, l.len() - l.trim_start().len()))
-            .collect();
-        let depth = dashes.iter().map(|(_, depth)| *depth).min().unwrap_or(0);
-        dashes.into_iter().filter(|(_, d)| *d == depth).map(|(at, _)| at).collect()
-    }
-
-    fn zone_name(&mut self, node: &Node, key: &str, names: &[String], line: usize) -> Option<String> {
-        let name = node.get(key).and_then(Node::scalar);
-        match name {
-            Some(name) if names.contains(&name) => Some(name),
-            Some(name) => {
-                self.problem(&[line], format!("{key}: no zone is named {name:?}"));
-                None
-            }
-            None => {
-                self.problem(&[line], format!("{key} is missing"));
-                None
-            }
-        }
-    }
-
-    fn lines(&mut self, node: &Node, section: &str, names: &[String], exception: bool) -> Vec<Line> {
-        const ABOUT: [&str; 4] = ["basis", "owner", "reason", "ticket"];
-        let places = self.lines_of_list(section);
-        let mut lines = Vec::new();
-        self.bound(section, node.get(section).map_or(&[][..], Node::elements).len(), LINES_MAX);
-        for (at, entry) in node.get(section).map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
-            let line = places.get(at).copied().unwrap_or(1);
-            let known: &[&str] = if exception {
-                &["from", "to", "service", "src", "dst", "until", "basis", "owner", "reason", "ticket"]
-            } else {
-                &["from", "to", "service", "basis", "owner", "reason", "ticket"]
-            };
-            self.entry_keys(entry, line, known);
-            let (from, to) = (self.zone_name(entry, "from", names, line), self.zone_name(entry, "to", names, line));
-            let mut service = Vec::new();
-            for text in entry.get("service").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
-                match parse_service(&text) {
-                    Some(s) => service.push(s),
-                    None => self.problem(&[line], format!("{text:?} is no service (tcp/443, udp/1024-2048, icmp, any)")),
-                }
-            }
-            if service.is_empty() {
-                self.problem(&[line], "no service".to_owned());
-            }
-            let mut net = |key: &str| {
-                let text = entry.get(key).and_then(Node::scalar)?;
-                let found = network(&text);
-                if found.is_none() {
-                    self.problem(&[line], format!("{key}: {text:?} is no address or prefix"));
-                }
-                found
-            };
-            let (src, dst) = (net("src"), net("dst"));
-            let until = entry.get("until").and_then(Node::scalar);
-            let until_time = until.as_deref().and_then(end_of_day);
-            if until.is_some() && until_time.is_none() {
-                self.problem(&[line], format!("until: {:?} is no date (2027-03-31)", until.unwrap_or_default()));
-            }
-            if exception {
-                for key in ["owner", "ticket", "until"] {
-                    if entry.get(key).is_none() {
-                        self.problem(&[line], format!("an exception needs {key}"));
-                    }
-                }
-            }
-            let about = ABOUT.iter().filter_map(|key| Some(((*key).to_owned(), entry.get(key)?.scalar()?))).collect();
-            if let (Some(from), Some(to)) = (from, to) {
-                if from == to {
-                    self.problem(&[line], format!("{from} → {to}: within a zone everything is allowed"));
-                }
-                lines.push(Line { line, from, to, service, src, dst, until: until_time, about });
-            }
-        }
-        lines
-    }
-
-    fn must_deny(&mut self, node: &Node, names: &[String]) -> Vec<MustDeny> {
-        let places = self.lines_of_list("must_deny");
-        let mut all = Vec::new();
-        self.bound("must_deny", node.get("must_deny").map_or(&[][..], Node::elements).len(), LINES_MAX);
-        for (at, entry) in node.get("must_deny").map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
-            let line = places.get(at).copied().unwrap_or(1);
-            self.entry_keys(entry, line, &["from", "to", "unless_via"]);
-            let from = self.zone_name(entry, "from", names, line);
-            let to: Vec<String> = entry.get("to").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
-            for name in to.iter().filter(|n| !names.contains(n)) {
-                self.problem(&[line], format!("to: no zone is named {name:?}"));
-            }
-            let unless_via =
-                entry.get("unless_via").is_some().then(|| self.zone_name(entry, "unless_via", names, line)).flatten();
-            if let Some(from) = from {
-                all.push(MustDeny { line, from, to, unless_via });
-            }
-        }
-        all
-    }
-
-    fn observe(&mut self, node: &Node, names: &[String]) -> Vec<Observe> {
-        let places = self.lines_of_list("observe");
-        let mut all = Vec::new();
-        self.bound("observe", node.get("observe").map_or(&[][..], Node::elements).len(), LINES_MAX);
-        for (at, entry) in node.get("observe").map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
-            let line = places.get(at).copied().unwrap_or(1);
-            self.entry_keys(entry, line, &["sensor", "cells", "heartbeat"]);
-            let mut cells = Vec::new();
-            for cell in entry.get("cells").map_or(&[][..], Node::elements) {
-                match cell.elements() {
-                    [from, to] => {
-                        let pair = (from.scalar().unwrap_or_default(), to.scalar().unwrap_or_default());
-                        for name in [&pair.0, &pair.1] {
-                            if name != "*" && !names.contains(name) {
-                                self.problem(&[line], format!("cells: no zone is named {name:?}"));
-                            }
-                        }
-                        cells.push(pair);
-                    }
-                    _ => self.problem(&[line], "a cell is a pair of zones".to_owned()),
-                }
-            }
-            let heartbeat = entry.get("heartbeat").and_then(Node::scalar).unwrap_or_default();
-            if crate::sigma::correlation::timespan_ns(&heartbeat).is_none() {
-                self.problem(&[line], format!("heartbeat: {heartbeat:?} is no timespan (5m)"));
-            }
-            all.push(Observe { sensor: entry.get("sensor").and_then(Node::scalar).unwrap_or_default(), cells, heartbeat });
-        }
-        all
-    }
-
-    /// No service of a pair of zones is decided by two lines. Exact: protocols and intervals of ports are compared, not sampled.
-    fn prove_single(&mut self, cells: &HashMap<(u16, u16), Vec<Cell>>) {
-        let mut pairs: Vec<_> = cells.iter().collect();
-        pairs.sort_by_key(|(pair, _)| **pair);
-        for (_, lines) in pairs {
-            for (at, a) in lines.iter().enumerate() {
-                if self.full() {
-                    return;
-                }
-                for b in &lines[at + 1..] {
-                    let places = |x: Option<IpNet>, y: Option<IpNet>| match (x, y) {
-                        (Some(x), Some(y)) => x.contains(&y) || y.contains(&x),
-                        _ => true,
-                    };
-                    if !places(a.src, b.src) || !places(a.dst, b.dst) {
-                        continue;
-                    }
-                    let clash = a.service.iter().find_map(|x| b.service.iter().find_map(|y| overlap(x, y)));
-                    if let Some(s) = clash {
-                        let what = if b.exception && !a.exception { "is never used for" } else { "decides again" };
-                        self.problem(
-                            &[a.line, b.line],
-                            format!("line {} {what} {}, which line {} decides", b.line, shown(&s), a.line),
-                        );
-                    }
-                }
-            }
-        }
-    }
-
-    fn prove_invariants(&mut self, must_deny: &[MustDeny], allow: &[Line], exceptions: &[Line]) {
-        for invariant in must_deny {
-            for line in allow.iter().chain(exceptions) {
-                if line.from == invariant.from
-                    && invariant.to.contains(&line.to)
-                    && invariant.unless_via.as_ref() != Some(&line.to)
-                {
-                    self.problem(
-                        &[invariant.line, line.line],
-                        format!("line {} allows {} → {}, which line {} forbids", line.line, line.from, line.to, invariant.line),
-                    );
-                }
-            }
-        }
-    }
-}
-
-fn overlap(a: &Service, b: &Service) -> Option<Service> {
-    let protocol = match (a.protocol, b.protocol) {
-        (Some(x), Some(y)) if x != y => return None,
-        (x, y) => x.or(y),
-    };
-    let (low, high) = (a.low.max(b.low), a.high.min(b.high));
-    (low <= high).then_some(Service { protocol, low, high })
-}
-
-fn shown(s: &Service) -> String {
-    let protocol = match s.protocol {
-        Some(6) => "tcp".to_owned(),
-        Some(17) => "udp".to_owned(),
-        Some(n) => format!("protocol {n}"),
-        None => "any".to_owned(),
-    };
-    match (s.low, s.high) {
-        (0, u16::MAX) => protocol,
-        (low, high) if low == high => format!("{protocol}/{low}"),
-        (low, high) => format!("{protocol}/{low}-{high}"),
-    }
-}
-
-/// `tcp/443`, `udp/1024-2048`, `icmp`, `any`.
-fn parse_service(text: &str) -> Option<Service> {
-    if text == "any" {
-        return Some(Service { protocol: None, low: 0, high: u16::MAX });
-    }
-    let (protocol, ports) = text.split_once('/').map_or((text, None), |(protocol, ports)| (protocol, Some(ports)));
-    let protocol = Some(protocol_number(protocol)?);
-    let Some(ports) = ports else { return Some(Service { protocol, low: 0, high: u16::MAX }) };
-    let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
-    let (low, high) = (low.parse().ok()?, high.parse().ok()?);
-    (low <= high).then_some(Service { protocol, low, high })
-}
-
-fn network(text: &str) -> Option<IpNet> {
-    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
-    (net.trunc() == net).then_some(net)
-}
-
-/// The last instant of a day in Japan.
-fn end_of_day(text: &str) -> Option<Time> {
-    let start = Time::parse_rfc3339(&format!("{text}T00:00:00Z"))?;
-    Some(start.plus_ns(86_400 * 1_000_000_000 - 1 - JST_NS))
-}
-
-/// Pairs of zones that no sensor sees.
-fn blind(names: &[String], observe: &[Observe]) -> Vec<(String, String)> {
-    let seen = |from: &String, to: &String| {
-        let is = |pattern: &String, name: &String| pattern == "*" || pattern == name;
-        let cells = observe.iter().flat_map(|o| &o.cells);
-        cells.into_iter().any(|(a, b)| (is(a, from) && is(b, to)) || (is(a, to) && is(b, from)))
-    };
-    let pairs = names.iter().flat_map(|from| names.iter().map(move |to| (from, to)));
-    pairs.filter(|(from, to)| from != to && !seen(from, to)).map(|(from, to)| (from.clone(), to.clone())).collect()
 }
 
 /// A value as the policy would compare it; for tests of other crates.
@@ -879,7 +339,3 @@ pub fn verdict_of(event: EventRef<'_>) -> Option<&str> {
         _ => None,
     }
 }
-
-mod proxied;
-#[cfg(test)]
-mod tests;

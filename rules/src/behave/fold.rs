@@ -13,8 +13,6 @@ use crate::ruleset::{RuleInfo, Texts};
 
 /// Open alerts altogether; the one that began first gives way.
 const OPEN_MAX: usize = 100_000;
-/// Between the parts of a key.
-const SEPARATOR: char = '\u{1f}';
 
 /// Something that a behaviour found.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,20 +132,10 @@ impl<'de> Deserialize<'de> for AlertState {
 }
 
 impl Fold {
-    /// Gives rules other numbers; the alerts of those that have none are forgotten.
-    pub(super) fn renumber(&mut self, numbers: &BTreeMap<usize, usize>) {
-        let renumbered = std::mem::take(&mut self.open).into_iter().filter_map(|(key, open)| {
-            let (rule, rest) = key.split_once(SEPARATOR)?;
-            let number = numbers.get(&rule.parse().ok()?)?;
-            Some((format!("{number}{SEPARATOR}{rest}"), open))
-        });
-        self.open = renumbered.collect();
-    }
-
     /// Folds what was found into the open alert of its group, or opens one.
-    pub(super) fn fold(&mut self, rule: usize, info: &RuleInfo, found: Found, out: &mut Vec<AlertChange>) {
+    pub(super) fn fold(&mut self, info: &RuleInfo, found: Found, out: &mut Vec<AlertChange>) {
         let Found { tenant, group, start, time, evidence, fields, explanation } = found;
-        let key = format!("{rule}{SEPARATOR}{tenant}{SEPARATOR}{group:?}");
+        let key = format!("{}\u{1f}{tenant}\u{1f}{group:?}", info.id);
         let (start, time) = (Time::from_unix_ns(start), Time::from_unix_ns(time));
         if let Some(Open { alert: AlertState(alert) }) = self.open.get_mut(&key)
             && time.since_ns(alert.last) < info.fold_ns

@@ -33,14 +33,14 @@ mod source;
 mod stitch;
 mod table;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{Batch, Time};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::alert::AlertChange;
-use crate::ruleset::{Body, RuleKey, RuleSet};
+use crate::ruleset::{Body, RuleInfo, RuleSet};
 use fold::Fold;
 pub(crate) use fold::Found;
 use knowledge::{Knowledge, Service};
@@ -243,10 +243,34 @@ struct State {
     queue: Queue,
     stitch: Stitch,
     known: Knowledge,
-    /// Per behaviour rule, by its index in the set.
-    watches: Vec<(usize, Watch)>,
+    /// Per behaviour rule, in the order of the set.
+    watches: Vec<Kept>,
     fold: Fold,
     counters: BehaviourCounters,
+}
+
+/// What one rule has seen, under a name that outlives the rule set: another set takes it up where it has the same rule.
+#[derive(Deserialize, Serialize)]
+struct Kept {
+    /// The rule's id and the hash of what it says.
+    rule: RuleKey,
+    /// Its index in the set.
+    #[serde(skip)]
+    at: usize,
+    watch: Watch,
+}
+
+#[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
+struct RuleKey {
+    id: String,
+    hash: [u8; 16],
+}
+
+impl RuleKey {
+    fn of(info: &RuleInfo, parameters: &Parameters) -> RuleKey {
+        let digest = Sha256::digest(format!("{parameters:?}"));
+        RuleKey { id: info.id.clone(), hash: std::array::from_fn(|at| digest[at]) }
+    }
 }
 
 /// Watches behaviour over the events of a log. Stateful and sequential: batches come in log order.
@@ -271,19 +295,41 @@ pub enum BehaviourRestoreError {
 impl Behaviour {
     /// Watches without history.
     pub fn new(rules: Arc<RuleSet>, options: BehaviourOptions) -> Behaviour {
-        let behaviours = rules.rules.iter().enumerate().filter_map(|(at, rule)| match &rule.body {
-            Body::Behaviour(parameters) => Some((at, Watch::new(parameters))),
-            _ => None,
-        });
         let state = State {
             queue: Queue::default(),
             stitch: Stitch::default(),
             known: Knowledge::default(),
-            watches: behaviours.collect(),
+            watches: Vec::new(),
             fold: Fold::default(),
             counters: BehaviourCounters::default(),
         };
-        Behaviour { observer: Observer::new(), rules, options, state, ready: Vec::new(), found: Vec::new() }
+        let mut behaviour = Behaviour { observer: Observer::new(), rules, options, state, ready: Vec::new(), found: Vec::new() };
+        behaviour.seat(Vec::new());
+        behaviour
+    }
+
+    /// Gives each behaviour of the set what it has seen before, by id and content; gives the number of those that begin anew.
+    fn seat(&mut self, kept: Vec<Kept>) -> usize {
+        let mut kept: Vec<Option<Kept>> = kept.into_iter().map(Some).collect();
+        let mut anew = 0;
+        self.state.watches.clear();
+        for (at, rule) in self.rules.rules.iter().enumerate() {
+            let Body::Behaviour(parameters) = &rule.body else { continue };
+            let key = RuleKey::of(&rule.info, parameters);
+            let found = kept.iter_mut().find(|k| k.as_ref().is_some_and(|k| k.rule == key)).and_then(Option::take);
+            anew += usize::from(found.is_none());
+            let watch = found.map_or_else(|| Watch::new(parameters), |kept| kept.watch);
+            self.state.watches.push(Kept { rule: key, at, watch });
+        }
+        anew
+    }
+
+    /// Goes on with other rules, from the next batch on: a behaviour that is in both sets, the same to the letter of its parameters, keeps
+    /// what it has seen and its open alerts. Gives the number of behaviours that begin anew.
+    pub fn replace(&mut self, rules: Arc<RuleSet>) -> usize {
+        self.rules = rules;
+        let kept = std::mem::take(&mut self.state.watches);
+        self.seat(kept)
     }
 
     /// Whether no rule of the set describes a behaviour: then nothing is observed.
@@ -333,73 +379,40 @@ impl Behaviour {
 
     /// What went through and what was given up so far.
     pub fn counters(&self) -> BehaviourCounters {
-        let evicted: u64 = self.state.watches.iter().map(|(_, watch)| watch.size().0).sum();
+        let evicted: u64 = self.state.watches.iter().map(|kept| kept.watch.size().0).sum();
         BehaviourCounters { evicted: evicted + self.state.known.evicted() + self.state.stitch.evicted(), ..self.state.counters }
     }
 
     /// Bytes that the tables hold.
     pub fn byte_len(&self) -> usize {
-        let watches: usize = self.state.watches.iter().map(|(_, watch)| watch.size().1).sum();
+        let watches: usize = self.state.watches.iter().map(|kept| kept.watch.size().1).sum();
         watches + self.state.known.byte_len() + self.state.stitch.byte_len() + self.state.queue.byte_len()
     }
 
     /// The state as bytes, for [`Behaviour::restore`].
     pub fn snapshot(&self) -> Vec<u8> {
-        postcard::to_allocvec(&(self.keys(), &self.state)).expect("the state is serialisable")
+        postcard::to_allocvec(&self.state).expect("the state is serialisable")
     }
 
-    /// The keys of the rules that watch.
-    fn keys(&self) -> Vec<RuleKey> {
-        self.state.watches.iter().map(|(rule, _)| self.rules.rules[*rule].key).collect()
-    }
-
-    /// Takes up a state: what follows is as if there had been no interruption, for the rules that are as they were.
+    /// Takes up a state: what follows is as if there had been no interruption. Of other rules, what they have in common with these goes
+    /// on; gives the number of behaviours that begin anew.
     ///
     /// # Errors
     /// Where it is none; nothing is changed then.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), BehaviourRestoreError> {
-        let (keys, rest) = postcard::take_from_bytes::<Vec<RuleKey>>(bytes)?;
-        let state: State = postcard::from_bytes(rest)?;
-        self.take_up(&keys, state);
-        Ok(())
-    }
-
-    /// Goes on with other rules: what is known of rules that are the same in both sets is kept. Between batches.
-    pub fn replace(&mut self, rules: Arc<RuleSet>) {
-        let keys = self.keys();
-        let next = Behaviour::new(rules, self.options.clone());
-        let state = std::mem::replace(&mut self.state, next.state);
-        self.rules = next.rules;
-        self.take_up(&keys, state);
-    }
-
-    /// Goes on from `state`, whose watches are of the rules with these keys.
-    fn take_up(&mut self, keys: &[RuleKey], mut state: State) {
-        let places = self.rules.places_of(keys.iter().map(|key| (*key, false)));
-        let fresh = Behaviour::new(self.rules.clone(), self.options.clone()).state.watches;
-        let mut watches: BTreeMap<usize, Watch> = fresh.into_iter().collect();
-        let mut numbers = BTreeMap::new();
-        for ((before, watch), place) in std::mem::take(&mut state.watches).into_iter().zip(places) {
-            if let Some(place) = place
-                && let Some(own) = watches.get_mut(&place)
-            {
-                *own = watch;
-                numbers.insert(before, place);
-            }
-        }
-        state.fold.renumber(&numbers);
-        state.watches = watches.into_iter().collect();
-        self.state = state;
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<usize, BehaviourRestoreError> {
+        self.state = postcard::from_bytes(bytes)?;
+        let kept = std::mem::take(&mut self.state.watches);
+        Ok(self.seat(kept))
     }
 
     /// Lets the rules about sources see something, and folds what they find.
     fn sources(&mut self, out: &mut Vec<AlertChange>, mut see: impl FnMut(&mut source::Sources, &Parameters, &mut Vec<Found>)) {
         let State { watches, fold, .. } = &mut self.state;
-        for (rule, watch) in watches.iter_mut() {
-            let (Watch::Source(sources), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*rule].body) else { continue };
+        for Kept { at, watch, .. } in watches.iter_mut() {
+            let (Watch::Source(sources), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*at].body) else { continue };
             see(sources, parameters, &mut self.found);
             for found in self.found.drain(..) {
-                fold.fold(*rule, &self.rules.rules[*rule].info, found, out);
+                fold.fold(&self.rules.rules[*at].info, found, out);
             }
         }
     }
@@ -450,12 +463,12 @@ impl Behaviour {
                 destination_inside,
                 to_many: o.destination != 0 && site::is_many(o.destination),
             };
-            for (rule, watch) in watches.iter_mut() {
-                let rule = *rule;
-                let Body::Behaviour(parameters) = &self.rules.rules[rule].body else { continue };
+            for Kept { at, watch, .. } in watches.iter_mut() {
+                let rule = &self.rules.rules[*at];
+                let Body::Behaviour(parameters) = &rule.body else { continue };
                 watch.take(&view, parameters, &mut self.found);
                 for found in self.found.drain(..) {
-                    fold.fold(rule, &self.rules.rules[rule].info, found, out);
+                    fold.fold(&rule.info, found, out);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The proof against a brute-force evaluator, and every kind of refusal with its lines.
 
+use super::read::PROBLEMS_MAX;
 use super::*;
 
 const SMALL: &str = "zones:\n  a: {cidr: [10.1.0.0/16], clause: \"1\"}\n  b: {cidr: [10.2.0.0/16, \"2001:db8::/32\"]}\n  c: {rest: true}\n\
