@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         Command::Quarantine(args) => command::quarantine::run(&args),
         Command::Verify(args) => command::verify::run(&args),
         Command::Reindex(args) => command::reindex::run(&args),
-        Command::Generate(args) => command::generate::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Generate(args) => command::generate::run(&args),
         Command::Token(args) => command::token::run(&args),
     };
     match result {

@@ -217,6 +217,9 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let journal = Arc::new(journal);
     let store = Store::open(&config.data.join("mihari.sqlite"), clock.clone())?;
     store.settle_releases(journal.durable())?;
+    if let (Some(policy), Some(path)) = (&policy, &config.policy) {
+        store.policy_in_force(&policy.sha256, &policy.text, &format!("at the start, from {}", path.display()))?;
+    }
     let options = IndexOptions {
         shard_documents: config.index.shard_events.max(1),
         shard_span_ns: i64::from(config.index.shard_hours.max(1)) * 3600 * 1_000_000_000,
@@ -254,7 +257,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         correlate: config.rules.correlate_options()?,
         behaviour: BehaviourOptions {
             lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
-            site: Arc::new(load_site(&config.behaviour)?),
+            site: Arc::new(load_site(&config.behaviour)?.with_policy(policy.clone())),
         },
         index_time: Duration::from_millis(u64::from(config.index.commit_ms)),
         index_keep_ns: config.index.retention_days.map(|days| i64::from(days) * 86_400 * 1_000_000_000),
@@ -522,8 +525,11 @@ impl Analysis {
                     behaviour.advance(&batch, &mut changes);
                     tell(&behaviour);
                     templates = changed.or(templates.take());
+                    let cells = behaviour.take_cells();
                     if offset <= analysed {
                         changes.clear(); // The store has them.
+                    } else if let Some(policy) = &self.parts.policy {
+                        tally.verdicts(policy, cells);
                     }
                 }
                 // A batch without frames, where the reader waited in vain, has offset 0: what waits to be stored must outlast it.
@@ -532,6 +538,9 @@ impl Analysis {
                         self.matches[found.rule as usize].fetch_add(1, Ordering::Relaxed);
                     }
                     tally.add(&batch);
+                    if let Some(policy) = &self.parts.policy {
+                        tally.sensors(&batch, policy);
+                    }
                     for l in &lost {
                         tally.lost(l.tenant, l.transport, l.received, &l.reason, l.count);
                     }

@@ -10,6 +10,7 @@
 
 mod aggs;
 mod alerts;
+mod attribution;
 pub mod client;
 mod connections;
 mod hub;
@@ -23,11 +24,13 @@ mod search;
 mod server;
 mod store;
 mod tally;
+mod what_if;
+mod zones;
 
 pub use connections::Limits;
 pub use hub::Hub;
 pub use intake::Intake;
 pub use notify::{Destination, Notifier};
 pub use server::{Api, Files, Stage, StaticFile, serve};
-pub use store::{AlertFilter, Commit, Identity, Resume, Store, StoreError, TokenInfo};
+pub use store::{AlertFilter, Commit, Identity, PolicyVersion, Resume, Store, StoreError, TokenInfo};
 pub use tally::Tally;

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
-use crate::{alerts, intake, quarantine, search};
+use crate::{alerts, attribution, intake, quarantine, search, what_if, zones};
 
 /// One route.
 pub(crate) struct Route {
@@ -122,8 +122,31 @@ pub(crate) fn table() -> Vec<Route> {
         ),
         read("/api/v1/rules", "rules", "The rules in force", &[], get(rules_in_force)),
         write("/api/v1/rules/check", "checkRules", "Check rules without loading them", &["yaml"], post(check_rules)),
-        read("/api/v1/policy", "policy", "The zone policy in force", &[], get(policy)),
-        read("/api/v1/policy/matrix", "matrix", "What passed between zones", &["from", "to"], get(matrix)),
+        read("/api/v1/policy", "policy", "The zone policy in force", &[], get(zones::policy)),
+        read(
+            "/api/v1/policy/matrix",
+            "matrix",
+            "What passed between zones: kept, broken or not observed, by cell and hour",
+            &["from", "to", "hours"],
+            get(zones::matrix_route),
+        ),
+        read("/api/v1/policy/versions", "policyVersions", "The zone policies that were in force", &[], get(zones::versions)),
+        read("/api/v1/policy/versions/{sha256}", "policyVersion", "One of them, as written", &[], get(zones::version)),
+        read("/api/v1/policy/diff", "policyDiff", "What two versions decide differently", &["a", "b"], get(zones::diff)),
+        write(
+            "/api/v1/policy/what-if",
+            "policyWhatIf",
+            "What a draft would have said otherwise of stored records",
+            &["yaml", "from", "to"],
+            post(what_if::what_if),
+        ),
+        read(
+            "/api/v1/attribution",
+            "attribution",
+            "Which terminal stood behind an address at a time",
+            &["ip", "port", "at", "transport"],
+            get(attribution::attribution),
+        ),
         read("/api/v1/sources", "sources", "Who sends", &["size"], get(sources)),
         read(
             "/api/v1/quarantine",
@@ -186,57 +209,6 @@ async fn check_rules(body: Result<Json<RulesBody>, axum::extract::rejection::Jso
     }
     let (set, problems) = rules::load(&[("request".to_owned(), body.yaml)], &rules::LoadOptions::default());
     Ok(Json(json!({"rules": set.rules().len(), "problems": problems})).into_response())
-}
-
-async fn policy(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    match &shared.api.policy {
-        Some(policy) => Ok(Json(json!(**policy)).into_response()),
-        None => Err(Problem::not_found()),
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct RangeParameters {
-    from: Option<String>,
-    to: Option<String>,
-}
-
-/// Every pair of zones with what was seen between them. Whether a pair without violations counts as kept depends on the sensors: without
-/// their heartbeats (not built yet) a pair is `broken`, `seen` or `not observed`.
-async fn matrix(
-    State(shared): State<Arc<Shared>>,
-    Extension(identity): Extension<Identity>,
-    Query(range): Query<RangeParameters>,
-) -> Result<Response, Problem> {
-    let now = shared.api.clock.now();
-    let from = search::instant(range.from.as_deref(), "from", now)?;
-    let to = search::instant(range.to.as_deref(), "to", now)?;
-    let rows = shared.read(move |store| store.matrix(identity.tenant, from, to)).await?;
-    let mut counts: BTreeMap<(String, String), BTreeMap<String, i64>> = BTreeMap::new();
-    for (zone_from, zone_to, verdict, count) in rows {
-        *counts.entry((zone_from, zone_to)).or_default().entry(verdict).or_default() += count;
-    }
-    let zones: Vec<String> =
-        shared.api.policy.as_ref().map_or_else(Vec::new, |p| p.zones.iter().map(|z| z.name.clone()).collect());
-    let mut cells = Vec::new();
-    for a in &zones {
-        for b in zones.iter().filter(|b| *b != a) {
-            let of = counts.get(&(a.clone(), b.clone()));
-            let n = |verdict: &str| of.and_then(|c| c.get(verdict)).copied().unwrap_or(0);
-            let (kept, violations, attempts, exceptions, unclear) =
-                (n("kept"), n("violation"), n("attempt"), n("exception"), n("unclear"));
-            let state = if violations > 0 {
-                "broken"
-            } else if of.is_some() {
-                "seen"
-            } else {
-                "not observed"
-            };
-            cells.push(json!({"from": a, "to": b, "allowed": kept + exceptions + violations, "denied": attempts, "violations": violations,
-                "attempts": attempts, "exceptions": exceptions, "unclear": unclear, "state": state}));
-        }
-    }
-    Ok(Json(json!({"zones": zones, "cells": cells})).into_response())
 }
 
 #[derive(Debug, Deserialize)]

@@ -95,13 +95,13 @@ pub(crate) async fn search(
     Ok(Json(body).into_response())
 }
 
-fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
+pub(crate) fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
     query::parse(text, now).map_err(|error| Problem::bad("bad_query", error.message.clone()).at(error.position))
 }
 
 /// What a search runs on: the tenant's index, and the log that has the raw text.
-struct On {
-    searcher: index::Searcher,
+pub(crate) struct On {
+    pub(crate) searcher: index::Searcher,
     raw: Arc<dyn RawSource>,
     intake: Arc<dyn Intake>,
 }
@@ -127,7 +127,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Runs a search on a thread of its own, a few at once; it stops when it takes too long or the client has gone.
-async fn run<T: Send + 'static>(
+pub(crate) async fn run<T: Send + 'static>(
     shared: &Arc<Shared>,
     identity: &Identity,
     search: impl FnOnce(&On, &SearchLimits) -> Result<T, IndexError> + Send + 'static,

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use event::{Batch, EventId, EventRef, FieldId, TenantId, Time, Transport, Value};
+use event::{Batch, EventId, EventRef, FieldId, TenantId, Time, Transport};
+use rules::CellKey;
+use rules::policy::Policy;
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Japan Standard Time, in which a day is counted.
@@ -56,8 +58,8 @@ pub(crate) struct SourceCount {
 
 /// A tenant's sources: (who, transport, day in Japan since 1970) → what.
 pub(crate) type Sources = BTreeMap<(Who, &'static str, i64), SourceCount>;
-/// (from, to, verdict) → how many.
-pub(crate) type Cells = BTreeMap<String, BTreeMap<String, BTreeMap<String, u64>>>;
+/// (from, to, verdict) → how many more.
+pub(crate) type Cells = BTreeMap<String, BTreeMap<String, BTreeMap<String, i64>>>;
 
 /// Counts since the last commit.
 #[derive(Debug, Default)]
@@ -71,6 +73,8 @@ pub struct Tally {
     pub(crate) quarantined: BTreeMap<TenantId, Vec<Quarantined>>,
     /// Events of which one was released: their records are quarantined no more.
     pub(crate) released: Vec<(TenantId, EventId)>,
+    /// (tenant, sensor, hour in seconds) → the minutes in which it was heard, a bit each.
+    pub(crate) heard: BTreeMap<(TenantId, String, i64), u64>,
 }
 
 impl Tally {
@@ -78,16 +82,32 @@ impl Tally {
     pub fn add(&mut self, batch: &Batch) {
         for event in batch.iter() {
             self.add_source(event);
-            if let (Some(Value::Text(from)), Some(Value::Text(to)), Some(Value::Text(verdict))) =
-                (event.get(FieldId::ZONE_SOURCE), event.get(FieldId::ZONE_DESTINATION), event.get(FieldId::POLICY_VERDICT))
-                && verdict != "internal"
-            {
-                let ahead_ns = event.time().since_ns(event.received());
-                let time = if (-BEFORE_NS..=AFTER_NS).contains(&ahead_ns) { event.time() } else { event.received() };
-                let hour = time.unix_s().div_euclid(3600) * 3600;
-                let cells = self.matrix.entry((event.tenant(), hour)).or_default();
-                *entry(entry(entry(cells, from), to), verdict) += 1;
+        }
+    }
+
+    /// Notes of which sensors the events of a batch are signs of life.
+    pub fn sensors(&mut self, batch: &Batch, policy: &Policy) {
+        if policy.sensors.is_empty() {
+            return;
+        }
+        let mut found = Vec::new();
+        for event in batch.iter() {
+            policy.sensors.heard(event, &mut found);
+            let second = believed(event).unix_s();
+            for sensor in &found {
+                let key = (event.tenant(), policy.observe[*sensor].sensor.clone(), second.div_euclid(3600) * 3600);
+                *self.heard.entry(key).or_default() |= 1 << (second.rem_euclid(3600) / 60);
             }
+        }
+    }
+
+    /// Counts what the zone policy said of conversations.
+    pub fn verdicts(&mut self, policy: &Policy, cells: BTreeMap<CellKey, i64>) {
+        for (cell, count) in cells {
+            let [from, to] = [cell.from, cell.to].map(|zone| policy.zones[usize::from(zone)].name.as_str());
+            let hour = cell.hour / SECOND_NS;
+            let cells = self.matrix.entry((TenantId(cell.tenant), hour)).or_default();
+            *entry(entry(entry(cells, from), to), cell.verdict.name()) += count;
         }
     }
 
@@ -139,7 +159,14 @@ impl Tally {
         self.matrix.clear();
         self.quarantined.clear();
         self.released.clear();
+        self.heard.clear();
     }
+}
+
+/// When an event happened, as far as its own time is to be believed.
+fn believed(event: EventRef<'_>) -> Time {
+    let ahead_ns = event.time().since_ns(event.received());
+    if (-BEFORE_NS..=AFTER_NS).contains(&ahead_ns) { event.time() } else { event.received() }
 }
 
 /// The entry of a name; only a new one is copied.

@@ -68,7 +68,12 @@ export type Cell = {
   violations: number;
   exceptions: number;
   unclear: number;
-  state: string;
+  state: "kept" | "broken" | "not observed";
+  reason: "violation" | "observed" | "blind" | "silent" | "no hour";
+  sensors: string[];
+  silent: string[];
+  query: string;
+  hours?: { hour: string; state: Cell["state"]; silent?: string[]; allowed: number; denied: number; violations: number }[];
 };
 export type Matrix = { zones: string[]; cells: Cell[] };
 export type Service = { protocol: number | null; low: number; high: number };

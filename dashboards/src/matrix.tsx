@@ -12,8 +12,9 @@ import { Anchor } from "./anchor";
 const LOOK_EVERY = 10_000;
 const VERDICTS = [["violations", "violation"], ["denied", "attempt"], ["exceptions", "exception"], ["unclear", "unclear"]] as const;
 
-const state = (cell: Cell): string => (cell.state === "broken" ? "broken" : cell.state === "seen" ? "seen" : "unseen");
-const cellName = (cell: Cell): string => t(cell.state === "broken" ? "broken" : cell.state === "seen" ? "seen" : "notObserved");
+const state = (cell: { state: Cell["state"] }): "broken" | "kept" | "unseen" => (cell.state === "not observed" ? "unseen" : cell.state);
+const cellName = (cell: { state: Cell["state"] }): string => t(cell.state === "not observed" ? "notObserved" : cell.state);
+const REASONS = { violation: "reasonViolation", observed: "reasonObserved", blind: "reasonBlind", silent: "reasonSilent", "no hour": "reasonNoHour" } as const;
 
 /** From each zone to each: what was allowed, what was denied, what broke the policy. */
 export function MatrixTable(props: { matrix: Matrix; small?: boolean; chosen?: string; name?: (zone: string) => string; choose: (cell: Cell) => void }) {
@@ -32,9 +33,9 @@ export function MatrixTable(props: { matrix: Matrix; small?: boolean; chosen?: s
                 <Show when={cell(from, to)} fallback={<td class="self" />}>{(c) => (
                   <td class={state(c())}>
                     <button aria-label={said(c())} title={said(c())} aria-pressed={props.chosen === `${from}>${to}`} data-cell={`${from}>${to}`} onClick={() => props.choose(c())}>
-                      <Show when={c().violations > 0}><b>{number(c().violations)}</b></Show>
-                      <Show when={!props.small || c().violations === 0}>
-                        <span>{c().state === "not observed" ? "·" : props.small ? number(c().allowed + c().denied) : <><i class="allowed">{number(c().allowed)}</i> <i class="denied">{number(c().denied)}</i></>}</span>
+                      <b>{cellName(c())}</b>
+                      <Show when={!props.small}>
+                        <span>{c().violations > 0 ? `${t("violations")} ${number(c().violations)}` : <><i class="allowed">{number(c().allowed)}</i> <i class="denied">{number(c().denied)}</i></>}</span>
                       </Show>
                     </button>
                   </td>
@@ -64,7 +65,7 @@ export function MatrixPage() {
         <label>{t("range")} <select name="range" value={from()} onChange={(e) => change({ from: e.currentTarget.value })}>
           <For each={RANGES}>{([value, label]) => <option value={value} selected={value === from()}>{t(label)}</option>}</For>
         </select></label>
-        <span class="legend"><span class="key broken" /> {t("broken")} <span class="key seen" /> {t("seen")} (<i class="allowed">{t("allowed")}</i> <i class="denied">{t("denied")}</i>) <span class="key unseen" /> {t("notObserved")}</span>
+        <span class="legend"><span class="key broken" /> {t("broken")} <span class="key kept" /> {t("kept")} <span class="key unseen" /> {t("notObserved")} · <i class="allowed">{t("allowed")}</i> <i class="denied">{t("denied")}</i></span>
       </div>
       <Freshness of={matrix} />
       <div class="results no-facets" classList={{ split: cell() !== undefined }}>
@@ -83,8 +84,11 @@ export function MatrixPage() {
 }
 
 function CellPanel(props: { cell: Cell; from: string; policy: Policy | undefined; name: (zone: string) => string; close: () => void }) {
-  const query = (verdict?: string): string =>
-    [condition("zone.source", props.cell.from), condition("zone.destination", props.cell.to), ...(verdict ? [condition("policy.verdict", verdict)] : [])].join(" AND ");
+  // The answers of conversations lie the other way round; the interface says how both are found.
+  const query = (verdict?: string): string => (verdict ? `(${props.cell.query}) AND ${condition("policy.verdict", verdict)}` : props.cell.query);
+  const [hours] = createResource(() => props.from, (from) => get<Matrix>(`/policy/matrix?hours=true&from=${encodeURIComponent(from)}`).catch(() => undefined));
+  const hourly = () => hours()?.cells.find((c) => c.from === props.cell.from && c.to === props.cell.to)?.hours?.slice().reverse() ?? [];
+  const later = (hour: string): string => new Date(Date.parse(hour) + 3_600_000).toISOString();
   const to = (verdict?: string): string => address("/search", { q: query(verdict), from: props.from });
   const [inside] = createResource(() => query(), (q) => post<SearchAnswer>("/search", {
     query: q, from: props.from, size: 0,
@@ -98,19 +102,29 @@ function CellPanel(props: { cell: Cell; from: string; policy: Policy | undefined
     <Show when={found()?.aggs[field]?.buckets.length}>
       <h3>{label}</h3>
       <table><tbody><For each={(found()?.aggs[field] as Agg).buckets}>{(bucket) => (
-        <tr><td class="mono"><Anchor to={address("/search", { q: `${query()} AND ${condition(field, bucket.key)}`, from: props.from })}>{show(bucket.key)}</Anchor></td><td class="number">{number(bucket.count)}</td></tr>
+        <tr><td class="mono"><Anchor to={address("/search", { q: `(${query()}) AND ${condition(field, bucket.key)}`, from: props.from })}>{show(bucket.key)}</Anchor></td><td class="number">{number(bucket.count)}</td></tr>
       )}</For></tbody></table>
     </Show>
   );
   return (
     <Panel label={title()} close={props.close}>
       <div class="tools head"><h2 class="grow">{title()}</h2><button onClick={() => props.close()}>{t("closeIt")} <kbd>Esc</kbd></button></div>
-      <p class="facts"><span class={`state ${state(props.cell)}`}>{cellName(props.cell)}</span><span>{t("allowed")}: <b>{number(props.cell.allowed)}</b></span></p>
+      <p class="facts"><span class={`state ${state(props.cell)}`}>{cellName(props.cell)}</span><span>{t(REASONS[props.cell.reason])}</span><span>{t("allowed")}: <b>{number(props.cell.allowed)}</b></span></p>
+      <Show when={props.cell.sensors.length > 0}><p class="dim">{t("sensors")}: {props.cell.sensors.map(visible).join(", ")}<Show when={props.cell.silent.length > 0}> – {t("silent")}: {props.cell.silent.map(visible).join(", ")}</Show></p></Show>
       <div class="tools">
         <Anchor class="button" to={to()}>{t("events24")}</Anchor>
         <For each={VERDICTS}>{([name, verdict]) => <Show when={props.cell[name] > 0}><Anchor class={`button ${name}`} to={to(verdict)}>{t(name)}: {number(props.cell[name])}</Anchor></Show>}</For>
       </div>
       <Show when={found()?.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} height={90} />}</Show>
+      <Show when={hourly().length > 0}>
+        <h3>{t("byHour")}</h3>
+        <table class="hours"><thead><tr><th scope="col">{t("hour")}</th><th scope="col">{t("state")}</th><th scope="col" class="number">{t("allowed")}</th><th scope="col" class="number">{t("denied")}</th><th scope="col" class="number">{t("violations")}</th></tr></thead>
+          <tbody><For each={hourly().slice(0, 48)}>{(hour) => (
+            <tr><td><Anchor to={address("/search", { q: query(), from: hour.hour, to: later(hour.hour) })}>{when(hour.hour, utc())}</Anchor></td>
+              <td><span class={`state ${state(hour)}`}>{cellName(hour)}</span><Show when={hour.silent?.length}> <span class="dim">{t("silent")}: {hour.silent!.map(visible).join(", ")}</span></Show></td>
+              <td class="number">{number(hour.allowed)}</td><td class="number">{number(hour.denied)}</td><td class="number">{number(hour.violations)}</td></tr>
+          )}</For></tbody></table>
+      </Show>
       {top("source.ip", t("topSources"))}
       {top("destination.ip", t("topDestinations"))}
       {top("destination.port", t("topPorts"))}

@@ -4,7 +4,7 @@
 //! "expected_alerts": [{"at_index", "group", "rule"}]}`. Beside a rule file, `cases.jsonl` may leave the rule out.
 //!
 //! For behaviours the events may be written as series, `{"series": [{"from": seconds, "every": seconds, "count": N, "jitter": [seconds, ...], "behind": seconds, "unreadable": bool,
-//! "event": {...}}], "indicators": CSV, "expected_alerts": [...]}`: the text `{n}` of an event, also `{n*3%7+1}`, is the number of its place
+//! "event": {...}}], "indicators": CSV, "policy": YAML, "expected_alerts": [...]}`: the text `{n}` of an event, also `{n*3%7+1}`, is the number of its place
 //! in the series, and alerts are told apart by group and rule alone.
 //!
 //! For correlations lateness is unlimited here: each event that makes or keeps a window's condition true gives an alert at its index.
@@ -20,6 +20,7 @@ use crate::behave::indicator::Indicators;
 use crate::behave::{Behaviour, BehaviourOptions, Site};
 use crate::correlate::Correlator;
 use crate::detect::{Match, matches_plainly};
+use crate::policy::Policy;
 use crate::ruleset::{Body, LoadOptions, RuleSet, load};
 
 /// What became of one case.
@@ -50,6 +51,9 @@ struct Case<'a> {
     /// An indicator file that the site was given.
     #[serde(default)]
     indicators: Option<String>,
+    /// The zone policy that the site was given.
+    #[serde(default)]
+    policy: Option<String>,
     #[serde(default)]
     expected_alerts: Vec<ExpectedAlert>,
 }
@@ -177,7 +181,12 @@ fn behave(set: RuleSet, case: &Case<'_>) -> Result<Vec<ExpectedAlert>, String> {
     if let Some(problem) = problems.first() {
         return Err(problem.clone());
     }
-    let site = Arc::new(Site::new(&[], None)?.with_indicators(indicators));
+    let policy = match case.policy.as_deref().map(Policy::parse) {
+        Some(Err(problems)) => return Err(problems.first().map_or_else(String::new, |p| format!("policy: {}", p.reason))),
+        Some(Ok((policy, _))) => Some(Arc::new(policy)),
+        None => None,
+    };
+    let site = Arc::new(Site::new(&[], None)?.with_indicators(indicators).with_policy(policy));
     let mut behaviour = Behaviour::new(Arc::new(set), BehaviourOptions { lateness_ns: 0, site });
     let mut changes = Vec::new();
     behaviour.advance(&batch, &mut changes);

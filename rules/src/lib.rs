@@ -9,6 +9,7 @@
 
 pub mod alert;
 pub mod behave;
+pub mod calendar;
 pub mod cases;
 mod compile;
 mod correlate;
@@ -24,6 +25,7 @@ pub mod style;
 mod test_of;
 pub mod yaml;
 
+pub use behave::conversation::CellKey;
 pub use behave::{Behaviour, BehaviourCounters, BehaviourOptions, BehaviourRestoreError, Site};
 pub use correlate::{
     ALERTS_OPEN_MAX, BadNetwork, Bounds, CorrelateOptions, Correlator, Counters, DEGRADED_RULE, ENTRIES_PER_WINDOW_MAX, Fired,

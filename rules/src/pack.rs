@@ -28,13 +28,16 @@ pub fn pack() -> &'static [(&'static str, &'static str)] {
         "proxy-bypass",
         "scan-inside",
         "scan-outside",
+        "scan-slow",
         "source-clock",
         "source-silent",
         "source-unreadable",
         "source-volume",
         "ssh-brute-force-success",
+        "vendor-out-of-hours",
         "web-attack",
         "zone-attempts",
+        "zone-sanitiser",
         "zone-violation",
     }
 }
@@ -74,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_has_a_case_that_fires_and_three_that_nearly_do() {
+    fn p05_every_rule_has_a_case_that_fires_and_three_that_nearly_do() {
         for (name, text) in pack() {
             let path = format!("{}/{}", env!("CARGO_MANIFEST_DIR"), name.replace("rule.yml", "cases.jsonl"));
             let cases = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{path} is missing"));

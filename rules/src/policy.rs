@@ -3,9 +3,11 @@
 //! The file is proved when it is read: zones do not collide, every address has a zone, no two lines decide the same service of the same
 //! pair, the invariants (`must_deny`) hold, and what no sensor sees is named. Problems name the lines.
 
+mod diff;
 mod proxied;
 mod read;
 mod record;
+mod sensors;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,7 +18,9 @@ use event::{EventRef, FieldId, Time, Value};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use record::{Ends, passed_word};
+pub use diff::{Change, diff};
+pub(crate) use record::passed_word;
+pub use sensors::Sensors;
 use table::{Lookup, Table};
 
 /// Something wrong with a policy file.
@@ -100,6 +104,9 @@ pub struct MustDeny {
 pub struct Observe {
     /// The sensor's name, as its records say it.
     pub sensor: String,
+    /// Its addresses, where its records do not say its name, as flow records do not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub address: Vec<IpNet>,
     /// Pairs of zones; `*` is every zone.
     pub cells: Vec<(String, String)>,
     /// How often it must be heard, as written.
@@ -125,6 +132,12 @@ pub struct Policy {
     pub blind: Vec<(String, String)>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
+    /// The file as it was read.
+    #[serde(skip)]
+    pub text: String,
+    /// Whose records are whose signs of life.
+    #[serde(skip)]
+    pub sensors: Sensors,
     #[serde(skip)]
     lookup: Lookup,
     /// Per pair of zones what decides its services.
@@ -287,8 +300,12 @@ impl Policy {
             Decision::Allowed(line) => judged(Verdict::Kept, Some(line)),
             Decision::Exception(line) => judged(Verdict::Exception, Some(line)),
             // What goes to many stays on its own link unless the file says where it belongs.
-            Decision::Denied if self.zones[usize::from(to)].rest && is_of_the_link(real.destination) => judged(Verdict::Internal, None),
-            Decision::Denied if self.zones[usize::from(from)].rest && is_of_the_link(real.source) => judged(Verdict::Internal, None),
+            Decision::Denied if self.zones[usize::from(to)].rest && is_of_the_link(real.destination) => {
+                judged(Verdict::Internal, None)
+            }
+            Decision::Denied if self.zones[usize::from(from)].rest && is_of_the_link(real.source) => {
+                judged(Verdict::Internal, None)
+            }
             Decision::Denied => judged(
                 match passed {
                     Some(true) if proxied && self.allows_by_way(&real) => Verdict::Kept,

@@ -328,3 +328,55 @@ correlation: {{type: temporal, rules: {names}, group-by: [source.ip], timespan: 
         assert!(set.rules().all(|rule| rule.alerts), "what it named still alerts");
     }
 }
+
+#[test]
+fn another_rule_set_takes_up_what_both_have() {
+    let of = |text: &str| {
+        let (set, problems) = load(&[("rules".to_owned(), text.to_owned())], &LoadOptions::default());
+        assert_eq!(problems, []);
+        Arc::new(set)
+    };
+    const SCAN: &str = "title: Scan\nid: s\nbehaviour: {type: scan, hosts: 6, ports: 9, pings: 9, contacts: 90}\n";
+    let first = of(&format!("title: Long\nbehaviour: {{type: long_connection, bands: [30s, 5m]}}\n---\n{SCAN}"));
+    for (name, text, anew, fires) in [
+        ("moved, with others about it", format!("{SCAN}---\ntitle: Flood\nbehaviour: {{type: flood}}\n"), 1, true),
+        ("its words and level changed", format!("{SCAN}level: critical\ndescription: other words\n"), 0, true),
+        ("its numbers changed", SCAN.replace("hosts: 6", "hosts: 5"), 1, false),
+        ("its id changed", SCAN.replace("id: s", "id: t"), 1, false),
+    ] {
+        for restored in [false, true] {
+            let second = of(&text);
+            let options = BehaviourOptions { lateness_ns: 0, site: Arc::new(Site::new(&[], None).expect("the default")) };
+            let mut behaviour = Behaviour::new(first.clone(), options.clone());
+            let mut out = Vec::new();
+            for number in 0..6u64 {
+                if number == 3 {
+                    if restored {
+                        let snapshot = behaviour.snapshot();
+                        behaviour = Behaviour::new(second.clone(), options.clone());
+                        assert_eq!(behaviour.restore(&snapshot).expect("a snapshot"), anew, "{name}");
+                    } else {
+                        assert_eq!(behaviour.replace(second.clone()), anew, "{name}");
+                    }
+                }
+                let time = Time::from_unix_ns(1_770_000_000_000_000_000 + number as i64 * 1_000_000_000);
+                let mut builder = BatchBuilder::default();
+                let head = FrameHead {
+                    position: Position { partition: 0, offset: number + 1 },
+                    received: time,
+                    ..FrameHead::new(Transport::Internal, Content::Text)
+                };
+                let mut row = builder.row(&head, 0, "");
+                row.time(time);
+                // One host after the other, each in vain.
+                let other = number as u8 + 5;
+                fill(&mut row, &Seen { number, time: 0, delay: 0, kind: Kind::Unanswered, source: 1, other });
+                drop(row);
+                let range = LogRange { partition: 0, first: number + 1, last: number + 1 };
+                behaviour.advance(&builder.finish(range, time), &mut out);
+            }
+            behaviour.flush(&mut out);
+            assert_eq!(out.iter().any(|change| change.alert().rule.title == "Scan"), fires, "{name}, restored: {restored}");
+        }
+    }
+}

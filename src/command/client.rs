@@ -1,6 +1,6 @@
 //! `mihari search` and `mihari tail`: against a running service.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 
 /// Where the service is, and the token.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Service {
     /// The service's address
     #[arg(long, default_value = "http://127.0.0.1:8686", env = "MIHARI_URL")]
@@ -52,6 +52,19 @@ struct Answer {
     total: u64,
     complete: bool,
     hits: Vec<Box<serde_json::value::RawValue>>,
+}
+
+/// Asks the service for a document.
+pub(crate) fn ask<T: serde::de::DeserializeOwned>(service: &Service, path: &str, parameters: &[(&str, &str)]) -> Result<T> {
+    let mut text = String::new();
+    api::client::stream(&service.url, path, parameters, &service.token)?.read_to_string(&mut text)?;
+    serde_json::from_str(&text).context("the service's answer cannot be read")
+}
+
+/// Sends the service a document and gives its answer.
+pub(crate) fn send<T: serde::de::DeserializeOwned>(service: &Service, path: &str, body: &serde_json::Value) -> Result<T> {
+    let text = api::client::post(&service.url, path, &service.token, &body.to_string())?;
+    serde_json::from_str(&text).context("the service's answer cannot be read")
 }
 
 pub(crate) fn search(args: &Search) -> Result<ExitCode> {

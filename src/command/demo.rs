@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Demo) -> Result<ExitCode> {
     let data = args.data.clone().or_else(|| own.clone()).context("no folder")?;
     std::fs::create_dir_all(&data).with_context(|| format!("failed to make {}", data.display()))?;
     let policy = data.join("policy.yaml");
-    std::fs::write(&policy, town::POLICY)?;
+    std::fs::write(&policy, policy_of_the_demo())?;
     let quick = data.join("silent.yml");
     std::fs::write(&quick, detection::silent_in_demo().context("the shipped rule is there")?)?;
     let listen = |kind| Listen::socket(kind, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
@@ -89,6 +89,18 @@ pub(crate) fn run(args: &Demo) -> Result<ExitCode> {
         std::fs::remove_dir_all(&own).with_context(|| format!("failed to remove {}", own.display()))?;
     }
     result
+}
+
+/// The loopback address from which a device's records come.
+fn loopback(device: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 10, 0, device as u8 + 1)
+}
+
+/// The town's zone file, its sensors at the addresses from which they send here.
+fn policy_of_the_demo() -> String {
+    DEVICES.iter().enumerate().fold(town::POLICY.to_owned(), |text, (n, device)| {
+        text.replace(&format!("address: {},", device.address), &format!("address: {},", loopback(n)))
+    })
 }
 
 /// A folder below the system's temporary one.
@@ -243,7 +255,7 @@ fn send(plan: &Plan, syslog_udp: SocketAddr, syslog_tcp: SocketAddr, flow_udp: S
     }
     let mut wires = Vec::new();
     for (n, device) in DEVICES.iter().enumerate() {
-        let own = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 10, 0, n as u8 + 1)), 0);
+        let own = SocketAddr::new(IpAddr::V4(loopback(n)), 0);
         wires.push(match device.channel {
             Channel::SyslogUdp => Wire::Datagrams(UdpSocket::bind(own).context("failed to make a socket")?, syslog_udp),
             Channel::Flow => Wire::Datagrams(UdpSocket::bind(own).context("failed to make a socket")?, flow_udp),

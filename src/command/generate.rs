@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -14,6 +15,8 @@ use municipality::{Channel, DEVICES, Plan, Record, town};
 use serde::Serialize;
 
 use crate::detection;
+
+mod check;
 
 /// Arguments of `mihari generate`.
 #[derive(Args, Debug)]
@@ -34,8 +37,11 @@ pub(crate) struct Generate {
     #[arg(long)]
     quiet: bool,
     /// The folder to write; made if absent
-    #[arg(long)]
-    out: PathBuf,
+    #[arg(long, required_unless_present = "check")]
+    out: Option<PathBuf>,
+    /// Write nothing: send the records through the pipeline and tell which incidents were detected, and how soon
+    #[arg(long, conflicts_with = "out")]
+    check: bool,
 }
 
 #[derive(Serialize)]
@@ -63,7 +69,7 @@ const COLLECTOR: Ipv4Addr = Ipv4Addr::new(172, 20, 250, 100);
 
 /// Writes `traffic.pcap` (every record as a UDP datagram from its device), `logs/DEVICE.log` (the same syslog records as
 /// lines), `policy.yaml` and `truth.json`.
-pub(crate) fn run(args: &Generate) -> Result<()> {
+pub(crate) fn run(args: &Generate) -> Result<ExitCode> {
     let plan = Plan {
         seed: args.seed,
         terminals: args.terminals,
@@ -73,10 +79,11 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         hour: None,
         incidents: !args.quiet,
     };
+    let Some(out) = args.out.as_ref().filter(|_| !args.check) else { return check::run(&plan) };
     let end = plan.start.plus_ns(i64::from(plan.length_s) * 1_000_000_000);
-    let logs_dir = args.out.join("logs");
+    let logs_dir = out.join("logs");
     fs::create_dir_all(&logs_dir).with_context(|| format!("failed to make {}", logs_dir.display()))?;
-    let pcap_path = args.out.join("traffic.pcap");
+    let pcap_path = out.join("traffic.pcap");
     let mut pcap = Pcap::create(BufWriter::new(create(&pcap_path)?))?;
     let mut logs: BTreeMap<usize, BufWriter<File>> = BTreeMap::new();
     for (index, device) in DEVICES.iter().enumerate().filter(|(_, device)| device.channel != Channel::Flow) {
@@ -97,7 +104,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         // Lines of RFC 3164 have no year: a reader takes it from the age of the file.
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(end.unix_s()).unwrap_or(0)))?;
     }
-    fs::write(args.out.join("policy.yaml"), town::POLICY)?;
+    fs::write(out.join("policy.yaml"), town::POLICY)?;
     let incidents = plan.incidents();
     let planted = incidents.iter().map(|incident| Planted {
         incident,
@@ -106,9 +113,9 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     });
     let truth =
         Truth { seed: plan.seed, terminals: plan.terminals, start: plan.start, end, records, incidents: planted.collect() };
-    fs::write(args.out.join("truth.json"), serde_json::to_string_pretty(&truth)? + "\n")?;
-    super::say(&format!("{records} records, {} incidents in {}", incidents.len(), args.out.display()));
-    Ok(())
+    fs::write(out.join("truth.json"), serde_json::to_string_pretty(&truth)? + "\n")?;
+    super::say(&format!("{records} records, {} incidents in {}", incidents.len(), out.display()));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn create(path: &std::path::Path) -> Result<File> {

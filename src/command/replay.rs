@@ -80,8 +80,9 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let reference = args.reference.unwrap_or_else(|| super::parse::reference_of(&args.inputs[0]));
     let settings = role::decode_settings(&config.decode, reference)?;
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
-    let parts = Parts { settings: settings.clone(), rules: rules.clone(), policy, threads: config.worker_threads() };
-    let site = Arc::new(role::load_site(&config.behaviour)?);
+    let parts =
+        Parts { settings: settings.clone(), rules: rules.clone(), policy: policy.clone(), threads: config.worker_threads() };
+    let site = Arc::new(role::load_site(&config.behaviour)?.with_policy(policy));
     let lateness_ns = i64::from(config.rules.lateness_s) * 1_000_000_000;
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });
     let mut correlator = Correlator::new(rules, config.rules.correlate_options()?);
@@ -89,6 +90,8 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let spent = Arc::new(Spent::default());
     let mut alerts: BTreeMap<(Time, String), Alert> = BTreeMap::new();
     let mut changes: Vec<AlertChange> = Vec::new();
+    let mut cells: BTreeMap<rules::CellKey, i64> = BTreeMap::new();
+    let mut span: Option<(Time, Time)> = None;
     let mut clock = reference.min(Time::EPOCH);
     let observed = spent.clone();
     let watch = Stopwatch::start();
@@ -97,6 +100,10 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
             Some(mut done) => {
                 clock = done.batch.settle_received(clock);
                 correlator.advance(&done.batch, &done.matches, &mut changes);
+                for time in done.batch.iter().map(|event| event.time()) {
+                    let (first, last) = span.unwrap_or((time, time));
+                    span = Some((first.min(time), last.max(time)));
+                }
                 let watch = Stopwatch::start();
                 behaviour.advance(&done.batch, &mut changes);
                 Spent::add(&observed.behave_ns, &watch);
@@ -113,6 +120,9 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
                 correlator.flush(&mut changes);
                 behaviour.flush(&mut changes);
             }
+        }
+        for (key, count) in behaviour.take_cells() {
+            *cells.entry(key).or_default() += count;
         }
         for change in changes.drain(..) {
             let alert = change.alert().clone();
@@ -133,7 +143,8 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
         None => std::io::stdout().lock().write_all(text.as_bytes())?,
     }
     if let Some(path) = &args.stats {
-        let stats = statistics(&spent, watch.elapsed().as_secs_f64(), alerts.len(), &correlator, &behaviour);
+        let stats =
+            statistics(&spent, watch.elapsed().as_secs_f64(), alerts.len(), &correlator, &behaviour, (&verdicts(&cells), span));
         if path.as_os_str() == "-" {
             super::complain(&stats);
         } else {
@@ -162,8 +173,24 @@ fn source(args: &Replay, settings: &Arc<DecodeSettings>) -> Result<impl FnMut(&m
     })
 }
 
+/// Conversations by verdict.
+fn verdicts(cells: &BTreeMap<rules::CellKey, i64>) -> BTreeMap<&'static str, i64> {
+    let mut verdicts = BTreeMap::new();
+    for (key, count) in cells {
+        *verdicts.entry(key.verdict.name()).or_default() += count;
+    }
+    verdicts
+}
+
 /// What each stage took and how much went through it, as JSON.
-fn statistics(spent: &Spent, seconds: f64, alerts: usize, correlator: &Correlator, behaviour: &Behaviour) -> String {
+fn statistics(
+    spent: &Spent,
+    seconds: f64,
+    alerts: usize,
+    correlator: &Correlator,
+    behaviour: &Behaviour,
+    (verdicts, span): (&BTreeMap<&str, i64>, Option<(Time, Time)>),
+) -> String {
     let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let (frames, events) = (get(&spent.frames), get(&spent.events));
     let stage = |ns: u64| {
@@ -177,6 +204,7 @@ fn statistics(spent: &Spent, seconds: f64, alerts: usize, correlator: &Correlato
         "stages": {"read": stage(get(&spent.read_ns)), "decode_flows": stage(get(&spent.flows_ns)), "decode_text": stage(get(&spent.text_ns)),
             "policy": stage(get(&spent.policy_ns)), "match": stage(get(&spent.match_ns)), "correlate": stage(get(&spent.sink_ns).saturating_sub(get(&spent.behave_ns))), "behave": stage(get(&spent.behave_ns))},
         "behaviour": behaviour.counters(), "behaviour_bytes": behaviour.byte_len(),
+        "verdicts": verdicts, "first_event": span.map(|(first, _)| first), "last_event": span.map(|(_, last)| last),
         "correlation": correlator.counters(),
         "correlation_by_rule": correlator.counters_by_rule().map(|(info, c)| (info.id.clone(), serde_json::json!(c))).collect::<serde_json::Map<_, _>>(),
     });

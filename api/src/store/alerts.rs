@@ -2,10 +2,13 @@
 
 use event::Time;
 use rules::alert::Alert;
-use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::{Result, Store, StoreError};
+
+/// The name under which the program itself acts; people's tokens have names of their own.
+const OURSELVES: &str = "mihari";
 
 /// Which alerts are wanted.
 #[derive(Clone, Debug, Default)]
@@ -216,6 +219,28 @@ impl Store {
     }
 }
 
+/// Opens an alert again that was closed before it was seen `last`: whoever closed it has not seen this. An action says so, and what was
+/// delivered is delivered again. What happened before it was closed, and is only told now, leaves it closed.
+pub(super) fn goes_on(transaction: &Transaction<'_>, id: &str, last: i64, now: i64) -> rusqlite::Result<bool> {
+    let closed: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT max(action.at) FROM alert JOIN action ON action.alert = alert.id AND action.action = 'close'
+             WHERE alert.id = ?1 AND alert.status = 'closed'",
+        )?
+        .query_row([id], |row| row.get(0))?;
+    if closed.is_none_or(|at| last <= at) {
+        return Ok(false);
+    }
+    transaction
+        .prepare_cached("INSERT INTO action (alert, at, actor, action, comment) VALUES (?1, ?2, ?3, 'reopen', ?4)")?
+        .execute(params![id, now, OURSELVES, "it went on after it was closed"])?;
+    transaction.prepare_cached("UPDATE alert SET status = 'open', disposition = NULL WHERE id = ?1")?.execute([id])?;
+    transaction
+        .prepare_cached("UPDATE outbox SET state = 'waiting', attempts = 0, next_at = ?2, last_error = NULL WHERE alert = ?1")?
+        .execute(params![id, now])?;
+    Ok(true)
+}
+
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     Ok(Stored {
         body: row.get(0)?,
@@ -227,4 +252,84 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         last: row.get(6)?,
         id: row.get(7)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use event::Clock;
+    use rules::alert::{AlertChange, AlertRule};
+
+    use super::*;
+    use crate::notify::Destination;
+    use crate::store::Commit;
+    use crate::tally::Tally;
+
+    struct Standing(AtomicI64);
+
+    impl Clock for Standing {
+        fn now(&self) -> Time {
+            Time::from_unix_s(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn alert(count: u64, last: i64) -> Alert {
+        let rule = AlertRule { id: "r".into(), title: "R".into(), level: "high".into(), tags: Vec::new(), kind: "sigma".into() };
+        let (none, at) = (std::collections::BTreeMap::new, Time::from_unix_s);
+        Alert {
+            id: "a1".into(),
+            tenant: 0,
+            rule,
+            title: none(),
+            meaning: none(),
+            first_steps: none(),
+            false_positives: none(),
+            clause: None,
+            group: none(),
+            window_start: at(100),
+            first: at(100),
+            last: at(last),
+            count,
+            evidence: Vec::new(),
+            fields: none(),
+            explanation: none(),
+        }
+    }
+
+    #[test]
+    fn what_goes_on_after_it_was_closed_is_open_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(Standing(AtomicI64::new(200)));
+        let store = Store::open(&dir.path().join("s"), clock.clone()).expect("opens");
+        let destinations = [Destination {
+            name: "chat".to_owned(),
+            tenant: 0,
+            slack_webhook: "http://127.0.0.1:9/".to_owned(),
+            language: "ja".to_owned(),
+        }];
+        let apply = |position, change: AlertChange| {
+            let commit = Commit { position, changes: &[change], snapshots: &[], destinations: &destinations };
+            store.apply(&commit, &mut Tally::default()).expect("stored")
+        };
+        let status = || store.alert(0, "a1").expect("read").expect("there").status;
+        assert_eq!(apply(1, AlertChange::New(alert(1, 150))), ["a1"]);
+        store.delivered("a1", "chat", None, None).expect("written");
+        let close = NewAction { action: "close".to_owned(), disposition: Some("benign".to_owned()), ..NewAction::default() };
+        assert!(store.act(0, "a1", "sato", &close).expect("done"));
+        clock.0.store(250, Ordering::Relaxed);
+        // What happened before, and is told late, was part of what was looked at.
+        assert!(apply(2, AlertChange::Updated(alert(2, 190))).is_empty());
+        assert_eq!(status(), "closed");
+        assert_eq!(apply(3, AlertChange::Updated(alert(3, 240))), ["a1"]);
+        assert_eq!(status(), "open");
+        let actions: Vec<(String, String)> =
+            store.actions("a1").expect("read").into_iter().map(|done| (done.actor, done.action)).collect();
+        assert_eq!(actions, [("sato".to_owned(), "close".to_owned()), ("mihari".to_owned(), "reopen".to_owned())]);
+        assert_eq!(store.deliveries("a1").expect("read")[0].state, "waiting");
+        // While it is open, repeats fold.
+        assert!(apply(4, AlertChange::Updated(alert(4, 245))).is_empty());
+        assert_eq!(store.actions("a1").expect("read").len(), 2);
+    }
 }

@@ -62,19 +62,6 @@ impl Store {
             Ok(rows.collect::<std::result::Result<_, _>>()?)
         })
     }
-
-    /// (from, to, verdict, count) over the hours that meet the range.
-    pub(crate) fn matrix(&self, tenant: u32, from: Option<Time>, to: Option<Time>) -> Result<Vec<(String, String, String, i64)>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT zone_from, zone_to, verdict, sum(count) FROM matrix WHERE tenant = ?1 AND (?2 IS NULL OR hour > ?2 - 3600)
-                 AND (?3 IS NULL OR hour < ?3) GROUP BY zone_from, zone_to, verdict",
-            )?;
-            let range = params![tenant, from.map(Time::unix_s), to.map(Time::unix_s)];
-            let rows = statement.query_map(range, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-            Ok(rows.collect::<std::result::Result<_, _>>()?)
-        })
-    }
 }
 
 /// Adds what was counted since the last commit.
@@ -113,20 +100,6 @@ pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::R
         })?;
     }
     quarantine::take(transaction, &tally.released)?;
-    for ((tenant, hour), cells) in &tally.matrix {
-        for (from, tos) in cells {
-            for (to, verdicts) in tos {
-                for (verdict, n) in verdicts {
-                    transaction
-                        .prepare_cached(
-                            "INSERT INTO matrix (tenant, hour, zone_from, zone_to, verdict, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                             ON CONFLICT (tenant, hour, zone_from, zone_to, verdict) DO UPDATE SET count = count + ?6",
-                        )?
-                        .execute(params![tenant.0, hour, from, to, verdict, *n as i64])?;
-                }
-            }
-        }
-    }
     Ok(())
 }
 

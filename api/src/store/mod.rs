@@ -9,6 +9,7 @@ mod counts;
 mod outbox;
 mod quarantine;
 mod token;
+mod zones;
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -23,12 +24,14 @@ pub(crate) use alerts::{Done, NewAction, Stored};
 pub(crate) use outbox::{Delivery, Due};
 pub(crate) use quarantine::{Listed, QuarantineFilter};
 pub use token::{Identity, TokenInfo};
+pub use zones::PolicyVersion;
+pub(crate) use zones::{CellRow, HeardRow};
 
 use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 3] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE];
+const MIGRATIONS: [&str; 4] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "
 CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);
@@ -55,6 +58,16 @@ CREATE TABLE ledger (tenant INTEGER NOT NULL, day TEXT NOT NULL, source TEXT NOT
   PRIMARY KEY (tenant, day, source, what));
 CREATE TABLE matrix (tenant INTEGER NOT NULL, hour INTEGER NOT NULL, zone_from TEXT NOT NULL, zone_to TEXT NOT NULL, verdict TEXT NOT NULL,
   count INTEGER NOT NULL, PRIMARY KEY (tenant, hour, zone_from, zone_to, verdict));
+";
+
+/// When sensors were heard (a bit a minute of the hour), and the policies that were in force, which are kept.
+const ZONES: &str = "
+CREATE TABLE heard (tenant INTEGER NOT NULL, sensor TEXT NOT NULL, hour INTEGER NOT NULL, minutes INTEGER NOT NULL,
+  PRIMARY KEY (tenant, sensor, hour));
+CREATE TABLE policy_version (seq INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL, text TEXT NOT NULL, since INTEGER NOT NULL,
+  by TEXT NOT NULL);
+CREATE TRIGGER policy_version_is_kept BEFORE DELETE ON policy_version BEGIN SELECT RAISE(ABORT, 'versions are never deleted'); END;
+CREATE TRIGGER policy_version_is_fixed BEFORE UPDATE ON policy_version BEGIN SELECT RAISE(ABORT, 'versions are never changed'); END;
 ";
 
 /// The store failed.
@@ -156,7 +169,7 @@ impl Store {
         found
     }
 
-    /// Stores what the pipeline has done, with its position. Gives the ids of alerts that are new.
+    /// Stores what the pipeline has done, with its position. Gives the ids of alerts that are new, or that went on after they were closed.
     ///
     /// # Errors
     /// Where the database fails: nothing is stored then, and the tally is kept.
@@ -188,9 +201,14 @@ impl Store {
                 transaction
                     .prepare_cached("UPDATE alert SET first = ?2, last = ?3, body = ?4, version = version + 1 WHERE id = ?1")?
                     .execute(params![alert.id, first, last, body])?;
+                if alerts::goes_on(&transaction, &alert.id, last, now)? {
+                    // It is told again as a new one is.
+                    new.push(alert.id.clone());
+                }
             }
         }
         counts::write(&transaction, tally)?;
+        zones::write(&transaction, tally)?;
         for (name, bytes) in commit.snapshots {
             transaction
                 .prepare_cached("INSERT INTO snapshot (name, bytes) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET bytes = ?2")?

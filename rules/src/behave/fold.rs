@@ -27,6 +27,14 @@ pub(crate) struct Found {
     pub(crate) fields: BTreeMap<String, String>,
     /// Every number that led to it.
     pub(crate) explanation: BTreeMap<String, String>,
+    /// The clause of the policy, where it is not the rule's.
+    pub(crate) clause: Option<String>,
+}
+
+/// The name of a protocol, or its number.
+pub(super) fn transport_name(number: u8) -> String {
+    let known = [(6, "tcp"), (17, "udp"), (1, "icmp"), (58, "ipv6-icmp")].iter().find(|(n, _)| *n == number);
+    known.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
 }
 
 impl Found {
@@ -47,8 +55,7 @@ impl Found {
             put("destination.port", o.port.to_string());
         }
         if o.transport != 0 {
-            let name = [(6, "tcp"), (17, "udp"), (1, "icmp"), (58, "ipv6-icmp")].iter().find(|(n, _)| *n == o.transport);
-            put("network.transport", name.map_or_else(|| o.transport.to_string(), |(_, name)| (*name).to_owned()));
+            put("network.transport", transport_name(o.transport));
         }
         let (name, detail) = match o.what {
             What::Query => ("dns.question.name", "dns.question.type"),
@@ -79,6 +86,7 @@ impl Found {
             evidence: vec![o.event],
             fields,
             explanation: BTreeMap::new(),
+            clause: None,
         };
         if o.sampling > 1 {
             found.explain("sampled", format!("1 in {}: what was not sampled was not seen, so that less is found", o.sampling));
@@ -134,7 +142,7 @@ impl<'de> Deserialize<'de> for AlertState {
 impl Fold {
     /// Folds what was found into the open alert of its group, or opens one.
     pub(super) fn fold(&mut self, info: &RuleInfo, found: Found, out: &mut Vec<AlertChange>) {
-        let Found { tenant, group, start, time, evidence, fields, explanation } = found;
+        let Found { tenant, group, start, time, evidence, fields, explanation, clause } = found;
         let key = format!("{}\u{1f}{tenant}\u{1f}{group:?}", info.id);
         let (start, time) = (Time::from_unix_ns(start), Time::from_unix_ns(time));
         if let Some(Open { alert: AlertState(alert) }) = self.open.get_mut(&key)
@@ -172,7 +180,7 @@ impl Fold {
             meaning: text(|t| &t.meaning),
             first_steps: text(|t| &t.first_steps),
             false_positives: text(|t| &t.false_positives),
-            clause: info.clause.clone(),
+            clause: clause.or_else(|| info.clause.clone()),
             group,
             window_start: start,
             first: start,

@@ -12,12 +12,14 @@
 
 mod beacon;
 mod bypass;
+pub(crate) mod conversation;
 mod dns;
 mod exfiltration;
 mod first_seen;
 mod flood;
 mod fold;
 mod guessing;
+mod hours;
 pub mod indicator;
 mod knowledge;
 mod lateral;
@@ -32,7 +34,9 @@ mod sketch;
 mod source;
 mod stitch;
 mod table;
+mod zone;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::{Batch, Time};
@@ -41,6 +45,7 @@ use sha2::{Digest, Sha256};
 
 use crate::alert::AlertChange;
 use crate::ruleset::{Body, RuleInfo, RuleSet};
+use conversation::{CellKey, Conversations, Judged};
 use fold::Fold;
 pub(crate) use fold::Found;
 use knowledge::{Knowledge, Service};
@@ -49,6 +54,9 @@ pub(crate) use parameters::Parameters;
 use queue::Queue;
 pub use site::Site;
 use stitch::Stitch;
+
+/// A second is taken whole, see [`queue`].
+const SECOND_NS: i64 = 1_000_000_000;
 
 /// The types of behaviour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,10 +74,12 @@ pub(crate) enum Kind {
     Lateral,
     Indicator,
     Source,
+    Zone,
+    Hours,
 }
 
 impl Kind {
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 15] = [
         Kind::Beacon,
         Kind::LongConnection,
         Kind::Scan,
@@ -83,6 +93,8 @@ impl Kind {
         Kind::Lateral,
         Kind::Indicator,
         Kind::Source,
+        Kind::Zone,
+        Kind::Hours,
     ];
 
     fn name(self) -> &'static str {
@@ -100,6 +112,8 @@ impl Kind {
             Kind::Lateral => "lateral",
             Kind::Indicator => "indicator",
             Kind::Source => "source",
+            Kind::Zone => "zone",
+            Kind::Hours => "hours",
         }
     }
 }
@@ -178,6 +192,8 @@ enum Watch {
     Lateral(lateral::Lateral),
     Indicator(indicator::Watch),
     Source(source::Sources),
+    Zone(zone::Zone),
+    Hours(hours::Hours),
 }
 
 impl Watch {
@@ -196,6 +212,8 @@ impl Watch {
             Kind::Lateral => Watch::Lateral(lateral::Lateral::new(parameters)),
             Kind::Indicator => Watch::Indicator(indicator::Watch::new(parameters)),
             Kind::Source => Watch::Source(source::Sources::new(parameters)),
+            Kind::Zone => Watch::Zone(zone::Zone::default()),
+            Kind::Hours => Watch::Hours(hours::Hours),
         }
     }
 
@@ -213,7 +231,9 @@ impl Watch {
             Watch::Flood(watch) => watch.take(view, p, found),
             Watch::Lateral(watch) => watch.take(view, p, found),
             Watch::Indicator(watch) => watch.take(view, p, found),
-            Watch::Source(_) => {} // It watches records, not what they tell of.
+            Watch::Hours(watch) => watch.take(view, p, found),
+            // They watch records, and what the policy says of conversations.
+            Watch::Source(_) | Watch::Zone(_) => {}
         }
     }
 
@@ -233,6 +253,8 @@ impl Watch {
             Watch::Lateral(watch) => watch.size(),
             Watch::Indicator(watch) => watch.size(),
             Watch::Source(watch) => watch.size(),
+            Watch::Zone(watch) => watch.size(),
+            Watch::Hours(_) => (0, 0),
         }
     }
 }
@@ -242,6 +264,9 @@ impl Watch {
 struct State {
     queue: Queue,
     stitch: Stitch,
+    conversations: Conversations,
+    /// The hash of the policy that those were judged by: the numbers of its zones are in them.
+    policy: Option<String>,
     known: Knowledge,
     /// Per behaviour rule, in the order of the set.
     watches: Vec<Kept>,
@@ -282,6 +307,7 @@ pub struct Behaviour {
     /// Reused from step to step.
     ready: Vec<Observation>,
     found: Vec<Found>,
+    judged: Vec<Judged>,
 }
 
 /// A snapshot was not readable.
@@ -298,12 +324,22 @@ impl Behaviour {
         let state = State {
             queue: Queue::default(),
             stitch: Stitch::default(),
+            conversations: Conversations::default(),
+            policy: options.site.policy().map(|policy| policy.sha256.clone()),
             known: Knowledge::default(),
             watches: Vec::new(),
             fold: Fold::default(),
             counters: BehaviourCounters::default(),
         };
-        let mut behaviour = Behaviour { observer: Observer::new(), rules, options, state, ready: Vec::new(), found: Vec::new() };
+        let mut behaviour = Behaviour {
+            observer: Observer::new(options.site.policy().is_some()),
+            rules,
+            options,
+            state,
+            ready: Vec::new(),
+            found: Vec::new(),
+            judged: Vec::new(),
+        };
         behaviour.seat(Vec::new());
         behaviour
     }
@@ -332,9 +368,14 @@ impl Behaviour {
         self.seat(kept)
     }
 
-    /// Whether no rule of the set describes a behaviour: then nothing is observed.
+    /// Whether no rule of the set describes a behaviour and there is no policy: then nothing is observed.
     pub fn is_idle(&self) -> bool {
-        self.state.watches.is_empty()
+        self.state.watches.is_empty() && self.options.site.policy().is_none()
+    }
+
+    /// What the zone policy said of conversations since this was asked last: how many more, or fewer, of a cell and hour.
+    pub fn take_cells(&mut self) -> BTreeMap<CellKey, i64> {
+        self.state.conversations.take_cells()
     }
 
     /// Takes the events of a batch and moves time to its end; appends what changed.
@@ -363,7 +404,10 @@ impl Behaviour {
             }
         }
         if batch.received != Time::UNKNOWN {
-            self.pass(batch.received.unix_ns().saturating_sub(lateness), out);
+            let watermark = batch.received.unix_ns().saturating_sub(lateness);
+            self.pass(watermark, out);
+            // Whole seconds have passed.
+            self.judge(None, watermark.div_euclid(SECOND_NS) * SECOND_NS, out);
         }
     }
 
@@ -375,18 +419,26 @@ impl Behaviour {
         self.state.stitch.release(i64::MAX, &mut ready, &mut text);
         self.watch(&mut ready, &text, out);
         self.ready = ready;
+        self.judge(None, i64::MAX, out);
     }
 
     /// What went through and what was given up so far.
     pub fn counters(&self) -> BehaviourCounters {
         let evicted: u64 = self.state.watches.iter().map(|kept| kept.watch.size().0).sum();
-        BehaviourCounters { evicted: evicted + self.state.known.evicted() + self.state.stitch.evicted(), ..self.state.counters }
+        BehaviourCounters {
+            evicted: evicted + self.state.known.evicted() + self.state.stitch.evicted() + self.state.conversations.evicted(),
+            ..self.state.counters
+        }
     }
 
     /// Bytes that the tables hold.
     pub fn byte_len(&self) -> usize {
         let watches: usize = self.state.watches.iter().map(|kept| kept.watch.size().1).sum();
-        watches + self.state.known.byte_len() + self.state.stitch.byte_len() + self.state.queue.byte_len()
+        watches
+            + self.state.known.byte_len()
+            + self.state.stitch.byte_len()
+            + self.state.conversations.byte_len()
+            + self.state.queue.byte_len()
     }
 
     /// The state as bytes, for [`Behaviour::restore`].
@@ -400,8 +452,14 @@ impl Behaviour {
     /// # Errors
     /// Where it is none; nothing is changed then.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<usize, BehaviourRestoreError> {
+        let policy = self.state.policy.take();
         self.state = postcard::from_bytes(bytes)?;
-        let kept = std::mem::take(&mut self.state.watches);
+        let mut kept = std::mem::take(&mut self.state.watches);
+        if self.state.policy != policy {
+            self.state.conversations = Conversations::default();
+            self.state.policy = policy;
+            kept.retain(|kept| !matches!(kept.watch, Watch::Zone(_)));
+        }
         Ok(self.seat(kept))
     }
 
@@ -422,6 +480,10 @@ impl Behaviour {
         let early = watermark == i64::MIN;
         while let Some((waiting, text)) = self.state.queue.pop(watermark) {
             for o in waiting {
+                self.judge(Some(&o), o.time, out);
+                if o.begins {
+                    continue;
+                }
                 let mut ready = std::mem::take(&mut self.ready);
                 let mut released = String::new();
                 self.state.stitch.release(o.time, &mut ready, &mut released);
@@ -443,6 +505,29 @@ impl Behaviour {
                 break;
             }
         }
+    }
+
+    /// Asks the zone policy about a record, and about what has waited until `now`; gives what it says to the rules about zones.
+    fn judge(&mut self, o: Option<&Observation>, now: i64, out: &mut Vec<AlertChange>) {
+        let Some(policy) = self.options.site.policy() else { return };
+        let State { conversations, watches, fold, .. } = &mut self.state;
+        conversations.release(policy, now, &mut self.judged);
+        if let Some(o) = o {
+            conversations.take(policy, o, &mut self.judged);
+        }
+        for Kept { at, watch: kept, .. } in watches.iter_mut() {
+            let rule = &self.rules.rules[*at];
+            let (Watch::Zone(zone), Body::Behaviour(parameters)) = (kept, &rule.body) else { continue };
+            // What is due is looked at before what is new, so that it does not hang on batches how much was known.
+            zone.look(now, policy, parameters, &mut self.found);
+            for judged in &self.judged {
+                zone.take(judged, policy, parameters, &mut self.found);
+            }
+            for found in self.found.drain(..) {
+                fold.fold(&rule.info, found, out);
+            }
+        }
+        self.judged.clear();
     }
 
     /// Gives observations to every behaviour, and what they find to the fold.

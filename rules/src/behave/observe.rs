@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::site::bits;
 use super::sketch::mix_text;
+use crate::policy::passed_word;
 
 /// Bytes of one name or address of a page that are kept.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -121,6 +122,19 @@ pub(super) struct Observation {
     pub(super) both_ways: bool,
     /// One packet in so many was looked at; 1 where the record does not say.
     pub(super) sampling: u32,
+    /// The record says, or leaves no doubt, who began.
+    pub(super) known: bool,
+    /// Its sender was called: the ends were turned.
+    pub(super) turned: bool,
+    /// It is one way of a connection of which the other is another record.
+    pub(super) one_way: bool,
+    /// It tells only that a connection begins, or of ends alone: it counts for the zone policy and nowhere else.
+    pub(super) begins: bool,
+    /// Whether a device let it pass, or it was seen where it passes.
+    pub(super) passed: Option<bool>,
+    /// Where it really went, where its destination was translated; 0 otherwise.
+    pub(super) translated: u128,
+    pub(super) translated_port: u16,
     /// Who saw it.
     pub(super) observer: u64,
     /// The host's name: asked for, spoken to.
@@ -211,6 +225,12 @@ slots! {
     SHA256: "file.hash.sha256",
     SHA1: "file.hash.sha1",
     MD5: "file.hash.md5",
+    CLIENT: "client.ip",
+    SERVER: "server.ip",
+    SOURCE_NAT: "source.nat.ip",
+    SOURCE_NAT_PORT: "source.nat.port",
+    DESTINATION_NAT: "destination.nat.ip",
+    DESTINATION_NAT_PORT: "destination.nat.port",
     SERVER_FLAGS: "suricata.eve.tcp.tcp_flags_tc",
 }
 
@@ -219,6 +239,8 @@ const SLOTS: usize = Slot::END as usize;
 /// Reads observations off events; holds the table of fields.
 pub(super) struct Observer {
     slot_of: Vec<u8>,
+    /// Whether there is a zone policy, for which alone some records count.
+    policy: bool,
 }
 
 /// The cells of one event by slot.
@@ -264,7 +286,7 @@ impl<'b> Cells<'b> {
 }
 
 impl Observer {
-    pub(super) fn new() -> Observer {
+    pub(super) fn new(policy: bool) -> Observer {
         let mut slot_of = Vec::new();
         for (name, slot) in FIELDS {
             let index = FieldId::known(name).index();
@@ -273,16 +295,18 @@ impl Observer {
             }
             slot_of[index] = *slot as u8;
         }
-        Observer { slot_of }
+        Observer { slot_of, policy }
     }
 
     /// What the event tells of; texts go to `text`. `time` is where it stands in the order.
     pub(super) fn observe(&self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
         let mut cells = Cells([None; SLOTS]);
         for (field, value) in event.cells() {
-            if let Some(slot) = self.slot_of.get(field.index())
-                && let Some(cell @ None) = cells.0.get_mut(usize::from(*slot))
-            {
+            let Some(slot) = self.slot_of.get(field.index()) else { continue };
+            let Some(cell) = cells.0.get_mut(usize::from(*slot)) else { continue };
+            // Of several types the one that says what was decided.
+            let decides = || *slot == Slot::TYPE as u8 && value.as_text().and_then(passed_word).is_some();
+            if cell.is_none() || decides() {
                 *cell = Some(value);
             }
         }
@@ -290,7 +314,7 @@ impl Observer {
             return None;
         }
         let source = cells.address(Slot::SOURCE);
-        let what = what(&cells, event)?;
+        let (what, begins) = what(&cells, event).filter(|(_, begins)| self.policy || !begins)?;
         let happened = event.time().unix_ns();
         let duration = cells.number(Slot::DURATION).and_then(|ns| i64::try_from(ns).ok());
         let end = cells.time(Slot::FINISH);
@@ -330,6 +354,13 @@ impl Observer {
             packets: cells.number(Slot::PACKETS).unwrap_or(sent_packets.unwrap_or(0) + received_packets.unwrap_or(0)),
             both_ways,
             sampling: cells.number(Slot::SAMPLING).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+            known: false,
+            turned: false,
+            one_way: false,
+            begins,
+            passed: None,
+            translated: 0,
+            translated_port: 0,
             observer: observer(event),
             continued: false,
             name: Span::default(),
@@ -354,12 +385,71 @@ impl Observer {
                 o.detail = put(cells.text(Slot::METHOD));
             }
         }
-        turn(&mut o);
+        // Seen where it passes, by who does not decide whether it may.
+        let told = [Slot::STATE, Slot::ARGUS, Slot::FLAGS, Slot::ANSWER].into_iter().any(|slot| cells.has(slot));
+        let wire = told || event.log_source().parts().category == Some("flow") || cells.text(Slot::ACTION) == Some("flow");
+        let word = [Slot::TYPE, Slot::ACTION].into_iter().find_map(|slot| cells.text(slot).and_then(passed_word));
+        o.passed = passed(word, o.answer, wire);
+        o.one_way = wire && !both_ways;
+        if matches!(what, What::Flow | What::Proxied | What::Request) && source.is_some() && o.destination != 0 {
+            ends(&cells, &mut o);
+        }
+        if !o.known {
+            turn(&mut o);
+        }
         Some(o)
     }
 }
 
-fn what(cells: &Cells<'_>, event: EventRef<'_>) -> Option<What> {
+/// Who began, and where it went, where the record says more than its two ends.
+fn ends(cells: &Cells<'_>, o: &mut Observation) {
+    let port = |slot| cells.number(slot).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+    let said = cells.address(Slot::CLIENT).zip(cells.address(Slot::SERVER));
+    if said == Some((o.destination, o.source)) && o.destination != o.source {
+        std::mem::swap(&mut o.source, &mut o.destination);
+        std::mem::swap(&mut o.source_port, &mut o.port);
+        std::mem::swap(&mut o.sent, &mut o.received);
+        (o.known, o.turned) = (true, true);
+    }
+    o.known |= said == Some((o.source, o.destination));
+    let (ip, nat_port) =
+        if o.turned { (Slot::SOURCE_NAT, Slot::SOURCE_NAT_PORT) } else { (Slot::DESTINATION_NAT, Slot::DESTINATION_NAT_PORT) };
+    if let Some(real) = cells.address(ip).filter(|real| *real != o.destination && *real != 0) {
+        (o.translated, o.translated_port) = (real, port(nat_port));
+    }
+}
+
+/// Whether it passed: a device that decides says so; where traffic is only seen, what became of it does.
+fn passed(word: Option<bool>, answer: Answer, seen: bool) -> Option<bool> {
+    match (word, answer) {
+        (Some(false), _) | (_, Answer::Denied) => Some(false),
+        (Some(true), _) if !seen => Some(true),
+        (_, Answer::Yes) => Some(true),
+        (_, Answer::No) => Some(false),
+        (_, Answer::Refused) => None,
+        (word, Answer::Unknown) => {
+            if seen {
+                Some(true)
+            } else {
+                word
+            }
+        }
+    }
+}
+
+/// What it is, and whether it counts for the zone policy only.
+fn what(cells: &Cells<'_>, event: EventRef<'_>) -> Option<(What, bool)> {
+    let ends = cells.has(Slot::SOURCE) && cells.has(Slot::DESTINATION);
+    let action = cells.text(Slot::ACTION).unwrap_or("");
+    // That a connection begins is told again, with its counts, when it ends.
+    if ends && matches!(action, "connection-started" | "flow_created" | "start") {
+        return Some((What::Flow, true));
+    }
+    let decided = || [Slot::TYPE, Slot::ACTION].into_iter().any(|slot| cells.text(slot).and_then(passed_word).is_some());
+    kind(cells, event).map(|what| (what, false)).or_else(|| (ends && decided()).then_some((What::Flow, true)))
+}
+
+fn kind(cells: &Cells<'_>, event: EventRef<'_>) -> Option<What> {
     if cells.has(Slot::QUESTION) {
         return cells.has(Slot::SOURCE).then_some(What::Query);
     }
@@ -381,10 +471,6 @@ fn what(cells: &Cells<'_>, event: EventRef<'_>) -> Option<What> {
         return Some(What::Proxied);
     }
     if source && destination && carried {
-        // That a connection begins is told again, with its counts, when it ends.
-        if action == "connection-started" || action == "flow_created" || action == "start" {
-            return None;
-        }
         let flow = matches!(event.log_source().parts().category, Some("flow" | "firewall")) || cells.has(Slot::STATE);
         let flow = flow || action == "flow" || cells.has(Slot::ANSWER) || (counted && !cells.has(Slot::METHOD));
         if flow {
@@ -430,8 +516,6 @@ fn argus(state: &str) -> Answer {
 
 /// Whether the other end answered, by whatever the record has that says so.
 fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
-    const DENIED: [&str; 10] =
-        ["denied", "deny", "drop", "dropped", "block", "blocked", "reject", "rejected", "discard", "prevented"];
     if o.what == What::Login {
         return match cells.text(Slot::OUTCOME) {
             Some("success") => Answer::Yes,
@@ -443,7 +527,7 @@ fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
         let all = [Answer::Yes, Answer::No, Answer::Refused, Answer::Denied];
         return all.into_iter().find(|answer| answer.name() == word).unwrap_or(Answer::Unknown);
     }
-    let is_denied = |slot| cells.text(slot).is_some_and(|word| DENIED.iter().any(|d| d.eq_ignore_ascii_case(word)));
+    let is_denied = |slot| cells.text(slot).and_then(passed_word) == Some(false);
     if is_denied(Slot::TYPE) || is_denied(Slot::ACTION) {
         return Answer::Denied;
     }
@@ -507,6 +591,7 @@ fn turn(o: &mut Observation) {
         std::mem::swap(&mut o.source, &mut o.destination);
         std::mem::swap(&mut o.source_port, &mut o.port);
         (o.sent, o.received) = (0, o.sent);
+        o.turned = true;
         o.answer = if refused { Answer::Refused } else { Answer::Yes };
     }
 }

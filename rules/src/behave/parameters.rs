@@ -46,6 +46,9 @@ pub(crate) struct Parameters {
     pub(super) times: f64,
     pub(super) name_bytes: f64,
     pub(super) bulk_name_bytes: f64,
+    /// Hours of the day.
+    pub(super) opens: f64,
+    pub(super) closes: f64,
     /// Bits a character.
     pub(super) entropy: f64,
     pub(super) bits_per_second: f64,
@@ -59,13 +62,17 @@ pub(crate) struct Parameters {
     pub(super) learn: i64,
     pub(super) forget: i64,
     pub(super) seconds: i64,
+    pub(super) within: i64,
+    pub(super) session: i64,
     pub(super) bands: Vec<i64>,
     // Words.
     pub(super) answered: String,
     pub(super) class: String,
+    pub(super) digest: String,
     pub(super) what: String,
     pub(super) of: String,
     pub(super) services: Vec<String>,
+    pub(super) accounts: Vec<String>,
     pub(super) doh: Safelist,
     pub(super) admin_ports: Safelist,
 }
@@ -112,9 +119,9 @@ fn shape(kind: Kind) -> Shape {
                 ("contacts", 12.0, 4.0, 100_000.0),
                 ("failed_share", 0.3, 0.0, 1.0),
             ],
-            spans: &[("gap", "5m")],
+            spans: &[("gap", "5m"), ("span", "0s")],
             lists: &[],
-            words: &[CLASS],
+            words: &[CLASS, ("digest", &["no", "yes"])],
         },
         Kind::Guessing => Shape {
             numbers: &[
@@ -197,6 +204,18 @@ fn shape(kind: Kind) -> Shape {
             lists: &[],
             words: &[("what", &["silent", "volume", "clock", "unreadable"])],
         },
+        Kind::Hours => Shape {
+            numbers: &[("opens", 8.0, 0.0, 24.0), ("closes", 18.5, 0.0, 24.0)],
+            spans: &[],
+            lists: &["accounts"],
+            words: &[],
+        },
+        Kind::Zone => Shape {
+            numbers: &[],
+            spans: &[("within", "30s"), ("session", "10m")],
+            lists: &[],
+            words: &[("what", &["violation", "attempt", "sanitiser"])],
+        },
     }
 }
 
@@ -275,6 +294,8 @@ impl Parameters {
             name_bytes: read.number("name_bytes"),
             bulk_name_bytes: read.number("bulk_name_bytes"),
             entropy: read.number("entropy"),
+            opens: read.number("opens"),
+            closes: read.number("closes"),
             bits_per_second: read.number("bits_per_second"),
             packets_per_second: read.number("packets_per_second"),
             flows_per_second: read.number("flows_per_second"),
@@ -285,12 +306,16 @@ impl Parameters {
             learn: read.span("learn"),
             forget: read.span("forget"),
             seconds: read.span("seconds"),
+            within: read.span("within"),
+            session: read.span("session"),
             bands: bands.into_iter().collect(),
             answered: read.word("answered"),
             class: read.word("class"),
+            digest: read.word("digest"),
             what: read.word("what"),
             of: read.word("of"),
             services: read.list("services"),
+            accounts: read.list("accounts"),
             doh: names("doh", "domains")?,
             admin_ports: names("admin_ports", "ports")?,
         })

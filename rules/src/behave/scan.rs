@@ -5,13 +5,16 @@
 //! contact that fails makes a scanner four times likelier, each that succeeds four times less. An alert comes again when ten times as many
 //! were tried.
 
-use event::EventId;
+use std::collections::BTreeMap;
+
+use event::{EventId, Time};
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
 use super::sketch::{Distinct, mix};
 use super::table::Table;
 use super::{Found, Parameters, View, site};
+use crate::calendar::{date, day_and_second};
 
 /// The logarithm of what one first contact changes: (1 - 0.2) / (1 - 0.8) on failure, its inverse on success.
 const STEP: f64 = 1.386_294;
@@ -54,11 +57,27 @@ struct Episode {
 #[derive(Deserialize, Serialize)]
 pub(super) struct Scan {
     episodes: Table<Key, Episode>,
+    /// Where the rule wants one: by tenant, who scanned on the day that goes on.
+    digests: BTreeMap<u32, Digest>,
 }
+
+/// Who scanned on one day in Japan: scanners outside are the weather, told of once a day.
+#[derive(Default, Deserialize, Serialize)]
+struct Digest {
+    day: i64,
+    start: i64,
+    /// By address: how many hosts or ports failed, at most, and by which kind of scan.
+    scanners: BTreeMap<u128, (u64, String)>,
+    /// Further scanners, of which only their number is kept.
+    beyond: u64,
+}
+
+/// Scanners of one day that a digest tells apart.
+const SCANNERS_MAX: usize = 1000;
 
 impl Scan {
     pub(super) fn new(p: &Parameters) -> Scan {
-        Scan { episodes: Table::new(p.entries_max) }
+        Scan { episodes: Table::new(p.entries_max), digests: BTreeMap::new() }
     }
 
     pub(super) fn size(&self) -> (u64, usize) {
@@ -143,7 +162,7 @@ impl Scan {
             "pings" => p.pings,
             _ => p.contacts,
         };
-        let enough = count >= episode.next.max(least);
+        let enough = count >= episode.next.max(least) && episode.last - episode.start >= p.span;
         let likely = match of {
             "contacts" => episode.likelihood >= ACCEPT,
             _ => share >= p.failed_share,
@@ -177,6 +196,39 @@ impl Scan {
             .map(|shown| if of == "ports" { shown.to_string() } else { site::address(*shown).to_string() })
             .collect();
         f.explain("examples", examples.join(" "));
-        found.push(f);
+        if p.digest == "yes" {
+            let digest = self.digests.entry(o.tenant).or_default();
+            found.push(digest.add(f, o.source, count, kind));
+        } else {
+            found.push(f);
+        }
+    }
+}
+
+impl Digest {
+    /// Adds a scan; gives what is told of the whole day so far.
+    fn add(&mut self, scan: Found, source: u128, count: u64, kind: &str) -> Found {
+        let (day, _) = day_and_second(Time::from_unix_ns(scan.time));
+        if day > self.day {
+            *self = Digest { day, start: scan.start, ..Digest::default() };
+        }
+        self.start = self.start.min(scan.start);
+        let full = self.scanners.len() >= SCANNERS_MAX;
+        match self.scanners.get_mut(&source) {
+            Some(most) if most.0 >= count => {}
+            Some(most) => *most = (count, kind.to_owned()),
+            None if full => self.beyond += 1,
+            None => {
+                self.scanners.insert(source, (count, kind.to_owned()));
+            }
+        }
+        let mut most: Vec<_> = self.scanners.iter().collect();
+        most.sort_by_key(|(source, (count, _))| (std::cmp::Reverse(*count), **source));
+        let told = |(source, (count, kind)): &(&u128, &(u64, String))| format!("{} ({count} {kind})", site::address(**source));
+        let mut f = Found { start: self.start, explanation: BTreeMap::new(), ..scan };
+        f.group = BTreeMap::from([("scan".to_owned(), "scanners of one day".to_owned()), ("day".to_owned(), date(self.day))]);
+        f.explain("scanners", self.scanners.len() as u64 + self.beyond);
+        f.explain("most", most.iter().take(EXAMPLES_MAX).map(told).collect::<Vec<_>>().join(", "));
+        f
     }
 }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::indicator::Indicators;
 use super::observe::{Observation, transport_number};
+use crate::policy::Policy;
 use crate::yaml::Node;
 
 /// What is inside where the site does not say: private addresses (RFC 1918, RFC 4193), shared ones (RFC 6598), link-local and loopback.
@@ -19,6 +20,7 @@ pub struct Site {
     inside: Networks,
     safelist: Safelist,
     indicators: Arc<Indicators>,
+    policy: Option<Arc<Policy>>,
 }
 
 impl Site {
@@ -29,13 +31,24 @@ impl Site {
     pub fn new(inside: &[String], safelist: Option<&Node>) -> Result<Site, String> {
         let texts: Vec<&str> = if inside.is_empty() { INSIDE.to_vec() } else { inside.iter().map(String::as_str).collect() };
         let safelist = safelist.map_or_else(|| Ok(Safelist::default()), Safelist::read)?;
-        Ok(Site { inside: Networks::read(texts.into_iter())?, safelist, indicators: Arc::default() })
+        Ok(Site { inside: Networks::read(texts.into_iter())?, safelist, indicators: Arc::default(), policy: None })
     }
 
     /// The same with indicators.
     pub fn with_indicators(mut self, indicators: Indicators) -> Site {
         self.indicators = Arc::new(indicators);
         self
+    }
+
+    /// The same with a zone policy.
+    pub fn with_policy(mut self, policy: Option<Arc<Policy>>) -> Site {
+        self.policy = policy;
+        self
+    }
+
+    /// The zone policy.
+    pub(super) fn policy(&self) -> Option<&Arc<Policy>> {
+        self.policy.as_ref()
     }
 
     /// The indicators.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Table;
 use super::{Found, Parameters};
+use crate::calendar::{Day, kind_of};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const DAY_NS: i64 = 86_400 * SECOND_NS;
@@ -232,7 +233,16 @@ impl Heard {
         if !self.address.is_empty() {
             group.insert("log.source.address".to_owned(), self.address.clone());
         }
-        Found { tenant: self.tenant, fields: group.clone(), group, start: time, time, evidence, explanation: BTreeMap::new() }
+        Found {
+            tenant: self.tenant,
+            fields: group.clone(),
+            group,
+            start: time,
+            time,
+            evidence,
+            explanation: BTreeMap::new(),
+            clause: None,
+        }
     }
 
     /// Learns the gap before a record, as far as the source uses to send in it.
@@ -415,7 +425,7 @@ fn slot_of(ns: i64) -> i64 {
 /// Where the half-hour is learned: by its time of day, working days and days off apart.
 fn place(slot: i64) -> usize {
     let day = slot.div_euclid(SLOTS as i64);
-    let off = matches!((day + 4).rem_euclid(7), 0 | 6); // 1970 began on a Thursday.
+    let off = kind_of(day) != Day::Working;
     slot.rem_euclid(SLOTS as i64) as usize + if off { SLOTS } else { 0 }
 }
 

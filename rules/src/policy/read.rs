@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::record::protocol_number;
 use super::table::{Lookup, Table};
-use super::{Cell, Line, MustDeny, Observe, Policy, PolicyProblem, Service, Zone};
+use super::{Cell, Line, MustDeny, Observe, Policy, PolicyProblem, Sensors, Service, Zone};
 use crate::yaml::{self, Document, Node};
 
 /// Zones, and lines of each kind, in one file.
@@ -113,8 +113,22 @@ impl Reader<'_> {
         let sha256 = Sha256::digest(self.text).iter().map(|b| format!("{b:02x}")).collect();
         let model = node.get("model").and_then(Node::scalar).unwrap_or_default();
         let lookup = Lookup::new(&zones);
+        let sensors = Sensors::new(&observe);
         let table = Table::new(names.len(), cells, &must_deny, index);
-        Some(Policy { model, zones, allow, exceptions, must_deny, observe, blind, sha256, lookup, table })
+        Some(Policy {
+            model,
+            zones,
+            allow,
+            exceptions,
+            must_deny,
+            observe,
+            blind,
+            sha256,
+            text: self.text.to_owned(),
+            sensors,
+            lookup,
+            table,
+        })
     }
 
     fn keys(&mut self, node: &Node, document: &Document, known: &[&str]) {
@@ -351,7 +365,7 @@ impl Reader<'_> {
         self.bound("observe", node.get("observe").map_or(&[][..], Node::elements).len(), LINES_MAX);
         for (at, entry) in node.get("observe").map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
             let line = places.get(at).copied().unwrap_or(1);
-            self.entry_keys(entry, line, &["sensor", "cells", "heartbeat"]);
+            self.entry_keys(entry, line, &["sensor", "address", "cells", "heartbeat"]);
             let mut cells = Vec::new();
             for cell in entry.get("cells").map_or(&[][..], Node::elements) {
                 match cell.elements() {
@@ -371,7 +385,18 @@ impl Reader<'_> {
             if crate::sigma::correlation::timespan_ns(&heartbeat).is_none() {
                 self.problem(&[line], format!("heartbeat: {heartbeat:?} is no timespan (5m)"));
             }
-            all.push(Observe { sensor: entry.get("sensor").and_then(Node::scalar).unwrap_or_default(), cells, heartbeat });
+            let mut address = Vec::new();
+            for text in entry.get("address").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
+                match network(&text) {
+                    Some(net) => address.push(net),
+                    None => self.problem(&[line], format!("address: {text:?} is no address or prefix")),
+                }
+            }
+            let sensor = entry.get("sensor").and_then(Node::scalar).unwrap_or_default();
+            if sensor.is_empty() {
+                self.problem(&[line], "sensor is missing".to_owned());
+            }
+            all.push(Observe { sensor, address, cells, heartbeat });
         }
         all
     }
@@ -472,11 +497,7 @@ fn end_of_day(text: &str) -> Option<Time> {
 
 /// Pairs of zones that no sensor sees.
 fn blind(names: &[String], observe: &[Observe]) -> Vec<(String, String)> {
-    let seen = |from: &String, to: &String| {
-        let is = |pattern: &String, name: &String| pattern == "*" || pattern == name;
-        let cells = observe.iter().flat_map(|o| &o.cells);
-        cells.into_iter().any(|(a, b)| (is(a, from) && is(b, to)) || (is(a, to) && is(b, from)))
-    };
+    let seen = |from: &String, to: &String| observe.iter().any(|sensor| sensor.sees(from, to));
     let pairs = names.iter().flat_map(|from| names.iter().map(move |to| (from, to)));
     pairs.filter(|(from, to)| from != to && !seen(from, to)).map(|(from, to)| (from.clone(), to.clone())).collect()
 }

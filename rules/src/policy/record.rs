@@ -45,21 +45,21 @@ impl Policy {
 
 /// The ends of a communication, who began first as far as the record says.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) source: IpAddr,
-    pub(crate) source_port: Option<u16>,
-    pub(crate) destination: IpAddr,
-    pub(crate) port: Option<u16>,
+struct Ends {
+    source: IpAddr,
+    source_port: Option<u16>,
+    destination: IpAddr,
+    port: Option<u16>,
     /// Where it really went, by translation of addresses.
-    pub(crate) translated: Option<(IpAddr, Option<u16>)>,
+    translated: Option<(IpAddr, Option<u16>)>,
     /// The record says who began (`client.*`, `server.*`).
-    pub(crate) known: bool,
+    known: bool,
     /// Its source is who was called.
-    pub(crate) turned: bool,
+    turned: bool,
 }
 
 impl Ends {
-    pub(crate) fn of(event: EventRef<'_>) -> Option<Ends> {
+    fn of(event: EventRef<'_>) -> Option<Ends> {
         let ip = |field| event.get(field).and_then(|v| v.as_ip());
         let port = |field| event.get(field).and_then(|v| v.as_int()).and_then(|n| u16::try_from(n).ok());
         let (source, destination) = (ip(FieldId::SOURCE_IP)?, ip(FieldId::DESTINATION_IP)?);
@@ -69,7 +69,8 @@ impl Ends {
         let turned = said == Some((destination, source))
             && (source != destination || said_ports.is_some_and(|ports| Some(ports.0) == destination_port));
         let known = turned || said == Some((source, destination));
-        let real = |ip_field, port_field, ip_told: IpAddr| ip(ip_field).filter(|ip| *ip != ip_told).map(|ip| (ip, port(port_field)));
+        let real =
+            |ip_field, port_field, ip_told: IpAddr| ip(ip_field).filter(|ip| *ip != ip_told).map(|ip| (ip, port(port_field)));
         Some(if turned {
             Ends {
                 source: destination,
@@ -112,7 +113,8 @@ impl Seen {
         let word = |field| event.all(field).filter_map(|v| v.as_text()).find_map(passed_word);
         let passed = word(FieldId::EVENT_TYPE).or_else(|| word(FieldId::EVENT_ACTION));
         let passed = if flow { Some(passed.unwrap_or(!opening_only)) } else { passed };
-        let c = Communication { source: ends.source, destination: ends.destination, protocol, port: ends.port, time: event.time() };
+        let c =
+            Communication { source: ends.source, destination: ends.destination, protocol, port: ends.port, time: event.time() };
         Some(Seen { c, ends, passed, opening_only, proxied })
     }
 

@@ -37,7 +37,9 @@ impl Lookup {
         for (at, zone) in zones.iter().enumerate() {
             for net in &zone.cidr {
                 match net {
-                    IpNet::V4(net) => v4.push((u128::from(net.network().to_bits()), u128::from(net.broadcast().to_bits()), at as u16)),
+                    IpNet::V4(net) => {
+                        v4.push((u128::from(net.network().to_bits()), u128::from(net.broadcast().to_bits()), at as u16))
+                    }
                     IpNet::V6(net) => v6.push((net.network().to_bits(), net.broadcast().to_bits(), at as u16)),
                 }
             }
@@ -68,6 +70,23 @@ impl Lookup {
             }
             IpAddr::V6(ip) => self.zones_v6[self.starts_v6.partition_point(|start| *start <= ip.to_bits()) - 1],
         }
+    }
+}
+
+impl Lookup {
+    /// Where ranges begin, of one family of addresses.
+    pub(super) fn starts(&self, v6: bool) -> Vec<u128> {
+        if v6 { self.starts_v6.clone() } else { self.starts_v4.iter().map(|start| u128::from(*start)).collect() }
+    }
+
+    /// The index of the zone of an address as a number.
+    pub(super) fn zone_of_bits(&self, bits: u128, v6: bool) -> u16 {
+        let at = if v6 {
+            self.starts_v6.partition_point(|start| *start <= bits)
+        } else {
+            self.starts_v4.partition_point(|start| u128::from(*start) <= bits)
+        };
+        if v6 { self.zones_v6[at - 1] } else { self.zones_v4[at - 1] }
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) const WWW_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 20, 2, 80);
 pub(crate) const PORTAL_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 20, 2, 81);
 pub(crate) const GATEWAY_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 20, 3, 22);
 pub(crate) const SANITISER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 1, 20);
+/// Runs the browsers whose screens the sanitiser hands on.
+pub(crate) const SCREEN_SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 3, 10, 20);
 
 /// Terminals of the Internet zone: `n` counts from 0.
 pub(crate) fn internet_terminal(n: u32) -> Ipv4Addr {

@@ -353,6 +353,10 @@ impl Traffic {
         let seconds = self.dice.range(1, 30);
         let session = self.session(End(client, port), to, TCP, seconds, sent, received);
         self.flow(time.plus_ns(i64::from(seconds) * NS_PER_S), town::FLOW_CORE, &session);
+        // The other leg: the sanitiser shows what the browser's server in the Internet zone draws.
+        let server = End(town::SCREEN_SERVER_ADDRESS, 443);
+        let session = self.session(End(town::SANITISER_ADDRESS, port), server, TCP, seconds, sent, received);
+        self.flow(time.plus_ns(i64::from(seconds) * NS_PER_S), town::FLOW_CORE, &session);
     }
 
     /// A terminal of the My-Number zone asks its database, inside the zone.

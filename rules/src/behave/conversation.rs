@@ -1,0 +1,400 @@
+//! One verdict for one conversation, whoever tells of it and in how many records: the zone policy on what was said together.
+//!
+//! ```text
+//!  record ─▶ who began is plain ───────────────────────────▶ verdict ─▶ counted, told to the rules
+//!         └▶ one way of two, and it matters ─▶ waits 120 s for the other way: the earlier start began, else the lower port was called
+//! ```
+//!
+//! A record that shows more than those before it (a device let pass what another one had denied) makes the verdict graver, and the counts
+//! follow; one that shows less changes nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use event::EventId;
+use event::Time;
+use serde::{Deserialize, Serialize};
+
+use super::observe::{Observation, What};
+use super::site::address;
+use super::table::Table;
+use crate::policy::{Communication, Judgement, Policy, Verdict};
+
+/// Conversations that are remembered; beyond it the one idle longest is forgotten (counted), and a further record of it counts again.
+const CONVERSATIONS_MAX: usize = 500_000;
+/// Records of one way that wait; beyond it the first one is decided as it stands (counted).
+const WAITING_MAX: usize = 200_000;
+/// How long the other way of a conversation is waited for, and a conversation remembered after its last record.
+const TOGETHER_NS: i64 = 120 * 1_000_000_000;
+/// A conversation that is opened again from the same port so long after its end is another one.
+const REOPENED_NS: i64 = 3 * 1_000_000_000;
+const HOUR_NS: i64 = 3600 * 1_000_000_000;
+
+type End = (u128, u16);
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+struct Key {
+    tenant: u32,
+    transport: u8,
+    low: End,
+    high: End,
+}
+
+/// What is known of a conversation.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+struct Talk {
+    /// Who began.
+    from: End,
+    start: i64,
+    end: i64,
+    /// Under what it is counted; nothing while it waits.
+    told: Option<CellKey>,
+    /// The number of the record that waits; 0 for none.
+    waiting: u64,
+}
+
+/// How it is known who began.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) enum Evidence {
+    /// The device that was there says so, or counted both ways.
+    Told,
+    /// TCP: who sent SYN alone, or was answered with SYN and ACK.
+    Flags,
+    /// Of two records the one that began earlier.
+    Start,
+    /// The lower port is the service's.
+    Ports,
+    /// Nothing says otherwise.
+    Record,
+}
+
+impl Evidence {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Evidence::Told => "the device says who began",
+            Evidence::Flags => "TCP flags",
+            Evidence::Start => "the earlier record of two",
+            Evidence::Ports => "the lower port is the service",
+            Evidence::Record => "the order of the record",
+        }
+    }
+}
+
+/// What is kept of a record, its sender first.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct Told {
+    event: EventId,
+    tenant: u32,
+    transport: u8,
+    sender: End,
+    receiver: End,
+    time: i64,
+    start: i64,
+    end: i64,
+    passed: Option<bool>,
+    proxied: bool,
+    /// Where what the first end called really went; no address where it was not translated.
+    translated: End,
+    sampling: u32,
+}
+
+/// A verdict on a conversation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged {
+    pub(super) event: EventId,
+    pub(super) tenant: u32,
+    pub(super) transport: u8,
+    pub(super) source: End,
+    pub(super) destination: End,
+    pub(super) time: i64,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) sampling: u32,
+    pub(super) judgement: Judgement,
+    pub(super) evidence: Evidence,
+    /// Nothing as grave was told of the conversation before.
+    pub(super) news: bool,
+}
+
+/// How many communications of a tenant came to a verdict in an hour, between two zones; as a change, which may take back.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct CellKey {
+    /// The tenant's number.
+    pub tenant: u32,
+    /// The hour, in nanoseconds since 1970.
+    pub hour: i64,
+    /// Index of the zone from which it was begun.
+    pub from: u16,
+    /// Index of the other zone.
+    pub to: u16,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Half {
+    until: i64,
+    key: Key,
+    told: Told,
+}
+
+/// See the module.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Conversations {
+    talks: Table<Key, Talk>,
+    halves: VecDeque<Half>,
+    /// The number of the first of `halves`.
+    first: u64,
+    /// Decided before their time.
+    hurried: u64,
+    /// Counted since it was asked last.
+    cells: BTreeMap<CellKey, i64>,
+}
+
+impl Default for Conversations {
+    fn default() -> Conversations {
+        Conversations {
+            talks: Table::new(CONVERSATIONS_MAX),
+            halves: VecDeque::new(),
+            first: 1,
+            hurried: 0,
+            cells: BTreeMap::new(),
+        }
+    }
+}
+
+impl Conversations {
+    pub(super) fn evicted(&self) -> u64 {
+        self.talks.evicted() + self.hurried
+    }
+
+    pub(super) fn byte_len(&self) -> usize {
+        self.talks.byte_len() + self.halves.capacity() * size_of::<Half>()
+    }
+
+    /// What was counted since the last time.
+    pub(super) fn take_cells(&mut self) -> BTreeMap<CellKey, i64> {
+        std::mem::take(&mut self.cells)
+    }
+
+    /// Takes a record in the order of time; appends what is decided by it.
+    pub(super) fn take(&mut self, policy: &Policy, o: &Observation, out: &mut Vec<Judged>) {
+        if o.destination == 0 || o.source == 0 || matches!(o.what, What::Login | What::File) {
+            return;
+        }
+        let (mut sender, mut receiver) = ((o.source, o.source_port), (o.destination, o.port));
+        if o.turned {
+            std::mem::swap(&mut sender, &mut receiver);
+        }
+        let told = Told {
+            event: o.event,
+            tenant: o.tenant,
+            transport: o.transport,
+            sender,
+            receiver,
+            time: o.time,
+            start: o.start,
+            end: o.end,
+            passed: o.passed,
+            proxied: o.what == What::Proxied,
+            translated: (o.translated, o.translated_port),
+            sampling: o.sampling,
+        };
+        let plain = plain(o);
+        if !matches!(o.transport, 1 | 58) && (o.source_port == 0 || o.port == 0) {
+            // Two of them cannot be told apart, so each is one.
+            let source = (o.source, o.source_port);
+            self.tell(policy, &told, source, plain.map_or(Evidence::Record, |(_, evidence)| evidence), None, out);
+            return;
+        }
+        // Of messages of ICMP the ports say nothing.
+        let (a, b) = if matches!(o.transport, 1 | 58) { ((sender.0, 0), (receiver.0, 0)) } else { (sender, receiver) };
+        let key = Key { tenant: o.tenant, transport: o.transport, low: a.min(b), high: a.max(b) };
+        self.talks.expire(o.time.saturating_sub(TOGETHER_NS));
+        let talk = *self.talks.entry(key, o.time);
+        let known = talk.end != 0 && o.start.saturating_sub(talk.end) <= TOGETHER_NS;
+        let opened_again = plain.is_some_and(|(from, evidence)| {
+            evidence == Evidence::Flags
+                && (from != talk.from || o.transport == 6)
+                && o.start > talk.end.saturating_add(REOPENED_NS)
+        });
+        if known && talk.waiting != 0 && !opened_again {
+            self.meet(policy, key, talk, &told, plain, out);
+            return;
+        }
+        if known && !opened_again {
+            self.put(key, Talk { start: talk.start.min(o.start), end: talk.end.max(o.end), ..talk });
+            self.tell(policy, &told, talk.from, Evidence::Record, Some(key), out);
+            return;
+        }
+        let talk = Talk { from: sender, start: o.start, end: o.end.max(1), told: None, waiting: 0 };
+        match plain {
+            Some((from, evidence)) => {
+                self.put(key, Talk { from, ..talk });
+                self.tell(policy, &told, from, evidence, Some(key), out);
+            }
+            None => {
+                if self.halves.len() >= WAITING_MAX {
+                    self.hurried += 1;
+                    self.decide_first(policy, out);
+                }
+                let number = self.first + self.halves.len() as u64;
+                self.put(key, Talk { waiting: number, ..talk });
+                self.halves.push_back(Half { until: o.time.saturating_add(TOGETHER_NS), key, told });
+            }
+        }
+    }
+
+    /// Decides what has waited long enough by `now`.
+    pub(super) fn release(&mut self, policy: &Policy, now: i64, out: &mut Vec<Judged>) {
+        while self.halves.front().is_some_and(|half| half.until <= now) {
+            self.decide_first(policy, out);
+        }
+    }
+
+    fn put(&mut self, key: Key, talk: Talk) {
+        if let Some(there) = self.talks.get_mut(&key) {
+            *there = talk;
+        }
+    }
+
+    /// A second record of a conversation of which the first one waits.
+    fn meet(
+        &mut self,
+        policy: &Policy,
+        key: Key,
+        talk: Talk,
+        told: &Told,
+        plain: Option<(End, Evidence)>,
+        out: &mut Vec<Judged>,
+    ) {
+        let at = talk.waiting.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        let Some(first) = at.and_then(|at| self.halves.get(at)).map(|half| half.told) else { return };
+        let decided = match plain {
+            Some(plain) => Some(plain),
+            None if told.sender == first.sender => None,
+            None => Some(match first.start.cmp(&told.start) {
+                std::cmp::Ordering::Less => (first.sender, Evidence::Start),
+                std::cmp::Ordering::Greater => (told.sender, Evidence::Start),
+                std::cmp::Ordering::Equal => by_ports(&first),
+            }),
+        };
+        let merged = Talk { start: talk.start.min(told.start), end: talk.end.max(told.end), ..talk };
+        let Some((from, evidence)) = decided else {
+            self.put(key, merged);
+            return;
+        };
+        self.put(key, Talk { from, waiting: 0, ..merged });
+        self.tell(policy, &first, from, evidence, Some(key), out);
+        self.tell(policy, told, from, evidence, Some(key), out);
+    }
+
+    fn decide_first(&mut self, policy: &Policy, out: &mut Vec<Judged>) {
+        let Some(Half { key, told, .. }) = self.halves.pop_front() else { return };
+        let number = self.first;
+        self.first += 1;
+        let Some(talk) = self.talks.get(&key).copied().filter(|talk| talk.waiting == number) else {
+            // Another record has decided it, unless the table has forgotten it meanwhile.
+            if self.talks.get(&key).is_none() {
+                let (from, evidence) = by_ports(&told);
+                self.tell(policy, &told, from, evidence, None, out);
+            }
+            return;
+        };
+        let (from, evidence) = by_ports(&told);
+        self.put(key, Talk { from, waiting: 0, ..talk });
+        self.tell(policy, &told, from, evidence, Some(key), out);
+    }
+
+    /// Judges a record of a conversation that `from` began; counts and tells it where that is news.
+    fn tell(&mut self, policy: &Policy, told: &Told, from: End, evidence: Evidence, key: Option<Key>, out: &mut Vec<Judged>) {
+        let forth = from == told.sender || from.0 == told.sender.0 && told.sender.0 != told.receiver.0;
+        let (source, destination) = if forth { (told.sender, told.receiver) } else { (told.receiver, told.sender) };
+        let number = |port: u16| (port != 0 || matches!(told.transport, 1 | 58)).then_some(port);
+        let c = Communication {
+            source: address(source.0),
+            destination: address(destination.0),
+            protocol: (told.transport != 0).then_some(told.transport),
+            port: number(destination.1),
+            time: Time::from_unix_ns(told.time),
+        };
+        let translated: Option<(IpAddr, Option<u16>)> =
+            (told.translated.0 != 0).then(|| (address(told.translated.0), (told.translated.1 != 0).then_some(told.translated.1)));
+        let judgement = policy.judge(&c, translated, told.passed, told.proxied);
+        let talk = key.and_then(|key| self.talks.get_mut(&key));
+        let before = talk.as_ref().and_then(|talk| talk.told);
+        let news = before.is_none_or(|before| gravity(judgement.verdict) > gravity(before.verdict));
+        let start = talk.as_ref().map_or(told.start, |talk| talk.start.min(told.start));
+        if news {
+            let hour = before.map_or_else(|| told.time.div_euclid(HOUR_NS) * HOUR_NS, |before| before.hour);
+            let Judgement { verdict, from, to, .. } = judgement;
+            let cell = CellKey { tenant: told.tenant, hour, from, to, verdict };
+            if let Some(talk) = talk {
+                talk.told = Some(cell);
+            }
+            for (cell, change) in before.map(|before| (before, -1)).into_iter().chain([(cell, 1)]) {
+                if cell.verdict != Verdict::Internal {
+                    *self.cells.entry(cell).or_default() += change;
+                }
+            }
+        }
+        out.push(Judged {
+            event: told.event,
+            tenant: told.tenant,
+            transport: told.transport,
+            source,
+            destination,
+            time: told.time,
+            start,
+            end: told.end,
+            sampling: told.sampling,
+            judgement,
+            evidence,
+            news,
+        });
+    }
+}
+
+/// Of two verdicts on one conversation the graver one stands.
+fn gravity(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Internal | Verdict::Kept | Verdict::Exception => 0,
+        Verdict::Unclear => 1,
+        Verdict::Attempt => 2,
+        Verdict::Violation => 3,
+    }
+}
+
+/// Who began, where the record by itself leaves no doubt.
+fn plain(o: &Observation) -> Option<(End, Evidence)> {
+    let (source, destination) = ((o.source, o.source_port), (o.destination, o.port));
+    let (sender, receiver) = if o.turned { (destination, source) } else { (source, destination) };
+    if o.known || !o.one_way {
+        return Some((source, Evidence::Told));
+    }
+    match (o.transport, o.flags) {
+        (6, Some(flags)) if flags & 0x12 == 0x02 => Some((sender, Evidence::Flags)),
+        // SYN and ACK together and nothing that follows them, or a reset in answer to a SYN: an answer.
+        (6, Some(0x12 | 0x14 | 0x16)) => Some((receiver, Evidence::Flags)),
+        (1 | 58, _) => Some((if is_icmp_answer(o) { receiver } else { sender }, Evidence::Flags)),
+        _ => None,
+    }
+}
+
+/// Replies, and errors, which answer a datagram (RFC 792, RFC 4443).
+fn is_icmp_answer(o: &Observation) -> bool {
+    match (o.transport, o.icmp) {
+        (1, Some(kind)) => matches!(kind, 0 | 3 | 4 | 5 | 11 | 12 | 14 | 16 | 18),
+        (58, Some(kind)) => kind < 128 || kind == 129,
+        _ => false,
+    }
+}
+
+/// The lower port is the service's, so that the other end began.
+fn by_ports(told: &Told) -> (End, Evidence) {
+    match told.sender.1.cmp(&told.receiver.1) {
+        std::cmp::Ordering::Greater => (told.sender, Evidence::Ports),
+        std::cmp::Ordering::Less => (told.receiver, Evidence::Ports),
+        std::cmp::Ordering::Equal => (told.sender, Evidence::Record),
+    }
+}

@@ -1,0 +1,196 @@
+//! What two policies decide differently, exactly: by ranges of addresses that change their zone, and by pairs of zones and intervals of
+//! services. Exceptions are compared with their addresses and their end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::read::shown;
+use super::{Line, Policy, Service};
+
+/// Something that another policy decides differently.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Change {
+    /// Addresses that belong to another zone.
+    Zone {
+        /// The first address.
+        first: String,
+        /// The last one.
+        last: String,
+        /// The zone of the first policy.
+        before: String,
+        /// The zone of the second policy.
+        after: String,
+    },
+    /// Services of a pair of zones that are decided differently.
+    Service {
+        /// From which zone.
+        from: String,
+        /// To which zone.
+        to: String,
+        /// Which services, such as `tcp/443-445`.
+        service: String,
+        /// `allowed`, `denied`, or the addresses and end of an exception.
+        before: String,
+        /// The same in the second policy.
+        after: String,
+        /// The deciding lines of the first policy.
+        lines_before: Vec<usize>,
+        /// The deciding lines of the second policy.
+        lines_after: Vec<usize>,
+    },
+    /// An invariant that one of them has and the other has not.
+    Invariant {
+        /// From which zone.
+        from: String,
+        /// To which zone.
+        to: String,
+        /// What the first policy says.
+        before: String,
+        /// What the second policy says.
+        after: String,
+    },
+}
+
+/// What `b` decides differently from `a`, in a fixed order.
+pub fn diff(a: &Policy, b: &Policy) -> Vec<Change> {
+    let mut changes = zones(a, b);
+    let pairs: BTreeSet<(String, String)> =
+        [a, b].into_iter().flat_map(|p| p.allow.iter().chain(&p.exceptions)).map(|l| (l.from.clone(), l.to.clone())).collect();
+    for (from, to) in pairs {
+        services(a, b, &from, &to, &mut changes);
+    }
+    let invariants = |p: &Policy| -> BTreeMap<(String, String), String> {
+        let all = p.must_deny.iter().flat_map(|m| {
+            let how = m
+                .unless_via
+                .as_ref()
+                .map_or_else(|| "must be denied".to_owned(), |via| format!("must be denied unless via {via}"));
+            m.to.iter().map(move |to| ((m.from.clone(), to.clone()), how.clone()))
+        });
+        all.collect()
+    };
+    let (before, after) = (invariants(a), invariants(b));
+    for pair in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+        let said = |all: &BTreeMap<(String, String), String>| all.get(pair).cloned().unwrap_or_else(|| "nothing".to_owned());
+        if said(&before) != said(&after) {
+            let (from, to) = pair.clone();
+            changes.push(Change::Invariant { from, to, before: said(&before), after: said(&after) });
+        }
+    }
+    changes
+}
+
+fn zones(a: &Policy, b: &Policy) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    for v6 in [false, true] {
+        let starts: BTreeSet<u128> = [a, b].into_iter().flat_map(|p| p.lookup.starts(v6)).collect();
+        let mut open: Option<(u128, String, String)> = None;
+        let last = if v6 { u128::MAX } else { u128::from(u32::MAX) };
+        let mut close = |open: &mut Option<(u128, String, String)>, end: u128| {
+            if let Some((start, before, after)) = open.take()
+                && before != after
+            {
+                let text = |bits: u128| {
+                    if v6 {
+                        std::net::Ipv6Addr::from_bits(bits).to_string()
+                    } else {
+                        std::net::Ipv4Addr::from_bits(bits as u32).to_string()
+                    }
+                };
+                changes.push(Change::Zone { first: text(start), last: text(end), before, after });
+            }
+        };
+        for start in starts {
+            let name = |p: &Policy| p.zones[usize::from(p.lookup.zone_of_bits(start, v6))].name.clone();
+            let (before, after) = (name(a), name(b));
+            if open.as_ref().is_some_and(|(_, x, y)| (x, y) == (&before, &after)) {
+                continue;
+            }
+            if start > 0 {
+                close(&mut open, start - 1);
+            }
+            open = Some((start, before, after));
+        }
+        close(&mut open, last);
+    }
+    changes
+}
+
+/// The services of a pair, cut at every edge of either policy's lines; neighbours that change alike are one.
+fn services(a: &Policy, b: &Policy, from: &str, to: &str, changes: &mut Vec<Change>) {
+    let lines = |p: &Policy| -> Vec<(Line, bool)> {
+        let is = |l: &&Line| l.from == from && l.to == to;
+        let allow = p.allow.iter().filter(is).map(|l| (l.clone(), false));
+        allow.chain(p.exceptions.iter().filter(is).map(|l| (l.clone(), true))).collect()
+    };
+    let (old, new) = (lines(a), lines(b));
+    // Protocols that some line names; what only `any` speaks of stands for all the others.
+    let named: BTreeSet<Option<u8>> =
+        old.iter().chain(&new).flat_map(|(l, _)| &l.service).map(|s| s.protocol).chain([None]).collect();
+    for protocol in named {
+        let is = |s: &&Service| s.protocol.is_none() || s.protocol == protocol;
+        let mut edges: BTreeSet<u32> = BTreeSet::from([0, 65_536]);
+        for s in old.iter().chain(&new).flat_map(|(l, _)| &l.service).filter(is) {
+            edges.extend([u32::from(s.low), u32::from(s.high) + 1]);
+        }
+        let mut open: Option<(u32, Said, Said)> = None;
+        let mut close = |open: &mut Option<(u32, Said, Said)>, end: u32| {
+            if let Some((low, before, after)) = open.take()
+                && before.words != after.words
+            {
+                let service = Service { protocol, low: low as u16, high: (end - 1) as u16 };
+                let mut name = shown(&service);
+                if protocol.is_none() {
+                    name = name.replace("any", "any other protocol");
+                }
+                changes.push(Change::Service {
+                    from: from.to_owned(),
+                    to: to.to_owned(),
+                    service: name,
+                    before: before.words,
+                    after: after.words,
+                    lines_before: before.lines,
+                    lines_after: after.lines,
+                });
+            }
+        };
+        for low in edges.into_iter().filter(|edge| *edge < 65_536) {
+            let (before, after) = (said(&old, protocol, low as u16), said(&new, protocol, low as u16));
+            if open.as_ref().is_some_and(|(_, x, y)| *x == before && *y == after) {
+                continue;
+            }
+            close(&mut open, low);
+            open = Some((low, before, after));
+        }
+        close(&mut open, 65_536);
+    }
+}
+
+#[derive(Eq, PartialEq)]
+struct Said {
+    words: String,
+    lines: Vec<usize>,
+}
+
+/// What lines say of one service of their pair.
+fn said(lines: &[(Line, bool)], protocol: Option<u8>, port: u16) -> Said {
+    let speaks =
+        |l: &Line| l.service.iter().any(|s| (s.protocol.is_none() || s.protocol == protocol) && (s.low..=s.high).contains(&port));
+    let mut of: Vec<(String, usize)> = Vec::new();
+    for (line, exception) in lines.iter().filter(|(line, _)| speaks(line)) {
+        let words = if *exception {
+            let place = |net: Option<ipnet::IpNet>| net.map_or_else(|| "any".to_owned(), |net| net.to_string());
+            let until = line.until.map_or_else(String::new, |until| format!(" until {until}"));
+            format!("exception {} → {}{until}", place(line.src), place(line.dst))
+        } else {
+            "allowed".to_owned()
+        };
+        of.push((words, line.line));
+    }
+    of.sort();
+    let lines = of.iter().map(|(_, line)| *line).collect();
+    let words: Vec<String> = of.into_iter().map(|(words, _)| words).collect();
+    Said { words: if words.is_empty() { "denied".to_owned() } else { words.join("; ") }, lines }
+}

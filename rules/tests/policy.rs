@@ -1,0 +1,466 @@
+//! The zone policy's promises, each test named after its row: what crosses a zone's border is told once and rightly, a way through the
+//! sanitiser has two legs, and a changed cell is noticed.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, Position, Time, Transport};
+use proptest::prelude::*;
+use rules::alert::{Alert, AlertChange};
+use rules::policy::{Change, Communication, Decision, Policy, Verdict, diff};
+use rules::{Behaviour, BehaviourOptions, LoadOptions, RuleSet, Site, load, pack};
+
+const LATENESS_S: i64 = 30;
+/// 2026-04-01T09:00:00+09:00.
+const START_S: i64 = 1_775_001_600;
+
+const POLICY: &str = "
+model: alpha
+zones:
+  mynumber:  {cidr: [10.1.0.0/16], clause: \"6(3)①\"}
+  lgwan:     {cidr: [10.2.0.0/16], clause: \"6(3)②\"}
+  internet:  {cidr: [10.3.0.0/16], clause: \"6(3)③\"}
+  sanitiser: {cidr: [10.9.1.0/24]}
+  seccloud:  {cidr: [172.20.0.0/16]}
+  outside:   {rest: true}
+default: deny
+allow:
+  - {from: lgwan, to: sanitiser, service: [tcp/443]}
+  - {from: sanitiser, to: internet, service: [tcp/443]}
+  - {from: internet, to: seccloud, service: [tcp/8080, udp/53]}
+  - {from: seccloud, to: outside, service: [tcp/443]}
+exceptions:
+  - {from: mynumber, to: lgwan, service: [tcp/1433], src: 10.1.5.10, dst: 10.2.8.4, owner: o, ticket: R8-014, until: 2026-04-01}
+must_deny:
+  - {from: mynumber, to: [internet, outside, seccloud]}
+  - {from: lgwan, to: [internet, outside, seccloud], unless_via: sanitiser}
+";
+
+/// A flow or firewall record: milliseconds from the start at which it happened, and what it says.
+#[derive(Clone, Debug)]
+struct Record {
+    ms: i64,
+    start_ms: i64,
+    delay_ms: i64,
+    from: (&'static str, u16),
+    to: (&'static str, u16),
+    transport: &'static str,
+    /// One way of two, with these flags.
+    flags: Option<i64>,
+    denied: bool,
+    sensor: u8,
+}
+
+fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) -> Record {
+    Record { ms, start_ms: ms, delay_ms: 0, from, to, transport: "tcp", flags: None, denied: false, sensor: 1 }
+}
+
+fn rules_of(what: &[&str]) -> Arc<RuleSet> {
+    let files: Vec<_> = pack()
+        .iter()
+        .filter(|(name, _)| what.iter().any(|w| *name == format!("pack/{w}/rule.yml")))
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
+    assert_eq!(files.len(), what.len(), "each is shipped");
+    let (set, problems) = load(&files, &LoadOptions::default());
+    assert_eq!(problems, []);
+    Arc::new(set)
+}
+
+fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
+    let received = Time::from_unix_ns(START_S * 1_000_000_000 + (record.ms + record.delay_ms) * 1_000_000);
+    let head = FrameHead {
+        position: Position { partition: 0, offset },
+        received,
+        source: Some(SocketAddr::new(IpAddr::from([192, 0, 2, record.sensor]), 1)),
+        ..FrameHead::new(Transport::Internal, Content::Text)
+    };
+    let mut row = builder.row(&head, 0, "");
+    let at = |ms: i64| Time::from_unix_ns(START_S * 1_000_000_000 + ms * 1_000_000);
+    row.time(at(record.ms));
+    let category = if record.flags.is_some() { "flow" } else { "firewall" };
+    row.log_source(LogSourceId::intern(LogSource { category: Some(category), ..LogSource::default() }));
+    row.ip(FieldId::SOURCE_IP, record.from.0.parse().expect("an address"));
+    row.ip(FieldId::DESTINATION_IP, record.to.0.parse().expect("an address"));
+    row.int(FieldId::SOURCE_PORT, i64::from(record.from.1));
+    row.int(FieldId::DESTINATION_PORT, i64::from(record.to.1));
+    row.text(FieldId::NETWORK_TRANSPORT, record.transport);
+    row.value(FieldId::EVENT_START, event::Value::Time(at(record.start_ms)));
+    row.int(FieldId::SOURCE_BYTES, 900);
+    match record.flags {
+        Some(flags) => row.int(FieldId::FLOW_TCP_FLAGS, flags),
+        None => row.text(FieldId::EVENT_TYPE, if record.denied { "denied" } else { "allowed" }),
+    }
+}
+
+struct Ran {
+    new: Vec<Alert>,
+    cells: BTreeMap<(String, String, Verdict), i64>,
+}
+
+/// Runs records, as they arrive, in batches of so many; each batch by a behaviour restored from the one before where `interrupted`.
+fn run(policy: &str, records: impl Iterator<Item = Record>, what: &[&str], per: usize, interrupted: bool) -> Ran {
+    let policy = Arc::new(Policy::parse(policy).expect("valid").0);
+    let set = rules_of(what);
+    let site = Arc::new(Site::new(&[], None).expect("the default").with_policy(Some(policy.clone())));
+    let options = BehaviourOptions { lateness_ns: LATENESS_S * 1_000_000_000, site };
+    let mut behaviour = Behaviour::new(set.clone(), options.clone());
+    let (mut out, mut cells) = (Vec::new(), BTreeMap::new());
+    let (mut builder, mut offset, mut first, mut received) = (BatchBuilder::default(), 0, 1, 0);
+    let mut records = records.peekable();
+    while let Some(record) = records.next() {
+        offset += 1;
+        received = received.max(record.ms + record.delay_ms);
+        fill(&mut builder, offset, &record);
+        if offset - first + 1 >= per as u64 || records.peek().is_none() {
+            let now = Time::from_unix_ns(START_S * 1_000_000_000 + received * 1_000_000);
+            let batch = std::mem::take(&mut builder).finish(LogRange { partition: 0, first, last: offset }, now);
+            first = offset + 1;
+            behaviour.advance(&batch, &mut out);
+            if records.peek().is_none() {
+                behaviour.flush(&mut out);
+            }
+            for (key, count) in behaviour.take_cells() {
+                let [from, to] = [key.from, key.to].map(|zone| policy.zones[usize::from(zone)].name.clone());
+                *cells.entry((from, to, key.verdict)).or_default() += count;
+            }
+            if interrupted {
+                let snapshot = behaviour.snapshot();
+                behaviour = Behaviour::new(set.clone(), options.clone());
+                assert_eq!(behaviour.restore(&snapshot).expect("a snapshot"), 0);
+            }
+        }
+    }
+    let new = out.into_iter().filter_map(|change| match change {
+        AlertChange::New(alert) => Some(alert),
+        AlertChange::Updated(_) => None,
+    });
+    cells.retain(|_, count| *count != 0);
+    Ran { new: new.collect(), cells }
+}
+
+fn groups(ran: &Ran) -> Vec<[&str; 2]> {
+    ran.new.iter().map(|alert| ["source.ip", "destination.ip"].map(|field| alert.group[field].as_str())).collect()
+}
+
+const TALKERS: [(&str, &str, u16); 4] = [
+    ("10.2.16.9", "10.9.1.20", 443),
+    ("10.3.16.9", "172.20.1.10", 8080),
+    ("10.1.16.1", "10.1.16.2", 445),
+    ("172.20.1.10", "198.51.100.7", 443),
+];
+
+/// One flow of the My-Number zone to another among a million that are allowed.
+#[test]
+fn p01_one_mynumber_flow_in_a_million_is_one_critical_alert() {
+    let million = |odd: Record| {
+        (0..1_000_000i64).map(move |n| {
+            let (from, to, port) = TALKERS[n as usize % 4];
+            // A port comes again after three minutes: another conversation.
+            if n == 618_033 {
+                Record { ms: n * 3, ..odd.clone() }
+            } else {
+                flow(n * 3, (from, 1024 + (n % 60_000) as u16), (to, port))
+            }
+        })
+    };
+    let odd = flow(0, ("10.1.16.9", 50_000), ("198.51.100.7", 443));
+    let ran = run(POLICY, million(odd), &["zone-violation"], 8192, false);
+    assert_eq!(groups(&ran), [["10.1.16.9", "198.51.100.7"]]);
+    assert_eq!((ran.new[0].rule.level.as_str(), ran.new[0].clause.as_deref()), ("critical", Some("6(3)①")));
+    assert_eq!(ran.cells[&("mynumber".to_owned(), "outside".to_owned(), Verdict::Violation)], 1);
+    assert_eq!(ran.cells.values().sum::<i64>(), 750_000, "a quarter stays within its zone");
+}
+
+#[test]
+fn p01_an_exception_allows_until_its_last_day_is_over() {
+    // The exception's last day ends at midnight in Japan, fifteen hours from the start.
+    let day = 15 * 3600 * 1000;
+    for (ms, verdict) in [(0, Verdict::Exception), (day - 1, Verdict::Exception), (day, Verdict::Violation)] {
+        let ran = run(POLICY, [flow(ms, ("10.1.5.10", 50_000), ("10.2.8.4", 1433))].into_iter(), &["zone-violation"], 1, false);
+        assert_eq!(ran.new.len(), usize::from(verdict == Verdict::Violation), "{ms}");
+        assert_eq!(ran.cells.into_iter().collect::<Vec<_>>(), [(("mynumber".to_owned(), "lgwan".to_owned(), verdict), 1)]);
+    }
+    // Neither does it allow others, nor other services.
+    for (from, port) in [("10.1.5.11", 1433), ("10.1.5.10", 1434)] {
+        let ran = run(POLICY, [flow(0, (from, 50_000), ("10.2.8.4", port))].into_iter(), &["zone-violation"], 1, false);
+        assert_eq!(ran.new.len(), 1, "{from} {port}");
+    }
+}
+
+/// Denied by one device and let through by another is let through; told twice is told once; denied is no violation.
+#[test]
+fn p01_devices_that_disagree_give_one_alert() {
+    let (from, to) = (("10.1.16.9", 50_000), ("10.3.10.8", 445));
+    let denied = Record { denied: true, ..flow(0, from, to) };
+    let passed = Record { sensor: 2, ..flow(40, from, to) };
+    for (records, alerts, verdict) in [
+        (vec![denied.clone()], 0, Verdict::Attempt),
+        (vec![denied.clone(), passed.clone()], 1, Verdict::Violation),
+        (vec![passed.clone(), denied], 1, Verdict::Violation),
+        (vec![passed.clone(), Record { sensor: 3, ..passed }], 1, Verdict::Violation),
+    ] {
+        let ran = run(POLICY, records.into_iter(), &["zone-violation"], 1, false);
+        assert_eq!(ran.new.len(), alerts);
+        assert_eq!(ran.cells.into_iter().collect::<Vec<_>>(), [(("mynumber".to_owned(), "internet".to_owned(), verdict), 1)]);
+    }
+}
+
+/// Two records of one way each are one conversation, begun by whom the earlier start, the flags or the ports name.
+#[test]
+fn p01_both_ways_of_a_conversation_have_one_beginner() {
+    const ACK: Option<i64> = Some(0x1b);
+    let (a, b) = (("10.1.16.9", 4444), ("198.51.100.7", 3333));
+    let way = |ms: i64, start_ms: i64, from, to, flags| Record { start_ms, flags, ..flow(ms, from, to) };
+    for (name, records, beginner) in [
+        ("the earlier start, though it is told later", vec![way(100, 5, a, b, ACK), way(110, 0, b, a, ACK)], b.0),
+        ("the earlier start, told first", vec![way(100, 0, a, b, ACK), way(110, 5, b, a, ACK)], a.0),
+        ("a minute and a half between", vec![way(100, 5, a, b, ACK), way(90_000, 0, b, a, ACK)], b.0),
+        ("SYN alone", vec![way(100, 0, a, b, Some(2)), way(110, 0, b, a, Some(0x12)), way(200, 0, a, b, ACK)], a.0),
+        ("SYN and ACK alone", vec![way(100, 0, b, a, Some(0x12)), way(110, 0, a, b, ACK)], a.0),
+        ("one way only: the lower port is the service", vec![way(100, 0, a, b, ACK)], a.0),
+        ("one way only, the other way round", vec![way(100, 0, b, a, ACK)], a.0),
+    ] {
+        for per in [1, 7] {
+            let ran = run(POLICY, records.clone().into_iter(), &["zone-violation"], per, per == 1);
+            let other = if beginner == a.0 { b.0 } else { a.0 };
+            assert_eq!(groups(&ran), [[beginner, other]], "{name}");
+            assert_eq!(ran.cells.values().sum::<i64>(), 1, "{name}: {:?}", ran.cells);
+        }
+    }
+}
+
+#[test]
+fn p02_lgwan_reaches_the_internet_through_the_sanitiser_with_both_legs() {
+    const RULES: [&str; 2] = ["zone-violation", "zone-sanitiser"];
+    let first = flow(0, ("10.2.16.9", 50_000), ("10.9.1.20", 443));
+    let second = |ms| flow(ms, ("10.9.1.21", 50_000), ("10.3.10.8", 443));
+    // Hours later, so that what waits is decided by then, not by the end.
+    let end = flow(7_200_000, ("10.3.16.9", 50_000), ("172.20.1.10", 8080));
+    let direct = flow(0, ("10.2.16.9", 50_000), ("10.3.10.8", 443));
+    let late = |delay_ms| Record { delay_ms, ..second(5_000) };
+    for (name, records, expected) in [
+        ("direct", vec![direct], vec![["10.2.16.9", "10.3.10.8"]]),
+        ("two legs", vec![first.clone(), second(5_000)], vec![]),
+        ("the second leg told late, within lateness", vec![first.clone(), late(29_000)], vec![]),
+        ("one leg: the first", vec![first.clone()], vec![["10.2.16.9", "10.9.1.20"]]),
+        ("one leg: the second", vec![second(5_000)], vec![["10.9.1.21", "10.3.10.8"]]),
+        (
+            "the second leg comes too late",
+            vec![first, second(60_000)],
+            vec![["10.2.16.9", "10.9.1.20"], ["10.9.1.21", "10.3.10.8"]],
+        ),
+    ] {
+        for (per, interrupted) in [(1, false), (1, true), (9, false)] {
+            let records = records.iter().cloned().chain([end.clone()]);
+            let ran = run(POLICY, records, &RULES, per, interrupted);
+            assert_eq!(groups(&ran), expected, "{name}");
+        }
+    }
+}
+
+/// A proxy's record names the ends of two connections; only the sanitiser may stand between where the policy says so.
+#[test]
+fn p02_no_other_zone_stands_in_for_the_sanitiser() {
+    let wider = POLICY.replace("exceptions:", "  - {from: lgwan, to: internet, service: [tcp/99]}\nexceptions:");
+    // An invariant forbids the line itself.
+    assert!(Policy::parse(&wider).is_err());
+    let via_seccloud = POLICY.replace(
+        "must_deny:",
+        "  - {from: lgwan, to: sanitiser, service: [udp/1], src: 10.2.0.1, owner: o, ticket: t, until: 2027-03-31}\nmust_deny:",
+    );
+    let policy = Policy::parse(&via_seccloud).expect("valid").0;
+    let mut builder = BatchBuilder::default();
+    let cases = [
+        ("10.2.16.9", "198.51.100.7", "violation"),
+        ("10.2.16.9", "10.3.10.8", "kept"),
+        ("10.3.16.9", "198.51.100.7", "kept"),
+        ("10.1.16.9", "198.51.100.7", "violation"),
+    ];
+    for (at, (from, to, _)) in cases.iter().enumerate() {
+        let head = FrameHead {
+            position: Position { partition: 0, offset: at as u64 + 1 },
+            ..FrameHead::new(Transport::Internal, Content::Text)
+        };
+        let mut row = builder.row(&head, 0, "");
+        row.log_source(LogSourceId::intern(LogSource { category: Some("proxy"), ..LogSource::default() }));
+        row.ip(FieldId::SOURCE_IP, from.parse().expect("an address"));
+        row.ip(FieldId::DESTINATION_IP, to.parse().expect("an address"));
+        row.int(FieldId::DESTINATION_PORT, 443);
+        row.text(FieldId::NETWORK_TRANSPORT, "tcp");
+        row.text(FieldId::EVENT_TYPE, "allowed");
+    }
+    let mut batch = builder.finish(LogRange { partition: 0, first: 1, last: cases.len() as u64 }, Time::UNKNOWN);
+    policy.annotate(&mut batch);
+    for (event, case) in batch.iter().zip(cases) {
+        assert_eq!(rules::policy::verdict_of(event), Some(case.2), "{case:?}");
+    }
+}
+
+/// A line of a generated policy: zones, protocol, ports.
+type Cell = (usize, usize, bool, u16, u16);
+
+fn policy_of(cells: &[Cell]) -> String {
+    let mut text = String::from("zones:\n");
+    for zone in 0..4 {
+        let body = if zone == 3 { "rest: true".to_owned() } else { format!("cidr: [10.{zone}.0.0/16]") };
+        text.push_str(&format!("  z{zone}: {{{body}}}\n"));
+    }
+    text.push_str("allow:\n");
+    for (from, to, udp, low, high) in cells {
+        let protocol = if *udp { "udp" } else { "tcp" };
+        text.push_str(&format!("  - {{from: z{from}, to: z{to}, service: [{protocol}/{low}-{high}]}}\n"));
+    }
+    text
+}
+
+proptest! {
+    /// A policy of which one cell was changed differs in that cell, and where it differs the verdict does, and nowhere else.
+    #[test]
+    fn p03_the_mutation_of_one_cell_is_noticed(
+        cells in prop::collection::vec((0usize..4, 0usize..4, any::<bool>(), 0u16..50, 0u16..9), 1..9),
+        which in any::<prop::sample::Index>(),
+        (edge, up) in (0u8..3, any::<bool>()),
+    ) {
+        // One line a pair and protocol, so that none decides what another does.
+        let mut seen = std::collections::BTreeSet::new();
+        let lines: Vec<Cell> = cells
+            .into_iter()
+            .filter(|c| c.0 != c.1 && seen.insert((c.0, c.1, c.2)))
+            .map(|(from, to, udp, low, more)| (from, to, udp, low + 1, low + 1 + more))
+            .collect();
+        prop_assume!(!lines.is_empty());
+        let at = which.index(lines.len());
+        let mut mutant = lines.clone();
+        let (from, to, udp, low, high) = &mut mutant[at];
+        match (edge, up) {
+            (0, true) => *low -= 1,
+            (0, false) if *low < *high => *low += 1,
+            (1, true) => *high += 1,
+            (1, false) if *low < *high => *high -= 1,
+            _ => *udp = !*udp,
+        }
+        let (from, to) = (*from, *to);
+        prop_assume!(mutant.iter().filter(|c| (c.0, c.1, c.2) == (mutant[at].0, mutant[at].1, mutant[at].2)).count() == 1);
+        let (a, b) = (Policy::parse(&policy_of(&lines)).expect("valid").0, Policy::parse(&policy_of(&mutant)).expect("valid").0);
+        prop_assert_ne!(&a.sha256, &b.sha256);
+        let changes = diff(&a, &b);
+        prop_assert!(!changes.is_empty());
+        let address = |zone: usize| IpAddr::from([if zone == 3 { 11 } else { 10 }, zone as u8, 0, 1]);
+        for (x, y) in (0..4).flat_map(|x| (0..4).map(move |y| (x, y))).filter(|(x, y)| x != y) {
+            for (protocol, name) in [(6u8, "tcp"), (17, "udp")] {
+                for port in 0..70u16 {
+                    let c = Communication { source: address(x), destination: address(y), protocol: Some(protocol), port: Some(port), time: Time::UNKNOWN };
+                    let allowed = |p: &Policy| matches!(p.decide(&c), Decision::Allowed(_));
+                    let told = changes.iter().any(|change| matches!(change, Change::Service { from, to, service, .. }
+                        if *from == format!("z{x}") && *to == format!("z{y}") && covers(service, name, port)));
+                    prop_assert_eq!(allowed(&a) != allowed(&b), told, "{} -> {} {}/{}: {:?}", x, y, name, port, &changes);
+                    prop_assert!(allowed(&a) == allowed(&b) || (x, y) == (from, to));
+                }
+            }
+        }
+        prop_assert_eq!(diff(&a, &a), []);
+    }
+}
+
+fn covers(service: &str, protocol: &str, port: u16) -> bool {
+    let Some((name, ports)) = service.split_once('/') else { return service == protocol };
+    let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
+    name == protocol && (low.parse().expect("a port")..=high.parse().expect("a port")).contains(&port)
+}
+
+#[test]
+fn p03_a_prefix_that_changes_its_zone_is_noticed() {
+    let moved = POLICY.replace("10.9.1.0/24", "10.9.1.0/25");
+    let (a, b) = (Policy::parse(POLICY).expect("valid").0, Policy::parse(&moved).expect("valid").0);
+    let expected = Change::Zone {
+        first: "10.9.1.128".to_owned(),
+        last: "10.9.1.255".to_owned(),
+        before: "sanitiser".to_owned(),
+        after: "outside".to_owned(),
+    };
+    assert_eq!(diff(&a, &b), [expected]);
+    let longer = POLICY.replace("until: 2026-04-01", "until: 2027-03-31");
+    let [Change::Service { from, to, service, .. }] = &diff(&a, &Policy::parse(&longer).expect("valid").0)[..] else {
+        panic!("one change")
+    };
+    assert_eq!((from.as_str(), to.as_str(), service.as_str()), ("mynumber", "lgwan", "tcp/1433"));
+}
+
+/// Whatever the order of arrival within lateness, the batches and the interruptions, the verdicts are the same.
+#[test]
+fn verdicts_do_not_hang_on_arrival() {
+    const HOSTS: [&str; 6] = ["10.1.16.9", "10.2.16.9", "10.9.1.20", "10.3.10.8", "172.20.1.10", "198.51.100.7"];
+    let one = (
+        1i64..900,
+        0i64..LATENESS_S * 1000,
+        0usize..6,
+        0usize..6,
+        0u16..3,
+        prop::sample::select(vec![None, Some(2), Some(0x12), Some(0x1b)]),
+        any::<bool>(),
+    );
+    let cases = (prop::collection::vec(one, 20..200), prop::collection::vec(1usize..40, 1..3));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(48));
+    let law = runner.run(&cases, |(all, per)| {
+        let mut ms = 0;
+        let in_order: Vec<Record> = all
+            .into_iter()
+            .map(|(gap, delay_ms, from, to, port, flags, denied)| {
+                ms += gap;
+                let (from, to) = ((HOSTS[from], 443 + port), (HOSTS[to], 443));
+                Record { delay_ms, start_ms: ms - i64::from(port) * 50, flags, denied, ..flow(ms, from, to) }
+            })
+            .collect();
+        let mut arriving = in_order.clone();
+        arriving.sort_by_key(|record| record.ms + record.delay_ms);
+        let at_once = in_order.into_iter().map(|record| Record { delay_ms: 0, ..record });
+        let told = |ran: &Ran| {
+            let mut ids: Vec<(String, [String; 2])> =
+                ran.new.iter().zip(groups(ran)).map(|(alert, group)| (alert.id.clone(), group.map(str::to_owned))).collect();
+            ids.sort();
+            ids
+        };
+        let rules = ["zone-violation", "zone-sanitiser"];
+        let expected = run(POLICY, at_once, &rules, 1, false);
+        for (size, interrupted) in per.iter().flat_map(|size| [(*size, false), (*size, true)]) {
+            let again = run(POLICY, arriving.clone().into_iter(), &rules, size, interrupted);
+            prop_assert_eq!(&expected.cells, &again.cells);
+            prop_assert_eq!(told(&expected), told(&again));
+        }
+        Ok(())
+    });
+    if let Err(why) = law {
+        panic!("{why}");
+    }
+}
+
+/// The templates of the four network models: each holds together, leaves no pair unseen, and keeps what the model promises.
+#[test]
+fn the_shipped_network_models_hold_together() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/policy");
+    let mut models = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("shipped") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let (policy, problems) = Policy::parse(&text).unwrap_or_else(|problems| panic!("{}: {problems:?}", path.display()));
+        assert_eq!(problems, [], "{}", path.display());
+        assert!(policy.blind.is_empty());
+        assert_eq!(path.file_stem().and_then(|name| name.to_str()), Some(policy.model.as_str()));
+        // Nobody reaches the My-Number zone, and it reaches nobody, but for its one exception.
+        for zone in policy.zones.iter().filter(|zone| zone.name != "mynumber") {
+            let there = zone.cidr.first().map_or(IpAddr::from([203, 0, 113, 1]), |net| net.addr());
+            for port in 0..=u16::MAX {
+                for (source, destination) in [(IpAddr::from([10, 1, 16, 9]), there), (there, IpAddr::from([10, 1, 16, 9]))] {
+                    let time = Time::from_unix_s(START_S);
+                    let c = Communication { source, destination, protocol: Some(6), port: Some(port), time };
+                    assert_eq!(policy.decide(&c), Decision::Denied, "{} {c:?}", policy.model);
+                }
+            }
+        }
+        models.push(policy.model);
+    }
+    models.sort();
+    assert_eq!(models, ["alpha", "alpha-prime", "beta", "beta-prime"]);
+}
