@@ -160,8 +160,7 @@ fn compare(draft: &Policy, hits: &[Hit]) -> Found {
         if (&from, &to, &said) == (&new_from, &new_to, &new_said) {
             continue;
         }
-        let text =
-            |name: &str| hit.fields.get(name).map(|v| first(v)).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+        let text = |name: &str| hit.fields.get(name).map(first).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
         let transport = text("network.transport").or_else(|| text("network.iana_number")).unwrap_or_else(|| "any".to_owned());
         // The service's port is the lower one.
         let port = |name: &str| text(name).and_then(|p| p.parse::<u16>().ok());

@@ -113,8 +113,9 @@ fn silent_minutes(heard: &BTreeMap<i64, u64>, heartbeat: i64, from: i64, to: i64
     let is_heard = |minute: i64| heard.get(&minute.div_euclid(60)).is_some_and(|bits| bits >> minute.rem_euclid(60) & 1 == 1);
     let mut silent = BTreeSet::new();
     // Further back than so there is nothing that could end before the range.
-    let mut since = from - heartbeat.min(BEFORE_HOURS_MAX * 60);
-    for minute in since..=to {
+    let first = from - heartbeat.min(BEFORE_HOURS_MAX * 60);
+    let mut since = first;
+    for minute in first..=to {
         if minute == to || is_heard(minute) {
             if minute - since >= heartbeat {
                 silent.extend((since + heartbeat - 1).max(from)..minute);

@@ -49,7 +49,7 @@ fn processor_time() -> Duration {
 
 fn resident_mib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096 >> 20
+    (statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096) >> 20
 }
 
 struct Flow {
@@ -181,7 +181,7 @@ fn run(flows: u64, entries: Option<&str>, make: impl Fn(u64) -> Flow) -> Ran {
         ran.policy += between - before;
         ran.behave += after - between;
         behaviour.take_cells();
-        if at / PER_BATCH % 16 == 0 {
+        if (at / PER_BATCH).is_multiple_of(16) {
             ran.bytes_max = ran.bytes_max.max(behaviour.byte_len());
         }
         take(&mut out, &mut ran.alerts);

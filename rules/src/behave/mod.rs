@@ -479,7 +479,7 @@ impl Behaviour {
     fn pass(&mut self, watermark: i64, out: &mut Vec<AlertChange>) {
         let early = watermark == i64::MIN;
         while let Some((waiting, text)) = self.state.queue.pop(watermark) {
-            for o in waiting {
+            for mut o in waiting {
                 self.judge(Some(&o), o.time, out);
                 if o.begins {
                     continue;
@@ -491,8 +491,8 @@ impl Behaviour {
                     self.watch(&mut ready, &released, out);
                 }
                 self.state.counters.sampled += u64::from(o.sampling > 1);
-                match self.state.stitch.take(o, &text) {
-                    stitch::Taken::Now(o) => {
+                match self.state.stitch.take(&mut o, &text) {
+                    stitch::Taken::Now => {
                         ready.push(o);
                         self.watch(&mut ready, &text, out);
                     }

@@ -50,8 +50,8 @@ struct Half {
 
 /// What becomes of a record.
 pub(super) enum Taken {
-    /// It is to be watched now.
-    Now(Observation),
+    /// It is to be watched now, as it is now.
+    Now,
     /// It waits for its other way, or was added to the record that does.
     Later,
     /// Another device told of it.
@@ -82,19 +82,19 @@ impl Stitch {
         self.connections.byte_len() + self.halves.capacity() * size_of::<Half>()
     }
 
-    /// Takes a record, whose texts are in `text`.
-    pub(super) fn take(&mut self, mut o: Observation, text: &str) -> Taken {
+    /// Takes a record, whose texts are in `text`; turns it where its connection is known to go the other way.
+    pub(super) fn take(&mut self, o: &mut Observation, text: &str) -> Taken {
         if o.what != What::Flow || o.source_port == 0 && o.port == 0 || o.destination == 0 {
-            return Taken::Now(o);
+            return Taken::Now;
         }
         let (from, to) = ((o.source, o.source_port), (o.destination, o.port));
         let key = Key { tenant: o.tenant, transport: o.transport, low: from.min(to), high: from.max(to) };
         self.connections.expire(o.time.saturating_sub(REMEMBERED_NS));
         let seen = self.connections.entry(key, o.time);
-        if seen.end != 0 && o.start.saturating_sub(seen.end) <= REMEMBERED_NS && goes_on(seen, &o) {
+        if seen.end != 0 && o.start.saturating_sub(seen.end) <= REMEMBERED_NS && goes_on(seen, o) {
             if seen.observer != o.observer {
                 if let Some(half) = half(&mut self.halves, self.first, seen.waiting) {
-                    complete(&mut half.o, &o);
+                    complete(&mut half.o, o);
                 }
                 return Taken::Duplicate;
             }
@@ -102,22 +102,22 @@ impl Stitch {
             seen.start = start;
             seen.end = seen.end.max(o.end);
             if let Some(half) = half(&mut self.halves, self.first, seen.waiting) {
-                add(&mut half.o, &o, same_way);
+                add(&mut half.o, o, same_way);
                 return Taken::Later;
             }
             if !same_way {
-                turn(&mut o);
+                turn(o);
             }
-            o.start = start;
-            return Taken::Now(Observation { continued: true, ..o });
+            (o.start, o.continued) = (start, true);
+            return Taken::Now;
         }
         let waits = !o.both_ways && matches!(o.answer, Answer::Unknown | Answer::Yes | Answer::No) && o.flags != Some(0x02);
         let number = if waits { self.first + self.halves.len() as u64 } else { 0 };
         *seen = Seen { observer: o.observer, source: from, start: o.start, end: o.end.max(1), waiting: number };
         if !waits {
-            return Taken::Now(o);
+            return Taken::Now;
         }
-        let mut own = String::new();
+        let (mut own, mut o) = (String::new(), *o);
         o.move_texts(text, &mut own);
         self.halves.push_back(Half { until: o.time.saturating_add(PAIR_NS), o, text: own, key });
         Taken::Later

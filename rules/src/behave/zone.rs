@@ -150,14 +150,14 @@ impl Zone {
         }
         self.due = None;
         for Way { covered, began, firsts, seconds } in self.ways.values_mut() {
-            while let Some(leg) = firsts.pop_front_if(|leg| leg.due <= now) {
+            while let Some(leg) = pop_due(firsts, now) {
                 self.waiting -= 1;
                 let (from, to) = ((leg.start - p.within).div_euclid(SECOND_NS), (leg.end + p.within).div_euclid(SECOND_NS));
                 if began.range(from..=to).next().is_none() {
                     found.push(half(&leg, "the second leg, from the sanitiser on, is missing", policy, p));
                 }
             }
-            while let Some(leg) = seconds.pop_front_if(|leg| leg.due <= now) {
+            while let Some(leg) = pop_due(seconds, now) {
                 self.waiting -= 1;
                 let at = leg.start.div_euclid(SECOND_NS);
                 if covered.range(..=at).next_back().is_none_or(|(_, end)| *end < at) {
@@ -175,6 +175,11 @@ impl Zone {
             self.due = self.due.into_iter().chain(next).min();
         }
     }
+}
+
+/// The first leg whose time is over.
+fn pop_due(legs: &mut VecDeque<Leg>, now: i64) -> Option<Leg> {
+    if legs.front()?.due <= now { legs.pop_front() } else { None }
 }
 
 /// Adds an interval to intervals that do not touch.

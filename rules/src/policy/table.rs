@@ -38,7 +38,7 @@ impl Lookup {
             for net in &zone.cidr {
                 match net {
                     IpNet::V4(net) => {
-                        v4.push((u128::from(net.network().to_bits()), u128::from(net.broadcast().to_bits()), at as u16))
+                        v4.push((u128::from(net.network().to_bits()), u128::from(net.broadcast().to_bits()), at as u16));
                     }
                     IpNet::V6(net) => v6.push((net.network().to_bits(), net.broadcast().to_bits(), at as u16)),
                 }
