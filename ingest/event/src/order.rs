@@ -10,8 +10,8 @@ const CELLS_MAX: usize = 255;
 /// The fields of a record as they came, and which of them stands where once they are sorted.
 #[derive(Clone, Debug, Default)]
 struct Way {
-    fields: Box<[FieldId]>,
-    from: Box<[u8]>,
+    fields: Vec<FieldId>,
+    from: Vec<u8>,
 }
 
 /// Remembers how records are sorted.
@@ -45,9 +45,12 @@ impl<T: Copy> Orders<T> {
         let hash = sum.wrapping_mul(0x9e37_79b1);
         let way = &mut self.ways[(hash >> 24) as usize % WAYS];
         if way.fields.len() != cells.len() || !way.fields.iter().zip(cells.iter()).all(|(known, cell)| *known == field(cell)) {
-            let mut from: Vec<u8> = (0..cells.len()).map(|at| at as u8).collect();
-            from.sort_by_key(|at| field(&cells[usize::from(*at)]));
-            *way = Way { fields: cells.iter().map(field).collect(), from: from.into() };
+            // In the memory of the way that stood here: records whose sums collide cost no allocation.
+            way.fields.clear();
+            way.fields.extend(cells.iter().map(&field));
+            way.from.clear();
+            way.from.extend((0..cells.len()).map(|at| at as u8));
+            way.from.sort_unstable_by_key(|at| (field(&cells[usize::from(*at)]), *at));
         }
         self.sorted.clear();
         self.sorted.extend(way.from.iter().map(|at| cells[usize::from(*at)]));
