@@ -15,7 +15,7 @@ use tantivy::{FutureResult, IndexWriter, TantivyDocument, TantivyError};
 use crate::segment::Segment;
 
 /// Segments of a level that become one of the next.
-const FAN_IN: usize = 16;
+const FAN_IN: usize = 8;
 /// Segments of one merge: their files are open at once.
 const MERGED_MAX: usize = 64;
 /// Documents of a segment that is large enough to stay as it is: more would cost a second pass over every document.
@@ -99,20 +99,20 @@ mod tests {
 
     #[test]
     fn the_newest_small_ones_become_one() {
-        assert_eq!(due_from(&[25_000; 15]), None);
-        assert_eq!(due_from(&[25_000; 16]), Some(0..16));
+        assert_eq!(due_from(&[50_000; 7]), None);
+        assert_eq!(due_from(&[50_000; 8]), Some(0..8));
         let mut large = vec![400_000];
-        large.extend([25_000; 16]);
-        assert_eq!(due_from(&large), Some(1..17));
+        large.extend([50_000; 8]);
+        assert_eq!(due_from(&large), Some(1..9));
         let mut mixed = vec![20_000; 3];
-        mixed.extend([1; 16]);
-        assert_eq!(due_from(&mixed), Some(3..19));
+        mixed.extend([1; 8]);
+        assert_eq!(due_from(&mixed), Some(3..11));
         assert_eq!(due_from(&[1; 200]), Some(0..64));
     }
 
     #[test]
     fn however_events_come_segments_stay_few() {
-        for commit in [1u32, 7, 100, 5000, 25_000] {
+        for commit in [1u32, 7, 100, 5000, 25_000, 50_000] {
             let mut segments: Vec<u32> = Vec::new();
             for _ in 0..20_000 {
                 segments.push(commit);
@@ -121,7 +121,7 @@ mod tests {
                     segments.splice(range, [sum]);
                 }
                 let small = segments.iter().filter(|n| **n < DOCUMENTS_ENOUGH).count();
-                assert!(small <= 16 * 5, "{commit}: {small}");
+                assert!(small <= FAN_IN * 7, "{commit}: {small}");
             }
         }
     }
