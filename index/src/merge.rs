@@ -7,7 +7,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 
 use tantivy::index::{SegmentId, SegmentMeta};
 use tantivy::{FutureResult, IndexWriter, TantivyDocument, TantivyError};
@@ -53,14 +54,31 @@ impl Merging {
         Ok(ended)
     }
 
-    /// Waits for the merge that runs.
+    /// Waits for the merge that runs. Not by the future's own blocking call, which fails on one that was polled before.
     pub(crate) fn wait(&mut self) -> Result<(), TantivyError> {
-        self.0.take().map_or(Ok(()), |running| running.wait().map(drop))
+        let Some(mut running) = self.0.take() else { return Ok(()) };
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            match Pin::new(&mut running).poll(&mut context) {
+                Poll::Pending => std::thread::park(),
+                Poll::Ready(result) => return result.map(drop),
+            }
+        }
     }
 
     /// Whether a merge runs.
     pub(crate) fn running(&self) -> bool {
         self.0.is_some()
+    }
+}
+
+/// Wakes the thread that waits for a merge.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

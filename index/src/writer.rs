@@ -302,16 +302,12 @@ impl Drop for Writer {
 fn close(mut open: Open) -> Result<(), IndexError> {
     let shard = open.shard.clone();
     let fail = |source| shard.fault("close", source);
-    let mut end = || -> Result<(), TantivyError> {
-        open.merging.wait()?;
-        let segments = open.shard.segments().unwrap_or_default();
-        let small = merge::rest_of_closed(&segments);
-        if !small.is_empty() {
-            open.writer.merge(&small).wait()?;
-        }
-        Ok(())
-    };
-    end().map_err(fail)?;
+    open.merging.wait().map_err(fail)?;
+    shard.publish(None)?; // What was merged is seen after a reload only.
+    let small = merge::rest_of_closed(&shard.segments()?);
+    if !small.is_empty() {
+        open.writer.merge(&small).wait().map_err(fail)?;
+    }
     open.writer.wait_merging_threads().map_err(fail)?;
     drop(open.index);
     shard.publish(None)

@@ -176,3 +176,25 @@ fn the_first_values_are_those_of_a_scan() {
         }
     }
 }
+
+#[test]
+fn a_shard_closes_while_a_merge_of_it_runs() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // The eighth commit begins a merge, the ninth finds it running, the tenth closes the shard.
+    let commits = [4000, 4000, 4000, 4000, 4000, 4000, 4000, 4000, 1, 1];
+    let options = IndexOptions { shard_documents: commits.iter().sum(), ..IndexOptions::new(dir.path()) };
+    let (mut writer, _) = Writer::open(&options, TenantId(0)).expect("opens");
+    let (mut first, mut batches) = (1, Vec::new());
+    for n in commits.into_iter().chain([10]) {
+        let batch = batch(first, n, 1);
+        writer.write(&batch).expect("writes");
+        writer.commit().expect("commits");
+        batches.push(batch);
+        first += n;
+    }
+    writer.settle().expect("the closed shard's merges ended well");
+    let searcher = writer.searcher();
+    assert_eq!(searcher.usage().expect("reads").len(), 2, "shards");
+    let request = SearchRequest { size: 0, ..SearchRequest::new(query::parse("failed", start()).expect("a query")) };
+    assert_eq!(searcher.search(&request, &limits()).expect("searches").total, scan(&batches, "failed"));
+}
