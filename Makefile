@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test test-rust test-browser lint bench dashboards setup setup-browser deny
+.PHONY: help demo test test-rust test-kafka test-browser lint bench fuzz soak dashboards setup setup-browser deny
 
 help:
 	@grep -E '^# `make' $(MAKEFILE_LIST) | sed 's/^# //'
@@ -24,7 +24,7 @@ dashboards/dist/index.html: dashboards/package-lock.json dashboards/package.json
 	touch $@
 
 # `make test`        everything: format, lints, layers, unit, integration, browser
-test: setup dashboards lint test-rust test-browser
+test: setup dashboards lint test-rust test-kafka test-browser
 
 lint:
 	cargo fmt --all --check
@@ -33,6 +33,12 @@ lint:
 
 test-rust:
 	cargo test --workspace --locked
+
+# Kafka is a feature of its own: its client is C and takes minutes to build. Here it is built and tested once.
+test-kafka:
+	tests/setup.sh kafka
+	cargo test -p ingest --features kafka --locked --test kafka -- --nocapture
+	cargo check --features kafka --locked
 
 test-browser: setup-browser
 	cargo build --locked
@@ -48,6 +54,16 @@ setup-browser:
 # `make bench`       benchmarks, each beside its peer
 bench:
 	cargo bench --workspace --locked --features rules/peer
+
+# `make fuzz`        readers of outside bytes against generated inputs: SECONDS=60, SEED=1
+fuzz:
+	MIHARI_FUZZ_SECONDS=$(or $(SECONDS),60) MIHARI_FUZZ_SEED=$(or $(SEED),1) cargo test -p ingest --locked --test fuzz -- --nocapture
+
+# `make soak`        line rate for SECONDS=600 with an exact ledger, then the demo for as long, with every planted incident to be seen
+soak: dashboards
+	cargo bench -p ingest --locked --bench rate -- syslog flow --seconds $(or $(SECONDS),600)
+	cargo build --release --locked
+	$(CARGO_TARGET_DIR)/release/mihari demo --for $(or $(SECONDS),600)s --check
 
 # `make deny`        licences and banned crates (needs cargo-deny)
 deny:
