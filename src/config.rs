@@ -2,7 +2,7 @@
 //!
 //! `deploy/mihari.yaml` shows every key with its default; a test reads it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -106,6 +106,29 @@ pub(crate) struct Listen {
     /// How lines become records, where records have several.
     #[serde(default)]
     pub(crate) multiline: Option<Lines>,
+    /// What is consumed, for Kafka.
+    #[serde(default)]
+    pub(crate) kafka: Option<Kafka>,
+}
+
+/// What is consumed of Kafka.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kafka {
+    /// Where brokers are, as `host:port`.
+    pub(crate) brokers: Vec<String>,
+    /// The topics; one that begins with `^` is a pattern.
+    pub(crate) topics: Vec<String>,
+    /// The consumer group; the name of a file too, so of letters, digits and `._-`.
+    #[serde(default = "mihari")]
+    pub(crate) group: String,
+    /// Further settings of the client.
+    #[serde(default)]
+    pub(crate) properties: BTreeMap<String, String>,
+}
+
+fn mihari() -> String {
+    "mihari".to_owned()
 }
 
 /// How lines become records: one of `kind`, `start` and `continuation`.
@@ -159,6 +182,7 @@ impl Listen {
             sockets: one(),
             receive_buffer_bytes: None,
             multiline: None,
+            kafka: None,
         }
     }
 }
@@ -190,6 +214,7 @@ pub(crate) enum ListenKind {
     FlowUdp,
     IpfixTcp,
     File,
+    Kafka,
     Stdin,
 }
 
@@ -423,7 +448,7 @@ impl Config {
                     (true, false)
                 }
                 ListenKind::File => (false, true),
-                ListenKind::Stdin => (false, false),
+                ListenKind::Kafka | ListenKind::Stdin => (false, false),
             };
             if listen.address.is_some() != needs_address || listen.path.is_some() != needs_path {
                 bail!("listen[{at}]: a socket needs address, a file needs path, and neither takes the other");
@@ -445,6 +470,16 @@ impl Config {
             if listen.receive_buffer_bytes.is_some_and(|bytes| !is_datagrams || !(1..=RECEIVE_BUFFER_BYTES_MAX).contains(&bytes))
             {
                 bail!("listen[{at}]: receive_buffer_bytes is 1 to {RECEIVE_BUFFER_BYTES_MAX}, for datagrams");
+            }
+            if listen.kafka.is_some() != (listen.kind == ListenKind::Kafka) {
+                bail!("listen[{at}]: kafka is for the kind kafka, which needs it");
+            }
+            if let Some(kafka) = &listen.kafka {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                let named = (1..=100).contains(&kafka.group.len()) && kafka.group.chars().all(plain);
+                if kafka.brokers.is_empty() || kafka.topics.is_empty() || !named {
+                    bail!("listen[{at}]: kafka needs brokers, topics and a plain group name");
+                }
             }
             if let Some(lines) = &listen.multiline {
                 lines.multiline().with_context(|| format!("listen[{at}]"))?;
@@ -526,6 +561,10 @@ mod tests {
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', proxy_protocol: true}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', sockets: 2}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', receive_buffer_bytes: 4096}]",
+            "listen: [{kind: kafka}]",
+            "listen: [{kind: kafka, kafka: {brokers: ['a:9092'], topics: []}}]",
+            "listen: [{kind: kafka, kafka: {brokers: ['a:9092'], topics: [logs], group: '../x'}}]",
+            "listen: [{kind: stdin, kafka: {brokers: ['a:9092'], topics: [logs]}}]",
             "listen: [{kind: stdin, multiline: {kind: cobol}}]",
             "listen: [{kind: stdin, multiline: {kind: java, start: '^x'}}]",
             "listen: [{kind: stdin, multiline: {start: '('}}]",

@@ -161,7 +161,7 @@ fn read(
             match frame.head.content {
                 Content::Flow => flows.decode(frame, &mut builder),
                 Content::Loss => lost.extend(loss(&frame)),
-                Content::Text | Content::Tick | Content::Released => {}
+                Content::Text | Content::Tick | Content::Released | Content::Mark => {}
             }
         }
         let changed = flows.template_changes() != templates_told;
@@ -200,7 +200,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
                 }
                 Content::Flow => records += 1,
                 Content::Released => text.decode_released(frame, &mut builder),
-                Content::Tick | Content::Loss => {}
+                Content::Tick | Content::Loss | Content::Mark => {}
             }
         }
         let first = frames.get(0).map_or(0, |f| f.head.position.offset);

@@ -16,7 +16,9 @@ use index::{IndexOptions, RawSource, Searcher, Writer};
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder};
-use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles};
+use ingest::listen::{
+    Admission, Datagrams, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles,
+};
 use ingest::log::{Appender, Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
@@ -344,6 +346,13 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
             ListenKind::File => {
                 let path = listen.path.clone().context("a file needs a path")?;
                 Place::File { path, from_start: listen.from == From::Start, multiline }
+            }
+            ListenKind::Kafka => {
+                let crate::config::Kafka { brokers, topics, group, properties } =
+                    listen.kafka.clone().context("kafka needs brokers")?;
+                let marks = Marks::open(&config.data.join(format!("kafka-{group}.json")), &group, &journal)
+                    .with_context(|| format!("failed to find how far the group {group} was read"))?;
+                Place::Kafka(Kafka { brokers, topics, group, properties, marks })
             }
             ListenKind::Stdin => Place::Stdin { multiline },
         };

@@ -224,6 +224,68 @@ fn records_of_rsyslog_over_tcp_are_found() {
     service.stop();
 }
 
+/// syslog-ng and where its libraries and modules are: installed, or unpacked into the build folder.
+fn syslog_ng() -> Option<(PathBuf, PathBuf)> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let found = [target.join("syslog-ng"), PathBuf::from("/")].into_iter().find_map(|root| {
+        let library =
+            ["usr/lib/syslog-ng", "usr/lib/x86_64-linux-gnu/syslog-ng"].iter().map(|p| root.join(p)).find(|p| p.exists())?;
+        let program = root.join("usr/sbin/syslog-ng");
+        program.exists().then_some((program, library))
+    });
+    if found.is_none() {
+        println!("skipped: syslog-ng is not present (tests/setup.sh senders)");
+    }
+    found
+}
+
+#[test]
+fn records_of_syslog_ng_are_found() {
+    let Some((syslog_ng, library)) = syslog_ng() else { return };
+    // Modules lie in a folder of the version.
+    let within = std::fs::read_dir(&library).expect("a folder").flatten().map(|entry| entry.path());
+    let modules = within.into_iter().find(|path| path.join("libaffile.so").exists()).unwrap_or_else(|| library.clone());
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let (conf, input) = (dir.path().join("syslog-ng.conf"), dir.path().join("input.log"));
+    std::fs::write(&input, (0..200).map(|n| format!("syslog-ng record {n} 庁舎\n")).collect::<String>()).expect("written");
+    // RFC 3164 by line, RFC 5424 by count (RFC 6587), and RFC 3164 in datagrams.
+    let (tcp, udp) = (service.listen[1].port(), service.listen[0].port());
+    let text = format!(
+        "@version: 3.38\nsource s {{ file(\"{}\" flags(no-parse) follow-freq(1) program-override(\"town\")); }};\n\
+         destination lines {{ network(\"127.0.0.1\" port({tcp}) transport(\"tcp\") persist-name(\"lines\")); }};\n\
+         destination counted {{ syslog(\"127.0.0.1\" port({tcp}) transport(\"tcp\") persist-name(\"counted\")); }};\n\
+         destination datagrams {{ network(\"127.0.0.1\" port({udp}) transport(\"udp\")); }};\n\
+         log {{ source(s); destination(lines); destination(counted); destination(datagrams); }};\n",
+        input.display()
+    );
+    std::fs::write(&conf, text).expect("written");
+    let at = |name: &str| dir.path().join(name);
+    let mut daemon = Command::new(syslog_ng)
+        .env("LD_LIBRARY_PATH", &library)
+        .args(["-F", "--no-caps", "-f"])
+        .arg(&conf)
+        .arg("-R")
+        .arg(at("persist"))
+        .arg("-c")
+        .arg(at("control"))
+        .arg("-p")
+        .arg(at("pid"))
+        .arg(format!("--module-path={}", modules.display()))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let hits = service.hits("\"syslog-ng record\" AND 庁舎 AND process.name:town", 600);
+    daemon.kill().expect("killed");
+    daemon.wait().expect("ended");
+    assert_eq!(hits.len(), 600);
+    let of = |transport: &str| hits.iter().filter(|hit| hit["fields"]["mihari.transport"] == transport).count();
+    assert_eq!((of("tcp"), of("udp")), (400, 200));
+    assert_eq!(hits.iter().filter(|hit| hit["fields"]["log.syslog.version"] == 1).count(), 200);
+    service.stop();
+}
+
 #[test]
 fn records_of_rsyslog_over_relp_are_found() {
     if !has_rsyslog("omrelp") {
@@ -320,6 +382,108 @@ fn flows_of_softflowd_are_found() {
         drop(std::fs::remove_file(out.join("ctl")));
         assert!(hits.iter().all(|hit| hit["fields"]["network.transport"] == "udp"), "{hits:?}");
     }
+    service.stop();
+}
+
+#[test]
+fn flows_that_nfreplay_replays_are_found() {
+    let (Some(nfcapd), Some(nfreplay), Some(softflowd)) = (installed("nfcapd"), installed("nfreplay"), installed("softflowd"))
+    else {
+        println!("skipped: nfdump or softflowd is not present");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let (town, kept) = (dir.path().join("town"), dir.path().join("kept"));
+    std::fs::create_dir(&kept).expect("a folder");
+    let made = program().args(["generate", "--minutes", "1", "--terminals", "20", "--out"]).arg(&town).output().expect("runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // Another collector keeps the flows in its own files; those are what an operator has when we come.
+    let port = UdpSocket::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port().to_string();
+    let mut collector = Command::new(nfcapd)
+        .args(["-b", "127.0.0.1", "-p", &port, "-w", &kept.display().to_string(), "-t", "3600"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    wait_for("the collector", || {
+        let bound = std::fs::read_to_string("/proc/net/udp").expect("the kernel tells");
+        bound.contains(&format!(":{:04X} ", port.parse::<u16>().expect("a port"))).then_some(())
+    });
+    let mut exporter = Command::new(&softflowd)
+        .current_dir(&town)
+        .args(["-r", "traffic.pcap", "-n", &format!("127.0.0.1:{port}"), "-v", "9", "-d", "-p", "pid", "-c", "ctl"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let current = || std::fs::read_dir(&kept).expect("a folder").flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    let bytes = || current().iter().filter_map(|path| path.metadata().ok()).map(|meta| meta.len()).sum::<u64>();
+    // softflowd ends, or stays; either way its flows are sent when the capture has been read.
+    let ended = |exporter: &mut Child| exporter.try_wait().expect("asked").is_some();
+    wait_for("the flows", || (ended(&mut exporter) || bytes() > 2000).then_some(()));
+    let terminate = |child: &mut Child| {
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs").success());
+        child.wait().expect("ends");
+    };
+    if !ended(&mut exporter) {
+        terminate(&mut exporter);
+    }
+    terminate(&mut collector);
+    let file = current().into_iter().find(|path| path.metadata().is_ok_and(|meta| meta.len() > 500)).expect("a file of flows");
+    for version in ["5", "9"] {
+        let to = service.listen[2].port().to_string();
+        let replayed = Command::new(&nfreplay)
+            .arg("-r")
+            .arg(&file)
+            .args(["-H", "127.0.0.1", "-p", &to, "-v", version])
+            .output()
+            .expect("runs");
+        assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+        let hits = service
+            .hits(&format!("mihari.format:netflow_v{version} AND destination.ip:172.20.250.100 AND destination.port:514"), 3);
+        assert!(hits.iter().all(|hit| hit["fields"]["network.transport"] == "udp"), "{hits:?}");
+    }
+    service.stop();
+}
+
+#[test]
+fn records_of_opentelemetry_are_there_once_they_are_answered() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut service = Service::start(dir.path(), "");
+    let json = json!({"resourceLogs": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "portal"}}]},
+        "scopeLogs": [{"logRecords": [{"timeUnixNano": "1775001600000000000", "severityText": "WARN",
+            "body": {"stringValue": "照会失敗 by otlp"}, "attributes": [{"key": "user.name", "value": {"stringValue": "taro"}}]}]}]}]});
+    assert_eq!(service.post("/v1/logs", &json).expect("taken"), json!({}));
+    // The same in protobuf: messages within messages, each with its field's number and length before it.
+    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat();
+    let body = field(5, &field(1, "照会失敗 by otlp".as_bytes()));
+    let request = field(1, &field(2, &field(2, &body)));
+    let post = |token: &str, kind: &str, body: &[u8]| -> String {
+        use std::io::Read;
+        let mut stream = TcpStream::connect(service.api.trim_start_matches("http://")).expect("connects");
+        let head = format!(
+            "POST /v1/logs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    };
+    let answer = post(&service.token, "application/x-protobuf", &request);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("application/x-protobuf"), "{answer}");
+    assert!(post("wrong", "application/x-protobuf", &request).starts_with("HTTP/1.1 401"));
+    assert!(post(&service.token, "text/plain", &request).starts_with("HTTP/1.1 415"));
+    assert!(post(&service.token, "application/x-protobuf", &request[..5]).starts_with("HTTP/1.1 400"));
+    // Answered means on disk.
+    service.kill();
+    let service = Service::start(dir.path(), "");
+    assert_eq!(service.hits("\"照会失敗 by otlp\"", 2).len(), 2);
+    let hit = &service.hits("service.name:portal AND user.name:taro AND message:*otlp*", 1)[0];
+    // A time so long before its receipt is not believed, and kept.
+    assert_eq!(hit["fields"]["event.created"], "2026-04-01T00:00:00Z", "{hit}");
     service.stop();
 }
 

@@ -42,7 +42,7 @@ pub trait Intake: Send + Sync {
 }
 
 /// Who sends.
-type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+pub(crate) type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
 /// `POST /ingest`: a record a line.
 pub(crate) async fn lines(
@@ -110,14 +110,14 @@ pub(crate) async fn bulk(
 }
 
 /// Frames of one request.
-struct Records {
+pub(crate) struct Records {
     lead: FrameHead,
     frames: Vec<Frames>,
     count: usize,
 }
 
 impl Records {
-    fn new(shared: &Shared, identity: &Identity, peer: Peer) -> Records {
+    pub(crate) fn new(shared: &Shared, identity: &Identity, peer: Peer) -> Records {
         let lead = FrameHead {
             received: shared.api.clock.now(),
             tenant: TenantId(identity.tenant),
@@ -127,7 +127,7 @@ impl Records {
         Records { lead, frames: vec![Frames::default()], count: 0 }
     }
 
-    fn push(&mut self, record: &[u8]) -> Result<(), Problem> {
+    pub(crate) fn push(&mut self, record: &[u8]) -> Result<(), Problem> {
         if record.is_empty() {
             return Ok(());
         }
@@ -147,7 +147,7 @@ impl Records {
     }
 
     /// Appends them all: how many there were, once they are on disk.
-    async fn keep(self, shared: &Shared) -> Result<usize, Problem> {
+    pub(crate) async fn keep(self, shared: &Shared) -> Result<usize, Problem> {
         for frames in self.frames.into_iter().filter(|frames| !frames.is_empty()) {
             metrics::counter!("mihari_received_frames_total", "transport" => "http").increment(frames.len() as u64);
             metrics::counter!("mihari_received_bytes_total", "transport" => "http").increment(frames.byte_len() as u64);
@@ -160,7 +160,7 @@ impl Records {
 }
 
 /// The body without its packing. What it says of its own size is not believed.
-fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
+pub(crate) fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
     let packing = headers.get(header::CONTENT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity");
     let sent = body.len();
     let mut unpacked = Vec::new();

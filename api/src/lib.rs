@@ -17,6 +17,7 @@ mod hub;
 mod intake;
 mod notify;
 pub mod openapi;
+mod otlp;
 mod problem;
 mod quarantine;
 mod routes;

@@ -29,8 +29,7 @@ pub fn document() -> String {
                 {"schema": {"type": "object", "properties": members, "additionalProperties": false}}}});
         }
         if route.records {
-            operation["requestBody"] =
-                json!({"required": true, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}});
+            operation["requestBody"] = json!({"required": true, "content": {route.media: {"schema": {"type": "string"}}}});
         }
         let entry = paths.entry(route.path).or_insert_with(|| json!({}));
         entry[route.method] = operation;

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
-use crate::{alerts, attribution, intake, quarantine, search, what_if, zones};
+use crate::{alerts, attribution, intake, otlp, quarantine, search, what_if, zones};
 
 /// One route.
 pub(crate) struct Route {
@@ -29,8 +29,9 @@ pub(crate) struct Route {
     pub(crate) body: &'static [&'static str],
     /// The type of the answer.
     pub(crate) answer: &'static str,
-    /// Whether the body is records, line by line.
+    /// Whether the body is records, and as what they are sent.
     pub(crate) records: bool,
+    pub(crate) media: &'static str,
     pub(crate) handler: MethodRouter<Arc<Shared>>,
 }
 
@@ -45,6 +46,7 @@ impl Route {
 }
 
 const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 
 fn read(
@@ -54,7 +56,7 @@ fn read(
     parameters: &'static [&'static str],
     handler: MethodRouter<Arc<Shared>>,
 ) -> Route {
-    Route { method: "get", path, id, summary, parameters, body: &[], answer: JSON, records: false, handler }
+    Route { method: "get", path, id, summary, parameters, body: &[], answer: JSON, records: false, media: JSON, handler }
 }
 
 /// Every route that needs a token.
@@ -71,9 +73,15 @@ pub(crate) fn table() -> Vec<Route> {
         body,
         answer: JSON,
         records: false,
+        media: JSON,
         handler,
     };
-    let records = |method, path, id, summary, handler| Route { method, records: true, ..write(path, id, summary, &[], handler) };
+    let records = |method, path, id, summary, handler| Route {
+        method,
+        records: true,
+        media: LINES,
+        ..write(path, id, summary, &[], handler)
+    };
     let live = |path, id, summary, parameters, handler| Route { answer: EVENTS, ..read(path, id, summary, parameters, handler) };
     vec![
         records(
@@ -97,6 +105,16 @@ pub(crate) fn table() -> Vec<Route> {
             "Take records as Elasticsearch does",
             post(intake::bulk).put(intake::bulk),
         ),
+        Route {
+            media: "application/x-protobuf",
+            ..records(
+                "post",
+                "/v1/logs",
+                "otlp",
+                "Take records as OpenTelemetry sends them, protobuf or JSON; answered once they are on disk",
+                post(otlp::logs),
+            )
+        },
         write("/api/v1/search", "search", "Search events", SEARCH, post(search::search)),
         live("/api/v1/tail", "tail", "Follow events live", &["query"], get(search::tail)),
         read("/api/v1/fields", "fields", "The fields that events have", &[], get(search::fields)),

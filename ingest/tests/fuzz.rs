@@ -45,11 +45,14 @@ impl Random {
     }
 }
 
+/// What is done with an input.
+type Run = Box<dyn FnMut(&[u8])>;
+
 /// A reader of bytes.
 struct Target {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
-    run: Box<dyn FnMut(&[u8])>,
+    run: Run,
 }
 
 fn head(content: Content, source: &str) -> FrameHead {

@@ -69,12 +69,14 @@ pub enum Content {
     Loss = 4,
     /// A record that stood in the log already and could not be read then: a [`crate::Release`].
     Released = 6, // 5 is the journal's own.
+    /// No record: how far a source outside was read, as JSON.
+    Mark = 7,
 }
 
 impl Content {
     /// The content of this number as the journal stores it.
     pub fn from_number(number: u8) -> Option<Content> {
-        let all = [Content::Text, Content::Flow, Content::Tick, Content::Loss, Content::Released];
+        let all = [Content::Text, Content::Flow, Content::Tick, Content::Loss, Content::Released, Content::Mark];
         all.into_iter().find(|c| *c as u8 == number)
     }
 }

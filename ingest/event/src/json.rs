@@ -66,19 +66,52 @@ pub fn write_value(value: &Value<'_>, out: &mut String) {
     written.expect("writing to a String does not fail");
 }
 
-/// Appends a JSON string (RFC 8259 §7).
+/// Appends a JSON string (RFC 8259 §7). What is escaped is ASCII, so what lies between is text by itself and copied as it stands.
 pub fn write_text(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' || c == '\u{7f}' => write!(out, "\\u{:04x}", c as u32).expect("writing to a String does not fail"),
-            c => out.push(c),
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|b| ESCAPED[usize::from(b)]) {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            other => write!(out, "\\u{other:04x}").expect("writing to a String does not fail"),
+        }
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// The bytes that a JSON string escapes, and DEL, which a terminal would not show.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        escaped[byte] = true;
+        byte += 1;
+    }
+    escaped[0x7f] = true;
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_is_written_so_that_it_is_read_again() {
+        let all: String = (0..0x300).filter_map(char::from_u32).chain("個人\u{1f4a9}\u{2028}".chars()).collect();
+        for text in [all.as_str(), "", "plain", "\"", "\\", "\u{7f}a\u{1}", "end\n"] {
+            let mut written = String::from("x");
+            write_text(text, &mut written);
+            assert_eq!(serde_json::from_str::<String>(&written[1..]).expect("JSON"), text);
+            assert!(written.bytes().all(|b| b >= 0x20 && b != 0x7f), "nothing that a terminal obeys");
         }
     }
-    out.push('"');
 }

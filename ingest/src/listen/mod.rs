@@ -5,6 +5,9 @@ mod file;
 mod framing;
 mod ipfix;
 mod join;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod marks;
 mod proxy;
 mod receive;
 mod relp;
@@ -24,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use admit::Admission;
 pub use framing::Framer;
 pub use join::{Multiline, MultilineError};
+pub use marks::Marks;
 pub use stream::{Stream, StreamProtocol};
 pub use tls::{TlsError, TlsFiles};
 pub use udp::{Datagrams, RECEIVE_BUFFER_BYTES};
@@ -59,11 +63,28 @@ pub enum Place {
         /// How lines become records, where records have several.
         multiline: Option<Multiline>,
     },
+    /// Topics of Kafka, one record a message.
+    Kafka(Kafka),
     /// Standard input, one record a line.
     Stdin {
         /// How lines become records, where records have several.
         multiline: Option<Multiline>,
     },
+}
+
+/// What is consumed of Kafka.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    /// Where brokers are, as `host:port`.
+    pub brokers: Vec<String>,
+    /// The topics; one that begins with `^` is a pattern.
+    pub topics: Vec<String>,
+    /// The consumer group.
+    pub group: String,
+    /// Further settings of the client (librdkafka, CONFIGURATION.md).
+    pub properties: std::collections::BTreeMap<String, String>,
+    /// How far each partition was read.
+    pub marks: Marks,
 }
 
 /// A place could not be opened.
@@ -78,6 +99,14 @@ pub enum ListenError {
         address: SocketAddr,
         /// Why not.
         source: io::Error,
+    },
+    /// The client of Kafka cannot be set up.
+    #[error("failed to consume from Kafka as {group}: {reason}")]
+    Kafka {
+        /// The consumer group.
+        group: String,
+        /// Why not.
+        reason: String,
     },
     /// Its certificates cannot be used.
     #[error("failed to set up TLS on {address}")]
@@ -128,6 +157,10 @@ impl Listeners {
                     tasks.spawn(file::follow(path.clone(), *from_start, lines, shared));
                     None
                 }
+                Place::Kafka(kafka) => {
+                    start_kafka(kafka, *tenant, shared, tasks)?;
+                    None
+                }
                 Place::Stdin { multiline } => {
                     let lines = file::Lines::new(*tenant, Transport::Stdin, multiline.clone());
                     tasks.spawn(file::stdin(lines, shared));
@@ -152,6 +185,17 @@ impl Listeners {
             }
         }
     }
+}
+
+#[cfg(feature = "kafka")]
+fn start_kafka(kafka: &Kafka, tenant: TenantId, shared: Shared, tasks: &mut JoinSet<()>) -> Result<(), ListenError> {
+    kafka::start(kafka.clone(), tenant, shared, tasks)
+}
+
+#[cfg(not(feature = "kafka"))]
+fn start_kafka(kafka: &Kafka, _: TenantId, _: Shared, _: &mut JoinSet<()>) -> Result<(), ListenError> {
+    let reason = "the program was built without it (cargo feature `kafka`)".to_owned();
+    Err(ListenError::Kafka { group: kafka.group.clone(), reason })
 }
 
 fn head(tenant: TenantId, transport: Transport, content: Content, clock: &dyn Clock, source: Option<SocketAddr>) -> FrameHead {

@@ -194,7 +194,7 @@ impl Journal {
 
     /// A handle to append with.
     pub fn appender(&self) -> Appender {
-        Appender { requests: self.requests.clone(), permits: self.permits.clone() }
+        Appender { shared: self.shared.clone(), requests: self.requests.clone(), permits: self.permits.clone() }
     }
 
     /// A reader that gives the frame with the offset `next` first, or the first one after it that is there.
@@ -287,11 +287,17 @@ fn tell_closed(asks: Option<&Sender<Ask>>) {
 /// A handle to append frames with. What is appended is durable after the next group commit; readers see nothing earlier.
 #[derive(Clone)]
 pub struct Appender {
+    shared: Arc<Shared>,
     requests: Sender<Request>,
     permits: Arc<Semaphore>,
 }
 
 impl Appender {
+    /// The offset up to which everything is on disk.
+    pub fn durable(&self) -> u64 {
+        self.shared.durable()
+    }
+
     /// Appends frames in their order; waits where [`APPENDS_WAITING_MAX`] others wait already.
     ///
     /// # Errors
