@@ -9,6 +9,7 @@
 //! | `lower` | in small letters |
 //! | `int` | a number, where the value is one |
 //! | `ip` | an address; what is none goes to `.address` of the same end |
+//! | `some-ip` | likewise, but `0.0.0.0` and `::` stand for none: another key may have one |
 //! | `endpoint` | `address:port`, `address/port`: `.ip` and `.port` |
 //! | `account` | `DOMAIN\name`: `.name` and `.domain` |
 //! | `mailbox` | `name@domain`: `.name` and `.domain` |
@@ -34,6 +35,7 @@ enum Kind {
     Lower,
     Int,
     Ip,
+    SomeIp,
     Endpoint,
     Account,
     Mailbox,
@@ -123,6 +125,7 @@ impl Keys {
             "lower" => Kind::Lower,
             "int" => Kind::Int,
             "ip" => Kind::Ip,
+            "some-ip" => Kind::SomeIp,
             "endpoint" => Kind::Endpoint,
             "account" => Kind::Account,
             "mailbox" => Kind::Mailbox,
@@ -142,7 +145,7 @@ impl Keys {
         };
         let end = ["source.", "destination.", "client.", "server."].iter().any(|end| name.starts_with(end));
         let beside = match kind {
-            Kind::Ip if end => sibling(name, "address"),
+            Kind::Ip | Kind::SomeIp if end => sibling(name, "address"),
             Kind::Endpoint => sibling(name, "port"),
             Kind::Account | Kind::Mailbox => sibling(name, "domain"),
             Kind::File => sibling(name, "name"),
@@ -250,7 +253,8 @@ fn write(target: Target, value: &str, scratch: &mut String, row: &mut RowBuilder
             Ok(n) => row.uint(field, n),
             Err(_) => return false,
         },
-        Kind::Ip => match (value.trim_matches(['[', ']']).parse::<IpAddr>(), beside) {
+        Kind::Ip | Kind::SomeIp => match (value.trim_matches(['[', ']']).parse::<IpAddr>(), beside) {
+            (Ok(ip), _) if kind == Kind::SomeIp && ip.is_unspecified() => return false,
             (Ok(ip), _) => row.ip(field, ip),
             (Err(_), Some(beside)) => {
                 row.text(beside, value);

@@ -35,6 +35,7 @@ pub(super) fn after_priority(record: &str) -> &str {
 }
 
 /// Without what is not the record's: a byte order mark, and the length of octet counting (RFC 6587 §3.4.1) that a relay left before it.
+#[inline]
 fn bare(record: &str) -> &str {
     if record.as_bytes().first() == Some(&b'<') {
         return record; // As nearly every record begins.
@@ -51,6 +52,7 @@ fn bare(record: &str) -> &str {
 }
 
 /// `<0>` to `<191>` (RFC 5424 §6.2.1).
+#[inline]
 fn priority(record: &str) -> (Option<u8>, &str) {
     let digit = |byte: u8| u16::from(byte) - u16::from(b'0');
     let (number, length) = match record.as_bytes() {
@@ -103,6 +105,7 @@ fn rfc5424(text: &str, priority: Option<u8>) -> Option<Header<'_>> {
 }
 
 /// What stands before the next blank, and what follows. Words are short: a plain loop is faster than a search made for long texts.
+#[inline]
 fn word(text: &str) -> Option<(&str, &str)> {
     let end = text.bytes().position(|b| b == b' ')?;
     Some((&text[..end], &text[end + 1..]))
@@ -208,6 +211,14 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
     // Cisco puts a sequence number, `*` or `.` before the timestamp: `<189>1234: *Apr  1 09:00:00.123: %SYS-5-...`.
     let digits = if has_priority { text.bytes().take_while(u8::is_ascii_digit).count() } else { 0 };
     let lead = text[digits..].strip_prefix(": ").filter(|_| digits > 0).unwrap_or(text);
+    // `<189>1234: sw1: Apr  1 09:00:00.123: %SYS-5-...`: with its name, where the device is told to write it (`logging origin-id`).
+    if digits > 0
+        && let Some((name, rest)) = lead.split_once(": ").filter(|(name, _)| is_host(name))
+        && let Some((stamp, rest)) = stamp::bsd(rest.trim_start_matches(['*', '.']))
+        && let Some(message) = rest.strip_prefix(": ").filter(|rest| rest.starts_with('%'))
+    {
+        return Header { stamp: Some(stamp), host: Some(name), message, ..plain };
+    }
     let lead = if has_priority { lead.trim_start_matches(['*', '.', ' ']) } else { lead };
     // Where a colon follows, as on NX-OS, there is no host, and the format's reader knows the time.
     let own_form = |text| stamp::header(text).filter(|(_, rest)| rest.starts_with(' '));
@@ -316,6 +327,7 @@ pub(super) fn repeated(message: &str) -> Option<(&str, u64)> {
 }
 
 /// A host's name or address: what stands second in RFC 3164, as far as it can be told from a word of the text.
+#[inline]
 fn is_host(word: &str) -> bool {
     !word.is_empty()
         && word.len() <= 255

@@ -79,6 +79,7 @@ const NO_NAME: &[&str] = &[
     "disabled",
     "disconnected",
     "does",
+    "entry",
     "error",
     "failed",
     "failure",

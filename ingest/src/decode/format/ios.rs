@@ -46,6 +46,10 @@ const MESSAGES: &[(&str, Done, &str)] = &[
         Denied,
         "Still timeleft for watching failures is {x} secs, [user: {u>}] [Source: {s}] [localport: {dp}] [Reason: {r}]",
     ),
+    // Arista EOS.
+    ("LOGIN_FAILED", LoginFailed, "user {u>} [from: {s}] [service: {x}] [reason: {r}]"),
+    ("LOGIN", LoggedIn, "user {u>} logged in [from: {s}] [service: {x}]"),
+    ("LOGOUT", LoggedOut, "user {u>} logged out [from: {s}] [service: {x}]"),
     ("SSH2_SESSION SSH_SESSION", Told, "{x} request from {s} (tty = {x}) {x} Succeeded"),
     ("SSH2_SESSION SSH_SESSION", LoginFailed, "{x} request from {s} (tty = {x}) {x} Failed"),
     ("SSH2_USERAUTH SSH_USERAUTH", LoggedIn, "User '{u>}' authentication for {x} from {s} (tty = {x}) {x} Succeeded"),
@@ -207,6 +211,10 @@ impl super::Reader for Reader {
 
 /// What a device writes before its tag: numbers, a time, a zone; nothing that a sender could have put there.
 pub(super) fn is_lead(lead: &str) -> bool {
+    // Wireless controllers name the task first: `*apfReceiveTask: Apr 01 09:00:00.123: `.
+    let task = lead.strip_prefix('*').and_then(|rest| rest.split_once(": "));
+    let lead =
+        task.filter(|(task, _)| task.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).map_or(lead, |(_, rest)| rest);
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let known = |word: &str| {
         let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();

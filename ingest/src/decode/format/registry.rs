@@ -260,8 +260,11 @@ impl Registry {
         if byte.is_some_and(|byte| ask(&table[byte], row)) {
             return true;
         }
-        own.into_iter().flatten().any(|number| readers[usize::from(*number)].claim(context, row))
-            || byte.is_some_and(|byte| last[byte].iter().any(|number| readers[usize::from(*number)].read(context, row)))
+        if own.into_iter().flatten().any(|number| readers[usize::from(*number)].claim(context, row)) {
+            super::guess(message, row); // No line fits it: what it says plainly is better than nothing.
+            return true;
+        }
+        byte.is_some_and(|byte| last[byte].iter().any(|number| readers[usize::from(*number)].read(context, row)))
     }
 }
 
