@@ -11,6 +11,7 @@ const PROGRAM: &str = r#"
 import sys, time, duckdb
 db = duckdb.connect(sys.argv[1] + "/events.duckdb")
 db.execute("SET threads = 1")
+db.execute("SET enable_progress_bar = false") # It would stand among the answers.
 start, cpu = time.time(), time.process_time()
 db.execute(f"""CREATE TABLE event AS SELECT CAST("@timestamp" AS TIMESTAMP) AS time, message AS raw, format,
   "host.name" AS host_name, "event.action" AS event_action, "event.outcome" AS event_outcome, ip("source.ip") AS source_ip,
