@@ -142,6 +142,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
                 </tr>
               )}</For>
             </tbody></table></div>
+            <Show when={a().fields["source.ip"]}>{(ip) => <Terminal ip={ip()} port={a().fields["source.port"]} at={a().first} />}</Show>
             <Show when={Object.keys(a().fields).length > 0}>
               <details><summary>{t("firstEvent")}</summary><table class="fields"><tbody><For each={Object.entries(a().fields)}>{([name, value]) => <tr><th scope="row"><FieldName name={name} /></th><td class="mono">{show(value)}</td></tr>}</For></tbody></table></details>
             </Show>
@@ -191,5 +192,31 @@ function CloseDialog(props: { cancel: () => void; close: (disposition: string, c
         <div class="tools"><button class="primary">{t("close")}</button><button type="button" onClick={() => props.cancel()}>{t("cancel")}</button></div>
       </form>
     </Modal>
+  );
+}
+
+type Attribution = {
+  confidence: "certain" | "likely" | "ambiguous" | "unknown";
+  terminal: { address: { ip: string; user?: string | null }; lease: { mac: string; host?: string | null; user?: string | null } | null } | null;
+  steps: { by: string; to: { ip?: string; mac?: string }[] }[];
+};
+const CONFIDENCE = { certain: "sureCertain", likely: "sureLikely", ambiguous: "sureAmbiguous", unknown: "sureUnknown" } as const;
+
+/** Which terminal stood behind the address at the time; asked for only when somebody opens it. */
+function Terminal(props: { ip: string; port: string | undefined; at: string }) {
+  const [open, setOpen] = createSignal(false);
+  const [found] = createResource(
+    () => open() && { ip: props.ip, port: props.port, at: props.at },
+    ({ ip, port, at }) => get<Attribution>(`/attribution?ip=${encodeURIComponent(ip)}&at=${encodeURIComponent(at)}${port ? `&port=${encodeURIComponent(port)}` : ""}`).catch(() => undefined),
+  );
+  const named = (a: Attribution): string => [a.terminal?.address.ip, a.terminal?.lease?.host, a.terminal?.lease?.mac, a.terminal?.lease?.user ?? a.terminal?.address.user].filter((part) => part).map((part) => visible(part!)).join(" · ");
+  const several = (a: Attribution): string => a.steps.flatMap((step) => step.to.map((to) => to.ip ?? to.mac ?? "")).filter((part) => part !== "").map(visible).join(", ");
+  return (
+    <details onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary>{t("terminal")}: {visible(props.ip)}</summary>
+      <Show when={!found.loading && found()} keyed fallback={<p class="dim">{t(found.loading ? "loading" : "sureUnknown")}</p>}>{(a) => (
+        <p><b>{t(CONFIDENCE[a.confidence])}</b> <span class="mono">{a.terminal ? named(a) : several(a)}</span></p>
+      )}</Show>
+    </details>
   );
 }

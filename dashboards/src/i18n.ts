@@ -152,6 +152,11 @@ const texts = {
   skipped: ["件を飛ばしました", "skipped"],
   held: ["件が待っています", "held back"],
   tailEmpty: ["イベントを待っています", "Waiting for events"],
+  terminal: ["端末の特定", "Which terminal"],
+  sureCertain: ["確実", "Certain"],
+  sureLikely: ["可能性が高い", "Likely"],
+  sureAmbiguous: ["特定できません (複数の候補)", "Ambiguous: any of these"],
+  sureUnknown: ["記録がありません", "No record says"],
   // matrix
   broken: ["違反あり", "Violations"],
   kept: ["遵守", "Kept"],

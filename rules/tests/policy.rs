@@ -52,6 +52,9 @@ struct Record {
     sensor: u8,
 }
 
+/// A firewall that writes flags of the packets that it decides on.
+const FIREWALL: u8 = 9;
+
 fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) -> Record {
     Record { ms, start_ms: ms, delay_ms: 0, from, to, transport: "tcp", flags: None, denied: false, sensor: 1 }
 }
@@ -79,7 +82,7 @@ fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
     let mut row = builder.row(&head, 0, "");
     let at = |ms: i64| Time::from_unix_ns(START_S * 1_000_000_000 + ms * 1_000_000);
     row.time(at(record.ms));
-    let category = if record.flags.is_some() { "flow" } else { "firewall" };
+    let category = if record.flags.is_some() && record.sensor != FIREWALL { "flow" } else { "firewall" };
     row.log_source(LogSourceId::intern(LogSource { category: Some(category), ..LogSource::default() }));
     row.ip(FieldId::SOURCE_IP, record.from.0.parse().expect("an address"));
     row.ip(FieldId::DESTINATION_IP, record.to.0.parse().expect("an address"));
@@ -88,9 +91,11 @@ fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
     row.text(FieldId::NETWORK_TRANSPORT, record.transport);
     row.value(FieldId::EVENT_START, event::Value::Time(at(record.start_ms)));
     row.int(FieldId::SOURCE_BYTES, 900);
-    match record.flags {
-        Some(flags) => row.int(FieldId::FLOW_TCP_FLAGS, flags),
-        None => row.text(FieldId::EVENT_TYPE, if record.denied { "denied" } else { "allowed" }),
+    if let Some(flags) = record.flags {
+        row.int(FieldId::FLOW_TCP_FLAGS, flags);
+    }
+    if record.flags.is_none() || record.sensor == FIREWALL {
+        row.text(FieldId::EVENT_TYPE, if record.denied { "denied" } else { "allowed" });
     }
 }
 
@@ -204,6 +209,23 @@ fn p01_devices_that_disagree_give_one_alert() {
         let ran = run(POLICY, records.into_iter(), &["zone-violation"], 1, false);
         assert_eq!(ran.new.len(), alerts);
         assert_eq!(ran.cells.into_iter().collect::<Vec<_>>(), [(("mynumber".to_owned(), "internet".to_owned(), verdict), 1)]);
+    }
+}
+
+/// A firewall that lets an opening pass has let it pass, whether or not somebody answers; the packets back are answers.
+#[test]
+fn p01_what_a_firewall_lets_pass_has_passed() {
+    let (a, b) = (("10.1.16.9", 50_000), ("198.51.100.7", 443));
+    let packet = |from, to, flags, denied| Record { flags: Some(flags), denied, sensor: FIREWALL, ..flow(0, from, to) };
+    for (record, alerts) in [
+        (packet(a, b, 0x02, false), 1),
+        (packet(a, b, 0x02, true), 0),
+        (packet(("172.20.1.10", 8080), ("10.3.16.9", 50_000), 0x10, false), 0),
+        (packet(("172.20.1.10", 8080), ("10.3.16.9", 50_000), 0x12, false), 0),
+        (packet(("172.20.1.10", 8080), ("10.3.16.9", 50_000), 0x02, false), 1),
+    ] {
+        let ran = run(POLICY, [record.clone()].into_iter(), &["zone-violation"], 1, false);
+        assert_eq!(ran.new.len(), alerts, "{record:?}");
     }
 }
 

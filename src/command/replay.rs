@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
             Some(mut done) => {
                 clock = done.batch.settle_received(clock);
                 correlator.advance(&done.batch, &done.matches, &mut changes);
-                for time in done.batch.iter().map(|event| event.time()) {
+                for time in done.batch.iter().map(|event| event.time()).filter(|time| time.unix_s() > YEAR_2000_S) {
                     let (first, last) = span.unwrap_or((time, time));
                     span = Some((first.min(time), last.max(time)));
                 }
@@ -172,6 +172,9 @@ fn source(args: &Replay, settings: &Arc<DecodeSettings>) -> Result<impl FnMut(&m
         Ok(more)
     })
 }
+
+/// Before it no time is a record's own: it has none, or its clock was never set.
+const YEAR_2000_S: i64 = 946_684_800;
 
 /// Conversations by verdict.
 fn verdicts(cells: &BTreeMap<rules::CellKey, i64>) -> BTreeMap<&'static str, i64> {

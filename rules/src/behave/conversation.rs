@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::observe::{Observation, What};
 use super::site::address;
 use super::table::Table;
-use crate::policy::{Communication, Judgement, Policy, Verdict};
+use crate::policy::{Communication, Decision, Judgement, Policy, Verdict};
 
 /// Conversations that are remembered; beyond it the one idle longest is forgotten (counted), and a further record of it counts again.
 const CONVERSATIONS_MAX: usize = 500_000;
@@ -200,11 +200,24 @@ impl Conversations {
             translated: (o.translated, o.translated_port),
             sampling: o.sampling,
         };
-        let plain = plain(o);
+        let mut plain = plain(o);
+        // A device that logs packets tells of answers too, as if they began something.
+        if plain == Some((sender, Evidence::Told)) && !o.known && !o.both_ways && sender.1 < receiver.1 && sender.1 != 0 {
+            let answered = Communication {
+                source: address(receiver.0),
+                destination: address(sender.0),
+                protocol: (o.transport != 0).then_some(o.transport),
+                port: Some(sender.1),
+                time: Time::from_unix_ns(o.time),
+            };
+            if matches!(policy.decide(&answered), Decision::Allowed(_) | Decision::Exception(_)) {
+                plain = Some((receiver, Evidence::Ports));
+            }
+        }
         if !matches!(o.transport, 1 | 58) && (o.source_port == 0 || o.port == 0) {
             // Two of them cannot be told apart, so each is one.
-            let source = (o.source, o.source_port);
-            self.tell(policy, &told, source, plain.map_or(Evidence::Record, |(_, evidence)| evidence), None, out);
+            let (from, evidence) = plain.unwrap_or(((o.source, o.source_port), Evidence::Record));
+            self.tell(policy, &told, from, evidence, None, out);
             return;
         }
         // Of messages of ICMP the ports say nothing.
@@ -369,7 +382,7 @@ fn gravity(verdict: Verdict) -> u8 {
 fn plain(o: &Observation) -> Option<(End, Evidence)> {
     let (source, destination) = ((o.source, o.source_port), (o.destination, o.port));
     let (sender, receiver) = if o.turned { (destination, source) } else { (source, destination) };
-    if o.known || !o.one_way {
+    if o.known {
         return Some((source, Evidence::Told));
     }
     match (o.transport, o.flags) {
@@ -377,6 +390,7 @@ fn plain(o: &Observation) -> Option<(End, Evidence)> {
         // SYN and ACK together and nothing that follows them, or a reset in answer to a SYN: an answer.
         (6, Some(0x12 | 0x14 | 0x16)) => Some((receiver, Evidence::Flags)),
         (1 | 58, _) => Some((if is_icmp_answer(o) { receiver } else { sender }, Evidence::Flags)),
+        _ if !o.one_way => Some((source, Evidence::Told)),
         _ => None,
     }
 }

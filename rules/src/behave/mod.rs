@@ -308,6 +308,8 @@ pub struct Behaviour {
     ready: Vec<Observation>,
     found: Vec<Found>,
     judged: Vec<Judged>,
+    /// The places of the rules about zones among the watches.
+    zones: Vec<usize>,
 }
 
 /// A snapshot was not readable.
@@ -339,6 +341,7 @@ impl Behaviour {
             ready: Vec::new(),
             found: Vec::new(),
             judged: Vec::new(),
+            zones: Vec::new(),
         };
         behaviour.seat(Vec::new());
         behaviour
@@ -357,6 +360,8 @@ impl Behaviour {
             let watch = found.map_or_else(|| Watch::new(parameters), |kept| kept.watch);
             self.state.watches.push(Kept { rule: key, at, watch });
         }
+        let zones = self.state.watches.iter().enumerate().filter(|(_, kept)| matches!(kept.watch, Watch::Zone(_)));
+        self.zones = zones.map(|(place, _)| place).collect();
         anew
     }
 
@@ -515,9 +520,10 @@ impl Behaviour {
         if let Some(o) = o {
             conversations.take(policy, o, &mut self.judged);
         }
-        for Kept { at, watch: kept, .. } in watches.iter_mut() {
+        for place in &self.zones {
+            let Kept { at, watch, .. } = &mut watches[*place];
             let rule = &self.rules.rules[*at];
-            let (Watch::Zone(zone), Body::Behaviour(parameters)) = (kept, &rule.body) else { continue };
+            let (Watch::Zone(zone), Body::Behaviour(parameters)) = (watch, &rule.body) else { continue };
             // What is due is looked at before what is new, so that it does not hang on batches how much was known.
             zone.look(now, policy, parameters, &mut self.found);
             for judged in &self.judged {

@@ -373,7 +373,7 @@ impl Observer {
         match what {
             What::Query => {
                 o.name = put(cells.text(Slot::QUESTION));
-                o.domain = put(cells.text(Slot::REGISTERED));
+                o.domain = put(cells.text(Slot::REGISTERED).or_else(|| cells.text(Slot::QUESTION).map(registered)));
                 o.detail = put(cells.text(Slot::QUESTION_TYPE));
             }
             What::Login => {
@@ -385,9 +385,10 @@ impl Observer {
                 o.detail = put(cells.text(Slot::METHOD));
             }
         }
-        // Seen where it passes, by who does not decide whether it may.
+        // Seen where it passes, by who does not decide whether it may: a firewall's record may show flags too.
+        let category = event.log_source().parts().category;
         let told = [Slot::STATE, Slot::ARGUS, Slot::FLAGS, Slot::ANSWER].into_iter().any(|slot| cells.has(slot));
-        let wire = told || event.log_source().parts().category == Some("flow") || cells.text(Slot::ACTION) == Some("flow");
+        let wire = category != Some("firewall") && (told || category == Some("flow") || cells.text(Slot::ACTION) == Some("flow"));
         let word = [Slot::TYPE, Slot::ACTION].into_iter().find_map(|slot| cells.text(slot).and_then(passed_word));
         o.passed = passed(word, o.answer, wire);
         o.one_way = wire && !both_ways;
@@ -435,6 +436,20 @@ fn passed(word: Option<bool>, answer: Answer, seen: bool) -> Option<bool> {
             }
         }
     }
+}
+
+/// The domain under which a name was likely registered, where the record does not say: two labels, or three below a country whose second
+/// level is for kinds of organisations (`co.jp`, `com.au`).
+fn registered(name: &str) -> &str {
+    const KINDS: [&str; 17] =
+        ["ac", "ad", "co", "com", "ed", "edu", "go", "gov", "gr", "lg", "ltd", "mil", "ne", "net", "or", "org", "sch"];
+    let name = name.trim_end_matches('.');
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
+    let (first, second, third) = (dots.next(), dots.next(), dots.next());
+    let labels = |before: Option<usize>| before.map_or(name, |at| &name[at + 1..]);
+    let kinds =
+        first.is_some_and(|first| name.len() - first == 3 && KINDS.contains(&&name[second.map_or(0, |at| at + 1)..first]));
+    if kinds { labels(third) } else { labels(second) }
 }
 
 /// What it is, and whether it counts for the zone policy only.
@@ -601,5 +616,27 @@ fn observer(event: EventRef<'_>) -> u64 {
     match event.source() {
         Some(ip) => super::sketch::mix(bits(ip)),
         None => mix_text(event.format().name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::registered;
+
+    #[test]
+    fn a_domain_is_taken_from_its_name() {
+        for (name, domain) in [
+            ("a.b.example.com", "example.com"),
+            ("example.com.", "example.com"),
+            ("x.y.example.co.jp", "example.co.jp"),
+            ("co.jp", "co.jp"),
+            ("example.jp", "example.jp"),
+            ("t.example.jp", "example.jp"),
+            ("a.b.t.co", "t.co"),
+            ("localhost", "localhost"),
+            ("", ""),
+        ] {
+            assert_eq!(registered(name), domain, "{name}");
+        }
     }
 }
