@@ -238,6 +238,14 @@ fn p01_both_ways_of_a_conversation_have_one_beginner() {
     for (name, records, beginner) in [
         ("the earlier start, though it is told later", vec![way(100, 5, a, b, ACK), way(110, 0, b, a, ACK)], b.0),
         ("the earlier start, told first", vec![way(100, 0, a, b, ACK), way(110, 5, b, a, ACK)], a.0),
+        (
+            "a second's rounding between two packets",
+            vec![
+                way(100, 0, ("198.51.100.7", 443), ("10.1.16.9", 50_000), ACK),
+                way(110, 700, ("10.1.16.9", 50_000), ("198.51.100.7", 443), ACK),
+            ],
+            a.0,
+        ),
         ("a minute and a half between", vec![way(100, 5, a, b, ACK), way(90_000, 0, b, a, ACK)], b.0),
         ("SYN alone", vec![way(100, 0, a, b, Some(2)), way(110, 0, b, a, Some(0x12)), way(200, 0, a, b, ACK)], a.0),
         ("SYN and ACK alone", vec![way(100, 0, b, a, Some(0x12)), way(110, 0, a, b, ACK)], a.0),

@@ -28,6 +28,9 @@ const WAITING_MAX: usize = 200_000;
 const TOGETHER_NS: i64 = 120 * 1_000_000_000;
 /// A conversation that is opened again from the same port so long after its end is another one.
 const REOPENED_NS: i64 = 3 * 1_000_000_000;
+/// Exporters that tell the time of export in whole seconds (NetFlow v9, RFC 3954 §5.1) put the two ways of a conversation so far apart
+/// where they come in two packets: then a service's port says more than the start.
+const START_NOISE_NS: i64 = 1_000_000_000;
 const HOUR_NS: i64 = 3600 * 1_000_000_000;
 
 type End = (u128, u16);
@@ -286,6 +289,11 @@ impl Conversations {
         let decided = match plain {
             Some(plain) => Some(plain),
             None if told.sender == first.sender => None,
+            None if (first.start - told.start).abs() < START_NOISE_NS
+                && is_service(first.sender.1) != is_service(first.receiver.1) =>
+            {
+                Some(by_ports(&first))
+            }
             None => Some(match first.start.cmp(&told.start) {
                 std::cmp::Ordering::Less => (first.sender, Evidence::Start),
                 std::cmp::Ordering::Greater => (told.sender, Evidence::Start),
@@ -402,6 +410,11 @@ fn is_icmp_answer(o: &Observation) -> bool {
         (58, Some(kind)) => kind < 128 || kind == 129,
         _ => false,
     }
+}
+
+/// Ports that only services have (RFC 6335 §6).
+fn is_service(port: u16) -> bool {
+    (1..1024).contains(&port)
 }
 
 /// The lower port is the service's, so that the other end began.

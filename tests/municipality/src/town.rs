@@ -119,7 +119,7 @@ pub(crate) const USERS: &[&str] = &[
     "fukushi.g",
 ];
 
-pub(crate) const ADMINS: &[&str] = &["joho-admin", "vendor-nw", "vendor-gis"];
+pub(crate) const ADMINS: &[&str] = &["joho-admin", "joho-nw", "joho-gis"];
 
 pub(crate) const SITES: &[&str] = &[
     "www.example.jp",
