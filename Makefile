@@ -58,6 +58,7 @@ bench:
 # `make fuzz`        readers of outside bytes against generated inputs: SECONDS=60, SEED=1
 fuzz:
 	MIHARI_FUZZ_SECONDS=$(or $(SECONDS),60) MIHARI_FUZZ_SEED=$(or $(SEED),1) cargo test -p ingest --locked --test fuzz -- --nocapture
+	MIHARI_FUZZ_CASES=$(or $(CASES),20000) cargo test -p rules --locked --test fuzz
 
 # `make soak`        line rate for SECONDS=600 with an exact ledger, then the demo for as long, with every planted incident to be seen
 soak: dashboards

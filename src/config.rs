@@ -275,6 +275,23 @@ pub(crate) struct Rules {
     pub(crate) lateness_s: u32,
     /// The same for certain senders. Correlation waits for the latest of all.
     pub(crate) lateness_by_source: Vec<SourceLateness>,
+    /// Every so many seconds it is looked whether a rule file has changed, and the rules are loaded anew; 0: on request only.
+    pub(crate) watch_s: u32,
+    /// What becomes of certain rules' matches. What a person sets through the interface stands before it.
+    pub(crate) modes: Vec<RuleMode>,
+}
+
+/// What becomes of one rule's matches.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleMode {
+    /// Its id.
+    pub(crate) rule: String,
+    /// The tenant, by name; all where none is named.
+    #[serde(default)]
+    pub(crate) tenant: Option<String>,
+    /// `off`, `record` or `alert`.
+    pub(crate) mode: rules::Mode,
 }
 
 /// How late records of certain senders may come.
@@ -288,7 +305,7 @@ pub(crate) struct SourceLateness {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { paths: Vec::new(), pack: true, lateness_s: 30, lateness_by_source: Vec::new() }
+        Rules { paths: Vec::new(), pack: true, lateness_s: 30, lateness_by_source: Vec::new(), watch_s: 0, modes: Vec::new() }
     }
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod detection;
 mod pipeline;
 mod role;
+mod rule_desk;
 
 use std::process::ExitCode;
 

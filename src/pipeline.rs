@@ -10,8 +10,8 @@
 //! slow makes the others wait, back to the source.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
@@ -21,18 +21,37 @@ use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
 use rules::policy::Policy;
-use rules::{Detector, Match, RuleSet};
+use rules::{Detector, Match, RuleCost, RuleSet};
 
 use crate::clock::Stopwatch;
 
 /// Batches on their way between two stages.
 const BATCHES_WAITING_MAX: usize = 4;
 
+/// The rules in force. A batch is matched by those that are in force when it is read, and every later stage is told which.
+#[derive(Clone)]
+pub(crate) struct InForce(Arc<Mutex<Arc<RuleSet>>>);
+
+impl InForce {
+    pub(crate) fn new(rules: Arc<RuleSet>) -> InForce {
+        InForce(Arc::new(Mutex::new(rules)))
+    }
+
+    pub(crate) fn get(&self) -> Arc<RuleSet> {
+        self.0.lock().expect("no code panics under this lock").clone()
+    }
+
+    /// Batches that are read from now on are matched by `rules`.
+    pub(crate) fn set(&self, rules: Arc<RuleSet>) {
+        *self.0.lock().expect("no code panics under this lock") = rules;
+    }
+}
+
 /// What the stages work with.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) settings: Arc<DecodeSettings>,
-    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) rules: InForce,
     pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) threads: usize,
 }
@@ -50,7 +69,11 @@ pub(crate) struct Lost {
 /// A batch with what was found in it.
 pub(crate) struct Done {
     pub(crate) batch: Batch,
+    /// The rules that it was matched by.
+    pub(crate) rules: Arc<RuleSet>,
     pub(crate) matches: Vec<Match>,
+    /// What rules did and cost, of those that did anything.
+    pub(crate) costs: Vec<(u32, RuleCost)>,
     pub(crate) lost: Vec<Lost>,
     /// The flow decoder's templates as of the end of this batch, where they have changed.
     pub(crate) templates: Option<Arc<Vec<u8>>>,
@@ -81,6 +104,7 @@ impl Spent {
 
 struct Job {
     number: u64,
+    rules: Arc<RuleSet>,
     frames: Frames,
     builder: BatchBuilder,
     lost: Vec<Lost>,
@@ -108,7 +132,8 @@ pub(crate) fn run(
     }
     drop((inbox, done));
     let reader_spent = spent.clone();
-    let reader = spawn("reader".to_owned(), move || read(&mut flows, &mut source, &jobs, &reader_spent))?;
+    let rules = parts.rules.clone();
+    let reader = spawn("reader".to_owned(), move || read(&mut flows, &mut source, &rules, &jobs, &reader_spent))?;
     let mut waiting: BTreeMap<u64, Done> = BTreeMap::new();
     let mut next = 0;
     let mut result = Ok(());
@@ -144,6 +169,7 @@ fn spawn<T: Send + 'static>(name: String, run: impl FnOnce() -> T + Send + 'stat
 fn read(
     flows: &mut FlowDecoder,
     source: &mut impl FnMut(&mut Frames) -> Result<bool>,
+    rules: &InForce,
     jobs: &Sender<Job>,
     spent: &Spent,
 ) -> Result<()> {
@@ -168,7 +194,7 @@ fn read(
         templates_told = flows.template_changes();
         let templates = changed.then(|| Arc::new(flows.snapshot()));
         Spent::add(&spent.flows_ns, &watch);
-        if jobs.send(Job { number, frames, builder, lost, templates }).is_err() || !more {
+        if jobs.send(Job { number, rules: rules.get(), frames, builder, lost, templates }).is_err() || !more {
             break;
         }
     }
@@ -188,8 +214,9 @@ fn loss(frame: &event::Frame<'_>) -> Option<Lost> {
 
 fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent: &Spent) {
     let mut text = TextDecoder::new(&parts.settings);
-    let mut detector = Detector::new(parts.rules.clone());
-    for Job { number, frames, mut builder, lost, templates } in inbox {
+    let mut rules = parts.rules.get();
+    let mut detector = Detector::new(rules.clone());
+    for Job { number, rules: of_batch, frames, mut builder, lost, templates } in inbox {
         let watch = Stopwatch::start();
         let mut records = 0;
         for frame in frames.iter() {
@@ -214,6 +241,10 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         }
         Spent::add(&spent.policy_ns, &watch);
         let watch = Stopwatch::start();
+        if !Arc::ptr_eq(&rules, &of_batch) {
+            rules = of_batch;
+            detector = Detector::new(rules.clone());
+        }
         let mut matches = Vec::new();
         detector.scan(&batch, &mut matches);
         Spent::add(&spent.match_ns, &watch);
@@ -222,8 +253,70 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         spent.quarantined.fetch_add(batch.iter().filter(|e| e.quarantined()).count() as u64, Ordering::Relaxed);
         let refused = |event: &EventRef<'_>| event.all(FieldId::FLAGS).any(|flag| flag == Value::Text("format_pin_refused"));
         metrics::counter!("mihari_format_pin_refused_total").increment(batch.iter().filter(refused).count() as u64);
-        if done.send((number, Done { batch, matches, lost, templates })).is_err() {
+        let costs = (0..).zip(detector.take_costs()).filter(|(_, cost)| *cost != RuleCost::default()).collect();
+        if done.send((number, Done { batch, rules: rules.clone(), matches, costs, lost, templates })).is_err() {
             break;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::limits::BATCH_BYTES_MAX;
+    use event::{FrameHead, Position};
+    use rules::LoadOptions;
+
+    use super::*;
+
+    fn rules_of(titles: &[&str]) -> Arc<RuleSet> {
+        let text = |title: &&str| {
+            format!("title: {title}\nlogsource: {{category: any}}\ndetection:\n  k: ['user root']\n  condition: k\n")
+        };
+        let text = titles.iter().map(text).collect::<Vec<_>>().join("---\n");
+        let (set, problems) = rules::load(&[("rules".to_owned(), text)], &LoadOptions::default());
+        assert_eq!(problems, []);
+        Arc::new(set)
+    }
+
+    #[test]
+    fn no_event_goes_unmatched_when_rules_are_swapped() {
+        const BATCHES: u64 = 60;
+        const RECORDS: u64 = 20;
+        let (old, new) = (rules_of(&["kept"]), rules_of(&["first", "kept", "last"]));
+        let in_force = InForce::new(old.clone());
+        let settings = Arc::new(DecodeSettings::new("UTC", Time::from_unix_s(1_775_001_600)).expect("a zone"));
+        let parts = Parts { settings, rules: in_force.clone(), policy: None, threads: 3 };
+        let (mut batch, swap) = (0, new.clone());
+        let source = move |frames: &mut Frames| {
+            for nth in 1..=RECORDS {
+                let position = Position { partition: 0, offset: batch * RECORDS + nth };
+                let head = FrameHead { position, ..FrameHead::new(Transport::Udp, Content::Text) };
+                frames.push(head, b"<38>Apr  1 09:00:00 host app: user root");
+            }
+            assert!(frames.byte_len() < BATCH_BYTES_MAX);
+            batch += 1;
+            if batch == BATCHES / 2 {
+                in_force.set(swap.clone());
+            }
+            Ok(batch < BATCHES)
+        };
+        let (mut seen, mut swapped_at) = (0, None);
+        run(&parts, FlowDecoder::default(), &Arc::new(Spent::default()), source, |done| {
+            let Some(done) = done else { return Ok(()) };
+            let is_new = Arc::ptr_eq(&done.rules, &new);
+            assert!(is_new || Arc::ptr_eq(&done.rules, &old));
+            assert!(is_new || swapped_at.is_none(), "the old rules after the new ones");
+            if is_new && swapped_at.is_none() {
+                swapped_at = Some(done.batch.range.first);
+            }
+            let wanted = done.batch.len() * done.rules.rules().len();
+            assert_eq!(done.matches.len(), wanted, "every rule of its set matches every event of the batch");
+            assert_eq!(done.costs.iter().map(|(_, cost)| cost.matches).sum::<u64>(), wanted as u64);
+            seen += done.batch.len() as u64;
+            Ok(())
+        })
+        .expect("runs");
+        assert_eq!(seen, BATCHES * RECORDS);
+        assert!(swapped_at.is_some_and(|first| first % RECORDS == 1), "at a batch's boundary");
     }
 }

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::{Api, Commit, Destination, Hub, Intake, Notifier, Stage, StaticFile, Store, Tally};
+use api::{Api, Commit, Destination, Hub, Intake, Notifier, RuleDesk, Stage, StaticFile, Store, Tally};
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, BatchBuilder, Clock, Frame, FrameHead, Frames, LogRange, Position, Release, TenantId, Time};
@@ -24,13 +24,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
 use rules::behave::indicator::Indicators;
 use rules::policy::Policy;
-use rules::{Behaviour, BehaviourOptions, CorrelateOptions, Correlator, LoadOptions, RuleSet, Site};
+use rules::{Behaviour, BehaviourOptions, CorrelateOptions, Correlator, LoadOptions, Modes, RuleSet, Site};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
 use crate::pipeline::{self, Done, Parts, Spent};
+use crate::rule_desk::Desk;
 
 /// How long the reader waits for the journal before it looks whether to stop.
 const READ_WAIT: Duration = Duration::from_millis(200);
@@ -180,6 +181,8 @@ pub(crate) struct Service {
     pub(crate) bound: Vec<Option<std::net::SocketAddr>>,
     /// The store, for commands that make tokens or look at alerts.
     pub(crate) store: Store,
+    /// The rules in force.
+    pub(crate) desk: Arc<Desk>,
     /// What searches each tenant's events.
     pub(crate) searchers: Vec<Searcher>,
     /// Where the time of the analysis goes.
@@ -246,13 +249,21 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let notifier = Arc::new(Mutex::new(Some(notifier)));
     let hub = Hub::default();
     let spent = Arc::new(Spent::default());
-    let matches = Arc::new((0..rules.rules().len()).map(|_| AtomicU64::new(0)).collect::<Vec<_>>());
+    let mut modes = Modes::default();
+    for set in &config.rules.modes {
+        let tenant = set.tenant.as_deref().map(|name| config.tenant(Some(name))).transpose()?;
+        modes.set(&set.rule, tenant.map(|tenant| tenant.0), set.mode);
+    }
+    for (tenant, rule, mode) in store.rule_modes()? {
+        modes.set(&rule, Some(tenant), mode);
+    }
+    let desk = Arc::new(Desk::new(&config.rules, rules.clone(), problems, modes, clock.clone()));
     let stop_analysis = Arc::new(AtomicBool::new(false));
     let failed = Arc::new(AtomicBool::new(false));
     let analysis = Analysis {
         parts: Parts {
             settings: settings.clone(),
-            rules: rules.clone(),
+            rules: desk.in_force(),
             policy: policy.clone(),
             threads: config.worker_threads(),
         },
@@ -267,7 +278,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         store: store.clone(),
         hub: hub.clone(),
         spent: spent.clone(),
-        matches: matches.clone(),
+        desk: desk.clone(),
         stop: stop_analysis.clone(),
         destinations,
         notifier: notifier.clone(),
@@ -296,9 +307,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
             settings: settings.clone(),
             decoder: Mutex::new(TextDecoder::new(&settings)),
         }),
-        rules,
-        refused: problems,
-        matches: Arc::new(move || matches.iter().map(|m| m.load(Ordering::Relaxed)).collect()),
+        rules: desk.clone(),
         policy,
         hub,
         metrics: Arc::new(move || metrics.render()),
@@ -369,6 +378,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         address,
         bound,
         store,
+        desk,
         searchers,
         spent,
         stop,
@@ -451,7 +461,7 @@ struct Analysis {
     store: Store,
     hub: Hub,
     spent: Arc<Spent>,
-    matches: Arc<Vec<AtomicU64>>,
+    desk: Arc<Desk>,
     stop: Arc<AtomicBool>,
     destinations: Vec<Destination>,
     notifier: Arc<Mutex<Option<Notifier>>>,
@@ -463,8 +473,9 @@ impl Analysis {
         let resume = self.store.resume()?;
         let indexed = writers.iter().map(|(_, last)| *last).min().unwrap_or(0);
         let analysed = resume.position;
-        let mut correlator = Correlator::new(self.parts.rules.clone(), self.correlate.clone());
-        let mut behaviour = Behaviour::new(self.parts.rules.clone(), self.behaviour.clone());
+        let mut rules = self.parts.rules.get();
+        let mut correlator = Correlator::new(rules.clone(), self.correlate.clone());
+        let mut behaviour = Behaviour::new(rules.clone(), self.behaviour.clone());
         let mut flows = FlowDecoder::default();
         // The position that the states below belong to; what lies between it and `analysed` is read again for their sake. Without any, the
         // log is read from its beginning.
@@ -527,11 +538,20 @@ impl Analysis {
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
-            if let Some(Done { batch, matches, lost, templates: changed }) = done {
+            if let Some(Done { batch, rules: of_batch, mut matches, costs, lost, templates: changed }) = done {
                 let offset = batch.range.last;
+                if !Arc::ptr_eq(&rules, &of_batch) {
+                    rules = of_batch;
+                    correlator.replace(rules.clone());
+                    behaviour.replace(rules.clone());
+                    info!(rules = rules.rules().len(), from = batch.range.first, "other rules are in force");
+                }
+                let modes = self.desk.modes();
+                modes.keep_matches(&rules, &batch, &mut matches);
                 if offset > remembered {
                     correlator.advance(&batch, &matches, &mut changes);
                     behaviour.advance(&batch, &mut changes);
+                    modes.keep_changes(&mut changes);
                     tell(&behaviour);
                     templates = changed.or(templates.take());
                     let cells = behaviour.take_cells();
@@ -543,9 +563,7 @@ impl Analysis {
                 }
                 // A batch without frames, where the reader waited in vain, has offset 0: what waits to be stored must outlast it.
                 if offset > analysed {
-                    for found in &matches {
-                        self.matches[found.rule as usize].fetch_add(1, Ordering::Relaxed);
-                    }
+                    self.desk.note(&rules, &batch, &matches, &costs);
                     tally.add(&batch);
                     if let Some(policy) = &self.parts.policy {
                         tally.sensors(&batch, policy);
@@ -617,9 +635,10 @@ impl Analysis {
         if let Some(flow_state) = &flow_state {
             snapshots.push(("templates", flow_state));
         }
-        let commit = Commit { position, changes, snapshots: &snapshots, destinations: &self.destinations };
+        let modes = self.desk.modes();
+        let commit = Commit { position, changes, snapshots: &snapshots, destinations: &self.destinations, modes: &modes };
         let new = self.store.apply(&commit, tally)?;
-        for change in changes.iter() {
+        for change in changes.iter().filter(|change| modes.is_told(change.alert())) {
             self.hub.alert(change.alert().tenant, &change.alert().id);
         }
         if !new.is_empty() {

@@ -41,6 +41,16 @@ pub fn post(url: &str, path: &str, token: &str, body: &str) -> Result<String, Cl
     Ok(check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(Box::new)?)
 }
 
+/// Changes a part of something by JSON and gives the answer.
+///
+/// # Errors
+/// Where the service cannot be reached or refuses.
+pub fn patch(url: &str, path: &str, token: &str, body: &str) -> Result<String, ClientError> {
+    let request = agent().patch(format!("{url}{path}")).header("Authorization", format!("Bearer {token}"));
+    let sent = request.header("Content-Type", "application/json").send(body).map_err(Box::new)?;
+    Ok(check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(Box::new)?)
+}
+
 /// Opens a stream of server-sent events.
 ///
 /// # Errors

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
-use event::Time;
+use axum::routing::{MethodRouter, get, patch, post};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
-use crate::{alerts, attribution, intake, otlp, quarantine, search, what_if, zones};
+use crate::{alerts, attribution, intake, otlp, quarantine, rule_desk, search, what_if, zones};
 
 /// One route.
 pub(crate) struct Route {
@@ -62,6 +61,7 @@ fn read(
 /// Every route that needs a token.
 pub(crate) fn table() -> Vec<Route> {
     const SEARCH: &[&str] = &["query", "from", "to", "size", "sort", "cursor", "fields", "aggs"];
+    const MODE: &[&str] = &["mode", "comment"];
     const ACTION: &[&str] = &["action", "comment", "assignee", "disposition"];
     const LIST: &[&str] = &["status", "level", "assignee", "rule", "from", "to", "size", "cursor"];
     let write = |path, id, summary, body, handler| Route {
@@ -138,8 +138,25 @@ pub(crate) fn table() -> Vec<Route> {
             ACTION,
             post(alerts::act),
         ),
-        read("/api/v1/rules", "rules", "The rules in force", &[], get(rules_in_force)),
-        write("/api/v1/rules/check", "checkRules", "Check rules without loading them", &["yaml"], post(check_rules)),
+        read("/api/v1/rules", "rules", "The rules in force", &[], get(rule_desk::in_force)),
+        write("/api/v1/rules/check", "checkRules", "Check rules without loading them", &["yaml"], post(rule_desk::check)),
+        write(
+            "/api/v1/rules/reload",
+            "reloadRules",
+            "Load the rules anew; on error those in force stay",
+            &[],
+            post(rule_desk::reload),
+        ),
+        Route {
+            method: "patch",
+            ..write(
+                "/api/v1/rules/{id}",
+                "setRuleMode",
+                "Set a rule's mode: off, record, alert",
+                MODE,
+                patch(rule_desk::set_mode),
+            )
+        },
         read("/api/v1/policy", "policy", "The zone policy in force", &[], get(zones::policy)),
         read(
             "/api/v1/policy/matrix",
@@ -187,46 +204,6 @@ pub(crate) fn table() -> Vec<Route> {
         read("/api/v1/whoami", "whoami", "Whose token this is", &[], get(whoami)),
         Route { answer: "text/plain", ..read("/metrics", "metrics", "Metrics for Prometheus", &[], get(metrics)) },
     ]
-}
-
-async fn rules_in_force(
-    State(shared): State<Arc<Shared>>,
-    Extension(identity): Extension<Identity>,
-) -> Result<Response, Problem> {
-    let alerts = shared.read(move |store| store.alerts_by_rule(identity.tenant)).await?;
-    let alerts: BTreeMap<String, (i64, i64)> = alerts.into_iter().map(|(rule, count, last)| (rule, (count, last))).collect();
-    let matches = (shared.api.matches)();
-    let rules: Vec<_> = shared
-        .api
-        .rules
-        .rules()
-        .enumerate()
-        .map(|(at, rule)| {
-            let mut entry = json!(rule);
-            let (count, last) = alerts.get(&rule.id).map_or((0, None), |(n, last)| (*n, Some(Time::from_unix_ns(*last))));
-            entry["matches"] = json!(matches.get(at).copied().unwrap_or(0));
-            entry["alerts"] = json!(count);
-            entry["last_match"] = json!(last);
-            entry["mode"] = json!(if rule.alerts { "alert" } else { "record" });
-            entry
-        })
-        .collect();
-    Ok(Json(json!({"rules": rules, "refused": shared.api.refused})).into_response())
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RulesBody {
-    yaml: String,
-}
-
-async fn check_rules(body: Result<Json<RulesBody>, axum::extract::rejection::JsonRejection>) -> Result<Response, Problem> {
-    let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
-    if body.yaml.len() > rules::yaml::FILE_BYTES_MAX {
-        return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX)));
-    }
-    let (set, problems) = rules::load(&[("request".to_owned(), body.yaml)], &rules::LoadOptions::default());
-    Ok(Json(json!({"rules": set.rules().len(), "problems": problems})).into_response())
 }
 
 #[derive(Debug, Deserialize)]

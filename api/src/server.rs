@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use event::{Clock, Time};
 use index::{RawSource, Searcher};
-use rules::RuleSet;
 use rules::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -25,6 +24,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use crate::connections::{self, Limits};
 use crate::intake::Intake;
 use crate::problem::Problem;
+use crate::rule_desk::RuleDesk;
 use crate::store::{Identity, Store, StoreError};
 use crate::{Hub, routes};
 
@@ -79,12 +79,8 @@ pub struct Api {
     pub raw: Arc<dyn RawSource>,
     /// The log, to append to.
     pub intake: Arc<dyn Intake>,
-    /// The rules in force.
-    pub rules: Arc<RuleSet>,
-    /// What was refused when they were loaded.
-    pub refused: Vec<rules::Problem>,
-    /// Per rule, how often it has matched.
-    pub matches: Arc<dyn Fn() -> Vec<u64> + Send + Sync>,
+    /// The rules in force, and who changes them.
+    pub rules: Arc<dyn RuleDesk>,
     /// The zone policy in force.
     pub policy: Option<Arc<Policy>>,
     /// Where live readers subscribe.

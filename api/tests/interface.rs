@@ -8,10 +8,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use api::{Api, Commit, Destination, Hub, Intake, Limits, Notifier, Stage, Store, Tally};
+use api::{Api, Commit, Destination, Hub, Intake, Limits, Notifier, RuleDesk, RulesShown, Stage, Store, Tally};
 use event::{Batch, BatchBuilder, Clock, Content, FieldId, FrameHead, Frames, LogRange, Position, TenantId, Time, Transport};
 use index::{IndexOptions, RawSource, Writer};
 use rules::alert::{Alert, AlertChange, AlertRule};
+use rules::coverage::Coverage;
+use rules::{Mode, Modes, RuleCost, RuleSet};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +72,46 @@ struct Server {
     serving: Option<tokio::task::JoinHandle<()>>,
 }
 
+/// A desk with one rule, whose reload is refused.
+struct OneRule {
+    rules: Arc<RuleSet>,
+    modes: Mutex<Arc<Modes>>,
+}
+
+impl OneRule {
+    fn new() -> OneRule {
+        let text = "title: A rule\nid: rule/1\nlogsource: {category: nothing}\ndetection: {s: {a: 1}, condition: s}\n";
+        let (rules, problems) = rules::load(&[("one".to_owned(), text.to_owned())], &rules::LoadOptions::default());
+        assert_eq!(problems, []);
+        OneRule { rules: Arc::new(rules), modes: Mutex::default() }
+    }
+}
+
+impl RuleDesk for OneRule {
+    fn shown(&self) -> RulesShown {
+        RulesShown {
+            rules: self.rules.clone(),
+            refused: Arc::default(),
+            loaded: start(),
+            failure: Some("rules.yml:3: no title".to_owned()),
+            done: vec![(RuleCost { matches: 7, evaluated: 9, ..RuleCost::default() }, Some(start()))],
+            unmapped: Coverage::default().gaps(&self.rules),
+        }
+    }
+
+    fn modes(&self) -> Arc<Modes> {
+        self.modes.lock().expect("not poisoned").clone()
+    }
+
+    fn set_mode(&self, rule: &str, tenant: u32, mode: Mode) {
+        Arc::make_mut(&mut self.modes.lock().expect("not poisoned")).set(rule, Some(tenant), mode);
+    }
+
+    fn reload(&self) -> Result<usize, String> {
+        Err("rules.yml:3: no title".to_owned())
+    }
+}
+
 impl Server {
     fn start(limits: Limits) -> Server {
         let dir = tempfile::tempdir().expect("a folder");
@@ -78,7 +120,7 @@ impl Server {
         let options = IndexOptions::new(&dir.path().join("index"));
         let searchers = (0..2).map(|tenant| Writer::open(&options, TenantId(tenant)).expect("an index").0.searcher()).collect();
         let tokens = [0, 1].map(|tenant| store.create_token("test", tenant, 30).expect("a token"));
-        let (rules, _) = rules::load(&[], &rules::LoadOptions::default());
+        let desk = Arc::new(OneRule::new());
         let hub = Hub::default();
         let api = Api {
             store: store.clone(),
@@ -86,9 +128,7 @@ impl Server {
             tenants: vec!["aomori".to_owned(), "hirosaki".to_owned()],
             raw: Arc::new(Nothing),
             intake: Arc::new(InMemory::default()),
-            rules: Arc::new(rules),
-            refused: Vec::new(),
-            matches: Arc::new(Vec::new),
+            rules: desk,
             policy: None,
             hub: hub.clone(),
             metrics: Arc::new(String::new),
@@ -122,7 +162,12 @@ impl Server {
     }
 
     fn apply(&self, position: u64, changes: &[AlertChange], destinations: &[Destination], tally: &mut Tally) {
-        self.store.apply(&Commit { position, changes, snapshots: &[], destinations }, tally).expect("stored");
+        self.apply_with(position, changes, destinations, tally, &Modes::default());
+    }
+
+    fn apply_with(&self, position: u64, changes: &[AlertChange], destinations: &[Destination], tally: &mut Tally, modes: &Modes) {
+        let commit = Commit { position, changes, snapshots: &[], destinations, modes };
+        self.store.apply(&commit, tally).expect("stored");
     }
 }
 
@@ -511,4 +556,38 @@ fn alerts_are_chosen_by_several_states_and_by_who_has_them() {
     assert_eq!(act("a2", json!({"action": "reopen"})).expect("done")["status"], "open");
     assert_eq!(act("a1", json!({"action": "assign", "assignee": ""})).expect("done")["assignee"], Value::Null);
     assert_eq!(ids("status=open,acknowledged"), ["a1", "a2", "a3"]);
+}
+
+#[test]
+fn a_rules_mode_is_set_for_one_tenant_and_kept() {
+    let server = Server::start(Limits::default());
+    let [mine, other] = server.tokens.clone();
+    let patch = |mode: &str| {
+        let body = json!({"mode": mode, "comment": "too loud"}).to_string();
+        api::client::patch(&server.url(), "/api/v1/rules/rule%2F1", &mine, &body).map_err(|e| e.to_string())
+    };
+    let rule = |token: &str| server.get("/api/v1/rules", token).expect("an answer");
+    assert_eq!(rule(&mine)["rules"][0]["mode"], "alert");
+    assert_eq!(rule(&mine)["rules"][0]["cost"]["evaluated"], 9);
+    assert_eq!(rule(&mine)["rules"][0]["matches"], 7);
+    assert_eq!(rule(&mine)["failure"], "rules.yml:3: no title");
+    assert_eq!(rule(&mine)["unmapped"][0]["log_source"]["category"], "nothing");
+    patch("record").expect("set");
+    let answer: Value = serde_json::from_str(&patch("off").expect("set")).expect("JSON");
+    let history: Vec<_> = answer["history"].as_array().expect("a list").iter().map(|h| h["mode"].clone()).collect();
+    assert_eq!(history, ["record", "off"]);
+    assert_eq!(answer["history"][0]["comment"], "too loud");
+    assert_eq!(rule(&mine)["rules"][0]["mode"], "off");
+    assert_eq!(rule(&other)["rules"][0]["mode"], "alert");
+    assert_eq!(server.store.rule_modes().expect("read"), [(0, "rule/1".to_owned(), Mode::Off)]);
+    assert!(patch("loud").is_err(), "no such mode");
+    let mut modes = Modes::default();
+    modes.set("r", Some(0), Mode::Record);
+    let here = [Destination { name: "here".into(), tenant: 0, slack_webhook: String::new(), language: "en".into() }];
+    server.apply_with(1, &[alert(0, "aa")], &here, &mut Tally::default(), &modes);
+    assert_eq!(server.get("/api/v1/alerts", &mine).expect("an answer")["total"], 0, "it is no alert");
+    let recorded = server.get("/api/v1/alerts?status=recorded", &mine).expect("an answer");
+    assert_eq!((&recorded["total"], &recorded["alerts"][0]["id"]), (&json!(1), &json!("aa")));
+    let refused = server.post("/api/v1/rules/reload", &mine, &json!({})).expect_err("refused");
+    assert!(refused.contains("no title"), "{refused}");
 }

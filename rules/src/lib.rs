@@ -17,6 +17,7 @@ pub mod coverage;
 mod detect;
 pub mod explain;
 mod mapping;
+mod mode;
 mod pack;
 pub mod policy;
 mod ruleset;
@@ -33,5 +34,6 @@ pub use correlate::{
 };
 pub use detect::{Detector, Match, RuleCost, matches_plainly};
 pub use mapping::Mapping;
+pub use mode::{Mode, Modes};
 pub use pack::pack;
 pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, load, read_files};

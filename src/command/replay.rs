@@ -19,7 +19,7 @@ use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::pipeline::{self, Parts, Spent};
+use crate::pipeline::{self, InForce, Parts, Spent};
 use crate::role;
 use merge::Inputs;
 
@@ -80,8 +80,12 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let reference = args.reference.unwrap_or_else(|| super::parse::reference_of(&args.inputs[0]));
     let settings = role::decode_settings(&config.decode, reference)?;
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
-    let parts =
-        Parts { settings: settings.clone(), rules: rules.clone(), policy: policy.clone(), threads: config.worker_threads() };
+    let parts = Parts {
+        settings: settings.clone(),
+        rules: InForce::new(rules.clone()),
+        policy: policy.clone(),
+        threads: config.worker_threads(),
+    };
     let site = Arc::new(role::load_site(&config.behaviour)?.with_policy(policy));
     let lateness_ns = i64::from(config.rules.lateness_s) * 1_000_000_000;
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });

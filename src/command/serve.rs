@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use api::RuleDesk;
 use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,6 +14,7 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::role;
+use crate::rule_desk::Desk;
 
 /// Arguments of `mihari serve`.
 #[derive(Args, Debug)]
@@ -51,6 +55,7 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
+        let hang_up = signal(SignalKind::hangup())?;
         let service = role::start(&config, metrics).await?;
         if service.store.tokens()? == 0 {
             let token = service.store.create_token("first", 0, FIRST_TOKEN_DAYS)?;
@@ -66,11 +71,13 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
                 .context("failed to write the ready file")?;
         }
         let stopping = service.stopping();
+        let reloading = tokio::spawn(reload_rules(service.desk.clone(), config.rules.watch_s, hang_up));
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
             () = stopping.cancelled() => {}
         }
+        reloading.abort();
         info!("stopping");
         service.stop().await?;
         info!("stopped");
@@ -90,4 +97,32 @@ fn check(config: &Config) -> Result<ExitCode> {
     }
     super::say(&format!("the configuration is valid; {} rules", set.rules().len()));
     Ok(if problems.iter().any(|p| p.refused) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Loads the rules anew at SIGHUP and, where they are watched, when a file has changed.
+async fn reload_rules(desk: Arc<Desk>, watch_s: u32, mut hang_up: tokio::signal::unix::Signal) {
+    let mut known = desk.stamp();
+    loop {
+        let looked = async {
+            match watch_s {
+                0 => std::future::pending().await,
+                seconds => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
+            }
+        };
+        let asked = tokio::select! {
+            _ = hang_up.recv() => true,
+            () = looked => false,
+        };
+        let (desk, before) = (desk.clone(), known.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            let now = desk.stamp();
+            if asked || now != before {
+                // What is wrong is told by the desk.
+                let _told = desk.reload();
+            }
+            now
+        });
+        let Ok(now) = loading.await else { return };
+        known = now;
+    }
 }

@@ -13,7 +13,7 @@ const OURSELVES: &str = "mihari";
 /// Which alerts are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct AlertFilter {
-    /// `open`, `acknowledged`, `closed`; several with commas.
+    /// `open`, `acknowledged`, `closed`, `recorded` (by a rule of that mode); several with commas. Without, all but `recorded`.
     pub status: Option<String>,
     /// The rule's level; several with commas.
     pub level: Option<String>,
@@ -76,7 +76,8 @@ impl Store {
                 Some(place.ok_or_else(|| StoreError::Refused("the cursor is none of ours".to_owned()))?)
             }
         };
-        const WHERE: &str = "tenant = ?1 AND (?2 IS NULL OR instr(',' || ?2 || ',', ',' || status || ','))
+        const WHERE: &str =
+            "tenant = ?1 AND ((?2 IS NULL AND status <> 'recorded') OR instr(',' || ?2 || ',', ',' || status || ','))
             AND (?3 IS NULL OR instr(',' || ?3 || ',', ',' || level || ',')) AND (?4 IS NULL OR rule = ?4)
             AND (?5 IS NULL OR last >= ?5) AND (?6 IS NULL OR last < ?6) AND (?7 IS NULL OR assignee = ?7)";
         let (from, to) = (filter.from.map(Time::unix_ns), filter.to.map(Time::unix_ns));
@@ -115,8 +116,9 @@ impl Store {
     /// Open alerts by level.
     pub(crate) fn open_by_level(&self, tenant: u32) -> Result<Vec<(String, i64)>> {
         self.read(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT level, count(*) FROM alert WHERE tenant = ?1 AND status <> 'closed' GROUP BY level")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT level, count(*) FROM alert WHERE tenant = ?1 AND status NOT IN ('closed', 'recorded') GROUP BY level",
+            )?;
             Ok(statement.query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<std::result::Result<_, _>>()?)
         })
     }
@@ -310,7 +312,13 @@ mod tests {
             language: "ja".to_owned(),
         }];
         let apply = |position, change: AlertChange| {
-            let commit = Commit { position, changes: &[change], snapshots: &[], destinations: &destinations };
+            let commit = Commit {
+                position,
+                changes: &[change],
+                snapshots: &[],
+                destinations: &destinations,
+                modes: &rules::Modes::default(),
+            };
             store.apply(&commit, &mut Tally::default()).expect("stored")
         };
         let status = || store.alert(0, "a1").expect("read").expect("there").status;

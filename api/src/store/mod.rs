@@ -6,6 +6,7 @@
 
 mod alerts;
 mod counts;
+mod modes;
 mod outbox;
 mod quarantine;
 mod token;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use event::Clock;
+use rules::Modes;
 use rules::alert::AlertChange;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
@@ -31,7 +33,7 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 4] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES];
+const MIGRATIONS: [&str; 5] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES, modes::TABLE];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "
 CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);
@@ -95,6 +97,8 @@ pub struct Commit<'a> {
     pub snapshots: &'a [(&'a str, &'a [u8])],
     /// Where new alerts are told.
     pub destinations: &'a [Destination],
+    /// The modes of rules: an alert that is only recorded has the status `recorded` and is told nowhere.
+    pub modes: &'a Modes,
 }
 
 /// Where the pipeline goes on.
@@ -181,13 +185,18 @@ impl Store {
         for change in commit.changes {
             let alert = change.alert();
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO alert (id, tenant, rule, level, first, last, body, detected_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT (id) DO NOTHING",
+                "INSERT INTO alert (id, tenant, rule, level, first, last, body, detected_at, status)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
             )?;
             let (first, last, body) = (alert.first.unix_ns(), alert.last.unix_ns(), alert.to_json());
-            let count =
-                insert.execute(params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now])?;
+            let is_told = commit.modes.is_told(alert);
+            let status = if is_told { "open" } else { "recorded" };
+            let values = params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now, status];
+            let count = insert.execute(values)?;
             drop(insert);
+            if count == 1 && !is_told {
+                continue;
+            }
             if count == 1 {
                 new.push(alert.id.clone());
                 for destination in commit.destinations.iter().filter(|d| d.tenant == alert.tenant) {

@@ -184,17 +184,18 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
         return Err(format!("{key}: a value must not be a mapping"));
     }
     let is_regex = has("re");
-    let mut known_values = Vec::new();
+    // Per value as written its forms: one of them is enough, also where `all` asks for each value.
+    let mut known_values: Vec<Vec<Value>> = Vec::new();
     for node in values.elements() {
-        known_values.push(match node {
+        known_values.push(vec![match node {
             Node::List(_) | Node::Map(_) => return Err(format!("{key}: a value must be a scalar")),
             Node::Text(text) if is_regex => Value::Raw(text.clone()),
             Node::Text(text) => Value::Pattern(Pattern::parse(text)),
             other => Value::Other(other.clone()),
-        });
+        }]);
     }
     if let (Node::Null, true) = (values, modifiers.iter().all(|m| m == "neq" || m == "all" || m == "cased")) {
-        known_values.push(Value::Other(Node::Null));
+        known_values.push(vec![Value::Other(Node::Null)]);
     }
     let cased = has("cased");
     let (mut open_start, mut open_end) = (false, false);
@@ -233,56 +234,64 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
     if !has("expand") && modifiers.is_empty() && field.is_none() && known_values.is_empty() {
         return Err("a keyword list is empty".to_owned());
     }
-    let mut tests = Vec::new();
-    for value in known_values {
+    let test_of = |value: &Value| {
         let test = if let Some(part) = part {
-            let n = match integer(&value) {
+            let n = match integer(value) {
                 Some(n) => i64::try_from(n).map_err(|_| format!("{key}: {n} is out of range"))?,
                 None => return Err(format!("{key}: expects a whole number")),
             };
             Test::TimePart(part, order.unwrap_or(Order::Eq), n)
         } else if let Some(order) = order {
-            Test::Compare(order, number(&value).ok_or_else(|| format!("{key}: expects a number"))?)
+            Test::Compare(order, number(value).ok_or_else(|| format!("{key}: expects a number"))?)
         } else if is_regex {
-            regex(key, &value, &modifiers)?
+            regex(key, value, &modifiers)?
         } else {
             match special {
                 Some("cidr") => {
-                    let text = literal(&value).ok_or_else(|| format!("{key}: expects a network"))?;
+                    let text = literal(value).ok_or_else(|| format!("{key}: expects a network"))?;
                     let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
                     Test::Cidr(net.map_err(|_| format!("{key}: {text:?} is no network"))?.trunc())
                 }
-                Some("exists") => match &value {
+                Some("exists") => match value {
                     Value::Other(Node::Bool(b)) => Test::Exists(*b),
                     _ => return Err(format!("{key}: expects true or false")),
                 },
                 Some("fieldref") => {
-                    let field = literal(&value).ok_or_else(|| format!("{key}: expects a field"))?;
+                    let field = literal(value).ok_or_else(|| format!("{key}: expects a field"))?;
                     Test::FieldRef { field: field.replace(' ', ""), open_start, open_end, cased }
                 }
-                _ => plain(&value, open_start || field.is_none(), open_end || field.is_none(), cased),
+                _ => plain(value, open_start || field.is_none(), open_end || field.is_none(), cased),
             }
         };
         if field.is_none() && matches!(test, Test::Exists(_) | Test::Null | Test::FieldRef { .. }) {
             return Err("a keyword must be text, a number or an expression".to_owned());
         }
-        tests.push(Expr::Atom(Atom { field: field.clone(), test }));
-    }
-    let joined = match (tests.len(), has("all")) {
-        (1, _) => tests.remove(0),
-        (_, true) => Expr::And(tests),
-        (_, false) => Expr::Or(tests),
+        Ok(Expr::Atom(Atom { field: field.clone(), test }))
+    };
+    let tests_of = |forms: &Vec<Value>| forms.iter().map(test_of).collect::<Result<Vec<_>, String>>();
+    let values = known_values.iter().map(tests_of).collect::<Result<Vec<_>, String>>()?;
+    let one_of = |mut forms: Vec<Expr<Atom>>| if forms.len() == 1 { forms.remove(0) } else { Expr::Or(forms) };
+    let joined = if has("all") && values.len() != 1 {
+        Expr::And(values.into_iter().map(one_of).collect())
+    } else {
+        one_of(values.into_iter().flatten().collect())
     };
     Ok(if negate { Expr::Not(Box::new(joined)) } else { joined })
 }
 
-fn each(values: Vec<Value>, change: impl Fn(Value) -> Result<Vec<Value>, String>) -> Result<Vec<Value>, String> {
+fn each(values: Vec<Vec<Value>>, change: impl Fn(Value) -> Result<Vec<Value>, String>) -> Result<Vec<Vec<Value>>, String> {
     let mut out = Vec::with_capacity(values.len());
-    for value in values {
-        out.extend(change(value)?);
-        if out.len() > ALTERNATIVES_MAX {
-            return Err(format!("grows to more than {ALTERNATIVES_MAX} alternatives"));
+    let mut count = 0;
+    for forms in values {
+        let mut changed = Vec::new();
+        for value in forms {
+            changed.extend(change(value)?);
+            if count + changed.len() > ALTERNATIVES_MAX {
+                return Err(format!("grows to more than {ALTERNATIVES_MAX} alternatives"));
+            }
         }
+        count += changed.len();
+        out.push(changed);
     }
     Ok(out)
 }

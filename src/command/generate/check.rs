@@ -15,7 +15,7 @@ use rules::policy::Policy;
 use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::config::Config;
-use crate::pipeline::{self, Parts, Spent};
+use crate::pipeline::{self, InForce, Parts, Spent};
 use crate::{detection, role};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -36,7 +36,7 @@ pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
     let site = Arc::new(role::load_site(&config.behaviour)?.with_policy(Some(policy.clone())));
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });
     let mut correlator = Correlator::new(rules.clone(), config.rules.correlate_options()?);
-    let parts = Parts { settings, rules, policy: Some(policy), threads: config.worker_threads() };
+    let parts = Parts { settings, rules: InForce::new(rules), policy: Some(policy), threads: config.worker_threads() };
     let (mut records, mut offset) = (plan.traffic(), 0);
     let source = move |frames: &mut event::Frames| {
         while frames.byte_len() < BATCH_BYTES {

@@ -1,0 +1,140 @@
+//! The rules in force: what they are, what they do and cost, their modes, and loading them anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use event::Time;
+use rules::coverage::Gap;
+use rules::{Mode, Modes, Problem as RuleProblem, RuleCost, RuleSet};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::store::Identity;
+
+/// What the rules do, and who changes them. The service implements it.
+pub trait RuleDesk: Send + Sync {
+    /// The rules as they stand.
+    fn shown(&self) -> RulesShown;
+
+    /// The modes in force.
+    fn modes(&self) -> Arc<Modes>;
+
+    /// A person has set a mode: it holds from the next batch on.
+    fn set_mode(&self, rule: &str, tenant: u32, mode: Mode);
+
+    /// Reads the rule files anew and puts the rules in force; how many there are. Blocks while it compiles.
+    ///
+    /// # Errors
+    /// Why the rules before stay in force.
+    fn reload(&self) -> Result<usize, String>;
+}
+
+/// The rules as they stand.
+#[derive(Clone)]
+pub struct RulesShown {
+    /// The rules in force.
+    pub rules: Arc<RuleSet>,
+    /// What was refused when they were loaded.
+    pub refused: Arc<Vec<RuleProblem>>,
+    /// When they were loaded.
+    pub loaded: Time,
+    /// Why the last attempt to load others failed, where it did.
+    pub failure: Option<String>,
+    /// Per rule what it did since it was loaded, and the time of the last event that satisfied it.
+    pub done: Vec<(RuleCost, Option<Time>)>,
+    /// The log sources and fields that rules name and no event has had.
+    pub unmapped: Vec<Gap>,
+}
+
+pub(crate) async fn in_force(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+) -> Result<Response, Problem> {
+    let tenant = identity.tenant;
+    let alerts = shared.read(move |store| store.alerts_by_rule(tenant)).await?;
+    let alerts: BTreeMap<String, (i64, i64)> = alerts.into_iter().map(|(rule, count, last)| (rule, (count, last))).collect();
+    let RulesShown { rules, refused, loaded, failure, done, unmapped } = shared.api.rules.shown();
+    let modes = shared.api.rules.modes();
+    let entry = |(at, rule): (usize, &rules::RuleInfo)| {
+        let mut entry = json!(rule);
+        let (count, last_alert) = alerts.get(&rule.id).map_or((0, None), |(n, last)| (*n, Some(Time::from_unix_ns(*last))));
+        let (cost, last) = done.get(at).copied().unwrap_or_default();
+        entry["matches"] = json!(cost.matches);
+        entry["cost"] = json!({"evaluated": cost.evaluated, "tests": cost.tests, "text_bytes": cost.text_bytes});
+        entry["alerts"] = json!(count);
+        entry["last_match"] = json!(last.max(last_alert));
+        let own = modes.of(&rule.id, tenant);
+        // A rule that only correlations use never alerts for itself.
+        entry["mode"] = json!(if own == Mode::Alert && !rule.alerts { Mode::Record } else { own });
+        entry
+    };
+    let rules: Vec<_> = rules.rules().enumerate().map(entry).collect();
+    let body = json!({"rules": rules, "refused": *refused, "loaded": loaded, "failure": failure, "unmapped": unmapped});
+    Ok(Json(body).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RulesBody {
+    yaml: String,
+}
+
+pub(crate) async fn check(body: Result<Json<RulesBody>, JsonRejection>) -> Result<Response, Problem> {
+    let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
+    if body.yaml.len() > rules::yaml::FILE_BYTES_MAX {
+        return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX)));
+    }
+    let (set, problems) = rules::load(&[("request".to_owned(), body.yaml)], &rules::LoadOptions::default());
+    Ok(Json(json!({"rules": set.rules().len(), "problems": problems})).into_response())
+}
+
+pub(crate) async fn reload(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+) -> Result<Response, Problem> {
+    tracing::info!(by = identity.name, "the rules are to be loaded anew");
+    let desk = shared.api.rules.clone();
+    let loaded = tokio::task::spawn_blocking(move || desk.reload()).await.map_err(|error| Problem::internal(&error))?;
+    match loaded {
+        Ok(rules) => Ok(Json(json!({"rules": rules})).into_response()),
+        Err(reason) => Err(Problem::new(StatusCode::CONFLICT, "rules_refused", reason)),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModeBody {
+    mode: Mode,
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+/// Sets a rule's mode for the tenant; answers with all that was ever set.
+pub(crate) async fn set_mode(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+    body: Result<Json<ModeBody>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(ModeBody { mode, comment }) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
+    if !shared.api.rules.shown().rules.rules().any(|rule| rule.id == id) {
+        return Err(Problem::not_found());
+    }
+    tracing::info!(rule = id, mode = mode.word(), by = identity.name, "a rule's mode is set");
+    let (tenant, actor, rule) = (identity.tenant, identity.name, id.clone());
+    let history = shared
+        .write(move |store| {
+            store.set_rule_mode(tenant, &rule, mode, &actor, comment.as_deref())?;
+            store.rule_mode_history(tenant, &rule)
+        })
+        .await?;
+    shared.api.rules.set_mode(&id, tenant, mode);
+    Ok(Json(json!({"id": id, "mode": mode, "history": history})).into_response())
+}

@@ -1,0 +1,193 @@
+//! The specification (2.1: rules, modifiers, filters) word by word: each modifier with each kind of value, in cases of our own.
+
+use rules::cases::batch_of;
+use rules::{Detector, LoadOptions, Match, RuleSet, load, matches_plainly};
+use std::sync::Arc;
+
+/// The detection, then the events that satisfy it, then those that do not.
+type Case = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    // Values as they are: case does not count, a field is all of it, an array is any of its elements.
+    ("s: {f: Word}, condition: s", &[r#"{"f":"wORD"}"#, r#"{"f":["x","word"]}"#], &[r#"{"f":"words"}"#, r#"{"g":"word"}"#, "{}"]),
+    ("s: {f: ÄÖ}, condition: s", &[r#"{"f":"äö"}"#], &[r#"{"f":"ao"}"#]),
+    ("s: {f: 42}, condition: s", &[r#"{"f":42}"#, r#"{"f":"42"}"#, r#"{"f":42.0}"#], &[r#"{"f":421}"#, r#"{"f":null}"#]),
+    ("s: {f: '42'}, condition: s", &[r#"{"f":42}"#, r#"{"f":"42"}"#], &[r#"{"f":"042"}"#]),
+    ("s: {f: 9007199254740993}, condition: s", &[r#"{"f":9007199254740993}"#], &[r#"{"f":9007199254740992}"#]),
+    ("s: {f: true}, condition: s", &[r#"{"f":true}"#, r#"{"f":"True"}"#], &[r#"{"f":false}"#, r#"{"f":1}"#]),
+    ("s: {f: null}, condition: s", &["{}", r#"{"f":null}"#], &[r#"{"f":""}"#, r#"{"f":0}"#]),
+    ("s: {f: ''}, condition: s", &[r#"{"f":""}"#], &["{}", r#"{"f":null}"#, r#"{"f":" "}"#]),
+    ("s: {f: [a, 1, null]}, condition: s", &[r#"{"f":"A"}"#, r#"{"f":1}"#, "{}"], &[r#"{"f":"b"}"#]),
+    ("s: {a.b: x}, condition: s", &[r#"{"a":{"b":"x"}}"#, r#"{"a.b":"x"}"#, r#"{"a":[{"b":"y"},{"b":"x"}]}"#], &[r#"{"b":"x"}"#]),
+    // Wildcards and escapes.
+    ("s: {f: 'a*c'}, condition: s", &[r#"{"f":"ac"}"#, r#"{"f":"a\nb\nc"}"#], &[r#"{"f":"acd"}"#]),
+    ("s: {f: 'a?c'}, condition: s", &[r#"{"f":"aéc"}"#], &[r#"{"f":"ac"}"#, r#"{"f":"abbc"}"#]),
+    (r"s: {f: 'a\*c'}, condition: s", &[r#"{"f":"a*c"}"#], &[r#"{"f":"abc"}"#]),
+    (r"s: {f: 'a\\*c'}, condition: s", &[r#"{"f":"a\\bc"}"#], &[r#"{"f":"a*c"}"#]),
+    (r"s: {f: 'a\\\*c'}, condition: s", &[r#"{"f":"a\\*c"}"#], &[r#"{"f":"a\\bc"}"#]),
+    (r"s: {f: 'C:\Windows\x'}, condition: s", &[r#"{"f":"c:\\windows\\X"}"#], &[r#"{"f":"c:windowsx"}"#]),
+    (r"s: {f: '\\\\host\share'}, condition: s", &[r#"{"f":"\\\\host\\share"}"#], &[r#"{"f":"\\host\\share"}"#]),
+    ("s: {f: '*'}, condition: s", &[r#"{"f":"x"}"#, r#"{"f":""}"#], &["{}"]),
+    // contains, startswith, endswith; also wildcards within them.
+    ("s: {f|contains: bc}, condition: s", &[r#"{"f":"aBCd"}"#, r#"{"f":"bc"}"#], &[r#"{"f":"b c"}"#, "{}"]),
+    ("s: {f|contains: 'b*d'}, condition: s", &[r#"{"f":"abcde"}"#], &[r#"{"f":"adcb"}"#]),
+    ("s: {f|startswith: '1?3'}, condition: s", &[r#"{"f":"1234"}"#, r#"{"f":1234}"#], &[r#"{"f":"134"}"#]),
+    ("s: {f|endswith: '.exe'}, condition: s", &[r#"{"f":"A.EXE"}"#], &[r#"{"f":"a.exe "}"#]),
+    ("s: {f|contains: 23}, condition: s", &[r#"{"f":1234}"#], &[r#"{"f":132}"#]),
+    ("s: {f|contains|all: [a, b]}, condition: s", &[r#"{"f":"b a"}"#, r#"{"f":["a","b"]}"#], &[r#"{"f":"a"}"#]),
+    ("s: {f|all|startswith: [a, ab]}, condition: s", &[r#"{"f":"abc"}"#], &[r#"{"f":"ac"}"#]),
+    // cased, neq, exists.
+    ("s: {f|cased: Abc}, condition: s", &[r#"{"f":"Abc"}"#], &[r#"{"f":"abc"}"#]),
+    ("s: {f|contains|cased: Bc}, condition: s", &[r#"{"f":"aBcd"}"#], &[r#"{"f":"abcd"}"#]),
+    ("s: {f|cased|endswith: '*C'}, condition: s", &[r#"{"f":"abC"}"#], &[r#"{"f":"abc"}"#]),
+    ("s: {f|neq: a}, condition: s", &[r#"{"f":"b"}"#, "{}"], &[r#"{"f":"A"}"#]),
+    ("s: {f|neq: [a, b]}, condition: s", &[r#"{"f":"c"}"#], &[r#"{"f":"a"}"#, r#"{"f":"b"}"#]),
+    ("s: {f|contains|all|neq: [a, b]}, condition: s", &[r#"{"f":"a"}"#], &[r#"{"f":"ab"}"#]),
+    ("s: {f|exists: true}, condition: s", &[r#"{"f":null}"#, r#"{"f":""}"#], &["{}"]),
+    ("s: {f|exists: false}, condition: s", &["{}"], &[r#"{"f":null}"#]),
+    // Regular expressions.
+    ("s: {f|re: 'a.c'}, condition: s", &[r#"{"f":"xabcx"}"#], &[r#"{"f":"ABC"}"#, r#"{"f":"a\nc"}"#]),
+    ("s: {f|re|i: 'a.c'}, condition: s", &[r#"{"f":"ABC"}"#], &[r#"{"f":"AC"}"#]),
+    ("s: {f|re|s: 'a.c'}, condition: s", &[r#"{"f":"a\nc"}"#], &[r#"{"f":"A\nC"}"#]),
+    ("s: {f|re|m: '^b$'}, condition: s", &[r#"{"f":"a\nb\nc"}"#], &[r#"{"f":"ab"}"#]),
+    ("s: {f|re|i|m|s: '^B.c$'}, condition: s", &[r#"{"f":"x\nb\nC"}"#], &[r#"{"f":"xb\nc"}"#]),
+    ("s: {f|re: ['^a', 'b$']}, condition: s", &[r#"{"f":"ax"}"#, r#"{"f":"xb"}"#], &[r#"{"f":"xax"}"#]),
+    ("s: {f|re|all: ['^a', 'b$']}, condition: s", &[r#"{"f":"axb"}"#], &[r#"{"f":"ax"}"#]),
+    (r"s: {f|re: '^\d+$'}, condition: s", &[r#"{"f":17}"#], &[r#"{"f":1.5}"#]),
+    // Numbers.
+    ("s: {f|gte: 10}, condition: s", &[r#"{"f":10}"#, r#"{"f":"10"}"#, r#"{"f":10.5}"#], &[r#"{"f":9}"#, r#"{"f":"x"}"#, "{}"]),
+    ("s: {f|gt: 10}, condition: s", &[r#"{"f":10.5}"#], &[r#"{"f":10}"#]),
+    ("s: {f|lt: 2.5}, condition: s", &[r#"{"f":2}"#, r#"{"f":-3}"#], &[r#"{"f":2.5}"#]),
+    ("s: {f|lte: 18446744073709551615}, condition: s", &[r#"{"f":18446744073709551615}"#], &[r#"{"f":"18446744073709551616"}"#]),
+    // Networks.
+    ("s: {f|cidr: 10.0.0.0/8}, condition: s", &[r#"{"f":"10.255.0.1"}"#], &[r#"{"f":"11.0.0.1"}"#, r#"{"f":"10"}"#]),
+    ("s: {f|cidr: ['fe80::/10', '::1/128']}, condition: s", &[r#"{"f":"FE80::1"}"#, r#"{"f":"::1"}"#], &[r#"{"f":"::2"}"#]),
+    // Dashes, both ways, and slashes.
+    (
+        "s: {f|windash|contains: ' -x'}, condition: s",
+        &[r#"{"f":"a /x"}"#, r#"{"f":"a –x"}"#, r#"{"f":"a -X"}"#],
+        &[r#"{"f":"a x"}"#],
+    ),
+    ("s: {f|contains|windash: ' /x'}, condition: s", &[r#"{"f":"a -x"}"#], &[r#"{"f":"a\\x"}"#]),
+    (
+        "s: {f|windash|contains|all: [' -a', ' /b']}, condition: s",
+        &[r#"{"f":"x /a -b"}"#, r#"{"f":"x -b -a"}"#],
+        &[r#"{"f":"x /a"}"#],
+    ),
+    // Encodings: MQ== at each of the three offsets; UTF-16 before it.
+    ("s: {f|base64: foobar}, condition: s", &[r#"{"f":"Zm9vYmFy"}"#], &[r#"{"f":"foobar"}"#]),
+    ("s: {f|base64|contains: foobar}, condition: s", &[r#"{"f":"x Zm9vYmFy y"}"#], &[r#"{"f":"x"}"#]),
+    (
+        "s: {f|base64offset|contains: foobar}, condition: s",
+        &[r#"{"f":"Zm9vYmFy"}"#, r#"{"f":"eGZvb2Jhcg=="}"#, r#"{"f":"eHhmb29iYXI="}"#, r#"{"f":"eGZvb2JhcnkK"}"#],
+        &[r#"{"f":"Zm9vYmF6"}"#],
+    ),
+    (
+        "s: {f|wide|base64offset|contains: ab}, condition: s",
+        &[r#"{"f":"YQBiAA=="}"#, r#"{"f":"eGEAYgA="}"#],
+        &[r#"{"f":"YWI="}"#],
+    ),
+    ("s: {f|utf16be|base64: ab}, condition: s", &[r#"{"f":"AGEAYg"}"#], &[r#"{"f":"YQBiAA"}"#]),
+    // Another field.
+    ("s: {f|fieldref: g}, condition: s", &[r#"{"f":"a","g":"A"}"#], &[r#"{"f":"a","g":"ab"}"#, r#"{"f":"a"}"#, r#"{"g":"a"}"#]),
+    ("s: {f|fieldref|startswith: g}, condition: s", &[r#"{"f":"abc","g":"AB"}"#], &[r#"{"f":"cab","g":"ab"}"#]),
+    ("s: {f|fieldref|endswith: g}, condition: s", &[r#"{"f":"abc","g":"bc"}"#], &[r#"{"f":"bca","g":"bc"}"#]),
+    ("s: {f|fieldref|contains: g}, condition: s", &[r#"{"f":"abc","g":"b"}"#], &[r#"{"f":"abc","g":"*"}"#]),
+    ("s: {f|fieldref|neq: g}, condition: s", &[r#"{"f":"a","g":"b"}"#], &[r#"{"f":"a","g":"a"}"#]),
+    ("s: {f|fieldref|cased: g}, condition: s", &[r#"{"f":"a","g":"a"}"#], &[r#"{"f":"a","g":"A"}"#]),
+    // Parts of a time.
+    ("s: {t|hour: 17}, condition: s", &[r#"{"t":"2026-11-25T17:05:00Z"}"#], &[r#"{"t":"2026-11-25T16:05:00Z"}"#]),
+    ("s: {t|minute|gte: 30}, condition: s", &[r#"{"t":"2026-11-25T17:30:00Z"}"#], &[r#"{"t":"2026-11-25T17:29:59Z"}"#]),
+    (
+        "s: {t|day: 25, t|month: 11, t|year: 2026}, condition: s",
+        &[r#"{"t":"2026-11-25T00:00:00Z"}"#],
+        &[r#"{"t":"2025-11-25T00:00:00Z"}"#],
+    ),
+    ("s: {t|week: 53}, condition: s", &[r#"{"t":"2027-01-01T00:00:00Z"}"#], &[r#"{"t":"2027-01-04T00:00:00Z"}"#]),
+    // Keywords: any value, also numbers, never names; `all` over the whole event.
+    ("s: [bad, 17], condition: s", &[r#"{"f":"so bad it is"}"#, r#"{"f":{"g":[1,17]}}"#], &[r#"{"bad":"x"}"#]),
+    ("s: {'|all': [a1, b2]}, condition: s", &[r#"{"f":"xa1","g":"b2"}"#], &[r#"{"f":"a1"}"#]),
+    ("s: {'|re': 'b[0-9]$'}, condition: s", &[r#"{"f":"b2"}"#], &[r#"{"f":"b2 "}"#]),
+    ("s: {'|cased': Bad}, condition: s", &[r#"{"f":"a Bad b"}"#], &[r#"{"f":"a bad b"}"#]),
+    ("s: bad, condition: s", &[r#"{"f":"bad"}"#], &[r#"{"f":"b"}"#]),
+    ("s: ['b?d*x'], condition: s", &[r#"{"f":"a bid for x now"}"#], &[r#"{"f":"bd x"}"#]),
+    // Maps, lists of maps, conditions.
+    ("s: {f: a, g: b}, condition: s", &[r#"{"f":"a","g":"b"}"#], &[r#"{"f":"a"}"#]),
+    ("s: [{f: a, g: b}, {h: c}], condition: s", &[r#"{"f":"a","g":"b"}"#, r#"{"h":"c"}"#], &[r#"{"f":"a"}"#]),
+    ("a: {f: 1}, b: {g: 1}, condition: 'not a AND  b'", &[r#"{"g":1}"#], &[r#"{"f":1,"g":1}"#]),
+    (
+        "a: {f: 1}, b: {g: 1}, c: {h: 1}, condition: a or b and c",
+        &[r#"{"f":1}"#, r#"{"g":1,"h":1}"#],
+        &[r#"{"h":1}"#, r#"{"g":1}"#],
+    ),
+    ("a: {f: 1}, b: {g: 1}, c: {h: 1}, condition: '(a or b)and(c)'", &[r#"{"f":1,"h":1}"#], &[r#"{"f":1}"#]),
+    ("sa: {f: 1}, sb: {g: 1}, _x: {h: 1}, condition: 1 of them", &[r#"{"f":1}"#], &[r#"{"h":1}"#]),
+    ("sa: {f: 1}, sb: {g: 1}, t: {h: 1}, condition: all of s*", &[r#"{"f":1,"g":1}"#], &[r#"{"f":1,"h":1}"#]),
+    ("sa: {f: 1}, sb: {g: 1}, condition: not 1 of s*", &["{}"], &[r#"{"f":1}"#]),
+    ("sa: {f: 1}, sb: {g: 1}, sc: {h: 1}, condition: 2 of s*", &[r#"{"f":1,"h":1}"#], &[r#"{"f":1}"#]),
+    ("a: {f: 1}, b: {g: 1}, condition: [a, b]", &[r#"{"f":1}"#, r#"{"g":1}"#], &["{}"]),
+    ("s: {f|expand: '%names%'}, condition: s", &[r#"{"f":"taro"}"#, r#"{"f":"HANAKO"}"#], &[r#"{"f":"%names%"}"#]),
+    ("s: {f|expand|contains: 'u=%names%;'}, condition: s", &[r#"{"f":"a u=taro; b"}"#], &[r#"{"f":"u=taro"}"#]),
+];
+
+/// Detections that the specification, or what a bound refuses, does not allow.
+const REFUSED: &[&str] = &[
+    "s: {f|loud: a}, condition: s",
+    "s: {f|re: '('}, condition: s",
+    "s: {f|re: '(?=a)'}, condition: s",
+    "s: {f|cidr: 10.0.0.0/33}, condition: s",
+    "s: {f|exists: perhaps}, condition: s",
+    "s: {f|gt: many}, condition: s",
+    "s: {f|hour: noon}, condition: s",
+    "s: {f|expand: '%nobody%'}, condition: s",
+    "s: {f: {g: 1}}, condition: s",
+    "s: {f: 1}, condition: t",
+    "s: {f: 1}, condition: s and",
+    "s: {f: 1}, condition: 's | count() > 3'",
+    "s: {f: 1}",
+];
+
+fn loaded(detection: &str) -> (Arc<RuleSet>, Vec<rules::Problem>) {
+    let text = format!("title: T\nlogsource: {{category: any}}\ndetection: {{{detection}}}\n");
+    let mut options = LoadOptions::default();
+    options.placeholders.insert("names".to_owned(), vec!["taro".to_owned(), "hanako".to_owned()]);
+    let (set, problems) = load(&[("case".to_owned(), text)], &options);
+    (Arc::new(set), problems)
+}
+
+#[test]
+fn every_case_is_as_the_specification_has_it() {
+    let mut wrong = Vec::new();
+    for (detection, satisfy, fail) in CASES {
+        let (set, problems) = loaded(detection);
+        if !problems.is_empty() {
+            wrong.push(format!("{detection}: {problems:?}"));
+            continue;
+        }
+        let mut detector = Detector::new(set.clone());
+        for (event, expected) in satisfy.iter().map(|event| (event, true)).chain(fail.iter().map(|event| (event, false))) {
+            let batch = batch_of(&[event]).expect("an object");
+            let mut found: Vec<Match> = Vec::new();
+            detector.scan(&batch, &mut found);
+            let plain = !matches_plainly(&set, batch.event(0)).is_empty();
+            if plain != expected || found.is_empty() == expected {
+                wrong.push(format!(
+                    "{detection} with {event}: expected {expected}, plain {plain}, compiled {}",
+                    !found.is_empty()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_with_a_reason() {
+    for detection in REFUSED {
+        let (set, problems) = loaded(detection);
+        assert!(
+            set.rules().len() == 0 && problems.iter().any(|p| p.refused && !p.reason.is_empty()),
+            "{detection}: {problems:?}"
+        );
+    }
+}

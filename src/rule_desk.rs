@@ -1,0 +1,152 @@
+//! The rules in force: loaded beside those that run, swapped at a batch boundary; their modes; what they do.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use api::{RuleDesk, RulesShown};
+use event::{Batch, Clock, Time};
+use rules::coverage::Coverage;
+use rules::{Match, Mode, Modes, Problem, RuleCost, RuleSet};
+use tracing::{info, warn};
+
+use crate::config;
+use crate::pipeline::InForce;
+use crate::role;
+
+/// What the API shows and changes of the rules.
+pub(crate) struct Desk {
+    config: config::Rules,
+    in_force: InForce,
+    clock: Arc<dyn Clock>,
+    /// One attempt at a time.
+    loading: Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    rules: Arc<RuleSet>,
+    refused: Arc<Vec<Problem>>,
+    loaded: Time,
+    failure: Option<String>,
+    modes: Arc<Modes>,
+    done: Vec<(RuleCost, Option<Time>)>,
+    coverage: Coverage,
+}
+
+impl Desk {
+    /// A desk for these rules, with the modes that the configuration and people have set.
+    pub(crate) fn new(
+        config: &config::Rules,
+        rules: Arc<RuleSet>,
+        refused: Vec<Problem>,
+        modes: Modes,
+        clock: Arc<dyn Clock>,
+    ) -> Desk {
+        let done = vec![Default::default(); rules.rules().len()];
+        let state = State {
+            rules: rules.clone(),
+            refused: Arc::new(refused),
+            loaded: clock.now(),
+            failure: None,
+            modes: Arc::new(modes),
+            done,
+            coverage: Coverage::default(),
+        };
+        let (config, in_force) = (config.clone(), InForce::new(rules));
+        Desk { config, in_force, clock, loading: Mutex::new(()), state: Mutex::new(state) }
+    }
+
+    /// Where the pipeline looks which rules are in force.
+    pub(crate) fn in_force(&self) -> InForce {
+        self.in_force.clone()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics under this lock")
+    }
+
+    /// Notes what a batch brought and what `rules` did with it.
+    pub(crate) fn note(&self, rules: &Arc<RuleSet>, batch: &Batch, matches: &[Match], costs: &[(u32, RuleCost)]) {
+        let mut state = self.state();
+        state.coverage.note(batch);
+        if !Arc::ptr_eq(rules, &state.rules) {
+            return; // The last batches of rules that are no more in force.
+        }
+        for (rule, cost) in costs {
+            state.done[*rule as usize].0.add(*cost);
+        }
+        for found in matches {
+            let last = &mut state.done[found.rule as usize].1;
+            *last = (*last).max(Some(batch.event(found.row as usize).time()));
+        }
+    }
+
+    /// Reads the rules and puts them in force, if nothing is refused that those in force had not refused too.
+    fn load(&self) -> Result<usize, String> {
+        let _one = self.loading.lock().expect("no code panics under this lock");
+        let (rules, problems) = role::load_rules(&self.config);
+        let told = |p: &Problem| format!("{}:{}: {}", p.path, p.line, p.reason);
+        let mut state = self.state();
+        let known: BTreeSet<(&String, &String)> = state.refused.iter().map(|p| (&p.path, &p.reason)).collect();
+        let refused: Vec<String> =
+            problems.iter().filter(|p| p.refused && !known.contains(&(&p.path, &p.reason))).map(told).collect();
+        if !refused.is_empty() {
+            let reason = refused.join("; ");
+            state.failure = Some(reason.clone());
+            metrics::counter!("mihari_rules_reload_total", "result" => "refused").increment(1);
+            warn!(reason, "the rules in force stay");
+            return Err(reason);
+        }
+        let rules = Arc::new(rules);
+        let count = rules.rules().len();
+        state.done = vec![Default::default(); count];
+        (state.rules, state.refused, state.loaded, state.failure) = (rules.clone(), Arc::new(problems), self.clock.now(), None);
+        self.in_force.set(rules);
+        metrics::counter!("mihari_rules_reload_total", "result" => "loaded").increment(1);
+        info!(rules = count, "rules loaded anew; they match from the next batch on");
+        Ok(count)
+    }
+
+    /// What tells whether any rule file has changed: names, sizes and times of change.
+    pub(crate) fn stamp(&self) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
+        let mut stamps = Vec::new();
+        let mut folders = self.config.paths.clone();
+        while let Some(path) = folders.pop() {
+            let Ok(found) = std::fs::metadata(&path) else { continue };
+            if found.is_dir() {
+                folders.extend(std::fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())));
+            } else {
+                stamps.push((path, found.len(), found.modified().ok()));
+            }
+        }
+        stamps.sort();
+        stamps
+    }
+}
+
+impl RuleDesk for Desk {
+    fn shown(&self) -> RulesShown {
+        let state = self.state();
+        RulesShown {
+            rules: state.rules.clone(),
+            refused: state.refused.clone(),
+            loaded: state.loaded,
+            failure: state.failure.clone(),
+            done: state.done.clone(),
+            unmapped: state.coverage.gaps(&state.rules),
+        }
+    }
+
+    fn modes(&self) -> Arc<Modes> {
+        self.state().modes.clone()
+    }
+
+    fn set_mode(&self, rule: &str, tenant: u32, mode: Mode) {
+        Arc::make_mut(&mut self.state().modes).set(rule, Some(tenant), mode);
+    }
+
+    fn reload(&self) -> Result<usize, String> {
+        self.load()
+    }
+}
