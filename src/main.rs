@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod detection;
 mod pipeline;
+mod reread;
 mod role;
 mod rule_desk;
 

@@ -31,6 +31,7 @@ use tracing::{error, info, warn};
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
 use crate::pipeline::{self, Done, Parts, Spent};
+use crate::reread::JournalAgain;
 use crate::rule_desk::Desk;
 
 /// How long the reader waits for the journal before it looks whether to stop.
@@ -260,6 +261,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let desk = Arc::new(Desk::new(&config.rules, rules.clone(), problems, modes, clock.clone()));
     let stop_analysis = Arc::new(AtomicBool::new(false));
     let failed = Arc::new(AtomicBool::new(false));
+    let again =
+        JournalAgain { journal: journal.clone(), settings: settings.clone(), policy: policy.clone(), store: store.clone() };
     let analysis = Analysis {
         parts: Parts {
             settings: settings.clone(),
@@ -308,6 +311,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
             decoder: Mutex::new(TextDecoder::new(&settings)),
         }),
         rules: desk.clone(),
+        reread: Arc::new(again),
+        correlate: config.rules.correlate_options()?,
         policy,
         hub,
         metrics: Arc::new(move || metrics.render()),

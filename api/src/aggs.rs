@@ -43,6 +43,7 @@ enum Kind {
     Cardinality { field: String },
     Stats { field: String },
     Percentiles { field: String, percents: Option<Vec<f64>> },
+    TopHits { size: Option<usize> },
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,7 +80,7 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
             min_count: min_count.unwrap_or(1),
             bounds: None,
         },
-        Kind::Histogram { field, interval } => AggregationKind::Histogram { field, interval },
+        Kind::Histogram { field, interval } => AggregationKind::Histogram { field, interval, offset: 0.0 },
         Kind::Terms { field, size, order, min_count, missing } => AggregationKind::Terms {
             field,
             size: size.unwrap_or(10),
@@ -116,6 +117,7 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
         },
         Kind::Significant { field, size } => AggregationKind::Significant { field, size: size.unwrap_or(10) },
         Kind::Cardinality { field } => AggregationKind::Cardinality { field },
+        Kind::TopHits { size } => AggregationKind::TopHits { size: size.unwrap_or(3) },
         Kind::Stats { field } => AggregationKind::Stats { field },
         Kind::Percentiles { field, percents } => {
             AggregationKind::Percentiles { field, percents: percents.unwrap_or_else(|| PERCENTS.to_vec()) }
@@ -166,6 +168,7 @@ mod tests {
             (r#"{"a":{"terms":{"field":"user.name","order":"-key"},"aggs":{"b":{"cardinality":{"field":"source.ip"}}}}}"#, true),
             (r#"{"a":{"date_histogram":{"interval":"month","time_zone":"Asia/Tokyo","min_count":0}}}"#, true),
             (r#"{"a":{"filters":{"x":"user.name:a","y":"*"}}}"#, true),
+            (r#"{"a":{"terms":{"field":"user.name"},"aggs":{"b":{"top_hits":{"size":1}}}}}"#, true),
             (r#"{"a":{"date_histogram":{"interval":"2 moons"}}}"#, false),
             (r#"{"a":{"date_histogram":{"time_zone":"Moon/Base"}}}"#, false),
             (r#"{"a":{"filters":{"x":"("}}}"#, false),

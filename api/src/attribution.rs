@@ -122,7 +122,7 @@ pub(crate) async fn attribution(
         return Err(Problem::bad("bad_transport", "transport is a name such as tcp".to_owned()));
     }
     let (port, transport) = (asked.port, asked.transport);
-    let steps = search::run(&shared, &identity, move |on, limits| {
+    let steps = search::run(&shared, &identity, search::SEARCH_NS_MAX, move |on, limits| {
         let look = Look { on, limits, now, at: at.unix_ns() };
         look.all(ip, port, transport.as_deref())
     })

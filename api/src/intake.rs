@@ -1,6 +1,7 @@
 //! Records over HTTP: lines (`POST /ingest`) and Elasticsearch's bulk form. The answer comes once the records are on disk, so that a sender
 //! that was answered may forget them, and one that was not sends again.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -9,13 +10,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, State};
+use axum::extract::{ConnectInfo, Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
 use event::{Content, Frame, FrameHead, Frames, TenantId, Transport};
 use serde_json::{Value, json};
 
+use crate::elastic;
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
@@ -66,6 +68,7 @@ pub(crate) async fn bulk(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     peer: Peer,
+    Query(parameters): Query<HashMap<String, String>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -104,9 +107,12 @@ pub(crate) async fn bulk(
         items.push(json!({name: item}));
     }
     records.keep(&shared).await?;
+    if parameters.get("refresh").is_some_and(|r| r != "false") && !elastic::searchable(&shared, &identity).await {
+        tracing::warn!("records are on disk, but were not searchable in time for who waits for them");
+    }
     let took_ms = shared.api.clock.now().since_ns(started) / 1_000_000;
     let answer = json!({"took": took_ms, "errors": refused, "items": items});
-    Ok(([("x-elastic-product", "Elasticsearch")], Json(answer)).into_response())
+    Ok(Json(answer).into_response())
 }
 
 /// Frames of one request.

@@ -11,8 +11,12 @@
 mod aggs;
 mod alerts;
 mod attribution;
+mod backtest;
+mod candidates;
 pub mod client;
 mod connections;
+mod elastic;
+mod export;
 mod hub;
 mod intake;
 mod notify;
@@ -29,6 +33,7 @@ mod tally;
 mod what_if;
 mod zones;
 
+pub use backtest::{Reading, Reread};
 pub use connections::Limits;
 pub use hub::Hub;
 pub use intake::Intake;

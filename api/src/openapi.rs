@@ -55,7 +55,8 @@ mod tests {
         let made = super::document();
         if committed != made {
             // Written beside, so that whoever changed a route can look and move it.
-            let beside = std::env::temp_dir().join("mihari-openapi.json");
+            let dir = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, std::path::PathBuf::from);
+            let beside = dir.join(format!("mihari-openapi-{}.json", std::process::id()));
             std::fs::write(&beside, made).expect("a temporary file");
             panic!("api/openapi.json is not what the routes say; the new one is {}", beside.display());
         }

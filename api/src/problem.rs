@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 /// What went wrong, for the caller.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -48,6 +48,22 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed; the program's log says why")
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What is wrong, and where.
+    pub(crate) fn reason(&self) -> String {
+        match self.position {
+            Some(position) => format!("{} at character {position}", self.detail),
+            None => self.detail.clone(),
+        }
+    }
+
     pub(crate) fn at(mut self, position: usize) -> Problem {
         self.position = Some(position);
         self
@@ -58,6 +74,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_string(&self).expect("a problem is serialisable");
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        // For those who tell it in another form.
+        response.extensions_mut().insert(self);
+        response
     }
 }

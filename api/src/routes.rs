@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
-use crate::{alerts, attribution, intake, otlp, quarantine, rule_desk, search, what_if, zones};
+use crate::{alerts, attribution, backtest, elastic, export, intake, otlp, quarantine, rule_desk, search, what_if, zones};
 
 /// One route.
 pub(crate) struct Route {
@@ -83,27 +83,13 @@ pub(crate) fn table() -> Vec<Route> {
         ..write(path, id, summary, &[], handler)
     };
     let live = |path, id, summary, parameters, handler| Route { answer: EVENTS, ..read(path, id, summary, parameters, handler) };
-    vec![
+    let mut all = vec![
         records(
             "post",
             "/api/v1/ingest",
             "ingest",
             "Take records, one a line; answered once they are on disk",
             post(intake::lines),
-        ),
-        records(
-            "post",
-            "/api/v1/_elastic/_bulk",
-            "bulk",
-            "Take records as Elasticsearch does",
-            post(intake::bulk).put(intake::bulk),
-        ),
-        records(
-            "post",
-            "/api/v1/_elastic/{index}/_bulk",
-            "bulkOfIndex",
-            "Take records as Elasticsearch does",
-            post(intake::bulk).put(intake::bulk),
         ),
         Route {
             media: "application/x-protobuf",
@@ -116,6 +102,16 @@ pub(crate) fn table() -> Vec<Route> {
             )
         },
         write("/api/v1/search", "search", "Search events", SEARCH, post(search::search)),
+        Route {
+            answer: "application/x-ndjson",
+            ..write(
+                "/api/v1/export",
+                "export",
+                "Every hit, as lines of JSON or as a table, with a manifest",
+                &["query", "from", "to", "format", "fields"],
+                get(export::export).post(export::export),
+            )
+        },
         live("/api/v1/tail", "tail", "Follow events live", &["query"], get(search::tail)),
         read("/api/v1/fields", "fields", "The fields that events have", &[], get(search::fields)),
         read("/api/v1/events/{id}", "event", "One event", &[], get(search::one_event)),
@@ -157,6 +153,13 @@ pub(crate) fn table() -> Vec<Route> {
                 patch(rule_desk::set_mode),
             )
         },
+        write(
+            "/api/v1/backtests",
+            "backtest",
+            "Ask what a rule would have found in the stored history",
+            &["yaml", "rule", "from", "to", "full"],
+            post(backtest::backtest),
+        ),
         read("/api/v1/policy", "policy", "The zone policy in force", &[], get(zones::policy)),
         read(
             "/api/v1/policy/matrix",
@@ -197,13 +200,16 @@ pub(crate) fn table() -> Vec<Route> {
             &["reason", "source", "after", "size", "dry_run"],
             post(quarantine::reparse),
         ),
+        read("/api/v1/usage", "usage", "What is taken on the disk, by shard and by source", &["size"], get(usage)),
         read("/api/v1/ledger", "ledger", "What became of every record", &[], get(ledger)),
         read("/api/v1/stats", "stats", "Counters of the pipeline", &[], get(stats)),
         read("/api/v1/tokens", "tokens", "The tenant's tokens, without their secrets", &[], get(tokens)),
         write("/api/v1/tokens/{id}/revoke", "revokeToken", "End a token for good", &[], post(revoke_token)),
         read("/api/v1/whoami", "whoami", "Whose token this is", &[], get(whoami)),
         Route { answer: "text/plain", ..read("/metrics", "metrics", "Metrics for Prometheus", &[], get(metrics)) },
-    ]
+    ];
+    all.extend(elastic::routes());
+    all
 }
 
 #[derive(Debug, Deserialize)]
@@ -219,6 +225,35 @@ async fn sources(
 ) -> Result<Response, Problem> {
     let (sources, total) = shared.read(move |store| store.sources(identity.tenant, parameters.size)).await?;
     Ok(Json(json!({"sources": sources, "total": total})).into_response())
+}
+
+/// What the tenant takes on the disk. The index is one for all sources: each has the part of it that it has of the records' bytes.
+async fn usage(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Query(parameters): Query<SourcesParameters>,
+) -> Result<Response, Problem> {
+    let searcher = shared.api.searchers[identity.tenant as usize].clone();
+    let shards = tokio::task::spawn_blocking(move || searcher.usage()).await.map_err(|error| Problem::internal(&error))?;
+    let shards = shards.map_err(|error| Problem::internal(&error))?;
+    let index_bytes: u64 = shards.iter().map(|s| s.bytes).sum();
+    let documents: u64 = shards.iter().map(|s| s.documents).sum();
+    let (all, _) = shared.read(move |store| store.sources(identity.tenant, None)).await?;
+    let bytes = |source: &serde_json::Map<String, serde_json::Value>| source.get("bytes").and_then(|b| b.as_u64()).unwrap_or(0);
+    let received: u64 = all.iter().map(bytes).sum();
+    let mut sources: Vec<_> = all
+        .iter()
+        .map(|source| {
+            let part = bytes(source) as f64 / received.max(1) as f64;
+            json!({"address": source.get("address"), "transport": source.get("transport"), "bytes": bytes(source),
+                "index_bytes": (index_bytes as f64 * part) as u64})
+        })
+        .collect();
+    sources.sort_by_key(|source| std::cmp::Reverse(source["bytes"].as_u64()));
+    sources.truncate(parameters.size.unwrap_or(100));
+    Ok(Json(json!({"documents": documents, "index_bytes": index_bytes, "received_bytes": received, "shards": shards,
+        "sources": sources}))
+    .into_response())
 }
 
 /// One entry a day and source: received = parsed + quarantined + dropped, and beside it what was lost before us.

@@ -23,7 +23,7 @@ use crate::server::{ALIVE, Shared, watch};
 use crate::store::Identity;
 
 /// How long a search may take.
-const SEARCH_NS_MAX: i64 = 10 * 1_000_000_000;
+pub(crate) const SEARCH_NS_MAX: i64 = 10 * 1_000_000_000;
 /// Neighbours on each side.
 const CONTEXT_MAX: usize = 100;
 
@@ -48,6 +48,17 @@ pub(crate) struct ShownHit {
     received: Time,
     fields: BTreeMap<String, serde_json::Value>,
     raw: String,
+}
+
+impl ShownHit {
+    pub(crate) fn new(hit: Hit, raw: String) -> ShownHit {
+        ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw }
+    }
+
+    /// The hit and its raw text.
+    pub(crate) fn into_hit(self) -> (Hit, String) {
+        (Hit { id: self.id, time: self.time, received: self.received, fields: self.fields }, self.raw)
+    }
 }
 
 /// An instant of a request: RFC 3339, a date, or relative to now.
@@ -82,7 +93,7 @@ pub(crate) async fn search(
         },
     };
     request.aggregations = aggs::read(body.aggs, (from.unwrap_or(now), to.unwrap_or(now), now))?;
-    let (mut answer, hits) = run(&shared, &identity, move |on, limits| {
+    let (mut answer, hits) = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
         let mut answer = on.searcher.search(&request, limits)?;
         let hits = std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)).collect::<Vec<_>>();
         Ok((answer, hits))
@@ -107,9 +118,23 @@ pub(crate) struct On {
 }
 
 impl On {
-    /// A hit with its raw text; that of a flow packet is hexadecimal.
+    pub(crate) fn of(shared: &Shared, identity: &Identity) -> On {
+        On {
+            searcher: shared.api.searchers[identity.tenant as usize].clone(),
+            raw: shared.api.raw.clone(),
+            intake: shared.api.intake.clone(),
+        }
+    }
+
+    /// A hit with its raw text.
     fn shown(&self, hit: Hit) -> ShownHit {
-        let raw = match self.raw.raw(hit.id.frame) {
+        let raw = self.raw_of(&hit);
+        ShownHit::new(hit, raw)
+    }
+
+    /// The raw text of a hit; that of a flow packet is hexadecimal.
+    pub(crate) fn raw_of(&self, hit: &Hit) -> String {
+        match self.raw.raw(hit.id.frame) {
             Ok(Some((head, bytes))) if head.content == event::Content::Flow => hexadecimal(&bytes),
             Ok(Some((head, bytes))) => self.intake.text(Frame { head, bytes: &bytes }),
             Ok(None) => String::new(),
@@ -117,8 +142,7 @@ impl On {
                 tracing::warn!(%error, "failed to read the raw text of a hit");
                 String::new()
             }
-        };
-        ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw }
+        }
     }
 }
 
@@ -130,6 +154,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 pub(crate) async fn run<T: Send + 'static>(
     shared: &Arc<Shared>,
     identity: &Identity,
+    time_ns: i64,
     search: impl FnOnce(&On, &SearchLimits) -> Result<T, IndexError> + Send + 'static,
 ) -> Result<T, Problem> {
     struct Gone(Arc<AtomicBool>);
@@ -143,13 +168,9 @@ pub(crate) async fn run<T: Send + 'static>(
     let gone = Arc::new(AtomicBool::new(false));
     let _guard = Gone(gone.clone());
     let clock = shared.api.clock.clone();
-    let deadline = clock.now().plus_ns(SEARCH_NS_MAX);
+    let deadline = clock.now().plus_ns(time_ns);
     let limits = SearchLimits { stop: Arc::new(move || gone.load(Ordering::Relaxed) || clock.now() > deadline) };
-    let on = On {
-        searcher: shared.api.searchers[identity.tenant as usize].clone(),
-        raw: shared.api.raw.clone(),
-        intake: shared.api.intake.clone(),
-    };
+    let on = On::of(shared, identity);
     // The place is kept as long as the search runs, also when nobody waits for it any more.
     let searching = tokio::task::spawn_blocking(move || {
         let answer = search(&on, &limits);
@@ -170,7 +191,7 @@ pub(crate) async fn events(
     identity: &Identity,
     ids: Vec<EventId>,
 ) -> Result<(Vec<ShownHit>, Vec<EventId>), Problem> {
-    run(shared, identity, move |on, _| {
+    run(shared, identity, SEARCH_NS_MAX, move |on, _| {
         let (mut hits, mut missing) = (Vec::new(), Vec::new());
         for id in ids {
             match on.searcher.event(id)? {
@@ -219,7 +240,7 @@ pub(crate) async fn context(
     let page =
         |sort, size| SearchRequest { sort, size, cursor: Some(place(id.frame.offset)), ..SearchRequest::new(query.clone()) };
     let (older, newer) = (page(Sort::Desc, before), page(Sort::Asc, after));
-    let all = run(&shared, &identity, move |on, limits| {
+    let all = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
         let mut all: Vec<Hit> = on.searcher.search(&older, limits)?.hits;
         all.reverse();
         all.extend(on.searcher.event(id)?);

@@ -12,8 +12,10 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
 use event::{Clock, Time};
 use index::{RawSource, Searcher};
+use rules::CorrelateOptions;
 use rules::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -21,12 +23,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::limit::RequestBodyLimitLayer;
 
+use crate::backtest::Reread;
 use crate::connections::{self, Limits};
 use crate::intake::Intake;
 use crate::problem::Problem;
 use crate::rule_desk::RuleDesk;
 use crate::store::{Identity, Store, StoreError};
-use crate::{Hub, routes};
+use crate::{Hub, elastic, export, routes};
 
 /// Searches at once.
 const SEARCHES_MAX: usize = 4;
@@ -79,6 +82,10 @@ pub struct Api {
     pub raw: Arc<dyn RawSource>,
     /// The log, to append to.
     pub intake: Arc<dyn Intake>,
+    /// The log, to decode again.
+    pub reread: Arc<dyn Reread>,
+    /// How correlation treats time, also in backtests.
+    pub correlate: CorrelateOptions,
     /// The rules in force, and who changes them.
     pub rules: Arc<dyn RuleDesk>,
     /// The zone policy in force.
@@ -100,6 +107,8 @@ pub struct Api {
 pub(crate) struct Shared {
     pub(crate) api: Api,
     pub(crate) searches: Arc<Semaphore>,
+    pub(crate) contexts: elastic::Contexts,
+    pub(crate) exports: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
@@ -153,6 +162,8 @@ pub async fn serve(listener: TcpListener, api: Api, limits: Limits, stop: Cancel
     let shared = Arc::new(Shared {
         api,
         searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+        contexts: elastic::Contexts::default(),
+        exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
         reads: Arc::new(Semaphore::new(READS_MAX)),
         writes: Arc::new(Semaphore::new(WRITES_MAX)),
         stop: stop.clone(),
@@ -203,6 +214,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .fallback(get(file))
         .layer(DefaultBodyLimit::disable()) // Each route has its own bound.
         .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn(elastic::as_expected))
         .layer(middleware::from_fn(headers))
         .with_state(shared)
 }
@@ -217,10 +229,9 @@ async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, n
         return Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", "too many wrong tokens; wait a minute")
             .into_response();
     }
-    let token =
-        request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let token = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(token_of);
     let offered = token.is_some();
-    let identity = match token.map(str::to_owned) {
+    let identity = match token {
         Some(token) => match shared.read(move |store| store.identity(&token)).await {
             Ok(identity) => identity,
             Err(problem) => return problem.into_response(),
@@ -241,6 +252,23 @@ async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, n
     };
     request.extensions_mut().insert(identity);
     next.run(request).await
+}
+
+/// The token of an `Authorization`: by itself, as the key of Elasticsearch's clients, or as the password of Grafana and its like.
+fn token_of(value: &str) -> Option<String> {
+    /// Far beyond any token of ours.
+    const BYTES_MAX: usize = 1024;
+    let (scheme, rest) = value.split_once(' ').filter(|_| value.len() <= BYTES_MAX)?;
+    let rest = rest.trim();
+    let unpacked = || String::from_utf8(base64::engine::general_purpose::STANDARD.decode(rest).ok()?).ok();
+    // `ID:KEY` or `USER:PASSWORD`: only the second part counts.
+    let second = |text: String| text.split_once(':').map(|(_, token)| token.to_owned()).unwrap_or(text);
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(rest.to_owned()),
+        "apikey" if rest.starts_with("mih_") => Some(rest.to_owned()),
+        "apikey" | "basic" => unpacked().map(second),
+        _ => None,
+    }
 }
 
 /// Ends what takes too long. A stream has answered long before: only its head is waited for.

@@ -100,7 +100,7 @@ pub(crate) async fn what_if(
     let (mut found, mut complete) = (Found::default(), true);
     loop {
         let (page, draft) = (request.clone(), draft.clone());
-        let (answer, part) = search::run(&shared, &identity, move |on, limits| {
+        let (answer, part) = search::run(&shared, &identity, search::SEARCH_NS_MAX, move |on, limits| {
             let answer = on.searcher.search(&page, limits)?;
             let part = compare(&draft, &answer.hits);
             Ok((answer, part))

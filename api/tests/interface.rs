@@ -1,184 +1,20 @@
 //! The HTTP interface over real sockets: tokens that end, tenants apart, counts that stay bounded, a store that keeps nobody waiting, and
 //! clients that dawdle.
 
+mod server;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 
-use api::{Api, Commit, Destination, Hub, Intake, Limits, Notifier, RuleDesk, RulesShown, Stage, Store, Tally};
-use event::{Batch, BatchBuilder, Clock, Content, FieldId, FrameHead, Frames, LogRange, Position, TenantId, Time, Transport};
-use index::{IndexOptions, RawSource, Writer};
+use api::{Destination, Limits, Notifier, Store, Tally};
+use event::{Batch, BatchBuilder, Clock, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
 use rules::alert::{Alert, AlertChange, AlertRule};
-use rules::coverage::Coverage;
-use rules::{Mode, Modes, RuleCost, RuleSet};
+use rules::{Mode, Modes};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-
-const SECOND_NS: i64 = 1_000_000_000;
-
-fn start() -> Time {
-    "2026-04-01T00:00:00Z".parse().expect("a time")
-}
-
-/// A clock that stands until it is moved.
-struct Standing(AtomicI64);
-
-impl Clock for Standing {
-    fn now(&self) -> Time {
-        Time::from_unix_ns(self.0.load(Ordering::Relaxed))
-    }
-}
-
-struct Nothing;
-
-impl RawSource for Nothing {
-    fn raw(&self, _: Position) -> std::io::Result<Option<(FrameHead, Vec<u8>)>> {
-        Ok(None)
-    }
-}
-
-/// A log in memory.
-#[derive(Default)]
-struct InMemory(Mutex<Vec<Frames>>);
-
-impl Intake for InMemory {
-    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        self.0.lock().expect("a lock").push(frames);
-        Box::pin(std::future::ready(true))
-    }
-
-    fn text(&self, frame: event::Frame<'_>) -> String {
-        String::from_utf8_lossy(frame.bytes).into_owned()
-    }
-
-    fn reads(&self, _: event::Frame<'_>) -> bool {
-        true
-    }
-}
-
-/// A server of two tenants, with a token of each, on one thread of a runtime.
-struct Server {
-    dir: tempfile::TempDir,
-    clock: Arc<Standing>,
-    store: Store,
-    address: SocketAddr,
-    tokens: [String; 2],
-    hub: Hub,
-    stop: CancellationToken,
-    runtime: Option<tokio::runtime::Runtime>,
-    serving: Option<tokio::task::JoinHandle<()>>,
-}
-
-/// A desk with one rule, whose reload is refused.
-struct OneRule {
-    rules: Arc<RuleSet>,
-    modes: Mutex<Arc<Modes>>,
-}
-
-impl OneRule {
-    fn new() -> OneRule {
-        let text = "title: A rule\nid: rule/1\nlogsource: {category: nothing}\ndetection: {s: {a: 1}, condition: s}\n";
-        let (rules, problems) = rules::load(&[("one".to_owned(), text.to_owned())], &rules::LoadOptions::default());
-        assert_eq!(problems, []);
-        OneRule { rules: Arc::new(rules), modes: Mutex::default() }
-    }
-}
-
-impl RuleDesk for OneRule {
-    fn shown(&self) -> RulesShown {
-        RulesShown {
-            rules: self.rules.clone(),
-            refused: Arc::default(),
-            loaded: start(),
-            failure: Some("rules.yml:3: no title".to_owned()),
-            done: vec![(RuleCost { matches: 7, evaluated: 9, ..RuleCost::default() }, Some(start()))],
-            unmapped: Coverage::default().gaps(&self.rules),
-        }
-    }
-
-    fn modes(&self) -> Arc<Modes> {
-        self.modes.lock().expect("not poisoned").clone()
-    }
-
-    fn set_mode(&self, rule: &str, tenant: u32, mode: Mode) {
-        Arc::make_mut(&mut self.modes.lock().expect("not poisoned")).set(rule, Some(tenant), mode);
-    }
-
-    fn reload(&self) -> Result<usize, String> {
-        Err("rules.yml:3: no title".to_owned())
-    }
-}
-
-impl Server {
-    fn start(limits: Limits) -> Server {
-        let dir = tempfile::tempdir().expect("a folder");
-        let clock = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
-        let store = Store::open(&dir.path().join("mihari.sqlite"), clock.clone()).expect("opens");
-        let options = IndexOptions::new(&dir.path().join("index"));
-        let searchers = (0..2).map(|tenant| Writer::open(&options, TenantId(tenant)).expect("an index").0.searcher()).collect();
-        let tokens = [0, 1].map(|tenant| store.create_token("test", tenant, 30).expect("a token"));
-        let desk = Arc::new(OneRule::new());
-        let hub = Hub::default();
-        let api = Api {
-            store: store.clone(),
-            searchers,
-            tenants: vec!["aomori".to_owned(), "hirosaki".to_owned()],
-            raw: Arc::new(Nothing),
-            intake: Arc::new(InMemory::default()),
-            rules: desk,
-            policy: None,
-            hub: hub.clone(),
-            metrics: Arc::new(String::new),
-            stage: Arc::new(Stage::default),
-            clock: clock.clone(),
-            started: start(),
-            files: Arc::new(|_| None),
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a socket");
-        let address = listener.local_addr().expect("an address");
-        let stop = CancellationToken::new();
-        let serving = runtime.spawn(api::serve(listener, api, limits, stop.clone()));
-        Server { dir, clock, store, address, tokens, hub, stop, runtime: Some(runtime), serving: Some(serving) }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    fn get(&self, path: &str, token: &str) -> Result<Value, String> {
-        let mut text = String::new();
-        let mut body = api::client::stream(&self.url(), path, &[], token).map_err(|e| e.to_string())?;
-        body.read_to_string(&mut text).map_err(|e| e.to_string())?;
-        serde_json::from_str(&text).map_err(|e| e.to_string())
-    }
-
-    fn post(&self, path: &str, token: &str, body: &Value) -> Result<Value, String> {
-        let text = api::client::post(&self.url(), path, token, &body.to_string()).map_err(|e| e.to_string())?;
-        serde_json::from_str(&text).map_err(|e| e.to_string())
-    }
-
-    fn apply(&self, position: u64, changes: &[AlertChange], destinations: &[Destination], tally: &mut Tally) {
-        self.apply_with(position, changes, destinations, tally, &Modes::default());
-    }
-
-    fn apply_with(&self, position: u64, changes: &[AlertChange], destinations: &[Destination], tally: &mut Tally, modes: &Modes) {
-        let commit = Commit { position, changes, snapshots: &[], destinations, modes };
-        self.store.apply(&commit, tally).expect("stored");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
-            runtime.block_on(serving).expect("it ends when told to");
-        }
-    }
-}
+use server::{SECOND_NS, Server, Standing, start};
 
 fn id_of(token: &str) -> String {
     token.split('_').nth(1).expect("an id").to_owned()
@@ -270,7 +106,9 @@ fn a_store_of_the_first_version_is_taken_over() {
     let clock: Arc<dyn Clock> = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
     let token = Store::open(&path, clock.clone()).expect("opens").create_token("old", 0, 30).expect("a token");
     let before = rusqlite::Connection::open(&path).expect("opens");
-    before.execute_batch("ALTER TABLE token DROP COLUMN revoked; PRAGMA user_version = 1;").expect("as it was");
+    before
+        .execute_batch("ALTER TABLE token DROP COLUMN revoked; DROP TABLE IF EXISTS quarantine; PRAGMA user_version = 1;")
+        .expect("as it was");
     drop(before);
     let store = Store::open(&path, clock.clone()).expect("brought up to date");
     assert_eq!(store.identity(&token).expect("read").expect("good").name, "old");
@@ -590,4 +428,51 @@ fn a_rules_mode_is_set_for_one_tenant_and_kept() {
     assert_eq!((&recorded["total"], &recorded["alerts"][0]["id"]), (&json!(1), &json!("aa")));
     let refused = server.post("/api/v1/rules/reload", &mine, &json!({})).expect_err("refused");
     assert!(refused.contains("no title"), "{refused}");
+}
+
+#[test]
+fn an_export_has_every_hit_and_says_what_it_is() {
+    use sha2::{Digest, Sha256};
+    let mut builder = BatchBuilder::default();
+    for n in 0..1203_u64 {
+        let head = FrameHead {
+            position: Position { partition: 0, offset: n + 1 },
+            received: start().plus_ns(n as i64 * SECOND_NS),
+            tenant: TenantId((n % 2) as u32),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        let mut row = builder.row(&head, 0, "a record");
+        row.time(start().plus_ns(n as i64 * SECOND_NS));
+        row.text(FieldId::USER_NAME, if n == 100 { "=cmd()" } else { "taro" });
+        row.int(FieldId::SOURCE_BYTES, n as i64);
+    }
+    let server = Server::with(Limits::default(), &[builder.finish(LogRange { partition: 0, first: 1, last: 1203 }, start())]);
+    let export = |body: Value| {
+        let mut text = String::new();
+        let read = api::client::download(&server.url(), "/api/v1/export", &server.tokens[0], &body.to_string());
+        read.expect("it begins").read_to_string(&mut text).expect("it ends");
+        let (lines, last) = text.trim_end().rsplit_once('\n').expect("a manifest");
+        (format!("{lines}\n"), last.to_owned())
+    };
+    let (lines, last) = export(json!({"query": "source.bytes:>=4"}));
+    let manifest = serde_json::from_str::<Value>(&last).expect("JSON")["manifest"].clone();
+    let hex: String = Sha256::digest(&lines).iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!((&manifest["count"], &manifest["complete"], &manifest["sha256"]), (&json!(600), &json!(true), &json!(hex)));
+    assert_eq!(manifest["offsets"], json!([5, 1203]));
+    let bytes: Vec<i64> = lines
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).expect("JSON")["fields"]["source.bytes"].as_i64().expect("a number"))
+        .collect();
+    assert_eq!(bytes, (4..1203).step_by(2).collect::<Vec<_>>());
+
+    let (table, last) =
+        export(json!({"query": "user.name:\"=cmd()\"", "format": "csv", "fields": ["user.name", "source.bytes"]}));
+    assert_eq!(table.lines().next(), Some("id,time,received,user.name,source.bytes,raw"));
+    assert!(table.lines().nth(1).expect("a row").ends_with(",\"'=cmd()\",100,"), "{table}");
+    assert!(last.starts_with("# {") && last.contains("\"count\":1,"), "{last}");
+    for (body, code) in
+        [(json!({"format": "xls"}), "bad_format"), (json!({"query": "("}), "bad_query"), (json!({"surprise": 1}), "bad_body")]
+    {
+        assert!(server.post("/api/v1/export", &server.tokens[0], &body).expect_err("refused").contains(code));
+    }
 }

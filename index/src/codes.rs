@@ -14,6 +14,7 @@ use tantivy::columnar::{
     Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn, TermOrdHit,
 };
 
+use crate::aggregate::KeyKind;
 use crate::lower::{Lowering, Unable};
 use crate::shown;
 
@@ -49,6 +50,17 @@ impl Key {
             Key::Text(text) => text.clone(),
             Key::Place(n) => n.to_string(),
             Key::Tuple(parts) => parts.iter().map(Key::show).collect::<Vec<_>>().join("|"),
+        }
+    }
+
+    /// What kind of value it is.
+    pub(crate) fn kind(&self) -> KeyKind {
+        match self {
+            Key::Bool(_) => KeyKind::Bool,
+            Key::Int(_) | Key::Float(_) => KeyKind::Number,
+            Key::Time(_) => KeyKind::Time,
+            Key::Ip(_) => KeyKind::Ip,
+            Key::Text(_) | Key::Place(_) | Key::Tuple(_) => KeyKind::Text,
         }
     }
 
@@ -224,6 +236,8 @@ impl Codes {
         match self.kind {
             ColumnType::I64 => |code| i64::from_u64(code) as f64,
             ColumnType::U64 => |code| code as f64,
+            // As milliseconds; those fit with their fraction.
+            ColumnType::DateTime => |code| i64::from_u64(code) as f64 / 1e6,
             _ => f64::from_u64,
         }
     }

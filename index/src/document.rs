@@ -16,6 +16,8 @@ pub(crate) const REST_FIELDS_MAX: usize = 4096;
 /// Bytes of one value in a column; a longer one is cut there, and found whole by its words.
 pub(crate) const VALUE_BYTES_MAX: usize = 8192;
 
+/// Set where a document does not hold all of its event: a value was cut, a name refused. A search that must miss nothing asks for it too.
+pub(crate) const NOT_WHOLE: &str = "mihari.cut";
 /// The address that a frame came from, as a field.
 const SOURCE: &str = "log.source.address";
 
@@ -27,6 +29,7 @@ pub(crate) struct Documents {
     words: String,
     term: String,
     shown: String,
+    not_whole: bool,
 }
 
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
@@ -80,6 +83,9 @@ impl Documents {
                 note(name, payload);
             }
         }
+        if std::mem::take(&mut self.not_whole) && insert_bounded(&mut payload.rest, NOT_WHOLE) {
+            rest.insert(NOT_WHOLE.to_owned(), OwnedValue::Bool(true));
+        }
         if !rest.is_empty() {
             doc.add_object(layout.rest, rest);
         }
@@ -95,6 +101,7 @@ impl Documents {
     }
 
     fn keyword(&mut self, layout: &Layout, field: Field, name: &str, text: &str, doc: &mut TantivyDocument) {
+        self.not_whole |= text.len() > VALUE_BYTES_MAX;
         doc.add_text(field, cut(text));
         write_term(name, cut(text), &mut self.term);
         doc.add_text(layout.terms, &self.term);
@@ -120,18 +127,20 @@ impl Documents {
         &mut self,
         layout: &Layout,
         id: FieldId,
-        value: Value<'_>,
+        original: Value<'_>,
         payload: &mut Payload,
         rest: &mut BTreeMap<String, OwnedValue>,
         doc: &mut TantivyDocument,
     ) {
-        let (name, value) = match shown(value) {
+        let (name, value) = match shown(original) {
             Some(value) => (id.name(), value),
             None => (NULLS, OwnedValue::Str(id.name().to_owned())),
         };
         let id = if name == NULLS { FieldId::known(NULLS) } else { id };
+        self.not_whole |= matches!(original, Value::Text(text) if text.len() > VALUE_BYTES_MAX);
         let named = self.named(id);
         if named.refused {
+            self.not_whole = true;
             return;
         }
         if !named.rest {
@@ -139,6 +148,7 @@ impl Documents {
             (named.rest, named.refused) = (fits, !fits);
             if !fits {
                 metrics::counter!("mihari_index_fields_refused_total").increment(1);
+                self.not_whole = true;
                 return;
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use event::{EventId, Position, Time};
+use serde::Serialize;
 use tantivy::columnar::{Column, DynamicColumn};
 use tantivy::schema::Value as _;
 use tantivy::store::StoreReader;
@@ -15,7 +16,7 @@ use crate::shard::Payload;
 use crate::shown::show;
 
 /// A hit.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Hit {
     /// The event.
     pub id: EventId,

@@ -25,6 +25,7 @@ mod shard;
 mod shown;
 mod sorted;
 mod tokens;
+mod visit;
 mod vocabulary;
 mod window;
 mod writer;
@@ -36,13 +37,14 @@ use event::{FrameHead, Position};
 
 pub use aggregate::{
     AGGREGATIONS_MAX, Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, DEPTH_MAX, Interval,
-    NumberRange, Source, TERMS_MAX, TermsOrder,
+    KeyKind, NumberRange, Source, TERMS_MAX, TermsOrder,
 };
 pub use hit::Hit;
 pub use jiff::tz::TimeZone;
 pub use matcher::Matcher;
 pub use query::{Query, QueryError};
-pub use search::{FieldInfo, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Sort};
+pub use search::{FieldInfo, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort};
+pub use sorted::{sort_value, sorted_after};
 pub use writer::{IndexOptions, Writer};
 
 /// A fault of the index.

@@ -27,6 +27,8 @@ use crate::window::SegmentBits;
 
 /// Lists of documents that are read side by side; more become one set beforehand.
 const LISTS_MAX: usize = 32;
+/// Words that the beginning of one may stand for within a phrase; the first in the order of the alphabet.
+const EXPANSIONS_MAX: usize = 1024;
 /// Terms or values between two looks at whether to stop.
 pub(crate) const LOOK_EVERY: usize = 16_384;
 
@@ -72,6 +74,15 @@ impl Lowering<'_> {
             Query::Or(any) => self.any(any.iter().map(|q| self.query(q)).collect::<Result<Vec<_>, _>>()?)?,
             Query::Not(inner) => Node::negate(self.query(inner)?),
             Query::Words(text) => self.words(text)?,
+            Query::WordsPrefix(text) => self.words_prefix(text)?,
+            Query::Ids(ids) => {
+                let mut bits = SegmentBits::none(max_doc);
+                for id in ids {
+                    let nth = |doc: &u32| self.segment.nth.get_val(*doc) == u64::from(id.nth);
+                    self.segment.documents_of(id.frame.offset).filter(nth).for_each(|doc| bits.set(doc));
+                }
+                if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) }
+            }
             Query::WordGlob(pattern) => self.word_pattern(pattern.literals(), &|word| pattern.regex.is_match(word))?,
             Query::Field(name, test) if is_time_field(name) => {
                 let column = self.segment.reader.fast_fields().date(if name == "@timestamp" { "time" } else { "received" })?;
@@ -148,6 +159,39 @@ impl Lowering<'_> {
             }
             None => Ok(phrase),
         }
+    }
+
+    /// The documents with these words one after the other, the last as the beginning of one.
+    fn words_prefix(&self, text: &str) -> Lowered {
+        let mut all = Vec::new();
+        words(text, |word| all.push(word.to_owned()));
+        let Some(start) = all.pop() else { return Ok(Node::All) };
+        if all.is_empty() {
+            return self.word_pattern((&start, ""), &|word| word.starts_with(&start));
+        }
+        let term =
+            |word: &str| self.term(&Term::from_field_text(self.layout.words, word), IndexRecordOption::WithFreqsAndPositions);
+        let index = self.inverted(self.layout.words)?;
+        let mut range = index.terms().range().ge(start.as_bytes());
+        if let Some(end) = after_all(start.as_bytes()) {
+            range = range.lt(end);
+        }
+        let mut stream = range.into_stream()?;
+        let mut phrases = Vec::new();
+        while phrases.len() < EXPANSIONS_MAX && stream.advance() {
+            if (self.stop)() {
+                return Err(Unable::Stopped);
+            }
+            let mut lists = all.iter().map(|word| term(word)).collect::<Result<Option<Vec<_>>, _>>()?;
+            if let Some(lists) = &mut lists {
+                lists.push(Postings::new(index.clone(), stream.value().clone(), IndexRecordOption::WithFreqsAndPositions));
+            }
+            match lists {
+                Some(lists) => phrases.push(Node::Phrase(Phrase::new(lists, &self.segment.reader, self.layout.words)?)),
+                None => break,
+            }
+        }
+        Ok(Node::or(phrases))
     }
 
     /// The documents with a word for which `fits` says yes; every such word begins with `start` and holds `inner`.
@@ -238,7 +282,7 @@ impl Lowering<'_> {
             Test::Network(low, high) => {
                 self.word_pattern(("", ""), &|word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))))
             }
-            Test::Range(..) => Ok(Node::Nothing),
+            Test::Range(..) | Test::OfText(_) => Ok(Node::Nothing),
         }
     }
 
@@ -247,6 +291,8 @@ impl Lowering<'_> {
         let scan = |test| Ok(Node::Column(test));
         match (test, column) {
             (Test::Exists, column) => scan(ColumnTest::Has(column.into_column_index())),
+            (Test::OfText(test), DynamicColumn::Str(column)) => self.dictionary(&column, test),
+            (Test::OfText(_), _) => Ok(Node::Nothing),
             (test, DynamicColumn::Str(column)) => self.dictionary(&column, test),
             (Test::Glob(pattern), DynamicColumn::IpAddr(column)) => match glob_network(&pattern.glob) {
                 Some((low, high)) => scan(ColumnTest::Ip(column, low.into()..=high.into())),
@@ -286,7 +332,8 @@ impl Lowering<'_> {
             Test::Regex(regex) => Box::new(|v| regex.is_match(v)),
             Test::Network(low, high) => Box::new(|v| v.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip)))),
             Test::Range(low, high) => Box::new(|v| text_within(v, low, true) && text_within(v, high, false)),
-            Test::Exists | Test::Is(_) => Box::new(|_| true),
+            Test::Is(text) => Box::new(|v| v.to_lowercase() == *text),
+            Test::Exists | Test::OfText(_) => Box::new(|_| true),
         };
         let dictionary = column.dictionary();
         let mut set = CodeSet::new(dictionary.num_terms() as u64);

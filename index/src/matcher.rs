@@ -35,6 +35,12 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
         Query::Or(any) => any.iter().any(|q| holds(q, event)),
         Query::Not(inner) => !holds(inner, event),
         Query::Words(wanted) => words_hold(wanted, event),
+        Query::WordsPrefix(wanted) => {
+            let wanted = all_words(wanted);
+            let Some((last, whole)) = wanted.split_last() else { return true };
+            words_of(event).windows(wanted.len()).any(|w| w.starts_with(whole) && w[whole.len()].starts_with(last))
+        }
+        Query::Ids(ids) => ids.contains(&event.id()),
         Query::WordGlob(pattern) => any_word(event, |word| pattern.regex.is_match(word)),
         Query::Field(name, test) if name == MESSAGE => match test {
             Test::Exists => FieldId::find(MESSAGE).is_some_and(|id| event.all(id).any(|v| matches!(v, Value::Text(_)))),
@@ -42,7 +48,7 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
             Test::Glob(pattern) => any_word(event, |word| pattern.regex.is_match(word)),
             Test::Regex(regex) => any_word(event, |word| regex.is_match(word)),
             Test::Network(low, high) => any_word(event, |word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip)))),
-            Test::Range(..) => false,
+            Test::Range(..) | Test::OfText(_) => false,
         },
         Query::Field(name, test) => field_holds(name, test, event),
     }
@@ -111,6 +117,7 @@ fn value_holds(value: Value<'_>, test: &Test) -> bool {
             Value::Text(text) => text.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))),
             _ => false,
         },
+        Test::OfText(test) => matches!(value, Value::Text(_)) && value_holds(value, test),
         Test::Range(low, high) => within(value, low, true) && within(value, high, false),
     }
 }

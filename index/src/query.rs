@@ -9,10 +9,13 @@
 //! Words without a field search the record's words. Text compares without case. The parser is ours: its depth and size are bounded, and
 //! it says at which character it stopped.
 
+mod lucene;
+
 use std::fmt;
 use std::ops::Bound;
 
-use event::Time;
+use event::{EventId, Time};
+pub use lucene::{Lucene, lucene_regex, parse_lucene};
 use regex::{Regex, RegexBuilder};
 
 /// Bytes of a query.
@@ -31,8 +34,12 @@ pub enum Query {
     All,
     /// The record has these words one after the other.
     Words(String),
+    /// The record has these words one after the other, the last of them as the beginning of a word.
+    WordsPrefix(String),
     /// The record has a word of this form.
     WordGlob(Pattern),
+    /// One of these events.
+    Ids(Vec<EventId>),
     /// The field has a value so.
     Field(String, Test),
     /// All of these.
@@ -58,6 +65,8 @@ pub enum Test {
     Network(std::net::Ipv6Addr, std::net::Ipv6Addr),
     /// A value lies within these ends.
     Range(Bound<Scalar>, Bound<Scalar>),
+    /// A value is a text, not a number or an address, for which this holds. An address without a column of its own is kept as text.
+    OfText(Box<Test>),
 }
 
 /// A text with wildcards (`*`, `?`), in lower case, over a whole value or word.
@@ -91,6 +100,22 @@ impl Pattern {
         let start = literals[0].clone();
         let inner = literals.into_iter().max_by_key(String::len).unwrap_or_default();
         Ok(Pattern { glob, regex, start, inner })
+    }
+
+    /// A pattern for what begins with `text`.
+    ///
+    /// # Errors
+    /// Where it is too large.
+    pub fn prefix(text: &str) -> Result<Pattern, regex::Error> {
+        let mut glob = String::with_capacity(text.len() + 1);
+        for c in text.chars() {
+            if matches!(c, '*' | '?' | '\\') {
+                glob.push('\\');
+            }
+            glob.push(c);
+        }
+        glob.push('*');
+        Pattern::new(&glob)
     }
 
     /// What every match begins with, and the longest text that every match holds.
@@ -134,11 +159,7 @@ impl std::error::Error for QueryError {}
 /// # Errors
 /// Where it is none.
 pub fn parse(text: &str, now: Time) -> Result<Query, QueryError> {
-    let mut parser = Parser { text, at: 0, depth: 0, conditions: 0, now };
-    if text.len() > QUERY_BYTES_MAX {
-        return Err(parser.error(format!("longer than {QUERY_BYTES_MAX} bytes")));
-    }
-    parser.blanks();
+    let mut parser = Parser::new(text, now, None)?;
     if parser.rest().is_empty() || parser.rest().trim() == "*" {
         return Ok(Query::All);
     }
@@ -155,11 +176,22 @@ struct Parser<'q> {
     depth: usize,
     conditions: usize,
     now: Time,
+    /// Set where the text is to be read as Lucene reads it.
+    lucene: Option<&'q Lucene<'q>>,
 }
 
 type Parsed<T> = Result<T, QueryError>;
 
 impl<'q> Parser<'q> {
+    fn new(text: &'q str, now: Time, lucene: Option<&'q Lucene<'q>>) -> Parsed<Parser<'q>> {
+        let mut parser = Parser { text, at: 0, depth: 0, conditions: 0, now, lucene };
+        if text.len() > QUERY_BYTES_MAX {
+            return Err(parser.error(format!("longer than {QUERY_BYTES_MAX} bytes")));
+        }
+        parser.blanks();
+        Ok(parser)
+    }
+
     fn rest(&self) -> &'q str {
         &self.text[self.at..]
     }
@@ -246,11 +278,16 @@ impl<'q> Parser<'q> {
         Ok(if negated { Query::Not(Box::new(query)) } else { query })
     }
 
-    fn one(&mut self) -> Parsed<Query> {
+    fn count(&mut self) -> Parsed<()> {
         self.conditions += 1;
         if self.conditions > CONDITIONS_MAX {
             return Err(self.error(format!("more than {CONDITIONS_MAX} conditions")));
         }
+        Ok(())
+    }
+
+    fn one(&mut self) -> Parsed<Query> {
+        self.count()?;
         if self.eat("(") {
             self.blanks();
             let inner = self.or()?;
@@ -271,7 +308,7 @@ impl<'q> Parser<'q> {
                 self.blanks();
                 if name == "_exists_" {
                     let field = self.word()?;
-                    return Ok(Query::Field(field, Test::Exists));
+                    return Ok(Query::Field(unescaped(&field), Test::Exists));
                 }
                 return self.value(&name);
             }
@@ -281,11 +318,11 @@ impl<'q> Parser<'q> {
         }
         self.at = start;
         let word = self.word()?;
-        if word.contains(['*', '?']) {
+        if has_wildcard(&word) {
             let pattern = Pattern::new(&word);
             return pattern.map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()));
         }
-        Ok(Query::Words(word))
+        Ok(Query::Words(unescaped(&word)))
     }
 
     /// A field's name, as far as there is one here.
@@ -309,7 +346,7 @@ impl<'q> Parser<'q> {
         name
     }
 
-    /// A word up to a blank or a bracket; a backslash takes the meaning from the next character.
+    /// A word up to a blank or a bracket; a backslash takes the meaning from the next character. What [`unescaped`] is for is still there.
     fn word(&mut self) -> Parsed<String> {
         let mut word = String::new();
         let mut escaped = false;
@@ -318,12 +355,15 @@ impl<'q> Parser<'q> {
             if !escaped && (c.is_whitespace() || matches!(c, '(' | ')' | '"' | '[' | ']' | '{' | '}')) {
                 break;
             }
+            if !escaped && self.lucene.is_some() && matches!(c, '^' | '~') {
+                break; // What follows belongs to the clause: its weight, or how far from it a match may be.
+            }
             bytes += c.len_utf8();
             if c == '\\' && !escaped {
                 escaped = true;
                 continue;
             }
-            if escaped && matches!(c, '*' | '?') {
+            if escaped && matches!(c, '*' | '?' | '\\') {
                 word.push('\\'); // Kept for whoever looks for wildcards.
             }
             escaped = false;
@@ -370,6 +410,15 @@ impl<'q> Parser<'q> {
                 if self.depth > DEPTH_MAX {
                     return Err(self.error("nested too deeply".to_owned()));
                 }
+                if self.lucene.is_some() {
+                    let inner = self.clauses(Some(name))?;
+                    self.blanks();
+                    if !self.eat(")") {
+                        return Err(self.error("expected )".to_owned()));
+                    }
+                    self.depth -= 1;
+                    return Ok(inner);
+                }
                 let mut any = Vec::new();
                 let mut all = false;
                 loop {
@@ -384,10 +433,7 @@ impl<'q> Parser<'q> {
                     let negated = self.keyword(&["NOT", "not"]);
                     let value = self.value(name)?;
                     any.push(if negated { Query::Not(Box::new(value)) } else { value });
-                    self.conditions += 1;
-                    if self.conditions > CONDITIONS_MAX {
-                        return Err(self.error(format!("more than {CONDITIONS_MAX} conditions")));
-                    }
+                    self.count()?;
                 }
                 self.depth -= 1;
                 if any.is_empty() {
@@ -403,12 +449,15 @@ impl<'q> Parser<'q> {
                 let start = self.at;
                 let (source, bytes) = slashed(&rest[1..]);
                 self.at += 1 + bytes;
-                let regex = RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build();
+                let regex = match self.lucene {
+                    Some(_) => lucene_regex(&source, false),
+                    None => RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build().map_err(|e| reason(&e)),
+                };
                 match regex {
                     Ok(regex) => field(Test::Regex(regex)),
                     Err(error) => {
                         self.at = start;
-                        Err(self.error(error.to_string().lines().last().unwrap_or("bad regular expression").to_owned()))
+                        Err(self.error(error))
                     }
                 }
             }
@@ -416,8 +465,8 @@ impl<'q> Parser<'q> {
             Some('<' | '>') => {
                 let operator = ["<=", ">=", "<", ">"].into_iter().find(|o| self.eat(o)).unwrap_or("<");
                 self.blanks();
-                let word = if self.rest().starts_with('"') { self.quoted()? } else { self.word()? };
-                let scalar = self.scalar(&word);
+                let word = if self.rest().starts_with('"') { self.quoted()? } else { unescaped(&self.word()?) };
+                let scalar = Scalar::guess(&word, self.now);
                 field(match operator {
                     "<=" => Test::Range(Bound::Unbounded, Bound::Included(scalar)),
                     ">=" => Test::Range(Bound::Included(scalar), Bound::Unbounded),
@@ -436,23 +485,10 @@ impl<'q> Parser<'q> {
         if word == "*" {
             return Ok(Test::Exists);
         }
-        let unescaped = word.replace("\\*", "").replace("\\?", "");
-        if unescaped.contains(['*', '?']) {
+        if has_wildcard(word) {
             return Pattern::new(word).map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
         }
-        let word = word.replace("\\*", "*").replace("\\?", "?");
-        if let Some((address, bits)) = word.split_once('/')
-            && let (Ok(ip), Ok(bits)) = (address.parse::<std::net::IpAddr>(), bits.parse::<u32>())
-        {
-            let all = if ip.is_ipv4() { 32 } else { 128 };
-            if bits > all {
-                return Err(self.error(format!("a prefix has {all} bits at most")));
-            }
-            let ip = crate::schema::v6(ip).to_bits();
-            let mask = if 128 - (all - bits) > 0 { u128::MAX.checked_shl(all - bits).unwrap_or(0) } else { 0 };
-            return Ok(Test::Network((ip & mask).into(), (ip | !mask).into()));
-        }
-        Ok(Test::Is(word.to_lowercase()))
+        Test::of(&unescaped(word)).map_err(|message| self.error(message))
     }
 
     fn range(&mut self) -> Parsed<Test> {
@@ -483,16 +519,19 @@ impl<'q> Parser<'q> {
     fn end(&mut self) -> Parsed<Option<Scalar>> {
         self.blanks();
         let word = if self.rest().starts_with('"') { self.quoted()? } else { self.word()? };
-        Ok(if word == "*" { None } else { Some(self.scalar(&word)) })
+        Ok(if word == "*" { None } else { Some(Scalar::guess(&unescaped(&word), self.now)) })
     }
+}
 
-    fn scalar(&self, word: &str) -> Scalar {
+impl Scalar {
+    /// What a word is an end of: a number, an instant, an address, or else text.
+    pub fn guess(word: &str, now: Time) -> Scalar {
         if let Ok(n) = word.parse::<f64>()
             && n.is_finite()
         {
             return Scalar::Number(n);
         }
-        if let Some(time) = time(word, self.now) {
+        if let Some(time) = time(word, now) {
             return Scalar::Time(time);
         }
         if let Ok(ip) = word.parse() {
@@ -500,6 +539,55 @@ impl<'q> Parser<'q> {
         }
         Scalar::Text(word.to_lowercase())
     }
+}
+
+impl Test {
+    /// That a value is this text; of an address with a prefix length (`10.0.0.0/8`), that it is of this network.
+    ///
+    /// # Errors
+    /// Where the prefix is too long.
+    pub fn of(text: &str) -> Result<Test, String> {
+        if let Some((address, bits)) = text.split_once('/')
+            && let (Ok(ip), Ok(bits)) = (address.parse::<std::net::IpAddr>(), bits.parse::<u32>())
+        {
+            let all = if ip.is_ipv4() { 32 } else { 128 };
+            if bits > all {
+                return Err(format!("a prefix has {all} bits at most"));
+            }
+            let ip = crate::schema::v6(ip).to_bits();
+            let mask = u128::MAX.checked_shl(all - bits).unwrap_or(0);
+            return Ok(Test::Network((ip & mask).into(), (ip | !mask).into()));
+        }
+        Ok(Test::Is(text.to_lowercase()))
+    }
+}
+
+/// Whether a word of the parser has a `*` or `?` that stands for others.
+fn has_wildcard(word: &str) -> bool {
+    let mut chars = word.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            '*' | '?' => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// A word of the parser as it was meant: without the backslashes that it kept for wildcards.
+fn unescaped(word: &str) -> String {
+    let mut text = String::with_capacity(word.len());
+    let mut chars = word.chars();
+    while let Some(c) = chars.next() {
+        text.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    text
+}
+
+/// Why a regular expression is none, in a line.
+fn reason(error: &regex::Error) -> String {
+    error.to_string().lines().last().unwrap_or("bad regular expression").to_owned()
 }
 
 /// The regular expression of a word with wildcards, without its ends; a backslash takes the meaning from the next character.
@@ -601,6 +689,20 @@ mod tests {
         assert!(parse(&"(".repeat(3000), now()).is_err());
         assert!(parse(&"NOT ".repeat(4000), now()).is_err());
         assert!(parse(&"a ".repeat(4000), now()).is_err());
+    }
+
+    #[test]
+    fn a_backslash_before_a_wildcard_may_itself_be_meant() {
+        let globs = |text: &str| match parse(text, now()) {
+            Ok(Query::Field(_, Test::Glob(pattern))) => {
+                (pattern.regex.is_match("c:\\windows\\cmd.exe"), pattern.regex.is_match("c:windowscmd.exe"))
+            }
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(globs(r"p:*\\cmd.exe"), (true, false));
+        assert_eq!(globs(r"p:c\:\\*"), (true, false));
+        assert!(matches!(parse(r"p:a\*b", now()), Ok(Query::Field(_, Test::Is(text))) if text == "a*b"));
+        assert!(matches!(parse(r"p:c\:\\a", now()), Ok(Query::Field(_, Test::Is(text))) if text == r"c:\a"));
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl SearchRequest {
             total_max: None,
         }
     }
+
+    /// The first and the last nanosecond.
+    pub(crate) fn range(&self) -> (i64, i64) {
+        (self.from.map_or(i64::MIN, Time::unix_ns), self.to.map_or(i64::MAX, |to| to.unix_ns().saturating_sub(1)))
+    }
 }
 
 /// When a search is to stop, though it is not done.
@@ -106,6 +111,8 @@ pub struct SearchResponse {
     pub hits: Vec<Hit>,
     /// What was counted, by name.
     pub aggregations: BTreeMap<String, AggregationResult>,
+    /// Where each hit stands in the order asked for: as a cursor, it asks for what comes after.
+    pub cursors: Vec<String>,
     /// Where the next page begins; none on the last.
     pub cursor: Option<String>,
     /// The part of the range of time that was searched, where it is not complete: from the newest end.
@@ -159,11 +166,19 @@ pub struct Searcher {
     shards: Arc<RwLock<Vec<Arc<Shard>>>>,
 }
 
+/// The shards as they are at one moment: every search of it sees the same events. It keeps files that have been merged away on the disk,
+/// so whoever holds one lets it go in time.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) layout: Layout,
+    pub(crate) shards: Arc<Vec<Opened>>,
+}
+
 /// A shard as one search sees it.
-struct Opened {
-    name: String,
-    payload: Arc<Payload>,
-    segments: Vec<Arc<Segment>>,
+pub(crate) struct Opened {
+    pub(crate) name: String,
+    pub(crate) payload: Arc<Payload>,
+    pub(crate) segments: Vec<Arc<Segment>>,
 }
 
 impl Searcher {
@@ -221,21 +236,46 @@ impl Searcher {
         fields
     }
 
-    /// Opens the shards that meet the range of time.
-    fn open(&self, from: i64, last: i64) -> Result<Vec<Opened>, IndexError> {
+    /// What is searchable now, to be searched more than once.
+    ///
+    /// # Errors
+    /// Where the engine fails.
+    pub fn snapshot(&self) -> Result<Snapshot, IndexError> {
+        self.open(|_| true)
+    }
+
+    /// The shards of which something may be wanted.
+    fn open(&self, wanted: impl Fn(&Payload) -> bool) -> Result<Snapshot, IndexError> {
         let mut opened = Vec::new();
         for shard in self.shards() {
             let payload = shard.payload();
-            let Some((low, high)) = payload.time else { continue };
-            if from > high || last < low {
-                continue;
+            if payload.time.is_some() && wanted(&payload) {
+                let segments = shard.segments()?;
+                opened.push(Opened { name: shard.name.clone(), payload, segments });
             }
-            let segments = shard.segments()?;
-            opened.push(Opened { name: shard.name.clone(), payload, segments });
         }
-        Ok(opened)
+        Ok(Snapshot { layout: self.layout.clone(), shards: Arc::new(opened) })
     }
 
+    /// Searches what is searchable now.
+    ///
+    /// # Errors
+    /// Where the request is beyond the limits, or the engine fails.
+    pub fn search(&self, request: &SearchRequest, limits: &SearchLimits) -> Result<SearchResponse, IndexError> {
+        let (from, last) = request.range();
+        self.open(|payload| payload.time.is_some_and(|(low, high)| from <= high && last >= low))?.search(request, limits)
+    }
+
+    /// One event.
+    ///
+    /// # Errors
+    /// Where the engine fails.
+    pub fn event(&self, id: EventId) -> Result<Option<Hit>, IndexError> {
+        self.open(|payload| id.frame.offset <= payload.last)?.event(id)
+    }
+}
+
+impl Snapshot {
     /// Searches.
     ///
     /// # Errors
@@ -261,12 +301,8 @@ impl Searcher {
                 Some(SortedTop::new(request.size + 1, request.sort, Some(After::from_cursor(text).ok_or_else(bad_cursor)?)))
             }
         };
-        let from = request.from.map_or(i64::MIN, Time::unix_ns);
-        let last = match request.to.map(Time::unix_ns) {
-            None => i64::MAX,
-            Some(to) => to.saturating_sub(1),
-        };
-        let opened = self.open(from, last)?;
+        let (from, last) = request.range();
+        let opened = &*self.shards;
         let mut order: Vec<(i64, i64, usize, usize)> = Vec::new();
         for (shard, open) in opened.iter().enumerate() {
             for (at, segment) in open.segments.iter().enumerate() {
@@ -312,11 +348,11 @@ impl Searcher {
             }
         }
         let (total, total_exact) = (search.total, search.total_exact);
-        let (mut found, cursor) = match search.sorted {
+        let (mut found, cursors, more) = match search.sorted {
             Some(sorted) => sorted.page(request.size),
             None => search.top.page(request.size),
         };
-        let cursor = cursor.filter(|_| request.size > 0);
+        let cursor = cursors.last().filter(|_| more).cloned();
         let tallies = search.tallies;
         let mut columns: HashMap<(usize, usize), Columns> = HashMap::new();
         let mut resolve = |found: &Found| -> Result<Hit, IndexError> {
@@ -337,7 +373,7 @@ impl Searcher {
         let hits = found.drain(..).map(|f| resolve(&f)).collect::<Result<Vec<_>, _>>()?;
         let aggregations = aggregate::finish(&request.aggregations, tallies, &mut resolve)?;
         let searched_from = searched_from.filter(|_| !complete);
-        Ok(SearchResponse { complete, total, total_exact, hits, aggregations, cursor, searched_from })
+        Ok(SearchResponse { complete, total, total_exact, hits, aggregations, cursors, cursor, searched_from })
     }
 
     /// One event.
@@ -345,17 +381,12 @@ impl Searcher {
     /// # Errors
     /// Where the engine fails.
     pub fn event(&self, id: EventId) -> Result<Option<Hit>, IndexError> {
-        let offset = id.frame.offset;
-        for shard in self.shards() {
-            let payload = shard.payload();
-            if offset > payload.last {
-                continue;
-            }
-            for segment in shard.segments()? {
-                for doc in segment.documents_of(offset) {
-                    let place = Place::of(&segment, doc);
+        for Opened { name, payload, segments } in self.shards.iter().filter(|s| id.frame.offset <= s.payload.last) {
+            for segment in segments {
+                for doc in segment.documents_of(id.frame.offset) {
+                    let place = Place::of(segment, doc);
                     if place.nth == u64::from(id.nth) {
-                        return Columns::open(&self.layout, &segment, &shard.name, &payload, None)?.hit(place, doc).map(Some);
+                        return Columns::open(&self.layout, segment, name, payload, None)?.hit(place, doc).map(Some);
                     }
                 }
             }
@@ -648,12 +679,12 @@ impl Top {
         }
     }
 
-    /// The first `size`, and where the next page begins, if there is one.
-    fn page(self, size: usize) -> (Vec<Found>, Option<String>) {
+    /// The first `size` with their cursors, and whether there are more.
+    fn page(self, size: usize) -> (Vec<Found>, Vec<String>, bool) {
         let mut found: Vec<Found> = self.heap.into_sorted_vec().into_iter().map(|r| r.0).collect();
         let more = found.len() > size;
         found.truncate(size);
-        let cursor = found.last().filter(|_| more).map(|(place, ..)| place.to_cursor());
-        (found, cursor)
+        let cursors = found.iter().map(|(place, ..)| place.to_cursor()).collect();
+        (found, cursors, more)
     }
 }

@@ -8,7 +8,9 @@ use std::collections::BinaryHeap;
 use std::io;
 
 use tantivy::DocId;
+use tantivy::columnar::MonotonicallyMappableToU64;
 
+use crate::aggregate::KeyKind;
 use crate::codes::{Codes, Key};
 use crate::hit::{Found, Place};
 use crate::lower::{Lowering, Unable};
@@ -33,6 +35,49 @@ impl After {
         let key = if key == "n" { None } else { Some(Key::from_cursor(key)?) };
         Some(After { key, place: Place::from_cursor(place)? })
     }
+}
+
+/// The value that the hit of a cursor is sorted by: a number, an instant in milliseconds, a text; null where it has none.
+pub fn sort_value(cursor: &str) -> Option<serde_json::Value> {
+    if let Some(place) = Place::from_cursor(cursor) {
+        return Some(place.time.div_euclid(1_000_000).into());
+    }
+    Some(match After::from_cursor(cursor)?.key {
+        None => serde_json::Value::Null,
+        Some(Key::Float(n)) => {
+            let n = f64::from_u64(n);
+            if n.fract() == 0.0 && n.abs() < 9e15 { (n as i64).into() } else { n.into() }
+        }
+        Some(Key::Bool(b)) => b.into(),
+        Some(Key::Time(ns)) => ns.div_euclid(1_000_000).into(),
+        Some(key) => key.show().into(),
+    })
+}
+
+/// The cursor that stands behind every hit whose value is `value`, as [`sort_value`] told it of a field of the given kind; `None` for what
+/// is no such value. Of an instant, behind its millisecond.
+pub fn sorted_after(value: &serde_json::Value, kind: KeyKind, field: &str, sort: Sort) -> Option<String> {
+    use serde_json::Value;
+    let last_ns = |ms: i64| {
+        let start = ms.saturating_mul(1_000_000);
+        if sort == Sort::Desc { start } else { start.saturating_add(999_999) }
+    };
+    if field == "@timestamp" {
+        let time = last_ns(value.as_i64()?);
+        let end = if sort == Sort::Desc { 0 } else { u64::MAX };
+        return Some(Place { time, seq: end, nth: end }.to_cursor());
+    }
+    let key = match (value, kind) {
+        (Value::Null, _) => None,
+        (Value::Number(n), KeyKind::Time) => Some(Key::Time(last_ns(n.as_i64()?))),
+        (Value::Number(n), _) => Some(Key::Float(n.as_f64()?.to_u64())),
+        (Value::Bool(b), _) => Some(Key::Bool(*b)),
+        (Value::String(text), KeyKind::Ip) => Some(Key::Ip(crate::schema::v6(text.parse().ok()?).to_bits())),
+        (Value::String(text), _) => Some(Key::Text(text.clone())),
+        _ => return None,
+    };
+    // Of equal values the newest comes first: what is behind all of them is older than any.
+    Some(After { key, place: Place { time: i64::MIN, seq: 0, nth: 0 } }.to_cursor())
 }
 
 /// A hit with what it is sorted by: greater is later.
@@ -120,13 +165,17 @@ impl SortedTop {
         Ok(())
     }
 
-    /// The first `size` hits, and where the next page begins, if there is one.
-    pub(crate) fn page(self, size: usize) -> (Vec<Found>, Option<String>) {
+    /// The first `size` hits with their cursors, and whether there are more.
+    pub(crate) fn page(self, size: usize) -> (Vec<Found>, Vec<String>, bool) {
         let mut ranked = self.heap.into_sorted_vec();
         let more = ranked.len() > size;
         ranked.truncate(size);
-        let last = ranked.last().filter(|_| more).map(|r| After { key: r.key.clone(), place: r.found.0 }.to_cursor());
-        (ranked.into_iter().map(|r| r.found).collect(), last)
+        let (mut found, mut cursors) = (Vec::with_capacity(ranked.len()), Vec::with_capacity(ranked.len()));
+        for Ranked { key, found: place, .. } in ranked {
+            cursors.push(After { key, place: place.0 }.to_cursor());
+            found.push(place);
+        }
+        (found, cursors, more)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport, Value};
 use index::{
-    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, NumberRange, SearchLimits, SearchRequest, Searcher, Sort,
-    Source, TermsOrder, TimeZone, Writer, query,
+    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, NumberRange, Query, SearchLimits, SearchRequest, Searcher,
+    Sort, Source, TermsOrder, TimeZone, Writer, query,
 };
 use proptest::prelude::*;
 
@@ -234,6 +234,56 @@ fn check_query(searcher: &Searcher, batches: &[Batch], text: &str, from: Option<
     assert_eq!(oldest.hits.iter().map(|h| h.id).collect::<Vec<_>>(), last, "{text}");
 }
 
+fn of_text(field: &str, regex: &str) -> Query {
+    let test = index::query::Test::Regex(regex::Regex::new(regex).expect("it is one"));
+    Query::Field(field.to_owned(), index::query::Test::OfText(Box::new(test)))
+}
+
+/// Queries that no text of our own language makes: those of the compatible interface.
+fn check_built(searcher: &Searcher, batches: &[Batch]) {
+    let all: Vec<EventRef<'_>> = scan(batches, "*", None, None);
+    let mut ids: Vec<_> = all.iter().step_by(3).map(|e| e.id()).collect();
+    ids.push("0-999999-0".parse().expect("an id"));
+    ids.extend(all.first().map(|e| event::EventId { nth: 7, ..e.id() }));
+    for built in [
+        Query::Ids(ids),
+        Query::Ids(Vec::new()),
+        Query::WordsPrefix("failed passw".to_owned()),
+        Query::WordsPrefix("fai".to_owned()),
+        Query::WordsPrefix("from 10.".to_owned()),
+        Query::WordsPrefix("password failed".to_owned()),
+        Query::WordsPrefix("個人".to_owned()),
+        Query::Or(Vec::new()),
+        of_text("source.port", "not"),
+        of_text("source.bytes", "."),
+        of_text("ratio", "."),
+        of_text("user.name", "^[0-9]"),
+        of_text("source.ip", "."),
+    ] {
+        let matcher = Matcher::new(built.clone());
+        let expected: Vec<_> = all.iter().filter(|e| matcher.matches(**e)).map(|e| e.id()).collect();
+        let found =
+            searcher.search(&SearchRequest { size: 1000, ..SearchRequest::new(built.clone()) }, &limits()).expect("searches");
+        assert_eq!(found.hits.iter().map(|h| h.id).collect::<Vec<_>>(), expected, "{built:?}");
+        assert_eq!(found.total, expected.len() as u64, "{built:?}");
+        // The log's places of all of them, in its order.
+        let mut visited = Vec::new();
+        let all = searcher.snapshot().expect("opens").visit(&SearchRequest::new(built.clone()), &limits(), |offsets| {
+            visited.extend_from_slice(offsets);
+            true
+        });
+        assert!(all.expect("visits"));
+        let mut offsets: Vec<u64> = expected.iter().map(|id| id.frame.offset).collect();
+        offsets.sort_unstable();
+        assert_eq!(visited, offsets, "{built:?}");
+        // Each hit's own cursor asks for what comes after it.
+        if let (Some(cursor), Some(next)) = (found.cursors.first(), expected.get(1)) {
+            let after = SearchRequest { size: 1, cursor: Some(cursor.clone()), ..SearchRequest::new(built) };
+            assert_eq!(searcher.search(&after, &limits()).expect("searches").hits[0].id, *next);
+        }
+    }
+}
+
 fn shown(value: &Value<'_>) -> String {
     match value {
         Value::Ip(ip) => ip.to_canonical().to_string(),
@@ -288,6 +338,7 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
         (field("ports"), terms("source.port", 1000).into()),
         (field("distinct"), AggregationKind::Cardinality { field: field("source.ip") }.into()),
         (field("distinct_users"), AggregationKind::Cardinality { field: field("user.name") }.into()),
+        (field("values"), AggregationKind::ValueCount { field: field("tags") }.into()),
         (field("stats"), AggregationKind::Stats { field: field("source.bytes") }.into()),
         (field("ranges"), AggregationKind::Range { field: field("source.bytes"), ranges }.into()),
         (
@@ -328,6 +379,7 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
     assert_eq!(buckets("ports"), counted(&hits, "source.port"), "{text}");
     assert_eq!(found["distinct"].value, Some(counted(&hits, "source.ip").len() as f64), "{text}");
     assert_eq!(found["distinct_users"].value, Some(counted(&hits, "user.name").len() as f64), "{text}");
+    assert_eq!(found["values"].value, Some(counted(&hits, "tags").values().sum::<u64>() as f64), "{text}");
     let bytes: Vec<i64> = hits.iter().filter_map(|e| e.get(FieldId::SOURCE_BYTES).and_then(|v| v.as_int())).collect();
     let figure = |name: &str| found["stats"].values[name];
     assert_eq!(figure("count"), Some(bytes.len() as f64), "{text}");
@@ -429,6 +481,7 @@ proptest! {
                     _ => check_aggregations(&searcher, &batches, text),
                 }
             }
+            check_built(&searcher, &batches);
             if round == 0 {
                 writer.settle().expect("merges");
             }

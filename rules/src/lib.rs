@@ -18,6 +18,7 @@ mod detect;
 pub mod explain;
 mod mapping;
 mod mode;
+mod necessary;
 mod pack;
 pub mod policy;
 mod ruleset;
@@ -35,5 +36,6 @@ pub use correlate::{
 pub use detect::{Detector, Match, RuleCost, matches_plainly};
 pub use mapping::Mapping;
 pub use mode::{Mode, Modes};
+pub use necessary::Necessary;
 pub use pack::pack;
 pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, load, read_files};

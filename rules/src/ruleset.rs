@@ -537,7 +537,7 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
 }
 
 /// Categories that stand for several others (Sigma taxonomy appendix, "Registry").
-const GENERIC: &[(&str, &[&str])] =
+pub(crate) const GENERIC: &[(&str, &[&str])] =
     &[("registry_event", &["registry_add", "registry_delete", "registry_set", "registry_rename"])];
 
 impl RuleSet {

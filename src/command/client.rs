@@ -1,6 +1,7 @@
 //! `mihari search` and `mihari tail`: against a running service.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +19,13 @@ pub(crate) struct Service {
     pub(crate) token: String,
 }
 
+impl Service {
+    /// Posts a request and gives the answer.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Result<String> {
+        Ok(api::client::post(&self.url, path, &self.token, body)?)
+    }
+}
+
 /// Arguments of `mihari search`.
 #[derive(Args, Debug)]
 pub(crate) struct Search {
@@ -33,6 +41,12 @@ pub(crate) struct Search {
     /// Hits at most
     #[arg(long, default_value_t = 50)]
     size: usize,
+    /// Write every hit to this file instead, and what it is to FILE.manifest.json
+    #[arg(long)]
+    export: Option<PathBuf>,
+    /// The form of an export: ndjson or csv
+    #[arg(long, default_value = "ndjson")]
+    format: String,
     #[command(flatten)]
     service: Service,
 }
@@ -68,8 +82,11 @@ pub(crate) fn send<T: serde::de::DeserializeOwned>(service: &Service, path: &str
 }
 
 pub(crate) fn search(args: &Search) -> Result<ExitCode> {
+    if let Some(path) = &args.export {
+        return export(args, path);
+    }
     let body = serde_json::json!({"query": args.query, "from": args.from, "to": args.to, "size": args.size}).to_string();
-    let text = api::client::post(&args.service.url, "/api/v1/search", &args.service.token, &body)?;
+    let text = args.service.post("/api/v1/search", &body)?;
     let answer: Answer = serde_json::from_str(&text).context("the service's answer cannot be read")?;
     for hit in &answer.hits {
         super::say(&super::visible_json(hit.get()));
@@ -81,6 +98,42 @@ pub(crate) fn search(args: &Search) -> Result<ExitCode> {
         if answer.complete { "" } else { ", not everything was searched" }
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes every hit to a file; the last line, which says what they are, to a file beside it.
+fn export(args: &Search, path: &Path) -> Result<ExitCode> {
+    let body = serde_json::json!({"query": args.query, "from": args.from, "to": args.to, "format": args.format}).to_string();
+    let failed = || format!("failed to write {}", path.display());
+    let mut lines = BufReader::new(api::client::download(&args.service.url, "/api/v1/export", &args.service.token, &body)?);
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path).with_context(failed)?);
+    let (mut line, mut next) = (Vec::new(), Vec::new());
+    lines.read_until(b'\n', &mut line).context("the service has gone")?;
+    loop {
+        next.clear();
+        if lines.read_until(b'\n', &mut next).context("the service has gone")? == 0 {
+            break;
+        }
+        file.write_all(&line).with_context(failed)?;
+        std::mem::swap(&mut line, &mut next);
+    }
+    file.flush().with_context(failed)?;
+    let last = String::from_utf8_lossy(&line);
+    let last = last.trim_end();
+    let manifest = last.strip_prefix("# ").or_else(|| last.strip_prefix("{\"manifest\":").and_then(|m| m.strip_suffix('}')));
+    let manifest = manifest.context("the export has broken off: it has no manifest")?;
+    let told: Manifest = serde_json::from_str(manifest).context("the manifest cannot be read")?;
+    let beside = PathBuf::from(format!("{}.manifest.json", path.display()));
+    std::fs::write(&beside, format!("{manifest}\n")).with_context(|| format!("failed to write {}", beside.display()))?;
+    let all = if told.complete { "" } else { ", not all of them" };
+    super::complain(&format!("{} hits{all}; SHA-256 {}", told.count, super::visible(&told.sha256)));
+    Ok(if told.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    count: u64,
+    complete: bool,
+    sha256: String,
 }
 
 pub(crate) fn tail(args: &Tail) -> Result<ExitCode> {

@@ -1,5 +1,6 @@
-//! `mihari rules`: checking, testing, explaining and listing.
+//! `mihari rules`: checking, testing, explaining, listing and asking the history.
 
+mod backtest;
 mod explain;
 mod junit;
 mod list;
@@ -32,6 +33,8 @@ pub(crate) enum RulesCommand {
     },
     /// Say why a rule matches an event, or not: each part of its condition, and what the event has there
     Explain(explain::Explain),
+    /// Ask what a rule would have found in the history of a running service
+    Backtest(backtest::Backtest),
     /// List rules: what they are for and, over captures, what they hit and cost; which of them can never match
     List(list::List),
 }
@@ -41,6 +44,7 @@ pub(crate) fn run(command: &RulesCommand) -> Result<ExitCode> {
         RulesCommand::Check { paths } => Ok(check(paths)),
         RulesCommand::Test { cases, junit } => test(cases, junit.as_deref()),
         RulesCommand::Explain(args) => explain::run(args),
+        RulesCommand::Backtest(args) => backtest::run(args),
         RulesCommand::List(args) => list::run(args),
     }
 }

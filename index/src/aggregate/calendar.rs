@@ -16,6 +16,13 @@ pub enum Interval {
     },
     /// A unit of the calendar.
     Calendar(Calendar),
+    /// A unit of the calendar, moved.
+    CalendarAt {
+        /// The unit.
+        unit: Calendar,
+        /// By how much every bucket begins later.
+        offset_ns: i64,
+    },
 }
 
 impl Interval {
@@ -79,6 +86,11 @@ impl Rounding {
                 (start, end)
             }
             Interval::Calendar(unit) => self.unit_of(unit, ns).unwrap_or((ns, ns.saturating_add(1))),
+            Interval::CalendarAt { unit, offset_ns } => {
+                let shifted = self.unit_of(unit, ns.saturating_sub(offset_ns));
+                let back = |at: i64| at.saturating_add(offset_ns);
+                shifted.map_or((ns, ns.saturating_add(1)), |(start, end)| (back(start), back(end)))
+            }
         }
     }
 
@@ -130,6 +142,12 @@ mod tests {
             (hour(24), &tokyo, "2026-04-01T10:20:00Z", "2026-03-31T15:00:00Z"),
             (Interval::Calendar(Calendar::Day), &tokyo, "2026-04-01T15:00:00Z", "2026-04-01T15:00:00Z"),
             (Interval::Calendar(Calendar::Day), &tokyo, "2026-04-01T14:59:59Z", "2026-03-31T15:00:00Z"),
+            (
+                Interval::CalendarAt { unit: Calendar::Day, offset_ns: 6 * 3_600_000_000_000 },
+                &tokyo,
+                "2026-04-01T20:00:00Z",
+                "2026-03-31T21:00:00Z",
+            ),
             (Interval::Calendar(Calendar::Week), &TimeZone::UTC, "2026-04-01T00:00:00Z", "2026-03-30T00:00:00Z"),
             (Interval::Calendar(Calendar::Month), &tokyo, "2026-03-31T15:00:00Z", "2026-03-31T15:00:00Z"),
             (Interval::Calendar(Calendar::Quarter), &TimeZone::UTC, "2026-06-30T00:00:00Z", "2026-04-01T00:00:00Z"),

@@ -53,6 +53,7 @@ pub(crate) enum Gather {
     Top(Box<TopGather>),
     Significant(Significant),
     Distinct(Vec<(Codes, Seen)>),
+    Values(Vec<Codes>, Vec<u64>),
     Stats(Vec<Codes>, Vec<Stats>),
     Quantiles(Vec<Codes>, Vec<Quantiles>),
     TopHits(TopHits),
@@ -66,6 +67,7 @@ impl Gather {
                 let codes = codes(field)?;
                 Gather::Distinct(codes.into_iter().map(|c| (Seen::new(&c, outer), c)).map(|(s, c)| (c, s)).collect())
             }
+            AggregationKind::ValueCount { field } => Gather::Values(codes(field)?, Vec::new()),
             AggregationKind::Stats { field } => Gather::Stats(numeric(codes(field)?), Vec::new()),
             AggregationKind::Percentiles { field, .. } => Gather::Quantiles(numeric(codes(field)?), Vec::new()),
             AggregationKind::TopHits { size } => {
@@ -135,6 +137,11 @@ impl Gather {
                     column.each(hits.docs, |at, code| seen.insert(hits.parent(at), code));
                 }
             }
+            Gather::Values(columns, counts) => {
+                for column in columns.iter_mut() {
+                    column.each(hits.docs, |at, _| *slot(counts, hits.parent(at)) += 1);
+                }
+            }
             Gather::Stats(columns, stats) => {
                 for column in columns.iter_mut() {
                     let number = column.number();
@@ -165,6 +172,10 @@ impl Gather {
                 }
                 all.into_iter().map(Tally::Distinct).collect()
             }
+            Gather::Values(_, mut counts) => {
+                counts.resize(parents, 0);
+                counts.into_iter().map(Tally::Values).collect()
+            }
             Gather::Stats(_, mut stats) => {
                 stats.resize_with(parents, Stats::default);
                 stats.into_iter().map(Tally::Stats).collect()
@@ -190,7 +201,10 @@ fn slot<T: Default>(all: &mut Vec<T>, at: u32) -> &mut T {
 }
 
 fn numeric(columns: Vec<Codes>) -> Vec<Codes> {
-    columns.into_iter().filter(|c| matches!(c.kind, ColumnType::I64 | ColumnType::U64 | ColumnType::F64)).collect()
+    columns
+        .into_iter()
+        .filter(|c| matches!(c.kind, ColumnType::I64 | ColumnType::U64 | ColumnType::F64 | ColumnType::DateTime))
+        .collect()
 }
 
 /// A hash that costs one multiplication: the keys are our own codes, not what a sender chooses.
@@ -258,7 +272,7 @@ impl IdTable {
 enum Split {
     Terms { columns: Vec<Codes>, missing: Option<String> },
     Dates { columns: Vec<Codes>, rounding: Rounding },
-    Numbers { columns: Vec<Codes>, interval: f64 },
+    Numbers { columns: Vec<Codes>, interval: f64, offset: f64 },
     Ranges { columns: Vec<Codes>, ranges: Vec<(f64, f64)> },
     Filters { nodes: Vec<Node> },
     Composite { parts: Vec<Part>, keys: Fast<Vec<u64>, u64>, list: Vec<Vec<u64>> },
@@ -294,8 +308,8 @@ impl Buckets {
             AggregationKind::DateHistogram { field, interval, zone, .. } => {
                 Split::Dates { columns: dates(field)?, rounding: Rounding::new(*interval, zone) }
             }
-            AggregationKind::Histogram { field, interval } => {
-                Split::Numbers { columns: numeric(codes(field)?), interval: *interval }
+            AggregationKind::Histogram { field, interval, offset } => {
+                Split::Numbers { columns: numeric(codes(field)?), interval: *interval, offset: *offset }
             }
             AggregationKind::Range { field, ranges } => {
                 let ends = |r: &super::NumberRange| (r.from.unwrap_or(f64::NEG_INFINITY), r.to.unwrap_or(f64::INFINITY));
@@ -386,11 +400,11 @@ impl Buckets {
                     });
                 }
             }
-            Split::Numbers { columns, interval } => {
+            Split::Numbers { columns, interval, offset } => {
                 for column in columns {
                     let number = column.number();
                     column.each(hits.docs, |at, code| {
-                        count(tables, 0, at, f64::to_u64((number(code) / *interval).floor() * *interval));
+                        count(tables, 0, at, f64::to_u64(((number(code) - *offset) / *interval).floor() * *interval + *offset));
                     });
                 }
             }

@@ -22,7 +22,7 @@ pub(crate) use tally::{Tally, finish, merge_all};
 use crate::hit::Hit;
 use crate::query::Query;
 
-/// Aggregations within each other.
+/// Buckets within each other; the innermost may hold figures.
 pub const DEPTH_MAX: usize = 3;
 /// Aggregations of one search, those within others included.
 pub const AGGREGATIONS_MAX: usize = 50;
@@ -70,6 +70,8 @@ pub enum AggregationKind {
         field: String,
         /// The width of a bucket.
         interval: f64,
+        /// By how much every bucket begins later.
+        offset: f64,
     },
     /// The most frequent values of a field.
     Terms {
@@ -117,7 +119,12 @@ pub enum AggregationKind {
         /// The field.
         field: String,
     },
-    /// Count, minimum, maximum, sum, mean and spread.
+    /// How many values there are.
+    ValueCount {
+        /// The field.
+        field: String,
+    },
+    /// Count, minimum, maximum, sum, mean and spread of numbers; of instants, in milliseconds since 1970.
     Stats {
         /// The field.
         field: String,
@@ -134,6 +141,14 @@ pub enum AggregationKind {
         /// How many.
         size: usize,
     },
+}
+
+impl AggregationKind {
+    /// Whether hits are put into buckets, rather than measured.
+    fn has_buckets(&self) -> bool {
+        use AggregationKind::{Cardinality, Percentiles, Stats, TopHits, ValueCount};
+        !matches!(self, Cardinality { .. } | ValueCount { .. } | Stats { .. } | Percentiles { .. } | TopHits { .. })
+    }
 }
 
 /// The order of a terms aggregation.
@@ -189,11 +204,26 @@ pub enum Source {
     },
 }
 
+/// The kind of a bucket's value.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum KeyKind {
+    #[default]
+    Text,
+    Number,
+    Bool,
+    Time,
+    Ip,
+}
+
 /// One value and how often it occurs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bucket {
     /// The value, or the start of the interval.
     pub key: String,
+    /// The kind of [`Bucket::key`], or of each part of a composite key.
+    #[serde(skip)]
+    pub kinds: Vec<KeyKind>,
     /// The parts of a composite key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
@@ -228,7 +258,7 @@ pub struct AggregationResult {
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub values: std::collections::BTreeMap<String, Option<f64>>,
     /// The newest hits.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hits: Vec<Hit>,
     /// Set where there were more values than can be counted: the rarest are left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -241,8 +271,8 @@ pub struct AggregationResult {
 /// Why these aggregations are refused.
 pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> {
     fn walk(list: &[(String, Aggregation)], depth: usize, count: &mut usize) -> Option<String> {
-        if !list.is_empty() && depth > DEPTH_MAX {
-            return Some(format!("aggregations may stand {DEPTH_MAX} deep"));
+        if list.iter().any(|(_, a)| depth > DEPTH_MAX + usize::from(!a.kind.has_buckets())) {
+            return Some(format!("buckets may stand {DEPTH_MAX} deep"));
         }
         list.iter().find_map(|(name, aggregation)| {
             *count += 1;
@@ -260,7 +290,9 @@ pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> 
                 AggregationKind::Composite { sources, .. } if sources.is_empty() || sources.len() > 8 => {
                     Some(format!("{name}: a key has 1 to 8 parts"))
                 }
-                AggregationKind::Histogram { interval, .. } if !(interval.is_finite() && *interval > 0.0) => {
+                AggregationKind::Histogram { interval, offset, .. }
+                    if !(interval.is_finite() && *interval > 0.0 && offset.is_finite()) =>
+                {
                     Some(format!("{name}: the interval must be more than 0"))
                 }
                 AggregationKind::DateHistogram { interval: Interval::Fixed { ns, .. }, .. } if *ns <= 0 => {
@@ -274,12 +306,7 @@ pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> 
                 {
                     Some(format!("{name}: 100 percentiles at most, each from 0 to 100"))
                 }
-                AggregationKind::Cardinality { .. }
-                | AggregationKind::Stats { .. }
-                | AggregationKind::Percentiles { .. }
-                | AggregationKind::TopHits { .. }
-                    if !inner.is_empty() =>
-                {
+                kind if !kind.has_buckets() && !inner.is_empty() => {
                     Some(format!("{name}: nothing can be counted within what has no buckets"))
                 }
                 AggregationKind::Significant { .. } if depth > 1 || !inner.is_empty() => {

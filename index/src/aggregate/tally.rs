@@ -125,6 +125,7 @@ pub(crate) enum Tally {
     Top(Top),
     Significant { values: BTreeMap<Key, [u64; 2]>, hits: u64, all: u64, approximate: bool },
     Distinct(Distinct),
+    Values(u64),
     Stats(Stats),
     Quantiles(Quantiles),
     Hits(Vec<Found>),
@@ -143,6 +144,7 @@ impl Tally {
                 *mine = Tally::Top(top);
             }
             (Tally::Distinct(mine), Tally::Distinct(other)) => mine.merge(other),
+            (Tally::Values(mine), Tally::Values(other)) => *mine += other,
             (Tally::Stats(mine), Tally::Stats(other)) => mine.merge(&other),
             (Tally::Quantiles(mine), Tally::Quantiles(other)) => mine.merge(&other),
             (Tally::Hits(mine), Tally::Hits(other)) => mine.extend(other),
@@ -218,6 +220,8 @@ fn answer(
         }
         (AggregationKind::Cardinality { .. }, Tally::Distinct(distinct)) => result.value = Some(distinct.count() as f64),
         (AggregationKind::Cardinality { .. }, _) => result.value = Some(0.0),
+        (AggregationKind::ValueCount { .. }, Tally::Values(count)) => result.value = Some(count as f64),
+        (AggregationKind::ValueCount { .. }, _) => result.value = Some(0.0),
         (AggregationKind::Stats { .. }, Tally::Stats(stats)) => result.values = stats.figures(),
         (AggregationKind::Stats { .. }, _) => result.values = Stats::default().figures(),
         (AggregationKind::Percentiles { percents, .. }, tally) => {
@@ -241,6 +245,7 @@ fn answer(
             result.other = Some(all - list.iter().map(|(_, count)| count).sum::<u64>());
             let bucket = |(key, count): (Key, u64)| Bucket {
                 key: key.show(),
+                kinds: vec![key.kind()],
                 keys: Vec::new(),
                 count,
                 background: None,
@@ -332,12 +337,12 @@ fn buckets(
     }
     spend(left, list.len())?;
     for (key, count, inner) in list {
-        let keys = match &key {
-            Key::Tuple(parts) => parts.iter().map(Key::show).collect(),
-            _ => Vec::new(),
+        let (keys, kinds) = match &key {
+            Key::Tuple(parts) => (parts.iter().map(Key::show).collect(), parts.iter().map(Key::kind).collect()),
+            key => (Vec::new(), vec![key.kind()]),
         };
         let aggs = answers(&aggregation.inner, inner, resolve, left)?;
-        result.buckets.push(Bucket { key: named(&key, &names), keys, count, background: None, score: None, aggs });
+        result.buckets.push(Bucket { key: named(&key, &names), kinds, keys, count, background: None, score: None, aggs });
     }
     Ok(())
 }
@@ -403,6 +408,7 @@ fn sort_terms(list: &mut [(Key, u64, Vec<Tally>)], order: &TermsOrder, aggregati
             let figure = |bucket: &(Key, u64, Vec<Tally>)| match place.and_then(|at| bucket.2.get(at)) {
                 Some(Tally::Stats(stats)) => stats.figures().get(figure.as_str()).copied().flatten(),
                 Some(Tally::Distinct(distinct)) => Some(distinct.count() as f64),
+                Some(Tally::Values(count)) => Some(*count as f64),
                 Some(Tally::Quantiles(quantiles)) => figure.parse().ok().and_then(|p: f64| quantiles.percentile(p)),
                 _ => None,
             };
@@ -429,6 +435,7 @@ fn significant(values: BTreeMap<Key, [u64; 2]>, hits: u64, all: u64, size: usize
     scored.truncate(size);
     let bucket = |(score, key, [count, background]): (f64, Key, [u64; 2])| Bucket {
         key: key.show(),
+        kinds: vec![key.kind()],
         keys: Vec::new(),
         count,
         background: Some(background),

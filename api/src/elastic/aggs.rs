@@ -1,0 +1,859 @@
+//! Aggregations as Elasticsearch's clients write them, and as they want them answered.
+//!
+//! The index counts; here a request becomes what it counts ([`index::Aggregation`]) beside the shape in which the answer is told.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use event::Time;
+use index::query::{Query, Scalar, Test};
+use index::{
+    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Interval, KeyKind, NumberRange, Source,
+    TermsOrder, TimeZone,
+};
+use serde_json::{Map, Value, json};
+
+use super::dates::{self, Reading};
+use super::dsl::{Dsl, any};
+use super::fault::{Fault, Members, list_of, number_of, text_of};
+use super::hits::{Filter, Shape as HitShape};
+
+type Read<T> = Result<T, Fault>;
+
+/// Aggregations within each other that are looked at; those of the index have their own bound.
+const DEPTH_MAX: usize = 8;
+/// The percentiles told where none are named.
+const PERCENTS: [f64; 7] = [1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0];
+
+/// One aggregation of an answer.
+pub(crate) struct Told {
+    name: String,
+    shape: Shape,
+    meta: Option<Value>,
+    inner: Vec<Told>,
+}
+
+/// How an aggregation is told.
+enum Shape {
+    Dates { format: Option<String>, zone: TimeZone, keyed: bool, descending: bool },
+    Numbers { interval: f64, min_count: u64, bounds: Option<(f64, f64)>, keyed: bool },
+    Terms { date: bool, format: Option<String> },
+    Filter,
+    Filters { keyed: bool },
+    Ranges { keyed: bool, ends: Vec<Map<String, Value>> },
+    Composite { names: Vec<String>, formats: Vec<Option<String>> },
+    Significant,
+    Figure { figure: &'static str, date: bool },
+    Value,
+    Stats { sigma: Option<f64>, date: bool },
+    Percentiles { percents: Vec<f64>, keyed: bool },
+    TopHits(HitShape),
+    TopMetrics { fields: Vec<String>, size: usize },
+}
+
+/// What is counted, and how it is told.
+pub(crate) type Plan = (Vec<(String, Aggregation)>, Vec<Told>);
+
+/// The aggregations of a request.
+pub(crate) fn read(value: Value, dsl: &mut Dsl<'_>, depth: usize) -> Read<Plan> {
+    if depth > DEPTH_MAX {
+        return Err(Fault::illegal(format!("aggregations stand {DEPTH_MAX} deep at most")));
+    }
+    let (mut counted, mut told) = (Vec::new(), Vec::new());
+    for (name, body) in Members::new("aggs", value)?.rest() {
+        let mut members = Members::new(&name, body)?;
+        let (inner, inner_told) = match members.take("aggs").or_else(|| members.take("aggregations")) {
+            Some(inner) => read(inner, dsl, depth + 1)?,
+            None => (Vec::new(), Vec::new()),
+        };
+        let meta = members.take("meta");
+        let (kind, body) = members.only().map_err(|_| Fault::parsing(format!("the aggregation [{name}] is of one kind")))?;
+        let (kind, shape) = one(&kind, body, dsl, &inner, &inner_told)?;
+        counted.push((name.clone(), Aggregation { kind, inner }));
+        told.push(Told { name, shape, meta, inner: inner_told });
+    }
+    Ok((counted, told))
+}
+
+fn field_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<String> {
+    let field = members.required("field")?;
+    let field = field.as_str().ok_or_else(|| Fault::parsing("[field] is a text"))?;
+    Ok(dsl.fields.name(field).to_owned())
+}
+
+/// A field whose values can be listed: not a text, whose words are not.
+fn listed(members: &mut Members, dsl: &Dsl<'_>) -> Read<String> {
+    let field = field_of(members, dsl)?;
+    if dsl.fields.kind(&field) == "text" {
+        return Err(Fault::illegal(format!("the values of the text field [{field}] cannot be listed")));
+    }
+    Ok(field)
+}
+
+fn one(
+    kind: &str,
+    body: Value,
+    dsl: &mut Dsl<'_>,
+    inner: &[(String, Aggregation)],
+    inner_told: &[Told],
+) -> Read<(AggregationKind, Shape)> {
+    let mut members = match (kind, body) {
+        ("filter", body) => {
+            let query = dsl.query(body)?;
+            return Ok((AggregationKind::Filters { filters: vec![(String::new(), query)] }, Shape::Filter));
+        }
+        (kind, body) => Members::new(kind, body)?,
+    };
+    let read = match kind {
+        "date_histogram" => dates_of(&mut members, dsl)?,
+        "histogram" => {
+            let field = field_of(&mut members, dsl)?;
+            let interval = members.number("interval")?.ok_or_else(|| Fault::parsing("[histogram] requires [interval]"))?;
+            let offset = members.number("offset")?.unwrap_or(0.0);
+            let min_count = members.count("min_doc_count")?.unwrap_or(0) as u64;
+            let bounds = members.take("extended_bounds").map(|b| number_bounds(&b)).transpose()?;
+            let keyed = members.flag("keyed")?.unwrap_or(false);
+            members.ignore(&["order"]);
+            (AggregationKind::Histogram { field, interval, offset }, Shape::Numbers { interval, min_count, bounds, keyed })
+        }
+        "terms" => terms_of(&mut members, dsl, inner, inner_told)?,
+        "filters" => filters_of(&mut members, dsl)?,
+        "missing" => {
+            let field = field_of(&mut members, dsl)?;
+            let query = Query::Not(Box::new(Query::Field(field, Test::Exists)));
+            (AggregationKind::Filters { filters: vec![(String::new(), query)] }, Shape::Filter)
+        }
+        "range" => ranges_of(&mut members, dsl)?,
+        "date_range" => date_ranges_of(&mut members, dsl)?,
+        "ip_range" => ip_ranges_of(&mut members, dsl)?,
+        "composite" => composite_of(&mut members, dsl)?,
+        "significant_terms" => {
+            let field = listed(&mut members, dsl)?;
+            let size = members.count("size")?.unwrap_or(10);
+            members.ignore(&["min_doc_count", "shard_size", "jlh"]);
+            (AggregationKind::Significant { field, size }, Shape::Significant)
+        }
+        "avg" | "sum" | "min" | "max" => {
+            let field = field_of(&mut members, dsl)?;
+            members.ignore(&["format", "value_type"]);
+            let figure = match kind {
+                "avg" => "avg",
+                "sum" => "sum",
+                "min" => "min",
+                _ => "max",
+            };
+            let date = dsl.fields.is_date(&field);
+            (AggregationKind::Stats { field }, Shape::Figure { figure, date })
+        }
+        "stats" | "extended_stats" => {
+            let field = field_of(&mut members, dsl)?;
+            members.ignore(&["format"]);
+            let sigma = members.number("sigma")?.unwrap_or(2.0);
+            let date = dsl.fields.is_date(&field);
+            let sigma = (kind == "extended_stats").then_some(sigma);
+            (AggregationKind::Stats { field }, Shape::Stats { sigma, date })
+        }
+        "value_count" => (AggregationKind::ValueCount { field: field_of(&mut members, dsl)? }, Shape::Value),
+        "cardinality" => {
+            members.ignore(&["precision_threshold", "execution_hint", "rehash"]);
+            (AggregationKind::Cardinality { field: listed(&mut members, dsl)? }, Shape::Value)
+        }
+        "percentiles" => {
+            let field = field_of(&mut members, dsl)?;
+            let percents = match members.take("percents") {
+                Some(list) => {
+                    let wrong = || Fault::parsing("[percents] are numbers");
+                    list_of(list).iter().map(|p| number_of(p).ok_or_else(wrong)).collect::<Read<Vec<f64>>>()?
+                }
+                None => PERCENTS.to_vec(),
+            };
+            let keyed = members.flag("keyed")?.unwrap_or(true);
+            members.ignore(&["tdigest", "hdr", "format"]);
+            (AggregationKind::Percentiles { field, percents: percents.clone() }, Shape::Percentiles { percents, keyed })
+        }
+        "top_hits" => {
+            let size = members.count("size")?.unwrap_or(3);
+            newest_first(members.take("sort"))?;
+            let filter = members.take("_source").map_or(Ok(Filter::All), Filter::read)?;
+            members.ignore(&[
+                "from",
+                "track_scores",
+                "version",
+                "explain",
+                "highlight",
+                "docvalue_fields",
+                "fields",
+                "stored_fields",
+            ]);
+            (AggregationKind::TopHits { size }, Shape::TopHits(HitShape { source: filter, ..HitShape::default() }))
+        }
+        "top_metrics" => {
+            let size = members.count("size")?.unwrap_or(1);
+            newest_first(members.take("sort"))?;
+            let metric = |m: Value| {
+                let mut members = Members::new("metrics", m)?;
+                field_of(&mut members, dsl)
+            };
+            let fields = list_of(members.required("metrics")?).into_iter().map(metric).collect::<Read<Vec<String>>>()?;
+            (AggregationKind::TopHits { size }, Shape::TopMetrics { fields, size })
+        }
+        "nested"
+        | "reverse_nested"
+        | "children"
+        | "parent"
+        | "geohash_grid"
+        | "geotile_grid"
+        | "geo_bounds"
+        | "geo_centroid"
+        | "scripted_metric"
+        | "weighted_avg"
+        | "percentile_ranks"
+        | "median_absolute_deviation"
+        | "global"
+        | "sampler"
+        | "rate"
+        | "diversified_sampler"
+        | "adjacency_matrix"
+        | "auto_date_histogram"
+        | "variable_width_histogram"
+        | "rare_terms"
+        | "significant_text"
+        | "multi_terms"
+        | "categorize_text"
+        | "string_stats"
+        | "boxplot"
+        | "t_test"
+        | "matrix_stats"
+        | "derivative"
+        | "moving_avg"
+        | "moving_fn"
+        | "moving_percentiles"
+        | "cumulative_sum"
+        | "cumulative_cardinality"
+        | "serial_diff"
+        | "bucket_script"
+        | "bucket_selector"
+        | "bucket_sort"
+        | "avg_bucket"
+        | "sum_bucket"
+        | "min_bucket"
+        | "max_bucket"
+        | "stats_bucket"
+        | "extended_stats_bucket"
+        | "percentiles_bucket"
+        | "normalize" => {
+            return Err(Fault::illegal(format!("[{kind}] aggregations are not supported")));
+        }
+        _ => return Err(Fault::parsing(format!("unknown aggregation type [{kind}]"))),
+    };
+    members.finish()?;
+    Ok(read)
+}
+
+/// Only the newest hits can be told within buckets.
+fn newest_first(sort: Option<Value>) -> Read<()> {
+    let Some(sort) = sort else { return Ok(()) };
+    let newest = |sort: &Value| match sort {
+        Value::Object(map) => map.iter().next().is_some_and(|(name, order)| {
+            let order = order.get("order").unwrap_or(order);
+            name == "@timestamp" && order == "desc"
+        }),
+        _ => false,
+    };
+    if list_of(sort).first().is_none_or(newest) {
+        return Ok(());
+    }
+    Err(Fault::illegal("within buckets hits are sorted by [@timestamp], the newest first"))
+}
+
+fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
+    let field = field_of(members, dsl)?;
+    let (fixed, calendar) = (members.text("fixed_interval")?, members.text("calendar_interval")?);
+    let either = members.text("interval")?;
+    let interval = match (fixed, calendar, either) {
+        (Some(text), None, None) => fixed_interval(&text),
+        (None, Some(text), None) => calendar_interval(&text),
+        (None, None, Some(text)) => calendar_interval(&text).or_else(|| fixed_interval(&text)),
+        _ => return Err(Fault::parsing("[date_histogram] requires one of [fixed_interval] and [calendar_interval]")),
+    };
+    let interval = interval.ok_or_else(|| Fault::illegal("[date_histogram]: that is no interval"))?;
+    let zone = match members.text("time_zone")? {
+        Some(name) => dates::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}")))?,
+        None => TimeZone::UTC,
+    };
+    let offset_ns = match members.text("offset")? {
+        Some(text) => signed_ns(&text).ok_or_else(|| Fault::illegal(format!("[offset] {text:?} is no span of time")))?,
+        None => 0,
+    };
+    let interval = match interval {
+        Interval::Calendar(unit) if offset_ns != 0 => Interval::CalendarAt { unit, offset_ns },
+        Interval::Fixed { ns, .. } => Interval::Fixed { ns, offset_ns },
+        interval => interval,
+    };
+    let format = format_of(members)?;
+    let reading = Reading { now: dsl.now, zone: &zone, format: format.as_deref() };
+    let bounds = match members.take("extended_bounds") {
+        Some(bounds) => {
+            let mut bounds = Members::new("extended_bounds", bounds)?;
+            let mut end = |name: &str, up| {
+                let wrong = || Fault::parsing(format!("[extended_bounds] [{name}] is no instant"));
+                reading.read(&bounds.required(name)?, up).ok_or_else(wrong)
+            };
+            Some((end("min", false)?, end("max", true)?))
+        }
+        None => None,
+    };
+    let min_count = members.count("min_doc_count")?.unwrap_or(0) as u64;
+    if members.take("missing").is_some() || members.take("hard_bounds").is_some() {
+        return Err(Fault::illegal("[date_histogram]: [missing] and [hard_bounds] are not supported"));
+    }
+    let keyed = members.flag("keyed")?.unwrap_or(false);
+    let descending = match members.take("order") {
+        None => false,
+        Some(order) if order == json!({"_key": "asc"}) => false,
+        Some(order) if order == json!({"_key": "desc"}) => true,
+        Some(_) => return Err(Fault::illegal("[date_histogram]: buckets are in the order of [_key]")),
+    };
+    Ok((
+        AggregationKind::DateHistogram { field, interval, zone: zone.clone(), min_count, bounds },
+        Shape::Dates { format, zone, keyed, descending },
+    ))
+}
+
+fn format_of(members: &mut Members) -> Read<Option<String>> {
+    let format = members.text("format")?;
+    match format {
+        Some(format) if !dates::is_format(&format) => Err(Fault::illegal(format!("[format] {format:?} is not known"))),
+        format => Ok(format),
+    }
+}
+
+fn calendar_interval(text: &str) -> Option<Interval> {
+    Some(Interval::Calendar(match text {
+        "1m" | "minute" => Calendar::Minute,
+        "1h" | "hour" => Calendar::Hour,
+        "1d" | "day" => Calendar::Day,
+        "1w" | "week" => Calendar::Week,
+        "1M" | "month" => Calendar::Month,
+        "1q" | "quarter" => Calendar::Quarter,
+        "1y" | "year" => Calendar::Year,
+        _ => return None,
+    }))
+}
+
+fn fixed_interval(text: &str) -> Option<Interval> {
+    span_ns(text).filter(|ns| *ns > 0).map(|ns| Interval::Fixed { ns, offset_ns: 0 })
+}
+
+/// `90s`, `1500ms`, as nanoseconds.
+pub(crate) fn span_ns(text: &str) -> Option<i64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let unit_ns: i64 = match unit {
+        "nanos" => 1,
+        "micros" => 1000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
+        _ => return None,
+    };
+    count.parse::<i64>().ok()?.checked_mul(unit_ns)
+}
+
+fn signed_ns(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(text) => span_ns(text).map(|ns| -ns),
+        None if text == "0" => Some(0),
+        None => span_ns(text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
+fn number_bounds(value: &Value) -> Read<(f64, f64)> {
+    let end = |name: &str| value.get(name).and_then(number_of);
+    match (end("min"), end("max")) {
+        (Some(min), Some(max)) => Ok((min, max)),
+        _ => Err(Fault::parsing("[extended_bounds] are two numbers, [min] and [max]")),
+    }
+}
+
+fn terms_of(
+    members: &mut Members,
+    dsl: &Dsl<'_>,
+    inner: &[(String, Aggregation)],
+    inner_told: &[Told],
+) -> Read<(AggregationKind, Shape)> {
+    let field = listed(members, dsl)?;
+    let size = match members.number("size")? {
+        Some(n) if n <= 0.0 => index::TERMS_MAX, // Grafana's "no limit".
+        Some(n) => n as usize,
+        None => 10,
+    };
+    let order = match members.take("order") {
+        Some(order) => terms_order(order, inner, inner_told)?,
+        None => TermsOrder::Count,
+    };
+    let min_count = members.count("min_doc_count")?.unwrap_or(1) as u64;
+    let missing = members.text("missing")?;
+    let format = format_of(members)?;
+    members.ignore(&[
+        "shard_size",
+        "shard_min_doc_count",
+        "show_term_doc_count_error",
+        "execution_hint",
+        "collect_mode",
+        "value_type",
+    ]);
+    let date = dsl.fields.is_date(&field);
+    Ok((AggregationKind::Terms { field, size, order, min_count, missing }, Shape::Terms { date, format }))
+}
+
+/// The first of the orders; equals are in the order of their values in any case.
+fn terms_order(order: Value, inner: &[(String, Aggregation)], inner_told: &[Told]) -> Read<TermsOrder> {
+    let Some(first) = list_of(order).into_iter().next() else { return Ok(TermsOrder::Count) };
+    let (by, direction) = Members::new("order", first)?.only()?;
+    let descending = match direction.as_str() {
+        Some("desc") => true,
+        Some("asc") => false,
+        _ => return Err(Fault::parsing("[order] is [asc] or [desc]")),
+    };
+    Ok(match (by.as_str(), descending) {
+        ("_count", true) => TermsOrder::Count,
+        ("_count", false) => TermsOrder::CountAscending,
+        ("_key" | "_term", false) => TermsOrder::Key,
+        ("_key" | "_term", true) => TermsOrder::KeyDescending,
+        (path, descending) => {
+            // `1`, `1.avg`, `1[99.0]`, `1.99.0`
+            let named = |name: &str| inner_told.iter().find(|told| told.name == name);
+            let bracket = path.split_once('[').map(|(name, rest)| (name, rest.trim_end_matches(']')));
+            let (name, figure) = match named(path) {
+                Some(_) => (path, None),
+                None => bracket.or_else(|| path.split_once('.')).map_or((path, None), |(name, figure)| (name, Some(figure))),
+            };
+            let told = named(name).filter(|_| inner.iter().any(|(n, _)| n == name));
+            let figure = match (told.map(|t| &t.shape), figure) {
+                (Some(Shape::Figure { figure, .. }), _) => (*figure).to_owned(),
+                (Some(Shape::Value), _) => "value".to_owned(),
+                (Some(Shape::Stats { .. }), Some(figure)) => figure.to_owned(),
+                (Some(Shape::Percentiles { .. }), Some(figure)) if figure.parse::<f64>().is_ok() => figure.to_owned(),
+                _ => return Err(Fault::illegal(format!("[order] by [{path}]: there is no such figure within"))),
+            };
+            TermsOrder::Inner { name: name.to_owned(), figure, descending }
+        }
+    })
+}
+
+fn filters_of(members: &mut Members, dsl: &mut Dsl<'_>) -> Read<(AggregationKind, Shape)> {
+    let other_key = members.text("other_bucket_key")?;
+    let other = members.flag("other_bucket")?.unwrap_or(other_key.is_some());
+    let keyed_wanted = members.flag("keyed")?;
+    let (mut filters, keyed) = match members.required("filters")? {
+        Value::Object(map) => {
+            let one = |(name, query): (String, Value)| Ok((name, dsl.query(query)?));
+            (map.into_iter().map(one).collect::<Read<Vec<_>>>()?, true)
+        }
+        list => {
+            let one = |query: Value| Ok((String::new(), dsl.query(query)?));
+            (list_of(list).into_iter().map(one).collect::<Read<Vec<_>>>()?, false)
+        }
+    };
+    if other {
+        let none = Query::Not(Box::new(any(filters.iter().map(|(_, q)| q.clone()).collect())));
+        filters.push((other_key.unwrap_or_else(|| "_other_".to_owned()), none));
+    }
+    Ok((AggregationKind::Filters { filters }, Shape::Filters { keyed: keyed_wanted.unwrap_or(keyed) }))
+}
+
+/// A double as Elasticsearch writes it in keys.
+fn double(n: f64) -> String {
+    if n.fract() == 0.0 && n.abs() < 1e15 { format!("{n:.1}") } else { n.to_string() }
+}
+
+fn ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
+    let field = field_of(members, dsl)?;
+    let keyed = members.flag("keyed")?.unwrap_or(false);
+    let (mut ranges, mut ends) = (Vec::new(), Vec::new());
+    for range in list_of(members.required("ranges")?) {
+        let mut range = Members::new("ranges", range)?;
+        let (from, to) = (range.number("from")?, range.number("to")?);
+        let shown = |n: Option<f64>| n.map_or_else(|| "*".to_owned(), double);
+        let key = range.text("key")?.unwrap_or_else(|| format!("{}-{}", shown(from), shown(to)));
+        range.finish()?;
+        let mut told = Map::new();
+        from.map(|n| told.insert("from".to_owned(), n.into()));
+        to.map(|n| told.insert("to".to_owned(), n.into()));
+        ends.push(told);
+        ranges.push(NumberRange { key, from, to });
+    }
+    Ok((AggregationKind::Range { field, ranges }, Shape::Ranges { keyed, ends }))
+}
+
+fn date_ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
+    let field = field_of(members, dsl)?;
+    let keyed = members.flag("keyed")?.unwrap_or(false);
+    let format = format_of(members)?;
+    let zone = members.text("time_zone")?.and_then(|name| dates::zone(&name)).unwrap_or(TimeZone::UTC);
+    let reading = Reading { now: dsl.now, zone: &zone, format: format.as_deref() };
+    let (mut filters, mut ends) = (Vec::new(), Vec::new());
+    for range in list_of(members.required("ranges")?) {
+        let mut range = Members::new("ranges", range)?;
+        let mut end = |name: &str| -> Read<Option<Time>> {
+            let wrong = || Fault::parsing(format!("[date_range] [{name}] is no instant"));
+            range.take(name).map(|v| reading.read(&v, false).ok_or_else(wrong)).transpose()
+        };
+        let (from, to) = (end("from")?, end("to")?);
+        let shown = |t: Option<Time>| t.map_or_else(|| "*".to_owned(), |t| dates::write(t, format.as_deref(), &zone));
+        let key = range.text("key")?.unwrap_or_else(|| format!("{}-{}", shown(from), shown(to)));
+        range.finish()?;
+        let mut told = Map::new();
+        for (name, time) in [("from", from), ("to", to)] {
+            if let Some(time) = time {
+                told.insert(name.to_owned(), time.unix_ms().into());
+                told.insert(format!("{name}_as_string"), shown(Some(time)).into());
+            }
+        }
+        ends.push(told);
+        let low = from.map_or(Bound::Unbounded, |t| Bound::Included(Scalar::Time(t)));
+        let high = to.map_or(Bound::Unbounded, |t| Bound::Excluded(Scalar::Time(t)));
+        filters.push((key, Query::Field(field.clone(), Test::Range(low, high))));
+    }
+    Ok((AggregationKind::Filters { filters }, Shape::Ranges { keyed, ends }))
+}
+
+fn ip_ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
+    let field = field_of(members, dsl)?;
+    let keyed = members.flag("keyed")?.unwrap_or(false);
+    let (mut filters, mut ends) = (Vec::new(), Vec::new());
+    for range in list_of(members.required("ranges")?) {
+        let mut range = Members::new("ranges", range)?;
+        let (mask, from, to) = (range.text("mask")?, range.text("from")?, range.text("to")?);
+        let key = range.text("key")?;
+        range.finish()?;
+        let mut told = Map::new();
+        let (test, usual) = match mask {
+            Some(mask) => (Test::of(&mask).map_err(Fault::illegal)?, mask),
+            None => {
+                let end = |text: &Option<String>| match text {
+                    None => Ok(None),
+                    Some(text) => match Scalar::guess(text, dsl.now) {
+                        Scalar::Ip(ip) => Ok(Some(Scalar::Ip(ip))),
+                        _ => Err(Fault::parsing(format!("[ip_range] {text:?} is no address"))),
+                    },
+                };
+                let low = end(&from)?.map_or(Bound::Unbounded, Bound::Included);
+                let high = end(&to)?.map_or(Bound::Unbounded, Bound::Excluded);
+                let shown = |t: &Option<String>| t.clone().unwrap_or_else(|| "*".to_owned());
+                (Test::Range(low, high), format!("{}-{}", shown(&from), shown(&to)))
+            }
+        };
+        from.map(|text| told.insert("from".to_owned(), text.into()));
+        to.map(|text| told.insert("to".to_owned(), text.into()));
+        ends.push(told);
+        filters.push((key.unwrap_or(usual), Query::Field(field.clone(), test)));
+    }
+    Ok((AggregationKind::Filters { filters }, Shape::Ranges { keyed, ends }))
+}
+
+fn composite_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
+    let size = members.count("size")?.unwrap_or(10);
+    let (mut sources, mut names, mut formats) = (Vec::new(), Vec::new(), Vec::new());
+    for source in list_of(members.required("sources")?) {
+        let (name, body) = Members::new("sources", source)?.only()?;
+        let (kind, body) = Members::new(&name, body)?.only()?;
+        let mut source = Members::new(&kind, body)?;
+        if source.text("order")?.is_some_and(|o| o != "asc") || source.flag("missing_bucket")?.unwrap_or(false) {
+            return Err(Fault::illegal("[composite]: [order] is [asc], and there is no [missing_bucket]"));
+        }
+        let mut format = None;
+        let part = match kind.as_str() {
+            "terms" => Source::Terms { field: listed(&mut source, dsl)? },
+            "date_histogram" => match dates_of(&mut source, dsl)? {
+                (AggregationKind::DateHistogram { field, interval, zone, .. }, Shape::Dates { format: f, .. }) => {
+                    format = f;
+                    Source::DateHistogram { field, interval, zone }
+                }
+                _ => return Err(Fault::illegal("[composite]: that is no source")),
+            },
+            _ => return Err(Fault::illegal(format!("[composite]: sources of the kind [{kind}] are not supported"))),
+        };
+        source.finish()?;
+        sources.push((name.clone(), part));
+        names.push(name);
+        formats.push(format);
+    }
+    let after = match members.take("after") {
+        None => None,
+        Some(after) => {
+            let mut after = Members::new("after", after)?;
+            let one = |((name, (_, source)), format): ((&String, &(String, Source)), &Option<String>)| {
+                let value = after.required(name)?;
+                let wrong = || Fault::parsing(format!("[after] [{name}] is no value"));
+                match source {
+                    Source::Terms { field } if dsl.fields.is_date(field) => {
+                        let reading = Reading { now: dsl.now, zone: &TimeZone::UTC, format: None };
+                        reading.read(&value, false).map(|t| t.to_string()).ok_or_else(wrong)
+                    }
+                    Source::Terms { .. } => text_of(&value).ok_or_else(wrong),
+                    Source::DateHistogram { zone, .. } => {
+                        let reading = Reading { now: dsl.now, zone, format: format.as_deref().filter(|_| value.is_string()) };
+                        reading.read(&value, false).map(|t| t.to_string()).ok_or_else(wrong)
+                    }
+                }
+            };
+            Some(names.iter().zip(&sources).zip(&formats).map(one).collect::<Read<Vec<String>>>()?)
+        }
+    };
+    Ok((AggregationKind::Composite { sources, size, after }, Shape::Composite { names, formats }))
+}
+
+/// The answers to aggregations.
+pub(crate) fn tell(told: &[Told], mut results: BTreeMap<String, AggregationResult>) -> Read<Value> {
+    let mut all = Map::new();
+    for told in told {
+        let mut answer = told.shape.tell(results.remove(&told.name).unwrap_or_default(), &told.inner)?;
+        if let (Some(meta), Value::Object(answer)) = (&told.meta, &mut answer) {
+            answer.insert("meta".to_owned(), meta.clone());
+        }
+        all.insert(told.name.clone(), answer);
+    }
+    Ok(Value::Object(all))
+}
+
+/// A figure; what was not measured is null.
+fn figure(n: Option<f64>) -> Value {
+    n.filter(|n| n.is_finite()).map_or(Value::Null, |n| json!(n))
+}
+
+/// A value as a bucket's key.
+fn key(text: &str, kind: KeyKind) -> Value {
+    match kind {
+        KeyKind::Number => text.parse::<i64>().map_or_else(|_| text.parse::<f64>().map_or(Value::Null, Value::from), Value::from),
+        KeyKind::Bool => u8::from(text == "true").into(),
+        KeyKind::Time => text.parse::<Time>().map_or(Value::Null, |t| t.unix_ms().into()),
+        KeyKind::Text | KeyKind::Ip => text.into(),
+    }
+}
+
+fn bucket(mut members: Map<String, Value>, count: u64, aggs: BTreeMap<String, AggregationResult>, inner: &[Told]) -> Read<Value> {
+    members.insert("doc_count".to_owned(), count.into());
+    if let Value::Object(more) = tell(inner, aggs)? {
+        members.extend(more);
+    }
+    Ok(Value::Object(members))
+}
+
+fn members(list: impl IntoIterator<Item = (&'static str, Value)>) -> Map<String, Value> {
+    list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Buckets as a list, or by their keys.
+fn keyed(named: Vec<(String, Value)>, keyed: bool) -> Value {
+    if keyed { Value::Object(named.into_iter().collect()) } else { named.into_iter().map(|(_, bucket)| bucket).collect() }
+}
+
+impl Shape {
+    fn tell(&self, result: AggregationResult, inner: &[Told]) -> Read<Value> {
+        Ok(match self {
+            Shape::Dates { format, zone, keyed: by_key, descending } => {
+                let mut buckets = Vec::with_capacity(result.buckets.len());
+                for Bucket { key: at, count, aggs, .. } in result.buckets {
+                    let Ok(at) = at.parse::<Time>() else { continue };
+                    let shown = dates::write(at, format.as_deref(), zone);
+                    let own = members([("key_as_string", shown.clone().into()), ("key", at.unix_ms().into())]);
+                    buckets.push((shown, bucket(own, count, aggs, inner)?));
+                }
+                if *descending {
+                    buckets.reverse();
+                }
+                json!({"buckets": keyed(buckets, *by_key)})
+            }
+            Shape::Numbers { interval, min_count, bounds, keyed: by_key } => {
+                let buckets = numbers(result.buckets, *interval, *min_count, *bounds, inner)?;
+                json!({"buckets": keyed(buckets, *by_key)})
+            }
+            Shape::Terms { date, format } => {
+                let mut buckets = Vec::with_capacity(result.buckets.len());
+                for b in result.buckets {
+                    let kind = b.kinds.first().copied().unwrap_or_default();
+                    let mut own = members([("key", key(&b.key, kind))]);
+                    let shown = match kind {
+                        KeyKind::Time => b.key.parse().ok().map(|t| dates::write(t, format.as_deref(), &TimeZone::UTC)),
+                        KeyKind::Bool => Some(b.key.clone()),
+                        _ if *date => Some(b.key.clone()),
+                        _ => None,
+                    };
+                    shown.map(|text| own.insert("key_as_string".to_owned(), text.into()));
+                    buckets.push(bucket(own, b.count, b.aggs, inner)?);
+                }
+                json!({"doc_count_error_upper_bound": 0, "sum_other_doc_count": result.other.unwrap_or(0), "buckets": buckets})
+            }
+            Shape::Filter => {
+                let b = result.buckets.into_iter().next();
+                let (count, aggs) = b.map_or((0, BTreeMap::new()), |b| (b.count, b.aggs));
+                bucket(Map::new(), count, aggs, inner)?
+            }
+            Shape::Filters { keyed: by_key } => {
+                let one = |b: Bucket| Ok((b.key, bucket(Map::new(), b.count, b.aggs, inner)?));
+                json!({"buckets": keyed(result.buckets.into_iter().map(one).collect::<Read<_>>()?, *by_key)})
+            }
+            Shape::Ranges { keyed: by_key, ends } => {
+                let mut buckets = Vec::new();
+                for (b, ends) in result.buckets.into_iter().zip(ends) {
+                    let mut own = members([("key", b.key.clone().into())]);
+                    own.extend(ends.clone());
+                    buckets.push((b.key, bucket(own, b.count, b.aggs, inner)?));
+                }
+                json!({"buckets": keyed(buckets, *by_key)})
+            }
+            Shape::Composite { names, formats } => {
+                let value = |at: usize, text: &str, kind: KeyKind| match (&formats[at], kind) {
+                    (Some(format), KeyKind::Time) => {
+                        text.parse().map_or(Value::Null, |t| dates::write(t, Some(format), &TimeZone::UTC).into())
+                    }
+                    _ => key(text, kind),
+                };
+                let mut buckets = Vec::with_capacity(result.buckets.len());
+                let mut last = None;
+                for b in result.buckets {
+                    let parts = names.iter().enumerate().zip(b.keys.iter().zip(&b.kinds));
+                    let key: Map<String, Value> =
+                        parts.map(|((at, name), (text, kind))| (name.clone(), value(at, text, *kind))).collect();
+                    last = Some(key.clone());
+                    buckets.push(bucket(members([("key", Value::Object(key))]), b.count, b.aggs, inner)?);
+                }
+                match last {
+                    Some(after) => json!({"after_key": after, "buckets": buckets}),
+                    None => json!({"buckets": buckets}),
+                }
+            }
+            Shape::Significant => {
+                let one = |b: &Bucket| {
+                    json!({"key": key(&b.key, b.kinds.first().copied().unwrap_or_default()), "doc_count": b.count,
+                        "score": b.score, "bg_count": b.background})
+                };
+                json!({"buckets": result.buckets.iter().map(one).collect::<Vec<_>>()})
+            }
+            Shape::Figure { figure: name, date } => {
+                let value = result.values.get(*name).copied().flatten();
+                let mut all = members([("value", figure(value))]);
+                if let (Some(ms), true) = (value, *date && *name != "sum") {
+                    all.insert("value_as_string".to_owned(), at(ms).into());
+                }
+                Value::Object(all)
+            }
+            Shape::Value => json!({"value": result.value.unwrap_or(0.0) as u64}),
+            Shape::Stats { sigma, date } => stats(&result.values, *sigma, *date),
+            Shape::Percentiles { percents, keyed: by_key } => {
+                let value = |p: &f64| figure(result.values.get(&p.to_string()).copied().flatten());
+                if *by_key {
+                    let all: Map<String, Value> = percents.iter().map(|p| (double(*p), value(p))).collect();
+                    json!({"values": all})
+                } else {
+                    let all: Vec<Value> = percents.iter().map(|p| json!({"key": p, "value": value(p)})).collect();
+                    json!({"values": all})
+                }
+            }
+            Shape::TopHits(shape) => {
+                let hits: Vec<Value> = result.hits.into_iter().map(|hit| shape.tell(hit, None, Vec::new())).collect();
+                json!({"hits": {"total": {"value": hits.len(), "relation": "gte"}, "max_score": null, "hits": hits}})
+            }
+            Shape::TopMetrics { fields, size } => {
+                let one = |hit: &index::Hit| {
+                    let metric = |name: &String| (name.clone(), hit.fields.get(name).cloned().unwrap_or(Value::Null));
+                    let metrics: Map<String, Value> = fields.iter().map(metric).collect();
+                    json!({"sort": [dates::write(hit.time, None, &TimeZone::UTC)], "metrics": metrics})
+                };
+                json!({"top": result.hits.iter().take(*size).map(one).collect::<Vec<_>>()})
+            }
+        })
+    }
+}
+
+fn at(ms: f64) -> String {
+    dates::write(Time::from_unix_ms(ms as i64), None, &TimeZone::UTC)
+}
+
+fn stats(values: &BTreeMap<String, Option<f64>>, sigma: Option<f64>, date: bool) -> Value {
+    let get = |name: &str| values.get(name).copied().flatten();
+    let count = get("count").unwrap_or(0.0);
+    let mut all = members([
+        ("count", (count as u64).into()),
+        ("min", figure(get("min"))),
+        ("max", figure(get("max"))),
+        ("avg", figure(get("avg"))),
+        ("sum", figure(get("sum"))),
+    ]);
+    if date {
+        for name in ["min", "max", "avg"] {
+            get(name).map(|ms| all.insert(format!("{name}_as_string"), at(ms).into()));
+        }
+    }
+    if let Some(sigma) = sigma {
+        let (variance, deviation, avg) = (get("variance"), get("std_deviation"), get("avg"));
+        let sampling = variance.filter(|_| count > 1.0).map(|v| v * count / (count - 1.0));
+        let bound = |by: f64, deviation: Option<f64>| figure(avg.zip(deviation).map(|(avg, d)| avg + by * sigma * d));
+        let of_sample = sampling.map(f64::sqrt);
+        all.extend(members([
+            ("sum_of_squares", figure(get("sum_of_squares"))),
+            ("variance", figure(variance)),
+            ("variance_population", figure(variance)),
+            ("variance_sampling", figure(sampling)),
+            ("std_deviation", figure(deviation)),
+            ("std_deviation_population", figure(deviation)),
+            ("std_deviation_sampling", figure(of_sample)),
+            (
+                "std_deviation_bounds",
+                json!({"upper": bound(1.0, deviation), "lower": bound(-1.0, deviation),
+                    "upper_population": bound(1.0, deviation), "lower_population": bound(-1.0, deviation),
+                    "upper_sampling": bound(1.0, of_sample), "lower_sampling": bound(-1.0, of_sample)}),
+            ),
+        ]));
+    }
+    Value::Object(all)
+}
+
+/// The buckets of a histogram over numbers; empty ones between the first and the last, and to the bounds, where they are wanted.
+fn numbers(
+    found: Vec<Bucket>,
+    interval: f64,
+    min_count: u64,
+    bounds: Option<(f64, f64)>,
+    inner: &[Told],
+) -> Read<Vec<(String, Value)>> {
+    let mut known: Vec<(f64, Bucket)> = found.into_iter().filter_map(|b| Some((b.key.parse().ok()?, b))).collect();
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let empty = |at: f64| Bucket {
+        key: at.to_string(),
+        kinds: vec![KeyKind::Number],
+        keys: Vec::new(),
+        count: 0,
+        background: None,
+        score: None,
+        aggs: BTreeMap::new(),
+    };
+    if min_count == 0 && (bounds.is_some() || !known.is_empty()) {
+        let base = known.first().map_or(0.0, |(at, _)| *at);
+        let place = |n: f64| ((n - base) / interval).floor();
+        let ends = [known.first(), known.last()].map(|b| b.map(|(at, _)| ((at - base) / interval).round()));
+        let low = bounds.map_or(f64::INFINITY, |(low, _)| place(low)).min(ends[0].unwrap_or(f64::INFINITY));
+        let high = bounds.map_or(f64::NEG_INFINITY, |(_, high)| place(high)).max(ends[1].unwrap_or(f64::NEG_INFINITY));
+        if high - low >= BUCKETS_MAX as f64 || (high - low).is_nan() {
+            return Err(Fault::illegal(format!("[histogram] makes more than {BUCKETS_MAX} buckets: ask for fewer")));
+        }
+        let mut filled = Vec::new();
+        let mut left = known.into_iter().peekable();
+        let mut n = low;
+        while n <= high {
+            match left.next_if(|(at, _)| ((at - base) / interval).round() <= n) {
+                Some(bucket) => filled.push(bucket),
+                None => filled.push((base + n * interval, empty(base + n * interval))),
+            }
+            n += 1.0;
+        }
+        known = filled;
+    }
+    known.retain(|(_, b)| b.count >= min_count);
+    let one = |(at, b): (f64, Bucket)| Ok((double(at), bucket(members([("key", json!(at))]), b.count, b.aggs, inner)?));
+    known.into_iter().map(one).collect()
+}

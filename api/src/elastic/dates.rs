@@ -1,0 +1,356 @@
+//! Instants as Elasticsearch reads and writes them: date math, formats, time zones.
+
+use event::Time;
+use index::TimeZone;
+use jiff::civil::DateTime;
+use jiff::fmt::strtime;
+use jiff::{SignedDuration, Span, Timestamp, ToSpan, Zoned};
+use serde_json::Value;
+
+/// How an instant is written where nothing else is said.
+const USUAL: &str = "strict_date_optional_time";
+
+/// What texts are read against.
+pub(crate) struct Reading<'a> {
+    pub(crate) now: Time,
+    pub(crate) zone: &'a TimeZone,
+    /// Formats, the first that fits wins (`A||B`).
+    pub(crate) format: Option<&'a str>,
+}
+
+/// A zone by its name or offset (`+09:00`).
+pub(crate) fn zone(name: &str) -> Option<TimeZone> {
+    if let Ok(zone) = TimeZone::get(name) {
+        return Some(zone);
+    }
+    if matches!(name, "Z" | "UTC" | "GMT") {
+        return Some(TimeZone::UTC);
+    }
+    let (sign, digits) = match name.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = digits.split_once(':').unwrap_or_else(|| digits.split_at_checked(2).unwrap_or((digits, "0")));
+    let minutes = if minutes.is_empty() { "0" } else { minutes };
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let seconds = sign * (hours * 3600 + minutes * 60);
+    jiff::tz::Offset::from_seconds(seconds).ok().map(TimeZone::fixed)
+}
+
+impl Reading<'_> {
+    /// The instant that `value` names; `up`: what it leaves open is its last moment, not its first.
+    pub(crate) fn read(&self, value: &Value, up: bool) -> Option<Time> {
+        match value {
+            Value::Number(n) => {
+                let n = n.as_f64()?;
+                let seconds = self.format.is_some_and(|f| f.split("||").next() == Some("epoch_second"));
+                let ns = n * if seconds { 1e9 } else { 1e6 };
+                (ns.abs() < 9e18)
+                    .then(|| Time::from_unix_ns(if seconds { (n as i64) * 1_000_000_000 } else { (n as i64) * 1_000_000 }))
+            }
+            Value::String(text) => self.text(text, up),
+            _ => None,
+        }
+    }
+
+    fn text(&self, text: &str, up: bool) -> Option<Time> {
+        if let Some(math) = text.strip_prefix("now") {
+            return self.math(zoned(self.now, self.zone)?, math, up);
+        }
+        if let Some((anchor, math)) = text.split_once("||") {
+            return self.math(zoned(self.written(anchor, false)?, self.zone)?, math, up);
+        }
+        self.written(text, up)
+    }
+
+    /// `+1M-3d/d` from an instant on.
+    fn math(&self, mut at: Zoned, math: &str, up: bool) -> Option<Time> {
+        let mut rest = math;
+        while !rest.is_empty() {
+            let (operator, after) = rest.split_at_checked(1)?;
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            let (count, after) = after.split_at(digits);
+            let (unit, after) = after.split_at_checked(1)?;
+            rest = after;
+            let count: i64 = if count.is_empty() { 1 } else { count.parse().ok()? };
+            match operator {
+                "/" if digits == 0 => {
+                    let start = start_of(&at, unit)?;
+                    at = if up {
+                        start.checked_add(span(1, unit)?).ok()?.checked_sub(SignedDuration::from_nanos(1)).ok()?
+                    } else {
+                        start
+                    };
+                }
+                "+" => at = at.checked_add(span(count, unit)?).ok()?,
+                "-" => at = at.checked_sub(span(count, unit)?).ok()?,
+                _ => return None,
+            }
+        }
+        time_of(at.timestamp())
+    }
+
+    fn written(&self, text: &str, up: bool) -> Option<Time> {
+        let formats = self.format.unwrap_or("strict_date_optional_time||epoch_millis");
+        formats.split("||").find_map(|format| self.one(text, format, up))
+    }
+
+    fn one(&self, text: &str, format: &str, up: bool) -> Option<Time> {
+        match format {
+            "epoch_millis" => Some(Time::from_unix_ms(text.parse().ok().filter(|ms: &i64| ms.abs() < 9_000_000_000_000)?)),
+            "epoch_second" => Some(Time::from_unix_s(text.parse().ok().filter(|s: &i64| s.abs() < 9_000_000_000)?)),
+            "strict_date_optional_time" | "strict_date_optional_time_nanos" | "date_optional_time" | "iso8601" => {
+                self.optional(text, up)
+            }
+            pattern => {
+                let broken = strtime::parse(strtime_of(pattern)?, text).ok()?;
+                if let Ok(timestamp) = broken.to_timestamp() {
+                    return time_of(timestamp);
+                }
+                let civil = broken.to_datetime().or_else(|_| broken.to_date().map(|d| d.at(0, 0, 0, 0)));
+                time_of(civil.ok()?.to_zoned(self.zone.clone()).ok()?.timestamp())
+            }
+        }
+    }
+
+    /// `2026`, `2026-04`, `2026-04-01`, `2026-04-01T09`, ... with or without a zone.
+    fn optional(&self, text: &str, up: bool) -> Option<Time> {
+        let (date, clock) = text.split_once(['T', ' ']).map_or((text, None), |(date, clock)| (date, Some(clock)));
+        let mut parts = date.split('-');
+        let year = parts.next().filter(|y| y.len() == 4)?;
+        let mut number = |first: i8| parts.next().map_or(Some(first), |p| if p.len() == 2 { p.parse().ok() } else { None });
+        let (year, month, day): (i16, i8, i8) = (year.parse().ok()?, number(1)?, number(1)?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let (clock, zone) = match clock {
+            None => (None, None),
+            Some(clock) => match clock.find(['Z', '+', '-']) {
+                Some(at) => (Some(&clock[..at]), Some(zone(&clock[at..])?)),
+                None => (Some(clock), None),
+            },
+        };
+        let open = if up { (23, 59, 59, 999_999_999) } else { (0, 0, 0, 0) };
+        let (hour, minute, second, ns) = match clock {
+            None => open,
+            Some(clock) => {
+                let (clock, fraction) = clock.split_once(['.', ',']).map_or((clock, None), |(c, f)| (c, Some(f)));
+                let mut parts = clock.split(':');
+                let mut number = |otherwise: i8| parts.next().map_or(Some(otherwise), |p| p.parse::<i8>().ok());
+                let (hour, minute, second) = (number(0)?, number(open.1)?, number(open.2)?);
+                if parts.next().is_some() {
+                    return None;
+                }
+                let ns = match fraction {
+                    Some(digits) if (1..=9).contains(&digits.len()) => format!("{digits:0<9}").parse().ok()?,
+                    Some(_) => return None,
+                    None if clock.matches(':').count() < 2 => open.3,
+                    None => 0,
+                };
+                (hour, minute, second, ns)
+            }
+        };
+        let civil = DateTime::new(year, month, day, hour, minute, second, ns).ok()?;
+        time_of(civil.to_zoned(zone.unwrap_or_else(|| self.zone.clone())).ok()?.timestamp())
+    }
+}
+
+fn zoned(time: Time, zone: &TimeZone) -> Option<Zoned> {
+    Some(Timestamp::from_nanosecond(i128::from(time.unix_ns())).ok()?.to_zoned(zone.clone()))
+}
+
+fn time_of(timestamp: Timestamp) -> Option<Time> {
+    i64::try_from(timestamp.as_nanosecond()).ok().map(Time::from_unix_ns)
+}
+
+fn span(count: i64, unit: &str) -> Option<Span> {
+    Some(match unit {
+        "y" => Span::new().try_years(count).ok()?,
+        "M" => Span::new().try_months(count).ok()?,
+        "w" => Span::new().try_weeks(count).ok()?,
+        "d" => Span::new().try_days(count).ok()?,
+        "h" | "H" => Span::new().try_hours(count).ok()?,
+        "m" => Span::new().try_minutes(count).ok()?,
+        "s" => Span::new().try_seconds(count).ok()?,
+        _ => return None,
+    })
+}
+
+fn start_of(at: &Zoned, unit: &str) -> Option<Zoned> {
+    let midnight = at.start_of_day().ok()?;
+    Some(match unit {
+        "y" => midnight.first_of_year().ok()?.start_of_day().ok()?,
+        "M" => midnight.first_of_month().ok()?.start_of_day().ok()?,
+        "w" => {
+            let back = i64::from(midnight.weekday().since(jiff::civil::Weekday::Monday));
+            midnight.checked_sub(back.days()).ok()?.start_of_day().ok()?
+        }
+        "d" => midnight,
+        "h" | "H" => at.with().minute(0).second(0).subsec_nanosecond(0).build().ok()?,
+        "m" => at.with().second(0).subsec_nanosecond(0).build().ok()?,
+        "s" => at.with().subsec_nanosecond(0).build().ok()?,
+        _ => return None,
+    })
+}
+
+/// The instant as `format` writes it; the usual way where none is given.
+pub(crate) fn write(time: Time, format: Option<&str>, zone: &TimeZone) -> String {
+    let first = format.and_then(|f| f.split("||").next()).unwrap_or(USUAL);
+    match first {
+        "epoch_millis" => return time.unix_ms().to_string(),
+        "epoch_second" => return time.unix_s().to_string(),
+        _ => {}
+    }
+    let Some(at) = zoned(time, zone) else { return time.to_string() };
+    let suffix = if at.offset().is_zero() { "Z".to_owned() } else { at.strftime("%:z").to_string() };
+    match first {
+        "strict_date_optional_time_nanos" => format!("{}{suffix}", at.strftime("%Y-%m-%dT%H:%M:%S%.9f")),
+        "strict_date_optional_time" | "date_optional_time" | "iso8601" | "date_time" | "strict_date_time" => {
+            format!("{}{suffix}", at.strftime("%Y-%m-%dT%H:%M:%S%.3f"))
+        }
+        pattern => match strtime_of(pattern) {
+            Some(pattern) => at.strftime(&pattern).to_string(),
+            None => time.to_string(),
+        },
+    }
+}
+
+/// Whether we know how to write so.
+pub(crate) fn is_format(format: &str) -> bool {
+    format.split("||").all(|format| {
+        matches!(
+            format,
+            "epoch_millis"
+                | "epoch_second"
+                | "iso8601"
+                | "date_optional_time"
+                | "strict_date_optional_time"
+                | "strict_date_optional_time_nanos"
+                | "date_time"
+                | "strict_date_time"
+        ) || strtime_of(format).is_some()
+    })
+}
+
+/// Java's pattern (or the name of one) as `strftime` writes it.
+fn strtime_of(pattern: &str) -> Option<String> {
+    let pattern = match pattern.strip_prefix("strict_").unwrap_or(pattern) {
+        "date" | "year_month_day" => "yyyy-MM-dd",
+        "date_hour_minute_second" => "yyyy-MM-dd'T'HH:mm:ss",
+        "date_time_no_millis" => "yyyy-MM-dd'T'HH:mm:ssXXX",
+        "basic_date" => "yyyyMMdd",
+        "year_month" => "yyyy-MM",
+        "year" => "yyyy",
+        _ => pattern,
+    };
+    let mut out = String::new();
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '\'' {
+            // Literal text; two quotes are one.
+            let mut empty = true;
+            for c in chars.by_ref().take_while(|c| *c != '\'') {
+                empty = false;
+                out.push(c);
+            }
+            if empty {
+                out.push('\'');
+            }
+            continue;
+        }
+        let mut count = 1;
+        while chars.next_if_eq(&c).is_some() {
+            count += 1;
+        }
+        let directive = match (c, count) {
+            ('y' | 'u', 4) => "%Y",
+            ('y' | 'u', 2) => "%y",
+            ('M', 2) => "%m",
+            ('M', 1) => "%-m",
+            ('M', 3) => "%b",
+            ('M', 4) => "%B",
+            ('d', 2) => "%d",
+            ('d', 1) => "%-d",
+            ('D', _) => "%j",
+            ('E', 1..=3) => "%a",
+            ('E', 4) => "%A",
+            ('H', 2) => "%H",
+            ('H', 1) => "%-H",
+            ('h', 2) => "%I",
+            ('a', 1) => "%p",
+            ('m', 2) => "%M",
+            ('s', 2) => "%S",
+            ('S', 3) => "%3f",
+            ('S', 6) => "%6f",
+            ('S', 9) => "%9f",
+            ('X' | 'x', 3) | ('Z', 5) => "%:z",
+            ('X' | 'x', 2) | ('Z', 1..=3) => "%z",
+            ('V' | 'z', _) => "%Q",
+            (c, _) if c.is_ascii_alphabetic() => return None,
+            (c, n) => {
+                (0..n).for_each(|_| out.extend(std::iter::repeat_n(c, if c == '%' { 2 } else { 1 })));
+                ""
+            }
+        };
+        out.push_str(directive);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_read() {
+        let now = "2026-04-15T10:20:30.5Z".parse().expect("a time");
+        let tokyo = zone("Asia/Tokyo").expect("known");
+        for (text, format, zone, up, expected) in [
+            ("now", None, &TimeZone::UTC, false, "2026-04-15T10:20:30.500Z"),
+            ("now-1h/h", None, &TimeZone::UTC, false, "2026-04-15T09:00:00Z"),
+            ("now/d", None, &TimeZone::UTC, true, "2026-04-15T23:59:59.999999999Z"),
+            ("now/d", None, &tokyo, false, "2026-04-14T15:00:00Z"),
+            ("now/w", None, &TimeZone::UTC, false, "2026-04-13T00:00:00Z"),
+            ("2026-01-31||+1M", None, &TimeZone::UTC, false, "2026-02-28T00:00:00Z"),
+            ("2026-04-01||/M", None, &TimeZone::UTC, true, "2026-04-30T23:59:59.999999999Z"),
+            ("2026", None, &TimeZone::UTC, false, "2026-01-01T00:00:00Z"),
+            ("2026-04-01", None, &TimeZone::UTC, true, "2026-04-01T23:59:59.999999999Z"),
+            ("2026-04-01", None, &tokyo, false, "2026-03-31T15:00:00Z"),
+            ("2026-04-01T09:00:00+09:00", None, &tokyo, false, "2026-04-01T00:00:00Z"),
+            ("2026-04-01T09:00:00.25Z", None, &tokyo, false, "2026-04-01T09:00:00.250Z"),
+            ("1775001600000", None, &TimeZone::UTC, false, "2026-04-01T00:00:00Z"),
+            ("1775001600", Some("epoch_second"), &TimeZone::UTC, false, "2026-04-01T00:00:00Z"),
+            ("01/04/2026", Some("dd/MM/yyyy||yyyy"), &TimeZone::UTC, false, "2026-04-01T00:00:00Z"),
+            ("2026-04-01 09:30:00", Some("yyyy-MM-dd HH:mm:ss"), &tokyo, false, "2026-04-01T00:30:00Z"),
+        ] {
+            let reading = Reading { now, zone, format };
+            let found = reading.read(&Value::String(text.to_owned()), up).map(|t| t.to_string());
+            assert_eq!(found.as_deref(), Some(expected), "{text}");
+        }
+        let reading = Reading { now, zone: &TimeZone::UTC, format: None };
+        for bad in ["", "now-", "now-1", "now-1q", "2026-13", "2026-04-01T25", "x", "now/2d", "2026-04-01||"] {
+            let found = reading.read(&Value::String(bad.to_owned()), false);
+            assert!(found.is_none() || bad == "2026-04-01||", "{bad}: {found:?}");
+        }
+        assert_eq!(reading.read(&1_775_001_600_000_i64.into(), false), "2026-04-01T00:00:00Z".parse().ok());
+    }
+
+    #[test]
+    fn instants_are_written() {
+        let at: Time = "2026-04-01T00:00:00.123456789Z".parse().expect("a time");
+        let tokyo = zone("+09:00").expect("an offset");
+        for (format, zone, expected) in [
+            (None, &TimeZone::UTC, "2026-04-01T00:00:00.123Z"),
+            (None, &tokyo, "2026-04-01T09:00:00.123+09:00"),
+            (Some("epoch_millis"), &tokyo, "1775001600123"),
+            (Some("strict_date_optional_time_nanos"), &TimeZone::UTC, "2026-04-01T00:00:00.123456789Z"),
+            (Some("yyyy-MM-dd"), &tokyo, "2026-04-01"),
+            (Some("yyyy/MM/dd HH:mm:ss.SSS"), &tokyo, "2026/04/01 09:00:00.123"),
+            (Some("MMM d, yyyy 'at' HH"), &TimeZone::UTC, "Apr 1, 2026 at 00"),
+        ] {
+            assert_eq!(write(at, format, zone), expected, "{format:?}");
+        }
+        assert!(is_format("epoch_millis||yyyy-MM-dd") && !is_format("qqqq"));
+    }
+}

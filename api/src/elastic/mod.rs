@@ -1,0 +1,483 @@
+//! The part of Elasticsearch's interface that its clients, Grafana and Sigma's converters use, under `/api/v1/_elastic`.
+//!
+//! ```text
+//!  request ─ dsl, simple, aggs ─▶ index::SearchRequest ─▶ index ─▶ hits, aggs::tell ─▶ answer
+//! ```
+//!
+//! There is one store a tenant, and a token sees that of its tenant: every name of an index stands for it. Records are only ever added.
+//! What is not supported is refused by name, in the form that the clients know (`fault`).
+
+mod aggs;
+mod contexts;
+mod dates;
+mod dsl;
+mod fault;
+mod hits;
+mod search;
+mod simple;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Extension, Path, Query as FromQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use event::{Content, Position};
+use serde_json::{Map, Value, json};
+
+pub(crate) use contexts::Contexts;
+use dsl::{Fields, Parameters, glob};
+use fault::{Fault, Members, list_of, text_of};
+use hits::{INDEX, nest};
+
+use crate::intake;
+use crate::problem::Problem;
+use crate::routes::Route;
+use crate::search::events;
+use crate::server::Shared;
+use crate::store::Identity;
+
+/// Where it lies.
+const PREFIX: &str = "/api/v1/_elastic";
+/// The version of the interface that we speak: clients of 7, 8 and 9 take it.
+const VERSION: &str = "8.19.0";
+/// How long a refresh waits for what was received to be searchable: the clients give up after 10 s.
+const REFRESH_TIME: Duration = Duration::from_secs(8);
+/// How often it looks.
+const REFRESH_EVERY: Duration = Duration::from_millis(20);
+
+/// The routes.
+pub(crate) fn routes() -> Vec<Route> {
+    const NONE: &[&str] = &[];
+    const SEARCH: &[&str] =
+        &["query", "aggs", "size", "from", "sort", "search_after", "_source", "fields", "track_total_hits", "pit"];
+    let mut all = Vec::new();
+    let mut add = |method, path: &'static str, id, summary, body: &'static [&'static str], records, handler| {
+        let answer = "application/json";
+        let media = if records { "application/x-ndjson" } else { answer };
+        all.push(Route { method, path, id, summary, parameters: &[], body, answer, records, media, handler });
+    };
+    let search_any = || get(search::search).post(search::search);
+    let count_any = || get(search::count).post(search::count);
+    let caps_any = || get(field_caps).post(field_caps);
+    add("get", "/api/v1/_elastic", "elastic", "What speaks here", NONE, false, get(info));
+    add("get", "/api/v1/_elastic/", "elasticRoot", "What speaks here", NONE, false, get(info));
+    add("get", "/api/v1/_elastic/_cluster/health", "elasticHealth", "Whether it is well", NONE, false, get(health));
+    let bulk = || post(intake::bulk).put(intake::bulk);
+    add("post", "/api/v1/_elastic/_bulk", "bulk", "Take records as Elasticsearch does", NONE, true, bulk());
+    add("post", "/api/v1/_elastic/{index}/_bulk", "bulkOfIndex", "Take records as Elasticsearch does", NONE, true, bulk());
+    add("post", "/api/v1/_elastic/_search", "elasticSearch", "Search events in Elasticsearch's DSL", SEARCH, false, search_any());
+    add(
+        "post",
+        "/api/v1/_elastic/{index}/_search",
+        "elasticSearchOfIndex",
+        "Search events in Elasticsearch's DSL",
+        SEARCH,
+        false,
+        search_any(),
+    );
+    let msearch = || get(search::msearch).post(search::msearch);
+    add("post", "/api/v1/_elastic/_msearch", "elasticSearches", "Several searches at once", NONE, true, msearch());
+    add("post", "/api/v1/_elastic/{index}/_msearch", "elasticSearchesOfIndex", "Several searches at once", NONE, true, msearch());
+    let scroll = get(search::scroll).post(search::scroll).delete(search::end_scroll);
+    add(
+        "post",
+        "/api/v1/_elastic/_search/scroll",
+        "elasticScroll",
+        "The next page of a scroll",
+        &["scroll_id", "scroll"],
+        false,
+        scroll,
+    );
+    let pit = || delete(search::close_pit);
+    add("post", "/api/v1/_elastic/{index}/_pit", "elasticOpenPit", "Open a point in time", NONE, false, post(search::open_pit));
+    add("delete", "/api/v1/_elastic/_pit", "elasticClosePit", "Close a point in time", &["id"], false, pit());
+    add(
+        "post",
+        "/api/v1/_elastic/{index}/_search/point_in_time",
+        "openSearchOpenPit",
+        "Open a point in time, as OpenSearch does",
+        NONE,
+        false,
+        post(search::open_pit),
+    );
+    add(
+        "delete",
+        "/api/v1/_elastic/_search/point_in_time",
+        "openSearchClosePit",
+        "Close points in time, as OpenSearch does",
+        &["pit_id"],
+        false,
+        pit(),
+    );
+    add("post", "/api/v1/_elastic/_count", "elasticCount", "Count events", &["query"], false, count_any());
+    add("post", "/api/v1/_elastic/{index}/_count", "elasticCountOfIndex", "Count events", &["query"], false, count_any());
+    add("get", "/api/v1/_elastic/_field_caps", "elasticFields", "The fields that events have", NONE, false, caps_any());
+    add(
+        "get",
+        "/api/v1/_elastic/{index}/_field_caps",
+        "elasticFieldsOfIndex",
+        "The fields that events have",
+        NONE,
+        false,
+        caps_any(),
+    );
+    add("get", "/api/v1/_elastic/_mapping", "elasticMapping", "The fields as a mapping", NONE, false, get(mapping));
+    add(
+        "get",
+        "/api/v1/_elastic/{index}/_mapping",
+        "elasticMappingOfIndex",
+        "The fields as a mapping",
+        NONE,
+        false,
+        get(mapping),
+    );
+    add(
+        "get",
+        "/api/v1/_elastic/{index}/_mapping/field/{field}",
+        "elasticMappingOfField",
+        "One field's mapping",
+        NONE,
+        false,
+        get(mapping_of_field),
+    );
+    add("get", "/api/v1/_elastic/_cat/indices", "elasticCatIndices", "The index, in a line", NONE, false, get(cat_indices));
+    add("get", "/api/v1/_elastic/_cat/indices/{index}", "elasticCatIndex", "The index, in a line", NONE, false, get(cat_indices));
+    add("get", "/api/v1/_elastic/_cat/count", "elasticCatCount", "How many events there are", NONE, false, get(cat_count));
+    add(
+        "get",
+        "/api/v1/_elastic/_cat/count/{index}",
+        "elasticCatCountOfIndex",
+        "How many events there are",
+        NONE,
+        false,
+        get(cat_count),
+    );
+    add("get", "/api/v1/_elastic/_cat/health", "elasticCatHealth", "Whether it is well, in a line", NONE, false, get(cat_health));
+    add("get", "/api/v1/_elastic/_resolve/index/{name}", "elasticResolve", "The index of a name", NONE, false, get(resolve));
+    add("get", "/api/v1/_elastic/_aliases", "elasticAliases", "The aliases: none", NONE, false, get(aliases));
+    add("get", "/api/v1/_elastic/_alias", "elasticAlias", "The aliases: none", NONE, false, get(aliases));
+    add(
+        "post",
+        "/api/v1/_elastic/_refresh",
+        "elasticRefresh",
+        "Wait until all is searchable",
+        NONE,
+        false,
+        post(refresh).get(refresh),
+    );
+    add(
+        "post",
+        "/api/v1/_elastic/{index}/_refresh",
+        "elasticRefreshIndex",
+        "Wait until all is searchable",
+        NONE,
+        false,
+        post(refresh).get(refresh),
+    );
+    add("get", "/api/v1/_elastic/{index}/_doc/{id}", "elasticEvent", "One event", NONE, false, get(one));
+    add(
+        "put",
+        "/api/v1/_elastic/{index}",
+        "elasticIndex",
+        "Make an index, which changes nothing; look at it; it is never deleted",
+        NONE,
+        false,
+        put(make_index).get(index_info).delete(no_delete),
+    );
+    all
+}
+
+/// Makes an answer below [`PREFIX`] what clients of Elasticsearch expect: the product's name, their own content type, errors as they know
+/// them.
+pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
+    if !request.uri().path().starts_with(PREFIX) {
+        return next.run(request).await;
+    }
+    let headers = request.headers();
+    let versioned = |name| {
+        let value = headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok())?;
+        let version = value.split("compatible-with=").nth(1)?.bytes().next().filter(u8::is_ascii_digit)?;
+        value.contains("application/vnd.elasticsearch+").then_some(version - b'0')
+    };
+    let version = versioned(header::ACCEPT).or_else(|| versioned(header::CONTENT_TYPE));
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
+        response = Fault::from(problem).into_response();
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+    } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "illegal_argument_exception", "this method is not supported here");
+        response = fault.into_response();
+    }
+    let headers = response.headers_mut();
+    headers.insert("x-elastic-product", HeaderValue::from_static("Elasticsearch"));
+    if let Some(version) = version.filter(|_| headers.get(header::CONTENT_TYPE).is_some_and(|v| v == "application/json"))
+        && let Ok(value) = HeaderValue::from_str(&format!("application/vnd.elasticsearch+json;compatible-with={version}"))
+    {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// The shards, as far as clients look: all of them answer, or the request fails.
+fn shards() -> Value {
+    json!({"total": 1, "successful": 1, "skipped": 0, "failed": 0})
+}
+
+/// Whether these can be names of indices, which all stand for the one that there is.
+fn check_index(names: Option<&str>) -> Result<(), Fault> {
+    for name in names.unwrap_or("_all").split(',') {
+        let good = !name.is_empty()
+            && name.len() <= 255
+            && !name
+                .chars()
+                .any(|c| c.is_uppercase() || c.is_whitespace() || matches!(c, '/' | '\\' | '?' | '"' | '<' | '>' | '|' | '#'));
+        if !good || (name.starts_with('_') && name != "_all") {
+            let reason = format!("Invalid index name [{name}]");
+            return Err(Fault::new(StatusCode::BAD_REQUEST, "invalid_index_name_exception", reason));
+        }
+    }
+    Ok(())
+}
+
+async fn info() -> Response {
+    Json(json!({
+        "name": INDEX, "cluster_name": INDEX, "cluster_uuid": INDEX,
+        "version": {"number": VERSION, "build_flavor": "default", "build_type": "mihari", "build_hash": env!("CARGO_PKG_VERSION"),
+            "build_date": "2026-01-01T00:00:00.000Z", "build_snapshot": false, "lucene_version": "9.12.2",
+            "minimum_wire_compatibility_version": "7.17.0", "minimum_index_compatibility_version": "7.0.0"},
+        "tagline": "You Know, for Search",
+    }))
+    .into_response()
+}
+
+async fn health() -> Response {
+    Json(json!({
+        "cluster_name": INDEX, "status": "green", "timed_out": false, "number_of_nodes": 1, "number_of_data_nodes": 1,
+        "active_primary_shards": 1, "active_shards": 1, "relocating_shards": 0, "initializing_shards": 0, "unassigned_shards": 0,
+        "delayed_unassigned_shards": 0, "number_of_pending_tasks": 0, "number_of_in_flight_fetch": 0,
+        "task_max_waiting_in_queue_millis": 0, "active_shards_percent_as_number": 100.0,
+    }))
+    .into_response()
+}
+
+async fn fields_of(shared: &Arc<Shared>, identity: &Identity) -> Result<Fields, Fault> {
+    let searcher = shared.api.searchers[identity.tenant as usize].clone();
+    let reading = tokio::task::spawn_blocking(move || Fields::of(&searcher)).await;
+    reading.map_err(|error| Problem::internal(&error).into())
+}
+
+async fn field_caps(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    FromQuery(parameters): FromQuery<Parameters>,
+    body: axum::body::Bytes,
+) -> Result<Response, Fault> {
+    let mut body = Members::new("field_caps", search::json_of(&body)?)?;
+    let mut patterns: Vec<String> = body.take("fields").map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
+    body.ignore(&["index_filter", "runtime_mappings"]);
+    body.finish()?;
+    patterns.extend(parameters.get("fields").iter().flat_map(|list| list.split(',').map(str::to_owned)));
+    if patterns.is_empty() {
+        return Err(Fault::illegal("[fields] are missing"));
+    }
+    let mut all = Map::new();
+    for (name, kind) in fields_of(&shared, &identity).await?.iter() {
+        if patterns.iter().any(|pattern| glob(pattern, name)) {
+            let caps = json!({"type": kind, "metadata_field": false, "searchable": true, "aggregatable": kind != "text"});
+            all.insert(name.to_owned(), json!({ kind: caps }));
+        }
+    }
+    Ok(Json(json!({"indices": [INDEX], "fields": all})).into_response())
+}
+
+async fn mapping(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Fault> {
+    let mut properties = Map::new();
+    for (name, kind) in fields_of(&shared, &identity).await?.iter() {
+        // An object's members lie in its `properties`.
+        nest(&mut properties, &name.replace('.', ".properties."), json!({ "type": kind }));
+    }
+    Ok(Json(json!({INDEX: {"mappings": {"dynamic": "true", "properties": properties}}})).into_response())
+}
+
+async fn mapping_of_field(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path((_, field)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let mut mappings = Map::new();
+    for (name, kind) in fields_of(&shared, &identity).await?.iter().filter(|(name, _)| glob(&field, name)) {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        mappings.insert(name.to_owned(), json!({"full_name": name, "mapping": {last: {"type": kind}}}));
+    }
+    Ok(Json(json!({INDEX: {"mappings": mappings}})).into_response())
+}
+
+/// A table as lines, or as JSON where that is asked for.
+fn table(columns: &[(&str, String)], parameters: &Parameters) -> Result<Response, Fault> {
+    let wanted: Vec<&str> = match parameters.get("h") {
+        Some(names) => names.split(',').collect(),
+        None => columns.iter().map(|(name, _)| *name).collect(),
+    };
+    let value = |name: &&str| columns.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()).unwrap_or_default();
+    match parameters.get("format").map(String::as_str) {
+        Some("json") => {
+            let row: Map<String, Value> = wanted.iter().map(|name| ((*name).to_owned(), value(name).into())).collect();
+            Ok(Json(json!([row])).into_response())
+        }
+        None | Some("text") => {
+            let mut text = String::new();
+            if parameters.get("v").is_some_and(|v| v != "false") {
+                text = wanted.join(" ") + "\n";
+            }
+            text.push_str(&wanted.iter().map(value).collect::<Vec<_>>().join(" "));
+            text.push('\n');
+            Ok(([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], text).into_response())
+        }
+        Some(other) => Err(Fault::illegal(format!("[format] {other:?} is not supported; json and text are"))),
+    }
+}
+
+/// Documents and bytes of the tenant's index.
+async fn usage(shared: &Arc<Shared>, identity: &Identity) -> Result<(u64, u64), Fault> {
+    let searcher = shared.api.searchers[identity.tenant as usize].clone();
+    let usage = tokio::task::spawn_blocking(move || searcher.usage()).await.map_err(|error| Problem::internal(&error))?;
+    let usage = usage.map_err(|error| Problem::internal(&error))?;
+    Ok((usage.iter().map(|s| s.documents).sum(), usage.iter().map(|s| s.bytes).sum()))
+}
+
+async fn cat_indices(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    FromQuery(parameters): FromQuery<Parameters>,
+) -> Result<Response, Fault> {
+    let (documents, bytes) = usage(&shared, &identity).await?;
+    let size = match parameters.get("bytes").map(String::as_str) {
+        Some("b") => bytes.to_string(),
+        Some("kb") => (bytes >> 10).to_string(),
+        Some("mb") => (bytes >> 20).to_string(),
+        _ if bytes >= 1 << 30 => format!("{:.1}gb", bytes as f64 / f64::from(1u32 << 30)),
+        _ if bytes >= 1 << 20 => format!("{:.1}mb", bytes as f64 / f64::from(1u32 << 20)),
+        _ => format!("{:.1}kb", bytes as f64 / 1024.0),
+    };
+    let columns = [
+        ("health", "green".to_owned()),
+        ("status", "open".to_owned()),
+        ("index", INDEX.to_owned()),
+        ("uuid", INDEX.to_owned()),
+        ("pri", "1".to_owned()),
+        ("rep", "0".to_owned()),
+        ("docs.count", documents.to_string()),
+        ("docs.deleted", "0".to_owned()),
+        ("store.size", size.clone()),
+        ("pri.store.size", size.clone()),
+        ("dataset.size", size),
+    ];
+    table(&columns, &parameters)
+}
+
+async fn cat_count(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    FromQuery(parameters): FromQuery<Parameters>,
+) -> Result<Response, Fault> {
+    let now = shared.api.clock.now();
+    let clock = now.to_string().get(11..19).unwrap_or_default().to_owned();
+    let documents = shared.api.searchers[identity.tenant as usize].documents();
+    table(&[("epoch", now.unix_s().to_string()), ("timestamp", clock), ("count", documents.to_string())], &parameters)
+}
+
+async fn cat_health(State(shared): State<Arc<Shared>>, FromQuery(parameters): FromQuery<Parameters>) -> Result<Response, Fault> {
+    let now = shared.api.clock.now();
+    let columns = [
+        ("epoch", now.unix_s().to_string()),
+        ("cluster", INDEX.to_owned()),
+        ("status", "green".to_owned()),
+        ("node.total", "1".to_owned()),
+        ("shards", "1".to_owned()),
+    ];
+    table(&columns, &parameters)
+}
+
+async fn resolve(Path(name): Path<String>) -> Result<Response, Fault> {
+    check_index(Some(&name))?;
+    Ok(Json(json!({"indices": [{"name": INDEX, "attributes": ["open"]}], "aliases": [], "data_streams": []})).into_response())
+}
+
+async fn aliases() -> Response {
+    Json(json!({INDEX: {"aliases": {}}})).into_response()
+}
+
+/// Every name is an index already: making one changes nothing.
+async fn make_index(Path(index): Path<String>) -> Result<Response, Fault> {
+    check_index(Some(&index))?;
+    Ok(Json(json!({"acknowledged": true, "shards_acknowledged": true, "index": index})).into_response())
+}
+
+async fn index_info(Path(index): Path<String>) -> Result<Response, Fault> {
+    check_index(Some(&index))?;
+    let settings = json!({"index": {"number_of_shards": "1", "number_of_replicas": "0", "provided_name": INDEX}});
+    Ok(Json(json!({INDEX: {"aliases": {}, "mappings": {}, "settings": settings}})).into_response())
+}
+
+async fn no_delete() -> Fault {
+    Fault::illegal("events are evidence: an index is never deleted; retention drops what is old")
+}
+
+/// Waits until all that has been received is searchable.
+pub(crate) async fn searchable(shared: &Arc<Shared>, identity: &Identity) -> bool {
+    let searcher = &shared.api.searchers[identity.tenant as usize];
+    let wanted = (shared.api.stage)().journal_position;
+    let reached = || {
+        let position = searcher.position();
+        // What the log notes of itself becomes no event, and moves the index by nothing.
+        position >= wanted
+            || (wanted - position <= 8
+                && (position + 1..=wanted).all(|offset| {
+                    let frame = shared.api.raw.raw(Position { partition: 0, offset });
+                    // None: a mark of the log's own.
+                    frame.is_ok_and(|f| {
+                        f.is_none_or(|(head, _)| matches!(head.content, Content::Tick | Content::Loss | Content::Mark))
+                    })
+                }))
+    };
+    let waiting = async {
+        while !reached() {
+            tokio::time::sleep(REFRESH_EVERY).await;
+        }
+    };
+    tokio::time::timeout(REFRESH_TIME, waiting).await.is_ok()
+}
+
+async fn refresh(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Fault> {
+    if !searchable(&shared, &identity).await {
+        let reason = "what was received is not searchable yet";
+        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "timeout_exception", reason));
+    }
+    Ok(Json(json!({"_shards": shards()})).into_response())
+}
+
+async fn one(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let found = match id.parse() {
+        Ok(event) => events(&shared, &identity, vec![event]).await?.0.pop(),
+        Err(_) => None,
+    };
+    let Some(found) = found else {
+        let body = json!({"_index": INDEX, "_id": id, "found": false});
+        return Ok((StatusCode::NOT_FOUND, Json(body)).into_response());
+    };
+    let (hit, raw) = found.into_hit();
+    let mut told = hits::Shape::default().tell(hit, Some(raw), Vec::new());
+    told["found"] = true.into();
+    Ok(Json(told).into_response())
+}

@@ -1,0 +1,650 @@
+//! `_search`, `_msearch`, `_count`, `_search/scroll` and points in time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, Query as FromQuery, State};
+use axum::response::{IntoResponse, Response};
+use event::Time;
+use index::query::Query;
+use index::{SearchLimits, SearchRequest, SearchResponse, Snapshot, Sort};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::aggs::{self, Told, span_ns};
+use super::contexts::{Context, keep_alive};
+use super::dates;
+use super::dsl::{Dsl, Fields, Parameters, hoist, key_kind};
+use super::fault::{Fault, list_of, text_of};
+use super::hits::{Filter, Shape};
+use crate::search::{On, SEARCH_NS_MAX, run};
+use crate::server::Shared;
+use crate::store::Identity;
+
+/// Hits of one page, with those before it that are stepped over. As in Elasticsearch.
+const WINDOW_MAX: usize = 10_000;
+/// Hits that are counted where nothing is said. As in Elasticsearch.
+const TOTAL_USUAL: u64 = 10_000;
+/// Searches of one `_msearch`.
+const SEARCHES_MAX: usize = 100;
+/// How a cursor among sort values begins.
+const CURSOR: &str = "~";
+
+/// The body of a search.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Body {
+    query: Option<Value>,
+    post_filter: Option<Value>,
+    #[serde(alias = "aggregations")]
+    aggs: Option<Value>,
+    size: Option<usize>,
+    from: Option<usize>,
+    sort: Option<Value>,
+    search_after: Option<Vec<Value>>,
+    #[serde(rename = "_source")]
+    source: Option<Value>,
+    fields: Option<Vec<Value>>,
+    docvalue_fields: Option<Vec<Value>>,
+    track_total_hits: Option<Value>,
+    timeout: Option<String>,
+    pit: Option<Pit>,
+    script_fields: Option<Map<String, Value>>,
+    runtime_mappings: Option<Map<String, Value>>,
+    min_score: Option<f64>,
+    // Read over: they change how hits are marked, scored or told apart from older versions, never which they are.
+    #[serde(rename = "highlight")]
+    _highlight: Option<Value>,
+    #[serde(rename = "stored_fields")]
+    _stored_fields: Option<Value>,
+    #[serde(rename = "track_scores")]
+    _track_scores: Option<bool>,
+    #[serde(rename = "version")]
+    _version: Option<bool>,
+    #[serde(rename = "seq_no_primary_term")]
+    _seq_no_primary_term: Option<bool>,
+    #[serde(rename = "explain")]
+    _explain: Option<bool>,
+    #[serde(rename = "profile")]
+    _profile: Option<bool>,
+    #[serde(rename = "stats")]
+    _stats: Option<Value>,
+    #[serde(rename = "terminate_after")]
+    _terminate_after: Option<u64>,
+    #[serde(rename = "indices_boost")]
+    _indices_boost: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pit {
+    id: String,
+    keep_alive: Option<String>,
+}
+
+/// A search, ready to run.
+struct Planned {
+    request: SearchRequest,
+    told: Vec<Told>,
+    shape: Shape,
+    /// What each hit is sorted by.
+    keys: Vec<SortKey>,
+    from: usize,
+    size: usize,
+    track: bool,
+    timeout_ns: i64,
+    as_number: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum SortKey {
+    Value,
+    Score,
+    /// What tells equals apart: our cursor.
+    Tie,
+}
+
+/// A search that goes on page by page.
+pub(crate) struct Scroll {
+    snapshot: Snapshot,
+    request: SearchRequest,
+    shape: Shape,
+    keys: Vec<SortKey>,
+    total: Option<Value>,
+    timeout_ns: i64,
+    /// Set where the last page has been told.
+    ended: bool,
+}
+
+/// A body of JSON; none is an empty object.
+pub(crate) fn json_of(body: &[u8]) -> Result<Value, Fault> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    serde_json::from_slice(body)
+        .map_err(|e| Fault::new(axum::http::StatusCode::BAD_REQUEST, "parse_exception", format!("request body: {e}")))
+}
+
+fn body_of(value: Value) -> Result<Body, Fault> {
+    serde_json::from_value(value).map_err(|e| Fault::parsing(format!("search: {e}")))
+}
+
+/// What the address says wins over what the body says.
+fn with_parameters(mut body: Body, parameters: &Parameters) -> Result<Body, Fault> {
+    let number = |name: &str| {
+        let wrong = || Fault::illegal(format!("[{name}] must be a count"));
+        parameters.get(name).map(|text| text.parse().map_err(|_| wrong())).transpose()
+    };
+    body.size = number("size")?.or(body.size);
+    body.from = number("from")?.or(body.from);
+    let list = |text: &String| Value::Array(text.split(',').map(Value::from).collect());
+    if let Some(sort) = parameters.get("sort") {
+        body.sort = Some(list(sort));
+    }
+    match (parameters.get("_source").map(String::as_str), parameters.get("_source_includes"), parameters.get("_source_excludes"))
+    {
+        (None, None, None) => {}
+        (Some("true"), ..) => body.source = Some(true.into()),
+        (Some("false"), ..) => body.source = Some(false.into()),
+        (Some(text), ..) => body.source = Some(list(&text.to_owned())),
+        (None, includes, excludes) => {
+            body.source =
+                Some(json!({"includes": includes.map_or(json!([]), list), "excludes": excludes.map_or(json!([]), list)}));
+        }
+    }
+    if let Some(text) = parameters.get("track_total_hits") {
+        body.track_total_hits = Some(text.parse().map_or_else(|_| Value::from(text.as_str()), Value::Bool));
+    }
+    body.timeout = parameters.get("timeout").cloned().or(body.timeout);
+    Ok(body)
+}
+
+/// The query of `?q=`, with the query of the body.
+fn asked(dsl: &mut Dsl<'_>, query: Option<Value>, parameters: &Parameters) -> Result<Query, Fault> {
+    let mut all = Vec::new();
+    if let Some(text) = parameters.get("q") {
+        let operator = parameters.get("default_operator").is_some_and(|o| o.eq_ignore_ascii_case("and"));
+        let fields: Vec<String> = parameters.get("df").cloned().into_iter().collect();
+        all.push(dsl.lucene(text, operator, &fields)?);
+    }
+    all.extend(query.map(|q| dsl.query(q)).transpose()?);
+    Ok(match all.len() {
+        0 => Query::All,
+        1 => all.remove(0),
+        _ => Query::And(all),
+    })
+}
+
+fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Result<Planned, Fault> {
+    let mut body = with_parameters(body, parameters)?;
+    for (name, there) in [
+        ("script_fields", body.script_fields.as_ref().is_some_and(|m| !m.is_empty())),
+        ("runtime_mappings", body.runtime_mappings.as_ref().is_some_and(|m| !m.is_empty())),
+        ("min_score", body.min_score.is_some_and(|n| n > 0.0)),
+        ("post_filter beside aggregations", body.post_filter.is_some() && body.aggs.is_some()),
+    ] {
+        if there {
+            return Err(Fault::illegal(format!("[{name}] is not supported")));
+        }
+    }
+    let mut dsl = Dsl::new(fields, now);
+    let mut query = asked(&mut dsl, body.query.take(), parameters)?;
+    if let Some(filter) = body.post_filter.take() {
+        query = Query::And(vec![query, dsl.query(filter)?]);
+    }
+    let (aggregations, told) = match body.aggs.take() {
+        Some(aggs) => aggs::read(aggs, &mut dsl, 0)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    let (query, from_time, to_time) = hoist(query);
+    let mut request = SearchRequest::new(query);
+    (request.from, request.to, request.aggregations) = (from_time, to_time, aggregations);
+    let (from, size) = (body.from.unwrap_or(0), body.size.unwrap_or(10));
+    if from.saturating_add(size) > WINDOW_MAX {
+        let reason = format!(
+            "Result window is too large, from + size must be less than or equal to: [{WINDOW_MAX}] but was [{}]",
+            from.saturating_add(size)
+        );
+        return Err(Fault::illegal(format!("{reason}. Use search_after or a scroll")));
+    }
+    let mut keys = sort_of(body.sort.take(), fields, &mut request)?;
+    if body.pit.is_some() && !keys.contains(&SortKey::Tie) {
+        keys.push(SortKey::Tie);
+    }
+    if let Some(after) = body.search_after.take() {
+        if from > 0 {
+            return Err(Fault::illegal("`from` parameter must be set to 0 when `search_after` is used"));
+        }
+        request.cursor = Some(cursor_of(&after, &keys, fields, &request)?);
+    }
+    let (track, total_max) = match body.track_total_hits.take() {
+        None => (true, Some(TOTAL_USUAL)),
+        Some(Value::Bool(true)) => (true, None),
+        Some(Value::Bool(false)) => (false, Some(0)),
+        Some(value) => match text_of(&value).and_then(|t| t.parse::<i64>().ok()) {
+            Some(-1) => (true, None),
+            Some(n) if n >= 0 => (true, Some(n as u64)),
+            _ => return Err(Fault::illegal("[track_total_hits] is true, false or a count")),
+        },
+    };
+    request.total_max = total_max;
+    let mut shape = Shape { sorted: keys.iter().any(|k| *k != SortKey::Score), ..Shape::default() };
+    shape.source = body.source.take().map_or(Ok(Filter::All), Filter::read)?;
+    for field in body.fields.take().into_iter().chain(body.docvalue_fields.take()).flatten() {
+        shape.fields.push(match field {
+            Value::String(name) => (fields.name(&name).to_owned(), None),
+            other => {
+                let name = other.get("field").and_then(Value::as_str).ok_or_else(|| Fault::parsing("[fields] name fields"))?;
+                let format = other.get("format").and_then(Value::as_str).filter(|f| dates::is_format(f));
+                (fields.name(name).to_owned(), format.map(str::to_owned))
+            }
+        });
+    }
+    request.fields = shape.wanted(fields);
+    let timeout = body.timeout.as_deref().map(|t| span_ns(t).filter(|ns| *ns > 0));
+    let timeout_ns = match timeout {
+        None => SEARCH_NS_MAX,
+        Some(None) if body.timeout.as_deref() == Some("-1") => SEARCH_NS_MAX,
+        Some(None) => return Err(Fault::illegal("[timeout] is no span of time")),
+        Some(Some(ns)) => ns.min(SEARCH_NS_MAX),
+    };
+    let as_number = parameters.get("rest_total_hits_as_int").is_some_and(|v| v == "true" || v.is_empty());
+    Ok(Planned { request, told, shape, keys, from, size, track, timeout_ns, as_number })
+}
+
+/// Reads the order: one field or the time, and behind it what tells equals apart.
+fn sort_of(sort: Option<Value>, fields: &Fields, request: &mut SearchRequest) -> Result<Vec<SortKey>, Fault> {
+    let mut keys = Vec::new();
+    for sort in sort.map_or_else(Vec::new, list_of) {
+        let one: Vec<(String, Value)> = match sort {
+            Value::String(text) => match text.rsplit_once(':') {
+                Some((name, order @ ("asc" | "desc"))) => vec![(name.to_owned(), order.into())],
+                _ => vec![(text, Value::Null)],
+            },
+            Value::Object(map) => map.into_iter().collect(),
+            _ => return Err(Fault::parsing("[sort] names fields")),
+        };
+        for (name, order) in one {
+            let first = !keys.contains(&SortKey::Value);
+            let (order, missing) = match &order {
+                Value::Object(map) => (map.get("order").cloned().unwrap_or(Value::Null), map.get("missing").cloned()),
+                other => (other.clone(), None),
+            };
+            let name = fields.name(&name);
+            let usual = if name == "_score" { Sort::Desc } else { Sort::Asc };
+            let order = match order.as_str() {
+                None if order.is_null() => usual,
+                Some("asc") => Sort::Asc,
+                Some("desc") => Sort::Desc,
+                _ => return Err(Fault::parsing("[order] is [asc] or [desc]")),
+            };
+            match name {
+                "_score" => keys.push(SortKey::Score),
+                "_doc" | "_shard_doc" | "_id" | "_seq_no" | "_index" => keys.push(SortKey::Tie),
+                // Equals are in the order of time, the newest first, whatever is asked.
+                "@timestamp" | "event.received" if !first => keys.push(SortKey::Tie),
+                name if first => {
+                    if missing.is_some_and(|m| m != "_last") {
+                        return Err(Fault::illegal("[sort]: what has no value comes last"));
+                    }
+                    if fields.kind(name) == "text" {
+                        return Err(Fault::illegal(format!("the text field [{name}] cannot be sorted by")));
+                    }
+                    request.sort = order;
+                    request.sort_by = (name != "@timestamp").then(|| name.to_owned());
+                    keys.push(SortKey::Value);
+                }
+                name => return Err(Fault::illegal(format!("[sort] by a second field ([{name}]) is not supported"))),
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// The sort values of a hit.
+fn sort_values(keys: &[SortKey], cursor: &str) -> Vec<Value> {
+    let value = |key: &SortKey| match key {
+        SortKey::Value => index::sort_value(cursor).unwrap_or(Value::Null),
+        SortKey::Score => json!(1.0),
+        SortKey::Tie => format!("{CURSOR}{cursor}").into(),
+    };
+    keys.iter().map(value).collect()
+}
+
+/// The cursor that sort values stand for.
+fn cursor_of(after: &[Value], keys: &[SortKey], fields: &Fields, request: &SearchRequest) -> Result<String, Fault> {
+    if let Some(cursor) = after.iter().find_map(|v| v.as_str()?.strip_prefix(CURSOR)) {
+        return Ok(cursor.to_owned());
+    }
+    let wrong = || Fault::illegal("[search_after] has as many values as [sort], each as a hit told it");
+    let at = keys.iter().position(|k| *k == SortKey::Value).ok_or_else(wrong)?;
+    let value = after.get(at).filter(|_| after.len() <= keys.len()).ok_or_else(wrong)?;
+    let field = request.sort_by.as_deref().unwrap_or("@timestamp");
+    let value = match value {
+        Value::String(text) if fields.is_date(field) => {
+            let reading = dates::Reading { now: Time::EPOCH, zone: &index::TimeZone::UTC, format: None };
+            reading.read(&Value::String(text.clone()), false).ok_or_else(wrong)?.unix_ms().into()
+        }
+        value => value.clone(),
+    };
+    index::sorted_after(&value, key_kind(fields, field), field, request.sort).ok_or_else(wrong)
+}
+
+/// What one search has found: the page with its cursors, and where the next begins.
+struct Page {
+    answer: SearchResponse,
+    hits: Vec<Value>,
+}
+
+/// Runs a request for `from + size` hits in pages, and tells those from `from` on.
+fn pages(
+    on: &On,
+    snapshot: &Snapshot,
+    request: &SearchRequest,
+    (from, size): (usize, usize),
+    (shape, keys): (&Shape, &[SortKey]),
+    limits: &SearchLimits,
+) -> Result<Page, index::IndexError> {
+    let mut request = request.clone();
+    let mut left = from + size;
+    let mut skip = from;
+    let mut hits = Vec::with_capacity(size.min(1000));
+    let mut first: Option<SearchResponse> = None;
+    loop {
+        request.size = left.min(index::SIZE_MAX);
+        let mut page = snapshot.search(&request, limits)?;
+        let (found, cursors) = (std::mem::take(&mut page.hits), std::mem::take(&mut page.cursors));
+        left -= found.len();
+        for (hit, cursor) in found.into_iter().zip(cursors) {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            let original = shape.wants_original().then(|| on.raw_of(&hit));
+            hits.push(shape.tell(hit, original, sort_values(keys, &cursor)));
+        }
+        let (next, complete) = (page.cursor.clone(), page.complete);
+        match &mut first {
+            None => first = Some(page),
+            Some(first) => (first.cursor, first.complete) = (page.cursor, first.complete && page.complete),
+        }
+        // What is counted and aggregated is so once.
+        (request.total_max, request.aggregations) = (Some(0), Vec::new());
+        request.cursor = next;
+        if left == 0 || request.cursor.is_none() || !complete {
+            break;
+        }
+    }
+    let answer = first.expect("there was one page at least");
+    Ok(Page { answer, hits })
+}
+
+/// One search, answered.
+async fn answer(shared: &Arc<Shared>, identity: &Identity, body: Value, parameters: &Parameters) -> Result<Value, Fault> {
+    let started = shared.api.clock.now();
+    let mut body = body_of(body)?;
+    let searcher = shared.api.searchers[identity.tenant as usize].clone();
+    let pit = body.pit.as_ref().map(|pit| (pit.id.clone(), pit.keep_alive.clone()));
+    let scroll = parameters.get("scroll").map(|text| keep_alive(text)).transpose()?;
+    let pinned = match &pit {
+        Some((id, keep)) => {
+            let keep = keep.as_deref().map(keep_alive).transpose()?;
+            match shared.contexts.get(identity.tenant, id, keep, started)? {
+                Context::Pit(snapshot) => Some(snapshot),
+                Context::Scroll(_) => return Err(Fault::illegal("that is the id of a scroll")),
+            }
+        }
+        None => None,
+    };
+    if scroll.is_some() && (body.from.is_some_and(|n| n > 0) || body.search_after.is_some() || pit.is_some()) {
+        return Err(Fault::illegal("a scroll has no `from`, `search_after` or point in time"));
+    }
+    if pit.is_none() {
+        body.pit = None;
+    }
+    let fields = Fields::of(&searcher);
+    let planned = plan(body, parameters, &fields, started)?;
+    let Planned { request, told, shape, keys, from, size, track, timeout_ns, as_number } = planned;
+    let (asked, asked_shape, asked_keys) = (request.clone(), shape.clone(), keys.clone());
+    let found = run(shared, identity, timeout_ns, move |on, limits| {
+        let snapshot = pinned.map_or_else(|| searcher.snapshot(), Ok)?;
+        let page = pages(on, &snapshot, &asked, (from, size), (&asked_shape, &asked_keys), limits)?;
+        Ok((page, snapshot))
+    });
+    let (Page { answer, hits }, snapshot) = found.await?;
+    let total = track.then(|| total_of(&answer, request.total_max, as_number));
+    let mut told_answer = told_of(&answer, &hits, total.clone(), shared.api.clock.now().since_ns(started), shape.sorted);
+    if !told.is_empty() {
+        told_answer.insert("aggregations".to_owned(), aggs::tell(&told, answer.aggregations.clone())?);
+    }
+    if let Some((id, _)) = pit {
+        told_answer.insert("pit_id".to_owned(), id.into());
+    }
+    if let Some(keep) = scroll {
+        let mut next = request;
+        let ended = answer.cursor.is_none();
+        (next.cursor, next.size, next.aggregations) = (answer.cursor, size, Vec::new());
+        let scroll = Scroll { snapshot, request: next, shape, keys, total, timeout_ns, ended };
+        let id = shared.contexts.open(identity.tenant, Context::Scroll(Arc::new(scroll)), keep, &shared.api.clock)?;
+        told_answer.insert("_scroll_id".to_owned(), id.into());
+    }
+    Ok(Value::Object(told_answer))
+}
+
+fn total_of(answer: &SearchResponse, total_max: Option<u64>, as_number: bool) -> Value {
+    let exact = answer.total_exact && total_max.is_none_or(|max| answer.total <= max);
+    let value = if exact { answer.total } else { total_max.map_or(answer.total, |max| answer.total.min(max)) };
+    if as_number {
+        return value.into();
+    }
+    json!({"value": value, "relation": if exact { "eq" } else { "gte" }})
+}
+
+fn told_of(answer: &SearchResponse, hits: &[Value], total: Option<Value>, took_ns: i64, sorted: bool) -> Map<String, Value> {
+    let mut inner = Map::new();
+    total.map(|total| inner.insert("total".to_owned(), total));
+    inner.insert("max_score".to_owned(), if sorted || hits.is_empty() { Value::Null } else { json!(1.0) });
+    inner.insert("hits".to_owned(), hits.into());
+    let mut all = Map::new();
+    all.insert("took".to_owned(), (took_ns / 1_000_000).into());
+    all.insert("timed_out".to_owned(), (!answer.complete).into());
+    all.insert("_shards".to_owned(), super::shards());
+    all.insert("hits".to_owned(), Value::Object(inner));
+    all
+}
+
+pub(crate) async fn search(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    index: Option<Path<String>>,
+    FromQuery(parameters): FromQuery<Parameters>,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    super::check_index(index.as_ref().map(|Path(name)| name.as_str()))?;
+    Ok(Json(answer(&shared, &identity, json_of(&body)?, &parameters).await?).into_response())
+}
+
+/// Pairs of lines: where to search, and what for. Each is answered by itself.
+pub(crate) async fn msearch(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    FromQuery(parameters): FromQuery<Parameters>,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    let started = shared.api.clock.now();
+    let mut lines = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    let mut responses = Vec::new();
+    let own: Parameters = parameters.into_iter().filter(|(name, _)| name == "rest_total_hits_as_int").collect();
+    while let Some(header) = lines.next() {
+        let Some(body) = lines.next() else {
+            if header.is_empty() {
+                break;
+            }
+            return Err(Fault::illegal("the last search of [_msearch] has no body"));
+        };
+        if header.is_empty() && body.is_empty() {
+            continue;
+        }
+        if responses.len() >= SEARCHES_MAX {
+            return Err(Fault::illegal(format!("[_msearch] takes {SEARCHES_MAX} searches at most")));
+        }
+        let one = async {
+            let header = json_of(header)?;
+            let index = header.get("index").map_or_else(Vec::new, |i| list_of(i.clone()));
+            index.iter().filter_map(Value::as_str).try_for_each(|name| super::check_index(Some(name)))?;
+            answer(&shared, &identity, json_of(body)?, &own).await
+        };
+        responses.push(match one.await {
+            Ok(mut found) => {
+                found["status"] = 200.into();
+                found
+            }
+            Err(fault) => fault.body(),
+        });
+    }
+    if responses.is_empty() {
+        return Err(Fault::illegal("[_msearch] is pairs of lines: where to search, and what for"));
+    }
+    let took_ms = shared.api.clock.now().since_ns(started) / 1_000_000;
+    Ok(Json(json!({"took": took_ms, "responses": responses})).into_response())
+}
+
+pub(crate) async fn count(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    index: Option<Path<String>>,
+    FromQuery(parameters): FromQuery<Parameters>,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    super::check_index(index.as_ref().map(|Path(name)| name.as_str()))?;
+    let mut body = super::fault::Members::new("count", json_of(&body)?)?;
+    let query = body.take("query");
+    body.finish()?;
+    let searcher = shared.api.searchers[identity.tenant as usize].clone();
+    let fields = Fields::of(&searcher);
+    let query = asked(&mut Dsl::new(&fields, shared.api.clock.now()), query, &parameters)?;
+    let (query, from, to) = hoist(query);
+    let request = SearchRequest { from, to, size: 0, ..SearchRequest::new(query) };
+    let answer = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| on.searcher.search(&request, limits)).await?;
+    if !answer.complete {
+        let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
+        return Err(Fault::new(status, "timeout_exception", "counting took too long"));
+    }
+    Ok(Json(json!({"count": answer.total, "_shards": super::shards()})).into_response())
+}
+
+/// The next page of a scroll.
+pub(crate) async fn scroll(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    FromQuery(parameters): FromQuery<Parameters>,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    let started = shared.api.clock.now();
+    let mut body = super::fault::Members::new("scroll", json_of(&body)?)?;
+    let id = body.text("scroll_id")?.or_else(|| parameters.get("scroll_id").cloned());
+    let id = id.ok_or_else(|| Fault::illegal("scroll_id is missing"))?;
+    let keep = body.text("scroll")?.or_else(|| parameters.get("scroll").cloned()).map(|t| keep_alive(&t)).transpose()?;
+    body.finish()?;
+    let Context::Scroll(scroll) = shared.contexts.get(identity.tenant, &id, keep, started)? else {
+        return Err(Fault::illegal("that is the id of a point in time"));
+    };
+    let mut told = if scroll.ended {
+        let none = SearchResponse {
+            complete: true,
+            total: 0,
+            total_exact: true,
+            hits: Vec::new(),
+            aggregations: BTreeMap::new(),
+            cursors: Vec::new(),
+            cursor: None,
+            searched_from: None,
+        };
+        told_of(&none, &[], scroll.total.clone(), 0, scroll.shape.sorted)
+    } else {
+        let going = scroll.clone();
+        let found = run(&shared, &identity, scroll.timeout_ns, move |on, limits| {
+            let size = going.request.size;
+            let request = SearchRequest { total_max: Some(0), ..going.request.clone() };
+            pages(on, &going.snapshot, &request, (0, size), (&going.shape, &going.keys), limits)
+        });
+        let Page { answer, hits } = found.await?;
+        let told = told_of(&answer, &hits, scroll.total.clone(), shared.api.clock.now().since_ns(started), scroll.shape.sorted);
+        let ended = answer.cursor.is_none() && answer.complete;
+        let mut request = scroll.request.clone();
+        if answer.cursor.is_some() {
+            request.cursor = answer.cursor;
+        }
+        let next = Scroll {
+            snapshot: scroll.snapshot.clone(),
+            request,
+            shape: scroll.shape.clone(),
+            keys: scroll.keys.clone(),
+            total: scroll.total.clone(),
+            timeout_ns: scroll.timeout_ns,
+            ended,
+        };
+        shared.contexts.replace(&id, Context::Scroll(Arc::new(next)));
+        told
+    };
+    told.insert("_scroll_id".to_owned(), id.into());
+    Ok(Json(told).into_response())
+}
+
+pub(crate) async fn end_scroll(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    FromQuery(parameters): FromQuery<Parameters>,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    let mut body = super::fault::Members::new("scroll", json_of(&body)?)?;
+    let ids = body.take("scroll_id").or_else(|| parameters.get("scroll_id").map(|id| id.as_str().into()));
+    body.finish()?;
+    let ids: Vec<String> = ids.map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
+    let freed = match ids.iter().any(|id| id == "_all") {
+        true => shared.contexts.close_all(identity.tenant, true),
+        false => ids.iter().filter(|id| shared.contexts.close(identity.tenant, id)).count(),
+    };
+    Ok(closed(freed, !ids.is_empty()))
+}
+
+fn closed(freed: usize, asked: bool) -> Response {
+    let status = if freed == 0 && asked { axum::http::StatusCode::NOT_FOUND } else { axum::http::StatusCode::OK };
+    (status, Json(json!({"succeeded": true, "num_freed": freed}))).into_response()
+}
+
+pub(crate) async fn open_pit(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path(index): Path<String>,
+    FromQuery(parameters): FromQuery<Parameters>,
+) -> Result<Response, Fault> {
+    super::check_index(Some(&index))?;
+    let keep = parameters.get("keep_alive").ok_or_else(|| Fault::illegal("[keep_alive] is missing"))?;
+    let keep = keep_alive(keep)?;
+    let snapshot = run(&shared, &identity, SEARCH_NS_MAX, |on, _| on.searcher.snapshot()).await?;
+    let id = shared.contexts.open(identity.tenant, Context::Pit(snapshot), keep, &shared.api.clock)?;
+    let created = shared.api.clock.now().unix_ms();
+    Ok(Json(json!({"id": id, "pit_id": id, "_shards": super::shards(), "creation_time": created})).into_response())
+}
+
+pub(crate) async fn close_pit(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    let mut body = super::fault::Members::new("pit", json_of(&body)?)?;
+    // Elasticsearch's client says `id`, OpenSearch's `pit_id`, one or several.
+    let opensearch = body.take("pit_id");
+    let ids = body.take("id").or_else(|| opensearch.clone());
+    body.finish()?;
+    let ids: Vec<String> = ids.map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
+    let freed: Vec<&String> = ids.iter().filter(|id| shared.contexts.close(identity.tenant, id)).collect();
+    if opensearch.is_some() {
+        let pits: Vec<Value> = freed.iter().map(|id| json!({"successful": true, "pit_id": id})).collect();
+        return Ok(Json(json!({"pits": pits})).into_response());
+    }
+    Ok(closed(freed.len(), !ids.is_empty()))
+}

@@ -1,0 +1,336 @@
+//! The interface compatible with Elasticsearch, as its clients and Grafana use it. The clients themselves are in the program's tests.
+
+mod server;
+
+use api::Limits;
+use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use serde_json::{Value, json};
+use server::{SECOND_NS, Server, start};
+
+const USERS: [&str; 3] = ["hanako", "taro", "jiro"];
+
+/// 300 events, one each ten seconds, 200 of the first tenant.
+fn events() -> Batch {
+    let mut builder = BatchBuilder::default();
+    for n in 0..300_u64 {
+        let at = start().plus_ns(n as i64 * 10 * SECOND_NS + 123_456_789);
+        let head = FrameHead {
+            position: Position { partition: 0, offset: n + 1 },
+            received: at,
+            tenant: TenantId(u32::from(n % 3 == 2)),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        let raw = format!("Failed password for {} from 10.0.{}.{} port 22", USERS[n as usize % 3], n % 4, n % 50);
+        let mut row = builder.row(&head, 0, &raw);
+        row.time(at);
+        row.text(FieldId::USER_NAME, USERS[n as usize % 3]);
+        row.ip(FieldId::SOURCE_IP, format!("10.0.{}.{}", n % 4, n % 50).parse().expect("an address"));
+        row.int(FieldId::SOURCE_BYTES, n as i64);
+        row.text(FieldId::MESSAGE, &format!("Failed password for {}", USERS[n as usize % 3]));
+        if n % 10 == 0 {
+            row.text(FieldId::known("process.executable"), r"C:\Windows\System32\cmd.exe");
+        }
+    }
+    builder.finish(LogRange { partition: 0, first: 1, last: 300 }, start())
+}
+
+fn served() -> Server {
+    let server = Server::with(Limits::default(), &[events()]);
+    server.clock.0.store(start().plus_ns(3600 * SECOND_NS).unix_ns(), std::sync::atomic::Ordering::Relaxed);
+    server
+}
+
+const BASE: &str = "/api/v1/_elastic";
+
+impl Server {
+    fn elastic(&self, path: &str, body: &Value) -> Value {
+        self.post(&format!("{BASE}{path}"), &self.tokens[0], body).expect(path)
+    }
+
+    fn count(&self, query: &Value) -> u64 {
+        self.elastic("/_count", &json!({"query": query}))["count"].as_u64().expect("a count")
+    }
+
+    fn refused(&self, path: &str, body: &Value) -> String {
+        self.post(&format!("{BASE}{path}"), &self.tokens[0], body).expect_err("it is refused")
+    }
+}
+
+#[test]
+fn queries_of_the_dsl_find_what_they_should() {
+    let server = served();
+    for (query, count) in [
+        (json!({"match_all": {}}), 200),
+        (json!({"match_none": {}}), 0),
+        (json!({"term": {"user.name": "taro"}}), 100),
+        (json!({"term": {"user.name.keyword": {"value": "TARO"}}}), 100),
+        (json!({"term": {"source.ip": "10.0.0.0/23"}}), 100),
+        (json!({"terms": {"user.name": ["taro", "hanako", "jiro"]}}), 200),
+        (json!({"match": {"message": "taro nothing"}}), 100),
+        (json!({"match": {"message": {"query": "taro nothing", "operator": "and"}}}), 0),
+        (json!({"match": {"message": {"query": "taro failed nothing", "minimum_should_match": 2}}}), 100),
+        (json!({"match_phrase": {"message": "password for hanako"}}), 100),
+        (json!({"match_phrase_prefix": {"message": "password for han"}}), 100),
+        (json!({"multi_match": {"query": "taro", "fields": ["user.*^2", "message"]}}), 100),
+        (json!({"prefix": {"user.name": "ta"}}), 100),
+        (json!({"wildcard": {"process.executable": {"value": r"*\\cmd.exe", "case_insensitive": true}}}), 20),
+        (json!({"wildcard": {"process.executable": r"*System32cmd.exe"}}), 0),
+        (json!({"regexp": {"user.name": "t.*o"}}), 100),
+        (json!({"regexp": {"user.name": ".ar"}}), 0),
+        (json!({"exists": {"field": "process.executable"}}), 20),
+        (json!({"ids": {"values": ["0-1-0", "0-2-0", "0-3-0", "x"]}}), 2),
+        (json!({"range": {"source.bytes": {"gte": 100, "lt": "110"}}}), 7),
+        (json!({"range": {"@timestamp": {"gte": "2026-04-01T00:00:00Z", "lt": "2026-04-01T00:01:00Z"}}}), 4),
+        (
+            json!({"range": {"@timestamp": {"gte": start().unix_ms(), "lte": start().unix_ms() + 10_123, "format": "epoch_millis"}}}),
+            2,
+        ),
+        (json!({"range": {"@timestamp": {"gte": "now-1h", "lt": "now/h"}}}), 200),
+        (json!({"range": {"@timestamp": {"gte": "2026-04-01T09:00", "lt": "2026-04-01T09:01", "time_zone": "+09:00"}}}), 4),
+        (json!({"bool": {"must": {"match_all": {}}, "must_not": [{"term": {"user.name": "taro"}}]}}), 100),
+        (json!({"bool": {"should": [{"term": {"user.name": "taro"}}, {"term": {"user.name": "jiro"}}]}}), 100),
+        (json!({"bool": {"filter": [{"match_all": {}}], "should": [{"match_none": {}}]}}), 200),
+        (json!({"bool": {"filter": [], "should": [{"match_none": {}}], "minimum_should_match": 1}}), 0),
+        (json!({"constant_score": {"filter": {"term": {"user.name": "taro"}}, "boost": 2}}), 100),
+        (json!({"query_string": {"query": "user.name:taro AND source.ip:10.0.0.0\\/24", "analyze_wildcard": true}}), 25),
+        (json!({"query_string": {"query": "taro hanako"}}), 200),
+        (json!({"query_string": {"query": "taro hanako", "default_operator": "AND"}}), 0),
+        (json!({"query_string": {"query": r"process.executable:*\\cmd.exe"}}), 20),
+        (json!({"query_string": {"query": "user.name:/t[a-z]+/ -source.bytes:[0 TO 100]"}}), 66),
+        (json!({"query_string": {"query": "taro", "fields": ["user.name", "message"]}}), 100),
+        (json!({"simple_query_string": {"query": "\"password for\" + (taro | jiro)", "fields": ["message"]}}), 100),
+    ] {
+        assert_eq!(server.count(&query), count, "{query}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let server = served();
+    for (body, named) in [
+        (json!({"query": {"fuzzy": {"user.name": "tora"}}}), "fuzzy"),
+        (json!({"query": {"nothing": {}}}), "nothing"),
+        (json!({"query": {"match": {"message": {"query": "x", "surprise": 1}}}}), "surprise"),
+        (json!({"query": {"query_string": {"query": "a AND ("}}}), "at character"),
+        (json!({"query": {"query_string": {"query": "roam~2"}}}), "distances"),
+        (json!({"surprise": 1}), "surprise"),
+        (json!({"from": 9_999, "size": 2}), "Result window"),
+        (json!({"sort": ["user.name", "source.bytes"]}), "second field"),
+        (json!({"script_fields": {"a": {}}}), "script_fields"),
+        (json!({"aggs": {"a": {"nested": {"path": "x"}}}}), "nested"),
+        (json!({"aggs": {"a": {"terms": {"field": "message"}}}}), "message"),
+        (json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1x"}}}}), "interval"),
+        (json!({"aggs": {"a": {"terms": {"field": "user.name", "order": {"b": "desc"}}}}}), "no such figure"),
+        (json!({"query": {"range": {"@timestamp": {"gte": "yesterday"}}}}), "yesterday"),
+    ] {
+        let told = server.refused("/mihari/_search", &body);
+        assert!(told.contains("400") && told.contains(named) && told.contains("root_cause"), "{body}: {told}");
+    }
+    let mut deep = json!({"match_all": {}});
+    (0..45).for_each(|_| deep = json!({"bool": {"must": deep.clone()}}));
+    assert!(server.refused("/_count", &json!({"query": deep})).contains("deep"));
+    let told = server.post(&format!("{BASE}/_search"), "mih_0_0", &json!({})).expect_err("no good token");
+    assert!(told.contains("401") && told.contains("security_exception"), "{told}");
+    assert!(server.refused("/A%20B/_search", &json!({})).contains("invalid_index_name_exception"));
+}
+
+#[test]
+fn pages_go_on_by_every_way_there_is() {
+    let server = served();
+    let id = |hit: &Value| hit["_id"].as_str().expect("an id").to_owned();
+    let ids = |answer: &Value| answer["hits"]["hits"].as_array().expect("hits").iter().map(id).collect::<Vec<_>>();
+    let sort = json!([{"@timestamp": {"order": "desc", "unmapped_type": "boolean"}}, {"_doc": {"order": "desc"}}]);
+    let all = ids(&server.elastic("/_search", &json!({"size": 1000, "sort": sort})));
+    assert_eq!(all.len(), 200);
+    assert_eq!(ids(&server.elastic("/_search", &json!({"from": 50, "size": 7}))), all[50..57]);
+
+    for sort in [sort.clone(), json!("@timestamp:desc"), json!({"@timestamp": "desc"})] {
+        let (mut found, mut after) = (Vec::new(), Value::Null);
+        loop {
+            let mut body = json!({"size": 60, "sort": sort});
+            if !after.is_null() {
+                body["search_after"] = after.clone();
+            }
+            let page = server.elastic("/_search", &body);
+            let hits = page["hits"]["hits"].as_array().expect("hits");
+            let Some(last) = hits.last() else { break };
+            after = last["sort"].clone();
+            found.extend(ids(&page));
+        }
+        assert_eq!(found, all, "{sort}");
+    }
+    let by_bytes = |body: Value| server.elastic("/_search", &body);
+    let first = by_bytes(json!({"size": 3, "sort": [{"source.bytes": "desc"}], "_source": ["source.bytes"]}));
+    assert_eq!(first["hits"]["hits"][2]["_source"], json!({"source": {"bytes": 295}}));
+    assert_eq!(first["hits"]["hits"][2]["sort"], json!([295]));
+    let second = by_bytes(json!({"size": 1, "sort": [{"source.bytes": "desc"}], "search_after": [295]}));
+    assert_eq!(second["hits"]["hits"][0]["sort"], json!([294]));
+
+    let mut page = server.elastic("/mihari/_search?scroll=1m&size=80", &json!({"sort": "_doc"}));
+    let mut found = ids(&page);
+    let scroll = page["_scroll_id"].clone();
+    assert_eq!(page["hits"]["total"], json!({"value": 200, "relation": "eq"}));
+    for expected in [80, 40, 0] {
+        page = server.elastic("/_search/scroll", &json!({"scroll_id": scroll, "scroll": "1m"}));
+        assert_eq!(ids(&page).len(), expected);
+        found.extend(ids(&page));
+    }
+    assert_eq!(found, all);
+    let theirs = server.post(&format!("{BASE}/_search/scroll"), &server.tokens[1], &json!({"scroll_id": scroll}));
+    assert!(theirs.expect_err("another tenant's").contains("search_context_missing_exception"));
+
+    let pit = server.elastic("/mihari/_pit?keep_alive=1m", &json!({}))["id"].clone();
+    let page = server.elastic("/_search", &json!({"pit": {"id": pit, "keep_alive": "1m"}, "size": 150}));
+    let after = page["hits"]["hits"][149]["sort"].clone();
+    let rest = server.elastic("/_search", &json!({"pit": {"id": pit}, "size": 150, "search_after": after}));
+    assert_eq!([ids(&page), ids(&rest)].concat(), all);
+    assert_eq!(rest["pit_id"], pit);
+    // Each keeps files on the disk: there may not be many.
+    let told = (0..100).find_map(|_| server.post(&format!("{BASE}/x/_pit?keep_alive=1m"), &server.tokens[0], &json!({})).err());
+    assert!(told.expect("refused at last").contains("429"));
+}
+
+#[test]
+fn hits_are_told_as_asked() {
+    let server = served();
+    let body = json!({"size": 1, "query": {"ids": {"values": ["0-1-0"]}}, "sort": {"@timestamp": "desc"},
+        "_source": {"excludes": ["log", "mihari", "event"]}, "docvalue_fields": [{"field": "@timestamp", "format": "epoch_millis"}],
+        "fields": [{"field": "user.*"}], "script_fields": {}, "highlight": {"fields": {"*": {}}}, "track_total_hits": false});
+    let answer = server.elastic("/_search", &body);
+    assert!(answer["hits"].get("total").is_none());
+    let hit = &answer["hits"]["hits"][0];
+    assert_eq!(hit["fields"], json!({"@timestamp": ["1775001600123"], "user.name": ["hanako"]}));
+    assert_eq!(hit["sort"], json!([1_775_001_600_123_i64]));
+    let source = &hit["_source"];
+    assert_eq!(source["source"], json!({"bytes": 0, "ip": "10.0.0.0"}));
+    assert_eq!(source["@timestamp"], "2026-04-01T00:00:00.123456789Z");
+    let few = server.elastic("/_search", &json!({"size": 0, "track_total_hits": 10}));
+    assert_eq!(few["hits"]["total"], json!({"value": 10, "relation": "gte"}));
+    let old = server.elastic("/_search?rest_total_hits_as_int=true&q=user.name:taro", &json!({"size": 0}));
+    assert_eq!(old["hits"]["total"], 100);
+    let one = server.get(&format!("{BASE}/mihari/_doc/0-2-0"), &server.tokens[0]).expect("there");
+    assert_eq!((&one["found"], &one["_source"]["user"]["name"]), (&json!(true), &json!("taro")));
+}
+
+/// What Grafana's Elasticsearch data source sends: header and body a line, several at once.
+#[test]
+fn searches_as_grafana_sends_them_are_answered() {
+    let server = served();
+    let (from, to) = (start().unix_ms(), start().plus_ns(1200 * SECOND_NS).unix_ms());
+    let filter = json!([{"range": {"@timestamp": {"gte": from, "lte": to, "format": "epoch_millis"}}},
+        {"query_string": {"analyze_wildcard": true, "query": "user.name:(taro OR hanako)"}}]);
+    let histogram = |inner: Value| {
+        json!({"date_histogram": {"field": "@timestamp", "fixed_interval": "300000ms", "min_doc_count": 0, "format": "epoch_millis",
+            "extended_bounds": {"min": from, "max": to}}, "aggs": inner})
+    };
+    let searches = [
+        json!({"size": 0, "query": {"bool": {"filter": filter}}, "aggs": {"2": histogram(json!({}))}}),
+        json!({"size": 0, "query": {"bool": {"filter": filter}}, "aggs": {"3": {
+            "terms": {"field": "user.name", "size": 10, "order": {"1": "desc"}, "min_doc_count": 1, "missing": "none"},
+            "aggs": {"1": {"avg": {"field": "source.bytes"}}, "2": histogram(json!({"1": {"avg": {"field": "source.bytes"}}}))}}}}),
+        json!({"size": 500, "query": {"bool": {"filter": filter}}, "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "boolean"}},
+            {"_doc": {"order": "desc"}}], "script_fields": {}, "highlight": {"fields": {"*": {}}, "pre_tags": ["@HIGHLIGHT@"],
+            "post_tags": ["@/HIGHLIGHT@"], "fragment_size": 2_147_483_647},
+            "fields": [{"field": "@timestamp", "format": "strict_date_optional_time_nanos"}], "aggs": {"1": histogram(json!({}))}}),
+        json!({"size": 0, "query": {"bool": {"filter": filter}}, "aggs": {"5": {"filters": {"filters": {
+            "taro": {"query_string": {"query": "user.name:taro", "analyze_wildcard": true}},
+            "*": {"query_string": {"query": "*", "analyze_wildcard": true}}}}, "aggs": {"2": histogram(json!({}))}}}}),
+        json!({"size": 0, "aggs": {"1": {"date_histogram": {"field": "@timestamp", "calendar_interval": "1d", "min_doc_count": 0,
+            "time_zone": "Asia/Tokyo", "offset": "+6h", "format": "yyyy-MM-dd"}, "aggs": {
+                "a": {"percentiles": {"field": "source.bytes", "percents": ["50", "99"]}},
+                "b": {"extended_stats": {"field": "source.bytes", "sigma": 2}},
+                "c": {"cardinality": {"field": "source.ip"}},
+                "d": {"top_metrics": {"metrics": [{"field": "source.bytes"}], "sort": [{"@timestamp": "desc"}], "size": 1}},
+                "e": {"value_count": {"field": "process.executable"}},
+                "f": {"max": {"field": "@timestamp"}},
+                "g": {"top_hits": {"size": 1, "_source": ["user.name"]}}}}}}),
+        json!({"size": 0, "aggs": {"h": {"histogram": {"field": "source.bytes", "interval": 100, "min_doc_count": 0}},
+            "r": {"range": {"field": "source.bytes", "ranges": [{"to": 100}, {"from": 100, "key": "more"}], "keyed": true}},
+            "m": {"missing": {"field": "process.executable"}},
+            "d": {"date_range": {"field": "@timestamp", "ranges": [{"from": "2026-04-01T00:10:00Z"}]}},
+            "i": {"ip_range": {"field": "source.ip", "ranges": [{"mask": "10.0.0.0/24"}]}},
+            "c": {"composite": {"size": 3, "sources": [{"u": {"terms": {"field": "user.name"}}},
+                {"t": {"date_histogram": {"field": "@timestamp", "fixed_interval": "10m"}}}]}}}}),
+        json!({"size": 0, "query": {"fuzzy": {}}}),
+    ];
+    let mut lines = String::new();
+    for search in &searches {
+        lines.push_str(r#"{"search_type":"query_then_fetch","ignore_unavailable":true,"index":["mihari"]}"#);
+        lines.push_str(&format!("\n{search}\n"));
+    }
+    let path = format!("{BASE}/_msearch?max_concurrent_shard_requests=5");
+    let text = api::client::post(&server.url(), &path, &server.tokens[0], &lines).expect("answered");
+    let answer: Value = serde_json::from_str(&text).expect("JSON");
+    let answers = answer["responses"].as_array().expect("a list");
+    assert_eq!(
+        answers.iter().map(|a| a["status"].as_u64().expect("a status")).collect::<Vec<_>>(),
+        [200, 200, 200, 200, 200, 200, 400]
+    );
+
+    let buckets = answers[0]["aggregations"]["2"]["buckets"].as_array().expect("buckets");
+    assert_eq!(buckets.len(), 5, "{buckets:?}");
+    assert_eq!(buckets[0], json!({"key_as_string": from.to_string(), "key": from, "doc_count": 20}));
+    assert_eq!(buckets.iter().map(|b| b["doc_count"].as_u64().expect("a count")).sum::<u64>(), 80);
+
+    let users = answers[1]["aggregations"]["3"]["buckets"].as_array().expect("buckets");
+    assert_eq!((&users[0]["key"], &users[1]["key"]), (&json!("taro"), &json!("hanako")));
+    assert_eq!(users[0]["1"]["value"], json!(59.5));
+    assert_eq!(users[0]["2"]["buckets"][0]["1"]["value"], json!(14.5));
+    assert_eq!(users[0]["2"]["buckets"][4]["1"]["value"], Value::Null);
+
+    assert_eq!(answers[2]["hits"]["hits"].as_array().map(Vec::len), Some(80));
+    assert_eq!(answers[2]["hits"]["hits"][0]["fields"]["@timestamp"], json!(["2026-04-01T00:19:40.123456789Z"]));
+    assert_eq!(answers[3]["aggregations"]["5"]["buckets"]["taro"]["doc_count"], 40);
+    assert_eq!(answers[3]["aggregations"]["5"]["buckets"]["*"]["2"]["buckets"].as_array().map(Vec::len), Some(5));
+
+    let day = &answers[4]["aggregations"]["1"]["buckets"][0];
+    assert_eq!((&day["key_as_string"], &day["doc_count"]), (&json!("2026-04-01"), &json!(200)));
+    assert!((day["a"]["values"]["50.0"].as_f64().expect("a figure") - 149.0).abs() < 3.0, "{day}");
+    assert_eq!((&day["b"]["count"], &day["b"]["max"]), (&json!(200), &json!(298.0)));
+    assert!(day["b"]["std_deviation_bounds"]["upper"].as_f64().expect("a bound") > 298.0);
+    assert_eq!(day["d"]["top"][0]["metrics"], json!({"source.bytes": 298}));
+    assert_eq!(day["e"]["value"], 20);
+    assert_eq!(day["f"]["value_as_string"], "2026-04-01T00:49:40.123Z");
+    assert_eq!(day["g"]["hits"]["hits"][0]["_source"], json!({"user": {"name": "taro"}}));
+
+    let found = &answers[5]["aggregations"];
+    assert_eq!(found["h"]["buckets"][2], json!({"key": 200.0, "doc_count": 66}));
+    assert_eq!(found["r"]["buckets"]["*-100.0"], json!({"key": "*-100.0", "to": 100.0, "doc_count": 67}));
+    assert_eq!(found["r"]["buckets"]["more"]["doc_count"], 133);
+    assert_eq!(found["m"]["doc_count"], 180);
+    assert_eq!(found["d"]["buckets"][0]["doc_count"], 160);
+    assert_eq!(found["i"]["buckets"][0]["doc_count"], 50);
+    assert_eq!(found["c"]["buckets"][0]["key"], json!({"u": "hanako", "t": from}));
+    let mut composite = searches[5]["aggs"]["c"].clone();
+    composite["composite"]["after"] = found["c"]["after_key"].clone();
+    let next = server.elastic("/_search", &json!({"size": 0, "aggs": {"c": composite}}));
+    assert_eq!(next["aggregations"]["c"]["buckets"][0]["key"]["t"], json!(from + 3 * 600_000));
+    assert_eq!(answers[6]["error"]["type"], "illegal_argument_exception");
+}
+
+#[test]
+fn what_clients_ask_first_is_answered() {
+    let server = served();
+    let get = |path: &str| server.get(&format!("{BASE}{path}"), &server.tokens[0]).expect(path);
+    for root in ["", "/"] {
+        assert!(get(root)["version"]["number"].as_str().is_some_and(|v| v.starts_with("8.")));
+    }
+    assert_eq!(get("/_cluster/health?wait_for_status=yellow")["status"], "green");
+    let caps = get("/mihari/_field_caps?fields=source.*,message");
+    assert_eq!(caps["fields"]["source.ip"]["ip"]["aggregatable"], true);
+    assert_eq!(caps["fields"]["message"]["text"]["aggregatable"], false);
+    assert!(caps["fields"].get("user.name").is_none());
+    let mapping = get("/mihari/_mapping");
+    assert_eq!(mapping["mihari"]["mappings"]["properties"]["source"]["properties"]["ip"]["type"], "ip");
+    assert_eq!(
+        get("/mihari/_mapping/field/@timestamp")["mihari"]["mappings"]["@timestamp"]["mapping"]["@timestamp"]["type"],
+        "date"
+    );
+    assert_eq!(get("/_cat/indices?format=json")[0]["docs.count"], "200");
+    assert_eq!(get("/_cat/count?format=json&h=count"), json!([{"count": "200"}]));
+    assert_eq!(get("/_resolve/index/*")["indices"][0]["name"], "mihari");
+    assert_eq!(get("/_aliases"), json!({"mihari": {"aliases": {}}}));
+    assert_eq!(get("/_search?q=user.name:jiro")["hits"]["total"]["value"], 0, "another tenant's");
+    let time: Time = "2026-04-01T00:00:00Z".parse().expect("a time");
+    assert_eq!(time, start());
+}

@@ -1,0 +1,211 @@
+//! The interface over a real socket, for the tests of it: two tenants, a clock that stands until it is moved, a log in memory.
+#![allow(dead_code, reason = "each file of tests is its own program and uses what it needs")]
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use api::{Api, Commit, Destination, Hub, Intake, Limits, RuleDesk, RulesShown, Stage, Store, Tally};
+use event::{Batch, Clock, FrameHead, Frames, Position, TenantId, Time};
+use index::{IndexOptions, RawSource, Writer};
+use rules::alert::AlertChange;
+use rules::coverage::Coverage;
+use rules::{Mode, Modes, RuleCost, RuleSet};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const SECOND_NS: i64 = 1_000_000_000;
+
+pub(crate) fn start() -> Time {
+    "2026-04-01T00:00:00Z".parse().expect("a time")
+}
+
+/// A clock that stands until it is moved.
+pub(crate) struct Standing(pub(crate) AtomicI64);
+
+impl Clock for Standing {
+    fn now(&self) -> Time {
+        Time::from_unix_ns(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct Nothing;
+
+impl RawSource for Nothing {
+    fn raw(&self, _: Position) -> std::io::Result<Option<(FrameHead, Vec<u8>)>> {
+        Ok(None)
+    }
+}
+
+/// A log in memory.
+#[derive(Default)]
+struct InMemory(Mutex<Vec<Frames>>);
+
+impl Intake for InMemory {
+    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        self.0.lock().expect("a lock").push(frames);
+        Box::pin(std::future::ready(true))
+    }
+
+    fn text(&self, frame: event::Frame<'_>) -> String {
+        String::from_utf8_lossy(frame.bytes).into_owned()
+    }
+
+    fn reads(&self, _: event::Frame<'_>) -> bool {
+        true
+    }
+}
+
+/// A desk with one rule, whose reload is refused.
+struct OneRule {
+    rules: Arc<RuleSet>,
+    modes: Mutex<Arc<Modes>>,
+}
+
+impl OneRule {
+    fn new() -> OneRule {
+        let text = "title: A rule\nid: rule/1\nlogsource: {category: nothing}\ndetection: {s: {a: 1}, condition: s}\n";
+        let (rules, problems) = rules::load(&[("one".to_owned(), text.to_owned())], &rules::LoadOptions::default());
+        assert_eq!(problems, []);
+        OneRule { rules: Arc::new(rules), modes: Mutex::default() }
+    }
+}
+
+impl RuleDesk for OneRule {
+    fn shown(&self) -> RulesShown {
+        RulesShown {
+            rules: self.rules.clone(),
+            refused: Arc::default(),
+            loaded: start(),
+            failure: Some("rules.yml:3: no title".to_owned()),
+            done: vec![(RuleCost { matches: 7, evaluated: 9, ..RuleCost::default() }, Some(start()))],
+            unmapped: Coverage::default().gaps(&self.rules),
+        }
+    }
+
+    fn modes(&self) -> Arc<Modes> {
+        self.modes.lock().expect("not poisoned").clone()
+    }
+
+    fn set_mode(&self, rule: &str, tenant: u32, mode: Mode) {
+        Arc::make_mut(&mut self.modes.lock().expect("not poisoned")).set(rule, Some(tenant), mode);
+    }
+
+    fn reload(&self) -> Result<usize, String> {
+        Err("rules.yml:3: no title".to_owned())
+    }
+}
+
+/// A log that is not read again.
+struct Unread;
+
+impl api::Reread for Unread {
+    fn begin(&self) -> std::io::Result<Box<dyn api::Reading>> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A server of two tenants, with a token of each, on one thread of a runtime.
+pub(crate) struct Server {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock: Arc<Standing>,
+    pub(crate) store: Store,
+    pub(crate) address: SocketAddr,
+    pub(crate) tokens: [String; 2],
+    pub(crate) hub: Hub,
+    pub(crate) stop: CancellationToken,
+    runtime: Option<tokio::runtime::Runtime>,
+    serving: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Server {
+    pub(crate) fn start(limits: Limits) -> Server {
+        Server::with(limits, &[])
+    }
+
+    /// With these events in the index of the tenant that each is of.
+    pub(crate) fn with(limits: Limits, batches: &[Batch]) -> Server {
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
+        let store = Store::open(&dir.path().join("mihari.sqlite"), clock.clone()).expect("opens");
+        let options = IndexOptions::new(&dir.path().join("index"));
+        let indexed = |tenant| {
+            let (mut writer, _) = Writer::open(&options, TenantId(tenant)).expect("an index");
+            for batch in batches {
+                writer.write(batch).expect("written");
+                writer.commit().expect("committed");
+            }
+            writer.searcher()
+        };
+        let searchers = (0..2).map(indexed).collect();
+        let tokens = [0, 1].map(|tenant| store.create_token("test", tenant, 30).expect("a token"));
+        let desk = Arc::new(OneRule::new());
+        let hub = Hub::default();
+        let api = Api {
+            store: store.clone(),
+            searchers,
+            tenants: vec!["aomori".to_owned(), "hirosaki".to_owned()],
+            raw: Arc::new(Nothing),
+            intake: Arc::new(InMemory::default()),
+            reread: Arc::new(Unread),
+            correlate: rules::CorrelateOptions::default(),
+            rules: desk,
+            policy: None,
+            hub: hub.clone(),
+            metrics: Arc::new(String::new),
+            stage: Arc::new(Stage::default),
+            clock: clock.clone(),
+            started: start(),
+            files: Arc::new(|_| None),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let serving = runtime.spawn(api::serve(listener, api, limits, stop.clone()));
+        Server { dir, clock, store, address, tokens, hub, stop, runtime: Some(runtime), serving: Some(serving) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str, token: &str) -> Result<Value, String> {
+        let mut text = String::new();
+        let mut body = api::client::stream(&self.url(), path, &[], token).map_err(|e| e.to_string())?;
+        body.read_to_string(&mut text).map_err(|e| e.to_string())?;
+        serde_json::from_str(&text).map_err(|e| e.to_string())
+    }
+
+    pub(crate) fn post(&self, path: &str, token: &str, body: &Value) -> Result<Value, String> {
+        let text = api::client::post(&self.url(), path, token, &body.to_string()).map_err(|e| e.to_string())?;
+        serde_json::from_str(&text).map_err(|e| e.to_string())
+    }
+
+    pub(crate) fn apply(&self, position: u64, changes: &[AlertChange], destinations: &[Destination], tally: &mut Tally) {
+        self.apply_with(position, changes, destinations, tally, &Modes::default());
+    }
+
+    pub(crate) fn apply_with(
+        &self,
+        position: u64,
+        changes: &[AlertChange],
+        destinations: &[Destination],
+        tally: &mut Tally,
+        modes: &Modes,
+    ) {
+        let commit = Commit { position, changes, snapshots: &[], destinations, modes };
+        self.store.apply(&commit, tally).expect("stored");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let (Some(runtime), Some(serving)) = (self.runtime.take(), self.serving.take()) {
+            runtime.block_on(serving).expect("it ends when told to");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! All events that a query finds, by their places in the log, in its order: for whoever reads them again.
+
+use crate::IndexError;
+use crate::lower::{Lowering, Unable};
+use crate::search::{Opened, SearchLimits, SearchRequest, Snapshot};
+use crate::window::{Bits, WINDOW};
+
+impl Snapshot {
+    /// Calls `each` with the log offsets of all hits of the query within its range of time, ascending, an offset once, some at a time, until
+    /// it says false. Tells whether all were visited.
+    ///
+    /// # Errors
+    /// Where the engine fails.
+    pub fn visit(
+        &self,
+        request: &SearchRequest,
+        limits: &SearchLimits,
+        mut each: impl FnMut(&[u64]) -> bool,
+    ) -> Result<bool, IndexError> {
+        let mut order = Vec::new();
+        for open in self.shards.iter() {
+            order.extend(open.segments.iter().map(|segment| (segment.first(), open, segment)));
+        }
+        // Segments are runs of the log.
+        order.sort_by_key(|(first, ..)| *first);
+        let mut last = 0;
+        for (_, open, segment) in order {
+            match self.segment(open, segment, request, limits, &mut last, &mut each) {
+                Ok(true) => {}
+                Ok(false) | Err(Unable::Stopped) => return Ok(false),
+                Err(Unable::Engine(source)) => {
+                    return Err(IndexError::Engine { action: "search", shard: open.name.clone(), source });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn segment(
+        &self,
+        open: &Opened,
+        segment: &crate::segment::Segment,
+        request: &SearchRequest,
+        limits: &SearchLimits,
+        last: &mut u64,
+        each: &mut impl FnMut(&[u64]) -> bool,
+    ) -> Result<bool, Unable> {
+        let (from, to) = request.range();
+        if !segment.times().is_some_and(|(low, high)| from <= high && to >= low) {
+            return Ok(true);
+        }
+        let stop = || (limits.stop)();
+        let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, stop: &stop };
+        let mut node = lowering.query(&request.query)?;
+        let mut offsets = Vec::new();
+        let windows = segment.windows_within(from, to);
+        let mut window = windows.start;
+        while window < windows.end {
+            if stop() {
+                return Err(Unable::Stopped);
+            }
+            let start = window * WINDOW;
+            let next = node.next(start)?;
+            if next >= segment.max_doc() {
+                break;
+            }
+            if next / WINDOW > window {
+                window = next / WINDOW;
+                continue;
+            }
+            if let Some(whole) = segment.window_within(window, from, to) {
+                let mut bits = Bits::none();
+                node.fill(start, (segment.max_doc() - start).min(WINDOW), &mut bits)?;
+                offsets.clear();
+                bits.each(|at| {
+                    let doc = start + at;
+                    let offset = segment.seq.get_val(doc);
+                    // The events of one frame lie side by side: a frame is told once.
+                    if offset > *last && (whole || (from..=to).contains(&segment.time_of(doc))) {
+                        offsets.push(offset);
+                        *last = offset;
+                    }
+                });
+                if !offsets.is_empty() && !each(&offsets) {
+                    return Ok(false);
+                }
+            }
+            window += 1;
+        }
+        Ok(true)
+    }
+}
