@@ -588,9 +588,15 @@ fn a_new_alert_is_told_once_and_can_be_worked_on() {
     let dir = tempfile::tempdir().expect("a folder");
     let service = Service::start(dir.path(), &format!("notify: [{{name: chat, slack_webhook: \"http://{address}/hook\"}}]\n"));
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    let line = "<4>Apr  1 09:00:00 fw-lgwan kernel: [1.0] LGWAN-ACCEPT: IN=eth1 OUT=eth0 SRC=10.2.16.9 DST=192.0.2.7 LEN=60 TTL=63 PROTO=TCP SPT=50000 DPT=443 SYN";
-    for _ in 0..3 {
-        socket.send_to(line.as_bytes(), service.listen[0]).expect("sent");
+    let line = |port: u16| {
+        format!(
+            "<4>Apr  1 09:00:00 fw-lgwan kernel: [1.0] LGWAN-ACCEPT: IN=eth1 OUT=eth0 SRC=10.2.16.9 DST=192.0.2.7 LEN=60 TTL=63 PROTO=TCP \
+             SPT={port} DPT=443 SYN"
+        )
+    };
+    // Three connections, the first of which is told twice: that is one connection still.
+    for port in [50_000, 50_000, 50_001, 50_002] {
+        socket.send_to(line(port).as_bytes(), service.listen[0]).expect("sent");
     }
     let (first_key, _) = told.recv_timeout(PATIENCE).expect("told");
     let (key, body) = told.recv_timeout(PATIENCE).expect("told again");
@@ -606,7 +612,7 @@ fn a_new_alert_is_told_once_and_can_be_worked_on() {
         let events = service.get(&format!("/api/v1/alerts/{id}/events"));
         (events["events"].as_array()?.len() == 3).then_some(events)
     });
-    assert_eq!(evidence["events"][0]["raw"], line);
+    assert_eq!(evidence["events"][0]["raw"], line(50_000));
     let act = |body: Value| service.post(&format!("/api/v1/alerts/{id}/actions"), &body);
     assert_eq!(act(json!({"action": "acknowledge"})).expect("done")["status"], "acknowledged");
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The zone policy's promises, each test named after its row: what crosses a zone's border is told once and rightly, a way through the
 //! sanitiser has two legs, and a changed cell is noticed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -102,6 +102,8 @@ fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
 struct Ran {
     new: Vec<Alert>,
     cells: BTreeMap<(String, String, Verdict), i64>,
+    /// Hours in which anything was counted.
+    hours: BTreeSet<i64>,
 }
 
 /// Runs records, as they arrive, in batches of so many; each batch by a behaviour restored from the one before where `interrupted`.
@@ -111,7 +113,7 @@ fn run(policy: &str, records: impl Iterator<Item = Record>, what: &[&str], per: 
     let site = Arc::new(Site::new(&[], None).expect("the default").with_policy(Some(policy.clone())));
     let options = BehaviourOptions { lateness_ns: LATENESS_S * 1_000_000_000, site };
     let mut behaviour = Behaviour::new(set.clone(), options.clone());
-    let (mut out, mut cells) = (Vec::new(), BTreeMap::new());
+    let (mut out, mut cells, mut hours) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
     let (mut builder, mut offset, mut first, mut received) = (BatchBuilder::default(), 0, 1, 0);
     let mut records = records.peekable();
     while let Some(record) = records.next() {
@@ -127,6 +129,7 @@ fn run(policy: &str, records: impl Iterator<Item = Record>, what: &[&str], per: 
                 behaviour.flush(&mut out);
             }
             for (key, count) in behaviour.take_cells() {
+                hours.insert(key.hour);
                 let [from, to] = [key.from, key.to].map(|zone| policy.zones[usize::from(zone)].name.clone());
                 *cells.entry((from, to, key.verdict)).or_default() += count;
             }
@@ -142,7 +145,7 @@ fn run(policy: &str, records: impl Iterator<Item = Record>, what: &[&str], per: 
         AlertChange::Updated(_) => None,
     });
     cells.retain(|_, count| *count != 0);
-    Ran { new: new.collect(), cells }
+    Ran { new: new.collect(), cells, hours }
 }
 
 fn groups(ran: &Ran) -> Vec<[&str; 2]> {
@@ -192,6 +195,19 @@ fn p01_an_exception_allows_until_its_last_day_is_over() {
         let ran = run(POLICY, [flow(0, (from, 50_000), ("10.2.8.4", port))].into_iter(), &["zone-violation"], 1, false);
         assert_eq!(ran.new.len(), 1, "{from} {port}");
     }
+}
+
+/// Whoever sends a record states its time: one that is decades away is counted in the hour in which it came.
+#[test]
+fn p01_a_forged_time_makes_no_hour_of_its_own() {
+    const HOUR_MS: i64 = 3_600_000;
+    let forged = |n: u16| {
+        let told = flow((i64::from(n) - 250) * 1000 * HOUR_MS, ("10.2.16.9", 10_000 + n), ("10.3.0.9", 443));
+        Record { delay_ms: i64::from(n) - told.ms, ..told }
+    };
+    let ran = run(POLICY, (0..500).map(forged), &["zone-violation"], 100, false);
+    assert_eq!(ran.cells.values().sum::<i64>(), 500, "{:?}", ran.cells);
+    assert_eq!(ran.hours.len(), 1, "{:?}", ran.hours);
 }
 
 /// Denied by one device and let through by another is let through; told twice is told once; denied is no violation.

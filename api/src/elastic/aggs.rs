@@ -67,7 +67,7 @@ pub(crate) fn read(value: Value, dsl: &mut Dsl<'_>, depth: usize) -> Read<Plan> 
             None => (Vec::new(), Vec::new()),
         };
         let meta = members.take("meta");
-        let (kind, body) = members.only().map_err(|_| Fault::parsing(format!("the aggregation [{name}] is of one kind")))?;
+        let (kind, body) = members.single().map_err(|_| Fault::parsing(format!("the aggregation [{name}] is of one kind")))?;
         let (kind, shape) = one(&kind, body, dsl, &inner, &inner_told)?;
         counted.push((name.clone(), Aggregation { kind, inner }));
         told.push(Told { name, shape, meta, inner: inner_told });
@@ -412,7 +412,7 @@ fn terms_of(
 /// The first of the orders; equals are in the order of their values in any case.
 fn terms_order(order: Value, inner: &[(String, Aggregation)], inner_told: &[Told]) -> Read<TermsOrder> {
     let Some(first) = list_of(order).into_iter().next() else { return Ok(TermsOrder::Count) };
-    let (by, direction) = Members::new("order", first)?.only()?;
+    let (by, direction) = Members::new("order", first)?.single()?;
     let descending = match direction.as_str() {
         Some("desc") => true,
         Some("asc") => false,
@@ -559,8 +559,8 @@ fn composite_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, 
     let size = members.count("size")?.unwrap_or(10);
     let (mut sources, mut names, mut formats) = (Vec::new(), Vec::new(), Vec::new());
     for source in list_of(members.required("sources")?) {
-        let (name, body) = Members::new("sources", source)?.only()?;
-        let (kind, body) = Members::new(&name, body)?.only()?;
+        let (name, body) = Members::new("sources", source)?.single()?;
+        let (kind, body) = Members::new(&name, body)?.single()?;
         let mut source = Members::new(&kind, body)?;
         if source.text("order")?.is_some_and(|o| o != "asc") || source.flag("missing_bucket")?.unwrap_or(false) {
             return Err(Fault::illegal("[composite]: [order] is [asc], and there is no [missing_bucket]"));

@@ -109,7 +109,7 @@ impl<'a> Dsl<'a> {
             return Err(Fault::illegal(format!("queries stand {DEPTH_MAX} deep at most")));
         }
         let members = Members::new("query", value)?;
-        let (kind, body) = members.only().map_err(|_| Fault::parsing("a query is an object with one member, its kind"))?;
+        let (kind, body) = members.single().map_err(|_| Fault::parsing("a query is an object with one member, its kind"))?;
         let query = self.kind(&kind, body)?;
         self.depth -= 1;
         Ok(query)
@@ -215,7 +215,7 @@ impl<'a> Dsl<'a> {
     fn terms(&mut self, body: Value) -> Read<Query> {
         let mut members = Members::new("terms", body)?;
         members.ignore(&["boost", "_name"]);
-        let (field, values) = members.only()?;
+        let (field, values) = members.single()?;
         let Value::Array(values) = values else { return Err(Fault::parsing("[terms] needs a list of values")) };
         self.spend(values.len())?;
         if field == "_id" {
@@ -248,7 +248,7 @@ impl<'a> Dsl<'a> {
     fn of_field(&mut self, kind: &str, body: Value) -> Read<Query> {
         let mut outer = Members::new(kind, body)?;
         outer.ignore(&["boost", "_name"]);
-        let (field, value) = outer.only().map_err(|_| Fault::parsing(format!("[{kind}] names one field")))?;
+        let (field, value) = outer.single().map_err(|_| Fault::parsing(format!("[{kind}] names one field")))?;
         if kind == "range" {
             return self.range(&field, value);
         }

@@ -116,7 +116,7 @@ impl Members {
     }
 
     /// The one member that is left, with its name.
-    pub(crate) fn only(mut self) -> Result<(String, Value), Fault> {
+    pub(crate) fn single(mut self) -> Result<(String, Value), Fault> {
         match (self.map.len(), self.map.keys().next().cloned()) {
             (1, Some(name)) => {
                 let value = self.map.shift_remove(&name).unwrap_or(Value::Null);

@@ -1,12 +1,14 @@
 //! Tokens: who may ask. Only a token's hash is kept.
 
+use std::time::Duration;
+
 use event::Time;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Result, Store, StoreError};
+use super::{OTHERS_TIME, Result, Store, StoreError};
 
 /// Who asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -149,11 +151,20 @@ impl Store {
         if !bool::from(hash.as_slice().ct_eq(&expected)) {
             return Ok(None);
         }
-        // Nobody waits for a commit of the pipeline only to have this noted: where the writer is busy, the next request notes it.
+        // Nobody waits for a commit of the pipeline, or for another process that holds the database, only to have this noted: the next
+        // request notes it then.
         if last_used.is_none_or(|last| last < now - LAST_USED_NS)
             && let Ok(writer) = self.writer.try_lock()
         {
-            writer.prepare_cached("UPDATE token SET last_used = ?2 WHERE id = ?1")?.execute(params![id, now])?;
+            writer.busy_timeout(Duration::ZERO)?;
+            let noted = writer
+                .prepare_cached("UPDATE token SET last_used = ?2 WHERE id = ?1")
+                .and_then(|mut update| update.execute(params![id, now]));
+            writer.busy_timeout(OTHERS_TIME)?;
+            match noted {
+                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
+                other => drop(other?),
+            }
         }
         Ok(Some(Identity { name, tenant, token: id.to_owned() }))
     }

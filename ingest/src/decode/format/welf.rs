@@ -292,7 +292,7 @@ impl Reader {
         let Some(text) = pairs(message).find(|pair| pair.key == "msg").map(|pair| pair.value) else { return };
         // `AUT24804: text`
         let Some((code, text)) = text.split_once(": ") else { return };
-        if code.len() >= 8 && code[..3].bytes().all(|b| b.is_ascii_uppercase()) {
+        if code.len() >= 8 && code.bytes().take(3).all(|b| b.is_ascii_uppercase()) {
             row.text(FieldId::EVENT_CODE, code);
         }
         match code {
