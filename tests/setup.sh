@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need, by name, where it is absent. `setup.sh senders | kafka | browser`.
+# Installs what the tests need, by name, where it is absent. `setup.sh senders | kafka | browser | clients DIR`.
 set -euo pipefail
 
 target="${CARGO_TARGET_DIR:-$(dirname "$0")/../target}"
@@ -43,8 +43,18 @@ browser)
   need chromium chromium
   fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk)
   ;;
+clients)
+  # Clients from PyPI in an environment of their own: test tools only, nothing of them is linked or copied.
+  dir=${2:?usage: $0 clients DIR}
+  [ -e "$dir/complete" ] && exit 0
+  python3 -m venv "$dir"
+  "$dir/bin/pip" install --quiet --disable-pip-version-check \
+    'elasticsearch>=9,<10' 'opensearch-py>=3,<4' pysigma pysigma-backend-elasticsearch pysigma-backend-opensearch
+  touch "$dir/complete"
+  exit 0
+  ;;
 *)
-  echo "usage: $0 senders | kafka | browser" >&2
+  echo "usage: $0 senders | kafka | browser | clients DIR" >&2
   exit 2
   ;;
 esac

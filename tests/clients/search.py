@@ -1,0 +1,111 @@
+"""The clients of Elasticsearch and OpenSearch against a running service: search.py URL TOKEN"""
+
+import base64
+import sys
+import time
+
+from elasticsearch import BadRequestError, Elasticsearch, NotFoundError, AuthenticationException
+from elasticsearch import helpers as elastic_helpers
+from opensearchpy import OpenSearch
+from opensearchpy import helpers as open_helpers
+
+URL, TOKEN = sys.argv[1] + "/api/v1/_elastic", sys.argv[2]
+COUNT = 2500
+
+
+def records(prefix, count):
+    for n in range(count):
+        yield {
+            "@timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600 + n)),
+            "message": f"{prefix} record {n} of ログ",
+            "user": {"name": f"user{n % 10}"},
+            "source": {"ip": f"10.1.{n % 7}.{n % 250}", "bytes": n},
+        }
+
+
+def elasticsearch():
+    packed = base64.b64encode(f"id:{TOKEN}".encode()).decode()
+    for options in ({"api_key": TOKEN}, {"api_key": packed}, {"bearer_auth": TOKEN}, {"basic_auth": ("mihari", TOKEN)}):
+        assert Elasticsearch(URL, **options).info()["version"]["number"].startswith("8.")
+    try:
+        Elasticsearch(URL, api_key="wrong").info()
+        raise AssertionError("a wrong key opens nothing")
+    except AuthenticationException as error:
+        assert error.body["error"]["type"] == "security_exception"
+    client = Elasticsearch(URL, api_key=TOKEN, request_timeout=60)
+    assert client.ping() and client.cluster.health(wait_for_status="yellow")["status"] == "green"
+    assert client.indices.create(index="logs")["acknowledged"] and client.indices.exists(index="logs")
+    actions = ({"_index": "logs", "_op_type": "create", "_source": record} for record in records("alpha", COUNT))
+    assert elastic_helpers.bulk(client, actions, chunk_size=500, refresh="wait_for") == (COUNT, [])
+    client.indices.refresh(index="logs")
+    query = {"match": {"message": "alpha"}}
+    assert client.count(index="logs", query=query)["count"] == COUNT
+    found = client.search(index="logs", query=query, size=5, sort=[{"@timestamp": "desc"}], track_total_hits=True)
+    assert found["hits"]["total"] == {"value": COUNT, "relation": "eq"}, found["hits"]["total"]
+    hit = found["hits"]["hits"][0]
+    assert hit["_source"]["user"]["name"] == "user9" and hit["_source"]["source"]["bytes"] == COUNT - 1, hit
+    assert "alpha record" in hit["_source"]["event"]["original"]
+    assert client.get(index="logs", id=hit["_id"])["_source"]["source"]["bytes"] == COUNT - 1
+    assert client.search(index="logs", query={"ids": {"values": [hit["_id"]]}})["hits"]["hits"][0]["_id"] == hit["_id"]
+    scanned = [hit["_source"]["source"]["bytes"] for hit in elastic_helpers.scan(client, index="logs", query={"query": query})]
+    assert sorted(scanned) == list(range(COUNT))
+    pit = client.open_point_in_time(index="logs", keep_alive="1m")["id"]
+    after, seen = None, []
+    while True:
+        options = {"search_after": after} if after else {}
+        page = client.search(pit={"id": pit, "keep_alive": "1m"}, query=query, size=999, sort=[{"source.bytes": "asc"}], **options)
+        if not page["hits"]["hits"]:
+            break
+        seen += [hit["_source"]["source"]["bytes"] for hit in page["hits"]["hits"]]
+        after = page["hits"]["hits"][-1]["sort"]
+    assert seen == list(range(COUNT))
+    assert client.close_point_in_time(id=pit)["num_freed"] == 1
+    aggs = {
+        "users": {"terms": {"field": "user.name", "size": 3}, "aggs": {"bytes": {"sum": {"field": "source.bytes"}}}},
+        "ips": {"cardinality": {"field": "source.ip"}},
+        "hours": {"date_histogram": {"field": "@timestamp", "calendar_interval": "1h", "time_zone": "Asia/Tokyo"}},
+    }
+    told = client.search(index="logs", query=query, size=0, aggs=aggs)["aggregations"]
+    assert [b["doc_count"] for b in told["users"]["buckets"]] == [COUNT // 10] * 3
+    assert told["users"]["buckets"][0]["bytes"]["value"] == sum(range(0, COUNT, 10))
+    assert told["ips"]["value"] == len({(n % 7, n % 250) for n in range(COUNT)})
+    assert sum(b["doc_count"] for b in told["hours"]["buckets"]) == COUNT
+    many = client.msearch(searches=[{"index": "logs"}, {"query": query, "size": 0}, {}, {"query": {"fuzzy": {}}}])
+    assert [r["status"] for r in many["responses"]] == [200, 400]
+    caps = client.field_caps(index="logs", fields="source.*")["fields"]
+    assert "ip" in caps["source.ip"] and client.indices.get_mapping(index="logs")["mihari"]
+    assert int(client.cat.indices(format="json")[0]["docs.count"]) >= COUNT
+    assert int(client.cat.count(format="json")[0]["count"]) >= COUNT
+    for refused, kind in ((lambda: client.search(query={"fuzzy": {"a": "b"}}), BadRequestError), (lambda: client.get(index="a", id="x"), NotFoundError)):
+        try:
+            refused()
+            raise AssertionError("it is refused")
+        except kind:
+            pass
+    print("elasticsearch: done")
+
+
+def opensearch():
+    client = OpenSearch(URL, http_auth=("mihari", TOKEN), timeout=60)
+    assert client.info()["version"]["number"]
+    actions = ({"_index": "logs", "_source": record} for record in records("beta", 700))
+    assert open_helpers.bulk(client, actions, refresh=True) == (700, [])
+    query = {"query": {"query_string": {"query": "beta AND user.name:user1"}}}
+    assert client.count(index="logs", body=query)["count"] == 70
+    assert len(client.search(index="logs", body=query, size=100)["hits"]["hits"]) == 70
+    assert len(list(open_helpers.scan(client, index="logs", query=query, size=30))) == 70
+    pit = client.create_pit(index="logs", params={"keep_alive": "1m"})["pit_id"]
+    body = {**query, "pit": {"id": pit, "keep_alive": "1m"}, "size": 40}
+    first = client.search(body=body)["hits"]["hits"]
+    rest = client.search(body={**body, "search_after": first[-1]["sort"]})["hits"]["hits"]
+    assert len({hit["_id"] for hit in first + rest}) == 70
+    assert client.delete_pit(body={"pit_id": [pit]})["pits"][0]["successful"]
+    assert "mihari" in client.cat.indices() and client.cat.indices(format="json")[0]["index"] == "mihari"
+    page = client.search(index="logs", body=query, scroll="1m", size=50)
+    assert len(client.scroll(scroll_id=page["_scroll_id"], scroll="1m")["hits"]["hits"]) == 20
+    assert client.clear_scroll(scroll_id=page["_scroll_id"])["succeeded"]
+    print("opensearch: done")
+
+
+elasticsearch()
+opensearch()
