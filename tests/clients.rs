@@ -66,7 +66,7 @@ fn converted_rules_find_what_the_engine_finds() {
     let dir = tempfile::tempdir().expect("a folder");
     let service = Service::start(dir.path(), "");
     let mut compare = Command::new(python);
-    compare.arg(script("sigma.py")).args([&service.api, &service.token]).arg(&rules).arg(&corpus).arg(dir.path());
+    compare.arg(script("converted.py")).args([&service.api, &service.token]).arg(&rules).arg(&corpus).arg(dir.path());
     compare.arg(program().get_program()).args(["--lines", "6000", "--every", "12"]);
     let told = run(&mut compare);
     println!("{told}");

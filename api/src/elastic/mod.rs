@@ -146,7 +146,9 @@ pub(crate) fn routes() -> Vec<Route> {
     );
     add("get", "/api/v1/_elastic/_cat/indices", "elasticCatIndices", "The index, in a line", NONE, false, get(cat_indices));
     add("get", "/api/v1/_elastic/_cat/indices/{index}", "elasticCatIndex", "The index, in a line", NONE, false, get(cat_indices));
-    add("get", "/api/v1/_elastic/_cat/count", "elasticCatCount", "How many events there are", NONE, false, get(cat_count));
+    // Newer clients ask with POST.
+    let cat_count_any = || get(cat_count).post(cat_count);
+    add("get", "/api/v1/_elastic/_cat/count", "elasticCatCount", "How many events there are", NONE, false, cat_count_any());
     add(
         "get",
         "/api/v1/_elastic/_cat/count/{index}",
@@ -154,7 +156,7 @@ pub(crate) fn routes() -> Vec<Route> {
         "How many events there are",
         NONE,
         false,
-        get(cat_count),
+        cat_count_any(),
     );
     add("get", "/api/v1/_elastic/_cat/health", "elasticCatHealth", "Whether it is well, in a line", NONE, false, get(cat_health));
     add("get", "/api/v1/_elastic/_resolve/index/{name}", "elasticResolve", "The index of a name", NONE, false, get(resolve));

@@ -1,6 +1,6 @@
 """Rules converted by Sigma's own tools to queries, against our engine with the same rules on the same events.
 
-sigma.py URL TOKEN RULES CORPUS SCRATCH PROGRAM [--lines N] [--every N]
+converted.py URL TOKEN RULES CORPUS SCRATCH PROGRAM [--lines N] [--every N]
 
 Every rule is converted twice: to Lucene's syntax and to a DSL body (Elasticsearch's backend), and to OpenSearch's. The queries count in
 the service's index; our engine counts with `rules list --over`. What differs is printed with its reason.
@@ -10,6 +10,7 @@ import argparse
 import collections
 import json
 import pathlib
+import re
 import subprocess
 import urllib.request
 
@@ -115,7 +116,7 @@ def main():
         if found == [ours[name]] * 3:
             same += 1
         else:
-            table.append((name, document["title"], ours[name], found, reason(document, ours[name], found), query))
+            table.append((name, document["title"], ours[name], found, reason(client, query, ours[name]), query))
     print(f"rules: {len(rules)}, the same: {same}, hits of the engine: {hits}, events: {lines}")
     for why, count in refused.most_common():
         print(f"  {count} {why}")
@@ -128,8 +129,14 @@ def reason_refused(error):
     return "refused: " + str(error.body["error"]["reason"])[:150]
 
 
-def reason(document, mine, found):
-    """Why the query may rightly find something else; None where nothing is known."""
+def reason(client, query, mine):
+    """Why the query finds something else; None where nothing is known. What is said to be the reason is tried."""
+    # Lucene's regular expressions match a whole value, Sigma's any part of one; the converter takes them over as they are.
+    parts = re.sub(r":/((?:[^/\\]|\\.)*)/", r":/.*(\1).*/", query)
+    if parts != query:
+        found = client.count(query={"query_string": {"query": parts, "analyze_wildcard": True}})["count"]
+        if found == mine:
+            return "Lucene's regular expressions match the whole value; with .* on both sides the hits are the same"
     return None
 
 
