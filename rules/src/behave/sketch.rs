@@ -2,7 +2,7 @@
 //! small numbers). Hashes are fixed, so that a count means the same on every machine and after every restart.
 
 use hashbrown::HashSet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Values that are kept in a sorted list; more go to a set.
 const LIST_MAX: usize = 16;
@@ -30,25 +30,43 @@ pub(super) fn mix_text(text: &str) -> u64 {
 /// Different values, counted. `EXACT` is how many are told apart exactly; `BITS` the logarithm of the registers beyond: the standard error
 /// is then 1.04 / sqrt(2^BITS).
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(from = "Stored")]
 pub(super) struct Distinct<const EXACT: usize, const BITS: u32> {
     list: Vec<u64>,
-    #[serde(with = "as_list")]
+    #[serde(serialize_with = "as_list")]
     set: HashSet<u64>,
+    registers: Vec<u8>,
+    /// The sum of 2^-r over the registers, in units of 2^-64, and how many are empty: kept, as counts are asked for at each insertion.
+    #[serde(skip)]
+    sum: u128,
+    #[serde(skip)]
+    empty: u32,
+}
+
+/// What is stored of it.
+#[derive(Deserialize)]
+struct Stored {
+    list: Vec<u64>,
+    set: Vec<u64>,
     registers: Vec<u8>,
 }
 
+impl<const EXACT: usize, const BITS: u32> From<Stored> for Distinct<EXACT, BITS> {
+    fn from(Stored { list, set, registers }: Stored) -> Self {
+        let sum = registers.iter().map(|rank| part(*rank)).sum();
+        let empty = registers.iter().filter(|rank| **rank == 0).count() as u32;
+        Distinct { list, set: set.into_iter().collect(), registers, sum, empty }
+    }
+}
+
+/// 2^-rank in units of 2^-64. No hash of 64 bits has a rank beyond 64.
+fn part(rank: u8) -> u128 {
+    1 << (64 - rank.min(64))
+}
+
 /// A set is stored as a list.
-mod as_list {
-    use hashbrown::HashSet;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(set: &HashSet<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(set)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashSet<u64>, D::Error> {
-        Ok(Vec::<u64>::deserialize(deserializer)?.into_iter().collect())
-    }
+fn as_list<S: Serializer>(set: &HashSet<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(set)
 }
 
 impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
@@ -73,6 +91,7 @@ impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
             return self.set.insert(hash);
         }
         self.registers = vec![0; 1 << BITS];
+        (self.sum, self.empty) = (part(0) << BITS, 1 << BITS);
         for kept in std::mem::take(&mut self.set) {
             self.register(kept);
         }
@@ -82,9 +101,14 @@ impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
     fn register(&mut self, hash: u64) -> bool {
         let at = (hash >> (64 - BITS)) as usize;
         let rank = ((hash << BITS) | 1 << (BITS - 1)).leading_zeros() as u8 + 1;
-        let changes = self.registers[at] < rank;
-        self.registers[at] = self.registers[at].max(rank);
-        changes
+        let before = self.registers[at];
+        if before >= rank {
+            return false;
+        }
+        self.registers[at] = rank;
+        self.sum = self.sum - part(before) + part(rank);
+        self.empty -= u32::from(before == 0);
+        true
     }
 
     /// How many there were.
@@ -93,10 +117,9 @@ impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
             return (self.list.len() + self.set.len()) as u64;
         }
         let m = self.registers.len() as f64;
-        let sum: f64 = self.registers.iter().map(|r| 0.5f64.powi(i32::from(*r))).sum();
+        let sum = self.sum as f64 / part(0) as f64;
         let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
-        let empty = self.registers.iter().filter(|r| **r == 0).count();
-        let estimate = if raw <= 2.5 * m && empty > 0 { m * (m / empty as f64).ln() } else { raw };
+        let estimate = if raw <= 2.5 * m && self.empty > 0 { m * (m / f64::from(self.empty)).ln() } else { raw };
         estimate.round() as u64
     }
 
@@ -132,6 +155,21 @@ mod tests {
         });
         let off = (fine.count() as f64 / 1e6 - 1.0).abs();
         assert!(off < 0.025, "{off}");
+    }
+
+    #[test]
+    fn what_is_kept_of_the_registers_is_what_they_say() {
+        let mut many: Distinct<16, 8> = Distinct::default();
+        for n in 0..5_000u128 {
+            many.insert(mix(n));
+            if n % 500 == 17 {
+                let stored = postcard::to_allocvec(&many).expect("stored");
+                let again: Distinct<16, 8> = postcard::from_bytes(&stored).expect("read");
+                assert_eq!((again.sum, again.empty, again.count()), (many.sum, many.empty, many.count()));
+                let sum: f64 = many.registers.iter().map(|rank| 0.5f64.powi(i32::from(*rank))).sum();
+                assert!((many.sum as f64 / part(0) as f64 - sum).abs() < 1e-9);
+            }
+        }
     }
 
     #[test]
