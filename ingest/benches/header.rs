@@ -11,12 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use described::Description;
 use event::{BatchBuilder, Content, Frame, FrameHead, LogRange, Position, Time, Transport};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
 use jiff::tz::TimeZone;
 use syslog_loose::Variant;
 
+#[path = "../tests/described/mod.rs"]
+mod described;
 // The header is private to the decoder. It is measured as it stands in its file, not made public for that.
 #[expect(dead_code, reason = "the decoder's, of which the header is one part")]
 #[path = "../src/decode/stamp.rs"]
@@ -161,18 +164,6 @@ fn records(lines: &[String]) -> f64 {
         best = best.min(cpu() - start);
     }
     best.as_nanos() as f64 / lines.len() as f64
-}
-
-#[derive(serde::Deserialize)]
-struct Description {
-    name: String,
-    #[serde(default)]
-    cases: Vec<Case>,
-}
-
-#[derive(serde::Deserialize)]
-struct Case {
-    raw: String,
 }
 
 fn formats(folder: &Path) {

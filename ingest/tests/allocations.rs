@@ -5,9 +5,12 @@
 
 #![expect(clippy::print_stdout, reason = "the counts")]
 
+mod described;
+
 use std::path::Path;
 use std::sync::Arc;
 
+use described::Description;
 use event::{BatchBuilder, Content, Frame, FrameHead, LogRange, Position, Time, Transport};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
@@ -20,18 +23,6 @@ const WARM_UP: usize = 4;
 const COUNTED: usize = 40;
 /// Allocations that one event may cost: those of the batch, divided by its events.
 const PER_EVENT_MAX: f64 = 0.1;
-
-#[derive(serde::Deserialize)]
-struct Description {
-    name: String,
-    #[serde(default)]
-    cases: Vec<Case>,
-}
-
-#[derive(serde::Deserialize)]
-struct Case {
-    raw: String,
-}
 
 fn decode(decoder: &mut TextDecoder, builder: &mut BatchBuilder, lines: &[String]) {
     for (at, line) in lines.iter().enumerate() {

@@ -6,10 +6,13 @@
 
 #![expect(clippy::print_stdout, reason = "the figures")]
 
+mod clock;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::processor_time;
 use event::{
     Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, Position, Time, Transport, Value,
 };
@@ -40,12 +43,6 @@ must_deny:
   - {from: mynumber, to: [internet, outside, seccloud]}
   - {from: lgwan, to: [internet, outside, seccloud], unless_via: sanitiser}
 ";
-
-/// The thread's time on the processor so far.
-fn processor_time() -> Duration {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    Duration::from_nanos(schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds"))
-}
 
 fn resident_mib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();

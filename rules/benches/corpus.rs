@@ -5,10 +5,13 @@
 //! are ratios within one run. `cargo bench -p rules --features peer -- net routed` runs what has these words in its name.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod clock;
+
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clock::processor_time;
 use event::object::{Outcome, Reader};
 use event::{Batch, BatchBuilder, Content, FrameHead, LogRange, LogSource, LogSourceId, Time, Transport};
 use rules::cases::batch_of_sources;
@@ -23,12 +26,6 @@ fn shared(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name)
 }
 
-/// This thread's processor time in nanoseconds.
-fn cpu_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says how long a thread ran");
-    text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds first")
-}
-
 /// Resident memory in MiB.
 fn resident_mib() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").expect("readable");
@@ -37,9 +34,9 @@ fn resident_mib() -> u64 {
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
-    let start = cpu_ns();
+    let start = processor_time();
     let out = work();
-    (out, (cpu_ns() - start) as f64 / 1e9)
+    (out, (processor_time() - start).as_secs_f64())
 }
 
 struct Corpus {

@@ -6,9 +6,12 @@
 
 #![expect(clippy::print_stdout, reason = "the figures")]
 
+mod clock;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::processor_time;
 use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, Time, Transport};
 use rules::alert::AlertChange;
 use rules::{CorrelateOptions, Correlator, DEGRADED_RULE, Detector, LoadOptions, Match, load};
@@ -97,12 +100,6 @@ fn five_million() {
         );
     }
     println!("resident memory grew {:.2} times from 2 M to 5 M groups", resident[1] as f64 / resident[0] as f64);
-}
-
-/// The thread's time on the processor so far.
-fn processor_time() -> Duration {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    Duration::from_nanos(schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds"))
 }
 
 fn resident_bytes() -> u64 {

@@ -2,35 +2,20 @@
 //! thread's processor time.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod clock;
+#[path = "../tests/hostile/mod.rs"]
+mod hostile;
+
 use std::sync::Arc;
 
+use clock::processor_time;
+use hostile::hostile;
 use rules::cases::batch_of;
 use rules::{Detector, LoadOptions, load};
 
 const VALUE_BYTES: usize = 64 << 10;
 const PATTERNS: usize = 300;
 const LIMIT_MS: f64 = 50.0;
-
-fn cpu_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says how long a thread ran");
-    text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds first")
-}
-
-fn hostile(n: usize) -> String {
-    let (kind, size) = (n % 10, 4 + n / 10);
-    match kind {
-        0 => format!("f: '{}b'", "*a".repeat(size)),
-        1 => format!("f: '*{}b'", "a?".repeat(size)),
-        2 => format!("f|re: '(a+)+{}$'", "b".repeat(size)),
-        3 => format!("f|re: '(a|aa|a?){{1,{}}}b$'", size.min(20)),
-        4 => format!("f|contains: ['{}']", (1..=size).map(|n| format!("{}b", "a".repeat(n))).collect::<Vec<_>>().join("', '")),
-        5 => format!("f|re|i: '{}{}c'", "a?".repeat(size), "a".repeat(size)),
-        6 => format!("f|contains: '{}*c'", "a*".repeat(size)),
-        7 => format!("f|re: '(.*a){{{}}}.*c'", size.min(12)),
-        8 => format!("f|endswith: '{}b'", "?a".repeat(size)),
-        _ => format!("f|windash|contains: '{}-b'", " -a".repeat(size.min(3))),
-    }
-}
 
 fn main() {
     let values = [
@@ -49,9 +34,9 @@ fn main() {
         let mut detector = Detector::new(Arc::new(set));
         for batch in &batches {
             let mut found = Vec::new();
-            let start = cpu_ns();
+            let start = processor_time();
             detector.scan(batch, &mut found);
-            let ms = (cpu_ns() - start) as f64 / 1e6;
+            let ms = (processor_time() - start).as_secs_f64() * 1e3;
             sum += ms;
             over += usize::from(ms > LIMIT_MS);
             if ms > worst.0 {

@@ -5,10 +5,13 @@
 
 #![expect(clippy::print_stdout, reason = "the figures")]
 
+mod clock;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use clock::processor_time;
 use event::Time;
 use rules::policy::{Communication, Decision, Policy};
 
@@ -16,12 +19,6 @@ const ZONES: u32 = 100;
 const PREFIXES: u32 = 10_000;
 const LINES: u32 = 1_000;
 const ASKED: usize = 1 << 20;
-
-/// The thread's time on the processor so far.
-fn processor_time() -> Duration {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    Duration::from_nanos(schedstat.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds"))
-}
 
 /// The n-th prefix: nine of ten IPv4, of lengths 20 to 28, some within others.
 fn prefix(n: u32) -> (IpAddr, u8) {

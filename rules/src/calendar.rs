@@ -38,18 +38,18 @@ pub fn date(day: i64) -> String {
 
 /// What kind of day it is, by its number since 1970-01-01.
 pub fn kind_of(day: i64) -> Day {
-    let (year, month, date) = civil(day);
+    let (_, month, date) = civil(day);
     match () {
         () if is_off(day) => Day::Holiday,
         () if matches!((month, date), (12, 29..=31) | (1, 1..=3)) => Day::Closed,
-        () if matches!(weekday(year, month, date), 0 | 6) => Day::Weekend,
+        () if matches!(weekday(day), 0 | 6) => Day::Weekend,
         () => Day::Working,
     }
 }
 
 /// 0 for Sunday.
-fn weekday(year: i64, month: i64, date: i64) -> i64 {
-    (number(year, month, date) + 4).rem_euclid(7)
+fn weekday(day: i64) -> i64 {
+    (day + 4).rem_euclid(7)
 }
 
 /// Article 3: a holiday, the day in lieu of one that falls on a Sunday, and a day between two holidays.
@@ -60,7 +60,7 @@ fn is_off(day: i64) -> bool {
     // In lieu: the first day behind a run of holidays in which a Sunday is.
     let mut before = day - 1;
     while is_national(before) {
-        if (before + 4).rem_euclid(7) == 0 {
+        if weekday(before) == 0 {
             return true;
         }
         before -= 1;
@@ -72,7 +72,7 @@ fn is_off(day: i64) -> bool {
 fn is_national(day: i64) -> bool {
     let (year, month, date) = civil(day);
     // The n-th Monday of a month.
-    let monday = |n: i64| weekday(year, month, date) == 1 && (date - 1) / 7 + 1 == n;
+    let monday = |n: i64| weekday(day) == 1 && (date - 1) / 7 + 1 == n;
     match (month, date) {
         (1, 1) | (2, 11 | 23) | (4, 29) | (5, 3..=5) | (11, 3 | 23) => true,
         (1, _) => monday(2),
@@ -97,29 +97,19 @@ fn equinox(year: i64, base: f64) -> i64 {
     (base + 0.242_194 * years) as i64 - (year - 1980).div_euclid(4)
 }
 
-/// Year, month and date of a day since 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
+/// Year, month and date of a day since 1970-01-01.
 fn civil(day: i64) -> (i64, i64, i64) {
-    let z = day + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
-}
-
-/// The day since 1970-01-01 of a date.
-fn number(year: i64, month: i64, date: i64) -> i64 {
-    let y = year - i64::from(month <= 2);
-    let (era, yoe) = (y.div_euclid(400), y.rem_euclid(400));
-    let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + date - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+    let (year, month, date) = event::civil_from_days(day);
+    (year.into(), month.into(), date.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn number(year: i64, month: i64, date: i64) -> i64 {
+        event::days_from_civil(year as i32, month as u32, date as u32)
+    }
 
     /// The holidays that the Cabinet Office has announced, with those in lieu and those between.
     #[test]

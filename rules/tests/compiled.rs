@@ -1,12 +1,15 @@
 //! The compiled matcher loses no match and invents none: it equals the plain form on the acceptance cases, on public rules over real
 //! events where they are present, and on generated rules and events.
 
+mod hostile;
+
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use event::{Batch, LogSource, LogSourceId};
+use hostile::hostile;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -130,20 +133,6 @@ fn on_public_rules_over_network_events() {
 #[test]
 fn on_public_rules_over_mixed_events() {
     on_public_rules("corpus/mixed60k.ndjson.zst", 401);
-}
-
-/// 300 patterns that ask much of a matcher that goes back: stars and question marks in turn, repetitions within repetitions,
-/// optional letters before as many that are not.
-fn hostile(n: usize) -> String {
-    let (kind, size) = (n % 6, 4 + n / 6);
-    match kind {
-        0 => format!("f: '{}b'", "*a".repeat(size)),
-        1 => format!("f: '*{}b'", "a?".repeat(size)),
-        2 => format!("f|re: '(a+)+{}$'", "b".repeat(size)),
-        3 => format!("f|re: '(a|aa|a?){{1,{}}}b$'", size.min(20)),
-        4 => format!("f|contains: ['{}']", (1..=size).map(|n| format!("{}b", "a".repeat(n))).collect::<Vec<_>>().join("', '")),
-        _ => format!("f|re|i: '{}{}c'", "a?".repeat(size), "a".repeat(size)),
-    }
 }
 
 #[test]

@@ -32,5 +32,5 @@ pub use frame::{Content, Frame, FrameHead, Frames, TenantId, Transport};
 pub use log_source::{FormatId, LogSource, LogSourceId};
 pub use position::{EventId, LogRange, Position};
 pub use release::Release;
-pub use time::Time;
+pub use time::{Time, civil_from_days, days_from_civil};
 pub use value::Value;

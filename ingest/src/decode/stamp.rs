@@ -330,6 +330,14 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     Some((stamp(Some(year), month, day, (hour, minute, second, ns), offset_s)?, &text[c.at..]))
 }
 
+/// The number of two digits at a place; `good` no longer holds where they are none.
+#[inline]
+fn two_digits(b: &[u8], at: usize, good: &mut bool) -> i32 {
+    let (tens, ones) = (b[at].wrapping_sub(b'0'), b[at + 1].wrapping_sub(b'0'));
+    *good &= tens < 10 && ones < 10;
+    i32::from(tens) * 10 + i32::from(ones)
+}
+
 /// `2026-04-01T09:00:00` to the letter (RFC 3339 §5.6), the text's first 19 bytes: places are fixed, so nothing needs to be looked for.
 #[inline]
 fn full(b: &[u8]) -> Option<Stamp> {
@@ -338,11 +346,7 @@ fn full(b: &[u8]) -> Option<Stamp> {
         return None;
     }
     let mut good = true;
-    let mut two = |at: usize| {
-        let (tens, ones) = (b[at].wrapping_sub(b'0'), b[at + 1].wrapping_sub(b'0'));
-        good &= tens < 10 && ones < 10;
-        i32::from(tens) * 10 + i32::from(ones)
-    };
+    let mut two = |at: usize| two_digits(b, at, &mut good);
     let (year, month, day) = (two(0) * 100 + two(2), two(5), two(8));
     let (hour, minute, second) = (two(11), two(14), two(17));
     if !good || hour > 23 || minute > 59 || second > 60 {
@@ -412,11 +416,7 @@ fn short(b: &[u8]) -> Option<Stamp> {
         return None;
     }
     let mut good = true;
-    let mut two = |at: usize| {
-        let (tens, ones) = (b[at].wrapping_sub(b'0'), b[at + 1].wrapping_sub(b'0'));
-        good &= tens < 10 && ones < 10;
-        i32::from(tens) * 10 + i32::from(ones)
-    };
+    let mut two = |at: usize| two_digits(b, at, &mut good);
     let day = if b[4] == b' ' { i32::from(b[5].wrapping_sub(b'0')) } else { two(4) };
     let (hour, minute, second) = (two(7), two(10), two(13));
     if !good || hour > 23 || minute > 59 || second > 60 {
