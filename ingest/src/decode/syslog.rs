@@ -21,7 +21,8 @@ pub(super) struct Header<'a> {
 /// Reads the header of `record`. A record without any is all message.
 pub(super) fn header(record: &str) -> Header<'_> {
     let (priority, rest) = priority(bare(record));
-    if priority.is_some()
+    // Without a priority as files keep it, where the year that follows tells the version's number from any other.
+    if (priority.is_some() || rest.starts_with("1 2"))
         && let Some(header) = rfc5424(rest, priority)
     {
         return header;
@@ -86,6 +87,10 @@ fn rfc5424(text: &str, priority: Option<u8>) -> Option<Header<'_>> {
         }
     };
     let (host, rest) = word(rest)?;
+    if rest.starts_with('{') {
+        // Some senders let the JSON begin behind the host.
+        return Some(Header { priority, version: Some(version), stamp, host: value(host), message: rest, ..Header::default() });
+    }
     let (app, rest) = word(rest)?;
     let (procid, rest) = word(rest)?;
     let (msgid, rest) = word(rest).unwrap_or((rest, ""));
@@ -254,7 +259,16 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
         return Header { host: Some(word), message, ..header }; // ASA: `host : %ASA-...`.
     }
     let (app, procid, message) = tag(after);
-    Header { host: Some(word), app, procid, message, ..header }
+    Header { host: Some(word), app, procid, message: after_message_id(message), ..header }
+}
+
+/// What follows `[ID 800047 auth.notice] `, as Solaris numbers its messages (syslogd(8), msgid(8)).
+fn after_message_id(message: &str) -> &str {
+    let Some((id, rest)) = message.strip_prefix("[ID ").and_then(|rest| rest.split_once("] ")) else { return message };
+    let named = id.split_once(' ').is_some_and(|(number, name)| {
+        number.bytes().all(|b| b.is_ascii_digit()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+    });
+    if named { rest } else { message }
 }
 
 /// Some gateways write the priority as a word after the host: `user.info kernel: ...`.
