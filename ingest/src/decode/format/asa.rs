@@ -21,6 +21,7 @@ pub(super) struct Reader {
     aaa: Kind,
     ftd: Kind,
     messages: HashMap<u32, Vec<Message>>,
+    others: Vec<Message>,
     keys: Keys,
     connection: FieldId,
     acl: FieldId,
@@ -82,6 +83,9 @@ const KEYS: &str = "
     VLAN_ID = network.vlan.id
 ";
 
+/// How messages that the table does not have name two ends.
+const OTHERS: &[&str] = &["{x} from {s} to {d}", "{x}src {s} dst {d}", "{x}src {s} dest {d}", "{x} for {s} to {d}"];
+
 impl Reader {
     pub(super) fn new() -> Reader {
         let kind = |service| Kind::new("cisco_asa", Some("cisco"), Some("firewall"), Some(service));
@@ -98,6 +102,13 @@ impl Reader {
             aaa: Kind::new("cisco_asa", Some("cisco"), None, Some("aaa")),
             ftd: kind("ftd"),
             messages,
+            others: OTHERS
+                .iter()
+                .map(|pattern| {
+                    let (lead, parts) = compile(pattern);
+                    Message { done: Done::Told, lead, parts }
+                })
+                .collect(),
             keys: Keys::new("cisco.ftd.security.", KEYS),
             connection: FieldId::known("cisco.asa.connection_id"),
             acl: FieldId::known("cisco.asa.rule_name"),
@@ -121,12 +132,8 @@ impl Reader {
         if matches!(number, 302_020 | 302_021) && self.icmp(text, row) {
             return;
         }
-        let Some(known) = self.messages.get(&number) else {
-            session(text, row);
-            return;
-        };
         let mut found = [("", ""); PARTS_MAX];
-        for message in known {
+        for message in self.messages.get(&number).into_iter().flatten() {
             let Some(count) = fits(message, text, &mut found) else { continue };
             let found = &found[..count];
             let value = |name: &str| found.iter().find(|(n, _)| *n == name).map_or("", |(_, v)| *v);
@@ -141,6 +148,25 @@ impl Reader {
             return;
         }
         session(text, row);
+        if row.get(FieldId::SOURCE_IP).is_none() {
+            self.ends(text, row);
+        }
+    }
+
+    /// The two ends of a message that the table does not have, where both are addresses.
+    fn ends(&mut self, text: &str, row: &mut RowBuilder<'_>) {
+        let mut found = [("", ""); PARTS_MAX];
+        for message in &self.others {
+            let Some(count) = fits(message, text, &mut found) else { continue };
+            let ends = found[..count].iter().filter(|(name, _)| *name != "x");
+            if ends.clone().all(|(_, end)| End::read(end).host.parse::<std::net::IpAddr>().is_ok()) {
+                for (name, end) in ends {
+                    capture(name, end, self.connection, self.acl, &mut self.scratch, row);
+                }
+                row.text(FieldId::FLAGS, "guessed");
+                return;
+            }
+        }
     }
 
     /// Who began: the second end of what was built outbound. Not said where it ends: there the port that a service has tells.

@@ -135,7 +135,8 @@ impl Reader {
             row.text(FieldId::NETWORK_DIRECTION, way);
         }
         self.keys.finish(row);
-        if context.header.stamp.is_none()
+        // The exporter's own time has a year and a zone.
+        if context.header.stamp.is_none_or(|stamp| !stamp.has_offset())
             && let Some(time) = time.filter(|t| (1_000_000_000..10_000_000_000).contains(t))
         {
             row.time(Time::from_unix_s(time));
@@ -186,9 +187,9 @@ fn is_quoted(text: &str) -> bool {
     !key.is_empty() && key.len() <= 64 && key.bytes().all(is_key_byte) && rest.contains("\"; ")
 }
 
-/// Whether the text is the exporter's splunk form: it begins with the time, and names the product and the log's id.
+/// Whether the text is the exporter's splunk form: it begins with the time, and names the product and the log's id or place.
 fn is_piped(text: &str) -> bool {
-    text.starts_with("time=") && text.contains("|loguid=") && text.contains("|product=")
+    text.starts_with("time=") && text.contains("|product=") && (text.contains("|loguid=") || text.contains("|sequencenum="))
 }
 
 fn is_key_byte(byte: u8) -> bool {

@@ -22,6 +22,7 @@ pub(super) struct Reader {
 
 const MAIL: &str = "
     client_ip = source.ip:ip
+    src = source.ip:ip?
     client_name = source.domain
     dst_ip = destination.ip:ip
     from = email.from.address

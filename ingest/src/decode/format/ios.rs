@@ -28,6 +28,10 @@ pub(super) struct Reader {
 const MESSAGES: &[(&str, Done, &str)] = &[
     // SEC, IPV6: access lists.
     ("IPACCESSLOGP ACCESSLOGP", Asked, "list {a} {v} {p} {s} -> {d}, {k} packet"),
+    ("IPACCESSLOGP ACCESSLOGP", Asked, "list {a} {v} {p} {s} ({si} {mac}) -> {d}, {k} packet"),
+    ("IPACCESSLOGP ACCESSLOGP", Asked, "list {a} {v} {p} {s} ({si} ) -> {d}, {k} packet"),
+    ("IPACCESSLOGP ACCESSLOGP", Asked, "list {a} {v} {p} {s} ({si}) -> {d}, {k} packet"),
+    ("IPACCESSLOGDP ACCESSLOGDP", Asked, "list {a} {v} {p} {s} ({si} {mac}) -> {d} ({it}/{ic}), {k} packet"),
     ("IPACCESSLOGDP ACCESSLOGDP", Asked, "list {a} {v} {p} {s} -> {d} ({it}/{ic}), {k} packet"),
     ("IPACCESSLOGNP ACCESSLOGNP", Asked, "list {a} {v} {proto} {s} -> {d}, {k} packet"),
     ("IPACCESSLOGSP ACCESSLOGSP", Asked, "list {a} {v} {p} {s} -> {d} ({x}), {k} packet"),
@@ -38,6 +42,8 @@ const MESSAGES: &[(&str, Done, &str)] = &[
         Asked,
         "Src IP: {s}, Dst IP: {d}, Src Port: {sp}, Dst Port: {dp}, Src Intf: {si}, Protocol: \"{p}\"({x}), ACL Name: {a}, ACE Action: {v}, ",
     ),
+    // Intrusion prevention.
+    ("SIGNATURE", Denied, "Sig:{sig} Subsig:{x} Sev:{x} {sn>} [{s4} -> {d4}]"),
     // Logins.
     ("LOGIN_SUCCESS", LoggedIn, "Login Success [user: {u>}] [Source: {s}] [localport: {dp}]"),
     ("LOGIN_FAILED", LoginFailed, "Login failed [user: {u>}] [Source: {s}] [localport: {dp}] [Reason: {r}]"),
@@ -125,6 +131,8 @@ impl Reader {
                 match *name {
                     "sp" => number(row, FieldId::SOURCE_PORT, value),
                     "dp" => number(row, FieldId::DESTINATION_PORT, value),
+                    "sig" => row.text(FieldId::RULE_ID, value),
+                    "sn" => row.text(FieldId::RULE_NAME, value),
                     // A list that matches no protocol writes its number, 0 for any.
                     "proto" if *value != "0" => keys::transport(row, value, &mut self.scratch),
                     _ => capture(name, value, self.connection, self.acl, &mut self.scratch, row),
@@ -215,6 +223,14 @@ pub(super) fn is_lead(lead: &str) -> bool {
     let task = lead.strip_prefix('*').and_then(|rest| rest.split_once(": "));
     let lead =
         task.filter(|(task, _)| task.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).map_or(lead, |(_, rest)| rest);
+    // A zone's name that the administrator chose: `*Apr  1 09:00:00 mng: `, right behind the time and before the colon.
+    let zone = lead.strip_suffix(": ").and_then(|lead| lead.rsplit_once(' ')).filter(|(before, zone)| {
+        (2..=5).contains(&zone.len())
+            && zone.bytes().all(|b| b.is_ascii_lowercase())
+            && before.ends_with(|c: char| c.is_ascii_digit())
+            && before.rsplit(' ').next().is_some_and(|clock| clock.matches(':').count() == 2)
+    });
+    let lead = zone.map_or(lead, |(before, _)| &lead[..before.len() + 1]);
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let known = |word: &str| {
         let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();

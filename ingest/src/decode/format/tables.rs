@@ -259,9 +259,9 @@ const CADDY: Format = Format {
     name: "caddy",
     source: source("caddy", Some("webserver")),
     needs: &[
-        &["request.method", "request.uri", "status", "logger"],
-        &["request.remote_addr", "request.method", "status"],
-        &["request.remote_ip", "request.method", "status"],
+        // What the access log and the error log alone say (modules/caddyhttp/server.go).
+        &["msg=handled request", "request.method", "request.uri"],
+        &["err_id", "err_trace", "request.method", "request.uri"],
     ],
     native: "caddy.",
     constants: &[

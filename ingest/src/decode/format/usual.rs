@@ -22,7 +22,8 @@ const USUAL: &[(To, &str)] = &[
         Address("source.ip", "source.address"),
         "srcip srcaddr srcaddress sourceip sourceipaddress sourceaddress sourceaddr ipsrc src sip saddr clientip clientipaddress \
          clientaddr clientaddress callingip callerip calleripaddress remoteip remoteipaddress remoteaddr remoteaddress attackerip \
-         peerip peeraddr rhost originip loginip userip ipaddress ipaddr ip srchost realip xrealip source client",
+         peerip peeraddr rhost originip loginip userip ipaddress ipaddr ip srchost realip xrealip sourceinfoip sourceipv4 srcipv4 \
+         clientipv4 initiatorip source client",
     ),
     (Number("source.port"), "srcport sourceport sourcetransportport sport spt clientport remoteport peerport srcpt"),
     (
@@ -116,17 +117,39 @@ const USUAL: &[(To, &str)] = &[
     (As("process.command_line"), "commandline cmdline cmd command processcommandline"),
     (As("process.executable"), "processpath imagepath exe processexecutable"),
     (Number("process.pid"), "pid processid procid"),
+    (As("process.name"), "processname procname processfilename"),
     (As("email.from.address"), "from sender mailfrom emailfrom"),
     (As("email.to.address"), "to recipient rcptto emailto"),
     (As("email.subject"), "subject emailsubject"),
-    (As("host.name"), "hostname host computername computer devicename devname machinename machine dvchost node"),
+    (
+        As("host.name"),
+        "hostname host computername computer devicename devname machinename machine dvchost endpointname agentcomputername \
+         dhost node",
+    ),
     (As("observer.serial_number"), "serialnumber serial sn deviceserial"),
     (As("message"), "msg description text eventmessage logmessage desc"),
 ];
 
 /// Last keys that say whose value it is, whatever stands before them.
-const PLAIN_LEAVES: &[&str] =
-    &["src", "dst", "source", "dest", "client", "remote", "username", "useragent", "filename", "sha", "md5"];
+const PLAIN_LEAVES: &[&str] = &[
+    "src",
+    "dst",
+    "source",
+    "dest",
+    "client",
+    "remote",
+    "username",
+    "useragent",
+    "filename",
+    "sha",
+    "md5",
+    "hostname",
+    "computername",
+    "agentcomputername",
+    "processname",
+    "commandline",
+    "threatname",
+];
 
 /// A name with more letters is none of those above.
 const NAME_BYTES_MAX: usize = 48;

@@ -39,15 +39,25 @@ impl Reader {
 
     /// `[TIME] [MODULE:LEVEL] [pid N:tid N] [client ADDRESS:PORT] CODE: text, referer: URL`
     fn read_apache(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let Some((time, mut rest)) = message.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
-        // `Mon Dec 26 16:22:00.123456 2016`: the day of the week says nothing.
-        let Some((stamp, "")) = time.split_once(' ').and_then(|(_, time)| stamp::bsd(time)) else { return false };
+        // `Mon Dec 26 16:22:00.123456 2016`: the day of the week says nothing. By syslog the header has the time.
+        let own = message.strip_prefix('[').and_then(|rest| rest.split_once("] ")).and_then(|(time, rest)| {
+            let (stamp, end) = stamp::bsd(time.split_once(' ')?.1)?;
+            end.is_empty().then_some((stamp, rest))
+        });
+        let (stamp, mut rest) = match own {
+            Some((stamp, rest)) => (Some(stamp), rest),
+            None if context.header.app.is_some_and(is_server) => (None, message),
+            None => return false,
+        };
         let mut module = "";
         let mut level = "";
         let mut process = "";
         let mut clients = [""; 2];
         let mut count = 0;
-        while let Some((part, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        // An address of IPv6 has brackets of its own.
+        while let Some((part, after)) =
+            rest.strip_prefix('[').and_then(|rest| rest.split_once("] ").or_else(|| rest.split_once(']')))
+        {
             match part.split_once(' ') {
                 Some(("pid", id)) => process = id,
                 Some(("client" | "remote", client)) if count < clients.len() => {
@@ -66,7 +76,9 @@ impl Reader {
         }
         let security = rest.starts_with("ModSecurity");
         if security { self.modsecurity } else { self.apache }.mark(row);
-        context.set_time(row, Some(stamp));
+        if stamp.is_some() {
+            context.set_time(row, stamp);
+        }
         row.text(FieldId::MESSAGE, rest);
         row.text(FieldId::LOG_LEVEL, level);
         some_text(row, self.module, module);
@@ -87,16 +99,24 @@ impl Reader {
         }
         let (text, referrer) = rest.rsplit_once(", referer: ").map_or((rest, ""), |(text, referrer)| (text, referrer));
         some_text(row, FieldId::HTTP_REQUEST_REFERRER, referrer);
-        if let Some((code, _)) = text.split_once(": ").filter(|(code, _)| is_code(code)) {
-            row.text(self.code, code);
-        }
-        for label in
-            ["File does not exist: ", "script not found or unable to stat: ", "Directory index forbidden by Options directive: "]
-        {
-            if let Some((_, path)) = text.split_once(label) {
+        let text = match text.split_once(": ").filter(|(code, _)| is_code(code)) {
+            Some((code, text)) => {
+                row.text(self.code, code);
+                text
+            }
+            None => text,
+        };
+        for label in [
+            "File does not exist: ",
+            "script not found or unable to stat: ",
+            "Directory index forbidden by Options directive: ",
+            "client denied by server configuration: ",
+        ] {
+            if let Some(path) = text.strip_prefix(label) {
                 row.text(FieldId::FILE_PATH, path.trim());
             }
         }
+        refused(text, row);
         true
     }
 
@@ -153,6 +173,14 @@ impl Reader {
         if security {
             self.security(&text[..at], row);
         }
+        // ngx_http_auth_basic_module
+        if let Some(rest) = text[..at].strip_prefix("user \"")
+            && let Some((user, _)) =
+                rest.rsplit_once("\": password mismatch").or_else(|| rest.rsplit_once("\" was not found in \""))
+        {
+            some_text(row, FieldId::USER_NAME, user);
+            row.text(FieldId::EVENT_OUTCOME, "failure");
+        }
         true
     }
 
@@ -193,6 +221,43 @@ impl Reader {
             }
         }
     }
+}
+
+/// Whom mod_auth_basic, mod_auth_digest and mod_authz_* did not let in, and to what (modules/aaa): the user's name is the client's text,
+/// so what stands behind it is looked for from the end.
+fn refused(text: &str, row: &mut RowBuilder<'_>) {
+    let text = text.strip_prefix("Digest: ").unwrap_or(text);
+    let (user, path) = if let Some(rest) = text.strip_prefix("user ") {
+        let failed = ["authentication", "authorization"].into_iter().find_map(|what| {
+            let (user, rest) = rest.rsplit_once(" failure for \"")?;
+            Some((user.strip_suffix(what)?.strip_suffix(": ")?, rest.split('"').next().unwrap_or("")))
+        });
+        let quoted = || {
+            let (user, rest) = rest.strip_prefix('`')?.rsplit_once("' in realm `")?;
+            Some((user, rest.rsplit_once("' not found: ")?.1))
+        };
+        let found = failed
+            .or_else(quoted)
+            .or_else(|| rest.rsplit_once(": password mismatch: "))
+            .or_else(|| rest.rsplit_once(" not found: ").or_else(|| Some((rest.strip_suffix(" not found")?, ""))));
+        let Some(found) = found else { return };
+        found
+    } else if let Some(rest) = text.strip_prefix("Authorization of user ") {
+        let Some((user, rest)) = rest.rsplit_once(" to access ") else { return };
+        (user, rest.split_once(" failed, reason: ").map_or("", |(path, _)| path))
+    } else if text.starts_with("client denied by server configuration: ") {
+        ("", "")
+    } else {
+        return;
+    };
+    row.text(FieldId::EVENT_OUTCOME, "failure");
+    some_text(row, FieldId::USER_NAME, user);
+    some_text(row, FieldId::URL_PATH, path);
+}
+
+/// Programs that log as Apache does.
+fn is_server(app: &str) -> bool {
+    matches!(app.split('/').next(), Some("httpd" | "apache2" | "apache"))
 }
 
 /// `AH01374` and the like.

@@ -27,6 +27,8 @@ struct Dialect {
 const SONICWALL: &str = "
     src = source.ip:ip?
     dst = destination.ip:ip?
+    srcV6 = source.ip:ip
+    dstV6 = destination.ip:ip
     srcMac = source.mac
     dstMac = destination.mac
     proto = network.transport?
@@ -42,7 +44,7 @@ const SONICWALL: &str = "
     rule = rule.name
     appName = network.application
     sid = rule.id
-    dstname = destination.domain
+    dstname = destination.domain url.domain
     arg = url.path
     op = http.request.method
     result = http.response.status_code:int
@@ -234,11 +236,22 @@ impl Reader {
             };
             let Some((host, rest)) = pair.value.split_once(':') else { continue };
             let mut parts = rest.split(':');
-            if let Ok(host) = host.parse() {
-                row.ip(ip, host);
+            // IPv6 addresses have a key of their own, and leave this one empty.
+            let address = host.parse();
+            if address.is_ok() || host.is_empty() {
+                if let Ok(address) = address {
+                    row.ip(ip, address);
+                }
                 super::number(row, port, parts.next().unwrap_or(""));
                 if interface != FieldId::FLAGS {
                     some_text(row, interface, parts.next().unwrap_or(""));
+                }
+                match pair.key {
+                    "src" => some_text(row, FieldId::SOURCE_DOMAIN, parts.next().unwrap_or("")),
+                    "dst" if row.get(FieldId::DESTINATION_DOMAIN).is_none() => {
+                        some_text(row, FieldId::DESTINATION_DOMAIN, parts.next().unwrap_or(""));
+                    }
+                    _ => {}
                 }
             }
         }
