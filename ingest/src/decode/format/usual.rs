@@ -23,7 +23,7 @@ const USUAL: &[(To, &str)] = &[
         "srcip srcaddr srcaddress sourceip sourceipaddress sourceaddress sourceaddr ipsrc src sip saddr clientip clientipaddress \
          clientaddr clientaddress callingip callerip calleripaddress remoteip remoteipaddress remoteaddr remoteaddress attackerip \
          peerip peeraddr rhost originip loginip userip ipaddress ipaddr ip srchost realip xrealip sourceinfoip sourceipv4 srcipv4 \
-         clientipv4 initiatorip source client",
+         clientipv4 initiatorip actorip actoripaddress source client",
     ),
     (Number("source.port"), "srcport sourceport sourcetransportport sport spt clientport remoteport peerport srcpt"),
     (
