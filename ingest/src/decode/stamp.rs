@@ -308,7 +308,7 @@ fn month_name(name: &[u8]) -> Option<i8> {
     })
 }
 
-/// RFC 3339 and its relatives: `2026-04-01T09:00:00.123+09:00`, with a blank for `T`, `/` for `-`, offset or none; `2026:04:01-09:00:00`
+/// RFC 3339 and its relatives: `2026-04-01T09:00:00.123+09:00`, with a blank for `T`, `/` or `.` for `-`, offset or none; `2026:04:01-09:00:00`
 /// (Sophos UTM). Gives what follows.
 pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     let mut c = Cursor { text, at: 0 };
@@ -319,7 +319,7 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
         return Some((Stamp { ns, offset_s, ..stamp }, &text[c.at..]));
     }
     let year = c.number(4, 4)?;
-    let separator = c.eat_any(b"-/:")?;
+    let separator = c.eat_any(b"-/:.")?;
     let month = c.number(2, 2)?;
     c.eat(separator)?;
     let day = c.number(2, 2)?;

@@ -86,6 +86,8 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("201010 201011 201012 201013", Denied, "{x} limit exceeded {x} for {w} packet from {s} to {d} on interface {si}"),
     ("209003 209004 209005", Denied, "{x}: src = {s}, dest = {d}, proto = {p}, id"),
     ("209003 209004 209005", Denied, "{x}:  src = {s}, dest = {d}, proto = {p}, id"),
+    ("201003", Denied, "Embryonic limit exceeded {x} for {s} ({x}) {d} on interface {si}"),
+    ("214001", Told, "Terminating manager session from {s} on interface {si}. Reason: {r}"),
     ("202010", Denied, "{r}. Unable to create {p} connection from {s} to {d}"),
     ("302013 302015 302017", Began, "Built {w} {p} connection {c} for {s} to {d}"),
     ("302013 302015 302017", Began, "Built {w} {p} connection {c} from {s} to {d}"),
