@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::{Api, Commit, Destination, Hub, Intake, Notifier, RuleDesk, Stage, StaticFile, Store, Tally};
+use api::{Api, Commit, Destination, Hub, Intake, Notifier, RuleDesk, Scheduler, Schedules, Stage, StaticFile, Store, Tally};
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, BatchBuilder, Clock, Frame, FrameHead, Frames, LogRange, Position, Release, TenantId, Time};
@@ -136,6 +136,26 @@ pub(crate) fn decode_settings(config: &crate::config::Decode, reference: Time) -
     Ok(Arc::new(settings))
 }
 
+/// How much of the log is searchable: the last offset, and the receive time of it. Receive times only rise along the log.
+#[derive(Clone)]
+struct Searchable(Arc<Mutex<(u64, Time)>>);
+
+impl Searchable {
+    fn get(&self) -> (u64, Time) {
+        *self.0.lock().expect("no code panics under this lock")
+    }
+
+    fn set(&self, offset: u64, received: Time) {
+        *self.0.lock().expect("no code panics under this lock") = (offset, received);
+    }
+}
+
+impl Default for Searchable {
+    fn default() -> Searchable {
+        Searchable(Arc::new(Mutex::new((0, Time::UNKNOWN))))
+    }
+}
+
 struct JournalRaw(Arc<Journal>);
 
 impl RawSource for JournalRaw {
@@ -195,6 +215,7 @@ pub(crate) struct Service {
     stop_analysis: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
     notifier: Arc<Mutex<Option<Notifier>>>,
+    schedules: Schedules,
     journal: Arc<Journal>,
 }
 
@@ -263,6 +284,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let failed = Arc::new(AtomicBool::new(false));
     let again =
         JournalAgain { journal: journal.clone(), settings: settings.clone(), policy: policy.clone(), store: store.clone() };
+    let searchable = Searchable::default();
     let analysis = Analysis {
         parts: Parts {
             settings: settings.clone(),
@@ -280,12 +302,29 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         journal: journal.clone(),
         store: store.clone(),
         hub: hub.clone(),
+        searchable: searchable.clone(),
         spent: spent.clone(),
         desk: desk.clone(),
         stop: stop_analysis.clone(),
         destinations,
         notifier: notifier.clone(),
     };
+    let scheduler = Scheduler {
+        store: store.clone(),
+        searchers: searchers.clone(),
+        until: {
+            let searchable = searchable.clone();
+            Arc::new(move || searchable.get().1)
+        },
+        clock: clock.clone(),
+        destinations: analysis.destinations.clone(),
+        hub: hub.clone(),
+        ring: {
+            let notifier = notifier.clone();
+            Arc::new(move || ring(&notifier))
+        },
+    };
+    let schedules = scheduler.start().context("failed to start the scheduled searches")?;
     let stop = CancellationToken::new();
     let (fail, stop_all) = (failed.clone(), stop.clone());
     let analysis = std::thread::Builder::new().name("analysis".to_owned()).spawn(move || {
@@ -325,6 +364,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
                 parsed: events - quarantined.min(events),
                 quarantined,
                 journal_position: stage_journal.durable(),
+                searchable_position: searchable.get().0,
             }
         }),
         clock: clock.clone(),
@@ -393,6 +433,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         stop_analysis,
         failed,
         notifier,
+        schedules,
         journal,
     })
 }
@@ -419,6 +460,8 @@ impl Service {
         self.stop_analysis.store(true, Ordering::Relaxed);
         let analysis = self.analysis.take().context("stopped twice")?;
         let result = tokio::task::spawn_blocking(move || analysis.join()).await?;
+        let schedules = self.schedules;
+        tokio::task::spawn_blocking(move || schedules.stop()).await?;
         let notifier = self.notifier.lock().expect("no code panics under this lock").take();
         if let Some(notifier) = notifier {
             tokio::task::spawn_blocking(move || notifier.stop()).await?;
@@ -465,6 +508,7 @@ struct Analysis {
     journal: Arc<Journal>,
     store: Store,
     hub: Hub,
+    searchable: Searchable,
     spent: Arc<Spent>,
     desk: Arc<Desk>,
     stop: Arc<AtomicBool>,
@@ -516,9 +560,10 @@ impl Analysis {
         }
         info!(analysed, indexed, remembered, "analysis goes on");
         let (batches, inbox) = bounded::<Arc<Batch>>(INDEX_WAITING_MAX);
-        let times = (self.index_time, self.index_keep_ns);
-        let indexer =
-            std::thread::Builder::new().name("indexer".to_owned()).spawn(move || index_batches(writers, &inbox, times))?;
+        let (times, searchable) = ((self.index_time, self.index_keep_ns), self.searchable.clone());
+        let indexer = std::thread::Builder::new()
+            .name("indexer".to_owned())
+            .spawn(move || index_batches(writers, &inbox, times, &searchable))?;
         let mut reader = self.journal.reader(remembered.min(indexed) + 1);
         let (journal, stop) = (self.journal.clone(), self.stop.clone());
         let source = move |frames: &mut Frames| {
@@ -578,15 +623,14 @@ impl Analysis {
                     }
                     position = position.max(offset);
                 }
-                if !batch.is_empty() {
-                    metrics::counter!("mihari_events_total").increment(batch.len() as u64);
-                    let batch = Arc::new(batch);
-                    if offset > analysed {
-                        self.hub.publish(batch.clone());
-                    }
-                    if batches.send(batch).is_err() {
-                        anyhow::bail!("the index has failed");
-                    }
+                metrics::counter!("mihari_events_total").increment(batch.len() as u64);
+                let batch = Arc::new(batch);
+                if offset > analysed && !batch.is_empty() {
+                    self.hub.publish(batch.clone());
+                }
+                // One without events too: it says how far the log has come.
+                if offset > 0 && batches.send(batch).is_err() {
+                    anyhow::bail!("the index has failed");
                 }
             }
             // An alert is stored at once, but storing must not take all the time.
@@ -648,12 +692,17 @@ impl Analysis {
         }
         if !new.is_empty() {
             metrics::counter!("mihari_alerts_total").increment(new.len() as u64);
-            if let Some(notifier) = &*self.notifier.lock().expect("no code panics under this lock") {
-                notifier.ring();
-            }
+            ring(&self.notifier);
         }
         changes.clear();
         Ok(())
+    }
+}
+
+/// Says that there may be something to deliver.
+fn ring(notifier: &Mutex<Option<Notifier>>) {
+    if let Some(notifier) = &*notifier.lock().expect("no code panics under this lock") {
+        notifier.ring();
     }
 }
 
@@ -672,13 +721,17 @@ fn index_batches(
     writers: Vec<(Writer, u64)>,
     inbox: &crossbeam_channel::Receiver<Arc<Batch>>,
     (index_time, keep_ns): (Duration, Option<i64>),
+    searchable: &Searchable,
 ) -> Result<()> {
     let mut writers: Vec<Writer> = writers.into_iter().map(|(writer, _)| writer).collect();
     let mut watch = Stopwatch::start();
-    let mut newest = Time::UNKNOWN;
+    let (mut newest, mut come) = (Time::UNKNOWN, (0, Time::UNKNOWN));
     loop {
         let received = inbox.recv_timeout(index_time.saturating_sub(watch.elapsed()).max(Duration::from_millis(1)));
         if let Ok(batch) = &received {
+            come = (batch.range.last, batch.received);
+        }
+        if let Some(batch) = received.as_ref().ok().filter(|batch| !batch.is_empty()) {
             for writer in &mut writers {
                 writer.write(batch).context("failed to write the index")?;
             }
@@ -696,6 +749,7 @@ fn index_batches(
                     }
                 }
             }
+            searchable.set(come.0, come.1);
             watch = Stopwatch::start();
         }
         if ended {

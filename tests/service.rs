@@ -697,3 +697,31 @@ fn quarantined_records_are_released_once_a_parser_is_mended() {
     assert_eq!(command(&["reparse"]).trim(), "0 of 51 quarantined records released");
     service.stop();
 }
+
+/// The log tells the time: the minute before the search was saved is over at once, and nobody waits for the next.
+#[test]
+fn a_scheduled_search_tells_each_window_once_over_a_kill() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut service = Service::start(dir.path(), "");
+    let schedule = json!({"every_minutes": 1, "condition": "none", "level": "high", "title": "Nothing came"});
+    let saved = service.post("/api/v1/searches", &json!({"name": "quiet", "query": "nosuchword", "schedule": schedule}));
+    let id = saved.expect("saved")["id"].as_str().expect("an id").to_owned();
+    // As many as have run, and what they have told.
+    let told = |service: &Service| {
+        wait_for("runs and alerts that agree", || {
+            let runs = service.get(&format!("/api/v1/searches/{id}/runs"))["runs"].as_array()?.clone();
+            let alerts = service.get(&format!("/api/v1/alerts?rule={id}"))["alerts"].as_array()?.clone();
+            let count: usize = alerts.iter().filter_map(|alert| alert["count"].as_u64()).sum::<u64>() as usize;
+            (!runs.is_empty() && count == runs.len()).then_some((runs, alerts))
+        })
+    };
+    let (before, alerts) = told(&service);
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    service.kill();
+    let service = Service::start(dir.path(), "");
+    let (runs, again) = told(&service);
+    assert_eq!((again.len(), &again[0]["id"]), (1, &alerts[0]["id"]), "{again:?}");
+    assert_eq!(runs[runs.len() - before.len()..], before, "what was told is not told again");
+    assert!(runs.windows(2).all(|two| two[0]["window_start"] == two[1]["window_end"]), "{runs:?}");
+    service.stop();
+}

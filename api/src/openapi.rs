@@ -15,6 +15,12 @@ pub fn document() -> String {
             .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
             .collect();
         parameters.extend(route.parameters.iter().map(|name| json!({"name": name, "in": "query", "schema": {"type": "string"}})));
+        parameters.extend(
+            route
+                .headers
+                .iter()
+                .map(|name| json!({"name": name, "in": "header", "required": true, "schema": {"type": "string"}})),
+        );
         let problem = |what: &str| json!({"description": what, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}});
         let schema = if route.answer == "application/json" { json!({"type": "object"}) } else { json!({"type": "string"}) };
         let mut operation = json!({
@@ -23,6 +29,10 @@ pub fn document() -> String {
                 "400": problem("the request makes no sense"), "401": problem("no good token"), "404": problem("not there"),
                 "429": problem("too many wrong tokens"), "500": problem("a fault of the program"), "503": problem("too busy, or stopping")}
         });
+        if !route.headers.is_empty() {
+            operation["responses"]["412"] = problem("changed by somebody else meanwhile");
+            operation["responses"]["428"] = problem("without the version that is changed");
+        }
         if !route.body.is_empty() {
             let members: Map<String, Value> = route.body.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
             operation["requestBody"] = json!({"required": true, "content": {"application/json":

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
-use crate::{alerts, attribution, backtest, elastic, export, intake, otlp, quarantine, rule_desk, search, what_if, zones};
+use crate::{alerts, attribution, backtest, elastic, export, intake, otlp, quarantine, rule_desk, saved, search, what_if, zones};
 
 /// One route.
 pub(crate) struct Route {
@@ -24,6 +24,8 @@ pub(crate) struct Route {
     pub(crate) summary: &'static str,
     /// Query parameters.
     pub(crate) parameters: &'static [&'static str],
+    /// Headers that are needed beside the token.
+    pub(crate) headers: &'static [&'static str],
     /// Members of the JSON body, where there is one.
     pub(crate) body: &'static [&'static str],
     /// The type of the answer.
@@ -55,12 +57,26 @@ fn read(
     parameters: &'static [&'static str],
     handler: MethodRouter<Arc<Shared>>,
 ) -> Route {
-    Route { method: "get", path, id, summary, parameters, body: &[], answer: JSON, records: false, media: JSON, handler }
+    Route {
+        method: "get",
+        path,
+        id,
+        summary,
+        parameters,
+        headers: &[],
+        body: &[],
+        answer: JSON,
+        records: false,
+        media: JSON,
+        handler,
+    }
 }
 
 /// Every route that needs a token.
 pub(crate) fn table() -> Vec<Route> {
     const SEARCH: &[&str] = &["query", "from", "to", "size", "sort", "cursor", "fields", "aggs"];
+    const SAVED: &[&str] = &["name", "query", "range", "columns", "sort", "schedule"];
+    const SEEN: &[&str] = &["If-Match"];
     const MODE: &[&str] = &["mode", "comment"];
     const ACTION: &[&str] = &["action", "comment", "assignee", "disposition"];
     const LIST: &[&str] = &["status", "level", "assignee", "rule", "from", "to", "size", "cursor"];
@@ -70,6 +86,7 @@ pub(crate) fn table() -> Vec<Route> {
         id,
         summary,
         parameters: &[],
+        headers: &[],
         body,
         answer: JSON,
         records: false,
@@ -112,6 +129,39 @@ pub(crate) fn table() -> Vec<Route> {
                 get(export::export).post(export::export),
             )
         },
+        read(
+            "/api/v1/searches",
+            "savedSearches",
+            "Saved searches, and how far the scheduled ones have come",
+            &[],
+            get(saved::list),
+        ),
+        write("/api/v1/searches", "saveSearch", "Save a search, and schedule it", SAVED, post(saved::create)),
+        write(
+            "/api/v1/searches/try",
+            "trySchedule",
+            "What a schedule would find in the last whole window; nobody is told",
+            &["query", "schedule"],
+            post(saved::attempt),
+        ),
+        read("/api/v1/searches/{id}", "savedSearch", "One saved search, with its version as ETag", &[], get(saved::one)),
+        Route {
+            method: "put",
+            headers: SEEN,
+            ..write(
+                "/api/v1/searches/{id}",
+                "changeSearch",
+                "Change a saved search that nobody has changed meanwhile",
+                SAVED,
+                put(saved::change),
+            )
+        },
+        Route {
+            method: "delete",
+            headers: SEEN,
+            ..write("/api/v1/searches/{id}", "deleteSearch", "Delete a saved search; its alerts stay", &[], delete(saved::delete))
+        },
+        read("/api/v1/searches/{id}/runs", "searchRuns", "Its last runs, the newest first", &[], get(saved::runs)),
         live("/api/v1/tail", "tail", "Follow events live", &["query"], get(search::tail)),
         read("/api/v1/fields", "fields", "The fields that events have", &[], get(search::fields)),
         read("/api/v1/events/{id}", "event", "One event", &[], get(search::one_event)),

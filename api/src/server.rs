@@ -68,6 +68,8 @@ pub struct Stage {
     pub quarantined: u64,
     /// The last offset of the log that is durable.
     pub journal_position: u64,
+    /// The offset up to which the log is searchable, what becomes no event included.
+    pub searchable_position: u64,
 }
 
 /// Everything that the server answers from.

@@ -58,7 +58,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut add = |method, path: &'static str, id, summary, body: &'static [&'static str], records, handler| {
         let answer = "application/json";
         let media = if records { "application/x-ndjson" } else { answer };
-        all.push(Route { method, path, id, summary, parameters: &[], body, answer, records, media, handler });
+        all.push(Route { method, path, id, summary, parameters: &[], headers: &[], body, answer, records, media, handler });
     };
     let search_any = || get(search::search).post(search::search);
     let count_any = || get(search::count).post(search::count);
@@ -438,8 +438,9 @@ pub(crate) async fn searchable(shared: &Arc<Shared>, identity: &Identity) -> boo
     let wanted = (shared.api.stage)().journal_position;
     let reached = || {
         let position = searcher.position();
-        // What the log notes of itself becomes no event, and moves the index by nothing.
+        // What the log notes of itself becomes no event, and moves the index by nothing: its last offset is such a note.
         position >= wanted
+            || (shared.api.stage)().searchable_position + 1 >= wanted
             || (wanted - position <= 8
                 && (position + 1..=wanted).all(|offset| {
                     let frame = shared.api.raw.raw(Position { partition: 0, offset });

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params}
 use serde::Serialize;
 
 use super::{Result, Store, StoreError};
+use crate::notify::Destination;
 
 /// The name under which the program itself acts; people's tokens have names of their own.
 const OURSELVES: &str = "mihari";
@@ -221,9 +222,44 @@ impl Store {
     }
 }
 
+/// Stores an alert, or how it has grown. True where somebody is to be told: it is new, or it went on after it was closed.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    alert: &Alert,
+    is_told: bool,
+    destinations: &[Destination],
+    now: i64,
+) -> rusqlite::Result<bool> {
+    let (first, last, body) = (alert.first.unix_ns(), alert.last.unix_ns(), alert.to_json());
+    let status = if is_told { "open" } else { "recorded" };
+    let inserted = transaction
+        .prepare_cached(
+            "INSERT INTO alert (id, tenant, rule, level, first, last, body, detected_at, status)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now, status])?;
+    if inserted == 1 {
+        if is_told {
+            for destination in destinations.iter().filter(|d| d.tenant == alert.tenant) {
+                transaction
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO outbox (alert, destination, created, next_at) VALUES (?1, ?2, ?3, ?3)",
+                    )?
+                    .execute(params![alert.id, destination.name, now])?;
+            }
+        }
+        return Ok(is_told);
+    }
+    transaction
+        .prepare_cached("UPDATE alert SET first = ?2, last = ?3, body = ?4, version = version + 1 WHERE id = ?1")?
+        .execute(params![alert.id, first, last, body])?;
+    // What went on is told again as a new one is.
+    goes_on(transaction, &alert.id, last, now)
+}
+
 /// Opens an alert again that was closed before it was seen `last`: whoever closed it has not seen this. An action says so, and what was
 /// delivered is delivered again. What happened before it was closed, and is only told now, leaves it closed.
-pub(super) fn goes_on(transaction: &Transaction<'_>, id: &str, last: i64, now: i64) -> rusqlite::Result<bool> {
+fn goes_on(transaction: &Transaction<'_>, id: &str, last: i64, now: i64) -> rusqlite::Result<bool> {
     let closed: Option<i64> = transaction
         .prepare_cached(
             "SELECT max(action.at) FROM alert JOIN action ON action.alert = alert.id AND action.action = 'close'
@@ -265,7 +301,6 @@ mod tests {
     use rules::alert::{AlertChange, AlertRule};
 
     use super::*;
-    use crate::notify::Destination;
     use crate::store::Commit;
     use crate::tally::Tally;
 

@@ -9,6 +9,7 @@ mod counts;
 mod modes;
 mod outbox;
 mod quarantine;
+mod saved;
 mod token;
 mod zones;
 
@@ -25,6 +26,7 @@ pub use alerts::AlertFilter;
 pub(crate) use alerts::{Done, NewAction, Stored};
 pub(crate) use outbox::{Delivery, Due};
 pub(crate) use quarantine::{Listed, QuarantineFilter};
+pub(crate) use saved::{Changed, DueSearch, Run, SavedSearch};
 pub use token::{Identity, TokenInfo};
 pub use zones::PolicyVersion;
 pub(crate) use zones::{CellRow, HeardRow};
@@ -33,7 +35,8 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 5] = [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES, modes::TABLE];
+const MIGRATIONS: [&str; 6] =
+    [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES, modes::TABLE, saved::TABLES];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "
 CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);
@@ -184,36 +187,9 @@ impl Store {
         let mut new = Vec::new();
         for change in commit.changes {
             let alert = change.alert();
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO alert (id, tenant, rule, level, first, last, body, detected_at, status)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
-            )?;
-            let (first, last, body) = (alert.first.unix_ns(), alert.last.unix_ns(), alert.to_json());
             let is_told = commit.modes.is_told(alert);
-            let status = if is_told { "open" } else { "recorded" };
-            let values = params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now, status];
-            let count = insert.execute(values)?;
-            drop(insert);
-            if count == 1 && !is_told {
-                continue;
-            }
-            if count == 1 {
+            if alerts::put(&transaction, alert, is_told, commit.destinations, now)? {
                 new.push(alert.id.clone());
-                for destination in commit.destinations.iter().filter(|d| d.tenant == alert.tenant) {
-                    transaction
-                        .prepare_cached(
-                            "INSERT OR IGNORE INTO outbox (alert, destination, created, next_at) VALUES (?1, ?2, ?3, ?3)",
-                        )?
-                        .execute(params![alert.id, destination.name, now])?;
-                }
-            } else {
-                transaction
-                    .prepare_cached("UPDATE alert SET first = ?2, last = ?3, body = ?4, version = version + 1 WHERE id = ?1")?
-                    .execute(params![alert.id, first, last, body])?;
-                if alerts::goes_on(&transaction, &alert.id, last, now)? {
-                    // It is told again as a new one is.
-                    new.push(alert.id.clone());
-                }
             }
         }
         counts::write(&transaction, tally)?;

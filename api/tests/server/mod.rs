@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use api::{Api, Commit, Destination, Hub, Intake, Limits, RuleDesk, RulesShown, Stage, Store, Tally};
+use api::{Api, Commit, Destination, Hub, Intake, Limits, RuleDesk, RulesShown, Scheduler, Stage, Store, Tally};
 use event::{Batch, Clock, FrameHead, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use rules::alert::AlertChange;
@@ -116,6 +116,7 @@ pub(crate) struct Server {
     pub(crate) tokens: [String; 2],
     pub(crate) hub: Hub,
     pub(crate) stop: CancellationToken,
+    writers: Mutex<Vec<Writer>>,
     runtime: Option<tokio::runtime::Runtime>,
     serving: Option<tokio::task::JoinHandle<()>>,
 }
@@ -131,15 +132,10 @@ impl Server {
         let clock = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
         let store = Store::open(&dir.path().join("mihari.sqlite"), clock.clone()).expect("opens");
         let options = IndexOptions::new(&dir.path().join("index"));
-        let indexed = |tenant| {
-            let (mut writer, _) = Writer::open(&options, TenantId(tenant)).expect("an index");
-            for batch in batches {
-                writer.write(batch).expect("written");
-                writer.commit().expect("committed");
-            }
-            writer.searcher()
-        };
-        let searchers = (0..2).map(indexed).collect();
+        let writers = (0..2).map(|tenant| Writer::open(&options, TenantId(tenant)).expect("an index").0);
+        let mut writers: Vec<Writer> = writers.collect();
+        batches.iter().for_each(|batch| index(&mut writers, batch));
+        let searchers = writers.iter().map(Writer::searcher).collect();
         let tokens = [0, 1].map(|tenant| store.create_token("test", tenant, 30).expect("a token"));
         let desk = Arc::new(OneRule::new());
         let hub = Hub::default();
@@ -165,7 +161,65 @@ impl Server {
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         let serving = runtime.spawn(api::serve(listener, api, limits, stop.clone()));
-        Server { dir, clock, store, address, tokens, hub, stop, runtime: Some(runtime), serving: Some(serving) }
+        Server {
+            dir,
+            clock,
+            store,
+            address,
+            tokens,
+            hub,
+            stop,
+            writers: Mutex::new(writers),
+            runtime: Some(runtime),
+            serving: Some(serving),
+        }
+    }
+
+    /// Puts events into the index of the tenant that each is of.
+    pub(crate) fn index(&self, batch: &Batch) {
+        index(&mut self.writers.lock().expect("not poisoned"), batch);
+    }
+
+    /// What runs the scheduled searches of this store, asked when `until` is searchable; the clock may be another one.
+    pub(crate) fn scheduler(&self, until: Time, clock: Arc<dyn Clock>, destinations: &[Destination]) -> Scheduler {
+        Scheduler {
+            // As after a restart: nothing is kept but what the database has.
+            store: Store::open(&self.dir.path().join("mihari.sqlite"), clock.clone()).expect("opens"),
+            searchers: self.writers.lock().expect("not poisoned").iter().map(Writer::searcher).collect(),
+            until: Arc::new(move || until),
+            clock,
+            destinations: destinations.to_vec(),
+            hub: self.hub.clone(),
+            ring: Arc::new(|| ()),
+        }
+    }
+
+    /// Any request; gives the status, the `ETag`, and the answer.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        seen: Option<&str>,
+        body: &Value,
+    ) -> (u16, Option<String>, Value) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url()))
+            .header("Authorization", format!("Bearer {token}"))
+            .header("Content-Type", "application/json");
+        if let Some(seen) = seen {
+            request = request.header("If-Match", seen);
+        }
+        let mut answer = match method {
+            "GET" | "DELETE" => agent.run(request.body(()).expect("a request")),
+            _ => agent.run(request.body(body.to_string()).expect("a request")),
+        }
+        .expect("an answer");
+        let tag = answer.headers().get("etag").map(|tag| tag.to_str().expect("text").to_owned());
+        let text = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), tag, serde_json::from_str(&text).expect("JSON"))
     }
 
     pub(crate) fn url(&self) -> String {
@@ -198,6 +252,13 @@ impl Server {
     ) {
         let commit = Commit { position, changes, snapshots: &[], destinations, modes };
         self.store.apply(&commit, tally).expect("stored");
+    }
+}
+
+fn index(writers: &mut [Writer], batch: &Batch) {
+    for writer in writers {
+        writer.write(batch).expect("written");
+        writer.commit().expect("committed");
     }
 }
 
