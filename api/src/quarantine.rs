@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
+use crate::search::hexadecimal;
 use crate::server::Shared;
 use crate::store::{Identity, Listed, QuarantineFilter};
 
@@ -54,18 +55,18 @@ pub(crate) async fn list(
             .into_iter()
             .map(|record| {
                 let kept = raw.raw(record.id.frame);
-                let (raw, raw_bytes) = match kept {
+                let (raw, hex, raw_bytes) = match kept {
                     Ok(Some((head, bytes))) => {
                         let kept = &bytes[..bytes.len().min(SHOWN_BYTES)];
                         let text = (head.content == Content::Text).then(|| intake.text(Frame { head, bytes: kept }));
-                        (text, Some(bytes.len()))
+                        (text, Some(hexadecimal(kept)), Some(bytes.len()))
                     }
                     // Gone with an old part of the log, or the disk fails: the list is still worth having.
-                    Ok(None) | Err(_) => (None, None),
+                    Ok(None) | Err(_) => (None, None, None),
                 };
                 let Listed { id, received, source, transport, reason, releasing } = record;
                 json!({"id": id, "received": received, "source": source, "transport": transport, "reason": reason,
-                    "releasing": releasing, "raw": raw, "raw_bytes": raw_bytes})
+                    "releasing": releasing, "raw": raw, "hex": hex, "raw_bytes": raw_bytes})
             })
             .collect::<Vec<Value>>()
     })

@@ -203,6 +203,13 @@ pub(crate) fn table() -> Vec<Route> {
                 patch(rule_desk::set_mode),
             )
         },
+        read(
+            "/api/v1/rules/{id}/explain",
+            "explainRule",
+            "Why a rule matches an event, or not",
+            &["event"],
+            get(rule_desk::explained),
+        ),
         write(
             "/api/v1/backtests",
             "backtest",

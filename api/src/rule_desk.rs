@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use event::Time;
+use event::{EventId, Time};
 use rules::coverage::Gap;
+use rules::explain::explain;
 use rules::{Mode, Modes, Problem as RuleProblem, RuleCost, RuleSet};
 use serde::Deserialize;
 use serde_json::json;
@@ -106,6 +107,31 @@ pub(crate) async fn reload(
         Ok(rules) => Ok(Json(json!({"rules": rules})).into_response()),
         Err(reason) => Err(Problem::new(StatusCode::CONFLICT, "rules_refused", reason)),
     }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ExplainParameters {
+    event: String,
+}
+
+/// Why a rule matches an event, or not. The event is read from the log again, by the decoders and zones of now.
+pub(crate) async fn explained(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path(rule): Path<String>,
+    Query(of): Query<ExplainParameters>,
+) -> Result<Response, Problem> {
+    let id: EventId = of.event.parse().map_err(|_| Problem::bad("bad_id", format!("{:?} is no event's id", of.event)))?;
+    let (reread, rules) = (shared.api.reread.clone(), shared.api.rules.shown().rules);
+    let found = rules.rules().position(|info| info.id == rule).ok_or_else(Problem::not_found)?;
+    let explaining = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
+        let batch = reread.begin()?.frames(&[id.frame.offset])?;
+        let event = batch.iter().find(|event| event.id() == id && event.tenant().0 == identity.tenant);
+        Ok(event.map(|event| explain(&rules, found, event)))
+    });
+    let explanation = explaining.await.map_err(|error| Problem::internal(&error))?.map_err(|error| Problem::internal(&error))?;
+    let explanation = explanation.ok_or_else(Problem::not_found)?;
+    Ok(Json(json!({"holds": explanation.holds(), "explanation": explanation})).into_response())
 }
 
 #[derive(Debug, Deserialize)]
