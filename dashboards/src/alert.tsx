@@ -1,11 +1,12 @@
 import { For, Match, Show, Switch, createEffect, createResource, createSignal, on } from "solid-js";
 import { Group, title } from "./alerts";
-import { type Action, type Alert, type Delivery, type Entry, type Hit, Problem, get, post } from "./api";
+import { type Action, type Alert, type Delivery, type Entry, type Hit, type Problem, get, post, problemOf } from "./api";
 import { EventPanel, FieldName, summary } from "./event";
 import { keys } from "./keys";
 import { number, pick, t, utc, word } from "./i18n";
 import { Freshness, Level, Modal, Panel, Status, Wrong, told } from "./parts";
 import { address, go } from "./place";
+import { Terminal } from "./terminal";
 import { kept, poll } from "./poll";
 import { condition, show, visible, when } from "./text";
 import { me } from "./user";
@@ -52,7 +53,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
       props.changed();
       return true;
     } catch (error) {
-      setProblem(error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
+      setProblem(problemOf(error));
       return false;
     }
   };
@@ -146,6 +147,9 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
             <Show when={Object.keys(a().fields).length > 0}>
               <details><summary>{t("firstEvent")}</summary><table class="fields"><tbody><For each={Object.entries(a().fields)}>{([name, value]) => <tr><th scope="row"><FieldName name={name} /></th><td class="mono">{show(value)}</td></tr>}</For></tbody></table></details>
             </Show>
+            <Show when={Object.entries(a().explanation ?? {})}>{(all) => (
+              <Show when={all().length > 0}><details><summary>{t("numbers")}</summary><table class="fields"><tbody><For each={all()}>{([name, value]) => <tr><th scope="row">{visible(name)}</th><td class="mono">{visible(value)}</td></tr>}</For></tbody></table></details></Show>
+            )}</Show>
             <h3>{t("timeline")}</h3>
             <ol class="timeline">
               <For each={found.data()?.entries}>{(entry) => <li class={entry.kind}><span class="time">{when(entry.time, utc())}</span> <TimelineText entry={entry} /></li>}</For>
@@ -192,31 +196,5 @@ function CloseDialog(props: { cancel: () => void; close: (disposition: string, c
         <div class="tools"><button class="primary">{t("close")}</button><button type="button" onClick={() => props.cancel()}>{t("cancel")}</button></div>
       </form>
     </Modal>
-  );
-}
-
-type Attribution = {
-  confidence: "certain" | "likely" | "ambiguous" | "unknown";
-  terminal: { address: { ip: string; user?: string | null }; lease: { mac: string; host?: string | null; user?: string | null } | null } | null;
-  steps: { by: string; to: { ip?: string; mac?: string }[] }[];
-};
-const CONFIDENCE = { certain: "sureCertain", likely: "sureLikely", ambiguous: "sureAmbiguous", unknown: "sureUnknown" } as const;
-
-/** Which terminal stood behind the address at the time; asked for only when somebody opens it. */
-function Terminal(props: { ip: string; port: string | undefined; at: string }) {
-  const [open, setOpen] = createSignal(false);
-  const [found] = createResource(
-    () => open() && { ip: props.ip, port: props.port, at: props.at },
-    ({ ip, port, at }) => get<Attribution>(`/attribution?ip=${encodeURIComponent(ip)}&at=${encodeURIComponent(at)}${port ? `&port=${encodeURIComponent(port)}` : ""}`).catch(() => undefined),
-  );
-  const named = (a: Attribution): string => [a.terminal?.address.ip, a.terminal?.lease?.host, a.terminal?.lease?.mac, a.terminal?.lease?.user ?? a.terminal?.address.user].filter((part) => part).map((part) => visible(part!)).join(" · ");
-  const several = (a: Attribution): string => a.steps.flatMap((step) => step.to.map((to) => to.ip ?? to.mac ?? "")).filter((part) => part !== "").map(visible).join(", ");
-  return (
-    <details onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary>{t("terminal")}: {visible(props.ip)}</summary>
-      <Show when={!found.loading && found()} keyed fallback={<p class="dim">{t(found.loading ? "loading" : "sureUnknown")}</p>}>{(a) => (
-        <p><b>{t(CONFIDENCE[a.confidence])}</b> <span class="mono">{a.terminal ? named(a) : several(a)}</span></p>
-      )}</Show>
-    </details>
   );
 }

@@ -4,13 +4,12 @@ import { type Alert, get } from "./api";
 import { type Line, follow } from "./follow";
 import { keys } from "./keys";
 import { language, number, pick, t, utc } from "./i18n";
-import { Freshness, Level, Status } from "./parts";
+import { Freshness, LEVELS, Level, Status } from "./parts";
 import { address, change, go, parameter, parameters, path } from "./place";
 import { kept, poll } from "./poll";
 import { show, visible, when } from "./text";
 import { me } from "./user";
 
-const LEVELS = ["critical", "high", "medium", "low", "informational"] as const;
 const STATES = [["open,acknowledged", "notClosed"], ["open", "open"], ["acknowledged", "acknowledged"], ["closed", "closed"], ["all", "all"]] as const;
 /** The stream tells of changes; the list is also looked at so often, in milliseconds. */
 const LOOK_EVERY = 30_000;

@@ -18,6 +18,7 @@ export type SearchBody = {
   to?: string;
   size?: number;
   cursor?: string | null;
+  sort?: string;
   aggs?: Record<string, unknown>;
 };
 export type Texts = Record<string, string>;
@@ -44,6 +45,7 @@ export type Alert = {
   count: number;
   evidence: string[];
   fields: Record<string, string>;
+  explanation?: Record<string, string>;
   status: string;
   assignee: string | null;
   disposition: string | null;
@@ -59,7 +61,54 @@ export type Stats = {
   documents: number;
   alerts_open: Record<string, number>;
 };
-export type Source = { address: string; transport: string; format: string; last: string; received: number; quarantined: number };
+export type Source = {
+  address: string; transport: string; format: string; first: string; last: string; received: number; parsed: number; quarantined: number; bytes: number;
+  lost_before?: Record<string, number>;
+};
+export type LedgerDay = {
+  day: string; source: string; received: number; parsed: number;
+  quarantined: Record<string, number>; dropped: Record<string, number>; released: Record<string, number>; lost_before: Record<string, number>;
+};
+export type Quarantined = {
+  id: string; received: string; source: string; transport: string; reason: string; releasing: boolean; raw: string | null; hex: string | null; raw_bytes: number | null;
+};
+export type Condition = ">" | ">=" | "=" | "<" | "none";
+export type Schedule = { every_minutes: number; condition: Condition; count: number; group_by: string | null; level: string; title: string; message: string };
+export type SearchText = { name: string; query: string; range: string; columns: string[]; sort: string; schedule: Schedule | null };
+export type Run = { at: string; window_start: string; window_end: string; took_ms: number; matched: number | null; alerts: number; beyond: boolean; error: string | null };
+export type SavedSearch = SearchText & {
+  id: string; version: number; owner: string; created: string; changed: string; changed_by: string;
+  state: { is: "waiting" | "failing"; window_start: string; next_run: string; failing_since: string | null; attempts: number; error: string | null; last_run: Run | null } | null;
+};
+export type Mode = "off" | "record" | "alert";
+export type LogSource = { product?: string; category?: string; service?: string };
+export type Rule = {
+  id: string; title: string; level: string; status: string; kind: string; tags: string[]; log_source: LogSource; path: string; clause?: string; alerts: number; matches: number;
+  last_match: string | null; mode: Mode; cost: { evaluated: number; tests: number; text_bytes: number };
+};
+export type RuleProblem = { path: string; line: number; refused: boolean; reason: string; hint?: string };
+export type Rules = {
+  rules: Rule[]; refused: RuleProblem[]; loaded: string; failure: string | null;
+  unmapped: { log_source: LogSource; rules: number; seen: boolean; fields: [string, number][] }[];
+};
+export type Part = { holds: boolean; asks: string; found?: string[]; parts?: Part[]; hidden?: number };
+export type Explanation = {
+  rule: string; title: string; eligible: boolean; condition?: Part;
+  feeds?: { rule: Explanation; group: [string, string | null][]; values: [string, string | null][] }[];
+};
+export type Backtest = {
+  rules: string[]; exact: boolean; reasons: string[]; narrowed: boolean; frames: number; events: number; matches: number; alerts: number; took_ms: number;
+  days: Record<string, { matches: number; alerts: number; samples: Alert[] }>;
+};
+export type PolicyVersion = { sha256: string; since: string; by: string; bytes: number };
+export type PolicyChange =
+  | { what: "zone"; first: string; last: string; before: string; after: string }
+  | { what: "service"; from: string; to: string; service: string; before: string; after: string; lines_before: number[]; lines_after: number[] }
+  | { what: "invariant"; from: string; to: string; before: string; after: string };
+export type WhatIf = {
+  looked_at: number; complete: boolean; beyond: number; sha256: string;
+  changes: { from: string; to: string; service: string; before: string; after: string; count: number; example: string | null }[];
+};
 export type Cell = {
   from: string;
   to: string;
@@ -75,7 +124,8 @@ export type Cell = {
   query: string;
   hours?: { hour: string; state: Cell["state"]; silent?: string[]; allowed: number; denied: number; violations: number }[];
 };
-export type Matrix = { zones: string[]; cells: Cell[] };
+export type Sensor = { sensor: string; heartbeat_minutes: number; last_heard: string | null };
+export type Matrix = { zones: string[]; cells: Cell[]; sensors?: Sensor[] };
 export type Service = { protocol: number | null; low: number; high: number };
 export type PolicyLine = { line: number; from: string; to: string; service: Service[]; about: Record<string, string>; until?: string };
 export type Policy = {
@@ -96,13 +146,24 @@ export class Problem extends Error {
   }
 }
 
-export async function request(path: string, body?: unknown, signal?: AbortSignal, own = token()): Promise<Response> {
+export type Asked = {
+  /** POST where there is a body, else GET. */
+  method?: "PUT" | "PATCH" | "DELETE";
+  body?: unknown;
+  signal?: AbortSignal | undefined;
+  own?: string;
+  /** The version that a change is of. */
+  seen?: number;
+};
+
+export async function request(path: string, { method, body, signal, own = token(), seen }: Asked = {}): Promise<Response> {
   const headers: Record<string, string> = { Authorization: `Bearer ${own}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (seen !== undefined) headers["If-Match"] = `"${seen}"`;
   let response: Response;
   try {
     response = await fetch(path, {
-      method: body === undefined ? "GET" : "POST",
+      method: method ?? (body === undefined ? "GET" : "POST"),
       headers,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal ? { signal } : {}),
@@ -119,11 +180,12 @@ export async function request(path: string, body?: unknown, signal?: AbortSignal
   return response;
 }
 
-export const get = async <T>(path: string, signal?: AbortSignal): Promise<T> =>
-  (await (await request(`/api/v1${path}`, undefined, signal)).json()) as T;
-export const post = async <T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> =>
-  (await (await request(`/api/v1${path}`, body, signal)).json()) as T;
+/** What went wrong, as a problem. */
+export const problemOf = (error: unknown): Problem => (error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
+
+export const ask = async <T>(path: string, asked: Asked = {}): Promise<T> => (await (await request(`/api/v1${path}`, asked)).json()) as T;
+export const get = <T>(path: string, signal?: AbortSignal): Promise<T> => ask<T>(path, { signal });
+export const post = <T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> => ask<T>(path, { body, signal });
 
 /** Whose token this is; for signing in, so a bad one ends nothing. */
-export const whoami = async (own: string): Promise<{ name: string; tenant: string }> =>
-  (await (await request("/api/v1/whoami", undefined, undefined, own)).json()) as { name: string; tenant: string };
+export const whoami = (own: string): Promise<{ name: string; tenant: string }> => ask("/whoami", { own });

@@ -2,7 +2,10 @@ import { For, Show, createResource } from "solid-js";
 import { type Hit, get } from "./api";
 import { keys } from "./keys";
 import { t, utc } from "./i18n";
+import { Anchor } from "./anchor";
 import { Copy, Panel } from "./parts";
+import { address } from "./place";
+import { Terminal } from "./terminal";
 import { condition, show, visible, when } from "./text";
 
 /** A record in one line: a flow by what it says, for its raw form is a packet. */
@@ -12,6 +15,9 @@ export const summary = (hit: Hit): string => {
   const end = (side: string): string => `${show(f[`${side}.ip`] ?? "?")}:${show(f[`${side}.port`] ?? "")}`;
   return `${end("source")} → ${end("destination")} ${show(f["network.transport"] ?? "")} ${show(f["network.bytes"] ?? "")} B`;
 };
+
+/** Of a field with several values the first. */
+const first = (value: unknown): string => String(Array.isArray(value) ? value[0] : value);
 
 /** A field's name, which breaks at its dots. */
 export function FieldName(props: { name: string }) {
@@ -45,6 +51,10 @@ export function EventPanel(props: {
       </div>
       <div class="tools"><h3 class="grow">{t("raw")}</h3><Copy text={props.hit.raw} label={t("raw")} /></div>
       <div class="mono rawtext">{visible(props.hit.raw)}</div>
+      <For each={["source", "destination"].filter((side) => props.hit.fields[`${side}.ip`] !== undefined)}>{(side) => (
+        <Terminal ip={first(props.hit.fields[`${side}.ip`])} port={props.hit.fields[`${side}.port`] === undefined ? undefined : first(props.hit.fields[`${side}.port`])} at={props.hit.time} />
+      )}</For>
+      <p><Anchor to={address("/rules", { event: props.hit.id })}>{t("explainThis")}</Anchor></p>
       <h3>{t("fields")}</h3>
       <table class="fields">
         <tbody>

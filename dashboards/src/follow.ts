@@ -31,7 +31,7 @@ export function follow(path: string, follower: Follower): () => void {
       let watch = setTimeout(end, SILENCE);
       follower.line?.("connecting");
       try {
-        const response = await request(`/api/v1${path}`, undefined, one.signal);
+        const response = await request(`/api/v1${path}`, { signal: one.signal });
         follower.line?.("live");
         follower.opened?.(again);
         again = true;

@@ -1,24 +1,31 @@
 import { For, Match, Show, Switch, createEffect, createSignal, onMount } from "solid-js";
 import { Inbox } from "./alerts";
 import { Anchor } from "./anchor";
-import { Problem, whoami } from "./api";
+import { BacktestPage } from "./backtests";
+import { type Problem, problemOf, whoami } from "./api";
 import { keys } from "./keys";
 import { type Key, type Theme, begin, language, setLanguage, setTheme, setUtc, t, theme, utc } from "./i18n";
 import { MatrixPage } from "./matrix";
 import { Overview } from "./overview";
 import { Modal, told } from "./parts";
 import { go, path } from "./place";
+import { PolicyPage } from "./policy";
+import { QuarantinePage } from "./quarantine";
+import { RulesPage } from "./rules";
 import { render } from "./runtime";
+import { SavedPage } from "./saved";
 import { SearchPage } from "./search";
+import { SourcesPage } from "./sources";
 import { ended, signIn, signOut, signedIn } from "./session";
 import { TailPage } from "./tail";
 import { visible } from "./text";
 import { me } from "./user";
 import "./style.css";
 
-const SCREENS = [["/", "overview", "o"], ["/alerts", "alerts", "a"], ["/search", "search", "s"], ["/tail", "tail", "t"], ["/matrix", "matrix", "z"]] as const satisfies readonly (readonly [string, Key, string])[];
+const SCREENS = [["/", "overview", "o"], ["/alerts", "alerts", "a"], ["/search", "search", "s"], ["/tail", "tail", "t"], ["/matrix", "matrix", "z"],
+  ["/searches", "saved", "v"], ["/rules", "rules", "r"], ["/backtests", "backtests", "b"], ["/quarantine", "quarantine", "q"], ["/sources", "sourcesAndLedger", "l"]] as const satisfies readonly (readonly [string, Key, string])[];
 const HELP: readonly (readonly [string, Key])[] = [
-  ["g o · g a · g s · g t · g z", "keyGo"], ["/", "keyQuery"], ["j · k", "keyMove"], ["Enter", "keyOpen"], ["Esc", "keyLeave"], ["a", "keyAck"], ["m", "keyMine"],
+  ["g o · g a · g s · g t · g z", "keyGo"], ["g v · g r · g b · g q · g l", "keyGoMore"], ["/", "keyQuery"], ["j · k", "keyMove"], ["Enter", "keyOpen"], ["Esc", "keyLeave"], ["a", "keyAck"], ["m", "keyMine"],
   ["c", "keyComment"], ["x", "keyClose"], ["r", "keyReopen"], ["p", "keyPause"], ["?", "keyHelp"],
 ];
 
@@ -34,7 +41,7 @@ function Login() {
       await whoami(given);
       signIn(given);
     } catch (error) {
-      setProblem(error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
+      setProblem(problemOf(error));
     } finally {
       setBusy(false);
     }
@@ -89,7 +96,13 @@ function App() {
           <Match when={current()[0] === "/alerts"}><Inbox /></Match>
           <Match when={current()[0] === "/search"}><SearchPage /></Match>
           <Match when={current()[0] === "/tail"}><TailPage /></Match>
+          <Match when={path() === "/matrix/policy"}><PolicyPage /></Match>
           <Match when={current()[0] === "/matrix"}><MatrixPage /></Match>
+          <Match when={current()[0] === "/searches"}><SavedPage /></Match>
+          <Match when={current()[0] === "/rules"}><RulesPage /></Match>
+          <Match when={current()[0] === "/backtests"}><BacktestPage /></Match>
+          <Match when={current()[0] === "/quarantine"}><QuarantinePage /></Match>
+          <Match when={current()[0] === "/sources"}><SourcesPage /></Match>
         </Switch>
       </main>
       <Show when={help()}>

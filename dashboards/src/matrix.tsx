@@ -1,5 +1,5 @@
 import { For, Show, createEffect, createMemo, createResource, on } from "solid-js";
-import { type Agg, type Cell, type Matrix, type Policy, type PolicyLine, type SearchAnswer, type Service, get, post } from "./api";
+import { type Agg, type Cell, type Matrix, type Policy, type PolicyLine, type SearchAnswer, type Sensor, type Service, get, post } from "./api";
 import { number, pick, t, utc } from "./i18n";
 import { Freshness, Panel } from "./parts";
 import { address, change, parameter } from "./place";
@@ -66,6 +66,8 @@ export function MatrixPage() {
           <For each={RANGES}>{([value, label]) => <option value={value} selected={value === from()}>{t(label)}</option>}</For>
         </select></label>
         <span class="legend"><span class="key broken" /> {t("broken")} <span class="key kept" /> {t("kept")} <span class="key unseen" /> {t("notObserved")} · <i class="allowed">{t("allowed")}</i> <i class="denied">{t("denied")}</i></span>
+        <span class="grow" />
+        <Anchor class="button" to="/matrix/policy">{t("policyVersions")}</Anchor>
       </div>
       <Freshness of={matrix} />
       <div class="results no-facets" classList={{ split: cell() !== undefined }}>
@@ -74,11 +76,29 @@ export function MatrixPage() {
             <Show when={m.zones.length > 0} fallback={<p class="dim empty">{t("noPolicy")}</p>}>
               <p class="dim">{t("matrixHint")}</p>
               <MatrixTable matrix={m} name={name} chosen={chosen()} choose={(c) => change({ cell: `${c.from}>${c.to}` })} />
+              <Show when={m.sensors?.length}><Sensors sensors={m.sensors!} /></Show>
             </Show>
           )}</Show>
         </section>
         <Show when={cell() && chosen()} keyed>{(_chosen) => <CellPanel cell={cell()!} from={from()} policy={policy()} name={name} close={() => change({ cell: "" })} />}</Show>
       </div>
+    </>
+  );
+}
+
+/** When each sensor was heard last: a cell is kept only where all of its sensors were heard all along. */
+function Sensors(props: { sensors: Sensor[] }) {
+  const overdue = (sensor: Sensor): boolean => sensor.last_heard === null || Date.now() - Date.parse(sensor.last_heard) > (sensor.heartbeat_minutes + 1) * 60_000;
+  return (
+    <>
+      <h3>{t("sensors")}</h3>
+      <table class="sensors">
+        <thead><tr><th>{t("sensors")}</th><th>{t("heartbeat")}</th><th>{t("lastHeard")}</th><th>{t("state")}</th></tr></thead>
+        <tbody><For each={props.sensors}>{(sensor) => (
+          <tr data-sensor={sensor.sensor}><td class="mono">{visible(sensor.sensor)}</td><td class="nowrap">{number(sensor.heartbeat_minutes)} {t("minutes")}</td><td class="time">{sensor.last_heard ? when(sensor.last_heard, utc()) : "–"}</td>
+            <td>{overdue(sensor) ? <span class="state broken">{t("overdue")}</span> : <span class="state kept">{t("inTime")}</span>}</td></tr>
+        )}</For></tbody>
+      </table>
     </>
   );
 }

@@ -5,7 +5,7 @@ import { type Alert, type Matrix, type SearchAnswer, type Source, type Stats, ge
 import { Histogram } from "./histogram";
 import { language, number, t, utc } from "./i18n";
 import { MatrixTable } from "./matrix";
-import { Freshness, Level } from "./parts";
+import { Freshness, LEVELS, Level } from "./parts";
 import { address, go } from "./place";
 import { kept, poll } from "./poll";
 import { condition, visible, when } from "./text";
@@ -15,7 +15,6 @@ const LOOK_EVERY = 2000;
 const LOOK_SELDOM = 10_000;
 /** Sources that are shown; the rest is found by searching. */
 const SOURCES = 12;
-const LEVELS = ["critical", "high", "medium", "low", "informational"];
 
 export function Overview() {
   const stats = poll((signal) => get<Stats>("/stats", signal), LOOK_EVERY);

@@ -6,6 +6,8 @@ import { has, t, utc, word } from "./i18n";
 import type { Polled } from "./poll";
 import { visible, when } from "./text";
 
+export const LEVELS = ["critical", "high", "medium", "low", "informational"] as const;
+
 export function Level(props: { level: string }) {
   return <span class={`level ${props.level}`}>{word(props.level)}</span>;
 }

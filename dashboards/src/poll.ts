@@ -1,7 +1,7 @@
 // Looking again and again: what failed once is tried again, later each time, and what was seen last stays on the screen, marked as old.
 import { type Accessor, createEffect, createSignal, onCleanup } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
-import { Problem } from "./api";
+import { type Problem, problemOf } from "./api";
 
 /** The longest wait after failures, in milliseconds. */
 const WAIT_MAX = 30_000;
@@ -36,7 +36,7 @@ export function poll<T>(load: (signal: AbortSignal) => Promise<T>, every: number
     } catch (error) {
       if (own.signal.aborted) return;
       failures += 1;
-      setProblem(error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
+      setProblem(problemOf(error));
     }
     timer = setTimeout(() => void look(), Math.min(every * 2 ** Math.min(failures, 6), Math.max(every, WAIT_MAX)));
   };

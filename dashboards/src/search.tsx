@@ -1,5 +1,5 @@
 import { For, Show, createEffect, createMemo, createResource, createSignal, on, onCleanup } from "solid-js";
-import { type Hit, Problem, type SearchAnswer, get, post } from "./api";
+import { type Hit, type Problem, type SearchAnswer, get, post, problemOf } from "./api";
 import { EventPanel, summary } from "./event";
 import { Facets, facetFields } from "./facets";
 import { Histogram } from "./histogram";
@@ -7,8 +7,9 @@ import { keys } from "./keys";
 import { number, t, utc } from "./i18n";
 import { Wrong } from "./parts";
 import { change, go, parameter } from "./place";
-import { QueryField } from "./query";
-import { narrow, show, when } from "./text";
+import { QueryField, fieldNames } from "./query";
+import { SaveDialog } from "./saved";
+import { narrow, show, visible, when } from "./text";
 
 export const RANGES = [["now-15m", "m15", 15], ["now-1h", "h1", 60], ["now-24h", "h24", 1440], ["now-7d", "d7", 10_080], ["now-30d", "d30", 43_200]] as const;
 const PAGE = 100;
@@ -27,6 +28,9 @@ export function SearchPage() {
   const query = createMemo(() => parameter("q"));
   const from = createMemo(() => parameter("from") || "now-1h");
   const to = createMemo(() => parameter("to"));
+  const columns = createMemo(() => parameter("cols").split(",").filter(Boolean));
+  const sort = createMemo(() => parameter("sort") || "desc");
+  const [saving, setSaving] = createSignal(false);
   const [answer, setAnswer] = createSignal<SearchAnswer>();
   const [asked, setAsked] = createSignal(ends(from(), to()));
   const [hits, setHits] = createSignal<Hit[]>([]);
@@ -43,7 +47,7 @@ export function SearchPage() {
     try {
       const aggs = { hist: { date_histogram: {} }, ...Object.fromEntries(facetFields().map((field) => [field, { terms: { field, size: 8 } }])) };
       const range = ends(from(), to());
-      const body = { query: query(), from: from(), ...(to() ? { to: to() } : {}), size: PAGE, ...(cursor ? { cursor } : { aggs }) };
+      const body = { query: query(), from: from(), ...(to() ? { to: to() } : {}), size: PAGE, sort: sort(), ...(cursor ? { cursor } : { aggs }) };
       const found = await post<SearchAnswer>("/search", body, own.signal);
       setProblem(undefined);
       if (cursor) {
@@ -57,7 +61,7 @@ export function SearchPage() {
       }
     } catch (error) {
       if (own.signal.aborted) return;
-      setProblem(error instanceof Problem ? error : new Problem(0, "unknown", String(error)));
+      setProblem(problemOf(error));
     } finally {
       if (running === own) setBusy(false);
     }
@@ -66,7 +70,7 @@ export function SearchPage() {
   // A new address by link, by the way back, or by a choice of the range is a new search; one that is being typed is not.
   const [submitted, setSubmitted] = createSignal(0);
   let typed = false;
-  createEffect(on([submitted, from, to, query], () => {
+  createEffect(on([submitted, from, to, query, sort], () => {
     if (!typed) void run();
     typed = false;
   }));
@@ -134,32 +138,62 @@ export function SearchPage() {
         </Show>
         <button type="button" onClick={widen}>{t("wider")}</button>
         <button class="primary">{t("run")}</button>
+        <button type="button" onClick={() => setSaving(true)}>{t("save")}…</button>
       </form>
+      <Show when={saving()}><SaveDialog search={{ query: query(), range: RANGES.some(([value]) => value === from()) ? from() : "now-24h", columns: columns(), sort: sort() }} close={() => setSaving(false)} /></Show>
       <Show when={problem()} keyed>{(p) => <Wrong problem={p} query={query()} />}</Show>
       <div class="results" classList={{ busy: busy(), split: event() !== undefined }}>
         <Facets answer={answer()} narrow={add} changed={() => void run()} />
         <section class="panel flush" aria-label={t("search")} aria-busy={busy()}>
           <Show when={answer()} keyed fallback={<p class="dim pad">{problem() ? "" : t("loading")}</p>}>{(a) => (
             <>
-              <div class="tools pad"><span><b data-total={a.total}>{number(a.total)}</b> {t("hits")}</span> <span class="dim">{a.took_ms} ms</span><Show when={!a.complete}><span class="problem">{t("incomplete")}</span></Show></div>
+              <div class="tools pad"><span><b data-total={a.total}>{number(a.total)}</b> {t("hits")}</span> <span class="dim">{a.took_ms} ms</span><Show when={!a.complete}><span class="problem">{t("incomplete")}</span></Show>
+                <span class="grow" />
+                <label>{t("sort")} <select name="sort" onChange={(e) => change({ sort: e.currentTarget.value, e: "" }, true)}>
+                  <For each={[...new Set(["desc", "asc", ...columns().flatMap((name) => [name, `-${name}`]), sort()])]}>{(one) => <option value={one} selected={one === sort()}>{sortName(one)}</option>}</For>
+                </select></label>
+                <select name="column" aria-label={t("addColumn")} onChange={(e) => { const name = e.currentTarget.value; e.currentTarget.value = ""; if (name) change({ cols: [...columns(), name].join(",") }); }}>
+                  <option value="">＋ {t("addColumn")}</option>
+                  <For each={(fieldNames() ?? []).filter((name) => !columns().includes(name))}>{(name) => <option value={name}>{visible(name)}</option>}</For>
+                </select>
+              </div>
               <Show when={a.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} range={asked()} zoom={zoom} />}</Show>
             </>
           )}</Show>
-          <Show when={answer()}><HitTable hits={hits()} selected={event()?.id ?? hits()[at() ?? -1]?.id} open={open} /></Show>
+          <Show when={answer()}><HitTable hits={hits()} columns={columns()} drop={(name) => change({ cols: columns().filter((one) => one !== name).join(",") })} selected={event()?.id ?? hits()[at() ?? -1]?.id} open={open} /></Show>
           <Show when={answer()?.cursor} keyed>{(cursor) => <div class="tools pad"><button onClick={() => void run(cursor)}>{t("more")}</button></div>}</Show>
         </section>
-        <Show when={event()?.id} keyed>{(_id) => <EventPanel hit={event()!} close={() => change({ e: "" })} narrow={add} step={move} show={(hit) => (hits().some((h) => h.id === hit.id) ? open(hit) : go(`/search?${new URLSearchParams({ q: query(), from: from(), ...(to() ? { to: to() } : {}), e: hit.id })}`, true))} />}</Show>
+        <Show when={event()?.id} keyed>{(_id) => <EventPanel hit={event()!} close={() => change({ e: "" })} narrow={add} step={move} show={(hit) => (hits().some((h) => h.id === hit.id) ? open(hit) : go(`/search?${new URLSearchParams({ q: query(), from: from(), ...(to() ? { to: to() } : {}), cols: columns().join(","), e: hit.id })}`, true))} />}</Show>
       </div>
     </>
   );
 }
 
-/** Hits, one a row: when, of which kind, who to whom, what, and the record. */
-export function HitTable(props: { hits: Hit[]; selected?: string | undefined; empty?: string; open: (hit: Hit) => void }) {
+const sortName = (sort: string): string => {
+  if (sort === "desc" || sort === "asc") return t(sort === "desc" ? "newestFirst" : "oldestFirst");
+  return sort.startsWith("-") ? `${visible(sort.slice(1))} ${t("descending")}` : `${visible(sort)} ${t("ascending")}`;
+};
+
+/** Hits, one a row: when, of which kind, who to whom, what, and the record; or when, and the fields that a person has chosen. */
+export function HitTable(props: { hits: Hit[]; columns?: string[]; drop?: (name: string) => void; selected?: string | undefined; empty?: string; open: (hit: Hit) => void }) {
   const field = (hit: Hit, name: string): string => (hit.fields[name] === undefined ? "" : show(hit.fields[name]));
   const end = (hit: Hit, side: string): string => [field(hit, `${side}.ip`), field(hit, `${side}.port`)].filter(Boolean).join(" : ");
+  const chosen = (): string[] => props.columns ?? [];
   return (
     <div class="scroll">
+      <Show when={chosen().length === 0} fallback={
+        <table class="hits chosen">
+          <thead><tr><th>{t("time")}</th><For each={chosen()}>{(name) => <th class="mono">{visible(name)} <button class="small plain" aria-label={`${t("removeFacet")} ${visible(name)}`} title={t("removeFacet")} onClick={() => props.drop?.(name)}>×</button></th>}</For></tr></thead>
+          <tbody>
+            <For each={props.hits} fallback={<tr><td colspan={chosen().length + 1} class="dim empty">{props.empty ?? t("noHits")}</td></tr>}>{(hit) => (
+              <tr class="row" classList={{ selected: hit.id === props.selected }} onClick={() => props.open(hit)} data-hit={hit.id}>
+                <td class="time"><button class="plain" aria-label={`${t("event")} ${when(hit.time, utc())}`} onClick={(e) => { e.stopPropagation(); props.open(hit); }}>{when(hit.time, utc())}</button></td>
+                <For each={chosen()}>{(name) => <td class="mono">{field(hit, name)}</td>}</For>
+              </tr>
+            )}</For>
+          </tbody>
+        </table>
+      }>
       <table class="hits">
         <thead><tr><th>{t("time")}</th><th>{t("format")}</th><th class="wide">{t("source")}</th><th class="wide">{t("destination")}</th><th class="wide">{t("action")}</th><th>{t("raw")}</th></tr></thead>
         <tbody>
@@ -175,6 +209,7 @@ export function HitTable(props: { hits: Hit[]; selected?: string | undefined; em
           )}</For>
         </tbody>
       </table>
+      </Show>
     </div>
   );
 }

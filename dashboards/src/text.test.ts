@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { messages } from "./messages";
-import { condition, fieldAt, narrow, show, visible, when } from "./text";
+import { condition, dump, fieldAt, narrow, show, visible, when } from "./text";
 
 describe("what a sender wrote", () => {
   it("shows hidden characters", () => {
@@ -15,6 +15,13 @@ describe("what a sender wrote", () => {
   });
   it("leaves what people write", () => {
     for (const text of ["個人番号\n\t", "辻\u{e0100}さん", "ﾊﾝｶｸ が　全角", "é 𠮷 😀 ñ"]) expect(visible(text)).toBe(text);
+  });
+  it("is looked at byte by byte", () => {
+    const hex = [...new TextEncoder().encode("<13>a\u0000b \u3042 end of it")].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    expect(dump(hex)).toBe(
+      "0000  3c 31 33 3e 61 00 62 20 e3 81 82 20 65 6e 64 20  <13>a.b ... end \n0010  6f 66 20 69 74                                   of it",
+    );
+    expect(dump("")).toBe("");
   });
   it("becomes a condition that means just that", () => {
     expect(condition("user.name", 'a"b\\c')).toBe('user.name:"a\\"b\\\\c"');

@@ -67,6 +67,18 @@ export function fieldAt(query: string, at: number): { begin: number; word: strin
   return quotes % 2 === 1 || query[begin - 1] === ":" ? undefined : { begin, word };
 }
 
+/** Bytes as they are looked at: where, in hexadecimal, and as far as they are ASCII. */
+export function dump(hex: string): string {
+  const bytes = hex.match(/../g) ?? [];
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += 16) {
+    const row = bytes.slice(at, at + 16);
+    const ascii = row.map((byte) => { const n = Number.parseInt(byte, 16); return n >= 0x20 && n < 0x7f ? String.fromCharCode(n) : "."; }).join("");
+    lines.push(`${at.toString(16).padStart(4, "0")}  ${row.join(" ").padEnd(47)}  ${ascii}`);
+  }
+  return lines.join("\n");
+}
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 function format(zone: string, date: boolean): Intl.DateTimeFormat {
   const key = `${zone}${date}`;

@@ -11,9 +11,10 @@ before(async () => {
     forbidden("10.2.16.9"),
     forbidden("10.2.16.10", 8443),
     ...["taro", "jiro", "hanako"].map((user, n) => `<38>${stamp()} srv1 sshd[${100 + n}]: Failed password for ${user} from 198.51.100.${n + 1} port 4000${n} ssh2`),
+    "GK3 door 1 opened, which no decoder reads",
     `<13>${stamp()} srv1 app: hidden a\u202eb\u061cc\u00add\u2028e\u2029f\u200bg\u{e0041}h\u001b[31mi\u0085j`,
   );
-  await service.found("*", 6);
+  await service.found("*", 7);
   await until("the alerts", async () => (await service.api("/alerts")).total >= 2);
 });
 after(async () => {
@@ -314,16 +315,32 @@ test("a cell of the zone matrix leads to its events", () =>
     assert.equal(new URL(page.url()).searchParams.get("q"), `(${there} OR ${back}) AND policy.verdict:"violation"`);
   }));
 
-const PLACES = ["/", "/alerts", "/search?from=now-24h", "/tail", "/matrix?cell=lgwan%3Eoutside"];
+const PLACES = [
+  "/", "/alerts", "/search?from=now-24h", "/search?from=now-24h&cols=user.name,source.ip", "/tail", "/matrix?cell=lgwan%3Eoutside", "/matrix/policy",
+  "/searches", "/rules", "/rules?r=RULE", "/backtests", "/quarantine", "/sources",
+];
+/** What shows that a screen has what it shows. */
+const FILLED = "tr[data-alert], tr[data-hit], td button[data-cell], td.empty, tr[data-version], tr[data-search], tr[data-rule], select[name=rule], tr[data-quarantined], tr[data-source]";
+/** The screens, and one of each thing that opens. */
+async function places() {
+  const { alerts } = await service.api("/alerts");
+  const { rules } = await service.api("/rules");
+  const { searches } = await service.api("/searches");
+  const schedule = { every_minutes: 1440, condition: ">", count: 3, group_by: "user.name", level: "high", title: "失敗 many", message: "m" };
+  const saved = searches[0] ?? (await service.api("/searches", { name: "検索 one", query: "user.name:*", columns: ["user.name"], schedule }));
+  const rule = encodeURIComponent(rules.find((one) => one.kind === "sigma").id);
+  const { records } = await service.api("/quarantine");
+  return [...PLACES.map((place) => place.replace("RULE", rule)), `/alerts/${alerts[0].id}`, `/searches?s=${saved.id}`, `/quarantine?e=${records[0].id}`];
+}
 
 test("nothing is wider than a phone", () =>
   at("/", { viewport: { width: 360, height: 740 } }, async (page) => {
-    const { alerts } = await service.api("/alerts");
     const { hits } = await service.found("*");
-    for (const place of [...PLACES, `/alerts/${alerts[0].id}`, `/search?from=now-24h&e=${hits[0].id}`]) {
+    for (const place of [...(await places()), `/search?from=now-24h&e=${hits[0].id}`]) {
       await page.goto(service.url + place);
       await page.locator(".panel:visible, .side:visible").first().waitFor();
-      if (place.includes("e=")) await page.locator("ol.context li").first().waitFor();
+      await page.locator(FILLED).first().waitFor({ state: "attached" });
+      if (place.startsWith("/search?") && place.includes("&e=")) await page.locator("ol.context li").first().waitFor();
       if (place.startsWith("/alerts/")) await page.locator("dl.advice").waitFor();
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360, place);
       await shot(page, `phone${place.replaceAll(/\W+/g, "-").slice(0, 20)}`);
@@ -334,11 +351,10 @@ for (const language of ["ja", "en"]) {
   for (const colorScheme of ["light", "dark"]) {
     test(`every screen in ${language}, ${colorScheme}: named, legible, in its language`, () =>
       at("/", { language, colorScheme }, async (page) => {
-        const { alerts } = await service.api("/alerts");
-        for (const place of [...PLACES, `/alerts/${alerts[0].id}`]) {
+        for (const place of await places()) {
           await page.goto(service.url + place);
           await page.locator(".panel:visible, .side:visible").first().waitFor();
-          await page.locator("tr[data-alert], tr[data-hit], td button[data-cell], td.empty").first().waitFor();
+          await page.locator(FILLED).first().waitFor();
           if (place.startsWith("/alerts/")) await page.locator("dl.advice").waitFor();
           await shot(page, `${language}-${colorScheme}${place.replaceAll(/\W+/g, "-").slice(0, 12)}`);
           const found = await page.evaluate(look);
@@ -369,7 +385,7 @@ function look() {
     return layers.reverse().reduce((under, [r, g, b, a]) => under.map((c, n) => c + ([r, g, b][n] - c) * (a / 255)), [255, 255, 255]);
   };
   const visible = (element) => element.checkVisibility() && element.getClientRects().length > 0;
-  const nameless = [...document.querySelectorAll("button, a, input, select, [role=dialog], [role=img]")]
+  const nameless = [...document.querySelectorAll("button, a, input, select, textarea, [role=dialog], [role=img]")]
     .filter((e) => visible(e) && !(e.getAttribute("aria-label") || e.innerText?.trim() || e.labels?.[0]?.innerText.trim() || e.closest("label")?.innerText.trim()))
     .map((e) => e.outerHTML.slice(0, 120));
   const faint = [];

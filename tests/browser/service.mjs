@@ -17,7 +17,7 @@ export const launch = () =>
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
 
-const POLICY = `
+export const POLICY = `
 model: alpha
 zones:
   lgwan:    {name: {ja: LGWAN接続系, en: LGWAN}, cidr: [10.2.0.0/16], clause: "6(3)②"}
@@ -28,6 +28,9 @@ allow:
   - {from: internet, to: outside, service: [tcp/443], owner: 情報政策課}
 must_deny:
   - {from: lgwan, to: [internet, outside]}
+observe:
+  - {sensor: fw-lgwan, cells: [[lgwan, "*"]], heartbeat: 5m}
+  - {sensor: fw-silent, cells: [[internet, "*"]], heartbeat: 5m}
 `;
 
 /** Waits until `look` gives something. */
@@ -49,22 +52,24 @@ export class Service {
     writeFileSync(join(service.dir, "policy.yaml"), POLICY);
     mkdirSync(join(service.dir, "rules"));
     rules.forEach((text, n) => writeFileSync(join(service.dir, "rules", `${n}.yml`), text));
-    service.configure("127.0.0.1:0", "127.0.0.1:0");
+    service.configure("127.0.0.1:0", ["127.0.0.1:0", "127.0.0.1:0"]);
     service.token = service.newToken("test");
     await service.run();
     // From now on at the same places, so that it can come back there.
-    service.configure(service.ready.api, service.ready.listen[0]);
+    service.configure(service.ready.api, service.ready.listen);
     service.socket = createSocket("udp4");
     return service;
   }
 
-  configure(api, syslog) {
+  /** `more` are further lines of the configuration. */
+  configure(api, [syslog, flow], ...more) {
     const lines = [
       `data: ${join(this.dir, "data")}`,
       `policy: ${join(this.dir, "policy.yaml")}`,
       `rules: {lateness_s: 1, paths: [${join(this.dir, "rules")}]}`,
-      `listen: [{kind: syslog_udp, address: "${syslog}"}]`,
+      `listen: [{kind: syslog_udp, address: "${syslog}"}, {kind: flow_udp, address: "${flow}"}]`,
       `api: {address: "${api}"}`,
+      ...more,
     ];
     writeFileSync(join(this.dir, "mihari.yaml"), `${lines.join("\n")}\n`);
   }
@@ -101,15 +106,24 @@ export class Service {
   }
 
   /** Sends records, each a datagram. */
-  async send(...records) {
-    const [host, port] = this.ready.listen[0].split(":");
+  send(...records) {
+    return this.sendTo(0, records);
+  }
+
+  /** Sends flow packets. */
+  sendFlows(...packets) {
+    return this.sendTo(1, packets);
+  }
+
+  async sendTo(listener, records) {
+    const [host, port] = this.ready.listen[listener].split(":");
     for (const record of records) await new Promise((resolve, reject) => this.socket.send(record, Number(port), host, (error) => (error ? reject(error) : resolve())));
   }
 
-  async api(path, body, token = this.token) {
+  async api(path, body, { token = this.token, method = "POST", seen } = {}) {
     const response = await fetch(`${this.url}/api/v1${path}`, {
-      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-      ...(body ? { method: "POST", body: JSON.stringify(body) } : {}),
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json", ...(seen ? { "If-Match": `"${seen}"` } : {}) },
+      ...(body ? { method, body: JSON.stringify(body) } : {}),
     });
     return response.json();
   }

@@ -145,12 +145,98 @@ test("the overview, the live tail and the zones show it as text", async () => {
   await clean("zones");
 });
 
+test("interface names of flows show nothing but bytes", async () => {
+  const chosen = PAYLOADS.filter((_, n) => n % 27 === 5);
+  await service.sendFlows(...chosen.map((payload, n) => netflow(payload, n)));
+  const { hits } = await service.found("flow.exporter:*", chosen.length);
+  await page.goto(`${service.url}/search?from=now-24h&q=${encodeURIComponent("flow.exporter:*")}&cols=source.ip,observer.ingress.interface.name,observer.ingress.interface.id`);
+  await page.locator("tr[data-hit]").first().waitFor();
+  await clean("flows with chosen columns");
+  for (const hit of hits) {
+    await page.goto(`${service.url}/search?from=now-24h&q=${encodeURIComponent("flow.exporter:*")}&e=${hit.id}`);
+    await page.locator("ol.context li.selected").waitFor();
+    const n = Number(hit.fields["source.ip"].split(".")[3]);
+    // The packet is kept whole, the names in it.
+    assert.ok((await page.locator(".side .rawtext").innerText()).includes(named(chosen[n]).toString("hex")), `${n}`);
+    await clean(`flow ${n}`);
+  }
+});
+
+test("saved searches, rules, backtests, quarantine, sources and policies show it as text", async () => {
+  const wild = PAYLOADS[5];
+  const schedule = { every_minutes: 1, condition: "none", group_by: null, level: "high", title: `${wild} ${PAYLOADS[11]}`, message: PAYLOADS[16] };
+  const saved = await service.api("/searches", { name: wild, query: "nosuchword", columns: [wild], sort: wild, schedule });
+  await page.goto(`${service.url}/searches?s=${saved.id}`);
+  await page.locator("tr[data-run]").first().waitFor();
+  assert.ok((await page.locator("table.saved").evaluate((table) => table.textContent)).includes(wild));
+  await clean("saved searches");
+  await page.goto(`${service.url}/search?from=now-24h&cols=${encodeURIComponent(wild)}&sort=user.name`);
+  await page.locator("tr[data-hit]").first().waitFor();
+  await clean("columns");
+  const alert = await until("the alert", async () => (await service.api(`/alerts?rule=${saved.id}`)).alerts[0]);
+  await page.goto(`${service.url}/alerts/${alert.id}`);
+  await page.locator("dl.advice").waitFor();
+  assert.ok((await page.locator(".detail").evaluate((detail) => detail.textContent)).includes(PAYLOADS[16]));
+  await clean("an alert of a search");
+
+  const event = (await service.found("user.name:xm*", 1)).hits[0].id;
+  await page.goto(`${service.url}/rules?r=5f0f4a3c-0c7e-4d55-9f0b-1f1c58a1d001&event=${event}`);
+  await page.locator("[data-holds=true]").waitFor();
+  assert.ok((await page.locator(".side").evaluate((side) => side.textContent)).includes("Marked <img src=x onerror=hit(9001)> record"));
+  await clean("rules");
+  await page.goto(`${service.url}/backtests`);
+  await page.locator("textarea[name=yaml]").fill(RULE);
+  await page.locator("form.form button.primary").click();
+  await page.locator("tr[data-day]").first().waitFor();
+  await clean("backtests");
+
+  await service.send(...PAYLOADS.filter((_, n) => n % 9 === 5).map((payload) => `GK3 ${payload}`));
+  await until("the records", async () => (await service.api("/quarantine")).total > 0);
+  await page.goto(`${service.url}/quarantine`);
+  await page.locator("tr[data-quarantined]").first().click();
+  await page.locator(".hex").waitFor();
+  assert.ok((await page.locator("table.quarantine").evaluate((table) => table.textContent)).includes("GK3 "));
+  await clean("quarantine");
+  await page.goto(`${service.url}/sources`);
+  await page.locator("tr[data-ledger]").first().click();
+  await page.locator("tr.within").first().waitFor();
+  await clean("sources");
+  await page.goto(`${service.url}/matrix/policy?a=${encodeURIComponent(wild)}&b=${encodeURIComponent(PAYLOADS[11])}`);
+  await page.locator("tr[data-version]").first().waitFor();
+  await page.locator("textarea[name=draft]").fill(`zones:\n  a: {cidr: ["${PAYLOADS[11]}"]}\n`);
+  await page.locator("form.form button.primary").click();
+  await page.locator("[role=alert]").first().waitFor();
+  await clean("policies");
+});
+
+/** A name as it stands in a packet: 64 bytes. */
+const named = (text) => {
+  const bytes = Buffer.alloc(64);
+  bytes.write(text.slice(0, 60));
+  return bytes;
+};
+
+/** A NetFlow v9 packet (RFC 3954): an options record that names an interface, and a flow through it that names it again. */
+function netflow(name, n) {
+  const be = (...parts) => Buffer.concat(parts.map(([value, size]) => { const b = Buffer.alloc(size); b.writeUIntBE(value, 0, size); return b; }));
+  const set = (id, ...bodies) => { const body = Buffer.concat(bodies); return Buffer.concat([be([id, 2], [body.length + 4, 2]), body]); };
+  // Options template 257: of the interface (scope 2) its name (82) and description (83); template 256: a flow with its interface's name.
+  const options = set(1, be([257, 2], [4, 2], [8, 2], [2, 2], [4, 2], [82, 2], [64, 2], [83, 2], [64, 2]), Buffer.alloc(2));
+  const fields = [[8, 4], [12, 4], [7, 2], [11, 2], [4, 1], [10, 4], [1, 4], [2, 4], [82, 64]];
+  const template = set(0, be([256, 2], [fields.length, 2], ...fields.flatMap(([type, size]) => [[type, 2], [size, 2]])));
+  const described = set(257, be([7, 4]), named(name), named(name));
+  const flow = set(256, be([0x0a021000 + n, 4], [0xc0000207, 4], [50_000 + n, 2], [443, 2], [6, 1], [7, 4], [1200, 4], [3, 4]), named(name), Buffer.alloc(3));
+  const head = be([9, 2], [4, 2], [1000, 4], [Math.floor(Date.now() / 1000), 4], [n, 4], [1, 4]);
+  return Buffer.concat([head, options, template, described, flow]);
+}
+
 test("what stands in the address stays text too", async () => {
   for (const payload of PAYLOADS.filter((_, n) => n % 40 === 5)) {
-    for (const place of [`/search?q=${encodeURIComponent(payload)}&from=${encodeURIComponent(payload)}`, `/search?q=${encodeURIComponent(`a:(${payload}`)}`, `/alerts/${encodeURIComponent(payload)}`, `/tail?q=${encodeURIComponent(payload)}`]) {
+    for (const place of [`/search?q=${encodeURIComponent(payload)}&from=${encodeURIComponent(payload)}`, `/search?q=${encodeURIComponent(`a:(${payload}`)}`, `/alerts/${encodeURIComponent(payload)}`, `/tail?q=${encodeURIComponent(payload)}`,
+      ...["searches?s=", "rules?q=", "backtests?rule=", "quarantine?reason=", "sources?day=", "search?cols=", "search?sort="].map((place) => `/${place}${encodeURIComponent(payload)}`)]) {
       await page.goto(service.url + place);
       // What looks like a file of ours (it has a dot) is answered by the server, as JSON.
-      await page.locator("[role=alert], table.hits, .side, pre").first().waitFor();
+      await page.locator("[role=alert], table.hits, .side, pre, td.empty, .panel").first().waitFor();
       await clean(place);
     }
   }
