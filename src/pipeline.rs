@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use event::{Batch, BatchBuilder, Content, EventRef, FieldId, Frames, LogRange, TenantId, Time, Transport, Value};
-use ingest::decode::flow::FlowDecoder;
+use ingest::decode::flow::{FlowDecoder, Heard};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
 use rules::policy::Policy;
@@ -75,6 +75,8 @@ pub(crate) struct Done {
     /// What rules did and cost, of those that did anything.
     pub(crate) costs: Vec<(u32, RuleCost)>,
     pub(crate) lost: Vec<Lost>,
+    /// The sequence numbers of its flow packets.
+    pub(crate) heard: Vec<Heard>,
     /// The flow decoder's templates as of the end of this batch, where they have changed.
     pub(crate) templates: Option<Arc<Vec<u8>>>,
 }
@@ -108,6 +110,7 @@ struct Job {
     frames: Frames,
     builder: BatchBuilder,
     lost: Vec<Lost>,
+    heard: Vec<Heard>,
     templates: Option<Arc<Vec<u8>>>,
 }
 
@@ -182,10 +185,10 @@ fn read(
         spent.bytes.fetch_add(frames.byte_len() as u64, Ordering::Relaxed);
         let watch = Stopwatch::start();
         let mut builder = BatchBuilder::default();
-        let mut lost = Vec::new();
+        let (mut lost, mut heard) = (Vec::new(), Vec::new());
         for frame in frames.iter() {
             match frame.head.content {
-                Content::Flow => flows.decode(frame, &mut builder),
+                Content::Flow => flows.decode_heard(frame, &mut builder, &mut heard),
                 Content::Loss => lost.extend(loss(&frame)),
                 Content::Text | Content::Tick | Content::Released | Content::Mark => {}
             }
@@ -194,7 +197,7 @@ fn read(
         templates_told = flows.template_changes();
         let templates = changed.then(|| Arc::new(flows.snapshot()));
         Spent::add(&spent.flows_ns, &watch);
-        if jobs.send(Job { number, rules: rules.get(), frames, builder, lost, templates }).is_err() || !more {
+        if jobs.send(Job { number, rules: rules.get(), frames, builder, lost, heard, templates }).is_err() || !more {
             break;
         }
     }
@@ -216,7 +219,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
     let mut text = TextDecoder::new(&parts.settings);
     let mut rules = parts.rules.get();
     let mut detector = Detector::new(rules.clone());
-    for Job { number, rules: of_batch, frames, mut builder, lost, templates } in inbox {
+    for Job { number, rules: of_batch, frames, mut builder, lost, heard, templates } in inbox {
         let watch = Stopwatch::start();
         let mut records = 0;
         for frame in frames.iter() {
@@ -254,7 +257,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         let refused = |event: &EventRef<'_>| event.all(FieldId::FLAGS).any(|flag| flag == Value::Text("format_pin_refused"));
         metrics::counter!("mihari_format_pin_refused_total").increment(batch.iter().filter(refused).count() as u64);
         let costs = (0..).zip(detector.take_costs()).filter(|(_, cost)| *cost != RuleCost::default()).collect();
-        if done.send((number, Done { batch, rules: rules.clone(), matches, costs, lost, templates })).is_err() {
+        if done.send((number, Done { batch, rules: rules.clone(), matches, costs, lost, heard, templates })).is_err() {
             break;
         }
     }

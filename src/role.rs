@@ -13,7 +13,7 @@ use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, BatchBuilder, Clock, Frame, FrameHead, Frames, LogRange, Position, Release, TenantId, Time};
 use index::{IndexOptions, RawSource, Searcher, Writer};
-use ingest::decode::flow::FlowDecoder;
+use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{
@@ -525,7 +525,7 @@ impl Analysis {
         let mut rules = self.parts.rules.get();
         let mut correlator = Correlator::new(rules.clone(), self.correlate.clone());
         let mut behaviour = Behaviour::new(rules.clone(), self.behaviour.clone());
-        let mut flows = FlowDecoder::default();
+        let (mut flows, mut sequences) = (FlowDecoder::default(), Sequences::default());
         // The position that the states below belong to; what lies between it and `analysed` is read again for their sake. Without any, the
         // log is read from its beginning.
         let mut remembered = 0;
@@ -548,6 +548,11 @@ impl Analysis {
                 "templates" => {
                     if !flows.restore(bytes) {
                         warn!("the flow templates could not be read; they come again");
+                    }
+                }
+                "sequences" => {
+                    if !sequences.restore(bytes) {
+                        warn!("the sequence numbers of flow exporters could not be read; they are followed anew");
                     }
                 }
                 "behaviour" => {
@@ -579,6 +584,7 @@ impl Analysis {
         };
         let mut tally = Tally::default();
         let mut changes: Vec<AlertChange> = Vec::new();
+        let mut missing: Vec<Missing> = Vec::new();
         let mut position = analysed;
         let mut stored = analysed;
         let mut templates: Option<Arc<Vec<u8>>> = None;
@@ -588,7 +594,7 @@ impl Analysis {
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
-            if let Some(Done { batch, rules: of_batch, mut matches, costs, lost, templates: changed }) = done {
+            if let Some(Done { batch, rules: of_batch, mut matches, costs, lost, heard, templates: changed }) = done {
                 let offset = batch.range.last;
                 if !Arc::ptr_eq(&rules, &of_batch) {
                     rules = of_batch;
@@ -602,7 +608,8 @@ impl Analysis {
                     correlator.advance(&batch, &matches, &mut changes);
                     behaviour.advance(&batch, &mut changes);
                     modes.keep_changes(&mut changes);
-                    tell(&behaviour);
+                    sequences.advance(&heard, batch.received, &mut missing);
+                    tell(&behaviour, &sequences);
                     templates = changed.or(templates.take());
                     let cells = behaviour.take_cells();
                     if offset <= analysed {
@@ -621,8 +628,13 @@ impl Analysis {
                     for l in &lost {
                         tally.lost(l.tenant, l.transport, l.received, &l.reason, l.count);
                     }
+                    for m in &missing {
+                        tally.missing(m.tenant, m.exporter, m.received, m.unit.reason(), m.count);
+                        metrics::counter!("mihari_flow_missing_total", "reason" => m.unit.reason()).increment(m.count);
+                    }
                     position = position.max(offset);
                 }
+                missing.clear(); // What is of before `analysed` the store has.
                 metrics::counter!("mihari_events_total").increment(batch.len() as u64);
                 let batch = Arc::new(batch);
                 if offset > analysed && !batch.is_empty() {
@@ -637,11 +649,12 @@ impl Analysis {
             let due = watch.elapsed() >= COMMIT_TIME || (!changes.is_empty() && watch.elapsed() > cost * 10);
             if position > stored && (due || last) {
                 let state_time = STATE_TIME.max(state_cost * STATE_SHARE);
-                let mut watched = None;
+                let (mut watched, mut numbers) = (None, Vec::new());
                 let state = (last || state_watch.as_ref().is_none_or(|w| w.elapsed() >= state_time)).then(|| {
                     let taking = Stopwatch::start();
                     let mut state = position.to_le_bytes().to_vec();
                     state.extend(correlator.snapshot());
+                    numbers = sequences.snapshot();
                     watched = Some(behaviour.snapshot()).filter(|bytes| bytes.len() <= BEHAVIOUR_BYTES_MAX);
                     if watched.is_none() {
                         warn!(bytes = behaviour.byte_len(), "the state of the behaviour analysis is too large to store");
@@ -650,7 +663,8 @@ impl Analysis {
                     state
                 });
                 let commit_watch = Stopwatch::start();
-                let states = state.as_deref().map(|state| (state, watched.as_deref()));
+                let states =
+                    state.as_deref().map(|correlator| States { correlator, behaviour: watched.as_deref(), sequences: &numbers });
                 self.commit(position, &mut changes, states, &mut templates, &mut tally)?;
                 match state {
                     Some(_) => state_cost += commit_watch.elapsed(),
@@ -670,16 +684,17 @@ impl Analysis {
         &self,
         position: u64,
         changes: &mut Vec<AlertChange>,
-        states: Option<(&[u8], Option<&[u8]>)>,
+        states: Option<States<'_>>,
         templates: &mut Option<Arc<Vec<u8>>>,
         tally: &mut Tally,
     ) -> Result<()> {
         let mut snapshots: Vec<(&str, &[u8])> = Vec::new();
         // The templates are those of the position of the state: both or neither.
         let flow_state = states.and_then(|_| templates.take());
-        if let Some((correlator, behaviour)) = states {
+        if let Some(States { correlator, behaviour, sequences }) = states {
             snapshots.push(("correlator", correlator));
             snapshots.push(("behaviour", behaviour.unwrap_or_default()));
+            snapshots.push(("sequences", sequences));
         }
         if let Some(flow_state) = &flow_state {
             snapshots.push(("templates", flow_state));
@@ -706,8 +721,18 @@ fn ring(notifier: &Mutex<Option<Notifier>>) {
     }
 }
 
-/// What the behaviour analysis holds and has given up, as metrics.
-fn tell(behaviour: &Behaviour) {
+/// What a restart takes up, all of one position.
+#[derive(Clone, Copy)]
+struct States<'s> {
+    correlator: &'s [u8],
+    behaviour: Option<&'s [u8]>,
+    sequences: &'s [u8],
+}
+
+/// What the behaviour analysis and the exporters' sequence numbers hold and have given up, as metrics.
+fn tell(behaviour: &Behaviour, sequences: &Sequences) {
+    metrics::gauge!("mihari_flow_sequences").set(sequences.streams() as f64);
+    metrics::counter!("mihari_flow_restarts_total").absolute(sequences.restarts());
     let counters = behaviour.counters();
     metrics::gauge!("mihari_behaviour_bytes").set(behaviour.byte_len() as f64);
     metrics::counter!("mihari_behaviour_evicted_total").absolute(counters.evicted);

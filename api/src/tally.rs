@@ -69,6 +69,8 @@ pub struct Tally {
     pub(crate) lost: BTreeMap<(TenantId, i64, &'static str, String), u64>,
     /// (tenant, hour in seconds) → cells.
     pub(crate) matrix: BTreeMap<(TenantId, i64), Cells>,
+    /// (tenant, exporter, day, reason) → how many its sequence numbers say were lost before us.
+    pub(crate) missing: BTreeMap<(TenantId, IpAddr, i64, &'static str), u64>,
     /// What was quarantined, as far as it is listed.
     pub(crate) quarantined: BTreeMap<TenantId, Vec<Quarantined>>,
     /// Events of which one was released: their records are quarantined no more.
@@ -153,7 +155,13 @@ impl Tally {
         *self.lost.entry((tenant, day_number(received), transport.name(), reason.to_owned())).or_default() += count;
     }
 
+    /// Counts records that an exporter sent, by its own numbers, and that never came.
+    pub fn missing(&mut self, tenant: TenantId, exporter: IpAddr, received: Time, reason: &'static str, count: u64) {
+        *self.missing.entry((tenant, exporter, day_number(received), reason)).or_default() += count;
+    }
+
     pub(crate) fn clear(&mut self) {
+        self.missing.clear();
         self.sources.clear();
         self.lost.clear();
         self.matrix.clear();

@@ -271,6 +271,40 @@ fn forged_senders_stay_bounded_and_are_counted() {
     assert_eq!(ledger, (22_010, 12_000));
 }
 
+/// What exporters' sequence numbers say never came stands beside what was received, by source and in the ledger, which it does not touch.
+#[test]
+fn what_is_missing_by_an_exporter_s_numbers_stands_beside_its_ledger() {
+    let server = Server::start(Limits::default());
+    let (mut tally, at) = (Tally::default(), start());
+    let exporter = |n| datagrams(0, n..n + 1, at).event(0).source().expect("a sender");
+    tally.add(&datagrams(0, 7..8, at));
+    tally.missing(TenantId(0), exporter(7), at, "sequence_packets", 5);
+    // Nothing that could be read ever came from there.
+    tally.missing(TenantId(0), exporter(8), at, "sequence_records", 30);
+    server.apply(1, &[], &[], &mut tally);
+    tally.missing(TenantId(0), exporter(7), at, "sequence_packets", 2);
+    tally.missing(TenantId(1), exporter(7), at, "sequence_packets", 1);
+    server.apply(2, &[], &[], &mut tally);
+    let sources = server.get("/api/v1/sources", &server.tokens[0]).expect("read");
+    assert_eq!(sources["sources"][0]["address"], exporter(7).to_string());
+    assert_eq!(sources["sources"][0]["lost_before"], json!({"sequence_packets": 7}));
+    let ledger = server.get("/api/v1/ledger", &server.tokens[0]).expect("read");
+    let of = |source: &str| ledger["days"].as_array().and_then(|days| days.iter().find(|day| day["source"] == source).cloned());
+    let own = of(&exporter(7).to_string()).expect("a day");
+    assert_eq!((&own["received"], &own["lost_before"]), (&json!(1), &json!({"sequence_packets": 7})));
+    assert_eq!(of("other").expect("a day")["lost_before"], json!({"sequence_records": 30}));
+    // Who makes room takes what it lost along.
+    for (position, from) in [(3, 100_000), (4, 200_000)] {
+        for from in (from..from + 11_000).step_by(1000) {
+            tally.add(&datagrams(0, from..from + 1000, at.plus_ns(2 * 86_400 * SECOND_NS)));
+        }
+        server.apply(position, &[], &[], &mut tally);
+    }
+    let sources = server.get("/api/v1/sources", &server.tokens[0]).expect("read");
+    let other = sources["sources"].as_array().and_then(|all| all.iter().find(|s| s["address"] == "other").cloned());
+    assert_eq!(other.expect("folded")["lost_before"], json!({"sequence_packets": 7, "sequence_records": 30}));
+}
+
 /// Connections that say nothing, or only half a head, from many addresses: who comes with a token is served nevertheless.
 #[test]
 fn the_silent_keep_nobody_out() {

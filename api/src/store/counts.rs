@@ -18,6 +18,12 @@ const SILENT_NS: i64 = 86_400 * 1_000_000_000;
 /// Rows of the ledger in one answer.
 const LEDGER_ROWS_MAX: u32 = 100_000;
 
+/// What sources sent, by their own sequence numbers, and was never received.
+pub(super) const LOST: &str = "
+CREATE TABLE source_lost (tenant INTEGER NOT NULL, address TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (tenant, address, reason));
+";
+
 type Members = serde_json::Map<String, serde_json::Value>;
 
 impl Store {
@@ -36,6 +42,9 @@ impl Store {
             map.insert("parsed".to_owned(), (received - quarantined).into());
             map.insert("quarantined".to_owned(), quarantined.into());
             map.insert("bytes".to_owned(), row.get::<_, i64>(7)?.into());
+            // Of an address, whichever way it sends.
+            let lost = serde_json::from_str(&row.get::<_, String>(8)?).unwrap_or_default();
+            map.insert("lost_before".to_owned(), serde_json::Value::Object(lost));
             Ok(map)
         };
         self.read(|connection| {
@@ -43,7 +52,8 @@ impl Store {
                 .prepare_cached("SELECT count(*) FROM source WHERE tenant = ?1")?
                 .query_row([tenant], |row| row.get(0))?;
             let mut statement = connection.prepare_cached(
-                "SELECT address, transport, format, first, last, received, quarantined, bytes FROM source WHERE tenant = ?1
+                "SELECT address, transport, format, first, last, received, quarantined, bytes, (SELECT json_group_object(reason, count)
+                 FROM source_lost WHERE source_lost.tenant = ?1 AND source_lost.address = source.address) FROM source WHERE tenant = ?1
                  ORDER BY CASE WHEN ?2 IS NULL THEN 0 ELSE -received END, address, transport LIMIT coalesce(?2, -1)",
             )?;
             let rows = statement.query_map(params![tenant, size.map(|n| n.min(SOURCES_KEPT_MAX) as i64)], source)?;
@@ -83,6 +93,19 @@ pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::R
     }
     for ((tenant, day, transport, reason), n) in &tally.lost {
         *ledger.entry((tenant.0, *day, (*transport).to_owned(), format!("lost:{reason}"))).or_default() += n;
+    }
+    for ((tenant, exporter, day, reason), n) in &tally.missing {
+        // An address that is no source of its own has no row of its own here either.
+        let mut known = transaction.prepare_cached("SELECT 1 FROM source WHERE tenant = ?1 AND address = ?2")?;
+        let address = exporter.to_string();
+        let source = if known.exists(params![tenant.0, address])? { address } else { OTHER.to_owned() };
+        transaction
+            .prepare_cached(
+                "INSERT INTO source_lost (tenant, address, reason, count) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (tenant, address, reason) DO UPDATE SET count = count + ?4",
+            )?
+            .execute(params![tenant.0, source, reason, *n as i64])?;
+        *ledger.entry((tenant.0, *day, source, format!("lost:{reason}"))).or_default() += n;
     }
     for ((tenant, day, source, what), n) in &ledger {
         transaction
@@ -181,5 +204,15 @@ fn make_room(transaction: &Transaction<'_>, tenant: TenantId, now: Time) -> rusq
         )?
         .execute(silent)?;
     transaction.prepare_cached("DELETE FROM source WHERE tenant = ?1 AND address <> ?2 AND last < ?3")?.execute(silent)?;
+    let gone = "address <> ?2 AND address NOT IN (SELECT address FROM source WHERE tenant = ?1)";
+    let folded = params![tenant.0, OTHER];
+    transaction
+        .prepare_cached(&format!(
+            "INSERT INTO source_lost (tenant, address, reason, count)
+             SELECT tenant, ?2, reason, sum(count) FROM source_lost WHERE tenant = ?1 AND {gone} GROUP BY reason
+             ON CONFLICT (tenant, address, reason) DO UPDATE SET count = count + excluded.count"
+        ))?
+        .execute(folded)?;
+    transaction.prepare_cached(&format!("DELETE FROM source_lost WHERE tenant = ?1 AND {gone}"))?.execute(folded)?;
     Ok(SOURCES_KEPT_MAX.saturating_sub(count()?))
 }

@@ -35,8 +35,8 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 6] =
-    [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES, modes::TABLE, saved::TABLES];
+const MIGRATIONS: [&str; 7] =
+    [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES, modes::TABLE, saved::TABLES, counts::LOST];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "
 CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);

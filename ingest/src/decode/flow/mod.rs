@@ -4,18 +4,24 @@
 //! Data that come before their template are held, within bounds, and decoded when it comes. A set that makes no sense costs itself only.
 //! Counts are those observed; a sampling rate is stored beside them, never multiplied in.
 
+mod element;
 mod plan;
+mod sampling;
+mod sequence;
 mod sflow;
 mod table;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time};
 
 use super::Decoder;
+use element::meaning;
 use plan::{Packet, Plan};
+use sampling::{Names, Rate, Rates, Scope, Told};
+use sequence::StreamKey;
+pub use sequence::{Heard, Missing, Sequences, Unit};
 use table::{TEMPLATES_MAX, Table, Waiting};
 
 /// Fields of one template.
@@ -76,7 +82,7 @@ struct Export {
 /// Reads flow packets. Keeps templates, so packets of one exporter must come in their order, to one decoder.
 pub struct FlowDecoder {
     templates: Table,
-    sampling: BTreeMap<Domain, u64>,
+    sampling: Rates,
     held: Waiting,
     v5: FormatId,
     v5_plan: Arc<Plan>,
@@ -88,15 +94,13 @@ pub struct FlowDecoder {
     log_source: LogSourceId,
     late: FieldId,
     agent: FieldId,
-    reverse_bytes: FieldId,
-    reverse_packets: FieldId,
 }
 
 impl Default for FlowDecoder {
     fn default() -> FlowDecoder {
         FlowDecoder {
             templates: Table::default(),
-            sampling: BTreeMap::new(),
+            sampling: Rates::default(),
             held: Waiting::default(),
             v5: FormatId::known("netflow_v5"),
             v5_plan: Arc::new(fixed(V5)),
@@ -108,22 +112,27 @@ impl Default for FlowDecoder {
             log_source: LogSourceId::intern(LogSource { product: Some("netflow"), category: Some("flow"), service: None }),
             late: FieldId::FLAGS,
             agent: FieldId::known("flow.agent_ip"),
-            reverse_bytes: FieldId::DESTINATION_BYTES,
-            reverse_packets: FieldId::DESTINATION_PACKETS,
         }
     }
 }
 
 impl Decoder for FlowDecoder {
     fn decode(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder) {
+        self.decode_heard(frame, batch, &mut Vec::new());
+    }
+}
+
+impl FlowDecoder {
+    /// As [`Decoder::decode`], and appends the packet's sequence numbers for [`Sequences`].
+    pub fn decode_heard(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder, heard: &mut Vec<Heard>) {
         let before = batch.len();
         let mut nth = 0;
         let problem = match be16(frame.bytes, 0) {
-            Some(5) => self.v5(frame, false, &mut nth, batch),
-            Some(7) => self.v5(frame, true, &mut nth, batch),
-            Some(9) => self.packet(frame, 9, &mut nth, batch),
-            Some(10) => self.packet(frame, 10, &mut nth, batch),
-            Some(0) if be16(frame.bytes, 2) == Some(5) => self.sflow(frame, &mut nth, batch),
+            Some(5) => self.v5(frame, false, &mut nth, batch, heard),
+            Some(7) => self.v5(frame, true, &mut nth, batch, heard),
+            Some(9) => self.packet(frame, 9, &mut nth, batch, heard),
+            Some(10) => self.packet(frame, 10, &mut nth, batch, heard),
+            Some(0) if be16(frame.bytes, 2) == Some(5) => self.sflow(frame, &mut nth, batch, heard),
             _ => Some("no flow packet: unknown version"),
         };
         if let Some(reason) = problem
@@ -137,9 +146,7 @@ impl Decoder for FlowDecoder {
             row.quarantine(reason);
         }
     }
-}
 
-impl FlowDecoder {
     /// How many templates are known.
     pub fn templates(&self) -> usize {
         self.templates.len()
@@ -160,16 +167,20 @@ impl FlowDecoder {
                 ((d.tenant, d.exporter, d.version, d.id, *id), (fields, t.options, t.seen.unix_ns()))
             })
             .collect();
-        let sampling: Vec<_> = self.sampling.iter().map(|(d, rate)| ((d.tenant, d.exporter, d.version, d.id), *rate)).collect();
-        serde_json::to_vec(&(1u8, templates, sampling)).expect("plain values are serialisable")
+        let sampling: Vec<_> = self
+            .sampling
+            .iter()
+            .map(|(d, rates)| ((d.tenant, d.exporter, d.version, d.id), rates.iter().collect::<Vec<_>>()))
+            .collect();
+        serde_json::to_vec(&(2u8, templates, sampling)).expect("plain values are serialisable")
     }
 
     /// Takes up what [`FlowDecoder::snapshot`] gave. False, and nothing changed, where the bytes are none.
     pub fn restore(&mut self, bytes: &[u8]) -> bool {
         type DomainKey = (u32, IpAddr, u16, u32);
         type Fields = Vec<(u32, u16, u16, bool)>;
-        type Saved = (u8, Vec<((u32, IpAddr, u16, u32, u16), (Fields, bool, i64))>, Vec<(DomainKey, u64)>);
-        let Ok((1, templates, sampling)) = serde_json::from_slice::<Saved>(bytes) else { return false };
+        type Saved = (u8, Vec<((u32, IpAddr, u16, u32, u16), (Fields, bool, i64))>, Vec<(DomainKey, Vec<(Scope, u64)>)>);
+        let Ok((2, templates, sampling)) = serde_json::from_slice::<Saved>(bytes) else { return false };
         for ((tenant, exporter, version, id, template), (fields, options, seen)) in templates.into_iter().take(TEMPLATES_MAX) {
             let fields = fields
                 .into_iter()
@@ -178,22 +189,41 @@ impl FlowDecoder {
             let domain = Domain { tenant, exporter, version, id };
             self.templates.learn(domain, template, fields, options, Time::from_unix_ns(seen));
         }
-        for ((tenant, exporter, version, id), rate) in sampling.into_iter().take(TEMPLATES_MAX) {
-            self.sampling.insert(Domain { tenant, exporter, version, id }, rate);
+        for ((tenant, exporter, version, id), rates) in sampling {
+            for (scope, rate) in rates {
+                self.sampling.learn(Domain { tenant, exporter, version, id }, scope, rate, Time::UNKNOWN);
+            }
         }
         true
     }
 
     /// sFlow: an event for each packet sample.
-    fn sflow(&mut self, frame: Frame<'_>, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
+    fn sflow(
+        &mut self,
+        frame: Frame<'_>,
+        nth: &mut u16,
+        batch: &mut BatchBuilder,
+        heard: &mut Vec<Heard>,
+    ) -> Option<&'static str> {
         let Some(mut head) = sflow::head(frame.bytes) else { return Some("flow packet is cut in its header") };
         let mut problem = None;
+        let key = stream_key(&frame.head, 5, Unit::Packets, head.sub_agent).map(|key| StreamKey { agent: head.agent, ..key });
+        let count_of = |of: StreamKey, sequence| Heard {
+            key: of,
+            received: frame.head.received,
+            sequence,
+            count: Some(1),
+            uptime_ms: Some(head.uptime_ms),
+        };
+        heard.extend(key.map(|key| count_of(key, head.sequence)));
         for _ in 0..head.samples {
             match sflow::sample(&mut head.rest) {
                 None => return Some("flow packet has fewer records than it says"),
                 Some(None) => {}
                 Some(Some(_)) if *nth >= EVENTS_PER_FRAME_MAX => return Some("flow packet has too many records"),
                 Some(Some(sample)) => {
+                    let of = key.map(|key| StreamKey { unit: Unit::Samples, of: sample.of, ..key });
+                    heard.extend(of.map(|key| count_of(key, sample.sequence)));
                     let mut row = self.begin(&frame.head, nth, self.sflow, batch);
                     row.uint(FieldId::FLOW_DOMAIN_ID, head.sub_agent.into());
                     if let Some(agent) = head.agent {
@@ -211,20 +241,35 @@ impl FlowDecoder {
 
     /// NetFlow v5 (Cisco, "NetFlow Export Datagram Format"): 24 bytes of header, 48 a record; v7 (Catalyst 5000): 52 a record, which
     /// begins alike.
-    fn v5(&mut self, frame: Frame<'_>, v7: bool, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
+    fn v5(
+        &mut self,
+        frame: Frame<'_>,
+        v7: bool,
+        nth: &mut u16,
+        batch: &mut BatchBuilder,
+        heard: &mut Vec<Heard>,
+    ) -> Option<&'static str> {
         let b = frame.bytes;
-        let (Some(count), Some(uptime), Some(secs), Some(nsecs), Some(sampling)) =
-            (be16(b, 2), be32(b, 4), be32(b, 8), be32(b, 12), be16(b, 22))
+        let (Some(count), Some(uptime), Some(secs), Some(nsecs), Some(sequence), Some(engine), Some(sampling)) =
+            (be16(b, 2), be32(b, 4), be32(b, 8), be32(b, 12), be32(b, 16), be16(b, 20), be16(b, 22))
         else {
             return Some("flow packet is cut in its header");
         };
         let export =
             Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
-        let sampling = if v7 { 0 } else { sampling }; // Reserved there.
+        // Reserved there.
+        let (engine, sampling) = if v7 { (0, 0) } else { (engine, sampling) };
+        heard.extend(stream_key(&frame.head, if v7 { 7 } else { 5 }, Unit::Records, engine.into()).map(|key| Heard {
+            key,
+            received: frame.head.received,
+            sequence,
+            count: Some(count.into()),
+            uptime_ms: Some(uptime),
+        }));
         let plan = if v7 { self.v7_plan.clone() } else { self.v5_plan.clone() };
         let format = if v7 { self.v7 } else { self.v5 };
         let rate = u64::from(sampling & 0x3fff);
-        let packet = Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate) };
+        let packet = Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate), rates: None };
         let mut rest = &b[24..];
         for _ in 0..count {
             if rest.len() < plan.bytes() {
@@ -237,12 +282,23 @@ impl FlowDecoder {
     }
 
     /// NetFlow v9 and IPFIX: a header and sets of templates and data.
-    fn packet(&mut self, frame: Frame<'_>, version: u16, nth: &mut u16, batch: &mut BatchBuilder) -> Option<&'static str> {
+    fn packet(
+        &mut self,
+        frame: Frame<'_>,
+        version: u16,
+        nth: &mut u16,
+        batch: &mut BatchBuilder,
+        heard: &mut Vec<Heard>,
+    ) -> Option<&'static str> {
         let b = frame.bytes;
         let header_bytes = if version == 9 { 20 } else { 16 };
-        let (Some(secs), Some(domain)) = (be32(b, if version == 9 { 8 } else { 4 }), be32(b, header_bytes - 4)) else {
+        let (Some(secs), Some(sequence), Some(domain)) =
+            (be32(b, if version == 9 { 8 } else { 4 }), be32(b, header_bytes - 8), be32(b, header_bytes - 4))
+        else {
             return Some("flow packet is cut in its header");
         };
+        // v9 counts packets, IPFIX data records, those of options too; how many there are is known where every set can be read.
+        let (unit, mut count) = if version == 9 { (Unit::Packets, Some(1)) } else { (Unit::Records, Some(0)) };
         let export = Export { time: Time::from_unix_s(secs.into()), uptime_ms: if version == 9 { be32(b, 4) } else { None } };
         let exporter = frame.head.source.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |s| s.ip().to_canonical());
         let domain = Domain { tenant: frame.head.tenant.0, exporter, version, id: domain };
@@ -270,10 +326,15 @@ impl FlowDecoder {
                 (10, 3) => self.templates_of(domain, body, true, frame.head.received, &mut problem, &mut learned),
                 (_, 256..) => {
                     if self.templates.knows(domain, set, frame.head.received) {
-                        if !self.data(domain, set, body, export, &frame.head, nth, false, batch) {
+                        let (fits, records) = self.data(domain, set, body, export, &frame.head, nth, false, batch);
+                        if !fits {
                             problem = Some("flow set does not fit its template");
                         }
+                        if unit == Unit::Records {
+                            count = count.filter(|_| fits).map(|count| count + records);
+                        }
                     } else {
+                        count = count.filter(|_| unit == Unit::Packets);
                         let (head, bytes) = (frame.head, body.to_vec());
                         if !self.held.push(Held { domain, template: set, head, export, bytes }) {
                             metrics::counter!("mihari_flow_sets_dropped_total", "reason" => "no_template").increment(1);
@@ -285,6 +346,14 @@ impl FlowDecoder {
             at += length;
         }
         self.release(domain, &learned, &frame.head, nth, batch);
+        let key = stream_key(&frame.head, version, unit, domain.id);
+        heard.extend(key.map(|key| Heard {
+            key,
+            received: frame.head.received,
+            sequence,
+            count: if problem.is_some() && unit == Unit::Records { None } else { count },
+            uptime_ms: export.uptime_ms,
+        }));
         problem
     }
 
@@ -380,7 +449,7 @@ impl FlowDecoder {
         }
     }
 
-    /// The records of a data set. False where they do not fit the template.
+    /// The records of a data set: whether they fit the template, and how many they are.
     #[expect(clippy::too_many_arguments, reason = "one record set with all that is known of its packet")]
     fn data(
         &mut self,
@@ -392,41 +461,42 @@ impl FlowDecoder {
         nth: &mut u16,
         late: bool,
         batch: &mut BatchBuilder,
-    ) -> bool {
-        let Some(template) = self.templates.used(domain, id, head.received) else { return false };
+    ) -> (bool, u32) {
+        let Some(template) = self.templates.used(domain, id, head.received) else { return (false, 0) };
         let format = if domain.version == 9 { self.v9 } else { self.ipfix };
-        let mut any = false;
+        let mut count = 0;
+        if template.options {
+            while b.len() >= template.bytes_min {
+                let Some(rest) = self.options(domain, &template, b, head.received) else { return (count > 0, count) };
+                b = rest;
+                count += 1;
+            }
+            return (count > 0 || b.iter().all(|byte| *byte == 0), count);
+        }
+        let rates = self.sampling.of(domain);
         if let Some(plan) = &template.plan {
-            let packet =
-                Packet { export, domain: Some(domain.id), template: Some(id), sampling: self.sampling.get(&domain).copied() };
+            let packet = Packet { export, domain: Some(domain.id), template: Some(id), sampling: None, rates };
             while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
                 let mut row = self.row(head, nth, format, batch);
                 b = plan.record(b, packet, &mut row);
                 if late {
                     row.text(self.late, "decoded_late");
                 }
-                any = true;
+                count += 1;
             }
-            return any || b.iter().all(|byte| *byte == 0);
+            return (count > 0 || b.iter().all(|byte| *byte == 0), count);
         }
         while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
-            if template.options {
-                let Some(rest) = self.options(domain, &template, b) else { return any };
-                b = rest;
-                any = true;
-                continue;
-            }
             // Zeros to the end of the set are padding where they are shorter than a record; a whole record of zeros is one.
-            let sampling = self.sampling.get(&domain).copied();
             let mut row = self.begin(head, nth, format, batch);
-            let Some(rest) = record(&template, b, export, (self.reverse_bytes, self.reverse_packets), &mut row) else {
+            let Some((rest, names)) = record(&template, b, export, &mut row) else {
                 row.quarantine("flow record is cut");
-                return any;
+                return (count > 0, count);
             };
             row.uint(FieldId::FLOW_DOMAIN_ID, domain.id.into());
             row.uint(FieldId::FLOW_TEMPLATE_ID, id.into());
-            if let Some(rate) = sampling
-                && row.get(FieldId::FLOW_SAMPLING_RATE).is_none()
+            if row.get(FieldId::FLOW_SAMPLING_RATE).is_none()
+                && let Some(rate) = rates.and_then(|rates| sampling::rate_of(rates, id, &names))
             {
                 row.uint(FieldId::FLOW_SAMPLING_RATE, rate);
             }
@@ -434,25 +504,21 @@ impl FlowDecoder {
                 row.text(self.late, "decoded_late");
             }
             b = rest;
-            any = true;
+            count += 1;
         }
-        any || b.iter().all(|byte| *byte == 0)
+        (count > 0 || b.iter().all(|byte| *byte == 0), count)
     }
 
-    /// An options record: only the sampling rate is of use here.
-    fn options<'b>(&mut self, domain: Domain, template: &Template, b: &'b [u8]) -> Option<&'b [u8]> {
-        let mut rest = b;
+    /// An options record: the sampling rate is of use here.
+    fn options<'b>(&mut self, domain: Domain, template: &Template, b: &'b [u8], now: Time) -> Option<&'b [u8]> {
+        let (mut rest, mut told) = (b, Told::default());
         for field in template.fields.iter() {
             let (value, after) = take(field, rest)?;
             rest = after;
-            // samplingInterval, samplerRandomInterval, samplingPacketInterval (IANA); 0 says nothing.
-            if field.enterprise == 0
-                && matches!(field.element, 34 | 50 | 305)
-                && let Some(rate) = unsigned(value).filter(|rate| *rate > 0)
-                && (self.sampling.len() < TEMPLATES_MAX || self.sampling.contains_key(&domain))
-            {
-                self.sampling.insert(domain, rate);
-            }
+            told.field(field, domain.version, value);
+        }
+        if let Some((scope, rate)) = told.scope().zip(told.rate.told()) {
+            self.sampling.learn(domain, scope, rate, now);
         }
         Some(rest)
     }
@@ -477,6 +543,12 @@ impl FlowDecoder {
         }
         row
     }
+}
+
+/// Whose sequence numbers a packet's are; nobody's where it has no sender (a file).
+fn stream_key(head: &FrameHead, version: u16, unit: Unit, domain: u32) -> Option<StreamKey> {
+    let source = head.source?;
+    Some(StreamKey { tenant: head.tenant.0, source, version, unit, agent: None, domain, of: (0, 0) })
 }
 
 /// A record of NetFlow v5 as v9 would describe it: elements and lengths, 0 for padding. One of v7 has four bytes more, the router's address.
@@ -554,31 +626,20 @@ fn take<'b>(field: &Field, b: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
     }
 }
 
-/// Reads one flow record into `row`; gives what follows it.
-fn record<'b>(
-    template: &Template,
-    b: &'b [u8],
-    export: Export,
-    reverse: (FieldId, FieldId),
-    row: &mut RowBuilder<'_>,
-) -> Option<&'b [u8]> {
+/// Reads one flow record into `row`; gives what follows it, and what it names.
+fn record<'b>(template: &Template, b: &'b [u8], export: Export, row: &mut RowBuilder<'_>) -> Option<(&'b [u8], Names)> {
     let mut rest = b;
-    let mut flow = Flow::default();
+    let (mut flow, mut names) = (Flow::default(), Names::default());
     for field in template.fields.iter() {
         let (value, after) = take(field, rest)?;
         rest = after;
-        match field.enterprise {
-            0 => flow.element(field.element, value, export, row),
-            REVERSE_PEN => match field.element {
-                1 | 85 => add(row, reverse.0, value),
-                2 | 86 => add(row, reverse.1, value),
-                _ => {}
-            },
-            _ => {}
+        if field.enterprise == 0 {
+            names.element(field.element, unsigned(value));
         }
+        flow.element(field, value, export, row);
     }
     flow.finish(row, export);
-    Some(rest)
+    Some((rest, names))
 }
 
 /// What is told in several elements.
@@ -591,36 +652,38 @@ struct Flow {
     /// Since the flow began, not since the last record of it.
     bytes_total: Option<u64>,
     packets_total: Option<u64>,
+    /// Of whole frames (layer2OctetDeltaCount).
+    bytes_of_frames: Option<u64>,
+    rate: Rate,
 }
 
 impl Flow {
-    /// One information element (IANA, "IP Flow Information Export (IPFIX) Entities").
-    fn element(&mut self, element: u16, v: &[u8], export: Export, row: &mut RowBuilder<'_>) {
-        use FieldId as F;
-        match element {
-            85 => self.bytes_total = unsigned(v),
-            86 => self.packets_total = unsigned(v),
+    /// One information element.
+    fn element(&mut self, field: &Field, v: &[u8], export: Export, row: &mut RowBuilder<'_>) {
+        match (field.enterprise, field.element) {
+            (0, 85) => self.bytes_total = unsigned(v),
+            (0, 86) => self.packets_total = unsigned(v),
+            (0, 352) => self.bytes_of_frames = unsigned(v),
             // An element that comes twice tells of the inner packet the second time (RFC 7011 §8, order of treatment).
-            4 => self.protocol = self.protocol.or(unsigned(v)),
-            32 | 139 => self.icmp = unsigned(v),
-            34 | 50 | 305 => {
+            (0, 4) => self.protocol = self.protocol.or(unsigned(v)),
+            (0, 32 | 139) => self.icmp = unsigned(v),
+            (0, 34 | 50) => {
                 if let Some(rate) = unsigned(v).filter(|rate| *rate > 0) {
-                    row.uint(F::FLOW_SAMPLING_RATE, rate);
+                    row.uint(FieldId::FLOW_SAMPLING_RATE, rate);
                 }
             }
-            56 => add_mac(row, F::SOURCE_MAC, v),
-            80 => add_mac(row, F::DESTINATION_MAC, v),
-            89 => add_forwarding(row, v),
-            233 => add_action(row, v),
-            154 | 156 => self.start = instant(element, v, export).or(self.start),
-            155 | 157 => self.end = instant(element, v, export).or(self.end),
-            22 | 150 | 152 | 158 => self.start = instant(element, v, export),
-            21 | 151 | 153 | 159 | 323 => self.end = instant(element, v, export),
-            _ => {
-                if let Some(field) = number_field(element) {
-                    add(row, field, v);
-                } else if let Some(field) = address_field(element) {
-                    add_ip(row, field, v);
+            (0, element) if sampling::is_part(element) => self.rate.element(element, v),
+            (0, 61) => add_direction(row, v),
+            (0, 89) => add_forwarding(row, v),
+            (0, 230) => add_nat_event(row, v),
+            (0, 233 | 40_005) => add_action(row, v),
+            (0, element @ (154 | 156)) => self.start = instant(element, v, export).or(self.start),
+            (0, element @ (155 | 157)) => self.end = instant(element, v, export).or(self.end),
+            (0, element @ (22 | 150 | 152 | 158)) => self.start = instant(element, v, export),
+            (0, element @ (21 | 151 | 153 | 159 | 323)) => self.end = instant(element, v, export),
+            (enterprise, element) => {
+                if let Some((field, form)) = meaning(enterprise, element) {
+                    element::add(row, field, form, v);
                 }
             }
         }
@@ -631,16 +694,24 @@ impl Flow {
             add_protocol(row, protocol);
         }
         // The count since the last record where there is one; adding up totals would count twice.
-        for (total, field) in [(self.bytes_total, FieldId::NETWORK_BYTES), (self.packets_total, FieldId::NETWORK_PACKETS)] {
-            if let Some(total) = total
+        for (count, field) in [
+            (self.bytes_total, FieldId::NETWORK_BYTES),
+            (self.bytes_of_frames, FieldId::NETWORK_BYTES),
+            (self.packets_total, FieldId::NETWORK_PACKETS),
+            (self.rate.told(), FieldId::FLOW_SAMPLING_RATE),
+        ] {
+            if let Some(count) = count
                 && row.get(field).is_none()
             {
-                row.uint(field, total);
+                row.uint(field, count);
             }
         }
         if let Some(icmp) = self.icmp {
-            row.uint(FieldId::ICMP_TYPE, icmp >> 8);
-            row.uint(FieldId::ICMP_CODE, icmp & 0xff);
+            for (field, part) in [(FieldId::ICMP_TYPE, icmp >> 8), (FieldId::ICMP_CODE, icmp & 0xff)] {
+                if row.get(field).is_none() {
+                    row.uint(field, part);
+                }
+            }
         }
         if let Some(start) = self.start {
             row.time_cell(FieldId::EVENT_START, start);
@@ -655,43 +726,6 @@ impl Flow {
         }
         row.time(self.end.unwrap_or(export.time));
     }
-}
-
-/// The field of an element that is a number and means nothing else.
-fn number_field(element: u16) -> Option<FieldId> {
-    use FieldId as F;
-    Some(match element {
-        1 => F::NETWORK_BYTES,
-        2 => F::NETWORK_PACKETS,
-        6 => F::FLOW_TCP_FLAGS,
-        7 | 180 | 182 => F::SOURCE_PORT,
-        11 | 181 | 183 => F::DESTINATION_PORT,
-        10 => F::OBSERVER_INGRESS_INTERFACE_ID,
-        14 => F::OBSERVER_EGRESS_INTERFACE_ID,
-        16 => F::SOURCE_AS_NUMBER,
-        17 => F::DESTINATION_AS_NUMBER,
-        23 | 232 => F::DESTINATION_BYTES,
-        231 => F::SOURCE_BYTES,
-        298 => F::SOURCE_PACKETS,
-        24 | 299 => F::DESTINATION_PACKETS,
-        58 => F::NETWORK_VLAN_ID,
-        136 => F::FLOW_END_REASON,
-        227 => F::SOURCE_NAT_PORT,
-        228 => F::DESTINATION_NAT_PORT,
-        _ => return None,
-    })
-}
-
-/// The field of an element that is an address.
-fn address_field(element: u16) -> Option<FieldId> {
-    use FieldId as F;
-    Some(match element {
-        8 | 27 => F::SOURCE_IP,
-        12 | 28 => F::DESTINATION_IP,
-        225 | 281 => F::SOURCE_NAT_IP,
-        226 | 282 => F::DESTINATION_NAT_IP,
-        _ => return None,
-    })
 }
 
 /// The instant that an element of time tells.
@@ -713,6 +747,35 @@ fn add_forwarding(row: &mut RowBuilder<'_>, v: &[u8]) {
     }
 }
 
+/// flowDirection (IANA): of the observer's interface.
+fn add_direction(row: &mut RowBuilder<'_>, v: &[u8]) {
+    match unsigned(v) {
+        Some(0) => row.fixed(FieldId::NETWORK_DIRECTION, "ingress"),
+        Some(1) => row.fixed(FieldId::NETWORK_DIRECTION, "egress"),
+        _ => {}
+    }
+}
+
+/// natEvent (IANA, "NAT Event Type").
+fn add_nat_event(row: &mut RowBuilder<'_>, v: &[u8]) {
+    let action = match unsigned(v) {
+        Some(1 | 4 | 6) => "nat_session_created",
+        Some(2 | 5 | 7) => "nat_session_deleted",
+        Some(3) => "nat_addresses_exhausted",
+        Some(8 | 10) => "nat_binding_created",
+        Some(9 | 11) => "nat_binding_deleted",
+        Some(12) => "nat_ports_exhausted",
+        Some(13) => "nat_quota_exceeded",
+        Some(14) => "nat_address_bound",
+        Some(15) => "nat_address_released",
+        Some(16) => "nat_ports_allocated",
+        Some(17) => "nat_ports_released",
+        Some(18) => "nat_threshold_reached",
+        _ => return,
+    };
+    row.fixed(FieldId::EVENT_ACTION, action);
+}
+
 /// firewallEvent (IANA).
 fn add_action(row: &mut RowBuilder<'_>, v: &[u8]) {
     match unsigned(v) {
@@ -731,26 +794,10 @@ impl Export {
     }
 }
 
-fn add(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
-    if let Some(n) = unsigned(v)
-        && row.get(field).is_none()
-    {
-        row.uint(field, n);
-    }
-}
-
 fn add_protocol(row: &mut RowBuilder<'_>, protocol: u64) {
     row.uint(FieldId::NETWORK_IANA_NUMBER, protocol);
     if let Some(name) = super::format::transport(protocol) {
         row.text(FieldId::NETWORK_TRANSPORT, name);
-    }
-}
-
-fn add_ip(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
-    if let Some(ip) = address(v)
-        && row.get(field).is_none()
-    {
-        row.ip(field, ip);
     }
 }
 

@@ -10,7 +10,9 @@
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::{Export, Field, REVERSE_PEN, VARIABLE, add_action, add_forwarding, add_mac, address, instant};
+use super::element::{Form, add_text, meaning};
+use super::sampling::{self, Names, is_part, rate_of};
+use super::{Export, Field, VARIABLE, add_action, add_direction, add_forwarding, add_mac, add_nat_event, address, instant};
 
 /// The steps of one record.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) struct Plan {
     bytes: usize,
     start: Option<Part>,
     end: Option<Part>,
+    /// What the record names that a sampling rate may be of.
+    names: Box<[Part]>,
     steps: Box<[Step]>,
 }
 
@@ -58,10 +62,14 @@ enum Write {
     IcmpType,
     IcmpCode,
     Sampling,
-    /// The domain's rate, where the record has none of its own.
-    SamplingOfDomain,
+    /// The rate that options records tell, where the record has none of its own.
+    SamplingTold,
+    Direction,
     Forwarding,
     Firewall,
+    NatEvent,
+    /// What the device says.
+    Said,
     Text(&'static str),
     Exporter,
     Domain,
@@ -73,17 +81,31 @@ enum Write {
 
 /// What the steps need of the packet that the record is in.
 #[derive(Clone, Copy)]
-pub(super) struct Packet {
+pub(super) struct Packet<'r> {
     pub(super) export: Export,
     pub(super) domain: Option<u32>,
     pub(super) template: Option<u16>,
+    /// The rate that the packet itself tells.
     pub(super) sampling: Option<u64>,
+    /// What options records told of the domain.
+    pub(super) rates: Option<&'r sampling::Of>,
+}
+
+impl Packet<'_> {
+    fn rate(&self, names: &[Part], rest: &[u8]) -> Option<u64> {
+        let rates = self.rates?;
+        let mut named = Names::default();
+        for part in names {
+            named.element(part.element, Some(number(rest, part)));
+        }
+        rate_of(rates, self.template?, &named)
+    }
 }
 
 impl Plan {
-    /// The plan for records of `fields`. None where one has a variable length.
+    /// The plan for records of `fields`. None where one has a variable length, or a sampling rate is told in several.
     pub(super) fn of(fields: &[Field]) -> Option<Plan> {
-        if fields.iter().any(|field| field.length == VARIABLE) {
+        if fields.iter().any(|field| field.length == VARIABLE || field.enterprise == 0 && is_part(field.element)) {
             return None;
         }
         let mut draft = Draft::default();
@@ -104,7 +126,7 @@ impl Plan {
     ///
     /// # Panics
     /// Where `rest` is shorter than a record.
-    pub(super) fn record<'b>(&self, rest: &'b [u8], packet: Packet, row: &mut RowBuilder<'_>) -> &'b [u8] {
+    pub(super) fn record<'b>(&self, rest: &'b [u8], packet: Packet<'_>, row: &mut RowBuilder<'_>) -> &'b [u8] {
         let (record, after) = rest.split_at(self.bytes);
         let start = self.start.and_then(|part| part.instant(record, packet.export));
         let end = self.end.and_then(|part| part.instant(record, packet.export));
@@ -132,9 +154,17 @@ impl Plan {
                         sampled = true;
                     }
                 }
-                Write::SamplingOfDomain => {
-                    if let Some(rate) = packet.sampling.filter(|_| !sampled) {
+                Write::SamplingTold => {
+                    if !sampled && let Some(rate) = packet.sampling.or_else(|| packet.rate(&self.names, rest)) {
                         row.uint(*field, rate);
+                    }
+                }
+                Write::Direction => add_direction(row, part.of(record)),
+                Write::NatEvent => add_nat_event(row, part.of(record)),
+                // Where the first of several is empty the next one counts.
+                Write::Said => {
+                    if row.get(*field).is_none() {
+                        add_text(row, *field, part.of(record));
                     }
                 }
                 Write::Forwarding => add_forwarding(row, part.of(record)),
@@ -198,6 +228,8 @@ struct Draft {
     icmp: Option<Part>,
     bytes_total: Option<Part>,
     packets_total: Option<Part>,
+    bytes_of_frames: Option<Part>,
+    names: Vec<Part>,
 }
 
 impl Draft {
@@ -207,30 +239,34 @@ impl Draft {
         let part = Part { element: field.element, at, length: field.length };
         let numeric = (1..=8).contains(&field.length);
         let number = numeric.then_some(part);
+        if field.enterprise == 0 && matches!(field.element, 10 | 14 | 48 | 302) {
+            self.names.extend(number);
+        }
         match (field.enterprise, field.element) {
-            (super::REVERSE_PEN, 1 | 85) => self.first(F::DESTINATION_BYTES, Write::Uint, number),
-            (super::REVERSE_PEN, 2 | 86) => self.first(F::DESTINATION_PACKETS, Write::Uint, number),
-            (1.., _) => {}
             (0, 4) => self.protocol = self.protocol.or(number),
             (0, 85) => self.bytes_total = number,
             (0, 86) => self.packets_total = number,
+            (0, 352) => self.bytes_of_frames = number,
             (0, 32 | 139) => self.icmp = number,
             (0, 22 | 150 | 152 | 158) => self.start = Some(part),
             (0, 21 | 151 | 153 | 159 | 323) => self.end = Some(part),
             (0, 154 | 156) if field.length >= 8 => self.start = Some(part),
             (0, 155 | 157) if field.length >= 8 => self.end = Some(part),
-            (0, 34 | 50 | 305) => self.every(F::FLOW_SAMPLING_RATE, Write::Sampling, number),
-            (0, 56) => self.every(F::SOURCE_MAC, Write::Mac, Some(part).filter(|part| part.length == 6)),
-            (0, 80) => self.every(F::DESTINATION_MAC, Write::Mac, Some(part).filter(|part| part.length == 6)),
+            (0, 154..=157) => {}
+            (0, 34 | 50) => self.every(F::FLOW_SAMPLING_RATE, Write::Sampling, number),
+            (0, 61) => self.every(F::NETWORK_DIRECTION, Write::Direction, number),
             (0, 89) => self.every(F::EVENT_ACTION, Write::Forwarding, Some(part)),
-            (0, 233) => self.every(F::EVENT_ACTION, Write::Firewall, number),
-            (0, element) => {
-                if let Some(field) = super::number_field(element) {
-                    self.first(field, Write::Uint, number);
-                } else if let Some(field) = super::address_field(element) {
+            (0, 230) => self.every(F::EVENT_ACTION, Write::NatEvent, number),
+            (0, 233 | 40_005) => self.every(F::EVENT_ACTION, Write::Firewall, number),
+            (enterprise, element) => match meaning(enterprise, element) {
+                Some((field, Form::Number)) => self.first(field, Write::Uint, number),
+                Some((field, Form::Address)) => {
                     self.first(field, Write::Ip, Some(part).filter(|part| matches!(part.length, 4 | 16)));
                 }
-            }
+                Some((field, Form::Mac)) => self.first(field, Write::Mac, Some(part).filter(|part| part.length == 6)),
+                Some((field, Form::Text)) => self.every(field, Write::Said, Some(part)),
+                None => {}
+            },
         }
     }
 
@@ -251,16 +287,17 @@ impl Draft {
         self.every(F::NETWORK_IANA_NUMBER, Write::Uint, self.protocol);
         self.every(F::NETWORK_TRANSPORT, Write::Transport, self.protocol);
         self.first(F::NETWORK_BYTES, Write::Uint, self.bytes_total);
+        self.first(F::NETWORK_BYTES, Write::Uint, self.bytes_of_frames);
         self.first(F::NETWORK_PACKETS, Write::Uint, self.packets_total);
-        self.every(F::ICMP_TYPE, Write::IcmpType, self.icmp);
-        self.every(F::ICMP_CODE, Write::IcmpCode, self.icmp);
+        self.first(F::ICMP_TYPE, Write::IcmpType, self.icmp);
+        self.first(F::ICMP_CODE, Write::IcmpCode, self.icmp);
         for (field, write) in [
             (F::EVENT_KIND, Write::Text("event")),
             (F::EVENT_CATEGORY, Write::Text("network")),
             (F::EVENT_TYPE, Write::Text("connection")),
             (F::OBSERVER_IP, Write::Exporter),
             (F::FLOW_EXPORTER, Write::Exporter),
-            (F::FLOW_SAMPLING_RATE, Write::SamplingOfDomain),
+            (F::FLOW_SAMPLING_RATE, Write::SamplingTold),
             (F::FLOW_DOMAIN_ID, Write::Domain),
             (F::FLOW_TEMPLATE_ID, Write::Template),
             (F::EVENT_START, Write::Start),
@@ -270,22 +307,21 @@ impl Draft {
             self.every(field, write, nowhere);
         }
         self.steps.sort_by_key(|step| step.field);
-        Plan { bytes, start: self.start, end: self.end, steps: self.steps.into() }
+        Plan { bytes, start: self.start, end: self.end, names: self.names.into(), steps: self.steps.into() }
     }
 }
-
-const _: () = assert!(REVERSE_PEN != 0, "an element without enterprise is IANA's");
 
 #[cfg(test)]
 mod tests {
     use event::{BatchBuilder, Content, FrameHead, LogRange, Transport, Value};
     use proptest::prelude::*;
 
-    use super::super::{FlowDecoder, template_of};
+    use super::super::sampling::Scope;
+    use super::super::{FlowDecoder, REVERSE_PEN, template_of};
     use super::*;
 
     /// The cells of a record and its time, by the plan where there is one and `planned`, else element by element.
-    fn decoded(fields: &[Field], record: &[u8], sampling: Option<u64>, planned: bool) -> (Time, Vec<(FieldId, String)>) {
+    fn decoded(fields: &[Field], record: &[u8], rates: &[(Scope, u64)], planned: bool) -> (Time, Vec<(FieldId, String)>) {
         let mut decoder = FlowDecoder::default();
         let domain = super::super::Domain { tenant: 0, exporter: "192.0.2.1".parse().unwrap(), version: 9, id: 3 };
         let mut template = template_of(fields.to_vec(), false, Time::EPOCH).unwrap();
@@ -294,7 +330,9 @@ mod tests {
             template.plan = None;
         }
         decoder.templates.insert(domain, 256, template, Time::EPOCH);
-        decoder.sampling.extend(sampling.map(|rate| (domain, rate)));
+        for (scope, rate) in rates {
+            decoder.sampling.learn(domain, *scope, *rate, Time::EPOCH);
+        }
         let head = FrameHead {
             received: Time::from_unix_s(1_700_000_000),
             source: Some("192.0.2.1:2055".parse().unwrap()),
@@ -302,7 +340,7 @@ mod tests {
         };
         let export = Export { time: Time::from_unix_s(1_700_000_000), uptime_ms: Some(5_000) };
         let mut batch = BatchBuilder::default();
-        assert!(decoder.data(domain, 256, record, export, &head, &mut 0, false, &mut batch));
+        assert_eq!(decoder.data(domain, 256, record, export, &head, &mut 0, false, &mut batch), (true, 1));
         let batch = batch.finish(LogRange::default(), Time::EPOCH);
         assert_eq!(batch.len(), 1);
         let event = batch.event(0);
@@ -314,11 +352,11 @@ mod tests {
     fn field() -> impl Strategy<Value = Field> {
         let element = prop_oneof![
             4 => prop::sample::select(vec![
-                1u16, 2, 4, 6, 7, 8, 10, 11, 12, 14, 16, 17, 21, 22, 23, 24, 27, 28, 32, 34, 50, 56, 58, 80, 85, 86, 89, 136, 139,
-                150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 180, 181, 182, 183, 225, 226, 227, 228, 231, 232, 233, 281, 282,
-                298, 299, 305, 323,
+                1u16, 2, 4, 6, 7, 8, 10, 11, 12, 14, 16, 17, 21, 22, 23, 24, 27, 28, 32, 34, 48, 50, 56, 57, 58, 61, 80, 81, 82, 85,
+                86, 89, 96, 136, 139, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 176, 177, 180, 181, 182, 183, 225, 226, 227,
+                228, 230, 231, 232, 233, 243, 281, 282, 298, 299, 302, 323, 352, 371, 40_001, 40_005, 56_701,
             ]),
-            1 => 0u16..400,
+            1 => 0u16..305, // Behind it are parts of rates, which have no plan.
         ];
         let length = prop_oneof![3 => prop::sample::select(vec![1u16, 2, 4, 6, 8, 16]), 1 => 0u16..20];
         let enterprise = prop_oneof![6 => Just(0u32), 1 => Just(REVERSE_PEN), 1 => Just(9u32)];
@@ -330,18 +368,28 @@ mod tests {
         })
     }
 
+    fn scope() -> impl Strategy<Value = Scope> {
+        prop_oneof![
+            Just(Scope::Domain),
+            Just(Scope::Template(256)),
+            (0u64..3).prop_map(Scope::Interface),
+            (0u64..3).prop_map(Scope::Sampler),
+            (0u64..3).prop_map(Scope::Selector),
+        ]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
         fn a_plan_writes_what_its_twin_does(
             mut fields in prop::collection::vec(field(), 1..24), bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..4], 600),
-            sampling in prop::option::of(1u64..1000),
+            rates in prop::collection::vec((scope(), 1u64..1000), 0..4),
         ) {
             fields[0].length = fields[0].length.max(1);
             let length = fields.iter().map(|field| usize::from(field.length)).sum();
             let (plain, planned) =
-                (decoded(&fields, &bytes[..length], sampling, false), decoded(&fields, &bytes[..length], sampling, true));
+                (decoded(&fields, &bytes[..length], &rates, false), decoded(&fields, &bytes[..length], &rates, true));
             prop_assert_eq!(plain, planned);
         }
     }

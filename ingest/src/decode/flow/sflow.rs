@@ -67,6 +67,8 @@ pub(super) struct Head<'b> {
     pub(super) agent: Option<IpAddr>,
     /// One of several processes of the agent, each with its own sequence.
     pub(super) sub_agent: u32,
+    pub(super) sequence: u32,
+    pub(super) uptime_ms: u32,
     /// How many samples follow, as the datagram says.
     pub(super) samples: u32,
     pub(super) rest: Reader<'b>,
@@ -77,12 +79,16 @@ pub(super) fn head(b: &[u8]) -> Option<Head<'_>> {
     let mut r = Reader::new(b);
     r.u32()?;
     let agent = r.address()?;
-    let (sub_agent, _sequence, _uptime_ms, samples) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
-    Some(Head { agent, sub_agent, samples, rest: r })
+    let (sub_agent, sequence, uptime_ms, samples) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
+    Some(Head { agent, sub_agent, sequence, uptime_ms, samples, rest: r })
 }
 
 /// One sample of a packet.
 pub(super) struct Sample<'b> {
+    /// Counts the samples of its source.
+    pub(super) sequence: u32,
+    /// The class and index of its source.
+    pub(super) of: (u32, u32),
     rate: u32,
     input: Option<u32>,
     output: Option<u32>,
@@ -99,7 +105,13 @@ pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Option<Sample<'b>>> {
         3 => true,
         _ => return Some(None), // Counters, or an enterprise's own.
     };
-    r.take(if expanded { 12 } else { 8 })?; // Sequence and source.
+    let sequence = r.u32()?;
+    let of = if expanded {
+        (r.u32()?, r.u32()?)
+    } else {
+        let source = r.u32()?;
+        (source >> 24, source & 0x00ff_ffff)
+    };
     let rate = r.u32()?;
     r.take(8)?; // Pool and drops.
     let (input, output) = if expanded {
@@ -113,7 +125,7 @@ pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Option<Sample<'b>>> {
         (index(r.u32()?), index(r.u32()?))
     };
     let records = r.u32()?;
-    Some(Some(Sample { rate, input, output, records, rest: r }))
+    Some(Some(Sample { sequence, of, rate, input, output, records, rest: r }))
 }
 
 impl Sample<'_> {

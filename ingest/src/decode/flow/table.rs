@@ -33,9 +33,9 @@ fn cost(fields: usize) -> usize {
 }
 
 /// Tenant and address.
-type Exporter = (u32, IpAddr);
+pub(super) type Exporter = (u32, IpAddr);
 
-fn exporter_of(domain: &Domain) -> Exporter {
+pub(super) fn exporter_of(domain: &Domain) -> Exporter {
     (domain.tenant, domain.exporter)
 }
 

@@ -1,0 +1,207 @@
+//! Information elements that stand for one field: IANA's ("IP Flow Information Export (IPFIX) Entities"; those below 128 are NetFlow v9's types
+//! too) and vendors' own. What is told in several elements, such as times and ICMP, is in [`super::Flow`].
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use event::{FieldId, RowBuilder};
+
+/// How an element's bytes are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// One to eight bytes.
+    Number,
+    /// Four or sixteen.
+    Address,
+    /// Six.
+    Mac,
+    /// UTF-8; devices fill it up with zeros or blanks.
+    Text,
+}
+
+/// What vendors number for themselves in NetFlow v9, which has no enterprises: Cisco ASA (NSEL), Palo Alto, nProbe. A number from 32,768 on is the
+/// vendor's in v9, and no element of IPFIX has it.
+const NTOP: u32 = 35_632;
+/// nProbe's elements are these in v9.
+const NTOP_V9: u16 = 57_472;
+
+const IANA: &[(u16, Form, &str)] = &[
+    (1, Form::Number, "network.bytes"),
+    (2, Form::Number, "network.packets"),
+    (5, Form::Number, "flow.tos"),
+    (6, Form::Number, "flow.tcp_flags"),
+    (7, Form::Number, "source.port"),
+    (8, Form::Address, "source.ip"),
+    (10, Form::Number, "observer.ingress.interface.id"),
+    (11, Form::Number, "destination.port"),
+    (12, Form::Address, "destination.ip"),
+    (14, Form::Number, "observer.egress.interface.id"),
+    (15, Form::Address, "flow.next_hop_ip"),
+    (16, Form::Number, "source.as.number"),
+    (17, Form::Number, "destination.as.number"),
+    (23, Form::Number, "destination.bytes"),
+    (24, Form::Number, "destination.packets"),
+    (27, Form::Address, "source.ip"),
+    (28, Form::Address, "destination.ip"),
+    (56, Form::Mac, "source.mac"),
+    (57, Form::Mac, "destination.mac"),
+    (58, Form::Number, "network.vlan.id"),
+    (62, Form::Address, "flow.next_hop_ip"),
+    (80, Form::Mac, "destination.mac"),
+    (81, Form::Mac, "source.mac"),
+    (82, Form::Text, "observer.ingress.interface.name"),
+    (96, Form::Text, "network.application"),
+    (136, Form::Number, "flow.end_reason"),
+    (147, Form::Text, "network.name"),
+    (148, Form::Number, "flow.id"),
+    (176, Form::Number, "icmp.type"),
+    (177, Form::Number, "icmp.code"),
+    (178, Form::Number, "icmp.type"),
+    (179, Form::Number, "icmp.code"),
+    (180, Form::Number, "source.port"),
+    (181, Form::Number, "destination.port"),
+    (182, Form::Number, "source.port"),
+    (183, Form::Number, "destination.port"),
+    (225, Form::Address, "source.nat.ip"),
+    (226, Form::Address, "destination.nat.ip"),
+    (227, Form::Number, "source.nat.port"),
+    (228, Form::Number, "destination.nat.port"),
+    (231, Form::Number, "source.bytes"),
+    (232, Form::Number, "destination.bytes"),
+    (234, Form::Number, "flow.ingress_vrf_id"),
+    (235, Form::Number, "flow.egress_vrf_id"),
+    (236, Form::Text, "flow.vrf"),
+    (243, Form::Number, "network.vlan.id"),
+    (252, Form::Number, "observer.ingress.interface.id"),
+    (253, Form::Number, "observer.egress.interface.id"),
+    (281, Form::Address, "source.nat.ip"),
+    (282, Form::Address, "destination.nat.ip"),
+    (284, Form::Text, "flow.nat_pool"),
+    (298, Form::Number, "source.packets"),
+    (299, Form::Number, "destination.packets"),
+    (300, Form::Text, "observer.name"),
+    (361, Form::Number, "flow.nat_port_first"),
+    (362, Form::Number, "flow.nat_port_last"),
+    (365, Form::Mac, "source.mac"),
+    (371, Form::Text, "user.name"),
+    (457, Form::Number, "http.response.status_code"),
+    (459, Form::Text, "http.request.method"),
+    (460, Form::Text, "url.domain"),
+    (461, Form::Text, "url.original"),
+    (468, Form::Text, "user_agent.original"),
+    // Cisco, "NetFlow Implementation Guide": ASA's numbers before 8.4, its access lists and its user.
+    (33_002, Form::Number, "event.code"),
+    (40_000, Form::Text, "user.name"),
+    (40_001, Form::Address, "source.nat.ip"),
+    (40_002, Form::Address, "destination.nat.ip"),
+    (40_003, Form::Number, "source.nat.port"),
+    (40_004, Form::Number, "destination.nat.port"),
+    // Palo Alto, "NetFlow Templates": App-ID and User-ID.
+    (56_701, Form::Text, "network.application"),
+    (56_702, Form::Text, "source.user.name"),
+];
+
+/// ntop, "nProbe": "Flow Information Elements"; in v9 each number stands [`NTOP_V9`] higher.
+const OF_NTOP: &[(u16, Form, &str)] = &[
+    (119, Form::Text, "network.application"),
+    (180, Form::Text, "url.original"),
+    (181, Form::Number, "http.response.status_code"),
+    (182, Form::Text, "http.request.referrer"),
+    (183, Form::Text, "user_agent.original"),
+    (185, Form::Text, "email.from.address"),
+    (186, Form::Text, "email.to.address"),
+    (187, Form::Text, "url.domain"),
+    (188, Form::Text, "tls.client.server_name"),
+    (205, Form::Text, "dns.question.name"),
+    (360, Form::Text, "http.request.method"),
+    (489, Form::Text, "tls.client.ja3"),
+    (490, Form::Text, "tls.server.ja3s"),
+    (491, Form::Text, "source.domain"),
+    (492, Form::Text, "destination.domain"),
+];
+
+/// Enterprises (IANA, "Private Enterprise Numbers") and what they document.
+const ENTERPRISES: &[(u32, u16, Form, &str)] = &[
+    // RFC 5103: the other direction.
+    (super::REVERSE_PEN, 1, Form::Number, "destination.bytes"),
+    (super::REVERSE_PEN, 2, Form::Number, "destination.packets"),
+    (super::REVERSE_PEN, 85, Form::Number, "destination.bytes"),
+    (super::REVERSE_PEN, 86, Form::Number, "destination.packets"),
+    // Citrix NetScaler, AppFlow.
+    (5951, 130, Form::Text, "url.original"),
+    (5951, 140, Form::Text, "http.request.referrer"),
+    (5951, 141, Form::Text, "http.request.method"),
+    (5951, 142, Form::Text, "url.domain"),
+    (5951, 143, Form::Text, "user_agent.original"),
+    (5951, 144, Form::Number, "http.response.status_code"),
+    (5951, 250, Form::Text, "user.name"),
+    // CERT, YAF.
+    (6871, 14, Form::Number, "flow.tcp_flags"),
+    (6871, 179, Form::Text, "dns.question.name"),
+    (6871, 294, Form::Text, "tls.client.server_name"),
+];
+
+struct Elements {
+    /// By number, of no enterprise below 512.
+    low: Vec<Option<(FieldId, Form)>>,
+    other: HashMap<(u32, u16), (FieldId, Form)>,
+}
+
+static ELEMENTS: LazyLock<Elements> = LazyLock::new(|| {
+    let mut elements = Elements { low: vec![None; 512], other: HashMap::new() };
+    for (element, form, name) in IANA {
+        let meaning = (FieldId::known(name), *form);
+        match elements.low.get_mut(usize::from(*element)) {
+            Some(place) => *place = Some(meaning),
+            None => drop(elements.other.insert((0, *element), meaning)),
+        }
+    }
+    for (element, form, name) in OF_NTOP {
+        let meaning = (FieldId::known(name), *form);
+        elements.other.extend([((NTOP, *element), meaning), ((0, NTOP_V9 + element), meaning)]);
+    }
+    let of = |(enterprise, element, form, name): &(u32, u16, Form, &'static str)| {
+        ((*enterprise, *element), (FieldId::known(name), *form))
+    };
+    elements.other.extend(ENTERPRISES.iter().map(of));
+    elements
+});
+
+/// The field that an element stands for, and how it is read.
+pub(super) fn meaning(enterprise: u32, element: u16) -> Option<(FieldId, Form)> {
+    match ELEMENTS.low.get(usize::from(element)) {
+        Some(meaning) if enterprise == 0 => *meaning,
+        _ => ELEMENTS.other.get(&(enterprise, element)).copied(),
+    }
+}
+
+/// Writes an element's value where it is of its form and no element before it meant the same field.
+pub(super) fn add(row: &mut RowBuilder<'_>, field: FieldId, form: Form, v: &[u8]) {
+    if row.get(field).is_some() {
+        return;
+    }
+    match form {
+        Form::Number => {
+            if let Some(number) = super::unsigned(v) {
+                row.uint(field, number);
+            }
+        }
+        Form::Address => {
+            if let Some(ip) = super::address(v) {
+                row.ip(field, ip);
+            }
+        }
+        Form::Mac => super::add_mac(row, field, v),
+        Form::Text => add_text(row, field, v),
+    }
+}
+
+/// Text up to the zeros that fill it, where it is any.
+pub(super) fn add_text(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
+    let end = memchr::memchr(0, v).unwrap_or(v.len());
+    let text = String::from_utf8_lossy(&v[..end]);
+    let text = text.trim();
+    if !text.is_empty() {
+        row.text(field, text);
+    }
+}

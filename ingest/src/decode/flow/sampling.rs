@@ -1,0 +1,255 @@
+//! Sampling rates, as exporters tell them in options records, and to which flows each applies.
+//!
+//! An options record names what it speaks of: a sampler (NetFlow v9's FLOW_SAMPLER_ID, PSAMP's selectorId, RFC 5477 §8.1), an interface, a
+//! template, or the whole domain. A flow has the rate of the most particular thing that it names. Where nothing was told, nothing is assumed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use event::Time;
+use serde::{Deserialize, Serialize};
+
+use super::table::{Exporter, exporter_of};
+use super::{Domain, Field, unsigned};
+
+/// Rates of one exporter: a large router has some thousand interfaces.
+const RATES_PER_EXPORTER_MAX: usize = 4096;
+/// Rates in all.
+const RATES_MAX: usize = 65_536;
+
+/// What a rate is of.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub(super) enum Scope {
+    Domain,
+    Template(u64),
+    Interface(u64),
+    /// FLOW_SAMPLER_ID.
+    Sampler(u64),
+    /// selectorId.
+    Selector(u64),
+}
+
+/// The rates of one domain.
+pub(super) type Of = BTreeMap<Scope, u64>;
+
+/// What a flow names that a rate may be of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Names {
+    pub(super) sampler: Option<u64>,
+    pub(super) selector: Option<u64>,
+    pub(super) ingress: Option<u64>,
+    pub(super) egress: Option<u64>,
+}
+
+impl Names {
+    /// Takes up an element of a flow record.
+    pub(super) fn element(&mut self, element: u16, value: Option<u64>) {
+        match element {
+            48 => self.sampler = value,
+            302 => self.selector = value,
+            10 => self.ingress = self.ingress.or(value),
+            14 => self.egress = self.egress.or(value),
+            _ => {}
+        }
+    }
+}
+
+/// The rate for a flow of `template` that names what `names` says.
+pub(super) fn rate_of(rates: &Of, template: u16, names: &Names) -> Option<u64> {
+    let interface = names.ingress.into_iter().chain(names.egress).map(Scope::Interface);
+    let particular = names.sampler.map(Scope::Sampler).into_iter().chain(names.selector.map(Scope::Selector)).chain(interface);
+    particular.chain([Scope::Template(template.into()), Scope::Domain]).find_map(|scope| rates.get(&scope)).copied()
+}
+
+/// Rates by exporter and domain; where there is no room, the exporter goes whose rates are oldest.
+#[derive(Default)]
+pub(super) struct Rates {
+    domains: BTreeMap<Domain, Of>,
+    exporters: BTreeMap<Exporter, (i64, usize)>,
+    by_age: BTreeSet<(i64, Exporter)>,
+    count: usize,
+}
+
+impl Rates {
+    pub(super) fn of(&self, domain: Domain) -> Option<&Of> {
+        self.domains.get(&domain)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Domain, &Of)> {
+        self.domains.iter()
+    }
+
+    pub(super) fn learn(&mut self, domain: Domain, scope: Scope, rate: u64, now: Time) {
+        let (exporter, second) = (exporter_of(&domain), now.unix_s());
+        let is_new = !self.domains.get(&domain).is_some_and(|of| of.contains_key(&scope));
+        let (told, count) = self.exporters.get(&exporter).copied().unwrap_or((second, 0));
+        if is_new && count >= RATES_PER_EXPORTER_MAX {
+            metrics::counter!("mihari_flow_rates_refused_total").increment(1);
+            return;
+        }
+        while is_new && self.count >= RATES_MAX {
+            let Some((_, oldest)) = self.by_age.first().copied() else { break };
+            self.forget(oldest);
+        }
+        self.domains.entry(domain).or_default().insert(scope, rate);
+        self.count += usize::from(is_new);
+        self.by_age.remove(&(told, exporter));
+        self.by_age.insert((second.max(told), exporter));
+        self.exporters.insert(exporter, (second.max(told), count + usize::from(is_new)));
+    }
+
+    fn forget(&mut self, exporter: Exporter) {
+        let Some((second, count)) = self.exporters.remove(&exporter) else { return };
+        self.by_age.remove(&(second, exporter));
+        self.count -= count;
+        let (tenant, address) = exporter;
+        let least = Domain { tenant, exporter: address, version: 0, id: 0 };
+        let most = Domain { version: u16::MAX, id: u32::MAX, ..least };
+        let domains: Vec<Domain> = self.domains.range(least..=most).map(|(domain, _)| *domain).collect();
+        for domain in domains {
+            self.domains.remove(&domain);
+        }
+    }
+}
+
+/// What one options record says of sampling.
+#[derive(Default)]
+pub(super) struct Told {
+    interface: Option<u64>,
+    template: Option<u64>,
+    sampler: Option<u64>,
+    selector: Option<u64>,
+    /// Of a thing that no flow names.
+    elsewhere: bool,
+    pub(super) rate: Rate,
+}
+
+impl Told {
+    pub(super) fn field(&mut self, field: &Field, version: u16, value: &[u8]) {
+        if field.enterprise != 0 {
+            return;
+        }
+        let number = unsigned(value);
+        match (version, field.scope, field.element) {
+            // RFC 3954 §6.1: system, interface, line card, cache, template.
+            (9, true, 2) | (_, _, 10 | 14 | 252 | 253) if field.scope => self.interface = number,
+            (9, true, 5) | (10, true, 145) => self.template = number,
+            (9, true, 3) | (10, true, 141) => self.elsewhere = true,
+            (_, _, 48) => self.sampler = number,
+            (_, _, 302) => self.selector = number,
+            (9, true, _) => {}
+            _ => self.rate.element(field.element, value),
+        }
+    }
+
+    /// What the rate is of.
+    pub(super) fn scope(&self) -> Option<Scope> {
+        let particular = self.sampler.map(Scope::Sampler).or(self.selector.map(Scope::Selector));
+        let place = self.interface.map(Scope::Interface).or(self.template.map(Scope::Template));
+        particular.or(place).or((!self.elsewhere).then_some(Scope::Domain))
+    }
+}
+
+/// A rate, told in one element or in two.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    interval: Option<u64>,
+    packets: Option<u64>,
+    space: Option<u64>,
+    size: Option<u64>,
+    population: Option<u64>,
+    probability: Option<f64>,
+}
+
+impl Rate {
+    pub(super) fn element(&mut self, element: u16, value: &[u8]) {
+        match element {
+            // samplingInterval, samplerRandomInterval; 0 says nothing.
+            34 | 50 => self.interval = unsigned(value).filter(|rate| *rate > 0).or(self.interval),
+            305 => self.packets = unsigned(value),
+            306 => self.space = unsigned(value),
+            309 => self.size = unsigned(value),
+            310 => self.population = unsigned(value),
+            311 => {
+                self.probability = match value.len() {
+                    4 => value.try_into().ok().map(|b| f32::from_be_bytes(b).into()),
+                    8 => value.try_into().ok().map(f64::from_be_bytes),
+                    _ => None,
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Of how many packets one is taken, rounded: so many in a row and then a space (RFC 5477 §8.2.2 and 8.2.3), so many of a population
+    /// (8.2.6), or with a probability (8.2.8). An interval without a space is taken for the rate, as exporters that send it alone mean it.
+    pub(super) fn told(&self) -> Option<u64> {
+        let ratio = |all: u64, taken: u64| (taken > 0 && all > 0).then(|| (all.saturating_add(taken / 2) / taken).max(1));
+        let spaced = match (self.packets, self.space) {
+            (Some(packets), Some(space)) => ratio(packets.saturating_add(space), packets),
+            (packets, None) => packets.filter(|rate| *rate > 0),
+            (None, _) => None,
+        };
+        let of_population = self.population.zip(self.size).and_then(|(population, size)| ratio(population, size));
+        let likely = self.probability.filter(|p| *p > 0.0 && *p <= 1.0).map(|p| (1.0 / p).round() as u64);
+        self.interval.or(spaced).or(of_population).or(likely)
+    }
+}
+
+/// Whether an element is part of a [`Rate`] that several elements tell.
+pub(super) fn is_part(element: u16) -> bool {
+    matches!(element, 305 | 306 | 309..=311)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(elements: &[(u16, &[u8])]) -> Option<u64> {
+        let mut rate = Rate::default();
+        for (element, value) in elements {
+            rate.element(*element, value);
+        }
+        rate.told()
+    }
+
+    #[test]
+    fn rates_of_every_method() {
+        assert_eq!(told(&[(34, &[0, 0, 0, 100])]), Some(100));
+        assert_eq!(told(&[(50, &[0])]), None);
+        assert_eq!(told(&[(305, &[1]), (306, &[3, 231])]), Some(1000));
+        assert_eq!(told(&[(306, &[90]), (305, &[10])]), Some(10));
+        assert_eq!(told(&[(305, &[0]), (306, &[90])]), None);
+        assert_eq!(told(&[(305, &[200])]), Some(200));
+        assert_eq!(told(&[(309, &[1]), (310, &[1, 0])]), Some(256));
+        assert_eq!(told(&[(311, &0.01f64.to_be_bytes())]), Some(100));
+        assert_eq!(told(&[(311, &f64::NAN.to_be_bytes())]), None);
+        assert_eq!(told(&[(306, &[9])]), None);
+    }
+
+    #[test]
+    fn the_most_particular_rate_applies_and_none_is_assumed() {
+        let rates: Of = [(Scope::Sampler(1), 10), (Scope::Interface(7), 20), (Scope::Template(300), 30)].into();
+        let names = Names { sampler: Some(1), ingress: Some(7), ..Names::default() };
+        assert_eq!(rate_of(&rates, 300, &names), Some(10));
+        assert_eq!(rate_of(&rates, 300, &Names { sampler: Some(2), ..names }), Some(20));
+        assert_eq!(rate_of(&rates, 300, &Names { egress: Some(7), ..Names::default() }), Some(20));
+        assert_eq!(rate_of(&rates, 300, &Names::default()), Some(30));
+        assert_eq!(rate_of(&rates, 301, &Names { selector: Some(1), ..Names::default() }), None);
+    }
+
+    #[test]
+    fn forged_exporters_take_only_the_oldest_places() {
+        let mut rates = Rates::default();
+        let domain =
+            |exporter: u32, id| Domain { tenant: 0, exporter: std::net::Ipv4Addr::from(exporter).into(), version: 9, id };
+        for n in 0..3 * RATES_MAX as u32 {
+            rates.learn(domain(n, 0), Scope::Domain, 2, Time::from_unix_s(n.into()));
+        }
+        assert_eq!((rates.count, rates.exporters.len(), rates.by_age.len()), (RATES_MAX, RATES_MAX, RATES_MAX));
+        assert!(rates.of(domain(0, 0)).is_none() && rates.of(domain(3 * RATES_MAX as u32 - 1, 0)).is_some());
+        for n in 0..2 * RATES_PER_EXPORTER_MAX as u64 {
+            rates.learn(domain(9, 1), Scope::Interface(n), 2, Time::from_unix_s(1 << 20));
+        }
+        assert_eq!(rates.of(domain(9, 1)).map(BTreeMap::len), Some(RATES_PER_EXPORTER_MAX));
+    }
+}

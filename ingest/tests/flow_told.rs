@@ -1,0 +1,167 @@
+//! What exporters tell of themselves: by their numbers what never came, and the rate at which they sample. Made exporters of every version.
+
+use std::net::SocketAddr;
+
+use event::{Batch, BatchBuilder, Content, FieldId, Frame, FrameHead, LogRange, Position, Time, Transport, Value};
+use ingest::decode::flow::{FlowDecoder, Heard, Sequences};
+
+fn head(exporter: &str, ms: i64) -> FrameHead {
+    FrameHead {
+        position: Position { partition: 0, offset: 1 + ms as u64 },
+        received: Time::from_unix_ms(1_700_000_000_000 + ms),
+        source: Some(exporter.parse::<SocketAddr>().expect("an address")),
+        ..FrameHead::new(Transport::Udp, Content::Flow)
+    }
+}
+
+/// What is missing of packets that come a tenth of a second after each other: (exporter, reason, count).
+fn missing<'p>(packets: impl IntoIterator<Item = (&'p str, Vec<u8>)>) -> Vec<(String, &'static str, u64)> {
+    let (mut decoder, mut batch, mut heard) = (FlowDecoder::default(), BatchBuilder::default(), Vec::<Heard>::new());
+    let mut ms = 0;
+    for (exporter, bytes) in packets {
+        decoder.decode_heard(Frame { head: head(exporter, ms), bytes: &bytes }, &mut batch, &mut heard);
+        ms += 100;
+    }
+    let (mut sequences, mut missing) = (Sequences::default(), Vec::new());
+    sequences.advance(&heard, Time::from_unix_ms(1_700_000_000_000 + ms + 10_000), &mut missing);
+    missing.into_iter().map(|m| (m.exporter.to_string(), m.unit.reason(), m.count)).collect()
+}
+
+fn be(parts: &[(u64, usize)]) -> Vec<u8> {
+    parts.iter().flat_map(|(value, bytes)| value.to_be_bytes()[8 - bytes..].to_vec()).collect()
+}
+
+fn v5(version: u64, sequence: u32, records: u64) -> Vec<u8> {
+    let mut bytes =
+        be(&[(version, 2), (records, 2), (5_000, 4), (1_700_000_000, 4), (0, 4), (sequence.into(), 4), (0x0102, 2), (0, 2)]);
+    bytes.resize(24 + records as usize * if version == 7 { 52 } else { 48 }, 1);
+    bytes
+}
+
+fn v9(domain: u64, sequence: u32, sets: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = be(&[(9, 2), (1, 2), (5_000, 4), (1_700_000_000, 4), (sequence.into(), 4), (domain, 4)]);
+    for (set, body) in sets {
+        bytes.extend(be(&[(*set, 2), (body.len() as u64 + 4, 2)]));
+        bytes.extend(body);
+    }
+    bytes
+}
+
+fn ipfix(domain: u64, sequence: u32, sets: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = be(&[(10, 2), (0, 2), (1_700_000_000, 4), (sequence.into(), 4), (domain, 4)]);
+    for (set, body) in sets {
+        bytes.extend(be(&[(*set, 2), (body.len() as u64 + 4, 2)]));
+        bytes.extend(body);
+    }
+    let length = bytes.len() as u16;
+    bytes[2..4].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+/// A datagram with samples (sequence, source).
+fn sflow(sub_agent: u64, sequence: u64, samples: &[(u64, u64)]) -> Vec<u8> {
+    let mut bytes = be(&[(5, 4), (1, 4), (0xc000_0201, 4), (sub_agent, 4), (sequence, 4), (5_000, 4), (samples.len() as u64, 4)]);
+    for (number, source) in samples {
+        bytes.extend(be(&[(1, 4), (32, 4), (*number, 4), (*source, 4), (512, 4), (0, 4), (0, 4), (1, 4), (2, 4), (0, 4)]));
+    }
+    bytes
+}
+
+/// Two records of `source.ip` and `sampler`.
+fn template(sampler: u64) -> Vec<u8> {
+    be(&[(300, 2), (3, 2), (8, 2), (4, 2), (10, 2), (4, 2), (sampler, 2), (2, 2)])
+}
+
+#[test]
+fn gaps_are_told_in_what_each_version_counts() {
+    let a = "192.0.2.1:2055";
+    let lost = |reason, n| vec![("192.0.2.1".to_owned(), reason, n)];
+    assert_eq!(missing([(a, v5(5, 100, 30)), (a, v5(5, 130, 30)), (a, v5(5, 190, 1))]), lost("sequence_records", 30));
+    assert_eq!(missing([(a, v5(7, 100, 27)), (a, v5(7, 137, 3))]), lost("sequence_records", 10));
+    assert_eq!(
+        missing([(a, v9(1, 5, &[])), (a, v9(2, 900, &[])), (a, v9(1, 8, &[])), (a, v9(2, 901, &[]))]),
+        lost("sequence_packets", 2)
+    );
+    let (told, data) = ((2, template(302)), (300, be(&[(1, 4), (1, 4), (1, 2), (2, 4), (1, 4), (1, 2)])));
+    let message = |n, sets: &[(u64, Vec<u8>)]| (a, ipfix(7, n, sets));
+    assert_eq!(
+        missing([message(10, &[told.clone(), data.clone()]), message(12, &[data.clone(), data.clone()]), message(19, &[])]),
+        lost("sequence_records", 3)
+    );
+    // Data without its template: how many records they are nobody knows, so the next message begins anew.
+    assert_eq!(missing([message(10, std::slice::from_ref(&data)), message(12, &[told]), message(12, &[data])]), []);
+    let first = sflow(1, 50, &[(7, 3), (8, 3), (1, 4)]);
+    let second = sflow(1, 53, &[(11, 3), (2, 4)]);
+    let mut both = lost("sequence_packets", 2);
+    both.extend(lost("sequence_samples", 2));
+    assert_eq!(missing([(a, first.clone()), (a, sflow(2, 9, &[])), (a, second), (a, sflow(2, 10, &[]))]), both);
+}
+
+#[test]
+fn overtaken_doubled_wrapped_and_restarted_packets_are_no_loss() {
+    let (a, b) = ("192.0.2.1:2055", "192.0.2.1:2056");
+    let packet = |n: u32| (a, v9(1, n, &[]));
+    assert_eq!(missing([1, 3, 2, 4].map(packet)), []);
+    assert_eq!(missing([1, 2, 2, 1, 3].map(packet)), []);
+    assert_eq!(missing([u32::MAX - 1, u32::MAX, 0, 1].map(packet)), []);
+    assert_eq!(missing([70_000, 70_001, 1, 2, 3].map(packet)), []);
+    // Another port is another session.
+    assert_eq!(missing([(a, v9(1, 500, &[])), (b, v9(1, 1, &[])), (a, v9(1, 501, &[])), (b, v9(1, 2, &[]))]), []);
+}
+
+fn rates(packets: &[Vec<u8>]) -> Vec<Option<i64>> {
+    let (mut decoder, mut batch) = (FlowDecoder::default(), BatchBuilder::default());
+    for (n, bytes) in packets.iter().enumerate() {
+        // What is told is kept over a restart.
+        let mut taken_up = FlowDecoder::default();
+        assert!(taken_up.restore(&decoder.snapshot()));
+        decoder = taken_up;
+        decoder.decode_heard(Frame { head: head("192.0.2.1:2055", n as i64), bytes }, &mut batch, &mut Vec::new());
+    }
+    let batch: Batch = batch.finish(LogRange::default(), Time::UNKNOWN);
+    let rate = |value| match value {
+        Value::Int(rate) => rate,
+        other => panic!("a rate, not {other:?}"),
+    };
+    batch.iter().map(|event| event.get(FieldId::FLOW_SAMPLING_RATE).map(rate)).collect()
+}
+
+#[test]
+fn a_flow_has_the_rate_of_its_own_sampler() {
+    // Options of v9: the system as scope, then sampler and its interval; another one speaks of an interface.
+    let samplers = be(&[(400, 2), (4, 2), (8, 2), (1, 2), (4, 2), (48, 2), (2, 2), (50, 2), (4, 2)]);
+    let interfaces = be(&[(401, 2), (4, 2), (4, 2), (2, 2), (4, 2), (34, 2), (4, 2)]);
+    let told = v9(
+        1,
+        1,
+        &[
+            (1, [samplers, interfaces].concat()),
+            (400, be(&[(0, 4), (1, 2), (100, 4), (0, 4), (2, 2), (2_000, 4)])),
+            (401, be(&[(9, 4), (50, 4)])),
+            (0, template(48)),
+        ],
+    );
+    let flow = |interface, sampler| be(&[(0xc000_0209, 4), (interface, 4), (sampler, 2)]);
+    let flows = [flow(1, 1), flow(1, 2), flow(9, 3), flow(1, 3)].concat();
+    assert_eq!(rates(&[told.clone(), v9(1, 2, &[(300, flows.clone())])]), [Some(100), Some(2_000), Some(50), None]);
+    assert_eq!(rates(&[told, v9(2, 2, &[(0, template(48)), (300, flows)])]), [None; 4], "another domain");
+}
+
+#[test]
+fn a_flow_has_the_rate_of_its_selector() {
+    // RFC 5477: the selector as scope; so many packets in a row, then a space.
+    let options = be(&[(400, 2), (4, 2), (1, 2), (302, 2), (4, 2), (304, 2), (2, 2), (305, 2), (4, 2), (306, 2), (4, 2)]);
+    let told = ipfix(
+        1,
+        0,
+        &[
+            (3, options),
+            (400, be(&[(5, 4), (1, 2), (1, 4), (999, 4)])),
+            (400, be(&[(6, 4), (1, 2), (10, 4), (30, 4)])),
+            (2, template(302)),
+        ],
+    );
+    let flow = |selector| be(&[(0xc000_0209, 4), (1, 4), (selector, 2)]);
+    let flows = [flow(5), flow(6), flow(7)].concat();
+    assert_eq!(rates(&[told, ipfix(1, 2, &[(300, flows)])]), [Some(1_000), Some(4), None]);
+}
