@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use api::Limits;
 use event::limits::FRAME_BYTES_MAX;
 use ingest::listen::Multiline;
+use ingest::log::Retention;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) behaviour: Behaviour,
     /// The zone file; without one, no verdicts.
     pub(crate) policy: Option<PathBuf>,
+    /// The journal.
+    pub(crate) journal: Journal,
     /// The index.
     pub(crate) index: Index,
     /// The HTTP interface.
@@ -56,6 +59,7 @@ impl Default for Config {
             rules: Rules::default(),
             behaviour: Behaviour::default(),
             policy: None,
+            journal: Journal::default(),
             index: Index::default(),
             api: Api::default(),
             notify: Vec::new(),
@@ -345,6 +349,24 @@ pub(crate) struct Safelist {
     pub(crate) domains: Vec<String>,
     /// Such as `udp/123` or `tcp/8000-8010`.
     pub(crate) ports: Vec<String>,
+}
+
+/// The journal: how much of it is kept. Without a bound everything is, since it is the evidence: how long that must be kept is a rule of its
+/// owner's, which no default knows.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Journal {
+    /// Days after the last receipt of its records after which a closed segment is removed; absent: never.
+    pub(crate) retention_days: Option<u32>,
+    /// Bytes of all segments beyond which the oldest closed ones are removed; absent: no bound.
+    pub(crate) retention_bytes: Option<u64>,
+}
+
+impl Journal {
+    pub(crate) fn retention(self) -> Retention {
+        let day_ns = 86_400 * 1_000_000_000;
+        Retention { age_ns: self.retention_days.map(|days| i64::from(days) * day_ns), bytes: self.retention_bytes }
+    }
 }
 
 /// The index.

@@ -190,7 +190,7 @@ fn read(
             match frame.head.content {
                 Content::Flow => flows.decode_heard(frame, &mut builder, &mut heard),
                 Content::Loss => lost.extend(loss(&frame)),
-                Content::Text | Content::Tick | Content::Released | Content::Mark => {}
+                Content::Text | Content::Tick | Content::Released | Content::Mark | Content::Tombstone => {}
             }
         }
         let changed = flows.template_changes() != templates_told;
@@ -230,7 +230,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
                 }
                 Content::Flow => records += 1,
                 Content::Released => text.decode_released(frame, &mut builder),
-                Content::Tick | Content::Loss | Content::Mark => {}
+                Content::Tick | Content::Loss | Content::Mark | Content::Tombstone => {}
             }
         }
         let first = frames.get(0).map_or(0, |f| f.head.position.offset);

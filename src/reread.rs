@@ -64,7 +64,7 @@ impl Again {
                 self.flows.decode(frame, &mut self.builder);
             }
             Content::Released => self.text.decode_released(frame, &mut self.builder),
-            Content::Tick | Content::Loss | Content::Mark => {}
+            Content::Tick | Content::Loss | Content::Mark | Content::Tombstone => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{
     Admission, Datagrams, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles,
 };
-use ingest::log::{Appender, Journal, JournalOptions};
+use ingest::log::{Appender, Journal, JournalOptions, Retention};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
 use rules::behave::indicator::Indicators;
@@ -217,6 +217,29 @@ pub(crate) struct Service {
     notifier: Arc<Mutex<Option<Notifier>>>,
     schedules: Schedules,
     journal: Arc<Journal>,
+    trimmer: Option<Stoppable>,
+}
+
+/// A thread that ends when it is told to.
+struct Stoppable {
+    stop: crossbeam_channel::Sender<std::convert::Infallible>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Stoppable {
+    fn start(
+        name: &str,
+        run: impl FnOnce(&crossbeam_channel::Receiver<std::convert::Infallible>) + Send + 'static,
+    ) -> io::Result<Stoppable> {
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&stopped))?;
+        Ok(Stoppable { stop, thread })
+    }
+
+    fn end(self) -> Result<()> {
+        drop(self.stop);
+        self.thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))
+    }
 }
 
 /// Starts everything that `config` asks for.
@@ -280,6 +303,16 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         modes.set(&rule, Some(tenant), mode);
     }
     let desk = Arc::new(Desk::new(&config.rules, rules.clone(), problems, modes, clock.clone()));
+    let remembered = Arc::new(AtomicU64::new(0));
+    let retention = config.journal.retention();
+    let trimmer = (retention != Retention::default()).then(|| Trimmer {
+        journal: journal.clone(),
+        retention,
+        searchers: searchers.clone(),
+        remembered: remembered.clone(),
+        last_received: recovery.received,
+    });
+    let trimmer = trimmer.map(|trimmer| Stoppable::start("retention", move |stop| trimmer.run(stop))).transpose()?;
     let stop_analysis = Arc::new(AtomicBool::new(false));
     let failed = Arc::new(AtomicBool::new(false));
     let again =
@@ -308,6 +341,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         stop: stop_analysis.clone(),
         destinations,
         notifier: notifier.clone(),
+        remembered: remembered.clone(),
     };
     let scheduler = Scheduler {
         store: store.clone(),
@@ -435,6 +469,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         notifier,
         schedules,
         journal,
+        trimmer,
     })
 }
 
@@ -455,6 +490,9 @@ impl Service {
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.stop.cancel();
         self.listeners.join().await;
+        if let Some(trimmer) = self.trimmer.take() {
+            tokio::task::spawn_blocking(move || trimmer.end()).await??;
+        }
         let journal = self.journal.clone();
         tokio::task::spawn_blocking(move || journal.sync()).await?.context("the journal has ended")?;
         self.stop_analysis.store(true, Ordering::Relaxed);
@@ -498,6 +536,59 @@ impl Rate {
     }
 }
 
+/// How often is looked for segments of the journal that may go.
+const RETENTION_TIME: Duration = Duration::from_secs(60);
+/// By how much the clock may move otherwise than time passes, before nothing is removed for its age any more.
+const CLOCK_JUMP: Duration = Duration::from_secs(60);
+/// How long the program may have been down without the clock being doubted.
+const DOWN_TIME: Duration = Duration::from_secs(86_400);
+
+/// Removes from the journal what its configuration allows and every consumer has passed, until `stop` is dropped.
+struct Trimmer {
+    journal: Arc<Journal>,
+    retention: Retention,
+    searchers: Vec<Searcher>,
+    /// Up to where the stored state of the analysis goes: from there the log is read after a restart.
+    remembered: Arc<AtomicU64>,
+    /// When the last record before this start was received.
+    last_received: Time,
+}
+
+impl Trimmer {
+    fn run(self, stop: &crossbeam_channel::Receiver<std::convert::Infallible>) {
+        let (watch, started) = (Stopwatch::start(), SystemClock.now());
+        let mut trusted = clock_is_plausible(self.last_received, started, Duration::ZERO, DOWN_TIME);
+        if !trusted {
+            warn!(last = %self.last_received, now = %started, "the clock is far from the last record's: no segment of the journal is removed for its age until a restart");
+        }
+        while let Err(crossbeam_channel::RecvTimeoutError::Timeout) = stop.recv_timeout(RETENTION_TIME) {
+            let now = SystemClock.now();
+            if trusted && !clock_is_plausible(started, now, watch.elapsed(), CLOCK_JUMP) {
+                trusted = false;
+                warn!(%now, "the clock has jumped: no segment of the journal is removed for its age until a restart");
+            }
+            let indexed = self.searchers.iter().map(Searcher::position).min().unwrap_or(0);
+            let passed = indexed.min(self.remembered.load(Ordering::Relaxed));
+            match self.journal.trim(&self.retention, passed, Some(now).filter(|_| trusted)) {
+                Ok(removed) => {
+                    for tombstone in removed {
+                        info!(first = tombstone.first, last = tombstone.last, reason = ?tombstone.reason, "a segment of the journal was removed");
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, reason = ?std::error::Error::source(&error), "failed to remove old segments of the journal");
+                }
+            }
+        }
+    }
+}
+
+/// Whether a clock that said `before` may say `now` after `elapsed`.
+fn clock_is_plausible(before: Time, now: Time, elapsed: Duration, slack: Duration) -> bool {
+    let ns = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    before == Time::UNKNOWN || now.since_ns(before).saturating_sub(ns(elapsed)).saturating_abs() <= ns(slack)
+}
+
 struct Analysis {
     parts: Parts,
     correlate: CorrelateOptions,
@@ -514,6 +605,8 @@ struct Analysis {
     stop: Arc<AtomicBool>,
     destinations: Vec<Destination>,
     notifier: Arc<Mutex<Option<Notifier>>>,
+    /// Up to where the state goes that is stored.
+    remembered: Arc<AtomicU64>,
 }
 
 impl Analysis {
@@ -564,6 +657,7 @@ impl Analysis {
             }
         }
         info!(analysed, indexed, remembered, "analysis goes on");
+        self.remembered.store(remembered, Ordering::Relaxed);
         let (batches, inbox) = bounded::<Arc<Batch>>(INDEX_WAITING_MAX);
         let (times, searchable) = ((self.index_time, self.index_keep_ns), self.searchable.clone());
         let indexer = std::thread::Builder::new()
@@ -667,7 +761,10 @@ impl Analysis {
                     state.as_deref().map(|correlator| States { correlator, behaviour: watched.as_deref(), sequences: &numbers });
                 self.commit(position, &mut changes, states, &mut templates, &mut tally)?;
                 match state {
-                    Some(_) => state_cost += commit_watch.elapsed(),
+                    Some(_) => {
+                        self.remembered.store(position, Ordering::Relaxed);
+                        state_cost += commit_watch.elapsed();
+                    }
                     None => cost = commit_watch.elapsed(),
                 }
                 stored = position;

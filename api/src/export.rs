@@ -210,8 +210,9 @@ impl Writing {
         self.manifest.offsets = Some((low.min(offset), high.max(offset)));
         self.manifest.count += 1;
         let raw = on.raw_of(&hit);
-        self.raw.update((raw.len() as u64).to_le_bytes());
-        self.raw.update(&raw);
+        let text_of_raw = raw.as_deref().unwrap_or_default();
+        self.raw.update((text_of_raw.len() as u64).to_le_bytes());
+        self.raw.update(text_of_raw);
         if self.form == Form::Ndjson {
             let shown = ShownHit::new(hit, raw);
             text.push_str(&serde_json::to_string(&shown).expect("a hit is serialisable"));
@@ -229,7 +230,7 @@ impl Writing {
             }
         }
         text.push(',');
-        cell(&raw.into(), text);
+        cell(&raw.unwrap_or_default().into(), text);
         text.push_str("\r\n");
     }
 

@@ -48,11 +48,16 @@ pub(crate) struct ShownHit {
     received: Time,
     fields: BTreeMap<String, serde_json::Value>,
     raw: String,
+    /// The record itself is no longer in the journal: retention has removed it, or it lay in a damaged part.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    raw_gone: bool,
 }
 
 impl ShownHit {
-    pub(crate) fn new(hit: Hit, raw: String) -> ShownHit {
-        ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw }
+    /// A hit with its raw text; none where the journal no longer has it.
+    pub(crate) fn new(hit: Hit, raw: Option<String>) -> ShownHit {
+        let (raw_gone, raw) = (raw.is_none(), raw.unwrap_or_default());
+        ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw, raw_gone }
     }
 
     /// The hit and its raw text.
@@ -132,15 +137,15 @@ impl On {
         ShownHit::new(hit, raw)
     }
 
-    /// The raw text of a hit; that of a flow packet is hexadecimal.
-    pub(crate) fn raw_of(&self, hit: &Hit) -> String {
+    /// The raw text of a hit; that of a flow packet is hexadecimal. None where the journal no longer has it.
+    pub(crate) fn raw_of(&self, hit: &Hit) -> Option<String> {
         match self.raw.raw(hit.id.frame) {
-            Ok(Some((head, bytes))) if head.content == event::Content::Flow => hexadecimal(&bytes),
-            Ok(Some((head, bytes))) => self.intake.text(Frame { head, bytes: &bytes }),
-            Ok(None) => String::new(),
+            Ok(Some((head, bytes))) if head.content == event::Content::Flow => Some(hexadecimal(&bytes)),
+            Ok(Some((head, bytes))) => Some(self.intake.text(Frame { head, bytes: &bytes })),
+            Ok(None) => None,
             Err(error) => {
                 tracing::warn!(%error, "failed to read the raw text of a hit");
-                String::new()
+                None
             }
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use event::Time;
 
 /// Arguments of `mihari verify`.
 #[derive(Args, Debug)]
@@ -20,6 +21,14 @@ pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
         "{} segments, {} frames, {} commits, last offset {}, {} frames behind the last commit",
         report.segments, report.frames, report.commits, report.last, report.uncommitted
     ));
+    for tombstone in &report.removed {
+        let (begun, ended, removed) = (tombstone.begun_ns, tombstone.ended_ns, tombstone.removed_ns);
+        let [begun, ended, removed] = [begun, ended, removed].map(Time::from_unix_ns);
+        super::say(&format!(
+            "offsets {} to {} ({begun} to {ended}) were removed by retention at {removed} ({:?} beyond {})",
+            tombstone.first, tombstone.last, tombstone.reason, tombstone.bound
+        ));
+    }
     match report.problem {
         None => {
             super::say("every checksum, number, tree and link fits");

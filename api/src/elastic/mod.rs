@@ -446,7 +446,9 @@ pub(crate) async fn searchable(shared: &Arc<Shared>, identity: &Identity) -> boo
                     let frame = shared.api.raw.raw(Position { partition: 0, offset });
                     // None: a mark of the log's own.
                     frame.is_ok_and(|f| {
-                        f.is_none_or(|(head, _)| matches!(head.content, Content::Tick | Content::Loss | Content::Mark))
+                        f.is_none_or(|(head, _)| {
+                            matches!(head.content, Content::Tick | Content::Loss | Content::Mark | Content::Tombstone)
+                        })
                     })
                 }))
     };

@@ -362,7 +362,7 @@ fn pages(
                 skip -= 1;
                 continue;
             }
-            let original = shape.wants_original().then(|| on.raw_of(&hit));
+            let original = shape.wants_original().then(|| on.raw_of(&hit).unwrap_or_default());
             hits.push(shape.tell(hit, original, sort_values(keys, &cursor)));
         }
         let (next, complete) = (page.cursor.clone(), page.complete);

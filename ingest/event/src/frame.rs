@@ -71,12 +71,15 @@ pub enum Content {
     Released = 6, // 5 is the journal's own.
     /// No record: how far a source outside was read, as JSON.
     Mark = 7,
+    /// No record: what is left of a part of the log that retention has removed, as JSON.
+    Tombstone = 8,
 }
 
 impl Content {
     /// The content of this number as the journal stores it.
     pub fn from_number(number: u8) -> Option<Content> {
-        let all = [Content::Text, Content::Flow, Content::Tick, Content::Loss, Content::Released, Content::Mark];
+        let all =
+            [Content::Text, Content::Flow, Content::Tick, Content::Loss, Content::Released, Content::Mark, Content::Tombstone];
         all.into_iter().find(|c| *c as u8 == number)
     }
 }

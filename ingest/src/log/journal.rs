@@ -1,5 +1,6 @@
 //! The writer: one thread that gathers frames, writes them with a commit frame, syncs, and only then moves the readers' bound.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -20,6 +21,7 @@ use super::LogError;
 use super::format::{Commit, Encoder, HEADER_BYTES, Hash, Header, KIND_COMMIT, VERSION};
 use super::packer::{self, Ask};
 use super::reader::{Fetched, Fetcher, Reader};
+use super::retention;
 use super::segment::{Step, Walker, file_name, list, tidy};
 
 /// Appends that wait for the writer at once. Each holds at most one batch (1 MiB), so that a disk that stands still
@@ -58,6 +60,8 @@ impl Default for JournalOptions {
 pub struct Recovery {
     /// The offset that the next frame will have.
     pub next: u64,
+    /// When the last record was received; unknown where there is none.
+    pub received: Time,
     /// Bytes cut from the end: written, but never committed, so never acknowledged.
     pub torn_bytes: u64,
     /// A copy of the newest segment, where it was damaged before its end.
@@ -71,6 +75,10 @@ pub(super) struct Shared {
     changed: (Mutex<()>, Condvar),
     /// The first offsets of the segments.
     segments: RwLock<Vec<u64>>,
+    /// The last offset that retention has removed; 0 where nothing was.
+    removed: AtomicU64,
+    /// Closed segments that are being compressed or removed.
+    held: Mutex<BTreeSet<u64>>,
 }
 
 impl Shared {
@@ -104,6 +112,26 @@ impl Shared {
         after.checked_sub(1).map(|at| segments[at])
     }
 
+    /// The last offset that retention has removed; 0 where nothing was.
+    pub(super) fn removed(&self) -> u64 {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    /// Takes a closed segment, to compress or to remove it. False where somebody has it, or it is gone.
+    pub(super) fn hold(&self, first: u64) -> bool {
+        first > self.removed() && self.held.lock().expect("no code panics under this lock").insert(first)
+    }
+
+    pub(super) fn let_go(&self, first: u64) {
+        self.held.lock().expect("no code panics under this lock").remove(&first);
+    }
+
+    /// Makes the oldest segment, from `first` to `last`, one that nobody opens any more.
+    pub(super) fn give_up(&self, first: u64, last: u64) {
+        self.removed.store(last, Ordering::Release);
+        self.segments.write().expect("no code panics under this lock").retain(|segment| *segment != first);
+    }
+
     /// The first segment that begins after `offset`.
     pub(super) fn segment_after(&self, offset: u64) -> Option<u64> {
         let segments = self.segments.read().expect("no code panics under this lock");
@@ -119,7 +147,8 @@ enum Request {
 
 /// A journal on disk: one partition, one writer.
 pub struct Journal {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
     requests: Sender<Request>,
     permits: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
@@ -155,13 +184,16 @@ impl Journal {
         if lock.try_lock().is_err() {
             return Err(LogError::InUse { path: dir.to_owned() });
         }
+        let removed = retention::finish(dir)?;
         tidy(dir)?;
-        let (recovery, chain, received) = recover(dir)?;
+        let (recovery, chain) = recover(dir)?;
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             durable: AtomicU64::new(recovery.next - 1),
             changed: (Mutex::new(()), Condvar::new()),
             segments: RwLock::new(list(dir)?),
+            removed: AtomicU64::new(removed),
+            held: Mutex::default(),
         });
         let (requests, inbox) = crossbeam_channel::bounded(APPENDS_WAITING_MAX + 2);
         let packer = if options.compress { Some(start_packer(&shared)?) } else { None };
@@ -169,9 +201,9 @@ impl Journal {
             shared: shared.clone(),
             closed: packer.as_ref().map(|packer| packer.asks.clone()),
             options,
-            clock,
+            clock: clock.clone(),
             next: recovery.next,
-            received,
+            received: recovery.received,
             chain,
             segment: None,
             buffer: Vec::with_capacity(2 * GROUP_BYTES),
@@ -183,6 +215,7 @@ impl Journal {
         let journal = Journal {
             fetcher: Fetcher::new(shared.clone()),
             shared,
+            clock,
             requests,
             permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
             writer: Some(writer),
@@ -205,6 +238,15 @@ impl Journal {
     /// The offset up to which everything is on disk.
     pub fn durable(&self) -> u64 {
         self.shared.durable()
+    }
+
+    /// The last offset whose record retention has removed, with all before it; 0 where nothing was.
+    pub fn removed(&self) -> u64 {
+        self.shared.removed()
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// The frame at `position`, if it is there.
@@ -343,8 +385,8 @@ fn internal(tenant: TenantId, transport: Transport, content: Content) -> FrameHe
     FrameHead { tenant, ..FrameHead::new(transport, content) }
 }
 
-/// Finds the end of what was committed. Gives the report, the chain value and the last receive time.
-fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
+/// Finds the end of what was committed. Gives the report and the chain value.
+fn recover(dir: &Path) -> Result<(Recovery, Hash), LogError> {
     let mut recovery = Recovery { next: 1, ..Recovery::default() };
     let (mut chain, mut received) = ([0; 32], Time::UNKNOWN);
     let mut segments = list(dir)?;
@@ -411,7 +453,8 @@ fn recover(dir: &Path) -> Result<(Recovery, Hash, Time), LogError> {
         is_newest = false;
     }
     sync_dir(dir)?;
-    Ok((recovery, chain, received))
+    recovery.received = received;
+    Ok((recovery, chain))
 }
 
 /// Copies a damaged segment to `quarantine/`.

@@ -11,6 +11,7 @@ mod journal;
 mod packed;
 mod packer;
 mod reader;
+mod retention;
 mod segment;
 mod verify;
 
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 pub use journal::{Appender, Journal, JournalOptions, Recovery};
 pub use reader::{Fetched, Gap, Reader};
+pub use retention::{Reason, Retention, Tombstone};
 pub use verify::{Report, verify};
 
 /// A fault of the disk or of what lies on it.

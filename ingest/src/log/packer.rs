@@ -44,7 +44,12 @@ pub(super) fn run(shared: &Arc<Shared>, asks: &Receiver<Ask>, stop: &Receiver<In
         let mut closed = shared.segments();
         closed.pop();
         for first in closed.into_iter().filter(|first| *first >= next).collect::<Vec<_>>() {
-            match pack(&shared.dir, first, stop) {
+            if !shared.hold(first) {
+                continue; // It is being removed.
+            }
+            let done = pack(&shared.dir, first, stop);
+            shared.let_go(first);
+            match done {
                 Ok(true) => next = first + 1,
                 Ok(false) => return,
                 Err(error) => {

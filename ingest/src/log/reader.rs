@@ -36,7 +36,8 @@ const GAPS_MAX: usize = 1000;
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, next: u64) -> Reader {
-        Reader { shared, next: next.max(1), walker: None, limit: u64::MAX, gaps: Vec::new() }
+        let next = next.max(shared.removed() + 1);
+        Reader { shared, next, walker: None, limit: u64::MAX, gaps: Vec::new() }
     }
 
     /// The offset that is read next.
@@ -113,6 +114,8 @@ impl Reader {
 
     /// Opens the segment that holds the next offset.
     fn enter(&mut self) -> Result<bool, LogError> {
+        // What retention has removed meanwhile is no gap.
+        self.next = self.next.max(self.shared.removed() + 1);
         let Some(first) = self.shared.segment_of(self.next).or_else(|| self.shared.segment_after(self.next)) else {
             return Ok(false);
         };
@@ -188,7 +191,11 @@ impl Fetcher {
         let known = self.indexes.lock().expect("no code panics under this lock").get(&first).cloned();
         let (mut walker, known) = match known {
             Some(Index::Packed(table)) => (Walker::packed(table, Some(self.blocks.clone()), first), None),
-            known => (Walker::open(&self.shared.dir, first)?, known),
+            known => match Walker::open(&self.shared.dir, first) {
+                Ok(walker) => (walker, known),
+                Err(_) if offset <= self.shared.removed() => return Ok(None), // Just now.
+                Err(error) => return Err(error),
+            },
         };
         if let Some(table) = walker.table().cloned() {
             walker.place = table.start_of(offset);

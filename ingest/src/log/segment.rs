@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use event::Content;
+
 use super::LogError;
 use super::format::{BODY_BYTES_MAX, FRAME_HEAD_BYTES, HEADER_BYTES, Head, Header, KIND_COMMIT, VERSION};
 use super::packed::{Blocks, Packed, Table};
@@ -229,7 +231,10 @@ impl Walker {
                 return Ok(false);
             }
             let Some(head) = Head::decode(self.bytes(0, FRAME_HEAD_BYTES)) else { continue };
-            if head.kind > KIND_COMMIT || head.seq <= seq || head.seq - seq > u64::from(u32::MAX) {
+            if head.kind != KIND_COMMIT && Content::from_number(head.kind).is_none()
+                || head.seq <= seq
+                || head.seq - seq > u64::from(u32::MAX)
+            {
                 continue;
             }
             let len = head.len as usize;

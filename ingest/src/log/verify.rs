@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use event::Content;
+
 use super::LogError;
-use super::format::{Commit, Hash, KIND_COMMIT, leaf};
+use super::format::{Commit, Hash, KIND_COMMIT, decode_record, leaf};
+use super::retention::{Rest, Tombstone, tombstones};
 use super::segment::{Step, Walker, list};
 
 /// What was found.
@@ -21,6 +24,8 @@ pub struct Report {
     pub uncommitted: u64,
     /// The chain value of the last commit: over every record before it. The same whether segments are compressed or not.
     pub chain: Hash,
+    /// What retention has removed, in order.
+    pub removed: Vec<Tombstone>,
     /// The first thing that is wrong: where, and what.
     pub problem: Option<(PathBuf, String)>,
 }
@@ -30,19 +35,57 @@ pub struct Report {
 /// # Errors
 /// Where files cannot be read.
 pub fn verify(dir: &Path) -> Result<Report, LogError> {
-    let mut report = Report::default();
-    let mut chain: Option<Hash> = None;
-    let mut expected = None;
-    for first in list(dir)? {
+    let (removed, rest) = tombstones(dir)?;
+    let mut report = Report { removed: removed.clone(), ..Report::default() };
+    if rest == Rest::Bad {
+        let what = "behind the tombstones of what retention removed stands a line that is none";
+        report.problem = Some((dir.to_owned(), what.to_owned()));
+        return Ok(report);
+    }
+    let mut before = None;
+    for tombstone in &removed {
+        if let Some(problem) = tombstone.problem_behind(before) {
+            report.problem =
+                Some((dir.to_owned(), format!("the tombstone of offsets {} to {}: {problem}", tombstone.first, tombstone.last)));
+            return Ok(report);
+        }
+        before = Some(tombstone);
+    }
+    // What is left begins where the last removed segment ended.
+    let (mut chain, mut expected) = match before {
+        Some(last) => (Some(last.root), Some(last.last + 1)),
+        None => (None, Some(1)),
+    };
+    let mut buried = Vec::new();
+    // A segment whose tombstone stands is removed at the next start.
+    for first in list(dir)?.into_iter().filter(|first| before.is_none_or(|last| *first > last.last)) {
         report.segments += 1;
         let mut walker = Walker::open(dir, first)?;
-        if let Some(problem) = verify_segment(first, &mut walker, &mut chain, &mut expected, &mut report)? {
+        if let Some(problem) = verify_segment(first, &mut walker, &mut chain, &mut expected, &mut buried, &mut report)? {
             report.problem = Some((walker.path().to_owned(), problem));
             break;
         }
     }
+    if report.problem.is_none()
+        && let Some(problem) = unburied(&report.removed, &buried)
+    {
+        report.problem = Some((dir.to_owned(), problem));
+    }
     report.chain = chain.unwrap_or_default();
     Ok(report)
+}
+
+/// The tombstones of the file stand in the journal too, as far back as it reaches; that of a segment which is not removed yet may stand in the
+/// journal only, and more than once.
+fn unburied(removed: &[Tombstone], buried: &[Tombstone]) -> Option<String> {
+    let oldest = buried.iter().map(|tombstone| tombstone.first).min();
+    let missing = removed.iter().rev().find(|tombstone| {
+        // The newest of all always does: the segment that it was written to is never the oldest one.
+        let reached =
+            oldest.map_or(Some(tombstone.first) == removed.last().map(|last| last.first), |oldest| tombstone.first >= oldest);
+        reached && !buried.contains(tombstone)
+    })?;
+    Some(format!("the tombstone of offsets {} to {} is not in the journal", missing.first, missing.last))
 }
 
 fn verify_segment(
@@ -50,6 +93,7 @@ fn verify_segment(
     walker: &mut Walker,
     chain: &mut Option<Hash>,
     expected: &mut Option<u64>,
+    buried: &mut Vec<Tombstone>,
     report: &mut Report,
 ) -> Result<Option<String>, LogError> {
     let Some(head) = walker.header()? else { return Ok(Some("the segment's header is damaged".to_owned())) };
@@ -77,6 +121,11 @@ fn verify_segment(
                 next += 1;
                 if frame.kind != KIND_COMMIT {
                     leaves.push(leaf(body));
+                    if frame.kind == Content::Tombstone as u8
+                        && let Some((_, bytes)) = decode_record(0, &frame, body)
+                    {
+                        buried.extend(Tombstone::decode(bytes));
+                    }
                     continue;
                 }
                 let Some(commit) = Commit::decode(body) else {
