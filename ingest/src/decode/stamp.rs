@@ -182,6 +182,8 @@ impl<'a> Cursor<'a> {
     /// Nanoseconds after `.`, `,` or, of three digits, `:`; none where no digit follows.
     #[inline]
     fn fraction(&mut self) -> i32 {
+        /// What brings so many digits to nanoseconds; of further digits nothing is kept.
+        const SCALE: [i32; 10] = [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
         match self.text.as_bytes()[self.at..] {
             [b'.' | b',', b'0'..=b'9', ..] => {}
             // `09:00:00:123`: three digits after a colon, as Comware writes them.
@@ -189,13 +191,19 @@ impl<'a> Cursor<'a> {
             _ => return 0, // A dot that ends a sentence.
         }
         self.at += 1;
-        let (mut ns, mut scale) = (0, 100_000_000);
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            ns += i32::from(digit - b'0') * scale;
-            scale /= 10;
-            self.at += 1;
+        let rest = &self.text.as_bytes()[self.at..];
+        let (mut n, mut count) = (0, 0);
+        for byte in rest.iter().take(9) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            n = n * 10 + i32::from(digit);
+            count += 1;
         }
-        ns
+        let further = rest[count..].iter().take_while(|b| b.is_ascii_digit()).count();
+        self.at += count + further;
+        n * SCALE[count]
     }
 
     /// A blank and an offset; not a blank and a word that begins with Z.
@@ -409,10 +417,15 @@ pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
 
 /// `Apr  1 09:00:00` to the letter (RFC 3164 §4.1.2) before a blank and a word that cannot belong to it: places are fixed.
 #[inline]
-fn short(b: &[u8]) -> Option<Stamp> {
-    let b: &[u8; 17] = b.first_chunk()?;
-    // Behind it may stand a year, an offset, `UTC` or `JST`.
-    let ends = b[15] == b' ' && matches!(b[16], b'a'..=b'z' | b'A'..=b'I' | b'K'..=b'T' | b'V'..=b'Y' | b'%');
+fn short(text: &[u8]) -> Option<Stamp> {
+    let b: &[u8; 17] = text.first_chunk()?;
+    // Behind it may stand a year, an offset, `UTC` or `JST`; an address has its first dot before it could be a year.
+    let ends = b[15] == b' '
+        && match b[16] {
+            b'a'..=b'z' | b'A'..=b'I' | b'K'..=b'T' | b'V'..=b'Y' | b'%' => true,
+            b'0'..=b'9' => text.get(17..20).is_some_and(|next| next.contains(&b'.')),
+            _ => false,
+        };
     if !ends || (b[3], b[6], b[9], b[12]) != (b' ', b' ', b':', b':') {
         return None;
     }

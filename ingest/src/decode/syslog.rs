@@ -109,11 +109,63 @@ fn rfc5424(text: &str, priority: Option<u8>) -> Option<Header<'_>> {
     })
 }
 
-/// What stands before the next blank, and what follows. Words are short: a plain loop is faster than a search made for long texts.
+/// What stands before the next blank, and what follows.
 #[inline]
 fn word(text: &str) -> Option<(&str, &str)> {
-    let end = text.bytes().position(|b| b == b' ')?;
+    let end = blank(text.as_bytes())?;
     Some((&text[..end], &text[end + 1..]))
+}
+
+/// Where the first blank stands.
+#[inline]
+fn blank(text: &[u8]) -> Option<usize> {
+    first_of(text, [b' '])
+}
+
+/// Where the first of some bytes stands. What is looked for is near: a search made for long texts costs more to begin than this to end. Eight bytes
+/// are looked at at once: a byte that is zero borrows from its highest bit, and the lowest one that does is told exactly.
+#[inline]
+fn first_of<const N: usize>(text: &[u8], wanted: [u8; N]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let masks = wanted.map(|byte| ONES * u64::from(byte));
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let mut at = 0;
+    while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let eight = u64::from_le_bytes(*eight);
+        let found = masks.iter().fold(0, |found, mask| found | zero(eight ^ mask));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    text[at..].iter().position(|b| wanted.contains(b)).map(|rest| at + rest)
+}
+
+/// What a byte may be part of, a bit each.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        let name = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if name || matches!(b, b':' | b'%') {
+            classes[byte] |= HOST;
+        }
+        if name || matches!(b, b'/' | b'+' | b'@') {
+            classes[byte] |= TAG;
+        }
+        byte += 1;
+    }
+    classes
+};
+/// A host's name or address.
+const HOST: u8 = 1;
+/// A program's name.
+const TAG: u8 = 2;
+
+#[inline]
+fn is_of(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
 }
 
 /// The nil value is absence (§6.2.3).
@@ -134,7 +186,7 @@ fn structured_data(text: &str) -> (Option<&str>, &str) {
             at += 1;
             // Within quotes a backslash escapes, without them a bracket closes.
             let other = if quoted { b'\\' } else { b']' };
-            let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', other, rest)) else {
+            let Some(found) = bytes.get(at..).and_then(|rest| first_of(rest, [b'"', other])) else {
                 return (None, text); // Never closed: it is the message.
             };
             at += found;
@@ -224,7 +276,10 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
     {
         return Header { stamp: Some(stamp), host: Some(name), message, ..plain };
     }
-    let lead = if has_priority { lead.trim_start_matches(['*', '.', ' ']) } else { lead };
+    let lead = match lead.as_bytes() {
+        [b'*' | b'.' | b' ', ..] if has_priority => lead.trim_start_matches(['*', '.', ' ']),
+        _ => lead,
+    };
     // Where a colon follows, as on NX-OS, there is no host, and the format's reader knows the time.
     let own_form = |text| stamp::header(text).filter(|(_, rest)| rest.starts_with(' '));
     let Some((stamp, rest)) = stamp::bsd(lead).or_else(|| stamp::iso(lead)).or_else(|| own_form(lead)) else {
@@ -247,11 +302,12 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
     if let Some(device) = word.strip_suffix(':').filter(|_| after.starts_with('%')) {
         return Header { app: Some(device), message: after, ..header }; // Cisco: whatever the device is called.
     }
-    if word.ends_with(':') || word.starts_with('%') || word.bytes().any(|b| b == b'[') {
+    let host = is_host(word);
+    if word.ends_with(':') || word.starts_with('%') || !host && word.bytes().any(|b| b == b'[') {
         let (app, procid, message) = tag(rest); // No host.
         return Header { app, procid, message, ..header };
     }
-    if !is_host(word) || !has_priority && is_level(word) {
+    if !host || !has_priority && is_level(word) {
         return Header { message: rest, ..header };
     }
     let after = after_facility(after.trim_start());
@@ -275,6 +331,9 @@ fn after_message_id(message: &str) -> &str {
 fn after_facility(text: &str) -> &str {
     const NAMES: &[&str] =
         &["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
+    if !matches!(text.as_bytes(), [b'a' | b'c' | b'd' | b'f' | b'k' | b'l' | b'm' | b'n' | b's' | b'u', ..]) {
+        return text;
+    }
     // `sshd[12]:` ends it at once.
     let end = text.bytes().take(17).position(|b| !(b.is_ascii_alphanumeric() || b == b'.'));
     let Some(end) = end.filter(|end| text.as_bytes()[*end] == b' ') else { return text };
@@ -288,10 +347,9 @@ fn after_facility(text: &str) -> &str {
 
 /// `name: text`, `name[1]: text`, `name[1] text`, `Two Words[1]: text`; else all is text.
 fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'+' | b'@');
-    let mut end = text.bytes().take_while(plain).count();
+    let mut end = text.bytes().take_while(|b| is_of(*b, TAG)).count();
     if text.as_bytes().get(end).is_some_and(|b| !b.is_ascii()) {
-        end = text.find(|c: char| !(c.is_alphanumeric() || c.is_ascii() && plain(&(c as u8)))).unwrap_or(text.len());
+        end = text.find(|c: char| !(c.is_alphanumeric() || c.is_ascii() && is_of(c as u8, TAG))).unwrap_or(text.len());
     }
     let name = &text[..end];
     let rest = &text[end..];
@@ -343,9 +401,7 @@ pub(super) fn repeated(message: &str) -> Option<(&str, u64)> {
 /// A host's name or address: what stands second in RFC 3164, as far as it can be told from a word of the text.
 #[inline]
 fn is_host(word: &str) -> bool {
-    !word.is_empty()
-        && word.len() <= 255
-        && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'%'))
+    !word.is_empty() && word.len() <= 255 && word.bytes().all(|b| is_of(b, HOST))
 }
 
 /// What programs call how grave a record is (RFC 5424 §6.2.1, and the words of logging libraries).
