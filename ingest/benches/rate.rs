@@ -329,7 +329,7 @@ fn to_journal_and_ndjson(stream: &Arc<Vec<u8>>, records: usize) -> Duration {
     let sender = send(rig.address, stream.clone());
     let mut reader = rig.journal.reader(1);
     let (mut frames, mut builder, mut text) = (Frames::default(), BatchBuilder::default(), String::new());
-    let mut written = 0;
+    let (mut written, mut writer) = (0, event::json::Writer::default());
     while written < records {
         frames.clear();
         reader.read(&mut frames, BATCH_BYTES_MAX, Duration::from_millis(100)).expect("reads");
@@ -339,7 +339,7 @@ fn to_journal_and_ndjson(stream: &Arc<Vec<u8>>, records: usize) -> Duration {
         let batch: Batch = builder.finish(LogRange::default(), Time::UNKNOWN);
         text.clear();
         for event in batch.iter() {
-            event::json::write_event(event, &mut text);
+            writer.write(event, &mut text);
             text.push('\n');
         }
         out.write_all(text.as_bytes()).expect("written");

@@ -87,7 +87,7 @@ fn cases(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
     let file = std::fs::File::open(path).with_context(|| format!("failed to read {}", path.display()))?;
     let mut decoder = TextDecoder::new(&settings(args, path)?);
     let mut builder = BatchBuilder::default();
-    let mut text = String::new();
+    let (mut text, mut writer) = (String::new(), event::json::Writer::default());
     for (at, line) in BufReader::new(file).lines().enumerate() {
         let line = line?;
         if line.trim().is_empty() {
@@ -102,7 +102,7 @@ fn cases(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
         decoder.decode_as(Frame { head, bytes: case.raw.as_bytes() }, args.format.as_deref(), &mut builder);
         let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
         text.clear();
-        event::json::write_event(batch.event(0), &mut text);
+        writer.write(batch.event(0), &mut text);
         writeln!(out, "{{\"id\":{},\"event\":{text}}}", case.id)?;
     }
     Ok(())
@@ -115,7 +115,7 @@ fn file(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
     let mut frames = Frames::default();
     let mut builder = BatchBuilder::default();
     let mut offset = 0;
-    let mut text = String::new();
+    let (mut text, mut writer) = (String::new(), event::json::Writer::default());
     loop {
         frames.clear();
         let read = capture.read(&mut frames, BATCH_BYTES_MAX);
@@ -131,7 +131,7 @@ fn file(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
         }
         for event in builder.finish(LogRange::default(), Time::UNKNOWN).iter() {
             text.clear();
-            event::json::write_event(event, &mut text);
+            writer.write(event, &mut text);
             text.push('\n');
             out.write_all(text.as_bytes())?;
         }

@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let mut cells: BTreeMap<rules::CellKey, i64> = BTreeMap::new();
     let mut span: Option<(Time, Time)> = None;
     let mut clock = reference.min(Time::EPOCH);
-    let observed = spent.clone();
+    let (observed, mut writer) = (spent.clone(), event::json::Writer::default());
     let watch = Stopwatch::start();
     pipeline::run(&parts, FlowDecoder::default(), &spent, source, |done| {
         match done {
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
                 if let Some(events) = &mut events {
                     let mut text = String::new();
                     for event in done.batch.iter() {
-                        event::json::write_event(event, &mut text);
+                        writer.write(event, &mut text);
                         text.push('\n');
                     }
                     events.write_all(text.as_bytes())?;

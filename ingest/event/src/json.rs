@@ -1,27 +1,17 @@
 //! An event as one flat JSON object with dotted names: what `mihari parse` prints and what a hit shows.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
-use crate::{EventRef, Time, Value};
+use crate::{EventRef, FieldId, Time, Value};
 
 /// Appends `event` to `out` as one flat JSON object, its names sorted, arrays where a field has several values. Besides the
 /// cells it has `@timestamp`, `event.received`, `mihari.format` and, where known, `mihari.log_source.*`.
+///
+/// For one event; who writes many has a [`Writer`], which writes the same.
 pub fn write_event(event: EventRef<'_>, out: &mut String) {
     let mut cells: Vec<(&str, Value<'_>)> = event.cells().map(|(field, value)| (field.name(), value)).collect();
-    for (name, time) in [("@timestamp", event.time()), ("event.received", event.received())] {
-        if time != Time::UNKNOWN {
-            cells.push((name, Value::Time(time)));
-        }
-    }
-    cells.push(("mihari.format", Value::Text(event.format().name())));
-    let source = event.log_source().parts();
-    for (name, part) in [
-        ("mihari.log_source.category", source.category),
-        ("mihari.log_source.product", source.product),
-        ("mihari.log_source.service", source.service),
-    ] {
-        cells.extend(part.map(|part| (name, Value::Text(part))));
-    }
+    cells.extend(BESIDE.iter().zip(beside(event)).filter_map(|(name, value)| Some((*name, value?))));
     cells.sort_by_key(|(name, _)| *name); // Stable: values of one field keep their order.
     out.push('{');
     for (at, group) in cells.chunk_by(|a, b| a.0 == b.0).enumerate() {
@@ -30,21 +20,98 @@ pub fn write_event(event: EventRef<'_>, out: &mut String) {
         }
         write_text(group[0].0, out);
         out.push(':');
-        match group {
-            [(_, value)] => write_value(value, out),
-            _ => {
-                out.push('[');
-                for (at, (_, value)) in group.iter().enumerate() {
-                    if at > 0 {
-                        out.push(',');
-                    }
-                    write_value(value, out);
-                }
-                out.push(']');
-            }
-        }
+        write_values(group.iter().map(|(_, value)| *value), out);
     }
     out.push('}');
+}
+
+/// One value by itself, several as an array.
+fn write_values<'v>(values: impl ExactSizeIterator<Item = Value<'v>>, out: &mut String) {
+    let several = values.len() > 1;
+    if several {
+        out.push('[');
+    }
+    for (at, value) in values.enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_value(&value, out);
+    }
+    if several {
+        out.push(']');
+    }
+}
+
+/// The names of what stands in an event's row, not in its cells.
+const BESIDE: [&str; 6] = [
+    "@timestamp",
+    "event.received",
+    "mihari.format",
+    "mihari.log_source.category",
+    "mihari.log_source.product",
+    "mihari.log_source.service",
+];
+
+fn beside(event: EventRef<'_>) -> [Option<Value<'_>>; 6] {
+    let time = |time| Some(Value::Time(time)).filter(|_| time != Time::UNKNOWN);
+    let source = event.log_source().parts();
+    let [category, product, service] = [source.category, source.product, source.service].map(|part| part.map(Value::Text));
+    let format = Some(Value::Text(event.format().name()));
+    [time(event.time()), time(event.received()), format, category, product, service]
+}
+
+/// Writes many events, each as [`write_event`] does: the order of all names is worked out once, and each name is kept as it is written.
+#[derive(Debug, Default)]
+pub struct Writer {
+    /// Of each field by its number, then of [`BESIDE`]: its place in the order of names, and `"name":`.
+    names: Vec<(u16, Box<str>)>,
+    /// Of the event at hand: (place in that order, number of the value, number of the name).
+    order: Vec<(u16, u16, u16)>,
+}
+
+impl Writer {
+    /// Appends `event` to `out`.
+    pub fn write(&mut self, event: EventRef<'_>, out: &mut String) {
+        let known = self.names.len().saturating_sub(BESIDE.len());
+        if known == 0 || event.fields().any(|field| field.index() >= known) {
+            self.learn();
+        }
+        let known = self.names.len() - BESIDE.len();
+        let (beside, count) = (beside(event), event.fields().len());
+        let present = (0..BESIDE.len()).filter(|nth| beside[*nth].is_some()).map(|nth| (count + nth, known + nth));
+        self.order.clear();
+        for (value, name) in event.fields().map(FieldId::index).enumerate().chain(present) {
+            self.order.push((self.names[name].0, value as u16, name as u16));
+        }
+        self.order.sort_unstable();
+        let value_of = |value: u16| match usize::from(value).checked_sub(count) {
+            None => event.cell(value.into()),
+            Some(nth) => beside[nth].unwrap_or(Value::Null),
+        };
+        let mut separator = '{';
+        for group in self.order.chunk_by(|a, b| a.0 == b.0) {
+            out.push(separator);
+            separator = ',';
+            out.push_str(&self.names[usize::from(group[0].2)].1);
+            write_values(group.iter().map(|(_, value, _)| value_of(*value)), out);
+        }
+        out.push('}');
+    }
+
+    /// Takes up the names that there are by now.
+    fn learn(&mut self) {
+        let all: Vec<&str> = FieldId::all_names().into_iter().chain(BESIDE).collect();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        self.names.clear();
+        for name in all {
+            let mut text = String::new();
+            write_text(name, &mut text);
+            text.push(':');
+            self.names.push((sorted.partition_point(|other| *other < name) as u16, text.into()));
+        }
+    }
 }
 
 /// Appends one value as JSON. A float that JSON has no form for (NaN, infinity) becomes null.
@@ -55,22 +122,77 @@ pub fn write_value(value: &Value<'_>, out: &mut String) {
             write_text(text, out);
             Ok(())
         }
-        Value::Int(n) => write!(out, "{n}"),
-        Value::Uint(n) => write!(out, "{n}"),
+        Value::Int(n) => {
+            if *n < 0 {
+                out.push('-');
+            }
+            write_digits(n.unsigned_abs(), 1, out);
+            Ok(())
+        }
+        Value::Uint(n) => {
+            write_digits(*n, 1, out);
+            Ok(())
+        }
         Value::Float(n) if n.is_finite() => write!(out, "{n:?}"),
         Value::Float(_) => out.write_str("null"),
         Value::Bool(b) => write!(out, "{b}"),
+        Value::Ip(IpAddr::V4(ip)) => {
+            for (byte, before) in ip.octets().into_iter().zip(['"', '.', '.', '.']) {
+                out.push(before);
+                write_digits(byte.into(), 1, out);
+            }
+            out.push('"');
+            Ok(())
+        }
         Value::Ip(ip) => write!(out, "\"{ip}\""),
-        Value::Time(time) => write!(out, "\"{time}\""),
+        Value::Time(time) => {
+            write_time(*time, out);
+            Ok(())
+        }
     };
     written.expect("writing to a String does not fail");
+}
+
+/// Appends a number, with zeros before it up to so many digits.
+fn write_digits(mut n: u64, digits_min: usize, out: &mut String) {
+    let mut text = [b'0'; 20];
+    let mut at = text.len();
+    while n > 0 {
+        at -= 1;
+        text[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+    }
+    let at = at.min(text.len() - digits_min);
+    out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
+}
+
+/// An instant as [`Time`] is displayed, in quotes.
+fn write_time(time: Time, out: &mut String) {
+    let (year, month, day, hour, minute, second, ns) = time.civil();
+    let parts =
+        [(year.unsigned_abs(), 4, '"'), (month, 2, '-'), (day, 2, '-'), (hour, 2, 'T'), (minute, 2, ':'), (second, 2, ':')];
+    for (part, digits, before) in parts {
+        out.push(before);
+        write_digits(part.into(), digits, out);
+    }
+    let fraction = match ns {
+        0 => None,
+        _ if ns % 1_000_000 == 0 => Some((ns / 1_000_000, 3)),
+        _ if ns % 1000 == 0 => Some((ns / 1000, 6)),
+        _ => Some((ns, 9)),
+    };
+    if let Some((part, digits)) = fraction {
+        out.push('.');
+        write_digits(part.into(), digits, out);
+    }
+    out.push_str("Z\"");
 }
 
 /// Appends a JSON string (RFC 8259 §7). What is escaped is ASCII, so what lies between is text by itself and copied as it stands.
 pub fn write_text(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|b| ESCAPED[usize::from(b)]) {
+    while let Some(at) = first_escaped(rest.as_bytes()) {
         out.push_str(&rest[..at]);
         match rest.as_bytes()[at] {
             b'"' => out.push_str("\\\""),
@@ -84,6 +206,24 @@ pub fn write_text(text: &str, out: &mut String) {
     }
     out.push_str(rest);
     out.push('"');
+}
+
+/// Where the first byte stands that is escaped. Eight bytes are looked at at once: of each kind the lowest that is found is told exactly, since what
+/// is subtracted borrows upwards only.
+fn first_escaped(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & (ONES << 7);
+    let mut at = 0;
+    while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*eight);
+        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let found = below(word, 0x20) | is(b'"') | is(b'\\') | is(0x7f);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    text[at..].iter().position(|b| ESCAPED[usize::from(*b)]).map(|rest| at + rest)
 }
 
 /// The bytes that a JSON string escapes, and DEL, which a terminal would not show.
@@ -103,6 +243,62 @@ const ESCAPED: [bool; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{BatchBuilder, Content, FrameHead, LogRange, Transport};
+
+    #[test]
+    fn many_are_written_as_one_is() {
+        let mut builder = BatchBuilder::default();
+        let head = FrameHead {
+            received: Time::from_unix_ns(1_775_000_000_120_000_000),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        for nth in 0..40_u16 {
+            let mut row = builder.row(&head, nth, "raw");
+            // Names that come in between, one of them the name of what is no cell.
+            for name in ["b", "a.b", "a", "@timestamp", "event.received", "zz"].iter().skip(usize::from(nth) % 5) {
+                row.text(FieldId::intern(&format!("{name}{}", if nth % 7 == 0 { nth } else { 0 })).expect("room"), "x\n\"y\"");
+                row.text(FieldId::known(name), "again");
+            }
+            row.int(FieldId::EVENT_SEQUENCE, [0, -1, i64::MIN, i64::MAX, 10, 100_000][usize::from(nth) % 6]);
+            row.uint(FieldId::EVENT_SEQUENCE, u64::MAX - u64::from(nth));
+            for ip in ["0.0.0.0", "255.10.1.200", "2001:db8::1"] {
+                row.ip(FieldId::SOURCE_IP, ip.parse().expect("an address"));
+            }
+            row.time(Time::from_unix_ns(1_775_000_000_000_000_000 + [0, 5_000_000, 7_000, 1][usize::from(nth) % 4]));
+            row.bool(FieldId::TAGS, nth % 2 == 0);
+            row.float(FieldId::TAGS, f64::from(nth) / 3.0);
+        }
+        let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+        let mut writer = Writer::default();
+        for event in batch.iter() {
+            let (mut one, mut of_many) = (String::new(), String::new());
+            write_event(event, &mut one);
+            writer.write(event, &mut of_many);
+            assert_eq!(of_many, one);
+        }
+    }
+
+    #[test]
+    fn numbers_and_instants_are_as_they_are_displayed() {
+        for ns in [0, 1, 999, 1_000, 120_000_000, 1_775_000_000_000_000_000, 1_775_000_000_123_456_789, -1, -86_400_000_000_000] {
+            let (mut time, mut number) = (String::new(), String::new());
+            write_value(&Value::Time(Time::from_unix_ns(ns)), &mut time);
+            write_value(&Value::Int(ns), &mut number);
+            assert_eq!((time, number), (format!("\"{}\"", Time::from_unix_ns(ns)), ns.to_string()));
+        }
+    }
+
+    #[test]
+    fn what_is_escaped_is_found_wherever_it_stands() {
+        for byte in 0..=255_u8 {
+            for at in 0..20 {
+                let mut text = *b"abcdefghijklmnopqrstuvw\xff";
+                text[at] = byte;
+                let plain = text.iter().position(|b| ESCAPED[usize::from(*b)]);
+                assert_eq!(first_escaped(&text), plain, "{byte} at {at}");
+            }
+        }
+    }
 
     #[test]
     fn every_character_is_written_so_that_it_is_read_again() {
