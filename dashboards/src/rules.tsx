@@ -67,7 +67,7 @@ export function RulesPage() {
                 <td><Level level={rule.level} /></td>
                 <td class="what"><button class="plain" onClick={(e) => { e.stopPropagation(); change({ r: rule.id }); }}>{visible(rule.title)}</button></td>
                 <td class="nowrap" data-mode={rule.mode}>{modeName(rule.mode)}</td>
-                <td class="number">{number(rule.matches)}</td><td class="number">{number(rule.alerts)}</td><td class="number wide">{number(rule.cost.tests)}</td>
+                <td class="number" data-label={t("hitsOfRule")}>{number(rule.matches)}</td><td class="number" data-label={t("alerts")}>{number(rule.alerts)}</td><td class="number wide">{number(rule.cost.tests)}</td>
                 <td class="time wide">{rule.last_match ? when(rule.last_match, utc()) : ""}</td>
                 <td class="wide"><For each={techniques(rule)}>{(technique) => <span class="chip">{visible(technique)}</span>}</For></td>
               </tr>

@@ -329,8 +329,8 @@ async function places() {
   const schedule = { every_minutes: 1440, condition: ">", count: 3, group_by: "user.name", level: "high", title: "失敗 many", message: "m" };
   const saved = searches[0] ?? (await service.api("/searches", { name: "検索 one", query: "user.name:*", columns: ["user.name"], schedule }));
   const rule = encodeURIComponent(rules.find((one) => one.kind === "sigma").id);
-  const { records } = await service.api("/quarantine");
-  return [...PLACES.map((place) => place.replace("RULE", rule)), `/alerts/${alerts[0].id}`, `/searches?s=${saved.id}`, `/quarantine?e=${records[0].id}`];
+  const unread = await until("the quarantine", async () => (await service.api("/quarantine")).records[0]);
+  return [...PLACES.map((place) => place.replace("RULE", rule)), `/alerts/${alerts[0].id}`, `/searches?s=${saved.id}`, `/quarantine?e=${unread.id}`];
 }
 
 test("nothing is wider than a phone", () =>
