@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use api::{Reading, Reread, Store};
 use event::limits::BATCH_BYTES_MAX;
-use event::{Batch, BatchBuilder, Content, Frame, Frames, LogRange, Position, Time};
+use event::{Batch, BatchBuilder, Content, Frame, Frames, LogRange, Time};
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
-use ingest::log::{Journal, Reader};
+use ingest::log::{Fetched, Journal, Reader};
 use rules::policy::Policy;
 
 /// The journal, and how it is read.
@@ -80,13 +80,12 @@ impl Again {
 impl Reading for Again {
     fn frames(&mut self, offsets: &[u64]) -> io::Result<Batch> {
         let mut received = Time::UNKNOWN;
-        for offset in offsets {
-            let found = self.journal.fetch(Position { partition: 0, offset: *offset }).map_err(io::Error::other)?;
-            if let Some(found) = found {
-                received = found.head.received;
-                self.decode(Frame { head: found.head, bytes: &found.bytes });
-            }
-        }
+        let journal = self.journal.clone();
+        let each = |found: &Fetched| {
+            received = found.head.received;
+            self.decode(found.frame());
+        };
+        journal.fetch_all(offsets, each).map_err(io::Error::other)?;
         let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
         Ok(self.finish(first, last, received))
     }

@@ -180,6 +180,15 @@ proptest! {
             let found = journal.fetch(expected.head.position).expect("reads");
             prop_assert_eq!(found.as_ref(), Some(expected));
         }
+        // Some of them at once: none, far apart, close together; and what is not there.
+        for step in [1, 3, 40, 400] {
+            let chosen: Vec<&Fetched> = twins.records.iter().filter(|_| chance(&mut state).is_multiple_of(step)).collect();
+            let mut offsets: Vec<u64> = chosen.iter().map(|record| record.head.position.offset).collect();
+            offsets.push(1_000_000_000);
+            let mut found = Vec::new();
+            journal.fetch_all(&offsets, |record| found.push(record.clone())).expect("reads");
+            prop_assert!(found.iter().eq(chosen));
+        }
         let from = chance(&mut state) as usize % twins.records.len();
         prop_assert!(all(&journal, twins.records[from].head.position.offset) == twins.records[from..]);
         prop_assert!(all(&journal, 1) == twins.records);

@@ -257,6 +257,14 @@ impl Journal {
         self.fetcher.fetch(position)
     }
 
+    /// Calls `each` with the frames at these offsets, ascending; far quicker than one by one where they lie close to each other.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn fetch_all(&self, offsets: &[u64], each: impl FnMut(&Fetched)) -> Result<(), LogError> {
+        self.fetcher.fetch_all(offsets, each)
+    }
+
     /// Waits until everything that was appended before is on disk.
     ///
     /// # Errors

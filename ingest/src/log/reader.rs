@@ -219,6 +219,37 @@ impl Fetcher {
         Ok(found)
     }
 
+    /// As [`Fetcher::fetch`], of many offsets, ascending: a compressed segment is gone through once, and only the blocks that hold some of
+    /// them are read. Those that are not there are left out.
+    pub(super) fn fetch_all(&self, offsets: &[u64], mut each: impl FnMut(&Fetched)) -> Result<(), LogError> {
+        let mut last: Option<(u64, Walker)> = None;
+        for offset in offsets.iter().copied() {
+            let Some(first) = self.shared.segment_of(offset) else { continue };
+            let known = last.take().filter(|(of, _)| *of == first).map(|(_, walker)| walker);
+            let mut walker = match known {
+                Some(walker) => walker,
+                None => {
+                    let index = self.indexes.lock().expect("no code panics under this lock").get(&first).cloned();
+                    match index {
+                        Some(Index::Packed(table)) => Walker::packed(table, Some(self.blocks.clone()), first),
+                        _ => {
+                            // Opens it, and keeps its table where it is compressed.
+                            self.fetch(Position { partition: 0, offset })?.iter().for_each(&mut each);
+                            continue;
+                        }
+                    }
+                }
+            };
+            let start = walker.table().map_or(0, |table| table.start_of(offset));
+            walker.place = walker.place.max(start);
+            if let Some(found) = find(&mut walker, first, offset, |_| {})? {
+                each(&found);
+                last = Some((first, walker));
+            }
+        }
+        Ok(())
+    }
+
     fn keep(&self, first: u64, index: Index) {
         let mut indexes = self.indexes.lock().expect("no code panics under this lock");
         if indexes.len() >= INDEXES_MAX && !indexes.contains_key(&first) {
