@@ -36,8 +36,8 @@ use crate::rule_desk::Desk;
 
 /// How long the reader waits for the journal before it looks whether to stop.
 const READ_WAIT: Duration = Duration::from_millis(200);
-/// Batches that may wait for the index.
-const INDEX_WAITING_MAX: usize = 8;
+/// Batches that may wait for the index: what comes in while it commits, which stops it for a third of a second at full rate.
+const INDEX_WAITING_MAX: usize = 32;
 /// How often the pipeline's position is stored where nothing urgent happens.
 const COMMIT_TIME: Duration = Duration::from_secs(1);
 /// How often its state is stored too. A restart takes up the state and reads the log from there, so this much is read again; the alerts

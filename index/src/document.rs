@@ -10,11 +10,16 @@ use tantivy::{DateTime, TantivyDocument};
 
 use crate::schema::{Kind, Layout, MESSAGE, NULLS, synthetic, v6, write_term};
 use crate::shard::Payload;
+use crate::tokens::is_wide;
 
 /// Names without a column of their own that one shard keeps; an event's fields beyond are found by their words only.
 pub(crate) const REST_FIELDS_MAX: usize = 4096;
 /// Bytes of one value in a column; a longer one is cut there, and found whole by its words.
 pub(crate) const VALUE_BYTES_MAX: usize = 8192;
+
+/// Bytes from which on a value that its record holds as it is has no term of its own: the record's words find it, its column tells whether it
+/// is the one. Such values (URLs, command lines, names of browsers) are many and long, and are found by their words as a rule.
+pub(crate) const LONG_BYTES: usize = 25;
 
 /// Set where a document does not hold all of its event: a value was cut, a name refused. A search that must miss nothing asks for it too.
 pub(crate) const NOT_WHOLE: &str = "mihari.cut";
@@ -58,7 +63,9 @@ impl Documents {
                 ((Kind::Time, Some(field)), Value::Time(time)) => {
                     doc.add_date(field, DateTime::from_timestamp_nanos(time.unix_ns()));
                 }
-                ((Kind::Keyword, Some(field)), Value::Text(text)) => self.keyword(layout, field, id.name(), text, &mut doc),
+                ((Kind::Keyword, Some(field)), Value::Text(text)) => {
+                    self.keyword(layout, (field, id.name()), text, event.raw(), &mut doc);
+                }
                 ((Kind::Message, _), Value::Text(text)) => {
                     doc.add_text(layout.message, text);
                     if !has_message {
@@ -67,7 +74,7 @@ impl Documents {
                     has_message = true;
                 }
                 (_, value) => {
-                    self.rest(layout, id, value, payload, &mut rest, &mut doc);
+                    self.rest(layout, (id, value, event.raw()), payload, &mut rest, &mut doc);
                     continue;
                 }
             }
@@ -79,7 +86,7 @@ impl Documents {
         }
         for (name, text) in synthetic(event) {
             if let (_, Some(field)) = layout.kind(name) {
-                self.keyword(layout, field, name, text, &mut doc);
+                self.keyword(layout, (field, name), text, "", &mut doc);
                 note(name, payload);
             }
         }
@@ -100,11 +107,13 @@ impl Documents {
         doc.add_text(layout.terms, &self.term);
     }
 
-    fn keyword(&mut self, layout: &Layout, field: Field, name: &str, text: &str, doc: &mut TantivyDocument) {
+    fn keyword(&mut self, layout: &Layout, (field, name): (Field, &str), text: &str, raw: &str, doc: &mut TantivyDocument) {
         self.not_whole |= text.len() > VALUE_BYTES_MAX;
         doc.add_text(field, cut(text));
-        write_term(name, cut(text), &mut self.term);
-        doc.add_text(layout.terms, &self.term);
+        if !found_by_words(text, raw) {
+            write_term(name, cut(text), &mut self.term);
+            doc.add_text(layout.terms, &self.term);
+        }
     }
 
     fn note_own(&mut self, id: FieldId, payload: &mut Payload) {
@@ -126,8 +135,7 @@ impl Documents {
     fn rest(
         &mut self,
         layout: &Layout,
-        id: FieldId,
-        original: Value<'_>,
+        (id, original, raw): (FieldId, Value<'_>, &str),
         payload: &mut Payload,
         rest: &mut BTreeMap<String, OwnedValue>,
         doc: &mut TantivyDocument,
@@ -152,7 +160,9 @@ impl Documents {
                 return;
             }
         }
-        if let OwnedValue::Str(text) = &value {
+        if let OwnedValue::Str(text) = &value
+            && !(matches!(original, Value::Text(_)) && found_by_words(text, raw))
+        {
             write_term(name, text, &mut self.term);
             doc.add_text(layout.terms, &self.term);
         }
@@ -172,6 +182,21 @@ fn note(name: &str, payload: &mut Payload) {
 
 fn insert_bounded(names: &mut BTreeSet<String>, name: &str) -> bool {
     names.contains(name) || (names.len() < REST_FIELDS_MAX && names.insert(name.to_owned()))
+}
+
+/// Whether a value is found by the words of its record: it stands there, its first and last words are not joined with what is around them,
+/// and its words are the same in small letters.
+fn found_by_words(text: &str, raw: &str) -> bool {
+    const BEFORE: &[u8] = b" \t\"'=([<";
+    const AFTER: &[u8] = b" \t\"')]>";
+    if !(LONG_BYTES..=VALUE_BYTES_MAX).contains(&text.len()) || !text.chars().all(|c| c.is_ascii() || is_wide(c)) {
+        return false;
+    }
+    let raw = raw.as_bytes();
+    memchr::memmem::find(raw, text.as_bytes()).is_some_and(|at| {
+        let before = at.checked_sub(1).is_none_or(|at| BEFORE.contains(&raw[at]));
+        before && raw.get(at + text.len()).is_none_or(|byte| AFTER.contains(byte))
+    })
 }
 
 fn cut(text: &str) -> &str {

@@ -16,7 +16,8 @@ use tantivy::postings::TermInfo;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DateTime, TantivyError, Term};
 
-use crate::node::{CodeSet, ColumnTest, Fold, Node, Postings, Shown, compare};
+use crate::document::LONG_BYTES;
+use crate::node::{CodeSet, ColumnTest, Fold, Node, Postings, SameText, Shown, compare};
 use crate::phrase::Phrase;
 use crate::query::{Query, Scalar, Test};
 use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
@@ -129,6 +130,25 @@ impl Lowering<'_> {
             parts.extend(found.map(Node::Term));
         }
         Ok(Node::or(parts))
+    }
+
+    /// The documents with this long value of the field that have no term for it: their records have its words.
+    fn long(&self, name: &str, text: &str, in_rest: bool) -> Lowered {
+        let mut terms = BTreeSet::new();
+        words(text, |word| terms.extend([word.to_owned()]));
+        let mut all = Vec::with_capacity(terms.len() + 1);
+        for word in terms {
+            match self.term(&Term::from_field_text(self.layout.words, &word), IndexRecordOption::Basic)? {
+                Some(postings) => all.push(Node::Term(postings)),
+                None => return Ok(Node::Nothing),
+            }
+        }
+        let columns = self.segment.columns(self.layout, name, in_rest)?.into_iter().filter_map(|column| match column {
+            DynamicColumn::Str(column) => Some(Node::Column(SameText::test(column, text))),
+            _ => None,
+        });
+        all.push(Node::or(columns.collect()));
+        Ok(Node::and(all, self.segment.max_doc()))
     }
 
     fn words(&self, text: &str) -> Lowered {
@@ -247,6 +267,9 @@ impl Lowering<'_> {
             && (in_rest || matches!(kind, Kind::Ip | Kind::Keyword))
         {
             parts.push(self.exact(name, text)?);
+            if kind != Kind::Ip && text.len() >= LONG_BYTES {
+                parts.push(self.long(name, text, in_rest)?);
+            }
         }
         match (kind, test) {
             (Kind::Ip | Kind::Keyword, Test::Is(_)) => {}

@@ -2,8 +2,8 @@
 //!
 //! Only neighbours in log order are merged, so that a segment stays a run of the log: times stay nearly in order, and a frame is found by
 //! halving. A segment belongs to a level by the power of [`FAN_IN`] that its documents reach; as soon as so many of the newest ones are of
-//! a level or below, they become one of the next. At full rate a document is thus merged once; where a commit holds a few events, each
-//! merge is small. One merge runs at a time, on a thread of the engine.
+//! a level or below, they become one of the next, unless they are large enough. At full rate no document is thus written twice; where a
+//! commit holds a few events, each merge is small. One merge runs at a time, on a thread of the engine.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use crate::segment::Segment;
 const FAN_IN: usize = 8;
 /// Segments of one merge: their files are open at once.
 const MERGED_MAX: usize = 64;
-/// Documents of a segment that is large enough to stay as it is: more would cost a second pass over every document.
-const DOCUMENTS_ENOUGH: u32 = 400_000;
+/// Documents of a segment that is large enough to stay as it is: a commit's worth at full rate. More would cost a second pass over every
+/// document; a shard of two million has 61 such segments at most.
+const DOCUMENTS_ENOUGH: u32 = 32_768;
 
 /// The merge that runs, if one does.
 #[derive(Default)]
@@ -117,10 +118,11 @@ mod tests {
 
     #[test]
     fn the_newest_small_ones_become_one() {
-        assert_eq!(due_from(&[50_000; 7]), None);
-        assert_eq!(due_from(&[50_000; 8]), Some(0..8));
-        let mut large = vec![400_000];
-        large.extend([50_000; 8]);
+        assert_eq!(due_from(&[5000; 7]), None);
+        assert_eq!(due_from(&[5000; 8]), Some(0..8));
+        assert_eq!(due_from(&[40_000; 8]), None);
+        let mut large = vec![40_000];
+        large.extend([5000; 8]);
         assert_eq!(due_from(&large), Some(1..9));
         let mut mixed = vec![20_000; 3];
         mixed.extend([1; 8]);

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use regex::Regex;
-use tantivy::columnar::{Column, ColumnIndex, DynamicColumn};
+use tantivy::columnar::{Column, ColumnIndex, DynamicColumn, StrColumn};
 use tantivy::index::InvertedIndexReader;
 use tantivy::postings::{SegmentPostings, TermInfo};
 use tantivy::schema::IndexRecordOption;
@@ -203,6 +203,7 @@ impl Node {
             Node::Not(inner) => inner.drop_from(start, len, bits)?,
             Node::Term(postings) if bits.count() <= FEW => postings.keep(start, bits)?,
             Node::Phrase(phrase) => phrase.keep(start, len, bits)?,
+            Node::Column(ColumnTest::Same(test)) => test.keep(start, bits)?,
             Node::Column(test) if bits.count() <= FEW => test.keep(start, bits)?,
             Node::And(parts) => {
                 for part in parts {
@@ -317,6 +318,45 @@ pub(crate) enum ColumnTest {
     Has(ColumnIndex),
     /// The value as it is shown fits the pattern.
     Shown(Box<Shown>),
+    /// The value is this text.
+    Same(Box<SameText>),
+}
+
+/// A text that values are compared with without case, with what is known of the codes seen so far: for candidates, not for all documents.
+pub(crate) struct SameText {
+    column: StrColumn,
+    wanted: String,
+    known: HashMap<u64, bool>,
+}
+
+impl SameText {
+    /// `wanted`: in small letters.
+    pub(crate) fn test(column: StrColumn, wanted: &str) -> ColumnTest {
+        ColumnTest::Same(Box::new(SameText { column, wanted: wanted.to_owned(), known: HashMap::new() }))
+    }
+
+    fn keep(&mut self, start: DocId, bits: &mut Bits) -> io::Result<()> {
+        let SameText { column, wanted, known } = self;
+        let (mut failed, mut text) = (None, String::new());
+        bits.retain(|at| {
+            column.ords().values_for_doc(start + at).any(|code| {
+                if let Some(same) = known.get(&code) {
+                    return *same;
+                }
+                text.clear();
+                let same = column.ord_to_str(code, &mut text).map(|found| found && text.to_lowercase() == *wanted);
+                let same = same.unwrap_or_else(|error| {
+                    failed = Some(error);
+                    false
+                });
+                if known.len() < KNOWN_MAX {
+                    known.insert(code, same);
+                }
+                same
+            })
+        });
+        failed.map_or(Ok(()), Err)
+    }
 }
 
 /// A pattern over values that have no dictionary, with what is known of the values seen so far.
@@ -414,7 +454,7 @@ impl ColumnTest {
                 docs.extend(index.docid_range_to_rowids(window));
                 index.select_batch_in_place(start, &mut docs);
             }
-            ColumnTest::Shown(..) => {
+            ColumnTest::Shown(..) | ColumnTest::Same(..) => {
                 let mut bits = Bits::first(len);
                 self.keep(start, &mut bits)?;
                 out.or(&bits);
@@ -435,6 +475,7 @@ impl ColumnTest {
             ColumnTest::Codes(c, set) => bits.retain(|at| c.values_for_doc(start + at).any(|code| set.contains(code))),
             ColumnTest::Has(index) => bits.retain(|at| index.has_value(start + at)),
             ColumnTest::Shown(shown) => return shown.keep(start, bits),
+            ColumnTest::Same(same) => return same.keep(start, bits),
         }
         Ok(())
     }

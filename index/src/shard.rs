@@ -33,7 +33,7 @@ pub(crate) struct Payload {
 }
 
 /// The version of shards that this program writes and reads. A shard of another is built anew from the log (`mihari reindex`).
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// Bytes of one block of the document store. Four times the engine's own: 12 % smaller at no cost when written.
 const STORE_BLOCK_BYTES: usize = 64 << 10;
 

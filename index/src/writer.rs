@@ -41,8 +41,8 @@ impl IndexOptions {
     pub fn new(dir: &Path) -> IndexOptions {
         IndexOptions {
             dir: dir.to_owned(),
-            commit_documents: 50_000,
-            commit_bytes: 32 << 20,
+            commit_documents: 100_000,
+            commit_bytes: 64 << 20,
             shard_documents: 2_000_000,
             shard_span_ns: 24 * 3600 * 1_000_000_000,
             heap_bytes: 128 << 20,
