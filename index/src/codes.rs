@@ -64,6 +64,32 @@ impl Key {
         }
     }
 
+    /// Whether this composite key comes after the one whose parts are shown so, which need not be among the keys.
+    pub(crate) fn is_after(&self, shown: &[String]) -> bool {
+        let Key::Tuple(parts) = self else { return false };
+        for (part, text) in parts.iter().zip(shown) {
+            match part.read(text).map(|value| part.cmp(&value)) {
+                Some(Ordering::Equal) => {}
+                Some(ordering) => return ordering.is_gt(),
+                // A value of another kind: texts are the last.
+                None => return matches!(part, Key::Text(_)),
+            }
+        }
+        false
+    }
+
+    /// The value of the same kind that is shown as `text`.
+    fn read(&self, text: &str) -> Option<Key> {
+        Some(match self {
+            Key::Bool(_) => Key::Bool(text.parse().ok()?),
+            Key::Int(_) | Key::Float(_) => Key::float(text.parse().ok()?),
+            Key::Time(_) => Key::Time(crate::query::time(text, Time::EPOCH)?.unix_ns()),
+            Key::Ip(_) => Key::Ip(crate::schema::v6(text.parse().ok()?).to_bits()),
+            Key::Text(_) => Key::Text(text.to_owned()),
+            Key::Place(_) | Key::Tuple(_) => return None,
+        })
+    }
+
     /// Bytes that are the same for the same value only.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         match self {

@@ -324,9 +324,11 @@ fn buckets(
                 _ => Vec::new(),
             };
             if let Some(after) = after {
-                // Keys are in the order of their values: what is after the last one of the page before.
-                let at = list.iter().position(|(key, ..)| parts(key) == *after);
-                let begin = at.map_or(0, |at| at + 1);
+                // Keys are in the order of their values. The last one of the page before may be gone: its hits have left the range of time.
+                let begin = match list.iter().position(|(key, ..)| parts(key) == *after) {
+                    Some(at) => at + 1,
+                    None => list.iter().position(|(key, ..)| key.is_after(after)).unwrap_or(list.len()),
+                };
                 list.drain(..begin);
             }
             let more = list.len() > *size;
