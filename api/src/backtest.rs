@@ -12,21 +12,29 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use event::{Batch, Time};
 use index::{IndexError, SearchLimits, SearchRequest};
 use rules::alert::{Alert, AlertChange};
 use rules::{CorrelateOptions, Correlator, Detector, LoadOptions, Necessary, RuleSet};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::candidates::candidates;
 use crate::problem::Problem;
-use crate::search::{instant, run};
+use crate::search::{On, in_parts, instant, run, takes_lines};
 use crate::server::Shared;
 use crate::store::Identity;
 
-/// How long a backtest may take: a request ends at 30 s.
+/// How long a backtest may take that is answered at once: a request ends at 30 s.
 const TIME_NS_MAX: i64 = 25 * 1_000_000_000;
+/// How long one may take that tells how far it is.
+const TOLD_TIME_NS_MAX: i64 = 1800 * 1_000_000_000;
+/// Of those, how many run at once; the next wait.
+pub(crate) const AT_ONCE_MAX: usize = 2;
+/// Events after which one tells how far it is.
+const TELL_EVERY: u64 = 65_536;
 /// Frames that are read again at once.
 const FRAMES_AT_ONCE: usize = 1024;
 /// Alerts that are kept; a rule that makes more is not one to be told alert by alert.
@@ -102,6 +110,7 @@ struct Answer {
 pub(crate) async fn backtest(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
+    headers: HeaderMap,
     body: Result<Json<BacktestBody>, axum::extract::rejection::JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
@@ -124,16 +133,28 @@ pub(crate) async fn backtest(
     }
     let (reread, correlate) = (shared.api.reread.clone(), shared.api.correlate.clone());
     let (tenant, set) = (identity.tenant, Arc::new(set));
-    let answer = run(&shared, &identity, TIME_NS_MAX, move |on, limits| {
+    let work = move |on: &On, limits: &SearchLimits, tell: &mut dyn FnMut(&Found)| {
         let replay = Replay { set, tenant, range, correlate, full: body.full };
         let fail = |source| IndexError::Io { action: "read the log for", path: "the backtest".into(), source };
-        replay.run(&on.searcher, reread.begin().map_err(fail)?.as_mut(), limits)?.map_err(fail)
-    })
-    .await?;
-    let took_ms = shared.api.clock.now().since_ns(now) / 1_000_000;
-    let mut told = serde_json::to_value(answer).map_err(|error| Problem::internal(&error))?;
-    told["took_ms"] = took_ms.into();
-    Ok(Json(told).into_response())
+        let answer = replay.run(&on.searcher, reread.begin().map_err(fail)?.as_mut(), limits, tell)?.map_err(fail)?;
+        serde_json::to_value(answer).map_err(|error| fail(error.into()))
+    };
+    if takes_lines(&headers) {
+        let places = shared.backtests.clone();
+        return in_parts((shared, identity), (places, TOLD_TIME_NS_MAX), move |on, limits, telling| {
+            let mut told = 0;
+            work(on, limits, &mut |found| {
+                let part = || json!({"frames": found.frames, "events": found.events, "matches": found.matches});
+                if found.events - told >= TELL_EVERY && telling.tell(part) {
+                    told = found.events;
+                }
+            })
+        })
+        .await;
+    }
+    let mut answer = run(&shared, &identity, TIME_NS_MAX, move |on, limits| work(on, limits, &mut |_| {})).await?;
+    answer["took_ms"] = (shared.api.clock.now().since_ns(now) / 1_000_000).into();
+    Ok(Json(answer).into_response())
 }
 
 /// The shipped file in which the rule of this id is.
@@ -172,6 +193,7 @@ impl Replay {
         searcher: &index::Searcher,
         reading: &mut dyn Reading,
         limits: &SearchLimits,
+        tell: &mut dyn FnMut(&Found),
     ) -> Result<io::Result<Answer>, IndexError> {
         let rules: Vec<usize> = (0..self.set.rules().len()).collect();
         let mut reasons = Vec::new();
@@ -198,12 +220,13 @@ impl Replay {
         };
         let narrowed = asked.narrowed && !self.full;
         let mut fault = None;
+        let request = SearchRequest { from, to: self.range.1, ..SearchRequest::new(asked.query) };
         let complete = if narrowed {
-            let request = SearchRequest { from, to: self.range.1, ..SearchRequest::new(asked.query) };
             let mut waiting: Vec<u64> = Vec::with_capacity(FRAMES_AT_ONCE);
             let mut read = |offsets: &[u64]| match reading.frames(offsets) {
                 Ok(batch) => {
                     found.take(&batch, offsets.len() as u64, self.tenant, within);
+                    tell(&found);
                     true
                 }
                 Err(error) => {
@@ -222,18 +245,21 @@ impl Replay {
             })?;
             visited && waiting.chunks(FRAMES_AT_ONCE).all(&mut read)
         } else {
-            let last = searcher.position();
-            let mut offset = 1;
+            let (mut offset, last) = searcher.snapshot()?.offsets(&request).unwrap_or((1, 0));
             loop {
+                if offset > last {
+                    break true;
+                }
                 if (limits.stop)() {
                     break false;
                 }
                 match reading.onwards(offset) {
-                    Ok(Some((batch, next))) if offset <= last => {
+                    Ok(Some((batch, next))) => {
                         found.take(&batch, next - offset, self.tenant, within);
+                        tell(&found);
                         offset = next;
                     }
-                    Ok(_) => break true,
+                    Ok(None) => break true,
                     Err(error) => {
                         fault = Some(error);
                         break false;

@@ -51,14 +51,14 @@ pub fn patch(url: &str, path: &str, token: &str, body: &str) -> Result<String, C
     Ok(check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(Box::new)?)
 }
 
-/// Posts JSON and gives the answer as it comes.
+/// Posts JSON and gives the answer as it comes, in lines where it can come so.
 ///
 /// # Errors
 /// Where the service cannot be reached or refuses.
 pub fn download(url: &str, path: &str, token: &str, body: &str) -> Result<impl Read + use<>, ClientError> {
     let request = agent().post(format!("{url}{path}")).header("Authorization", format!("Bearer {token}"));
-    let sent = request.header("Content-Type", "application/json").send(body).map_err(Box::new)?;
-    Ok(check(sent)?.into_body().into_reader())
+    let request = request.header("Content-Type", "application/json").header("Accept", crate::search::LINES);
+    Ok(check(request.send(body).map_err(Box::new)?)?.into_body().into_reader())
 }
 
 /// Opens a stream of server-sent events.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::problem::Problem;
+use crate::search::LINES;
 use crate::server::Shared;
 use crate::store::Identity;
 use crate::{alerts, attribution, backtest, elastic, export, intake, otlp, quarantine, rule_desk, saved, search, what_if, zones};
@@ -47,7 +48,6 @@ impl Route {
 }
 
 const JSON: &str = "application/json";
-const LINES: &str = "application/x-ndjson";
 const EVENTS: &str = "text/event-stream";
 
 fn read(
@@ -118,7 +118,13 @@ pub(crate) fn table() -> Vec<Route> {
                 post(otlp::logs),
             )
         },
-        write("/api/v1/search", "search", "Search events", SEARCH, post(search::search)),
+        write(
+            "/api/v1/search",
+            "search",
+            "Search events; in lines, as they are found, where application/x-ndjson is accepted",
+            SEARCH,
+            post(search::search),
+        ),
         Route {
             answer: "application/x-ndjson",
             ..write(

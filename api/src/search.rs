@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use event::{EventId, EventRef, Frame, Position, Time};
-use index::{Hit, IndexError, Matcher, RawSource, SearchLimits, SearchRequest, Sort, query};
+use index::{Hit, IndexError, Matcher, Progress, RawSource, SearchLimits, SearchRequest, SearchResponse, Sort, query};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::aggs::{self, AggBody};
@@ -79,6 +82,7 @@ pub(crate) fn instant(text: Option<&str>, name: &'static str, now: Time) -> Resu
 pub(crate) async fn search(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
+    headers: HeaderMap,
     body: Result<Json<SearchBody>, axum::extract::rejection::JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
@@ -98,17 +102,98 @@ pub(crate) async fn search(
         },
     };
     request.aggregations = aggs::read(body.aggs, (from.unwrap_or(now), to.unwrap_or(now), now))?;
-    let (mut answer, hits) = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
+    if takes_lines(&headers) {
+        let places = shared.searches.clone();
+        return in_parts((shared, identity), (places, SEARCH_NS_MAX), move |on, limits, telling| {
+            let mut waiting: Vec<ShownHit> = Vec::new();
+            let mut tell = |progress: Progress| {
+                waiting.extend(progress.hits.into_iter().map(|hit| on.shown(hit)));
+                let part = || {
+                    serde_json::json!({"parts": progress.parts, "total": progress.total, "searched_to": progress.searched_to,
+                        "hits": waiting})
+                };
+                if telling.tell(part) {
+                    waiting.clear();
+                }
+            };
+            let mut answer = on.searcher.search_telling(&request, limits, &mut tell)?;
+            waiting.extend(std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)));
+            Ok(whole(&answer, &waiting))
+        })
+        .await;
+    }
+    let answer = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
         let mut answer = on.searcher.search(&request, limits)?;
-        let hits = std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)).collect::<Vec<_>>();
-        Ok((answer, hits))
-    })
-    .await?;
-    let took_ms = shared.api.clock.now().since_ns(now) / 1_000_000;
-    let body = serde_json::json!({"took_ms": took_ms, "complete": answer.complete, "total": answer.total,
-        "total_exact": answer.total_exact, "searched_from": answer.searched_from, "hits": hits,
-        "aggs": std::mem::take(&mut answer.aggregations), "cursor": answer.cursor});
-    Ok(Json(body).into_response())
+        let hits: Vec<ShownHit> = std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)).collect();
+        Ok(whole(&answer, &hits))
+    });
+    let mut answer = answer.await?;
+    answer["took_ms"] = (shared.api.clock.now().since_ns(now) / 1_000_000).into();
+    Ok(Json(answer).into_response())
+}
+
+fn whole(answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
+    serde_json::json!({"complete": answer.complete, "total": answer.total, "total_exact": answer.total_exact,
+        "searched_from": answer.searched_from, "hits": hits, "aggs": answer.aggregations, "cursor": answer.cursor})
+}
+
+/// What answers in parts.
+pub(crate) const LINES: &str = "application/x-ndjson";
+/// Parts that wait for a slow reader; while so many do, the next ones are not told.
+const PARTS_WAITING_MAX: usize = 4;
+
+/// Whether a request takes its answer in parts.
+pub(crate) fn takes_lines(headers: &HeaderMap) -> bool {
+    let wanted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    wanted.flat_map(|list| list.split(',')).any(|one| one.split(';').next().is_some_and(|one| one.trim() == LINES))
+}
+
+/// Takes the parts of an answer.
+pub(crate) struct Telling(tokio::sync::mpsc::Sender<Bytes>);
+
+impl Telling {
+    /// Tells a part, if the reader keeps up.
+    pub(crate) fn tell(&self, part: impl FnOnce() -> serde_json::Value) -> bool {
+        self.0.try_reserve().map(|place| place.send(line(&part()))).is_ok()
+    }
+}
+
+fn line(part: &serde_json::Value) -> Bytes {
+    Bytes::from(format!("{part}\n"))
+}
+
+/// As [`run_in`], answered in lines: the parts that `work` tells, and last what it gives, with `"last": true`. It stops when the client goes.
+/// An answer without its last line has broken off.
+pub(crate) async fn in_parts(
+    (shared, identity): (Arc<Shared>, Identity),
+    (places, time_ns): (Arc<Semaphore>, i64),
+    work: impl FnOnce(&On, &SearchLimits, &Telling) -> Result<serde_json::Value, IndexError> + Send + 'static,
+) -> Result<Response, Problem> {
+    let begun = shared.api.clock.now();
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(PARTS_WAITING_MAX);
+    let (end, guard) = watch(&shared, &identity);
+    let working = tokio::spawn(async move {
+        let _guard = guard;
+        let telling = Telling(sender.clone());
+        let mut last = tokio::select! {
+            last = run_in((places, time_ns), &shared, &identity, move |on, limits| work(on, limits, &telling)) => last?,
+            () = sender.closed() => return Ok(()),
+            () = end.cancelled() => return Ok(()),
+        };
+        last["took_ms"] = (shared.api.clock.now().since_ns(begun) / 1_000_000).into();
+        last["last"] = true.into();
+        // Whoever does not want it any more is gone.
+        drop(sender.send(line(&last)).await);
+        Ok(())
+    });
+    // What fails before it has told anything fails as any other request does.
+    let Some(first) = receiver.recv().await else {
+        let ended: Result<(), Problem> = working.await.map_err(|error| Problem::internal(&error))?;
+        let stopping = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is stopping");
+        return Err(ended.err().unwrap_or_else(stopping));
+    };
+    let lines = tokio_stream::once(first).chain(ReceiverStream::new(receiver)).map(Ok::<Bytes, Infallible>);
+    Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(lines)).into_response())
 }
 
 pub(crate) fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
@@ -162,13 +247,23 @@ pub(crate) async fn run<T: Send + 'static>(
     time_ns: i64,
     search: impl FnOnce(&On, &SearchLimits) -> Result<T, IndexError> + Send + 'static,
 ) -> Result<T, Problem> {
+    run_in((shared.searches.clone(), time_ns), shared, identity, search).await
+}
+
+/// As [`run`], in one of these places.
+async fn run_in<T: Send + 'static>(
+    (places, time_ns): (Arc<Semaphore>, i64),
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    search: impl FnOnce(&On, &SearchLimits) -> Result<T, IndexError> + Send + 'static,
+) -> Result<T, Problem> {
     struct Gone(Arc<AtomicBool>);
     impl Drop for Gone {
         fn drop(&mut self) {
             self.0.store(true, Ordering::Relaxed);
         }
     }
-    let permit = shared.searches.clone().acquire_owned().await;
+    let permit = places.acquire_owned().await;
     let permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is stopping"))?;
     let gone = Arc::new(AtomicBool::new(false));
     let _guard = Gone(gone.clone());

@@ -23,7 +23,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::limit::RequestBodyLimitLayer;
 
-use crate::backtest::Reread;
+use crate::backtest::{self, Reread};
 use crate::connections::{self, Limits};
 use crate::intake::Intake;
 use crate::problem::Problem;
@@ -109,6 +109,8 @@ pub struct Api {
 pub(crate) struct Shared {
     pub(crate) api: Api,
     pub(crate) searches: Arc<Semaphore>,
+    /// Backtests that tell how far they are, and so may take long, at once.
+    pub(crate) backtests: Arc<Semaphore>,
     pub(crate) contexts: elastic::Contexts,
     pub(crate) exports: Arc<Semaphore>,
     reads: Arc<Semaphore>,
@@ -164,6 +166,7 @@ pub async fn serve(listener: TcpListener, api: Api, limits: Limits, stop: Cancel
     let shared = Arc::new(Shared {
         api,
         searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+        backtests: Arc::new(Semaphore::new(backtest::AT_ONCE_MAX)),
         contexts: elastic::Contexts::default(),
         exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
         reads: Arc::new(Semaphore::new(READS_MAX)),

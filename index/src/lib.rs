@@ -43,7 +43,9 @@ pub use hit::Hit;
 pub use jiff::tz::TimeZone;
 pub use matcher::Matcher;
 pub use query::{Query, QueryError};
-pub use search::{FieldInfo, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort};
+pub use search::{
+    FieldInfo, Progress, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort,
+};
 pub use sorted::{sort_value, sorted_after};
 pub use writer::{IndexOptions, Writer};
 

@@ -119,6 +119,20 @@ pub struct SearchResponse {
     pub searched_from: Option<Time>,
 }
 
+/// What a search knows when a part of the index is done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The hits before which none can come any more, in the order asked for, after those that were told before. None where a field orders
+    /// them: the last part may have the first.
+    pub hits: Vec<Hit>,
+    /// Hits so far.
+    pub total: u64,
+    /// How far the range of time was gone through, from the end that comes first: up to here nothing is missing.
+    pub searched_to: Option<Time>,
+    /// Parts that are done, and all that there are.
+    pub parts: (usize, usize),
+}
+
 /// A field and its type.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldInfo {
@@ -262,8 +276,26 @@ impl Searcher {
     /// # Errors
     /// Where the request is beyond the limits, or the engine fails.
     pub fn search(&self, request: &SearchRequest, limits: &SearchLimits) -> Result<SearchResponse, IndexError> {
+        self.within(request)?.search(request, limits)
+    }
+
+    /// As [`Snapshot::search_telling`], of what is searchable now.
+    ///
+    /// # Errors
+    /// Where the request is beyond the limits, or the engine fails.
+    pub fn search_telling(
+        &self,
+        request: &SearchRequest,
+        limits: &SearchLimits,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<SearchResponse, IndexError> {
+        self.within(request)?.search_telling(request, limits, tell)
+    }
+
+    /// The shards that meet the range of time.
+    fn within(&self, request: &SearchRequest) -> Result<Snapshot, IndexError> {
         let (from, last) = request.range();
-        self.open(|payload| payload.time.is_some_and(|(low, high)| from <= high && last >= low))?.search(request, limits)
+        self.open(|payload| payload.time.is_some_and(|(low, high)| from <= high && last >= low))
     }
 
     /// One event.
@@ -281,6 +313,28 @@ impl Snapshot {
     /// # Errors
     /// Where the request is beyond the limits, or the engine fails.
     pub fn search(&self, request: &SearchRequest, limits: &SearchLimits) -> Result<SearchResponse, IndexError> {
+        self.search_parts(request, limits, None)
+    }
+
+    /// Searches, and tells after each segment what is certain by then. Hits that were told are not in the answer again.
+    ///
+    /// # Errors
+    /// Where the request is beyond the limits, or the engine fails.
+    pub fn search_telling(
+        &self,
+        request: &SearchRequest,
+        limits: &SearchLimits,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<SearchResponse, IndexError> {
+        self.search_parts(request, limits, Some(tell))
+    }
+
+    fn search_parts(
+        &self,
+        request: &SearchRequest,
+        limits: &SearchLimits,
+        mut tell: Option<&mut dyn FnMut(Progress)>,
+    ) -> Result<SearchResponse, IndexError> {
         if request.size > SIZE_MAX {
             return Err(IndexError::Refused(format!("size is {SIZE_MAX} at most")));
         }
@@ -331,29 +385,6 @@ impl Snapshot {
             total_exact: true,
             tallies: Vec::new(),
         };
-        let mut complete = true;
-        let mut searched_from = None;
-        for (low, high, shard, at) in order {
-            let open = &opened[shard];
-            match search.segment(&self.layout, &open.payload, &open.segments[at], shard, at) {
-                Ok(()) => searched_from = Some(Time::from_unix_ns(low.max(from))),
-                Err(Unable::Stopped) => {
-                    (complete, search.total_exact) = (false, false);
-                    searched_from = searched_from.or(Some(Time::from_unix_ns(high.min(last))));
-                    break;
-                }
-                Err(Unable::Engine(source)) => {
-                    return Err(IndexError::Engine { action: "search", shard: open.name.clone(), source });
-                }
-            }
-        }
-        let (total, total_exact) = (search.total, search.total_exact);
-        let (mut found, cursors, more) = match search.sorted {
-            Some(sorted) => sorted.page(request.size),
-            None => search.top.page(request.size),
-        };
-        let cursor = cursors.last().filter(|_| more).cloned();
-        let tallies = search.tallies;
         let mut columns: HashMap<(usize, usize), Columns> = HashMap::new();
         let mut resolve = |found: &Found| -> Result<Hit, IndexError> {
             let (place, shard, at, doc) = *found;
@@ -370,7 +401,40 @@ impl Snapshot {
             };
             columns.hit(place, doc)
         };
-        let hits = found.drain(..).map(|f| resolve(&f)).collect::<Result<Vec<_>, _>>()?;
+        let mut complete = true;
+        let mut searched_from = None;
+        let mut told = 0;
+        for (done, &(low, high, shard, at)) in (1..).zip(&order) {
+            let open = &opened[shard];
+            match search.segment(&self.layout, &open.payload, &open.segments[at], shard, at) {
+                Ok(()) => searched_from = Some(Time::from_unix_ns(low.max(from))),
+                Err(Unable::Stopped) => {
+                    (complete, search.total_exact) = (false, false);
+                    searched_from = searched_from.or(Some(Time::from_unix_ns(high.min(last))));
+                    break;
+                }
+                Err(Unable::Engine(source)) => {
+                    return Err(IndexError::Engine { action: "search", shard: open.name.clone(), source });
+                }
+            }
+            // What the last part gives is the answer itself.
+            if let (Some(tell), Some(&(low, high, ..))) = (&mut tell, order.get(done)) {
+                let next = if request.sort == Sort::Desc { high } else { low };
+                let certain = search.top.before(next, request.size);
+                let hits = certain.iter().skip(told).map(&mut resolve).collect::<Result<Vec<_>, _>>()?;
+                told = certain.len();
+                let searched_to = Some(Time::from_unix_ns(next.clamp(from, last)));
+                tell(Progress { hits, total: search.total, searched_to, parts: (done, order.len()) });
+            }
+        }
+        let (total, total_exact) = (search.total, search.total_exact);
+        let (found, cursors, more) = match search.sorted {
+            Some(sorted) => sorted.page(request.size),
+            None => search.top.page(request.size),
+        };
+        let cursor = cursors.last().filter(|_| more).cloned();
+        let tallies = search.tallies;
+        let hits = found.iter().skip(told).map(&mut resolve).collect::<Result<Vec<_>, _>>()?;
         let aggregations = aggregate::finish(&request.aggregations, tallies, &mut resolve)?;
         let searched_from = searched_from.filter(|_| !complete);
         Ok(SearchResponse { complete, total, total_exact, hits, aggregations, cursors, cursor, searched_from })
@@ -670,6 +734,17 @@ impl Top {
             Sort::Desc => time < worst,
             Sort::Asc => time > worst,
         }
+    }
+
+    /// Those of the first `size` that come before every hit of this time, first to last.
+    fn before(&self, time: i64, size: usize) -> Vec<Found> {
+        let certain = |r: &&Ranked| match self.sort {
+            Sort::Desc => r.place().time > time,
+            Sort::Asc => r.place().time < time,
+        };
+        let mut certain: Vec<&Ranked> = self.heap.iter().filter(certain).collect();
+        certain.sort_unstable();
+        certain.into_iter().take(size).map(|r| r.0).collect()
     }
 
     fn add(&mut self, found: Found) {

@@ -94,6 +94,11 @@ impl Segment {
         if self.max_doc() == 0 { 0 } else { self.seq.get_val(0) }
     }
 
+    /// The last log offset in it.
+    pub(crate) fn last(&self) -> u64 {
+        self.max_doc().checked_sub(1).map_or(0, |doc| self.seq.get_val(doc))
+    }
+
     pub(crate) fn max_doc(&self) -> DocId {
         self.reader.max_doc()
     }

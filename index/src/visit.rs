@@ -1,11 +1,22 @@
 //! All events that a query finds, by their places in the log, in its order: for whoever reads them again.
 
+use std::sync::Arc;
+
 use crate::IndexError;
 use crate::lower::{Lowering, Unable};
 use crate::search::{Opened, SearchLimits, SearchRequest, Snapshot};
+use crate::segment::Segment;
 use crate::window::{Bits, WINDOW};
 
 impl Snapshot {
+    /// The first and the last log offset between which all events of the request's range of time lie; none where there is none.
+    pub fn offsets(&self, request: &SearchRequest) -> Option<(u64, u64)> {
+        let (from, to) = request.range();
+        let meets = |segment: &&Arc<Segment>| segment.times().is_some_and(|(low, high)| from <= high && to >= low);
+        let segments = self.shards.iter().flat_map(|open| open.segments.iter().filter(meets));
+        segments.map(|segment| (segment.first(), segment.last())).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
     /// Calls `each` with the log offsets of all hits of the query within its range of time, ascending, an offset once, some at a time, until
     /// it says false. Tells whether all were visited.
     ///
@@ -39,7 +50,7 @@ impl Snapshot {
     fn segment(
         &self,
         open: &Opened,
-        segment: &crate::segment::Segment,
+        segment: &Segment,
         request: &SearchRequest,
         limits: &SearchLimits,
         last: &mut u64,

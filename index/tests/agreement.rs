@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport, Value};
 use index::{
-    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, NumberRange, Query, SearchLimits, SearchRequest, Searcher,
-    Sort, Source, TermsOrder, TimeZone, Writer, query,
+    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, NumberRange, Progress, Query, SearchLimits, SearchRequest,
+    Searcher, Sort, Source, TermsOrder, TimeZone, Writer, query,
 };
 use proptest::prelude::*;
 
@@ -19,7 +19,9 @@ fn now() -> Time {
 /// One event, as numbers that choose from small pools: collisions are what tests need.
 type Plan = (u8, u8, u8, u8, i16);
 
-const USERS: &[&str] = &["taro", "Jiro", "花子", "a b", "*", "jiro?", "O'Neil", "10.0.0.1", "TRUE", "7"];
+const USERS: &[&str] = &["taro", "Jiro", "花子", "a b", "*", "jiro?", "O'Neil", "10.0.0.1", "TRUE", "7", LONG];
+/// A value that its record holds, so that it is found by its words.
+const LONG: &str = "Mozilla/5.0 (X11; 日本 09:00:00) gecko/a-b";
 const LINES: &[&str] = &[
     "Failed password for {u} from {ip} port 22",
     "2026-04-01T09:00:00Z host-1.example.jp: {u} opened /etc/pass-wd",
@@ -109,6 +111,10 @@ fn leaf() -> impl Strategy<Value = String> {
         "message:*",
         "_exists_:message",
         "user.name:taro",
+        "user.name:\"Mozilla/5.0 (X11; 日本 09:00:00) gecko/a-b\"",
+        "user.name:\"mozilla/5.0 (x11; 日本 09:00:00) GECKO/a-b\"",
+        "user.name:\"Mozilla/5.0 (X11; 日本 09:00:00) gecko/a.b\"",
+        "own.name:\"Mozilla/5.0 (X11; 日本 09:00:00) gecko/a-b\"",
         "user.name:JIRO",
         "user.name:花子",
         "user.name:\"a b\"",
@@ -221,6 +227,7 @@ fn check_query(searcher: &Searcher, batches: &[Batch], text: &str, from: Option<
     assert!(all.complete && all.total_exact);
     assert_eq!(all.hits.iter().map(|h| h.id).collect::<Vec<_>>(), expected, "{text}");
     assert_eq!(all.total, expected.len() as u64, "{text}");
+    check_telling(searcher, &base, &expected);
     // Counted only, the newest only, the oldest only.
     let counted = searcher.search(&SearchRequest { size: 0, ..base.clone() }, &limits()).expect(text);
     assert_eq!(counted.total, expected.len() as u64, "{text}");
@@ -232,6 +239,30 @@ fn check_query(searcher: &Searcher, batches: &[Batch], text: &str, from: Option<
     let oldest = searcher.search(&SearchRequest { sort: Sort::Asc, ..few }, &limits()).expect(text);
     let last: Vec<_> = expected.iter().rev().take(3).copied().collect();
     assert_eq!(oldest.hits.iter().map(|h| h.id).collect::<Vec<_>>(), last, "{text}");
+}
+
+/// What is told on the way is the beginning of the answer, and only what nothing can come before.
+fn check_telling(searcher: &Searcher, base: &SearchRequest, newest: &[event::EventId]) {
+    for (sort, size) in [(Sort::Desc, 1000), (Sort::Desc, 7), (Sort::Asc, 40)] {
+        let request = SearchRequest { size, sort, ..base.clone() };
+        let (mut told, mut total, mut done, mut reached) = (Vec::new(), 0, 0, None);
+        let mut tell = |progress: Progress| {
+            assert!(progress.total >= total && progress.parts.0 == done + 1 && progress.parts.0 < progress.parts.1);
+            (total, done, reached) = (progress.total, progress.parts.0, progress.searched_to);
+            let inside = |hit: &index::Hit| if sort == Sort::Desc { Some(hit.time) > reached } else { Some(hit.time) < reached };
+            assert!(progress.hits.iter().all(inside));
+            told.extend(progress.hits.iter().map(|h| h.id));
+        };
+        let answer = searcher.search_telling(&request, &limits(), &mut tell).expect("searches");
+        told.extend(answer.hits.iter().map(|h| h.id));
+        let mut expected = newest.to_vec();
+        if sort == Sort::Asc {
+            expected.reverse();
+        }
+        expected.truncate(size);
+        assert_eq!(told, expected, "{:?}", base.query);
+        assert_eq!(answer.total, newest.len() as u64);
+    }
 }
 
 fn of_text(field: &str, regex: &str) -> Query {
@@ -441,6 +472,89 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
     for bucket in &found["unusual"].buckets {
         assert_eq!((Some(&bucket.count), bucket.background), (here.get(&bucket.key), there.get(&bucket.key).copied()), "{text}");
         assert!(bucket.count as f64 / hits.len() as f64 > there[&bucket.key] as f64 / all.len() as f64, "{text}");
+    }
+    let stands_out =
+        |(key, n): &(&String, &u64)| **n >= 3 && **n as f64 / hits.len() as f64 > there[*key] as f64 / all.len() as f64;
+    let told: BTreeSet<&String> = found["unusual"].buckets.iter().map(|b| &b.key).collect();
+    assert_eq!(told, here.iter().filter(stands_out).map(|(key, _)| key).collect(), "{text}");
+    assert!(found["unusual"].buckets.is_sorted_by(|a, b| a.score >= b.score), "{text}");
+    check_deep(searcher, &hits, text);
+}
+
+/// Buckets three deep, composite ones within, the newest hits of each innermost bucket; and a composite aggregation page by page.
+fn check_deep(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
+    let minutes =
+        || Source::DateHistogram { field: "@timestamp".to_owned(), interval: Interval::ms(60_000), zone: TimeZone::UTC };
+    let within = |name: &str, aggregation: Aggregation| vec![(name.to_owned(), aggregation)];
+    let newest = AggregationKind::TopHits { size: 2 }.into();
+    let pairs = |size, after| AggregationKind::Composite {
+        sources: vec![("minute".to_owned(), minutes()), ("ip".to_owned(), Source::Terms { field: "source.ip".to_owned() })],
+        size,
+        after,
+    };
+    let pairs_of_line = Aggregation { kind: pairs(1000, None), inner: within("newest", newest) };
+    let filters = ["failed", "NOT failed"].map(|text| (text.to_owned(), query::parse(text, now()).expect(text))).into();
+    let lines = Aggregation { kind: AggregationKind::Filters { filters }, inner: within("pairs", pairs_of_line) };
+    let users = Aggregation { kind: terms("user.name", 1000), inner: within("lines", lines) };
+    let base = SearchRequest { size: 0, ..SearchRequest::new(query::parse(text, now()).expect(text)) };
+    let ask = |aggregation: Aggregation| {
+        let request = SearchRequest { aggregations: within("a", aggregation), ..base.clone() };
+        searcher.search(&request, &limits()).expect(text).aggregations.remove("a").expect("it was asked for")
+    };
+    type Place = (String, bool, Vec<String>);
+    let failed = Matcher::new(query::parse("failed", now()).expect("a query"));
+    let mut expected: BTreeMap<Place, Vec<event::EventId>> = BTreeMap::new();
+    let mut keys: BTreeMap<(i64, u128), u64> = BTreeMap::new();
+    for hit in hits {
+        let minute = hit.time().unix_s().div_euclid(60) * 60;
+        for ip in hit.all(FieldId::SOURCE_IP).filter_map(|v| v.as_ip()) {
+            let bits = match ip {
+                std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+                std::net::IpAddr::V6(ip) => ip.to_bits(),
+            };
+            *keys.entry((minute, bits)).or_default() += 1;
+            for user in hit.all(FieldId::USER_NAME) {
+                let pair = vec![Time::from_unix_s(minute).to_string(), shown(&Value::Ip(ip))];
+                expected.entry((shown(&user), failed.matches(*hit), pair)).or_default().push(hit.id());
+            }
+        }
+    }
+    let mut told: BTreeMap<Place, Vec<event::EventId>> = BTreeMap::new();
+    for user in ask(users).buckets {
+        for line in &user.aggs["lines"].buckets {
+            for pair in &line.aggs["pairs"].buckets {
+                let newest: Vec<_> = pair.aggs["newest"].hits.iter().map(|h| h.id).collect();
+                let place = (user.key.clone(), line.key == "failed", pair.keys.clone());
+                let all = &expected[&place];
+                assert_eq!((pair.count, &newest[..]), (all.len() as u64, &all[..all.len().min(2)]), "{text}");
+                told.insert(place, all.clone());
+            }
+        }
+    }
+    assert_eq!(told, expected, "{text}");
+    // Page by page, in the order of the keys.
+    let mut pages = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ask(pairs(3, after).into());
+        assert!(page.buckets.len() <= 3);
+        pages.extend(page.buckets.into_iter().map(|b| (b.keys, b.count)));
+        after = page.after;
+        if after.is_none() {
+            break;
+        }
+    }
+    let key = |((minute, ip), count): (&(i64, u128), &u64)| {
+        let ip = std::net::IpAddr::V6((*ip).into()).to_canonical().to_string();
+        (vec![Time::from_unix_s(*minute).to_string(), ip], *count)
+    };
+    assert_eq!(pages, keys.iter().map(key).collect::<Vec<_>>(), "{text}");
+    // A page goes on behind a key that is not there any more.
+    if let Some(((minute, ip), _)) = keys.iter().nth(keys.len() / 2) {
+        let gone = vec![Time::from_unix_s(*minute).to_string(), shown(&Value::Ip(std::net::Ipv6Addr::from(ip + 1).into()))];
+        let rest: Vec<_> = keys.range((*minute, ip + 1)..).filter(|(k, _)| **k != (*minute, ip + 1)).map(key).collect();
+        let page = ask(pairs(1000, Some(gone)).into());
+        assert_eq!(page.buckets.into_iter().map(|b| (b.keys, b.count)).collect::<Vec<_>>(), rest, "{text}");
     }
 }
 

@@ -20,9 +20,10 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Posts a request and gives the answer.
-    pub(crate) fn post(&self, path: &str, body: &str) -> Result<String> {
-        Ok(api::client::post(&self.url, path, &self.token, body)?)
+    /// Posts a request and gives the lines of its answer as they come.
+    pub(crate) fn lines(&self, path: &str, body: &str) -> Result<impl Iterator<Item = Result<String>>> {
+        let answer = BufReader::new(api::client::download(&self.url, path, &self.token, body)?);
+        Ok(answer.lines().map(|line| line.context("the service has gone")))
     }
 }
 
@@ -61,11 +62,15 @@ pub(crate) struct Tail {
     service: Service,
 }
 
+/// A part of an answer; the last one says whether it is complete.
 #[derive(Deserialize)]
-struct Answer {
+struct Part {
     total: u64,
-    complete: bool,
     hits: Vec<Box<serde_json::value::RawValue>>,
+    #[serde(default)]
+    last: bool,
+    #[serde(default)]
+    complete: bool,
 }
 
 /// Asks the service for a document.
@@ -86,18 +91,20 @@ pub(crate) fn search(args: &Search) -> Result<ExitCode> {
         return export(args, path);
     }
     let body = serde_json::json!({"query": args.query, "from": args.from, "to": args.to, "size": args.size}).to_string();
-    let text = args.service.post("/api/v1/search", &body)?;
-    let answer: Answer = serde_json::from_str(&text).context("the service's answer cannot be read")?;
-    for hit in &answer.hits {
-        super::say(&super::visible_json(hit.get()));
+    let mut shown = 0;
+    for line in args.service.lines("/api/v1/search", &body)? {
+        let part: Part = serde_json::from_str(&line?).context("the service's answer cannot be read")?;
+        for hit in &part.hits {
+            super::say(&super::visible_json(hit.get()));
+        }
+        shown += part.hits.len();
+        if part.last {
+            let all = if part.complete { "" } else { ", not everything was searched" };
+            super::complain(&format!("{shown} of {} hits{all}", part.total));
+            return Ok(ExitCode::SUCCESS);
+        }
     }
-    super::complain(&format!(
-        "{} of {} hits{}",
-        answer.hits.len(),
-        answer.total,
-        if answer.complete { "" } else { ", not everything was searched" }
-    ));
-    Ok(ExitCode::SUCCESS)
+    bail!("the answer has broken off")
 }
 
 /// Writes every hit to a file; the last line, which says what they are, to a file beside it.

@@ -2,13 +2,18 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
+use crate::clock::Stopwatch;
 use crate::command::client::Service;
 use crate::command::{complain, say, visible};
+
+/// How often it is told how far a backtest is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Arguments of `mihari rules backtest`.
 #[derive(Args, Debug)]
@@ -39,10 +44,18 @@ pub(super) fn run(args: &Backtest) -> Result<ExitCode> {
     } else {
         body["rule"] = args.rule.as_str().into();
     }
-    let text = args.service.post("/api/v1/backtests", &body.to_string())?;
-    let answer: Value = serde_json::from_str(&text).context("the service's answer cannot be read")?;
+    let mut told = Stopwatch::start();
+    let mut answer = Value::Null;
+    for line in args.service.lines("/api/v1/backtests", &body.to_string())? {
+        answer = serde_json::from_str(&line?).context("the service's answer cannot be read")?;
+        if answer["last"] != true && told.elapsed() >= TELL_EVERY {
+            complain(&format!("{} events replayed, {} matches", answer["events"], answer["matches"]));
+            told = Stopwatch::start();
+        }
+    }
+    anyhow::ensure!(answer["last"] == true, "the answer has broken off");
     if args.json {
-        say(&text);
+        say(&answer.to_string());
         return Ok(ExitCode::SUCCESS);
     }
     for (day, told) in answer["days"].as_object().into_iter().flatten() {
