@@ -18,6 +18,9 @@ use crate::{Plan, incident};
 
 const NS_PER_S: i64 = 1_000_000_000;
 const NS_PER_MS: i64 = 1_000_000;
+/// The ports that Linux gives to those who call (net.ipv4.ip_local_port_range).
+const FIRST_PORT: u16 = 32_768;
+const LAST_PORT: u16 = 60_999;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 /// FIN, SYN, PSH and ACK together: a whole conversation.
@@ -124,6 +127,7 @@ pub struct Traffic {
     waiting: BinaryHeap<Reverse<Waiting>>,
     made: u64,
     session: u32,
+    last_port: u16,
     exporters: [(usize, Exporter); 3],
     silence: Option<(usize, Time)>,
 }
@@ -144,6 +148,7 @@ impl Traffic {
             waiting: BinaryHeap::new(),
             made: 0,
             session: 1000,
+            last_port: FIRST_PORT,
             exporters: [
                 (town::FLOW_EDGE, Exporter::new(Version::V9, 1, boot)),
                 (town::FLOW_CORE, Exporter::new(Version::Ipfix, 2, boot)),
@@ -246,8 +251,10 @@ impl Traffic {
         self.wait(time, which, What::Flow(flow));
     }
 
+    /// A port to call from. One after the other, as systems give them out: none comes again while what it was used for may go on.
     fn port(&mut self) -> u16 {
-        self.dice.range(49_152, 65_535) as u16
+        self.last_port = if self.last_port >= LAST_PORT { FIRST_PORT } else { self.last_port + 1 };
+        self.last_port
     }
 
     fn terminal(&mut self) -> Ipv4Addr {
