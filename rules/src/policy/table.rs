@@ -1,7 +1,7 @@
 //! The policy compiled: which zone holds an address, and which line decides a service of a pair of zones.
 //!
 //! ```text
-//!  address ─▶ upper 16 bits ─▶ the few ranges there ─▶ zone
+//!  address ─▶ 16 bits of it ─▶ the few ranges there ─▶ zone
 //!  (zone, zone) ─▶ row ─▶ protocol and port as one number, among sorted intervals ─▶ line
 //! ```
 //!
@@ -28,6 +28,36 @@ pub(super) struct Lookup {
     zones_v4: Vec<u16>,
     starts_v6: Vec<u128>,
     zones_v6: Vec<u16>,
+    /// As `roots`, by the part of the address in which the prefixes differ: sites have theirs below one prefix.
+    roots_v6: Vec<u32>,
+    part_v6: Part,
+}
+
+/// Where an address of IPv6 stands between the first and the last range's beginning, in 65,536 equal parts; by its upper half.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    first: u64,
+    shift: u32,
+}
+
+impl Part {
+    const LAST: u64 = u16::MAX as u64;
+
+    fn new(starts: &[u128]) -> Part {
+        let upper = |start: Option<&u128>| start.map_or(0, |start| (start >> 64) as u64);
+        let (first, last) = (upper(starts.get(1)), upper(starts.last()));
+        let bits = u64::BITS - (last - first).leading_zeros();
+        Part { first, shift: bits.saturating_sub(16) }
+    }
+
+    fn of(self, address: u128) -> usize {
+        ((((address >> 64) as u64).saturating_sub(self.first) >> self.shift).min(Part::LAST)) as usize
+    }
+
+    /// The first address of a part.
+    fn begin(self, part: u64) -> u128 {
+        if part == 0 { 0 } else { u128::from(self.first.saturating_add(part << self.shift)) << 64 }
+    }
 }
 
 impl Lookup {
@@ -49,11 +79,18 @@ impl Lookup {
         let root = |upper: u32| starts_v4.partition_point(|start| *start <= upper << 16) as u32;
         let mut roots: Vec<u32> = (0..1 << 16).map(root).collect();
         roots.push(starts_v4.len() as u32);
+        let starts_v6: Vec<u128> = v6.iter().map(|(start, _)| *start).collect();
+        let part_v6 = Part::new(&starts_v6);
+        let root = |part: u64| starts_v6.partition_point(|start| *start <= part_v6.begin(part)) as u32;
+        let mut roots_v6: Vec<u32> = (0..=Part::LAST).map(root).collect();
+        roots_v6.push(starts_v6.len() as u32);
         Lookup {
             roots,
+            roots_v6,
+            part_v6,
             starts_v4,
             zones_v4: v4.into_iter().map(|(_, zone)| zone).collect(),
-            starts_v6: v6.iter().map(|(start, _)| *start).collect(),
+            starts_v6,
             zones_v6: v6.into_iter().map(|(_, zone)| zone).collect(),
         }
     }
@@ -68,7 +105,12 @@ impl Lookup {
                 // The first range begins at nought, so that one always stands before.
                 self.zones_v4[low + self.starts_v4[low..high].partition_point(|start| *start <= ip) - 1]
             }
-            IpAddr::V6(ip) => self.zones_v6[self.starts_v6.partition_point(|start| *start <= ip.to_bits()) - 1],
+            IpAddr::V6(ip) => {
+                let ip = ip.to_bits();
+                let part = self.part_v6.of(ip);
+                let (low, high) = (self.roots_v6[part] as usize, self.roots_v6[part + 1] as usize);
+                self.zones_v6[low + self.starts_v6[low..high].partition_point(|start| *start <= ip) - 1]
+            }
         }
     }
 }
@@ -281,5 +323,45 @@ impl Table {
         source: IpAddr,
     ) -> Option<&Cell> {
         self.row(from, to)?.find(number(protocol, port), is_about, source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn zone(cidr: Vec<IpNet>, rest: bool) -> Zone {
+        Zone { name: String::new(), names: Default::default(), cidr, clause: None, rest }
+    }
+
+    /// Addresses of few networks, some far from the others, and of both families.
+    fn address() -> impl Strategy<Value = IpAddr> {
+        let base = prop::sample::select(vec![0u128, 0x2001_0db8 << 96, 0x2001_0db8_0042 << 80, 0xfd00 << 112, u128::MAX << 64]);
+        let v6 = (base, any::<u64>(), 0u32..100)
+            .prop_map(|(base, low, shift)| IpAddr::V6((base | u128::from(low) << shift >> 16).into()));
+        prop_oneof![4 => v6, 1 => any::<u32>().prop_map(|bits| IpAddr::V4(bits.into()))]
+    }
+
+    proptest! {
+        /// The tables before the ranges change nothing: the longest prefix decides, tried one by one.
+        #[test]
+        fn the_longest_prefix_decides(nets in prop::collection::vec((address(), 0u8..=128), 1..40), asked in prop::collection::vec(address(), 50)) {
+            let mut nets: Vec<IpNet> = nets
+                .into_iter()
+                .map(|(ip, length)| IpNet::new(ip, if ip.is_ipv4() { length.min(32) } else { length }).expect("a length").trunc())
+                .collect();
+            nets.sort_unstable();
+            nets.dedup();
+            let mut zones: Vec<Zone> = nets.iter().map(|net| zone(vec![*net], false)).collect();
+            zones.push(zone(Vec::new(), true));
+            let lookup = Lookup::new(&zones);
+            let edges = nets.iter().flat_map(|net| [net.network(), net.broadcast()]);
+            for ip in asked.into_iter().chain(edges).map(|ip| ip.to_canonical()) {
+                let longest = nets.iter().enumerate().filter(|(_, net)| net.contains(&ip)).max_by_key(|(_, net)| net.prefix_len());
+                prop_assert_eq!(usize::from(lookup.zone(ip)), longest.map_or(nets.len(), |(at, _)| at), "{}", ip);
+            }
+        }
     }
 }
