@@ -9,19 +9,21 @@ use std::process::Command;
 const BEACON: &str = "Regular connections to one place outside";
 const UNANSWERED: &str = "Regular calls to one place outside that nobody answers";
 const LONG: &str = "A connection to the outside that stays open";
-const SCAN: [&str; 3] = [
+const SCAN: [&str; 4] = [
     "A host inside tries many hosts or ports",
     "An address outside tries many hosts or ports",
     "A host inside tries many hosts or ports slowly",
+    "One device asks for many addresses by DHCP",
 ];
 const GUESSING: &str = "Passwords are being guessed";
-const SHIPPED: [&str; 18] = [
+const SHIPPED: [&str; 21] = [
     BEACON,
     UNANSWERED,
     LONG,
     SCAN[0],
     SCAN[1],
     SCAN[2],
+    SCAN[3],
     GUESSING,
     "Far more data sent out than ever",
     "Many long random names below one domain",
@@ -34,6 +36,8 @@ const SHIPPED: [&str; 18] = [
     "A terminal reaches several terminals for administration",
     "Traffic with something that is reported as malicious",
     "Data in the names of DNS queries",
+    "Data carried in DNS or ping packets",
+    "A terminal sends mail to many servers outside",
 ];
 
 struct Alert {

@@ -8,6 +8,7 @@ pub fn pack() -> &'static [(&'static str, &'static str)] {
     files! {
         "beacon-unanswered",
         "beacon",
+        "data-carrier",
         "dns-bypass",
         "dns-tunnel-names",
         "dns-tunnel",
@@ -21,7 +22,9 @@ pub fn pack() -> &'static [(&'static str, &'static str)] {
         "indicator-match",
         "large-upload",
         "lateral-movement",
+        "lease-scan",
         "long-connection",
+        "mail-spread",
         "password-guessing",
         "port-scan",
         "protocol-on-other-port",

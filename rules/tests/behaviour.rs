@@ -46,16 +46,22 @@ title: Port
 behaviour: {type: port}
 ---
 title: Past the proxy
-behaviour: {type: bypass, of: proxy, clients: 2, share: 0.5, connections: 1}
+behaviour: {type: bypass, of: proxy, clients: 2, share: 0.5, connections: 1, learn: 0s}
 ---
 title: Past the resolver
-behaviour: {type: bypass, of: dns, clients: 2, share: 0.5, connections: 1}
+behaviour: {type: bypass, of: dns, clients: 2, share: 0.5, connections: 1, learn: 0s}
 ---
 title: Flood
 behaviour: {type: flood, bits_per_second: 5000, packets_per_second: 20, flows_per_second: 10, seconds: 1s}
 ---
 title: Lateral
 behaviour: {type: lateral, hosts: 2}
+---
+title: Carrier
+behaviour: {type: carrier, ping_bytes: 40, bytes: 1000}
+---
+title: Mail
+behaviour: {type: mail, hosts: 3}
 ";
 
 /// What an event tells of.
@@ -73,13 +79,15 @@ enum Kind {
     Administration,
     OtherPort,
     Ping,
+    PingOut,
+    Mail,
     Query,
     Proxied,
     Failure,
     Success,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 16] = [
     Kind::Answered,
     Kind::Unanswered,
     Kind::Upload,
@@ -90,6 +98,8 @@ const KINDS: [Kind; 14] = [
     Kind::Administration,
     Kind::OtherPort,
     Kind::Ping,
+    Kind::PingOut,
+    Kind::Mail,
     Kind::Query,
     Kind::Proxied,
     Kind::Failure,
@@ -125,7 +135,7 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
     let mut text = |name: &'static str, value: &str| row.text(FieldId::known(name), value);
     text("source.ip", &format!("10.0.0.{source}"));
     let outside = format!("198.51.100.{}", other % 2);
-    let inside = format!("10.0.1.{other}");
+    let (inside, mail) = (format!("10.0.1.{other}"), format!("203.0.113.{other}"));
     let ports = |row: &mut event::RowBuilder<'_>, from: u64, to: u64| {
         row.uint(FieldId::known("source.port"), from);
         row.uint(FieldId::known("destination.port"), to);
@@ -157,6 +167,8 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
         Kind::Unanswered => (&outside, "tcp", "unanswered"),
         Kind::Administration => (&inside, "tcp", "answered"),
         Kind::Ping => (&inside, "icmp", ""),
+        Kind::PingOut => (&outside, "icmp", ""),
+        Kind::Mail => (&mail, "tcp", "answered"),
         Kind::There | Kind::Back => (&outside, "udp", ""),
         _ => (&outside, "tcp", "answered"),
     };
@@ -173,7 +185,7 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
     }
     let (sent, received) = match seen.kind {
         Kind::Upload => (400_000, Some(100)),
-        Kind::There | Kind::Back | Kind::Ping => (90 + number % 7, None),
+        Kind::There | Kind::Back | Kind::Ping | Kind::PingOut => (90 + number % 7, None),
         _ => (500 + number % 5, Some(700)),
     };
     row.uint(FieldId::known("source.bytes"), sent);
@@ -188,7 +200,8 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
         Kind::Administration => ports(row, 40_000 + number, 445),
         Kind::OtherPort => ports(row, 40_000 + number, 4444),
         Kind::Unanswered => ports(row, 40_000 + number, if *other > 4 { 445 } else { 80 + u64::from(*other) }),
-        Kind::Ping => row.uint(FieldId::known("icmp.type"), 8),
+        Kind::Ping | Kind::PingOut => row.uint(FieldId::known("icmp.type"), 8),
+        Kind::Mail => ports(row, 40_000 + number, 25),
         _ => ports(row, 40_000 + number % 50, 443),
     }
     if matches!(seen.kind, Kind::Long) {
@@ -341,7 +354,8 @@ fn another_rule_set_takes_up_what_both_have() {
     for (name, text, anew, fires) in [
         ("moved, with others about it", format!("{SCAN}---\ntitle: Flood\nbehaviour: {{type: flood}}\n"), 1, true),
         ("its words and level changed", format!("{SCAN}level: critical\ndescription: other words\n"), 0, true),
-        ("its numbers changed", SCAN.replace("hosts: 6", "hosts: 5"), 1, false),
+        ("its numbers changed", SCAN.replace("hosts: 6", "hosts: 5"), 0, true),
+        ("what it watches changed", SCAN.replace("hosts: 6", "class: outside, hosts: 6"), 1, false),
         ("its id changed", SCAN.replace("id: s", "id: t"), 1, false),
     ] {
         for restored in [false, true] {

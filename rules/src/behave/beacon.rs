@@ -11,16 +11,20 @@ use serde::{Deserialize, Serialize};
 use super::observe::What;
 use super::sketch::{Distinct, mix, mix_text};
 use super::table::Table;
-use super::{Found, Parameters, View, bypass};
+use super::{Found, Parameters, View};
 
-/// Connections of one pair that are kept; of more, the newest.
+/// Connections of one pair that are kept; of more, the newest. The oldest go some at a time: all others move for it.
 const SERIES_MAX: usize = 512;
+const SERIES_GOING: usize = 64;
 /// Connections of all pairs together; beyond it the pairs that were idle longest give way. 40 bytes each.
 const SERIES_IN_ALL_MAX: usize = 4_000_000;
 /// Connections that begin within so little of each other are one instant: parallel connections tell nothing of intervals.
 const INSTANT_NS: i64 = 100_000_000;
 /// Connections below which the duration score is lowered: a span is covered by chance when there are few.
 const SURE_COUNT: f64 = 20.0;
+/// Over half a day and more, fewer are sure, and fewer are enough: hours apart, chance keeps no time.
+const LONG_NS: i64 = 12 * 3600 * 1_000_000_000;
+const LONG_PART: f64 = 0.5;
 /// Visits that show a beacon: so many of the first ones, and of the last.
 const EVIDENCE_HALF: usize = 25;
 /// Bars of the histogram.
@@ -106,8 +110,12 @@ impl Beacon {
         if !connection || !outward || (view.source_inside == view.destination_inside && view.source_inside && !named) {
             return;
         }
+        // Pings are how one sees whether a place is there; whether they carry more, `carrier` tells.
+        if matches!(o.transport, 1 | 58) {
+            return;
+        }
         // What a proxy does regularly one of its clients does, and the proxy's own log says which.
-        if view.expected(p) || !named && bypass::goes_for_others(view) {
+        if view.expected(p) || !named && view.role.proxy {
             return;
         }
         self.pairs.expire(o.time.saturating_sub(p.idle));
@@ -115,26 +123,21 @@ impl Beacon {
         // Of a name what counts is the name: a proxy's log tells the port of some requests only.
         let port = if named { 0 } else { o.port };
         let key = Key { tenant: o.tenant, source: o.source, target, named, port, transport: o.transport };
-        let clients = if named {
+        if named {
             self.names.expire(o.time.saturating_sub(p.idle));
-            let clients = self.names.entry((o.tenant, target), o.time);
-            clients.insert(mix(o.source));
-            Some(clients.count())
-        } else {
-            view.service.map(|service| service.inside_clients.count())
-        };
+            self.names.entry((o.tenant, target), o.time).insert(mix(o.source));
+        }
         let before = self.pairs.evicted();
         let pair = self.pairs.entry(key, o.time);
         let kept = pair.visits.len();
         pair.add(Visit { start: o.start, bytes: if o.sent > 0 { o.sent } else { o.received }, event: o.event });
-        let long_enough = pair.span() >= p.span;
-        let due = long_enough && pair.count >= p.connections && pair.count >= pair.scored + (pair.scored / 4).max(1);
+        let least = if pair.span() >= LONG_NS { (p.connections as f64 * LONG_PART) as u64 } else { p.connections };
+        let due = pair.count >= least.max(4) && pair.count >= pair.scored + (pair.scored / 4).max(1) && pair.span() >= p.span;
         self.visits = self.visits + pair.visits.len() - kept;
         if due {
             pair.scored = pair.count;
-            let wanted = |s: &Scores| s.total() >= p.score && s.timing >= p.timing_score;
-            if let Some(scores) = scores(&pair.visits).filter(wanted)
-                && let Some(share) = prevalence(view, clients, p)
+            if let Some(scores) = scores(&pair.visits, p.timing_score).filter(|s| s.total() >= p.score)
+                && let Some(share) = prevalence(view, clients(&self.names, view, target), p)
             {
                 found.push(describe(view, pair, &scores, share, only_failed));
             }
@@ -161,7 +164,11 @@ impl Pair {
 
     fn add(&mut self, visit: Visit) {
         self.count += 1;
-        let at = self.visits.partition_point(|other| other.start <= visit.start);
+        // Mostly the newest.
+        let at = match self.visits.last() {
+            Some(last) if last.start > visit.start => self.visits.partition_point(|other| other.start <= visit.start),
+            _ => self.visits.len(),
+        };
         let near = |other: Option<&Visit>| other.is_some_and(|other| (other.start - visit.start).abs() < INSTANT_NS);
         if near(at.checked_sub(1).and_then(|before| self.visits.get(before))) {
             self.visits[at - 1].bytes += visit.bytes;
@@ -175,8 +182,16 @@ impl Pair {
         }
         self.visits.insert(at, visit);
         if self.visits.len() > SERIES_MAX {
-            self.visits.remove(0);
+            self.visits.drain(..SERIES_GOING);
         }
+    }
+}
+
+/// How many sources inside come to where the observation goes.
+fn clients(names: &Table<(u32, u128), Distinct<64, 8>>, view: &View<'_>, target: u128) -> Option<u64> {
+    match view.o.what {
+        What::Proxied => names.get(&(view.o.tenant, target)).map(Distinct::count),
+        _ => view.service.map(|service| service.inside_clients.count()),
     }
 }
 
@@ -219,25 +234,31 @@ fn describe(view: &View<'_>, pair: &Pair, s: &Scores, share: Option<f64>, failed
     found
 }
 
-fn scores(visits: &[Visit]) -> Option<Scores> {
+/// The scores of visits; none where they are too few, or their timing alone, which tells most of them, is below `timing_min`.
+fn scores(visits: &[Visit], timing_min: f64) -> Option<Scores> {
     if visits.len() < 4 {
         return None;
     }
     let (first, last) = (visits.first()?.start, visits.last()?.start);
     let span_ns = last - first;
     let mut intervals: Vec<f64> = visits.windows(2).map(|pair| (pair[1].start - pair[0].start) as f64).collect();
+    let of_intervals = quartiles(&mut intervals);
+    let median = of_intervals.1;
+    let (timing, spread) = regularity(&mut intervals, of_intervals, median * INTERVAL_NOISE);
+    if timing < timing_min {
+        return None;
+    }
     let mut bytes: Vec<f64> = visits.iter().map(|visit| visit.bytes as f64).collect();
-    let median = quartiles(&mut intervals).1;
-    let (timing, spread) = regularity(&mut intervals, median * INTERVAL_NOISE);
-    let (size, _) = regularity(&mut bytes, SIZE_NOISE);
+    let of_bytes = quartiles(&mut bytes);
+    let (size, _) = regularity(&mut bytes, of_bytes, SIZE_NOISE);
     let bars = bars(visits, first, span_ns);
     let mean = visits.len() as f64 / bars.len() as f64;
     let variance = bars.iter().map(|n| (*n as f64 - mean).powi(2)).sum::<f64>() / bars.len() as f64;
     let evenness = (1.0 - variance.sqrt() / mean).max(0.0);
     let histogram = if span_ns >= 11 * 3_600_000_000_000 { evenness.max(two_levels(&bars)) } else { evenness };
     let covered = bars.iter().filter(|n| **n > 0).count() as f64 / bars.len() as f64;
-    let duration = covered * (visits.len() as f64 / SURE_COUNT).min(1.0);
-    let bytes_median = quartiles(&mut bytes).1;
+    let sure = if span_ns >= LONG_NS { SURE_COUNT * LONG_PART } else { SURE_COUNT };
+    let duration = covered * (visits.len() as f64 / sure).min(1.0);
     Some(Scores {
         timing,
         size,
@@ -245,16 +266,17 @@ fn scores(visits: &[Visit]) -> Option<Scores> {
         duration,
         interval_ns: median as i64,
         spread_ns: spread as i64,
-        bytes: bytes_median,
+        bytes: of_bytes.1,
         span_ns,
     })
 }
 
-/// How many visits each of equal parts of the span has: hours where it is more than a day.
+/// How many visits each of equal parts of the span has: hours where it is more than a day, and there are enough to fill them.
 fn bars(visits: &[Visit], first: i64, span_ns: i64) -> Vec<usize> {
     const HOUR_NS: i64 = 3_600_000_000_000;
     let few = (visits.len() / 4).clamp(4, 24);
-    let count = if span_ns > 24 * HOUR_NS { few.max((span_ns / HOUR_NS) as usize) } else { few }.min(BARS_MAX);
+    let count =
+        if span_ns > 24 * HOUR_NS { few.max(((span_ns / HOUR_NS) as usize).min(visits.len() / 2)) } else { few }.min(BARS_MAX);
     let mut bars = vec![0; count];
     for visit in visits {
         let at = ((visit.start - first) as f64 / span_ns.max(1) as f64 * count as f64) as usize;
@@ -276,22 +298,35 @@ fn two_levels(bars: &[usize]) -> f64 {
 }
 
 /// How regular numbers are, from 0 to 1: the mean of 1 less the Bowley skewness and of 1 less the median deviation over the median.
-/// Quartiles closer than `noise` are not skewed. Gives the median deviation too.
-fn regularity(numbers: &mut [f64], noise: f64) -> (f64, f64) {
-    let (low, median, high) = quartiles(numbers);
+/// Quartiles closer than `noise` are not skewed, and of few numbers the skewness is mostly chance, so it counts less. Gives the median
+/// deviation too. The quartiles are those of the numbers, which become their deviations.
+fn regularity(numbers: &mut [f64], (low, median, high): (f64, f64, f64), noise: f64) -> (f64, f64) {
     let skewness = if high - low <= noise || median == low || median == high {
         0.0
     } else {
         ((low + high - 2.0 * median) / (high - low)).abs()
     };
-    let mut deviations: Vec<f64> = numbers.iter().map(|n| (n - median).abs()).collect();
-    let deviation = quartiles(&mut deviations).1;
+    let sure = 1.0 - 1.0 / (numbers.len() as f64).sqrt();
+    numbers.iter_mut().for_each(|n| *n = (*n - median).abs());
+    let deviation = middle(numbers);
     let dispersion = match (deviation, median) {
         (0.0, _) => 1.0,
         (_, m) if m <= 0.0 => 0.0,
         (d, m) => ((m - d) / m).max(0.0),
     };
-    (f64::midpoint(1.0 - skewness, dispersion), deviation)
+    (f64::midpoint(1.0 - skewness * sure, dispersion), deviation)
+}
+
+/// The median, between neighbours. Moves the numbers about.
+fn middle(numbers: &mut [f64]) -> f64 {
+    let half = numbers.len() / 2;
+    if half == 0 {
+        return numbers.first().copied().unwrap_or(0.0);
+    }
+    let even = numbers.len().is_multiple_of(2);
+    let (below, at, _) = numbers.select_nth_unstable_by(half, f64::total_cmp);
+    let before = below.iter().copied().fold(f64::MIN, f64::max);
+    if even { f64::midpoint(before, *at) } else { *at }
 }
 
 /// The quartiles, between neighbours by proportion. Sorts.
@@ -324,14 +359,14 @@ mod tests {
 
     #[test]
     fn regular_is_high_and_browsing_is_low() {
-        let exact = scores(&visits((0..60).map(|n| f64::from(n) * 60.0), |_| 400)).expect("scores");
+        let exact = scores(&visits((0..60).map(|n| f64::from(n) * 60.0), |_| 400), 0.0).expect("scores");
         assert!(exact.total() > 0.97, "{exact:?}");
         // Below a second: whole seconds would hide the interval.
-        let quick = scores(&visits((0..400).map(|n| f64::from(n) * 0.25), |_| 400)).expect("scores");
+        let quick = scores(&visits((0..400).map(|n| f64::from(n) * 0.25), |_| 400), 0.0).expect("scores");
         assert!(quick.total() > 0.95 && quick.interval_ns == 250_000_000, "{quick:?}");
         // Sizes and times as of pages: bursts, then nothing.
         let pages = (0..60).map(|n| f64::from(n / 10) * 300.0 + f64::from(n % 10) * f64::from(n % 7) * 0.9);
-        let browsing = scores(&visits(pages, |n| 300 + (n as u64 * 7919) % 5000)).expect("scores");
+        let browsing = scores(&visits(pages, |n| 300 + (n as u64 * 7919) % 5000), 0.0).expect("scores");
         assert!(browsing.total() < 0.7, "{browsing:?}");
     }
 
@@ -339,7 +374,7 @@ mod tests {
     fn a_beacon_of_office_hours_has_two_levels() {
         let hours = (0..3).flat_map(|day| (9..17).map(move |hour| day * 24 + hour));
         let times = hours.flat_map(|hour| (0..6).map(move |n| f64::from(hour) * 3600.0 + f64::from(n) * 600.0));
-        let score = scores(&visits(times, |_| 400)).expect("scores");
+        let score = scores(&visits(times, |_| 400), 0.0).expect("scores");
         assert!(score.histogram > 0.7, "{score:?}");
     }
 
@@ -347,7 +382,7 @@ mod tests {
         /// Scores are shares, whatever comes.
         #[test]
         fn scores_are_between_0_and_1(times in prop::collection::vec(0.0f64..1e6, 4..100), sizes in prop::collection::vec(0u64..u64::from(u32::MAX), 100)) {
-            if let Some(s) = scores(&visits(times.into_iter(), |n| sizes[n % 100])) {
+            if let Some(s) = scores(&visits(times.into_iter(), |n| sizes[n % 100]), 0.0) {
                 for part in [s.timing, s.size, s.histogram, s.duration, s.total()] {
                     prop_assert!((0.0..=1.0).contains(&part), "{s:?}");
                 }

@@ -3,32 +3,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::knowledge::{PROXY_PORTS, ROLE_CLIENTS_MIN};
 use super::observe::{Answer, What};
 use super::sketch::{Distinct, mix};
 use super::table::Table;
 use super::{Found, Parameters, View};
 
-/// Ports on which proxies listen.
-const PROXY_PORTS: [u16; 5] = [3128, 8080, 8000, 8888, 1080];
-/// Clients from which on a host is taken for a proxy.
-const PROXY_CLIENTS_MIN: u64 = 5;
-
 /// Whether the destination is a proxy: many clients from inside on a proxy's port.
 pub(super) fn is_proxy(view: &View<'_>) -> bool {
     view.o.transport == 6
         && PROXY_PORTS.contains(&view.o.port)
-        && view.service.is_some_and(|service| service.inside_clients.count() >= PROXY_CLIENTS_MIN)
-}
-
-/// Whether the source is a proxy itself: it goes out for others, whose own connections to it are watched.
-pub(super) fn goes_for_others(view: &View<'_>) -> bool {
-    serves(view, &PROXY_PORTS, 6)
-}
-
-/// Whether the source serves many clients from inside on one of these ports.
-fn serves(view: &View<'_>, ports: &[u16], transport: u8) -> bool {
-    let clients = |port: &u16| view.known.clients_inside(view.o.tenant, view.o.source, *port, transport);
-    ports.iter().any(|port| clients(port) >= PROXY_CLIENTS_MIN)
+        && view.service.is_some_and(|service| service.inside_clients.count() >= ROLE_CLIENTS_MIN)
 }
 
 type Set = Distinct<256, 10>;
@@ -40,6 +25,8 @@ struct Habit {
     through: Set,
     /// Those that go past it.
     past: Set,
+    /// Since when that is watched.
+    since: Option<i64>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -79,7 +66,9 @@ impl Bypass {
             _ => false,
         };
         if through && !doh {
-            self.habits.entry(o.tenant, o.time).through.insert(source);
+            let habit = self.habits.entry(o.tenant, o.time);
+            habit.through.insert(source);
+            habit.since.get_or_insert(o.time);
             return;
         }
         let web = o.port == 80 || o.port == 443;
@@ -92,15 +81,16 @@ impl Bypass {
         if !past || matches!(o.answer, Answer::No | Answer::Refused | Answer::Denied) || view.expected(p) {
             return;
         }
-        let serves = if p.of == "dns" { serves(view, &[53], 17) || serves(view, &[53], 6) } else { goes_for_others(view) };
-        if serves {
+        if if p.of == "dns" { view.role.resolver } else { view.role.proxy } {
             return;
         }
         let habit = self.habits.entry(o.tenant, o.time);
         habit.past.insert(source);
         let (through, past) = (habit.through.count(), habit.past.count());
         let share = through as f64 / (through + past) as f64;
-        if through < p.clients || share < p.share {
+        // Who the proxy is shows only when its clients' connections have been told of too: a proxy's log is quicker than flow records.
+        let learnt = habit.since.is_some_and(|since| o.time.saturating_sub(since) >= p.learn);
+        if through < p.clients || share < p.share || !learnt {
             return;
         }
         self.going.expire(o.time.saturating_sub(p.forget));

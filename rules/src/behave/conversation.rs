@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Observation, What};
 use super::site::address;
-use super::table::Table;
+use super::table::{Place, Table};
 use crate::policy::{Communication, Decision, Judgement, Policy, Verdict};
 
 /// Conversations that are remembered; beyond it the one idle longest is forgotten (counted), and a further record of it counts again.
@@ -227,27 +227,32 @@ impl Conversations {
         let (a, b) = if matches!(o.transport, 1 | 58) { ((sender.0, 0), (receiver.0, 0)) } else { (sender, receiver) };
         let key = Key { tenant: o.tenant, transport: o.transport, low: a.min(b), high: a.max(b) };
         self.talks.expire(o.time.saturating_sub(TOGETHER_NS));
-        let talk = *self.talks.entry(key, o.time);
+        let place = self.talks.entry_place(key, o.time);
+        let talk = *self.talks.at(place);
         let known = talk.end != 0 && o.start.saturating_sub(talk.end) <= TOGETHER_NS;
-        let opened_again = plain.is_some_and(|(from, evidence)| {
-            evidence == Evidence::Flags
-                && (from != talk.from || o.transport == 6)
-                && o.start > talk.end.saturating_add(REOPENED_NS)
-        });
+        // A SYN opens: that record begins with it.
+        let opens = o.transport == 6 && o.flags.is_some_and(|flags| flags & 0x02 != 0);
+        let other = plain.is_some_and(|(from, evidence)| evidence == Evidence::Flags && (from != talk.from || o.transport == 6));
+        let opened_again = (opens || other) && o.start > talk.end.saturating_add(REOPENED_NS);
+        if opened_again && let Some(first) = self.half(talk.waiting) {
+            let (from, evidence) = by_ports(&first);
+            self.put(place, Talk { from, waiting: 0, ..talk });
+            self.tell(policy, &first, from, evidence, Some(place), out);
+        }
         if known && talk.waiting != 0 && !opened_again {
-            self.meet(policy, key, talk, &told, plain, out);
+            self.meet(policy, place, talk, &told, plain, out);
             return;
         }
         if known && !opened_again {
-            self.put(key, Talk { start: talk.start.min(o.start), end: talk.end.max(o.end), ..talk });
-            self.tell(policy, &told, talk.from, Evidence::Record, Some(key), out);
+            self.put(place, Talk { start: talk.start.min(o.start), end: talk.end.max(o.end), ..talk });
+            self.tell(policy, &told, talk.from, Evidence::Record, Some(place), out);
             return;
         }
         let talk = Talk { from: sender, start: o.start, end: o.end.max(1), told: None, waiting: 0 };
         match plain {
             Some((from, evidence)) => {
-                self.put(key, Talk { from, ..talk });
-                self.tell(policy, &told, from, evidence, Some(key), out);
+                self.put(place, Talk { from, ..talk });
+                self.tell(policy, &told, from, evidence, Some(place), out);
             }
             None => {
                 if self.halves.len() >= WAITING_MAX {
@@ -255,7 +260,7 @@ impl Conversations {
                     self.decide_first(policy, out);
                 }
                 let number = self.first + self.halves.len() as u64;
-                self.put(key, Talk { waiting: number, ..talk });
+                self.put(place, Talk { waiting: number, ..talk });
                 self.halves.push_back(Half { until: o.time.saturating_add(TOGETHER_NS), key, told });
             }
         }
@@ -268,24 +273,27 @@ impl Conversations {
         }
     }
 
-    fn put(&mut self, key: Key, talk: Talk) {
-        if let Some(there) = self.talks.get_mut(&key) {
-            *there = talk;
-        }
+    /// The record with a number that waits.
+    fn half(&self, number: u64) -> Option<Told> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.halves.get(at).map(|half| half.told)
+    }
+
+    fn put(&mut self, place: Place, talk: Talk) {
+        *self.talks.at_mut(place) = talk;
     }
 
     /// A second record of a conversation of which the first one waits.
     fn meet(
         &mut self,
         policy: &Policy,
-        key: Key,
+        place: Place,
         talk: Talk,
         told: &Told,
         plain: Option<(End, Evidence)>,
         out: &mut Vec<Judged>,
     ) {
-        let at = talk.waiting.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        let Some(first) = at.and_then(|at| self.halves.get(at)).map(|half| half.told) else { return };
+        let Some(first) = self.half(talk.waiting) else { return };
         let decided = match plain {
             Some(plain) => Some(plain),
             None if told.sender == first.sender => None,
@@ -302,33 +310,34 @@ impl Conversations {
         };
         let merged = Talk { start: talk.start.min(told.start), end: talk.end.max(told.end), ..talk };
         let Some((from, evidence)) = decided else {
-            self.put(key, merged);
+            self.put(place, merged);
             return;
         };
-        self.put(key, Talk { from, waiting: 0, ..merged });
-        self.tell(policy, &first, from, evidence, Some(key), out);
-        self.tell(policy, told, from, evidence, Some(key), out);
+        self.put(place, Talk { from, waiting: 0, ..merged });
+        self.tell(policy, &first, from, evidence, Some(place), out);
+        self.tell(policy, told, from, evidence, Some(place), out);
     }
 
     fn decide_first(&mut self, policy: &Policy, out: &mut Vec<Judged>) {
         let Some(Half { key, told, .. }) = self.halves.pop_front() else { return };
         let number = self.first;
         self.first += 1;
-        let Some(talk) = self.talks.get(&key).copied().filter(|talk| talk.waiting == number) else {
-            // Another record has decided it, unless the table has forgotten it meanwhile.
-            if self.talks.get(&key).is_none() {
-                let (from, evidence) = by_ports(&told);
-                self.tell(policy, &told, from, evidence, None, out);
-            }
+        let (from, evidence) = by_ports(&told);
+        let Some(place) = self.talks.place(&key) else {
+            // The table has forgotten it meanwhile.
+            self.tell(policy, &told, from, evidence, None, out);
             return;
         };
-        let (from, evidence) = by_ports(&told);
-        self.put(key, Talk { from, waiting: 0, ..talk });
-        self.tell(policy, &told, from, evidence, Some(key), out);
+        let talk = *self.talks.at(place);
+        if talk.waiting != number {
+            return; // Another record has decided it.
+        }
+        self.put(place, Talk { from, waiting: 0, ..talk });
+        self.tell(policy, &told, from, evidence, Some(place), out);
     }
 
     /// Judges a record of a conversation that `from` began; counts and tells it where that is news.
-    fn tell(&mut self, policy: &Policy, told: &Told, from: End, evidence: Evidence, key: Option<Key>, out: &mut Vec<Judged>) {
+    fn tell(&mut self, policy: &Policy, told: &Told, from: End, evidence: Evidence, place: Option<Place>, out: &mut Vec<Judged>) {
         let forth = from == told.sender || from.0 == told.sender.0 && told.sender.0 != told.receiver.0;
         let (source, destination) = if forth { (told.sender, told.receiver) } else { (told.receiver, told.sender) };
         let number = |port: u16| (port != 0 || matches!(told.transport, 1 | 58)).then_some(port);
@@ -342,7 +351,7 @@ impl Conversations {
         let translated: Option<(IpAddr, Option<u16>)> =
             (told.translated.0 != 0).then(|| (address(told.translated.0), (told.translated.1 != 0).then_some(told.translated.1)));
         let judgement = policy.judge(&c, translated, told.passed, told.proxied);
-        let talk = key.and_then(|key| self.talks.get_mut(&key));
+        let talk = place.map(|place| self.talks.at_mut(place));
         let before = talk.as_ref().and_then(|talk| talk.told);
         let news = before.is_none_or(|before| gravity(judgement.verdict) > gravity(before.verdict));
         let start = talk.as_ref().map_or(told.start, |talk| talk.start.min(told.start));

@@ -55,7 +55,7 @@ impl Exfiltration {
             return;
         }
         let out = !view.destination_inside || bypass::is_proxy(view);
-        if !out || view.expected(p) || bypass::goes_for_others(view) {
+        if !out || view.expected(p) || view.role.proxy {
             return;
         }
         let (sent, received) = (o.sent.saturating_mul(o.sampling.into()), o.received.saturating_mul(o.sampling.into()));

@@ -40,10 +40,13 @@ impl FirstSeen {
 
     fn service(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
+        if !view.service_is_new || !view.destination_inside {
+            return;
+        }
         let learnt = view.known.since(o.tenant).is_some_and(|since| o.time.saturating_sub(since) >= p.learn);
         // A port above those that are given out to clients serves one conversation.
         let serves = o.what == What::Flow && o.port > 0 && o.port < 32_768;
-        if !view.service_is_new || !view.destination_inside || !serves || !learnt || view.expected(p) {
+        if !serves || !learnt || view.expected(p) {
             return;
         }
         // A host that was never seen is a new host, not a new service of one; that it is new is told all the same.
@@ -64,12 +67,16 @@ impl FirstSeen {
         if host.since == 0 {
             host.since = o.time;
         }
+        // Of a host that goes to many places a further one says nothing, now or later.
+        let known = host.destinations.count();
+        if known > p.stable {
+            return;
+        }
         // A provider's addresses change within their network; what counts is the network (/24, /48), or the name.
         let network = if o.destination >> 32 == 0xffff { o.destination & !0xff } else { o.destination & (u128::MAX << 80) };
         let target = if o.what == What::Proxied { mix_text(view.name()) } else { mix(network ^ (u128::from(o.port) << 1)) };
-        let known = host.destinations.count();
         let is_new = host.destinations.insert(target);
-        if !is_new || o.time.saturating_sub(host.since) < p.learn || known > p.stable || known == 0 {
+        if !is_new || o.time.saturating_sub(host.since) < p.learn || known == 0 {
             return;
         }
         let group: &[&str] = if o.what == What::Proxied {

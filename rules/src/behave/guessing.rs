@@ -1,5 +1,6 @@
 //! Passwords that are guessed: failed logins of one source or against one account, many accounts tried by one source (spraying), and,
-//! where no log tells of logins, many short connections to a service that asks for one.
+//! where no log tells of logins, many short connections to a service that asks for one. A web page may ask for one too: there, many more
+//! must come from outside within minutes, and all be alike.
 
 use event::EventId;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,11 @@ const INSIDE_NS: i64 = 300_000_000_000;
 const INSIDE_PROGRAM_NS: i64 = 60_000_000_000;
 /// And so many times the connections: a tool guesses faster than programs ask.
 const PROGRAM_TIMES: u64 = 3;
+/// Ports of the web and of gateways, where pages ask for passwords; so many times the connections must come.
+const WEB: [u16; 6] = [80, 443, 4443, 8080, 8443, 10_443];
+const WEB_TIMES: u64 = 5;
+/// And what they send may differ so much: the standard deviation over the mean.
+const ALIKE_MAX: f64 = 0.15;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 
@@ -58,6 +64,17 @@ struct Episode {
     next: u64,
     evidence: Vec<EventId>,
     sent: u64,
+    /// The sum of the squares of what was sent, in bytes.
+    squares: f64,
+}
+
+impl Episode {
+    /// Whether its connections sent nearly as much each.
+    fn alike(&self) -> bool {
+        let mean = self.sent as f64 / self.failures as f64;
+        let variance = self.squares / self.failures as f64 - mean * mean;
+        variance.max(0.0).sqrt() <= ALIKE_MAX * mean
+    }
 }
 
 /// See the module.
@@ -102,25 +119,34 @@ impl Guessing {
         if o.transport != 6 || o.answer != Answer::Yes || o.end - o.start > p.duration {
             return;
         }
-        let Some(service) = service(view.protocol(), o.port) else { return };
+        let web = WEB.contains(&o.port) && !view.source_inside && view.destination_inside;
+        let Some(service) = service(view.protocol(), o.port).or(web.then_some("http")) else { return };
         if !p.services.is_empty() && !p.services.iter().any(|name| name == service) || view.expected(p) {
             return;
         }
-        let by_programs = USED_BY_PROGRAMS.contains(&service);
+        let (by_programs, web) = (USED_BY_PROGRAMS.contains(&service), service == "http");
         // Where many inside use it so, it is how the service is run.
         if view.source_inside && by_programs && view.service.is_some_and(|known| known.inside_clients.count() >= p.clients) {
             return;
         }
-        let least = if view.source_inside && by_programs { p.connections * PROGRAM_TIMES } else { p.connections };
+        let times = if web {
+            WEB_TIMES
+        } else if view.source_inside && by_programs {
+            PROGRAM_TIMES
+        } else {
+            1
+        };
         let key = Key::Connections(o.tenant, o.source, o.destination, o.port);
         let longest = if by_programs { INSIDE_PROGRAM_NS } else { INSIDE_NS };
-        if view.source_inside && self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > longest) {
+        let soon = view.source_inside || web;
+        if soon && self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > longest) {
             self.episodes.remove(&key);
         }
         let episode = self.episode(key, view, p);
         episode.failures += 1;
         episode.sent += o.sent;
-        if episode.failures < episode.next.max(least) {
+        episode.squares += (o.sent as f64).powi(2);
+        if episode.failures < episode.next.max(p.connections * times) || web && !episode.alike() {
             return;
         }
         episode.next = episode.failures * 10;

@@ -4,21 +4,46 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, Observation, What};
 use super::sketch::{Distinct, mix};
-use super::table::Table;
+use super::table::{Place, Table};
 
+/// Ports on which proxies listen.
+pub(super) const PROXY_PORTS: [u16; 5] = [3128, 8080, 8000, 8888, 1080];
+/// Ports on which mail servers take mail.
+const MAIL_PORTS: [u16; 3] = [25, 465, 587];
+/// Clients from inside from which on a host that listens on such a port is taken for a proxy, one on DNS's for a resolver.
+pub(super) const ROLE_CLIENTS_MIN: u64 = 5;
 /// Services that are remembered.
 const SERVICES_MAX: usize = 500_000;
 /// How long a service is remembered after its last use.
 const REMEMBERED_NS: i64 = 30 * 86_400 * 1_000_000_000;
+/// Hosts that are something for others, remembered.
+const ROLES_MAX: usize = 20_000;
 /// Tenants whose sources are counted.
 const TENANTS_MAX: usize = 10_000;
 
 /// A service: host, port and protocol, and who uses it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Service {
-    pub(super) clients: Distinct<64, 8>,
-    /// Those of them that stand inside.
+    /// Those who stand inside.
     pub(super) inside_clients: Distinct<64, 8>,
+    outside_clients: Distinct<64, 8>,
+}
+
+impl Service {
+    /// How many use it.
+    pub(super) fn clients(&self) -> u64 {
+        self.inside_clients.count() + self.outside_clients.count()
+    }
+}
+
+/// What a host is for others: what it does itself they may have asked for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Role {
+    pub(super) proxy: bool,
+    pub(super) resolver: bool,
+    pub(super) mail: bool,
+    /// It serves many from inside, whatever the port.
+    pub(super) server: bool,
 }
 
 type Key = (u32, u128, u16, u8);
@@ -27,6 +52,7 @@ type Key = (u32, u128, u16, u8);
 #[derive(Deserialize, Serialize)]
 pub(super) struct Knowledge {
     services: Table<Key, Service>,
+    roles: Table<(u32, u128), Role>,
     sources: Table<u32, Sources>,
 }
 
@@ -38,13 +64,14 @@ struct Sources {
 
 impl Default for Knowledge {
     fn default() -> Knowledge {
-        Knowledge { services: Table::new(SERVICES_MAX), sources: Table::new(TENANTS_MAX) }
+        Knowledge { services: Table::new(SERVICES_MAX), roles: Table::new(ROLES_MAX), sources: Table::new(TENANTS_MAX) }
     }
 }
 
 impl Knowledge {
-    /// Learns from an observation. Says whether the service was not known to answer before.
-    pub(super) fn learn(&mut self, o: &Observation, source_inside: bool) -> bool {
+    /// Learns from an observation. Gives where the service lies that it is about, if it is known to answer, and whether it was not known to
+    /// before.
+    pub(super) fn learn(&mut self, o: &Observation, source_inside: bool, destination_inside: bool) -> (Option<Place>, bool) {
         let source = mix(o.source);
         let sources = self.sources.entry(o.tenant, o.time);
         if o.what == What::Flow {
@@ -53,27 +80,46 @@ impl Knowledge {
         if source_inside {
             sources.inside.insert(source);
         }
+        let key = (o.tenant, o.destination, o.port, o.transport);
         if o.what != What::Flow || o.destination == 0 || o.answer != Answer::Yes {
-            return false;
+            return (self.services.place(&key), false);
         }
         self.services.expire(o.time.saturating_sub(REMEMBERED_NS));
-        let service = self.services.entry(key(o), o.time);
-        let is_new = service.clients.count() == 0;
-        service.clients.insert(source);
+        let place = self.services.entry_place(key, o.time);
+        let service = self.services.at_mut(place);
+        let is_new = service.clients() == 0;
         if source_inside {
             service.inside_clients.insert(source);
+        } else {
+            service.outside_clients.insert(source);
         }
-        is_new
+        let many = service.inside_clients.count() >= ROLE_CLIENTS_MIN;
+        let tcp = o.transport == 6;
+        let new = Role {
+            proxy: tcp && PROXY_PORTS.contains(&o.port) && many,
+            resolver: o.port == 53 && matches!(o.transport, 6 | 17) && many,
+            mail: tcp && destination_inside && MAIL_PORTS.contains(&o.port),
+            server: many && destination_inside,
+        };
+        if new.proxy || new.resolver || new.mail || new.server {
+            self.roles.expire(o.time.saturating_sub(REMEMBERED_NS));
+            let role = self.roles.entry((o.tenant, o.destination), o.time);
+            role.proxy |= new.proxy;
+            role.resolver |= new.resolver;
+            role.mail |= new.mail;
+            role.server |= new.server;
+        }
+        (Some(place), is_new)
     }
 
-    /// The service that the observation is about, if it is known to answer.
-    pub(super) fn service(&self, o: &Observation) -> Option<&Service> {
-        self.services.get(&key(o))
+    /// The service at a place.
+    pub(super) fn service(&self, place: Place) -> &Service {
+        self.services.at(place)
     }
 
-    /// How many hosts inside a service has answered.
-    pub(super) fn clients_inside(&self, tenant: u32, host: u128, port: u16, transport: u8) -> u64 {
-        self.services.get(&(tenant, host, port, transport)).map_or(0, |service| service.inside_clients.count())
+    /// What a host is for others.
+    pub(super) fn role(&self, tenant: u32, host: u128) -> Role {
+        self.roles.get(&(tenant, host)).copied().unwrap_or_default()
     }
 
     /// Sources inside that the tenant has.
@@ -87,14 +133,10 @@ impl Knowledge {
     }
 
     pub(super) fn evicted(&self) -> u64 {
-        self.services.evicted() + self.sources.evicted()
+        self.services.evicted() + self.roles.evicted() + self.sources.evicted()
     }
 
     pub(super) fn byte_len(&self) -> usize {
-        self.services.byte_len() + self.sources.byte_len()
+        self.services.byte_len() + self.roles.byte_len() + self.sources.byte_len()
     }
-}
-
-fn key(o: &Observation) -> Key {
-    (o.tenant, o.destination, o.port, o.transport)
 }

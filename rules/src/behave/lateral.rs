@@ -1,4 +1,5 @@
-//! Lateral movement: a terminal that reaches several other terminals on ports of administration. What many use is a server, not a terminal.
+//! Lateral movement: a terminal that reaches several other terminals on ports of administration. What many use is a server, not a
+//! terminal, whatever they use it for.
 
 use event::EventId;
 use serde::{Deserialize, Serialize};
@@ -46,8 +47,11 @@ impl Lateral {
         }
         let administers =
             o.transport == 6 && if p.admin_ports.has_ports() { p.admin_ports.covers_port(o) } else { PORTS.contains(&o.port) };
-        let serves_many = view.service.is_some_and(|service| service.clients.count() >= p.clients);
+        let serves_many = view.service.is_some_and(|service| service.clients() >= p.clients);
         if !administers || o.answer != Answer::Yes || serves_many || o.source == o.destination || view.expected(p) {
+            return;
+        }
+        if view.known.role(o.tenant, o.destination).server {
             return;
         }
         self.episodes.expire(o.time.saturating_sub(p.gap));

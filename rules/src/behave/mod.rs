@@ -12,6 +12,7 @@
 
 mod beacon;
 mod bypass;
+mod carrier;
 pub(crate) mod conversation;
 mod dns;
 mod exfiltration;
@@ -24,6 +25,7 @@ pub mod indicator;
 mod knowledge;
 mod lateral;
 mod long_connection;
+mod mail;
 mod observe;
 mod parameters;
 mod port;
@@ -48,7 +50,7 @@ use crate::ruleset::{Body, RuleInfo, RuleSet};
 use conversation::{CellKey, Conversations, Judged};
 use fold::Fold;
 pub(crate) use fold::Found;
-use knowledge::{Knowledge, Service};
+use knowledge::{Knowledge, Role, Service};
 use observe::{Observation, Observer};
 pub(crate) use parameters::Parameters;
 use queue::Queue;
@@ -76,10 +78,12 @@ pub(crate) enum Kind {
     Source,
     Zone,
     Hours,
+    Carrier,
+    Mail,
 }
 
 impl Kind {
-    const ALL: [Kind; 15] = [
+    const ALL: [Kind; 17] = [
         Kind::Beacon,
         Kind::LongConnection,
         Kind::Scan,
@@ -95,6 +99,8 @@ impl Kind {
         Kind::Source,
         Kind::Zone,
         Kind::Hours,
+        Kind::Carrier,
+        Kind::Mail,
     ];
 
     fn name(self) -> &'static str {
@@ -114,6 +120,8 @@ impl Kind {
             Kind::Source => "source",
             Kind::Zone => "zone",
             Kind::Hours => "hours",
+            Kind::Mail => "mail",
+            Kind::Carrier => "carrier",
         }
     }
 }
@@ -154,6 +162,8 @@ pub(super) struct View<'v> {
     service: Option<&'v Service>,
     /// Whether this observation is the first to show the service at work.
     service_is_new: bool,
+    /// What the source is for others.
+    role: Role,
     source_inside: bool,
     destination_inside: bool,
     /// The destination is no single host; one that is not known may be.
@@ -194,6 +204,8 @@ enum Watch {
     Source(source::Sources),
     Zone(zone::Zone),
     Hours(hours::Hours),
+    Carrier(carrier::Carrier),
+    Mail(mail::Mail),
 }
 
 impl Watch {
@@ -214,6 +226,8 @@ impl Watch {
             Kind::Source => Watch::Source(source::Sources::new(parameters)),
             Kind::Zone => Watch::Zone(zone::Zone::default()),
             Kind::Hours => Watch::Hours(hours::Hours),
+            Kind::Mail => Watch::Mail(mail::Mail::new(parameters)),
+            Kind::Carrier => Watch::Carrier(carrier::Carrier::new(parameters)),
         }
     }
 
@@ -232,6 +246,8 @@ impl Watch {
             Watch::Lateral(watch) => watch.take(view, p, found),
             Watch::Indicator(watch) => watch.take(view, p, found),
             Watch::Hours(watch) => watch.take(view, p, found),
+            Watch::Mail(watch) => watch.take(view, p, found),
+            Watch::Carrier(watch) => watch.take(view, p, found),
             // They watch records, and what the policy says of conversations.
             Watch::Source(_) | Watch::Zone(_) => {}
         }
@@ -255,6 +271,8 @@ impl Watch {
             Watch::Source(watch) => watch.size(),
             Watch::Zone(watch) => watch.size(),
             Watch::Hours(_) => (0, 0),
+            Watch::Mail(watch) => watch.size(),
+            Watch::Carrier(watch) => watch.size(),
         }
     }
 }
@@ -277,7 +295,7 @@ struct State {
 /// What one rule has seen, under a name that outlives the rule set: another set takes it up where it has the same rule.
 #[derive(Deserialize, Serialize)]
 struct Kept {
-    /// The rule's id and the hash of what it says.
+    /// The rule's id, and the hash of what its state hangs on.
     rule: RuleKey,
     /// Its index in the set.
     #[serde(skip)]
@@ -293,7 +311,7 @@ struct RuleKey {
 
 impl RuleKey {
     fn of(info: &RuleInfo, parameters: &Parameters) -> RuleKey {
-        let digest = Sha256::digest(format!("{parameters:?}"));
+        let digest = Sha256::digest(parameters.shape_of_state());
         RuleKey { id: info.id.clone(), hash: std::array::from_fn(|at| digest[at]) }
     }
 }
@@ -365,8 +383,8 @@ impl Behaviour {
         anew
     }
 
-    /// Goes on with other rules, from the next batch on: a behaviour that is in both sets, the same to the letter of its parameters, keeps
-    /// what it has seen and its open alerts. Gives the number of behaviours that begin anew.
+    /// Goes on with other rules, from the next batch on: a behaviour that is in both sets, with the same id and
+    /// watching the same, keeps what it has seen and its open alerts; its thresholds and safelists may be others. Gives the number of behaviours that begin anew.
     pub fn replace(&mut self, rules: Arc<RuleSet>) -> usize {
         self.rules = rules;
         let kept = std::mem::take(&mut self.state.watches);
@@ -419,11 +437,7 @@ impl Behaviour {
     /// Nothing more will come: what waits is decided.
     pub fn flush(&mut self, out: &mut Vec<AlertChange>) {
         self.pass(i64::MAX, out);
-        let mut ready = std::mem::take(&mut self.ready);
-        let mut text = String::new();
-        self.state.stitch.release(i64::MAX, &mut ready, &mut text);
-        self.watch(&mut ready, &text, out);
-        self.ready = ready;
+        self.release(i64::MAX, out);
         self.judge(None, i64::MAX, out);
     }
 
@@ -483,33 +497,34 @@ impl Behaviour {
     /// Decides everything that stands before `watermark`; at least the earliest.
     fn pass(&mut self, watermark: i64, out: &mut Vec<AlertChange>) {
         let early = watermark == i64::MIN;
-        while let Some((waiting, text)) = self.state.queue.pop(watermark) {
-            for mut o in waiting {
-                self.judge(Some(&o), o.time, out);
+        while let Some((mut waiting, text)) = self.state.queue.pop(watermark) {
+            for o in &mut waiting {
+                self.judge(Some(o), o.time, out);
                 if o.begins {
                     continue;
                 }
-                let mut ready = std::mem::take(&mut self.ready);
-                let mut released = String::new();
-                self.state.stitch.release(o.time, &mut ready, &mut released);
-                if !ready.is_empty() {
-                    self.watch(&mut ready, &released, out);
-                }
+                self.release(o.time, out);
                 self.state.counters.sampled += u64::from(o.sampling > 1);
-                match self.state.stitch.take(&mut o, &text) {
-                    stitch::Taken::Now => {
-                        ready.push(o);
-                        self.watch(&mut ready, &text, out);
-                    }
+                match self.state.stitch.take(o, &text) {
+                    stitch::Taken::Now => self.watch(o, &text, out),
                     stitch::Taken::Later => {}
                     stitch::Taken::Duplicate => self.state.counters.duplicates += 1,
                 }
-                self.ready = ready;
             }
             if early {
                 break;
             }
         }
+    }
+
+    /// Watches the records of one way that have waited long enough by `now`.
+    fn release(&mut self, now: i64, out: &mut Vec<AlertChange>) {
+        let (mut ready, mut text) = (std::mem::take(&mut self.ready), String::new());
+        self.state.stitch.release(now, &mut ready, &mut text);
+        for o in ready.drain(..) {
+            self.watch(&o, &text, out);
+        }
+        self.ready = ready;
     }
 
     /// Asks the zone policy about a record, and about what has waited until `now`; gives what it says to the rules about zones.
@@ -536,31 +551,30 @@ impl Behaviour {
         self.judged.clear();
     }
 
-    /// Gives observations to every behaviour, and what they find to the fold.
-    fn watch(&mut self, ready: &mut Vec<Observation>, text: &str, out: &mut Vec<AlertChange>) {
+    /// Gives an observation to every behaviour, and what they find to the fold.
+    fn watch(&mut self, o: &Observation, text: &str, out: &mut Vec<AlertChange>) {
         let State { known, watches, fold, .. } = &mut self.state;
         let site = &*self.options.site;
-        for o in ready.drain(..) {
-            let (source_inside, destination_inside) = (site.is_inside(o.source), site.is_inside(o.destination));
-            let service_is_new = known.learn(&o, source_inside);
-            let view = View {
-                o: &o,
-                text,
-                site,
-                known,
-                service: known.service(&o),
-                service_is_new,
-                source_inside,
-                destination_inside,
-                to_many: o.destination != 0 && site::is_many(o.destination),
-            };
-            for Kept { at, watch, .. } in watches.iter_mut() {
-                let rule = &self.rules.rules[*at];
-                let Body::Behaviour(parameters) = &rule.body else { continue };
-                watch.take(&view, parameters, &mut self.found);
-                for found in self.found.drain(..) {
-                    fold.fold(&rule.info, found, out);
-                }
+        let (source_inside, destination_inside) = (site.is_inside(o.source), site.is_inside(o.destination));
+        let (service, service_is_new) = known.learn(o, source_inside, destination_inside);
+        let view = View {
+            o,
+            text,
+            site,
+            known,
+            service: service.map(|place| known.service(place)),
+            service_is_new,
+            role: known.role(o.tenant, o.source),
+            source_inside,
+            destination_inside,
+            to_many: o.destination != 0 && site::is_many(o.destination),
+        };
+        for Kept { at, watch, .. } in watches.iter_mut() {
+            let rule = &self.rules.rules[*at];
+            let Body::Behaviour(parameters) = &rule.body else { continue };
+            watch.take(&view, parameters, &mut self.found);
+            for found in self.found.drain(..) {
+                fold.fold(&rule.info, found, out);
             }
         }
     }

@@ -340,7 +340,11 @@ impl Observer {
             answer: Answer::Unknown,
             transport,
             flags,
-            icmp: cells.number(Slot::ICMP).and_then(|n| u8::try_from(n).ok()),
+            // Zeek writes the type of a message where others write a port.
+            icmp: cells
+                .number(Slot::ICMP)
+                .or_else(|| cells.number(Slot::SOURCE_PORT).filter(|_| matches!(transport, 1 | 58) && cells.has(Slot::STATE)))
+                .and_then(|n| u8::try_from(n).ok()),
             source_port: port(Slot::SOURCE_PORT).unwrap_or(0),
             port: port(Slot::PORT).or(port(Slot::URL_PORT)).unwrap_or(0),
             protocol: put(cells.text(Slot::PROTOCOL)),

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use super::Kind;
+use super::hours::Announced;
 use super::site::Safelist;
 use crate::sigma::correlation::timespan_ns;
 use crate::yaml::Node;
@@ -41,11 +42,15 @@ pub(crate) struct Parameters {
     pub(super) names: u64,
     pub(super) stable: u64,
     pub(super) records: u64,
+    pub(super) queries: u64,
     // Sizes and rates.
     pub(super) bytes: f64,
     pub(super) times: f64,
     pub(super) name_bytes: f64,
     pub(super) bulk_name_bytes: f64,
+    pub(super) query_bytes: f64,
+    pub(super) answer_bytes: f64,
+    pub(super) ping_bytes: f64,
     /// Hours of the day.
     pub(super) opens: f64,
     pub(super) closes: f64,
@@ -73,6 +78,7 @@ pub(crate) struct Parameters {
     pub(super) of: String,
     pub(super) services: Vec<String>,
     pub(super) accounts: Vec<String>,
+    pub(super) announced: Vec<Announced>,
     pub(super) doh: Safelist,
     pub(super) admin_ports: Safelist,
 }
@@ -166,7 +172,7 @@ fn shape(kind: Kind) -> Shape {
         }
         Kind::Bypass => Shape {
             numbers: &[ENTRIES, ("clients", 10.0, 2.0, 100_000.0), ("share", 0.9, 0.5, 1.0), ("connections", 3.0, 1.0, 1000.0)],
-            spans: &[("forget", "7d")],
+            spans: &[("forget", "7d"), ("learn", "10m")],
             lists: &["doh"],
             words: &[("of", &["proxy", "dns"])],
         },
@@ -207,9 +213,25 @@ fn shape(kind: Kind) -> Shape {
         Kind::Hours => Shape {
             numbers: &[("opens", 8.0, 0.0, 24.0), ("closes", 18.5, 0.0, 24.0)],
             spans: &[],
-            lists: &["accounts"],
+            lists: &["accounts", "announced"],
             words: &[],
         },
+        Kind::Carrier => Shape {
+            numbers: &[
+                ENTRIES,
+                ("queries", 300.0, 10.0, 1e6),
+                ("query_bytes", 120.0, 40.0, 1500.0),
+                ("answer_bytes", 600.0, 40.0, 65_535.0),
+                ("ping_bytes", 128.0, 40.0, 65_535.0),
+                ("bytes", 100_000.0, 1000.0, 1e12),
+            ],
+            spans: &[("span", "10m")],
+            lists: &[],
+            words: &[],
+        },
+        Kind::Mail => {
+            Shape { numbers: &[ENTRIES, ("hosts", 20.0, 3.0, 100_000.0)], spans: &[("span", "1h")], lists: &[], words: &[] }
+        }
         Kind::Zone => Shape {
             numbers: &[],
             spans: &[("within", "30s"), ("session", "10m")],
@@ -220,6 +242,13 @@ fn shape(kind: Kind) -> Shape {
 }
 
 impl Parameters {
+    /// What the state of a behaviour hangs on: what it watches, and how much it may keep. Thresholds and safelists are asked each time, so
+    /// that what was learnt stays true when they change.
+    pub(super) fn shape_of_state(&self) -> String {
+        let Parameters { kind, entries_max, answered, class, digest, what, of, bands, stable, .. } = self;
+        format!("{kind:?} {entries_max} {answered} {class} {digest} {what} {of} {bands:?} {stable}")
+    }
+
     /// Reads the member `behaviour` of a rule.
     ///
     /// # Errors
@@ -289,10 +318,14 @@ impl Parameters {
             names: read.count("names"),
             stable: read.count("stable"),
             records: read.count("records"),
+            queries: read.count("queries"),
             bytes: read.number("bytes"),
             times: read.number("times"),
             name_bytes: read.number("name_bytes"),
             bulk_name_bytes: read.number("bulk_name_bytes"),
+            query_bytes: read.number("query_bytes"),
+            answer_bytes: read.number("answer_bytes"),
+            ping_bytes: read.number("ping_bytes"),
             entropy: read.number("entropy"),
             opens: read.number("opens"),
             closes: read.number("closes"),
@@ -316,6 +349,11 @@ impl Parameters {
             of: read.word("of"),
             services: read.list("services"),
             accounts: read.list("accounts"),
+            announced: {
+                let announced = read.list("announced");
+                let read: Result<_, String> = announced.iter().map(|text| Announced::read(text)).collect();
+                read.map_err(|reason| wrong("announced", reason))?
+            },
             doh: names("doh", "domains")?,
             admin_ports: names("admin_ports", "ports")?,
         })

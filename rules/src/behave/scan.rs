@@ -3,7 +3,7 @@
 //! Counts go over an episode: as long as tries follow each other with no longer pause than the gap. Beside the counts stands the
 //! sequential test of Jung, Paxson, Berger, Balakrishnan (2004, "Fast Portscan Detection Using Sequential Hypothesis Testing"): each first
 //! contact that fails makes a scanner four times likelier, each that succeeds four times less. An alert comes again when ten times as many
-//! were tried.
+//! were tried. Scanners outside that share the work are counted by their network (/24, /64) too: no address of it does enough alone.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,16 @@ enum Key {
     Hosts(u32, u128, u16, u8),
     /// Tenant, source: first contacts.
     Contacts(u32, u128),
+    /// Tenant, network outside, port, protocol: hosts on one port, by several sources.
+    Network(u32, u128, u16, u8),
 }
+
+/// Of ICMP's rare requests so many times fewer than of pings.
+const REQUESTS_PART: u64 = 3;
+/// Of a network so many times the hosts that one source needs: many customers of a provider are as many strangers.
+const NETWORK_TIMES: u64 = 4;
+/// And at least so many of its addresses.
+const NETWORK_SOURCES_MIN: u64 = 4;
 
 #[derive(Default, Deserialize, Serialize)]
 struct Episode {
@@ -57,6 +66,8 @@ struct Episode {
 #[derive(Deserialize, Serialize)]
 pub(super) struct Scan {
     episodes: Table<Key, Episode>,
+    /// Who takes part, where several addresses of a network scan.
+    parts: Table<Key, Distinct<16, 6>>,
     /// Where the rule wants one: by tenant, who scanned on the day that goes on.
     digests: BTreeMap<u32, Digest>,
 }
@@ -77,11 +88,11 @@ const SCANNERS_MAX: usize = 1000;
 
 impl Scan {
     pub(super) fn new(p: &Parameters) -> Scan {
-        Scan { episodes: Table::new(p.entries_max), digests: BTreeMap::new() }
+        Scan { episodes: Table::new(p.entries_max), parts: Table::new(p.entries_max), digests: BTreeMap::new() }
     }
 
     pub(super) fn size(&self) -> (u64, usize) {
-        (self.episodes.evicted(), self.episodes.byte_len())
+        (self.episodes.evicted() + self.parts.evicted(), self.episodes.byte_len() + self.parts.byte_len())
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
@@ -108,14 +119,27 @@ impl Scan {
         // A service that answers others is known: that it fails now is an outage, not a try in the dark.
         let dark = view.service.is_none();
         if ping {
-            self.count(Key::Hosts(o.tenant, o.source, 0, 1), "pings", host, true, o.destination, view, p, found);
+            // Nobody asks for the time or the mask of several hosts but who looks around.
+            let (kind, of) = match o.icmp.filter(|_| o.transport == 1) {
+                Some(kind @ (13 | 15 | 17)) => (u16::from(kind), "requests"),
+                _ => (0, "pings"),
+            };
+            self.count(Key::Hosts(o.tenant, o.source, kind, 1), of, host, true, o.destination, view, p, found);
             return;
         }
-        if !failed || dark {
+        // Each failure is counted in all three ways, this one last: where it is not, neither are the others.
+        let contacts = Key::Contacts(o.tenant, o.source);
+        if if failed { dark } else { self.episodes.get(&contacts).is_some() } {
             self.count(Key::Hosts(o.tenant, o.source, o.port, o.transport), "hosts", host, failed, o.destination, view, p, found);
             let shown = u128::from(o.port);
             self.count(Key::Ports(o.tenant, o.source, o.destination, o.transport), "ports", port, failed, shown, view, p, found);
-            self.count(Key::Contacts(o.tenant, o.source), "contacts", host, failed, o.destination, view, p, found);
+            self.count(contacts, "contacts", host, failed, o.destination, view, p, found);
+            if !view.source_inside && p.digest == "yes" {
+                let network = Key::Network(o.tenant, network(o.source), o.port, o.transport);
+                self.parts.expire(o.time.saturating_sub(p.gap));
+                self.parts.entry(network, o.time).insert(mix(o.source));
+                self.count(network, "network", host, failed, o.destination, view, p, found);
+            }
         }
     }
 
@@ -160,11 +184,14 @@ impl Scan {
             "ports" => p.ports,
             "hosts" => p.hosts,
             "pings" => p.pings,
+            "requests" => p.pings / REQUESTS_PART,
+            "network" => p.hosts * NETWORK_TIMES,
             _ => p.contacts,
         };
         let enough = count >= episode.next.max(least) && episode.last - episode.start >= p.span;
         let likely = match of {
             "contacts" => episode.likelihood >= ACCEPT,
+            "network" => share >= p.failed_share && self.parts.get(&key).is_some_and(|all| all.count() >= NETWORK_SOURCES_MIN),
             _ => share >= p.failed_share,
         };
         if !enough || !likely {
@@ -174,7 +201,8 @@ impl Scan {
         let (group, kind): (&[&str], _) = match of {
             "ports" => (&["source.ip", "destination.ip", "network.transport"], "ports of one host"),
             "hosts" => (&["source.ip", "destination.port", "network.transport"], "hosts on one port"),
-            "pings" => (&["source.ip", "network.transport"], "hosts by ping"),
+            "pings" | "requests" => (&["source.ip", "network.transport"], "hosts by ping"),
+            "network" => (&["destination.port", "network.transport"], "hosts on one port, by several addresses of a network"),
             _ => (&["source.ip"], "hosts on any port"),
         };
         let mut f = Found::at(view, group);
@@ -198,11 +226,17 @@ impl Scan {
         f.explain("examples", examples.join(" "));
         if p.digest == "yes" {
             let digest = self.digests.entry(o.tenant).or_default();
-            found.push(digest.add(f, o.source, count, kind));
+            let source = if of == "network" { network(o.source) } else { o.source };
+            found.push(digest.add(f, source, count, kind));
         } else {
             found.push(f);
         }
     }
+}
+
+/// The network of an address: what one provider gives to one customer, or a little more.
+fn network(address: u128) -> u128 {
+    if address >> 32 == 0xffff { address & !0xff } else { address & (u128::MAX << 64) }
 }
 
 impl Digest {

@@ -2,7 +2,7 @@
 //! small numbers). Hashes are fixed, so that a count means the same on every machine and after every restart.
 
 use hashbrown::HashSet;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Values that are kept in a sorted list; more go to a set.
 const LIST_MAX: usize = 16;
@@ -28,34 +28,44 @@ pub(super) fn mix_text(text: &str) -> u64 {
 }
 
 /// Different values, counted. `EXACT` is how many are told apart exactly; `BITS` the logarithm of the registers beyond: the standard error
-/// is then 1.04 / sqrt(2^BITS).
+/// is then 1.04 / sqrt(2^BITS). Most stay few: what more need lies behind a pointer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(from = "Stored")]
 pub(super) struct Distinct<const EXACT: usize, const BITS: u32> {
     list: Vec<u64>,
-    #[serde(serialize_with = "as_list")]
-    set: HashSet<u64>,
-    registers: Vec<u8>,
+    many: Option<Box<Many>>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Many {
+    Set(#[serde(serialize_with = "as_list", deserialize_with = "of_list")] HashSet<u64>),
+    Registers(Registers),
+}
+
+/// The largest rank of each part of the hashes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(from = "Stored", into = "Stored")]
+struct Registers {
+    ranks: Vec<u8>,
     /// The sum of 2^-r over the registers, in units of 2^-64, and how many are empty: kept, as counts are asked for at each insertion.
-    #[serde(skip)]
     sum: u128,
-    #[serde(skip)]
     empty: u32,
 }
 
-/// What is stored of it.
-#[derive(Deserialize)]
-struct Stored {
-    list: Vec<u64>,
-    set: Vec<u64>,
-    registers: Vec<u8>,
+/// What is stored of them.
+#[derive(Deserialize, Serialize)]
+struct Stored(Vec<u8>);
+
+impl From<Stored> for Registers {
+    fn from(Stored(ranks): Stored) -> Registers {
+        let sum = ranks.iter().map(|rank| part(*rank)).sum();
+        let empty = ranks.iter().filter(|rank| **rank == 0).count() as u32;
+        Registers { ranks, sum, empty }
+    }
 }
 
-impl<const EXACT: usize, const BITS: u32> From<Stored> for Distinct<EXACT, BITS> {
-    fn from(Stored { list, set, registers }: Stored) -> Self {
-        let sum = registers.iter().map(|rank| part(*rank)).sum();
-        let empty = registers.iter().filter(|rank| **rank == 0).count() as u32;
-        Distinct { list, set: set.into_iter().collect(), registers, sum, empty }
+impl From<Registers> for Stored {
+    fn from(registers: Registers) -> Stored {
+        Stored(registers.ranks)
     }
 }
 
@@ -69,63 +79,85 @@ fn as_list<S: Serializer>(set: &HashSet<u64>, serializer: S) -> Result<S::Ok, S:
     serializer.collect_seq(set)
 }
 
+fn of_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashSet<u64>, D::Error> {
+    Ok(Vec::deserialize(deserializer)?.into_iter().collect())
+}
+
 impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
     /// Adds a hash. Says whether it was new; of estimated counts, whether the estimate changed.
     pub(super) fn insert(&mut self, hash: u64) -> bool {
-        if !self.registers.is_empty() {
-            return self.register(hash);
-        }
-        if self.set.is_empty() {
+        let Some(many) = &mut self.many else {
             let Err(at) = self.list.binary_search(&hash) else { return false };
             if self.list.len() < LIST_MAX.min(EXACT) {
                 self.list.insert(at, hash);
                 return true;
             }
-            self.set.extend(self.list.drain(..));
-            self.list = Vec::new();
+            let mut set: HashSet<u64> = std::mem::take(&mut self.list).into_iter().collect();
+            let many = if set.len() < EXACT {
+                set.insert(hash);
+                Many::Set(set)
+            } else {
+                Many::Registers(Registers::new(BITS, set.into_iter().chain([hash])))
+            };
+            self.many = Some(Box::new(many));
+            return true;
+        };
+        match &mut **many {
+            Many::Registers(registers) => registers.insert(BITS, hash),
+            Many::Set(set) if set.contains(&hash) => false,
+            Many::Set(set) if set.len() < EXACT => set.insert(hash),
+            Many::Set(set) => {
+                let mut registers = Registers::new(BITS, set.drain());
+                let changed = registers.insert(BITS, hash);
+                **many = Many::Registers(registers);
+                changed
+            }
         }
-        if self.set.contains(&hash) {
-            return false;
-        }
-        if self.set.len() < EXACT {
-            return self.set.insert(hash);
-        }
-        self.registers = vec![0; 1 << BITS];
-        (self.sum, self.empty) = (part(0) << BITS, 1 << BITS);
-        for kept in std::mem::take(&mut self.set) {
-            self.register(kept);
-        }
-        self.register(hash)
     }
 
-    fn register(&mut self, hash: u64) -> bool {
-        let at = (hash >> (64 - BITS)) as usize;
-        let rank = ((hash << BITS) | 1 << (BITS - 1)).leading_zeros() as u8 + 1;
-        let before = self.registers[at];
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        match self.many.as_deref() {
+            None => self.list.len() as u64,
+            Some(Many::Set(set)) => set.len() as u64,
+            Some(Many::Registers(registers)) => registers.count(),
+        }
+    }
+
+    /// Whether the count is exact.
+    pub(super) fn is_exact(&self) -> bool {
+        !matches!(self.many.as_deref(), Some(Many::Registers(_)))
+    }
+}
+
+impl Registers {
+    fn new(bits: u32, hashes: impl Iterator<Item = u64>) -> Registers {
+        let mut registers = Registers { ranks: vec![0; 1 << bits], sum: part(0) << bits, empty: 1 << bits };
+        for hash in hashes {
+            registers.insert(bits, hash);
+        }
+        registers
+    }
+
+    fn insert(&mut self, bits: u32, hash: u64) -> bool {
+        let at = (hash >> (64 - bits)) as usize;
+        let rank = ((hash << bits) | 1 << (bits - 1)).leading_zeros() as u8 + 1;
+        let before = self.ranks[at];
         if before >= rank {
             return false;
         }
-        self.registers[at] = rank;
+        self.ranks[at] = rank;
         self.sum = self.sum - part(before) + part(rank);
         self.empty -= u32::from(before == 0);
         true
     }
 
-    /// How many there were.
-    pub(super) fn count(&self) -> u64 {
-        if self.registers.is_empty() {
-            return (self.list.len() + self.set.len()) as u64;
-        }
-        let m = self.registers.len() as f64;
+    fn count(&self) -> u64 {
+        let m = self.ranks.len() as f64;
         let sum = self.sum as f64 / part(0) as f64;
         let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
         let estimate = if raw <= 2.5 * m && self.empty > 0 { m * (m / f64::from(self.empty)).ln() } else { raw };
         estimate.round() as u64
-    }
-
-    /// Whether the count is exact.
-    pub(super) fn is_exact(&self) -> bool {
-        self.registers.is_empty()
     }
 }
 
@@ -165,9 +197,14 @@ mod tests {
             if n % 500 == 17 {
                 let stored = postcard::to_allocvec(&many).expect("stored");
                 let again: Distinct<16, 8> = postcard::from_bytes(&stored).expect("read");
-                assert_eq!((again.sum, again.empty, again.count()), (many.sum, many.empty, many.count()));
-                let sum: f64 = many.registers.iter().map(|rank| 0.5f64.powi(i32::from(*rank))).sum();
-                assert!((many.sum as f64 / part(0) as f64 - sum).abs() < 1e-9);
+                let registers = |counted: &Distinct<16, 8>| match counted.many.as_deref() {
+                    Some(Many::Registers(Registers { ranks, sum, empty })) => (ranks.clone(), *sum, *empty),
+                    other => panic!("{other:?}"),
+                };
+                let (ranks, kept, _) = registers(&many);
+                assert_eq!((registers(&again), again.count()), (registers(&many), many.count()));
+                let sum: f64 = ranks.iter().map(|rank| 0.5f64.powi(i32::from(*rank))).sum();
+                assert!((kept as f64 / part(0) as f64 - sum).abs() < 1e-9);
             }
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! Flow exporters tell each way in a record of its own. A record that counts one way only waits a little for the other one. What another
 //! device tells of the same connection counts as a duplicate, so that volumes and intervals are those of one observer.
+//!
+//! Where no flags tell, the absence of the other way does: a few small packets that nothing came back to were not answered, if their
+//! exporter tells of both ways at all; and one packet each way is no connection of TCP.
 
 use std::collections::VecDeque;
 
@@ -20,6 +23,16 @@ const PAIR_NS: i64 = 5 * 1_000_000_000;
 /// a SYN again after one second, and two more (RFC 6298 §2).
 const GOES_ON_TCP_NS: i64 = 3 * 1_000_000_000;
 const GOES_ON_UDP_NS: i64 = 1_000_000_000;
+
+/// Exporters of which it is remembered whether they tell of both ways.
+const EXPORTERS_MAX: usize = 20_000;
+/// Connections by which that is judged; beyond it the older ones count half.
+const JUDGED_MAX: u32 = 4096;
+/// What is tried in vain has no more packets (TCP sends a SYN seven times at most), and no larger ones.
+const TRIED_PACKETS_MAX: u64 = 7;
+const TRIED_BYTES_MAX: u64 = 64;
+/// Datagrams that are sent before one gives up.
+const ASKED_PACKETS_MAX: u64 = 3;
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 struct Key {
@@ -48,6 +61,27 @@ struct Half {
     key: Key,
 }
 
+/// What an exporter has told: connections of both ways, and such that must have had another way that it did not tell of.
+#[derive(Default, Deserialize, Serialize)]
+struct Exporter {
+    both: u32,
+    half: u32,
+}
+
+impl Exporter {
+    fn judge(&mut self, both: bool) {
+        let told = if both { &mut self.both } else { &mut self.half };
+        *told += 1;
+        if self.both + self.half > JUDGED_MAX {
+            (self.both, self.half) = (self.both / 2, self.half / 2);
+        }
+    }
+
+    fn tells_both(&self) -> bool {
+        self.both >= self.half
+    }
+}
+
 /// What becomes of a record.
 pub(super) enum Taken {
     /// It is to be watched now, as it is now.
@@ -65,17 +99,23 @@ pub(super) struct Stitch {
     /// Records of one way, in the order of their deadlines; the first has the number `first`.
     halves: VecDeque<Half>,
     first: u64,
+    exporters: Table<u64, Exporter>,
 }
 
 impl Default for Stitch {
     fn default() -> Stitch {
-        Stitch { connections: Table::new(CONNECTIONS_MAX), halves: VecDeque::new(), first: 1 }
+        Stitch {
+            connections: Table::new(CONNECTIONS_MAX),
+            halves: VecDeque::new(),
+            first: 1,
+            exporters: Table::new(EXPORTERS_MAX),
+        }
     }
 }
 
 impl Stitch {
     pub(super) fn evicted(&self) -> u64 {
-        self.connections.evicted()
+        self.connections.evicted() + self.exporters.evicted()
     }
 
     pub(super) fn byte_len(&self) -> usize {
@@ -131,8 +171,35 @@ impl Stitch {
                 seen.waiting = 0;
             }
             self.first += 1;
+            self.settle(&mut o);
             o.move_texts(&own, text);
             out.push(o);
+        }
+    }
+
+    /// Decides, of what has waited in vain or was told both ways, whether it was answered, where its records did not say.
+    fn settle(&mut self, o: &mut Observation) {
+        let each = (o.sent + o.received) / o.packets.max(1);
+        let tried = match o.transport {
+            6 => o.packets <= TRIED_PACKETS_MAX && each <= TRIED_BYTES_MAX,
+            17 => o.packets <= ASKED_PACKETS_MAX,
+            _ => false,
+        };
+        if o.received > 0 && o.sent == 0 {
+            return; // An answer whose question was not told of.
+        }
+        if o.received > 0 {
+            self.exporters.entry(o.observer, o.time).judge(true);
+            if o.transport == 6 && o.flags.is_none() && o.packets <= 2 && each <= TRIED_BYTES_MAX && o.answer == Answer::Yes {
+                o.answer = Answer::Refused;
+            }
+        } else if !tried && o.transport == 6 {
+            self.exporters.entry(o.observer, o.time).judge(false);
+        } else if tried && o.answer == Answer::Unknown && o.sampling <= 1 {
+            let known = self.exporters.get(&o.observer);
+            if known.is_none_or(Exporter::tells_both) {
+                o.answer = Answer::No;
+            }
         }
     }
 }

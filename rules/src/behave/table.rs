@@ -14,12 +14,22 @@ use serde::ser::{Serialize, Serializer};
 /// No slot: an end of the list.
 const NONE: u32 = u32::MAX;
 
+/// Where an entry lies, until something is removed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(u32);
+
 struct Slot<K, V> {
     key: K,
     value: V,
     touched: i64,
+}
+
+/// A slot's neighbours in the order of touch, and its key's hash; by themselves, so that many fit where few slots would.
+#[derive(Clone, Copy)]
+struct Link {
     older: u32,
     newer: u32,
+    hash: u64,
 }
 
 /// See the module.
@@ -27,6 +37,7 @@ pub(super) struct Table<K, V> {
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     slots: Vec<Slot<K, V>>,
+    links: Vec<Link>,
     free: Vec<u32>,
     oldest: u32,
     newest: u32,
@@ -41,6 +52,7 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
             index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             slots: Vec::new(),
+            links: Vec::new(),
             free: Vec::new(),
             oldest: NONE,
             newest: NONE,
@@ -61,11 +73,17 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
 
     /// Bytes that the table itself holds, what its values point to not counted.
     pub(super) fn byte_len(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<K, V>>() + self.index.capacity() * 5 + self.free.capacity() * 4
+        self.slots.capacity() * size_of::<Slot<K, V>>()
+            + self.links.capacity() * size_of::<Link>()
+            + self.index.capacity() * 5
+            + self.free.capacity() * 4
     }
 
     fn find(&self, key: &K) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
+        self.find_hashed(self.hasher.hash_one(key), key)
+    }
+
+    fn find_hashed(&self, hash: u64, key: &K) -> Option<u32> {
         self.index.find(hash, |slot| self.slots[*slot as usize].key == *key).copied()
     }
 
@@ -79,9 +97,36 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
         self.find(key).map(|slot| &mut self.slots[slot as usize].value)
     }
 
+    /// Where the value of `key` lies, not touched.
+    pub(super) fn place(&self, key: &K) -> Option<Place> {
+        self.find(key).map(Place)
+    }
+
+    /// The value at a place.
+    pub(super) fn at(&self, place: Place) -> &V {
+        &self.slots[place.0 as usize].value
+    }
+
+    /// The value at a place.
+    pub(super) fn at_mut(&mut self, place: Place) -> &mut V {
+        &mut self.slots[place.0 as usize].value
+    }
+
     /// The value of `key`, made if it was not there, touched at `now`.
     pub(super) fn entry(&mut self, key: K, now: i64) -> &mut V {
-        let slot = match self.find(&key) {
+        let place = self.entry_place(key, now);
+        self.at_mut(place)
+    }
+
+    /// Where the value of `key` lies, made if it was not there, touched at `now`.
+    pub(super) fn entry_place(&mut self, key: K, now: i64) -> Place {
+        let hash = self.hasher.hash_one(key);
+        let slot = match self.find_hashed(hash, &key) {
+            // What was touched last stays where it is.
+            Some(slot) if slot == self.newest => {
+                self.slots[slot as usize].touched = now;
+                return Place(slot);
+            }
             Some(slot) => {
                 self.unlink(slot);
                 slot
@@ -90,54 +135,59 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
                 if self.index.len() >= self.max && self.pop_oldest().is_some() {
                     self.evicted += 1;
                 }
-                self.insert(key, V::default())
+                self.insert(hash, key, V::default())
             }
         };
         self.link(slot, now);
-        &mut self.slots[slot as usize].value
+        Place(slot)
     }
 
-    fn insert(&mut self, key: K, value: V) -> u32 {
-        let made = Slot { key, value, touched: i64::MIN, older: NONE, newer: NONE };
+    fn insert(&mut self, hash: u64, key: K, value: V) -> u32 {
+        let made = Slot { key, value, touched: i64::MIN };
+        let link = Link { older: NONE, newer: NONE, hash };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = made;
+                (self.slots[slot as usize], self.links[slot as usize]) = (made, link);
                 slot
             }
             None => {
                 self.slots.push(made);
+                self.links.push(link);
                 (self.slots.len() - 1) as u32
             }
         };
-        let (hash, hasher, slots) = (self.hasher.hash_one(key), &self.hasher, &self.slots);
-        self.index.insert_unique(hash, slot, |other| hasher.hash_one(slots[*other as usize].key));
+        let links = &self.links;
+        self.index.insert_unique(hash, slot, |other| links[*other as usize].hash);
         slot
     }
 
     /// Forgets `key`; gives its value.
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         let slot = self.find(key)?;
-        let hash = self.hasher.hash_one(key);
-        if let Ok(entry) = self.index.find_entry(hash, |other| *other == slot) {
+        Some(self.take_out(slot))
+    }
+
+    fn take_out(&mut self, slot: u32) -> V {
+        if let Ok(entry) = self.index.find_entry(self.links[slot as usize].hash, |other| *other == slot) {
             entry.remove();
         }
         self.unlink(slot);
         self.free.push(slot);
-        Some(std::mem::take(&mut self.slots[slot as usize].value))
+        std::mem::take(&mut self.slots[slot as usize].value)
     }
 
     /// Forgets the entry that was idle longest; gives it.
     pub(super) fn pop_oldest(&mut self) -> Option<(K, V)> {
-        let slot = self.slots.get(self.oldest as usize)?;
-        let key = slot.key;
-        self.remove(&key).map(|value| (key, value))
+        let oldest = self.oldest;
+        let key = self.slots.get(oldest as usize)?.key;
+        Some((key, self.take_out(oldest)))
     }
 
     /// Every value, from the one that was idle longest on.
     pub(super) fn for_each(&mut self, mut see: impl FnMut(&mut V)) {
         let mut at = self.oldest;
         while let Some(slot) = self.slots.get_mut(at as usize) {
-            at = slot.newer;
+            at = self.links[at as usize].newer;
             see(&mut slot.value);
         }
     }
@@ -157,28 +207,28 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
         let mut at = self.oldest;
         std::iter::from_fn(move || {
             let slot = self.slots.get(at as usize)?;
-            at = slot.newer;
+            at = self.links[at as usize].newer;
             Some((&slot.key, &slot.value, slot.touched))
         })
     }
 
     fn unlink(&mut self, slot: u32) {
-        let Slot { older, newer, .. } = self.slots[slot as usize];
-        match self.slots.get_mut(older as usize) {
+        let Link { older, newer, .. } = self.links[slot as usize];
+        match self.links.get_mut(older as usize) {
             Some(other) => other.newer = newer,
             None => self.oldest = newer,
         }
-        match self.slots.get_mut(newer as usize) {
+        match self.links.get_mut(newer as usize) {
             Some(other) => other.older = older,
             None => self.newest = older,
         }
     }
 
     fn link(&mut self, slot: u32, now: i64) {
-        let newest = self.newest;
-        let this = &mut self.slots[slot as usize];
-        (this.older, this.newer, this.touched) = (newest, NONE, now);
-        match self.slots.get_mut(newest as usize) {
+        self.slots[slot as usize].touched = now;
+        let link = &mut self.links[slot as usize];
+        (link.older, link.newer) = (self.newest, NONE);
+        match self.links.get_mut(self.newest as usize) {
             Some(other) => other.newer = slot,
             None => self.oldest = slot,
         }
@@ -199,8 +249,9 @@ impl<'de, K: Copy + Eq + Hash + Deserialize<'de>, V: Default + Deserialize<'de>>
         let mut table = Table::new(max);
         table.evicted = evicted;
         for (key, value, touched) in entries {
-            if table.find(&key).is_none() {
-                let slot = table.insert(key, value);
+            let hash = table.hasher.hash_one(key);
+            if table.find_hashed(hash, &key).is_none() {
+                let slot = table.insert(hash, key, value);
                 table.link(slot, touched);
             }
         }
