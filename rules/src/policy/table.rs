@@ -54,9 +54,10 @@ impl Part {
         ((((address >> 64) as u64).saturating_sub(self.first) >> self.shift).min(Part::LAST)) as usize
     }
 
-    /// The first address of a part.
+    /// The first address of a part; the last of all where the part lies beyond it.
     fn begin(self, part: u64) -> u128 {
-        if part == 0 { 0 } else { u128::from(self.first.saturating_add(part << self.shift)) << 64 }
+        let upper = self.first.checked_add(part << self.shift);
+        if part == 0 { 0 } else { upper.map_or(u128::MAX, |upper| u128::from(upper) << 64) }
     }
 }
 
