@@ -8,6 +8,7 @@ mod config;
 mod detection;
 mod pipeline;
 mod reread;
+mod retention;
 mod role;
 mod rule_desk;
 

@@ -19,7 +19,7 @@ use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{
     Admission, Datagrams, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles,
 };
-use ingest::log::{Appender, Journal, JournalOptions, Retention};
+use ingest::log::{Appender, Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
 use rules::behave::indicator::Indicators;
@@ -32,6 +32,7 @@ use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
 use crate::pipeline::{self, Done, Parts, Spent};
 use crate::reread::JournalAgain;
+use crate::retention::Trimmer;
 use crate::rule_desk::Desk;
 
 /// How long the reader waits for the journal before it looks whether to stop.
@@ -217,29 +218,7 @@ pub(crate) struct Service {
     notifier: Arc<Mutex<Option<Notifier>>>,
     schedules: Schedules,
     journal: Arc<Journal>,
-    trimmer: Option<Stoppable>,
-}
-
-/// A thread that ends when it is told to.
-struct Stoppable {
-    stop: crossbeam_channel::Sender<std::convert::Infallible>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Stoppable {
-    fn start(
-        name: &str,
-        run: impl FnOnce(&crossbeam_channel::Receiver<std::convert::Infallible>) + Send + 'static,
-    ) -> io::Result<Stoppable> {
-        let (stop, stopped) = crossbeam_channel::bounded(0);
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&stopped))?;
-        Ok(Stoppable { stop, thread })
-    }
-
-    fn end(self) -> Result<()> {
-        drop(self.stop);
-        self.thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))
-    }
+    trimmer: Option<Trimmer>,
 }
 
 /// Starts everything that `config` asks for.
@@ -304,15 +283,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     }
     let desk = Arc::new(Desk::new(&config.rules, rules.clone(), problems, modes, clock.clone()));
     let remembered = Arc::new(AtomicU64::new(0));
-    let retention = config.journal.retention();
-    let trimmer = (retention != Retention::default()).then(|| Trimmer {
-        journal: journal.clone(),
-        retention,
-        searchers: searchers.clone(),
-        remembered: remembered.clone(),
-        last_received: recovery.received,
-    });
-    let trimmer = trimmer.map(|trimmer| Stoppable::start("retention", move |stop| trimmer.run(stop))).transpose()?;
+    let trimmer = Trimmer::start(&config.journal.retention(), &journal, &searchers, &remembered, recovery.received)?;
     let stop_analysis = Arc::new(AtomicBool::new(false));
     let failed = Arc::new(AtomicBool::new(false));
     let again =
@@ -534,59 +505,6 @@ impl Rate {
             }
         }
     }
-}
-
-/// How often is looked for segments of the journal that may go.
-const RETENTION_TIME: Duration = Duration::from_secs(60);
-/// By how much the clock may move otherwise than time passes, before nothing is removed for its age any more.
-const CLOCK_JUMP: Duration = Duration::from_secs(60);
-/// How long the program may have been down without the clock being doubted.
-const DOWN_TIME: Duration = Duration::from_secs(86_400);
-
-/// Removes from the journal what its configuration allows and every consumer has passed, until `stop` is dropped.
-struct Trimmer {
-    journal: Arc<Journal>,
-    retention: Retention,
-    searchers: Vec<Searcher>,
-    /// Up to where the stored state of the analysis goes: from there the log is read after a restart.
-    remembered: Arc<AtomicU64>,
-    /// When the last record before this start was received.
-    last_received: Time,
-}
-
-impl Trimmer {
-    fn run(self, stop: &crossbeam_channel::Receiver<std::convert::Infallible>) {
-        let (watch, started) = (Stopwatch::start(), SystemClock.now());
-        let mut trusted = clock_is_plausible(self.last_received, started, Duration::ZERO, DOWN_TIME);
-        if !trusted {
-            warn!(last = %self.last_received, now = %started, "the clock is far from the last record's: no segment of the journal is removed for its age until a restart");
-        }
-        while let Err(crossbeam_channel::RecvTimeoutError::Timeout) = stop.recv_timeout(RETENTION_TIME) {
-            let now = SystemClock.now();
-            if trusted && !clock_is_plausible(started, now, watch.elapsed(), CLOCK_JUMP) {
-                trusted = false;
-                warn!(%now, "the clock has jumped: no segment of the journal is removed for its age until a restart");
-            }
-            let indexed = self.searchers.iter().map(Searcher::position).min().unwrap_or(0);
-            let passed = indexed.min(self.remembered.load(Ordering::Relaxed));
-            match self.journal.trim(&self.retention, passed, Some(now).filter(|_| trusted)) {
-                Ok(removed) => {
-                    for tombstone in removed {
-                        info!(first = tombstone.first, last = tombstone.last, reason = ?tombstone.reason, "a segment of the journal was removed");
-                    }
-                }
-                Err(error) => {
-                    warn!(%error, reason = ?std::error::Error::source(&error), "failed to remove old segments of the journal");
-                }
-            }
-        }
-    }
-}
-
-/// Whether a clock that said `before` may say `now` after `elapsed`.
-fn clock_is_plausible(before: Time, now: Time, elapsed: Duration, slack: Duration) -> bool {
-    let ns = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
-    before == Time::UNKNOWN || now.since_ns(before).saturating_sub(ns(elapsed)).saturating_abs() <= ns(slack)
 }
 
 struct Analysis {
