@@ -250,7 +250,7 @@ fn parse(path: &str, document: Document, options: &LoadOptions) -> Result<Option
     }
     let mut info = info(node, path).map_err(|(word, reason)| problem(document.line_of(&word), reason, None))?;
     info.line = document.line;
-    let content = if let Some(node) = node.get("correlation") {
+    let content = if node.get("correlation").is_some() {
         info.kind = "correlation";
         let correlation =
             correlation::correlation(node).map_err(|reason| problem(document.line_of("correlation"), reason, None))?;
@@ -502,14 +502,13 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
         .iter()
         .filter_map(|p| match &p.content {
             Content::Filter { rules, expr } => {
-                let negated = p.document.text.contains("not ");
-                Some((rules.clone(), p.info.source.clone(), expr.clone(), p.path.clone(), p.document.line, negated))
+                Some((rules.clone(), p.info.source.clone(), expr.clone(), p.path.clone(), p.document.line))
             }
             _ => None,
         })
         .collect();
-    for (names, source, expr, path, line, negated) in filters {
-        if !negated {
+    for (names, source, expr, path, line) in filters {
+        if !negates(&expr) {
             let reason = "a filter without `not` keeps only what it selects".to_owned();
             let hint = Some("to leave something out, write `condition: not selection`".to_owned());
             problems.push(Problem { path: path.clone(), line, refused: false, reason, hint });
@@ -533,6 +532,15 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
             let reason = "the filter applies to no loaded rule".to_owned();
             problems.push(Problem { path, line, refused: false, reason, hint: None });
         }
+    }
+}
+
+/// Whether a condition asks that something is not so.
+fn negates(expr: &Expr<Atom>) -> bool {
+    match expr {
+        Expr::Not(_) => true,
+        Expr::Atom(_) => false,
+        Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().any(negates),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The acceptance cases and the public rules, where they are present beside the project.
+//! Case files: our own, and beside the project, where they are present, the acceptance cases and the public rules.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,8 @@ fn shared(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-fn all_pass(name: &str) {
-    let Some(path) = shared(name) else { return };
+fn all_pass(path: Option<PathBuf>) {
+    let Some(path) = path else { return };
     let text = std::fs::read_to_string(path).expect("a readable file");
     let outcomes = rules::cases::run(&text, None);
     let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
@@ -22,12 +22,19 @@ fn all_pass(name: &str) {
 
 #[test]
 fn every_detection_case_passes() {
-    all_pass("cases.jsonl");
+    all_pass(shared("cases.jsonl"));
 }
 
 #[test]
 fn every_correlation_case_passes() {
-    all_pass("correlation.jsonl");
+    all_pass(shared("correlation.jsonl"));
+}
+
+#[test]
+fn every_case_of_our_own_passes() {
+    for name in ["correlation.jsonl", "filters.jsonl"] {
+        all_pass(Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name)));
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ const CASES: &[Case] = &[
     // Values as they are: case does not count, a field is all of it, an array is any of its elements.
     ("s: {f: Word}, condition: s", &[r#"{"f":"wORD"}"#, r#"{"f":["x","word"]}"#], &[r#"{"f":"words"}"#, r#"{"g":"word"}"#, "{}"]),
     ("s: {f: ÄÖ}, condition: s", &[r#"{"f":"äö"}"#], &[r#"{"f":"ao"}"#]),
+    ("s: {f: ΛΟΓΟΣ}, condition: s", &[r#"{"f":"λογος"}"#, r#"{"f":"Λογοσ"}"#], &[r#"{"f":"λογο"}"#]),
+    ("s: {f|contains: журнал}, condition: s", &[r#"{"f":"в ЖУРНАЛЕ"}"#], &[r#"{"f":"журна"}"#]),
     ("s: {f: 42}, condition: s", &[r#"{"f":42}"#, r#"{"f":"42"}"#, r#"{"f":42.0}"#], &[r#"{"f":421}"#, r#"{"f":null}"#]),
     ("s: {f: '42'}, condition: s", &[r#"{"f":42}"#, r#"{"f":"42"}"#], &[r#"{"f":"042"}"#]),
     ("s: {f: 9007199254740993}, condition: s", &[r#"{"f":9007199254740993}"#], &[r#"{"f":9007199254740992}"#]),
@@ -45,6 +47,7 @@ const CASES: &[Case] = &[
     ("s: {f|contains|all|neq: [a, b]}, condition: s", &[r#"{"f":"a"}"#], &[r#"{"f":"ab"}"#]),
     ("s: {f|exists: true}, condition: s", &[r#"{"f":null}"#, r#"{"f":""}"#], &["{}"]),
     ("s: {f|exists: false}, condition: s", &["{}"], &[r#"{"f":null}"#]),
+    ("s: {f|exists: yes, g|exists: No}, condition: s", &[r#"{"f":1}"#], &["{}", r#"{"f":1,"g":1}"#]),
     // Regular expressions.
     ("s: {f|re: 'a.c'}, condition: s", &[r#"{"f":"xabcx"}"#], &[r#"{"f":"ABC"}"#, r#"{"f":"a\nc"}"#]),
     ("s: {f|re|i: 'a.c'}, condition: s", &[r#"{"f":"ABC"}"#], &[r#"{"f":"AC"}"#]),
@@ -69,6 +72,8 @@ const CASES: &[Case] = &[
         &[r#"{"f":"a x"}"#],
     ),
     ("s: {f|contains|windash: ' /x'}, condition: s", &[r#"{"f":"a -x"}"#], &[r#"{"f":"a\\x"}"#]),
+    ("s: {f|windash: '–x'}, condition: s", &[r#"{"f":"-x"}"#, r#"{"f":"/X"}"#, r#"{"f":"―x"}"#], &[r#"{"f":"x"}"#]),
+    ("s: {f|windash|cased: '--X /y'}, condition: s", &[r#"{"f":"-/X -y"}"#], &[r#"{"f":"--x /y"}"#, r#"{"f":"/-X /y"}"#]),
     (
         "s: {f|windash|contains|all: [' -a', ' /b']}, condition: s",
         &[r#"{"f":"x /a -b"}"#, r#"{"f":"x -b -a"}"#],
@@ -76,6 +81,9 @@ const CASES: &[Case] = &[
     ),
     // Encodings: MQ== at each of the three offsets; UTF-16 before it.
     ("s: {f|base64: foobar}, condition: s", &[r#"{"f":"Zm9vYmFy"}"#], &[r#"{"f":"foobar"}"#]),
+    ("s: {f|base64: foob}, condition: s", &[r#"{"f":"Zm9vYg=="}"#, r#"{"f":"Zm9vYg"}"#], &[r#"{"f":"Zm9vYmFy"}"#]),
+    ("s: {f|base64|endswith: foob}, condition: s", &[r#"{"f":"x Zm9vYg=="}"#], &[r#"{"f":"Zm9vYg==x"}"#]),
+    ("s: {f|base64|neq: foob}, condition: s", &[r#"{"f":"Zm9v"}"#], &[r#"{"f":"Zm9vYg=="}"#, r#"{"f":"Zm9vYg"}"#]),
     ("s: {f|base64|contains: foobar}, condition: s", &[r#"{"f":"x Zm9vYmFy y"}"#], &[r#"{"f":"x"}"#]),
     (
         "s: {f|base64offset|contains: foobar}, condition: s",

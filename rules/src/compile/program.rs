@@ -7,7 +7,7 @@ use super::form::literals_of_regex;
 use super::hash::Table;
 use super::rarity::Rarity;
 use crate::sigma::item::{Expr, Test};
-use crate::sigma::pattern::{Part, fold_into};
+use crate::sigma::pattern::{Part, fold_into, fold_onto};
 use crate::test_of::{Bound, Scratch};
 
 /// A node and all below it: the nodes from its own place up to `end`.
@@ -237,17 +237,6 @@ impl Maker {
         self.last = at;
         let to = self.known.get(at + 1).map_or(self.folded.len(), |next| next.2);
         (self.known[at].2, to)
-    }
-}
-
-/// Appends the lower case of `text`.
-fn fold_onto(text: &str, out: &mut String) {
-    let from = out.len();
-    if text.is_ascii() {
-        out.push_str(text);
-        out[from..].make_ascii_lowercase();
-    } else {
-        out.extend(text.chars().flat_map(char::to_lowercase));
     }
 }
 

@@ -191,6 +191,8 @@ pub struct Correlator {
     fold_ns: Vec<i64>,
     of_rule: Vec<OfRule>,
     queue: Queue,
+    /// Matches of the event at hand that do not wait, and their bytes: taken together, for they are one event.
+    at_once: (Vec<Waiting>, Vec<u8>),
     /// Per partition of the log the latest receipt.
     received: BTreeMap<u32, i64>,
     /// When memory is measured next: when an event at or after this is to be taken, or the watermark is there.
@@ -229,6 +231,7 @@ impl Correlator {
             fold_ns,
             of_rule,
             queue: Queue::default(),
+            at_once: Default::default(),
             received: BTreeMap::new(),
             measure_at: i64::MAX,
             on_arrival: None,
@@ -289,9 +292,11 @@ impl Correlator {
 
     /// Takes the matches of a batch (by row and rule) and moves time to its end; appends what changed, each alert once.
     pub fn advance(&mut self, batch: &Batch, matches: &[Match], out: &mut Vec<AlertChange>) {
-        for found in matches {
-            let event = batch.event(found.row as usize);
-            self.take(event, found.rule as usize, out);
+        for of_event in matches.chunk_by(|a, b| a.row == b.row) {
+            for found in of_event {
+                self.take(batch.event(found.row as usize), found.rule as usize, out);
+            }
+            self.take_at_once(out);
         }
         if batch.received != Time::UNKNOWN {
             self.receive(batch.range.partition, batch.received.unix_ns());
@@ -336,6 +341,14 @@ impl Correlator {
         }
     }
 
+    fn take_at_once(&mut self, out: &mut Vec<AlertChange>) {
+        let (mut matches, mut bytes) = std::mem::take(&mut self.at_once);
+        self.at_event(&matches, &bytes, out);
+        matches.clear();
+        bytes.clear();
+        self.at_once = (matches, bytes);
+    }
+
     /// Where the event stands in time for correlation.
     fn stands_at(&mut self, event: EventRef<'_>, rule: usize) -> i64 {
         let (time, received) = (event.time().unix_ns(), event.received().unix_ns());
@@ -366,9 +379,8 @@ impl Correlator {
     ) {
         let (tenant, at) = (event.tenant().0, usize::from(place));
         let at_once = self.on_arrival.is_some() && !bound.asks.absence || !self.has_room(correlation, tenant, bound, time, out);
-        let mut own = Vec::new();
         let bucket = self.queue.bucket(time);
-        let bytes = if at_once { &mut own } else { &mut bucket.bytes };
+        let bytes = if at_once { &mut self.at_once.1 } else { &mut bucket.bytes };
         let start = bytes.len();
         let span = |bytes: &Vec<u8>, from: usize| Span { start: from as u32, len: (bytes.len() - from) as u32 };
         if !encode::put_all(event, &bound.keys[at], bytes) {
@@ -397,7 +409,7 @@ impl Correlator {
         let (rank, rule) = (self.ranks[correlation], correlation as u32);
         let waiting = Waiting { time, event: event.id(), rank, rule, place, tenant, key, value, fields: shown };
         if at_once {
-            self.at_event(&[waiting], &own, out);
+            self.at_once.0.push(waiting);
             return;
         }
         bucket.push(waiting);

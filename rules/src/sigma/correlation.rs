@@ -56,11 +56,12 @@ pub struct Correlation {
 const TIMESPAN_NS_MAX: i64 = 31 * 24 * 3600 * 1_000_000_000;
 const RULES_MAX: usize = 256;
 
-/// Reads the `correlation` of a document.
+/// Reads the `correlation` of `document`.
 ///
 /// # Errors
 /// Says what is missing or wrong.
-pub fn correlation(node: &Node) -> Result<Correlation, String> {
+pub fn correlation(document: &Node) -> Result<Correlation, String> {
+    let Some(node) = document.get("correlation") else { return Err("no correlation".to_owned()) };
     let kind = match node.text_at("type").unwrap_or("") {
         "event_count" => Kind::EventCount,
         "value_count" => Kind::ValueCount,
@@ -82,13 +83,14 @@ pub fn correlation(node: &Node) -> Result<Correlation, String> {
         kind,
         group_by: texts("group-by")?,
         timespan_ns: timespan_ns(&timespan)
-            .ok_or_else(|| format!("{timespan:?} is no timespan (a number with s, m, h or d, 31 days at most)"))?,
+            .ok_or_else(|| format!("{timespan:?} is no timespan (a number with s, m, h, d, w or M, 31 days at most)"))?,
         bounds: Vec::new(),
         extended: None,
         fields: Vec::new(),
         percentile: 50.0,
         aliases: BTreeMap::new(),
-        generate: matches!(node.get("generate"), Some(Node::Bool(true))),
+        // The schema has it beside `correlation`, pySigma within.
+        generate: [document, node].iter().any(|at| matches!(at.get("generate"), Some(Node::Bool(true)))),
         rules,
     };
     let is_temporal = matches!(kind, Kind::Temporal | Kind::TemporalOrdered);
@@ -166,6 +168,9 @@ pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
         "m" => 60,
         "h" => 3600,
         "d" => 86_400,
+        // Beside the specification, as pySigma has them; a month is a twelfth of the Gregorian year.
+        "w" => 7 * 86_400,
+        "M" => 2_629_746,
         _ => return None,
     };
     let count: i64 = text.get(..unit_at)?.trim().parse().ok()?;

@@ -1,7 +1,7 @@
 //! Detection items: `field|modifier|modifier: values`, turned into tests.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
@@ -222,7 +222,7 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
             "month" => part = Some(TimePart::Month),
             "year" => part = Some(TimePart::Year),
             "windash" => known_values = each(known_values, windash)?,
-            "base64" => known_values = each(known_values, |v| Ok(vec![base64_of(v)?]))?,
+            "base64" => known_values = each(known_values, base64_of)?,
             "base64offset" => known_values = each(known_values, base64_offsets)?,
             "wide" | "utf16le" => known_values = each(known_values, |v| utf16(v, false, false))?,
             "utf16be" => known_values = each(known_values, |v| utf16(v, true, false))?,
@@ -254,7 +254,12 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
                 }
                 Some("exists") => match value {
                     Value::Other(Node::Bool(b)) => Test::Exists(*b),
-                    _ => return Err(format!("{key}: expects true or false")),
+                    // YAML 1.1, which most rules are written for, has more names for them.
+                    _ => match literal(value).map(|text| text.to_lowercase()).as_deref() {
+                        Some("true" | "yes" | "on") => Test::Exists(true),
+                        Some("false" | "no" | "off") => Test::Exists(false),
+                        _ => return Err(format!("{key}: expects true or false")),
+                    },
                 },
                 Some("fieldref") => {
                     let field = literal(value).ok_or_else(|| format!("{key}: expects a field"))?;
@@ -357,7 +362,7 @@ fn regex(key: &str, value: &Value, modifiers: &[String]) -> Result<Test, String>
 
 const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];
 
-/// Every `-` or `/` that begins a word stands for each kind of dash and slash, all of them together.
+/// Every dash or slash that begins a word stands for each kind of dash and slash, all of them together.
 fn windash(value: Value) -> Result<Vec<Value>, String> {
     let Value::Pattern(pattern) = value else { return Ok(vec![value]) };
     let mut variants = vec![Pattern::default()];
@@ -372,9 +377,8 @@ fn windash(value: Value) -> Result<Vec<Value>, String> {
         };
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
-            let flag = matches!(c, '-' | '/')
-                && !before_is_word
-                && chars.peek().is_none_or(|next| next.is_alphanumeric() || *next == '_');
+            let flag =
+                DASHES.contains(&c) && !before_is_word && chars.peek().is_none_or(|next| next.is_alphanumeric() || *next == '_');
             before_is_word = c.is_alphanumeric() || c == '_';
             if flag {
                 let grown = variants.len() * DASHES.len();
@@ -408,9 +412,12 @@ fn bytes_of(value: Value) -> Result<Vec<u8>, String> {
     }
 }
 
-fn base64_of(value: Value) -> Result<Value, String> {
-    let encoded = STANDARD_NO_PAD.encode(bytes_of(value)?);
-    Ok(Value::Pattern(Pattern::literal(&encoded)))
+/// The text as base64 has it, with the padding that ends it (RFC 4648, section 4) and, for those who leave it out, without.
+fn base64_of(value: Value) -> Result<Vec<Value>, String> {
+    let padded = STANDARD.encode(bytes_of(value)?);
+    let bare = padded.trim_end_matches('=');
+    let forms = if bare.len() == padded.len() { vec![bare] } else { vec![padded.as_str(), bare] };
+    Ok(forms.into_iter().map(|form| Value::Pattern(Pattern::literal(form))).collect())
 }
 
 /// The three forms that a text has within longer base64, without the characters at both ends that its neighbours decide.

@@ -142,28 +142,42 @@ fn glob(parts: &[Part], text: &str) -> bool {
     }
 }
 
-/// Folds case for comparing: ASCII at once, the rest of Unicode by its simple lower case.
+/// Folds case for comparing: ASCII at once, the rest of Unicode as its case folding has it (`CaseFolding.txt`, status C and S).
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if text.bytes().any(|b| b.is_ascii_uppercase()) { text.to_ascii_lowercase().into() } else { text.into() }
     } else {
-        fold_unicode(text).into()
+        let mut folded = String::with_capacity(text.len());
+        fold_onto(text, &mut folded);
+        folded.into()
     }
 }
 
 /// Folds into `out`, which is emptied first.
 pub fn fold_into(text: &str, out: &mut String) {
     out.clear();
+    fold_onto(text, out);
+}
+
+/// Folds onto the end of `out`.
+pub fn fold_onto(text: &str, out: &mut String) {
     if text.is_ascii() {
+        let from = out.len();
         out.push_str(text);
-        out.make_ascii_lowercase();
+        out[from..].make_ascii_lowercase();
     } else {
-        out.push_str(&fold_unicode(text));
+        text.chars().for_each(|c| fold_char(c, out));
     }
 }
 
-fn fold_unicode(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
+/// Lower case, by way of upper case where that is one character: so the final sigma is a sigma, and the long s an s. The Turkic `ı` is
+/// itself, as Unicode has it for other languages.
+fn fold_char(c: char, out: &mut String) {
+    let mut upper = c.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(upper), None) if c != 'ı' => out.extend(upper.to_lowercase()),
+        _ => out.extend(c.to_lowercase()),
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +220,24 @@ mod tests {
             ("a*a", "a", false),
         ] {
             assert_eq!(Pattern::parse(sigma).matches(text), expected, "{sigma} {text}");
+        }
+    }
+
+    #[test]
+    fn case_folds_as_unicode_has_it() {
+        for (a, b, same) in [
+            ("ΟΔΟΣ", "οδος", true),
+            ("ſ", "S", true),
+            ("\u{212a}", "k", true),
+            ("µ", "Μ", true),
+            ("ǅ", "ǆ", true),
+            ("ẞ", "ß", true),
+            ("Ж", "ж", true),
+            ("Ꮳ", "ꮳ", true),
+            ("ı", "I", false),
+            ("é", "e", false),
+        ] {
+            assert_eq!(fold(a) == fold(b), same, "{a} {b}");
         }
     }
 
