@@ -54,9 +54,9 @@ pub struct Alert {
     pub clause: Option<String>,
     /// What tells it apart from other alerts of the rule.
     pub group: BTreeMap<String, String>,
-    /// When the first event of it happened.
+    /// When its window began: of a plain rule the period in which repeats fold, else when the first event of it happened.
     pub window_start: Time,
-    /// The same, kept apart for people.
+    /// When the first event of it happened.
     pub first: Time,
     /// When the last event so far happened.
     pub last: Time,
@@ -89,7 +89,7 @@ impl AlertChange {
     }
 }
 
-/// The id: the first 16 bytes of SHA-256 over tenant, rule, group and the time of the first event. No clock, no chance.
+/// The id: the first 16 bytes of SHA-256 over tenant, rule, group and the beginning of its window. No clock, no chance.
 pub fn alert_id(tenant: u32, rule: &str, group: &BTreeMap<String, String>, window_start: Time) -> String {
     let mut hash = Sha256::new();
     hash.update(tenant.to_le_bytes());

@@ -165,8 +165,10 @@ pub(super) fn number(bytes: &[u8]) -> Option<Number> {
     }
 }
 
-/// Appends the key of a plain rule's alert: the fields that the rule names, or the first of [`USUAL`].
-pub(super) fn put_plain_key(event: EventRef<'_>, named: &[Vec<FieldId>], out: &mut Vec<u8>) {
+/// Appends the key of a plain rule's alert: the period in which repeats fold, then the fields that the rule names, or the first of
+/// [`USUAL`].
+pub(super) fn put_plain_key(event: EventRef<'_>, named: &[Vec<FieldId>], period: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&period.to_le_bytes());
     if named.is_empty() {
         let found = USUAL.iter().enumerate().find_map(|(place, f)| Some((place, event.get(*f)?)));
         match found {
@@ -185,6 +187,7 @@ pub(super) fn put_plain_key(event: EventRef<'_>, named: &[Vec<FieldId>], out: &m
 
 /// The names and values of a key that [`put_plain_key`] has written.
 pub(super) fn plain_group(key: &[u8], named: &[Vec<FieldId>]) -> BTreeMap<String, String> {
+    let Some((_period, key)) = key.split_first_chunk::<8>() else { return BTreeMap::new() };
     if named.is_empty() {
         let Some((place, rest)) = key.split_first() else { return BTreeMap::new() };
         let name = USUAL.get(usize::from(*place)).map(|f| f.name().to_owned());

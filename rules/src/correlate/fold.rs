@@ -11,7 +11,7 @@ use super::window::{NONE, Slab};
 use crate::alert::{Alert, AlertChange, AlertRule, EVIDENCE_MAX, alert_id};
 use crate::ruleset::{Body, RuleInfo, RuleSet, Texts};
 
-/// Alerts of one rule and tenant that repeats fold into; the one that was opened first gives way (counted): a repeat of it is a new alert.
+/// Alerts of one rule and tenant that repeats fold into; the one that was opened first gives way (counted): a repeat of it counts anew.
 pub const ALERTS_OPEN_MAX: usize = 20_000;
 
 /// An alert that repeats fold into. Its body is made when it is told.
@@ -23,7 +23,7 @@ pub(super) struct Open {
     newer: u32,
     /// From when it counts how long repeats fold: as `start`, but for late events where they stand.
     pub(super) opened: i64,
-    /// When the first event of the first window happened; part of the alert's id.
+    /// When the first event of the first window happened, or the period of a plain rule began; part of the alert's id.
     pub(super) start: i64,
     pub(super) first: i64,
     pub(super) last: i64,
@@ -40,8 +40,10 @@ pub(super) struct Open {
 pub(super) struct Firing<'f> {
     /// Where it stands in time.
     pub(super) time: i64,
-    /// When its first event happened.
+    /// When its window begins.
     pub(super) start: i64,
+    /// When its first event happened.
+    pub(super) first: i64,
     /// When its last event happened.
     pub(super) last: i64,
     pub(super) key: &'f [u8],
@@ -50,6 +52,8 @@ pub(super) struct Firing<'f> {
     /// How often, where it stands for many.
     pub(super) count: u64,
     pub(super) fields: &'f [u8],
+    /// Whether others that happened before it may still come, so that the alert shows the fields of the earliest.
+    pub(super) unordered: bool,
 }
 
 /// The open alerts of one rule and tenant.
@@ -91,7 +95,10 @@ impl OpenAlerts {
             let apart = firing.time.saturating_sub(alert.opened);
             if apart < fold_ns && apart > -fold_ns {
                 alert.count += firing.count;
-                alert.first = alert.first.min(firing.start);
+                if firing.unordered && (firing.first, firing.fields) < (alert.first, &alert.fields) {
+                    alert.fields = firing.fields.into();
+                }
+                alert.first = alert.first.min(firing.first);
                 alert.last = alert.last.max(firing.last);
                 if let Some(event) = firing.event {
                     add_evidence(&mut alert.evidence, events(false), event);
@@ -118,7 +125,7 @@ impl OpenAlerts {
             newer: NONE,
             opened: firing.time,
             start: firing.start,
-            first: firing.start,
+            first: firing.first,
             last: firing.last,
             count: firing.count,
             evidence,

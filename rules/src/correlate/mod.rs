@@ -187,7 +187,7 @@ pub struct Correlator {
     wait_ns: i64,
     ranks: Vec<u32>,
     outers: Vec<Vec<Outer>>,
-    /// Per rule how long repeats fold: a correlation's at least for its timespan, so that no two of its alerts begin at one instant.
+    /// Per rule how long repeats fold, from 1 on: a correlation's at least for its timespan, so that no two of its alerts begin at one instant.
     fold_ns: Vec<i64>,
     of_rule: Vec<OfRule>,
     queue: Queue,
@@ -326,11 +326,23 @@ impl Correlator {
         let time = self.stands_at(event, rule);
         let tenant = event.tenant().0;
         if let (true, Body::Sigma { group, .. }) = (rules.rules[rule].info.alerts, &rules.rules[rule].body) {
+            // Plain rules alert at once, whatever may still come: so repeats fold by the clock's periods, not from the first to arrive.
+            let period = time.saturating_sub(time.rem_euclid(self.fold_ns[rule]));
             let (mut key, mut fields) = (Vec::new(), Vec::new());
-            encode::put_plain_key(event, group, &mut key);
+            encode::put_plain_key(event, group, period, &mut key);
             encode::put_shown(event, &mut fields);
-            let (own, id) = (event.time().unix_ns(), event.id());
-            let firing = Firing { time, start: own, last: own, key: &key, event: Some(id), count: 1, fields: &fields };
+            let own = event.time().unix_ns();
+            let firing = Firing {
+                time: period,
+                start: period,
+                first: own,
+                last: own,
+                key: &key,
+                event: Some(event.id()),
+                count: 1,
+                fields: &fields,
+                unordered: true,
+            };
             self.fold(rule, tenant, &firing, out);
         }
         let mut fields = None;
@@ -598,7 +610,8 @@ impl Correlator {
         let stood = groups.group(key).and_then(|group| groups.window(group).has_stood(&bound.asks, *start));
         let Some(last) = stood else { return }; // Also where the group was given up, so that nobody knows.
         let passing = Passing { time: *end, event: *event, tenant: *tenant, fields };
-        let firing = Firing { time: *end, start: *start, last, key, event: Some(*event), count: 1, fields };
+        let (time, start) = (*end, *start);
+        let firing = Firing { time, start, first: start, last, key, event: Some(*event), count: 1, fields, unordered: false };
         self.note(rule, *event, key);
         if rules.rules[rule].info.alerts {
             self.fold(rule, *tenant, &firing, out);
@@ -624,7 +637,8 @@ impl Correlator {
             return true;
         }
         let Some(group) = group else { return true };
-        let firing = Firing { time, start, last: time, key, event: Some(event), count: 1, fields };
+        let firing =
+            Firing { time, start, first: start, last: time, key, event: Some(event), count: 1, fields, unordered: false };
         let OfRule { groups, alerts, counters, .. } = &mut self.of_rule[rule];
         let (Some(groups), alerts) = (groups.get_mut(&tenant), alerts.entry(tenant).or_insert_with(OpenAlerts::new)) else {
             return true;
@@ -656,7 +670,17 @@ impl Correlator {
     fn degrade(&mut self, rule: usize, tenant: u32, time: i64, lost: u64, out: &mut Vec<AlertChange>) {
         let rules = &self.rules;
         let mut tell = |open: &fold::Open| out.push(fold::change(open, fold::degraded(rules, rule, tenant, open)));
-        let firing = Firing { time, start: time, last: time, key: &[], event: None, count: lost, fields: &[] };
+        let firing = Firing {
+            time,
+            start: time,
+            first: time,
+            last: time,
+            key: &[],
+            event: None,
+            count: lost,
+            fields: &[],
+            unordered: false,
+        };
         let alerts = self.of_rule[rule].degraded.entry(tenant).or_insert_with(OpenAlerts::new);
         alerts.fold(&firing, fold::DEGRADED_FOLD_NS, |_| std::iter::empty(), &mut tell);
     }

@@ -1,6 +1,6 @@
 //! The correlator's state as bytes: what follows a restart is as if there had been none.
 //!
-//! Layout (version 2): the version, the keys of the rules that have any state, then what waits, then per such rule its state, its length
+//! Layout (version 3): the version, the keys of the rules that have any state, then what waits, then per such rule its state, its length
 //! before it. Rules are numbered by their places among the keys, so that a state survives a change of other rules: that of rules that are
 //! no more, or changed, is passed over. Integers are LEB128, signed ones zigzag; groups and alerts stand in the order in which they would
 //! be given up. Group numbers, hashes and links are made anew.
@@ -13,7 +13,7 @@ use super::queue::{Ending, Span, Waiting};
 use super::{Correlator, Counters};
 use crate::ruleset::{Body, RuleKey};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// A snapshot was not readable.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
