@@ -343,7 +343,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         result
     })?;
     let rate = Rate::default();
-    let (stage_spent, stage_journal) = (spent.clone(), journal.clone());
+    let (stage_spent, stage_journal, of_rules) = (spent.clone(), journal.clone(), desk.clone());
     let api = Api {
         store: store.clone(),
         searchers: searchers.clone(),
@@ -359,7 +359,11 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         correlate: config.rules.correlate_options()?,
         policy,
         hub,
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(move || {
+            let mut text = metrics.render();
+            of_rules.write_metrics(&mut text);
+            text
+        }),
         stage: Arc::new(move || {
             let events = stage_spent.events.load(Ordering::Relaxed);
             let quarantined = stage_spent.quarantined.load(Ordering::Relaxed);

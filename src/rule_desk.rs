@@ -1,6 +1,8 @@
 //! The rules in force: loaded beside those that run, swapped at a batch boundary; their modes; what they do.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +15,10 @@ use tracing::{info, warn};
 use crate::config;
 use crate::pipeline::InForce;
 use crate::role;
+
+/// Rules that have series of their own among the metrics: of those that have matched, the ones that did most often. A time series
+/// database keeps a series for each, and `GET /rules` has them all.
+const METRIC_RULES_MAX: usize = 500;
 
 /// What the API shows and changes of the rules.
 pub(crate) struct Desk {
@@ -82,6 +88,33 @@ impl Desk {
         }
     }
 
+    /// Appends to metrics in Prometheus' text format what the rules in force that have matched did and cost, since they were loaded.
+    pub(crate) fn write_metrics(&self, out: &mut String) {
+        let state = self.state();
+        let mut matched: Vec<_> = state.rules.rules().zip(&state.done).filter(|(_, (cost, _))| cost.matches > 0).collect();
+        matched.sort_by_key(|(rule, (cost, _))| (Reverse(cost.matches), &rule.id));
+        let untold = matched.len().saturating_sub(METRIC_RULES_MAX);
+        matched.truncate(METRIC_RULES_MAX);
+        type Of = fn(&RuleCost) -> u64;
+        let counters: [(&str, &str, Of); 4] = [
+            ("matches", "Events that satisfied the rule.", |cost| cost.matches),
+            ("evaluated", "Events for which the rule's condition was evaluated.", |cost| cost.evaluated),
+            ("tests", "Tests made for the rule alone.", |cost| cost.tests),
+            ("text_bytes", "Bytes of text that these tests looked at.", |cost| cost.text_bytes),
+        ];
+        let mut write = || -> std::fmt::Result {
+            for (name, help, of) in counters {
+                writeln!(out, "# HELP mihari_rule_{name}_total {help}\n# TYPE mihari_rule_{name}_total counter")?;
+                for (rule, (cost, _)) in &matched {
+                    writeln!(out, "mihari_rule_{name}_total{{rule=\"{}\"}} {}", escaped(&rule.id), of(cost))?;
+                }
+            }
+            writeln!(out, "# HELP mihari_rules_without_series Rules that have matched and are not among the series of rules.")?;
+            writeln!(out, "# TYPE mihari_rules_without_series gauge\nmihari_rules_without_series {untold}")
+        };
+        write().expect("writing to a String does not fail");
+    }
+
     /// Reads the rules and puts them in force, if nothing is refused that those in force had not refused too.
     fn load(&self) -> Result<usize, String> {
         let _one = self.loading.lock().expect("no code panics under this lock");
@@ -125,6 +158,11 @@ impl Desk {
     }
 }
 
+/// A label's value as Prometheus' text format has it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 impl RuleDesk for Desk {
     fn shown(&self) -> RulesShown {
         let state = self.state();
@@ -148,5 +186,43 @@ impl RuleDesk for Desk {
 
     fn reload(&self) -> Result<usize, String> {
         self.load()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::{LoadOptions, cases::batch_of, load};
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn desk(rules: usize) -> (Desk, Arc<RuleSet>) {
+        let text = |n| {
+            format!("title: T\nid: 'r\"\\{n:04}'\nlogsource: {{category: any}}\ndetection: {{s: {{f: {n}}}, condition: s}}\n")
+        };
+        let text = (0..rules).map(text).collect::<Vec<_>>().join("---\n");
+        let (set, problems) = load(&[("rules".to_owned(), text)], &LoadOptions::default());
+        assert_eq!(problems, []);
+        let set = Arc::new(set);
+        (Desk::new(&config::Rules::default(), set.clone(), Vec::new(), Modes::default(), Arc::new(SystemClock)), set)
+    }
+
+    #[test]
+    fn the_metrics_have_a_bounded_number_of_rules_those_that_match_most() {
+        let more = METRIC_RULES_MAX + 3;
+        let (desk, set) = desk(more + 1);
+        let batch = batch_of(&["{}"]).expect("an object");
+        let cost = |rule: usize| RuleCost { matches: 1 + u64::from(rule == more - 1), evaluated: 7, tests: 5, text_bytes: 30 };
+        let costs: Vec<(u32, RuleCost)> = (0..more).map(|rule| (rule as u32, cost(rule))).collect();
+        desk.note(&set, &batch, &[], &costs);
+        let mut out = String::new();
+        desk.write_metrics(&mut out);
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.iter().filter(|line| line.starts_with("mihari_rule_")).count(), 4 * METRIC_RULES_MAX);
+        let at = lines.iter().position(|line| *line == "# TYPE mihari_rule_matches_total counter").expect("there");
+        assert_eq!(lines[at + 1], format!("mihari_rule_matches_total{{rule=\"r\\\"\\\\{:04}\"}} 2", more - 1));
+        assert!(lines.contains(&r#"mihari_rule_text_bytes_total{rule="r\"\\0000"} 30"#), "{}", lines[at + 2]);
+        assert_eq!(lines.last(), Some(&"mihari_rules_without_series 3"));
+        assert!(!out.contains(&format!("{more:04}")), "a rule that did not match has no series");
     }
 }
