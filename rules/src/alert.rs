@@ -98,7 +98,8 @@ pub fn alert_id(tenant: u32, rule: &str, group: &BTreeMap<String, String>, windo
         hash.update(part);
     }
     hash.update(window_start.unix_ns().to_le_bytes());
-    hash.finalize()[..16].iter().map(|b| format!("{b:02x}")).collect()
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    hash.finalize()[..16].iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 impl Alert {

@@ -7,6 +7,7 @@ use event::{EventId, FieldId, Time};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::encode;
+use super::short::Short;
 use super::window::{NONE, Slab};
 use crate::alert::{Alert, AlertChange, AlertRule, EVIDENCE_MAX, alert_id};
 use crate::ruleset::{Body, RuleInfo, RuleSet, Texts};
@@ -17,7 +18,7 @@ pub const ALERTS_OPEN_MAX: usize = 20_000;
 /// An alert that repeats fold into. Its body is made when it is told.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Short,
     hash: u64,
     older: u32,
     newer: u32,
@@ -173,7 +174,7 @@ impl OpenAlerts {
         }
         let alert = &mut self.open[at];
         // Its number may stand in `changed` still; it is passed over there.
-        (alert.key, alert.fields, alert.evidence, alert.changed) = (Box::default(), Box::default(), Vec::new(), false);
+        (alert.key, alert.fields, alert.evidence, alert.changed) = (Short::default(), Box::default(), Vec::new(), false);
         self.open.release(at);
     }
 

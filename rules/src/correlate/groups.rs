@@ -5,13 +5,14 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 
 use super::plan::Asks;
+use super::short::Short;
 use super::snapshot::{In, Out};
 use super::window::{Decision, Entering, NONE, Pool, Slab, Window, state_bytes};
 
 /// One group.
 #[derive(Debug)]
 struct Group {
-    key: Box<[u8]>,
+    key: Short,
     hash: u64,
     older: u32,
     newer: u32,
@@ -118,8 +119,9 @@ impl Groups {
     }
 
     fn insert(&mut self, asks: &Asks, hash: u64, key: &[u8]) -> u32 {
-        self.group_bytes += self.bytes_of(key.len());
-        let at = self.groups.put(Group { key: key.into(), hash, older: NONE, newer: NONE, window: Window::new(asks) });
+        let key = Short::from(key);
+        self.group_bytes += self.bytes_of(&key);
+        let at = self.groups.put(Group { key, hash, older: NONE, newer: NONE, window: Window::new(asks) });
         self.by_key.insert_unique(hash, at, |at| self.groups[*at].hash);
         self.link(at);
         at
@@ -161,7 +163,7 @@ impl Groups {
             found.remove();
         }
         self.groups.release(at);
-        self.group_bytes -= self.bytes_of(key.len());
+        self.group_bytes -= self.bytes_of(&key);
         true
     }
 
@@ -196,8 +198,8 @@ impl Groups {
         Some(groups)
     }
 
-    fn bytes_of(&self, key_len: usize) -> usize {
-        size_of::<Group>() + self.state_bytes + key_len + 16
+    fn bytes_of(&self, key: &Short) -> usize {
+        size_of::<Group>() + self.state_bytes + key.elsewhere() + 16
     }
 
     fn link(&mut self, at: u32) {

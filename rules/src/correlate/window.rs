@@ -19,6 +19,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::encode;
 use super::plan::{Asks, Formula, Measure};
+use super::short::Short;
 use super::snapshot::{In, Out};
 use super::sum::Sum;
 use crate::sigma::item::{Number, Order};
@@ -101,7 +102,7 @@ struct Valued {
     window: u32,
     count: u32,
     hash: u64,
-    bytes: Box<[u8]>,
+    bytes: Short,
 }
 
 /// The entries and values of all windows of one rule and tenant.
@@ -576,8 +577,9 @@ impl Pool {
             self.values[at].count += 1;
             return (at, false);
         }
-        self.bytes += size_of::<Valued>() + bytes.len() + 8;
-        let at = self.values.put(Valued { window, count: 1, hash, bytes: bytes.into() });
+        let bytes = Short::from(bytes);
+        self.bytes += size_of::<Valued>() + bytes.elsewhere() + 8;
+        let at = self.values.put(Valued { window, count: 1, hash, bytes });
         self.by_value.insert_unique(hash, at, |at| self.values[*at].hash);
         (at, true)
     }
@@ -590,7 +592,7 @@ impl Pool {
             return false;
         }
         let bytes = std::mem::take(&mut valued.bytes);
-        self.bytes -= size_of::<Valued>() + bytes.len() + 8;
+        self.bytes -= size_of::<Valued>() + bytes.elsewhere() + 8;
         if let Ok(found) = self.by_value.find_entry(valued.hash, |other| *other == at) {
             found.remove();
         }
