@@ -238,7 +238,8 @@ fn main() {
             let mut out = Vec::new();
             let mut least = [f64::MAX; 5];
             let mut matches = [0; 5];
-            for _ in 0..ROUNDS {
+            // For a profile, enough that loading is little of it.
+            for _ in 0..if alone { 8 * ROUNDS } else { ROUNDS } {
                 for (at, set) in [&set, &twice].into_iter().enumerate().take(if alone { 1 } else { 2 }) {
                     // A cold start each round: caches are filled within the time.
                     let mut detector = Detector::new(set.clone());
@@ -361,7 +362,7 @@ mod peer {
 
     use rsigma_eval::event::JsonEvent;
     use rsigma_eval::{Engine, LogSourceExtractor};
-    use rules::{Detector, RuleSet, Source};
+    use rules::{Detector, Match, RuleSet, Source};
 
     use super::{batches, corpus};
 
@@ -389,27 +390,37 @@ mod peer {
             Peer { routed, all }
         }
 
-        /// Prints per rule on how many events only one of the two finds it, all rules on all events.
+        /// Prints per rule on how many events only one of the two finds it: all rules on all events, and with log sources. What only one
+        /// finds with log sources and both find without is a matter of routing, not of matching.
         pub(super) fn differences(&self, set: &Arc<RuleSet>) {
             let names: Vec<String> = set.rules().map(|rule| format!("{} {}", rule.id, rule.title)).collect();
             for name in ["net", "mixed60k"] {
                 let corpus = corpus(name);
                 let mut differ: BTreeMap<String, (u64, u64, usize)> = BTreeMap::new();
-                let mut detector = Detector::new(set.clone());
-                let (mut same, mut at) = (0, 0);
-                for batch in batches(&corpus, false) {
-                    let mut found = Vec::new();
-                    detector.scan(&batch, &mut found);
+                let (mut detector, mut routing) = (Detector::new(set.clone()), Detector::new(set.clone()));
+                let (mut same, mut same_routed, mut at) = (0, 0, 0);
+                // Of routing: only ours, only the peer's; and with which rules.
+                let (mut only, mut rules) = ([0, 0], [BTreeSet::new(), BTreeSet::new()]);
+                for (batch, with_sources) in batches(&corpus, false).iter().zip(&batches(&corpus, true)) {
+                    let (mut found, mut routed) = (Vec::new(), Vec::new());
+                    detector.scan(batch, &mut found);
+                    routing.scan(with_sources, &mut routed);
                     for row in 0..batch.len() {
-                        let ours = found.iter().filter(|m| m.row as usize == row).map(|m| names[m.rule as usize].clone());
-                        let ours: BTreeSet<String> = ours.collect();
-                        let value: serde_json::Value = serde_json::from_str(&corpus.lines[at]).expect("an object");
-                        let theirs = self.all.evaluate(&JsonEvent::borrow(&value));
-                        let name = |header: &rsigma_eval::RuleHeader| {
-                            format!("{} {}", header.rule_id.clone().unwrap_or_default(), header.rule_title)
+                        let of_row = |found: &[Match]| -> BTreeSet<String> {
+                            let of_row = found.iter().filter(|m| m.row as usize == row);
+                            of_row.map(|m| names[m.rule as usize].clone()).collect()
                         };
-                        let theirs: BTreeSet<String> = theirs.iter().map(|result| name(&result.header)).collect();
+                        let value: serde_json::Value = serde_json::from_str(&corpus.lines[at]).expect("an object");
+                        let of_peer = |engine: &Engine| -> BTreeSet<String> {
+                            let name = |header: &rsigma_eval::RuleHeader| {
+                                format!("{} {}", header.rule_id.clone().unwrap_or_default(), header.rule_title)
+                            };
+                            engine.evaluate(&JsonEvent::borrow(&value)).iter().map(|result| name(&result.header)).collect()
+                        };
+                        let (ours, theirs) = (of_row(&found), of_peer(&self.all));
+                        let (ours_routed, theirs_routed) = (of_row(&routed), of_peer(&self.routed));
                         same += ours.intersection(&theirs).count();
+                        same_routed += ours_routed.intersection(&theirs_routed).count();
                         ours.difference(&theirs).for_each(|rule| {
                             let entry = differ.entry(rule.clone()).or_default();
                             (entry.0, entry.2) = (entry.0 + 1, at);
@@ -418,10 +429,22 @@ mod peer {
                             let entry = differ.entry(rule.clone()).or_default();
                             (entry.1, entry.2) = (entry.1 + 1, at);
                         });
+                        for (side, (one, other)) in
+                            [(&ours_routed, &theirs_routed), (&theirs_routed, &ours_routed)].into_iter().enumerate()
+                        {
+                            for rule in one.difference(other).filter(|rule| ours.contains(*rule) && theirs.contains(*rule)) {
+                                only[side] += 1;
+                                rules[side].insert(rule.clone());
+                            }
+                        }
                         at += 1;
                     }
                 }
-                println!("{name}: {same} matches by both");
+                println!("{name}: {same} matches by both; with log sources {same_routed}");
+                for (side, who) in ["ours", "the peer"].into_iter().enumerate() {
+                    println!("{name}: only {who} by its routing: {} matches of {} rules", only[side], rules[side].len());
+                    rules[side].iter().take(8).for_each(|rule| println!("{name}:   such as {rule}"));
+                }
                 for (rule, (ours, theirs, last)) in differ {
                     println!("{name}: only ours {ours}, only the peer {theirs} (last at line {}): {rule}", last + 1);
                 }
