@@ -19,6 +19,8 @@ use crate::yaml::{self, Document, FILE_BYTES_MAX, Node};
 
 /// Rules of one set.
 const RULES_MAX: usize = 50_000;
+/// Names of fields that chained correlations of one set ask of events.
+const CARRIED_MAX: usize = 64;
 /// How long repeats fold into the alert of the first, where a rule does not say.
 const FOLD_NS: i64 = 3600 * 1_000_000_000;
 
@@ -144,6 +146,10 @@ pub struct RuleSet {
     pub(crate) atoms: Vec<Bound>,
     /// Per rule, the correlations that listen to it and its place in their lists.
     pub(crate) listeners: Vec<Vec<(usize, u16)>>,
+    /// Names that chained correlations ask of the event itself, for the correlation within does not group by them.
+    pub(crate) carried: Vec<String>,
+    /// Per rule that correlations listen to the fields that mean each of these names.
+    pub(crate) carries: Vec<Vec<Vec<FieldId>>>,
     /// The conditions of all Sigma rules, compiled together.
     pub(crate) compiled: Compiled,
     hash: [u8; 32],
@@ -445,7 +451,13 @@ impl Builder {
             Body::Correlation(_) | Body::Behaviour(_) => None,
         });
         let compiled = Compiled::new(&self.atoms, &conditions.collect::<Vec<_>>());
-        RuleSet { rules, atoms: self.atoms, listeners, compiled, hash }
+        let carried = carried(&rules, &listeners, problems);
+        let fields_of = |(source, listeners): (&RuleSource, &Vec<_>)| match listeners.is_empty() {
+            true => Vec::new(),
+            false => carried.iter().map(|name| self.mapping.fields(source, name)).collect(),
+        };
+        let carries = sources.iter().zip(&listeners).map(fields_of).collect();
+        RuleSet { rules, atoms: self.atoms, listeners, carried, carries, compiled, hash }
     }
 
     fn bind_correlation(
@@ -461,13 +473,10 @@ impl Builder {
             let (id, name) = &names[*rule];
             let own: Vec<&str> = name.as_deref().into_iter().chain([id.as_str()]).collect();
             let source = &sources[*rule];
-            let fields_of = |name: &String| {
-                let field = written.group_field(name, &own);
-                field.map_or_else(Vec::new, |field| self.mapping.fields(source, field))
-            };
+            let fields_of = |name: &String| self.mapping.fields(source, written.group_field(name, &own));
             keys.push(written.group_by.iter().map(fields_of).collect());
             values.push(written.fields.iter().map(fields_of).collect());
-            let plain = |group: &String| written.group_field(group, &own).unwrap_or(group).to_owned();
+            let plain = |group: &String| written.group_field(group, &own).to_owned();
             key_names.push(written.group_by.iter().map(plain).collect());
             called.push(own.into_iter().chain([as_written.as_str()]).map(str::to_owned).collect());
         }
@@ -494,6 +503,30 @@ impl Builder {
             Expr::Not(inner) => Expr::Not(Box::new(self.bind(source, inner))),
         }
     }
+}
+
+/// The names that correlations ask of those within them which do not group by them. A correlation only uses its own `group-by` (correlation
+/// specification, "Ordered Temporal Proximity"), so such a name is that of a field of the event that made the inner one fire.
+fn carried(rules: &[Rule], listeners: &[Vec<(usize, u16)>], problems: &mut Vec<Problem>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (inner, of) in rules.iter().zip(listeners) {
+        let Body::Correlation(within) = &inner.body else { continue };
+        for (outer, place) in of {
+            let Rule { info, body: Body::Correlation(bound), .. } = &rules[*outer] else { continue };
+            let asked = bound.key_names[usize::from(*place)].iter().chain(&bound.written.fields);
+            for name in asked.filter(|name| !within.written.group_by.contains(name)) {
+                if names.len() < CARRIED_MAX && !names.contains(name) {
+                    names.push(name.clone());
+                } else if !names.contains(name) {
+                    let reason =
+                        format!("more than {CARRIED_MAX} fields are asked through other correlations: {name:?} is not found");
+                    let hint = Some(format!("let {:?} group by {name:?} too", inner.info.title));
+                    problems.push(Problem { path: info.path.clone(), line: info.line, refused: false, reason, hint });
+                }
+            }
+        }
+    }
+    names
 }
 
 /// Adds each filter's condition to the rules that it names (as pySigma: the rule and the filter's condition as written).

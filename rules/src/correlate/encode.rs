@@ -229,6 +229,31 @@ pub(super) fn put_shown(event: EventRef<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends, behind the fields that an alert would show, what chained correlations ask of the event, by number.
+pub(super) fn put_carried(event: EventRef<'_>, names: &[Vec<FieldId>], out: &mut Vec<u8>) {
+    for (number, fields) in (0u16..).zip(names) {
+        if let Some(value) = first(event, fields) {
+            out.push(u8::MAX); // No place among those that are shown.
+            put_fixed(CARRIED, &number.to_le_bytes(), out);
+            put_text(value, out);
+        }
+    }
+}
+
+/// What [`put_carried`] has written by this number.
+pub(super) fn carried(mut bytes: &[u8], number: u16) -> Option<String> {
+    loop {
+        let (_, text, rest) = next_shown(bytes)?;
+        if bytes.get(1..4) == Some(&[CARRIED, number.to_le_bytes()[0], number.to_le_bytes()[1]]) {
+            return Some(text);
+        }
+        bytes = rest;
+    }
+}
+
+/// The kind of a value that is carried and not shown.
+const CARRIED: u8 = 9;
+
 fn put_fixed(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.push(kind);
     out.extend_from_slice(bytes);
@@ -261,6 +286,7 @@ fn next_shown(bytes: &[u8]) -> Option<(u8, String, &[u8])> {
         6 => fixed(rest).map(|(b, rest)| (Ipv4Addr::from_octets(b).to_string(), rest))?,
         7 => fixed(rest).map(|(b, rest)| (Ipv6Addr::from_octets(b).to_string(), rest))?,
         8 => fixed(rest).map(|(b, rest)| (Time::from_unix_ns(i64::from_le_bytes(b)).to_string(), rest))?,
+        CARRIED => fixed::<2>(rest).and_then(|(_, rest)| next_text(rest)).map(|(text, rest)| (text.to_owned(), rest))?,
         _ => return None,
     };
     Some((place, text, rest))
@@ -282,6 +308,13 @@ mod tests {
             SHOWN.iter().filter_map(|f| Some((f.name().to_owned(), event.get(*f)?.to_string()))).collect();
         assert_eq!(shown(&bytes), expected);
         assert_eq!(expected.len(), 8);
+        put_carried(
+            event,
+            &[vec![FieldId::known("absent")], vec![FieldId::known("other")], vec![FieldId::SOURCE_PORT]],
+            &mut bytes,
+        );
+        assert_eq!(shown(&bytes), expected, "what is carried is not shown");
+        assert_eq!([0, 1, 2, 3].map(|n| carried(&bytes, n)), [None, Some("not shown".to_owned()), Some("443".to_owned()), None]);
     }
 
     #[test]

@@ -149,12 +149,20 @@ pub struct Fired {
     pub group: Vec<String>,
 }
 
-/// A correlation that listens to another: where its key and its values stand in the other's key.
+/// A correlation that listens to another: from where it has its key and its values.
 struct Outer {
     rule: usize,
     place: u16,
-    key: Vec<usize>,
-    value: Vec<usize>,
+    key: Vec<From>,
+    value: Vec<From>,
+}
+
+/// Where a value of a correlation that listens to another is found.
+enum From {
+    /// At this place of the other's group.
+    Group(usize),
+    /// In the event that made the other fire, among what is carried.
+    Event(u16),
 }
 
 /// A match that enters a correlation, with what the event brings for it.
@@ -349,7 +357,7 @@ impl Correlator {
         let mut fields = None;
         for (correlation, place) in &rules.listeners[rule] {
             if let Body::Correlation(bound) = &rules.rules[*correlation].body {
-                self.wait(event, time, (*correlation, *place), bound, &mut fields, out);
+                self.wait(event, time, (rule, *correlation, *place), bound, &mut fields, out);
             }
         }
     }
@@ -380,12 +388,12 @@ impl Correlator {
         time.min(received).max(earliest)
     }
 
-    /// Puts a match of a correlation into the queue. `fields` is where the event's fields lie once they are there.
+    /// Puts a match of a plain rule into the queue for a correlation. `fields` is where the event's fields lie once they are there.
     fn wait(
         &mut self,
         event: EventRef<'_>,
         time: i64,
-        (correlation, place): (usize, u16),
+        (rule, correlation, place): (usize, usize, u16),
         bound: &BoundCorrelation,
         fields: &mut Option<Span>,
         out: &mut Vec<AlertChange>,
@@ -416,6 +424,7 @@ impl Correlator {
             _ => {
                 let from = bytes.len();
                 encode::put_shown(event, bytes);
+                encode::put_carried(event, &self.rules.carries[rule], bytes);
                 span(bytes, from)
             }
         };
@@ -523,25 +532,31 @@ impl Correlator {
             }
             let rule = rule as usize;
             if self.enter(passing, rule, &key, &places, &value, out) {
-                self.listen(rule, &key, &mut steps);
+                self.listen(rule, &key, passing.fields, &mut steps);
             }
         }
     }
 
     /// What a correlation that has fired brings to those that listen to it.
-    fn listen(&self, rule: usize, key: &[u8], steps: &mut Vec<Step>) {
+    fn listen(&self, rule: usize, key: &[u8], fields: &[u8], steps: &mut Vec<Step>) {
         let texts = encode::texts(key);
+        let said = |from: &From| match from {
+            From::Group(at) => texts.get(*at).map(|text| (*text).to_owned()),
+            From::Event(number) => encode::carried(fields, *number),
+        };
         for outer in &self.outers[rule] {
             let Body::Correlation(bound) = &self.rules.rules[outer.rule].body else { continue };
+            let all = |of: &[From]| of.iter().map(said).collect::<Option<Vec<String>>>();
+            let (Some(key), Some(values)) = (all(&outer.key), all(&outer.value)) else { continue };
             let (mut outer_key, mut value) = (Vec::new(), Vec::new());
-            encode::put_texts(outer.key.iter().filter_map(|at| texts.get(*at).copied()), &mut outer_key);
+            encode::put_texts(key.iter().map(String::as_str), &mut outer_key);
             if bound.asks.adds_up() {
-                let number = outer.value.first().and_then(|at| Number::parse(texts.get(*at)?));
+                let number = values.first().and_then(|text| Number::parse(text));
                 if !number.is_some_and(|number| encode::put_number_bytes(number, &mut value)) {
                     continue;
                 }
             } else {
-                encode::put_texts(outer.value.iter().filter_map(|at| texts.get(*at).copied()), &mut value);
+                encode::put_texts(values.iter().map(String::as_str), &mut value);
             }
             let (rank, place) = (self.ranks[outer.rule], outer.place);
             steps.push(Step { rank, rule: outer.rule as u32, key: outer_key, place, value });
@@ -618,7 +633,7 @@ impl Correlator {
             self.fold(rule, *tenant, &firing, out);
         }
         let mut steps = Vec::new();
-        self.listen(rule, key, &mut steps);
+        self.listen(rule, key, fields, &mut steps);
         self.cascade(passing, steps, out);
     }
 
@@ -751,11 +766,15 @@ impl Correlator {
     }
 }
 
-/// The correlations that listen to `rule`, which is one itself, and can tell their groups by its group.
+/// The correlations that listen to `rule`, which is one itself.
 fn outers(rules: &RuleSet, rule: usize) -> Vec<Outer> {
     let Body::Correlation(inner) = &rules.rules[rule].body else { return Vec::new() };
-    let at = |name: &String| inner.written.group_by.iter().position(|g| g == name);
-    let all = |names: &[String]| names.iter().map(at).collect::<Option<Vec<usize>>>();
+    let place_of = |names: &[String], name: &String| names.iter().position(|other| other == name);
+    let from = |name: &String| match place_of(&inner.written.group_by, name) {
+        Some(at) => Some(From::Group(at)),
+        None => place_of(&rules.carried, name).map(|at| From::Event(at as u16)),
+    };
+    let all = |names: &[String]| names.iter().map(from).collect::<Option<Vec<From>>>();
     let outer = |(outer, place): &(usize, u16)| {
         let Body::Correlation(bound) = &rules.rules[*outer].body else { return None };
         let key = all(&bound.key_names[usize::from(*place)])?;

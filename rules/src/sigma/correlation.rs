@@ -178,11 +178,9 @@ pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
 }
 
 impl Correlation {
-    /// The field of a rule that a group-by name means.
-    pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[&str]) -> Option<&'a str> {
-        match self.aliases.get(name) {
-            None => Some(name),
-            Some(by_rule) => rule_names.iter().find_map(|rule| by_rule.get(*rule)).map(String::as_str),
-        }
+    /// The field of a rule that a group-by name means: the alias's for the rule, else the name itself.
+    pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[&str]) -> &'a str {
+        let of_rule = |alias: &'a BTreeMap<String, String>| rule_names.iter().find_map(|rule| alias.get(*rule));
+        self.aliases.get(name).and_then(of_rule).map_or(name, String::as_str)
     }
 }
