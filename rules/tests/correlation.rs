@@ -253,6 +253,14 @@ const SPECS: &[Spec] = &[
         judge: Judge::Window(|w| occurs(w, &[0, 1])),
     },
     Spec {
+        title: "many of one value, then c",
+        rules: &["of a value", "c"],
+        by: &["ip"],
+        timespan_s: 60,
+        yaml: "type: temporal_ordered",
+        judge: Judge::Window(|w| occurs(w, &[0, 1])),
+    },
+    Spec {
         title: "nothing, and c",
         rules: &["quiet", "c"],
         by: &["ip"],
@@ -271,6 +279,14 @@ const INNER: &[Spec] = &[
         timespan_s: 60,
         yaml: "type: event_count, condition: {gte: 2}",
         judge: Judge::Window(|w| w.len() >= 2),
+    },
+    Spec {
+        title: "of a value",
+        rules: &["a", "b"],
+        by: &["d"],
+        timespan_s: 30,
+        yaml: "type: event_count, condition: {gte: 3}",
+        judge: Judge::Window(|w| w.len() >= 3),
     },
     Spec {
         title: "quiet",
@@ -421,9 +437,10 @@ fn firings(spec: &Spec, events: &[(i64, EventId, Seen)], inner: &BTreeMap<&str, 
     }
     for (place, rule) in spec.rules.iter().enumerate() {
         for firing in inner.get(rule).into_iter().flatten() {
-            let ends = firing.time != events.iter().find(|e| e.1 == firing.event).expect("an event").0;
-            let key = (firing.time, ends, firing.event);
-            let of_group = entering.entry(firing.group[..1].to_vec()).or_default();
+            let (time, _, seen) = events.iter().find(|e| e.1 == firing.event).expect("an event");
+            let key = (firing.time, firing.time != *time, firing.event);
+            // The outer one's own `group-by`, whatever the inner one groups by.
+            let of_group = entering.entry(vec![seen.ip.to_string()]).or_default();
             let fresh = Entered { time: firing.time, event: firing.event, places: BTreeSet::new(), d: None, n: None };
             of_group.entry(key).or_insert(fresh).places.insert(place);
         }
