@@ -80,7 +80,7 @@ fn with_filters(rules: &[Detection], filters: &[Filter]) -> String {
     }
     for filter in filters {
         let (parts, condition) = filter.detection.body("");
-        let name = |at: &usize| if at % 2 == 0 { format!("id-{at}") } else { format!("n{at}") };
+        let name = |at: &usize| if at.is_multiple_of(2) { format!("id-{at}") } else { format!("n{at}") };
         let named = filter.rules.as_ref().map(|rules| format!("[{}]", rules.iter().map(name).collect::<Vec<_>>().join(", ")));
         let source = SOURCES[filter.detection.source];
         text += &format!(
@@ -111,8 +111,8 @@ fn by_hand(rules: &[Detection], filters: &[Filter]) -> String {
 }
 
 /// Which rules each event satisfies: plainly and compiled, which must agree.
-fn matches(text: String, events: &[String]) -> Vec<Vec<u32>> {
-    let (set, problems) = load(&[("rules".to_owned(), text.clone())], &LoadOptions::default());
+fn matches(text: &str, events: &[String]) -> Vec<Vec<u32>> {
+    let (set, problems) = load(&[("rules".to_owned(), text.to_owned())], &LoadOptions::default());
     assert!(problems.iter().all(|problem| !problem.refused), "{problems:?} in {text}");
     let set = Arc::new(set);
     let batch = batch_of(&events.iter().map(String::as_str).collect::<Vec<_>>()).expect("objects");
@@ -134,7 +134,7 @@ proptest! {
         filters in prop::collection::vec(filter(3), 0..4),
         events in prop::collection::vec(event(), 1..20),
     ) {
-        prop_assert_eq!(matches(with_filters(&rules, &filters), &events), matches(by_hand(&rules, &filters), &events));
+        prop_assert_eq!(matches(&with_filters(&rules, &filters), &events), matches(&by_hand(&rules, &filters), &events));
     }
 }
 

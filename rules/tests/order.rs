@@ -317,9 +317,9 @@ fn what_waits_for_a_rule_that_goes_is_forgotten() {
     for restart in [false, true] {
         run_by(&before, &events, 10, |_, correlator| {
             if restart {
-                restored(correlator, &after)
+                restored(correlator, &after);
             } else {
-                correlator.replace(after.clone())
+                correlator.replace(after.clone());
             }
             states.push(correlator.snapshot());
             let (kept, _) = correlator.size();
