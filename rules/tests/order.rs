@@ -235,7 +235,7 @@ fn after() -> String {
     documents.retain(|document| !document.contains("title: Goes"));
     documents.push("title: Comes\ncorrelation: {type: event_count, rules: [b], group-by: [source.ip], timespan: 60s, condition: {gte: 2}, generate: true}\n");
     documents.reverse();
-    documents.iter().map(|document| document.trim_start().to_owned()).collect::<Vec<_>>().join("\n---\n")
+    documents.join("---\n") // Each text as it was: a rule is the same where its text is.
 }
 
 /// Each alert of rules that are called so, as it stands in the end.
