@@ -205,7 +205,7 @@ test("a search is kept over a reload, also while it is typed; fields are offered
     await page.locator("tr[data-hit]").first().waitFor();
     await page.keyboard.press("/");
     await page.keyboard.type("user.na");
-    await page.getByRole("option", { name: "user.name", exact: true }).waitFor();
+    await page.locator("#offered").getByRole("option", { name: "user.name", exact: true }).waitFor();
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     await page.keyboard.type("tar");
