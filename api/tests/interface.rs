@@ -107,8 +107,9 @@ fn a_store_of_the_first_version_is_taken_over() {
     let token = Store::open(&path, clock.clone()).expect("opens").create_token("old", 0, 30).expect("a token");
     let before = rusqlite::Connection::open(&path).expect("opens");
     before
-        .execute_batch("ALTER TABLE token DROP COLUMN revoked; DROP TABLE quarantine; DROP TABLE heard; DROP TABLE policy_version; DROP TABLE rule_mode; DROP TABLE saved_search;
-             DROP TABLE search_run;
+        .execute_batch(
+            "ALTER TABLE token DROP COLUMN revoked; DROP TABLE quarantine; DROP TABLE heard; DROP TABLE policy_version;
+             DROP TABLE rule_mode; DROP TABLE saved_search; DROP TABLE search_run; DROP TABLE source_lost;
              PRAGMA user_version = 1;",
         )
         .expect("as it was");
