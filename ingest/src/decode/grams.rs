@@ -91,6 +91,55 @@ fn commonness(pair: &[u8]) -> u8 {
     pair.iter().map(|byte| common(*byte)).sum()
 }
 
+/// Numbers, each with pairs of which a text must hold one: a look over the text's map finds those that may be meant, however many there are.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Waiting {
+    /// Every pair that some number waits for.
+    pairs: [u64; BITS / 64],
+    /// Who waits for which pair, sorted by pair.
+    who: Vec<(u16, Vec<u16>)>,
+    /// Numbers of which nothing is known.
+    always: Vec<u16>,
+}
+
+impl Waiting {
+    /// Nobody.
+    pub(super) fn new() -> Waiting {
+        Waiting { pairs: [0; BITS / 64], who: Vec::new(), always: Vec::new() }
+    }
+
+    /// `number` is meant only by texts that hold all pairs of one of `needed`; by any text where that is none, or asks for nothing.
+    pub(super) fn add(&mut self, number: u16, needed: &[Needed]) {
+        if needed.is_empty() || needed.iter().any(|needed| !needed.some) {
+            self.always.push(number);
+            return;
+        }
+        for pair in needed.iter().map(|needed| needed.bits[0]) {
+            self.pairs[usize::from(pair) / 64] |= 1 << (pair % 64);
+            let at = self.who.partition_point(|(other, _)| *other < pair);
+            if self.who.get(at).is_none_or(|(other, _)| *other != pair) {
+                self.who.insert(at, (pair, Vec::new()));
+            }
+            self.who[at].1.push(number);
+        }
+    }
+
+    /// Sets in `found` the bit of each number that the text of `grams` may mean, and of a few that it does not.
+    pub(super) fn find(&self, grams: &Grams, found: &mut [u64]) {
+        let mut set = |number: u16| found[usize::from(number) / 64] |= 1 << (number % 64);
+        self.always.iter().for_each(|number| set(*number));
+        for (word, (held, waited)) in grams.bits.iter().zip(&self.pairs).enumerate() {
+            let mut both = held.get() & waited;
+            while both != 0 {
+                let pair = (word * 64) as u16 + both.trailing_zeros() as u16;
+                both &= both - 1;
+                let at = self.who.partition_point(|(other, _)| *other < pair);
+                self.who[at].1.iter().for_each(|number| set(*number));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -104,6 +153,22 @@ mod tests {
             let grams = Grams::new();
             let needed = Needed::of(std::iter::once(literal.as_str()));
             prop_assert!(grams.of(&text).may_hold(&needed));
+        }
+
+        #[test]
+        fn who_may_be_meant_is_found(text in ".{0,60}", literals in prop::collection::vec(".{0,4}", 0..150)) {
+            let needed: Vec<Needed> = literals.iter().map(|literal| Needed::of(std::iter::once(literal.as_str()))).collect();
+            let mut waiting = Waiting::new();
+            for (number, two) in needed.chunks(2).enumerate() {
+                waiting.add(number as u16, two);
+            }
+            let grams = Grams::new();
+            let mut found = [0; 2];
+            waiting.find(grams.of(&text), &mut found);
+            for (number, two) in needed.chunks(2).enumerate() {
+                let meant = two.iter().any(|needed| grams.may_hold(needed));
+                prop_assert!(!meant || found[number / 64] & 1 << (number % 64) != 0, "{number}");
+            }
         }
     }
 

@@ -178,6 +178,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// What each line needs that may begin with `byte`.
+    pub(crate) fn needs(&self, byte: u8) -> Vec<Needed> {
+        self.by_first[usize::from(byte)].iter().map(|(_, needed)| *needed).collect()
+    }
+}
+
 impl LinePlan {
     /// What a text that fits holds: the template's literals, and the keys that pairs or JSON must have, each by its parts.
     fn needed(&self) -> Needed {

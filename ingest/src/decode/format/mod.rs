@@ -44,6 +44,7 @@ use std::net::IpAddr;
 
 use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Value};
 
+use super::grams::Needed;
 use super::text::Context;
 pub(super) use guess::{beginning, guess};
 pub(super) use registry::{Recognise, Registry, names};
@@ -73,6 +74,11 @@ pub(super) trait Reader: Send {
 
     /// Which records are worth asking about: cheap, and by structure at a fixed place.
     fn recognise(&self) -> Recognise;
+
+    /// What texts that begin with `byte` must hold for `read` to take them: one of these, whole. Empty where that cannot be told.
+    fn needs(&self, _byte: u8) -> Vec<Needed> {
+        Vec::new()
+    }
 
     /// Writes the record and says yes, or leaves nothing behind and says no.
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool;

@@ -7,7 +7,8 @@
 //!                                       last[byte]  and what names its fields itself: JSON, key=value
 //! ```
 //!
-//! Each table gives the few readers that a record may belong to, so the cost of a record does not grow with the number of formats.
+//! Each table gives the few readers that a record may belong to, by its first byte and the pairs of bytes that it holds, so the cost of a
+//! record does not grow with the number of formats.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ use event::RowBuilder;
 use super::Reader;
 use super::structured::{self, Known};
 use crate::decode::describe::{self, Library};
-use crate::decode::grams::Grams;
+use crate::decode::grams::{Grams, Needed, Waiting};
 use crate::decode::json;
 use crate::decode::syslog::{self, Header};
 use crate::decode::text::Context;
@@ -89,6 +90,10 @@ impl Reader for describe::Reader {
         recognise
     }
 
+    fn needs(&self, byte: u8) -> Vec<Needed> {
+        self.plan().needs(byte)
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         describe::Reader::read(self, context, row)
     }
@@ -101,18 +106,69 @@ impl Reader for describe::Reader {
 /// Numbers of readers, for each byte that a text may begin with.
 type ByByte = Vec<Vec<u16>>;
 
+/// The same, and what each reader needs besides.
+struct Shortlists {
+    /// For each byte a place in `lists`: most bytes share one.
+    by_byte: Vec<u16>,
+    lists: Vec<Waiting>,
+}
+
+impl Shortlists {
+    fn new(numbers: &ByByte, readers: &[Box<dyn Reader>]) -> Shortlists {
+        let mut lists: Vec<Waiting> = Vec::new();
+        let by_byte = numbers.iter().zip(0..=255).map(|(numbers, byte)| {
+            let mut list = Waiting::new();
+            for number in numbers {
+                list.add(*number, &readers[usize::from(*number)].needs(byte));
+            }
+            let at = lists.iter().position(|other| *other == list).unwrap_or_else(|| {
+                lists.push(list);
+                lists.len() - 1
+            });
+            at as u16
+        });
+        Shortlists { by_byte: by_byte.collect(), lists }
+    }
+
+    /// Asks the readers that a record with a text of this first byte may belong to, in their order. `found` has a bit for each reader.
+    fn ask(
+        &self,
+        byte: u8,
+        readers: &mut [Box<dyn Reader>],
+        found: &mut [u64],
+        context: &Context<'_>,
+        row: &mut RowBuilder<'_>,
+    ) -> bool {
+        found.fill(0);
+        self.lists[usize::from(self.by_byte[usize::from(byte)])].find(context.grams.of(context.record), found);
+        for (word, bits) in found.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let number = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if readers[number].read(context, row) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
 /// Every reader, and the tables that lead to them.
 pub(in crate::decode) struct Registry {
     readers: Vec<Box<dyn Reader>>,
     names: HashMap<&'static str, u16>,
     apps: HashMap<String, Vec<u16>>,
     json: HashMap<String, Vec<u16>>,
-    stamped: ByByte,
+    stamped: Shortlists,
     /// Readers that no program's name leads to; for records without one, also those of `bare` descriptions.
-    first: ByByte,
-    first_bare: ByByte,
+    first: Shortlists,
+    first_bare: Shortlists,
     last: ByByte,
     app: String,
+    /// A bit for each reader: who may be meant by the record at hand.
+    found: Vec<u64>,
     structured: structured::Reader,
     /// Whether the record at hand stood within another one.
     within: bool,
@@ -133,53 +189,55 @@ impl Registry {
         }
         readers.sort_by_cached_key(|reader| (reader.recognise().rank, reader.names()[0]));
         let by_byte = || vec![Vec::new(); 256];
-        let mut registry = Registry {
-            names: HashMap::new(),
-            apps: HashMap::new(),
-            json: HashMap::new(),
-            stamped: by_byte(),
-            first: by_byte(),
-            first_bare: by_byte(),
-            last: by_byte(),
-            app: String::new(),
-            readers: Vec::new(),
-            structured: structured::Reader::new(),
-            within: false,
-        };
-        for name in registry.structured.names() {
-            registry.names.insert(name, STRUCTURED);
+        let (mut stamped_by_byte, mut first_by_byte, mut first_bare_by_byte) = (by_byte(), by_byte(), by_byte());
+        let (mut names, mut apps_of, mut json_of, mut last) = (HashMap::new(), HashMap::new(), HashMap::new(), by_byte());
+        let structured = structured::Reader::new();
+        for name in structured.names() {
+            names.insert(name, STRUCTURED);
         }
         for (number, reader) in readers.iter().enumerate() {
             let number = number as u16;
             for name in reader.names() {
-                registry.names.insert(name, number);
+                names.insert(name, number);
             }
             let Recognise { apps, first, json, stamped, bare, rank } = reader.recognise();
             for byte in (0..256).filter(|byte| first[*byte]) {
                 if stamped {
-                    registry.stamped[byte].push(number);
+                    stamped_by_byte[byte].push(number);
                 }
                 if rank >= Recognise::LAST {
-                    registry.last[byte].push(number);
+                    last[byte].push(number);
                 } else if bare {
-                    registry.first_bare[byte].push(number);
+                    first_bare_by_byte[byte].push(number);
                     if apps.is_empty() {
-                        registry.first[byte].push(number);
+                        first_by_byte[byte].push(number);
                     }
                 }
             }
             for app in apps {
-                registry.apps.entry(app).or_default().push(number);
+                apps_of.entry(app).or_insert_with(Vec::new).push(number);
             }
             for key in json {
-                let numbers = registry.json.entry(key).or_default();
+                let numbers = json_of.entry(key).or_insert_with(Vec::new);
                 if !numbers.contains(&number) {
                     numbers.push(number);
                 }
             }
         }
-        registry.readers = readers;
-        registry
+        Registry {
+            names,
+            apps: apps_of,
+            json: json_of,
+            stamped: Shortlists::new(&stamped_by_byte, &readers),
+            first: Shortlists::new(&first_by_byte, &readers),
+            first_bare: Shortlists::new(&first_bare_by_byte, &readers),
+            last,
+            app: String::new(),
+            found: vec![0; readers.len().div_ceil(64)],
+            readers,
+            structured,
+            within: false,
+        }
     }
 
     /// Reads the record as `pin`, where `claims` also if no line of it fits. None where there is no such format.
@@ -208,8 +266,8 @@ impl Registry {
     /// Reads a record that begins with its own time, before anybody took that for a syslog header's. False where it is none.
     pub(in crate::decode) fn read_stamped(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let Some(byte) = context.header.message.bytes().next() else { return false };
-        let Registry { readers, stamped, .. } = self;
-        stamped[usize::from(byte)].iter().any(|number| readers[usize::from(*number)].read(context, row))
+        let Registry { readers, stamped, found, .. } = self;
+        stamped.ask(byte, readers, found, context, row)
     }
 
     /// Whether some reader reads what this program logs.
@@ -227,7 +285,7 @@ impl Registry {
                 return true;
             }
         }
-        let Registry { readers, apps, app, first, first_bare, json, last, structured, .. } = self;
+        let Registry { readers, apps, app, first, first_bare, json, last, structured, found, .. } = self;
         let mut ask = |numbers: &[u16], row: &mut RowBuilder<'_>| {
             numbers.iter().any(|number| readers[usize::from(*number)].read(context, row))
         };
@@ -235,8 +293,8 @@ impl Registry {
         if own.is_some_and(|numbers| ask(numbers, row)) {
             return true;
         }
-        let byte = message.bytes().next().map(usize::from);
-        if byte == Some(usize::from(b'{')) {
+        let byte = message.bytes().next();
+        if byte == Some(b'{') {
             let mut asked = [u16::MAX; 16];
             let mut count = 0;
             for (key, _) in json::entries(message).take(JSON_KEYS_MAX) {
@@ -257,14 +315,14 @@ impl Registry {
             return true;
         }
         let table = if context.header.app.is_some() { first } else { first_bare };
-        if byte.is_some_and(|byte| ask(&table[byte], row)) {
+        if byte.is_some_and(|byte| table.ask(byte, readers, found, context, row)) {
             return true;
         }
         if own.into_iter().flatten().any(|number| readers[usize::from(*number)].claim(context, row)) {
             super::guess(message, row); // No line fits it: what it says plainly is better than nothing.
             return true;
         }
-        byte.is_some_and(|byte| last[byte].iter().any(|number| readers[usize::from(*number)].read(context, row)))
+        byte.is_some_and(|byte| last[usize::from(byte)].iter().any(|number| readers[usize::from(*number)].read(context, row)))
     }
 }
 
