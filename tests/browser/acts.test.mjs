@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { POLICY, Service, forbidden, launch, shot, stamp, until } from "./service.mjs";
+import { POLICY, Service, forbidden, launch, shot, stamp, until, visit } from "./service.mjs";
 
 const RULE = `
 title: Logins of taro
@@ -33,14 +33,7 @@ after(async () => {
   await service?.end();
 });
 
-async function at(path, options, use) {
-  const page = await service.page(browser, options);
-  await page.goto(service.url + path);
-  await use(page);
-  assert.deepEqual(page.problems, []);
-  assert.deepEqual(await page.evaluate(() => globalThis.violations), []);
-  await page.context().close();
-}
+const at = (path, options, use) => visit(service, browser, path, options, use);
 
 test("a search is kept with its columns, opened, scheduled, tried, and its runs are seen", () =>
   at("/search?from=now-1h&q=user.name:*", {}, async (page) => {

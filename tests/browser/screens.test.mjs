@@ -1,7 +1,7 @@
 // What the screens must hold: they survive a server that fails or goes away, mind the keyboard, lose nothing on a reload, and fit a phone.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Service, forbidden, launch, shot, stamp, until } from "./service.mjs";
+import { Service, forbidden, launch, shot, stamp, until, visit } from "./service.mjs";
 
 let service, browser;
 before(async () => {
@@ -22,15 +22,7 @@ after(async () => {
   await service?.end();
 });
 
-/** A page at `path`; at its end nothing may have gone wrong that the test did not bring about. */
-async function at(path, options, use) {
-  const page = await service.page(browser, options);
-  await page.goto(service.url + path);
-  await use(page);
-  assert.deepEqual(page.problems, []);
-  assert.deepEqual(await page.evaluate(() => globalThis.violations), []);
-  await page.context().close();
-}
+const at = (path, options, use) => visit(service, browser, path, options, use);
 
 test("the overview goes on after a failure, and says that it is old meanwhile", () =>
   at("/", {}, async (page) => {

@@ -1,4 +1,5 @@
 // The real program for a test: a service with its own data, policy and rules, records sent to it by UDP, and a browser that looks at it.
+import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -42,6 +43,16 @@ export async function until(what, look, patience = 40_000) {
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** A page of `service` at `path`; at its end nothing may have gone wrong that the test did not bring about. */
+export async function visit(service, browser, path, options, use) {
+  const page = await service.page(browser, options);
+  await page.goto(service.url + path);
+  await use(page);
+  assert.deepEqual(page.problems, []);
+  assert.deepEqual(await page.evaluate(() => globalThis.violations), []);
+  await page.context().close();
 }
 
 export class Service {
