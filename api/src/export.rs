@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
-use crate::search::{On, SEARCH_NS_MAX, ShownHit, instant};
+use crate::search::{On, SEARCH_NS_MAX, ShownHit, hexadecimal, instant};
 use crate::server::{Shared, watch};
 use crate::store::Identity;
 
@@ -194,10 +194,9 @@ impl Writing {
                 break true;
             }
         };
-        let hex = |hash: Sha256| hash.finalize().iter().map(|b| format!("{b:02x}")).collect::<String>();
         self.manifest.complete = complete;
-        self.manifest.sha256 = hex(std::mem::take(&mut self.bytes));
-        self.manifest.raw_sha256 = hex(std::mem::take(&mut self.raw));
+        self.manifest.sha256 = hexadecimal(&std::mem::take(&mut self.bytes).finalize());
+        self.manifest.raw_sha256 = hexadecimal(&std::mem::take(&mut self.raw).finalize());
         let manifest = serde_json::to_string(&self.manifest).expect("a manifest is serialisable");
         let last = if self.form == Form::Csv { format!("# {manifest}\r\n") } else { format!("{{\"manifest\":{manifest}}}\n") };
         self.send(last);

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::intake::{Peer, Records, unpack};
 use crate::problem::Problem;
+use crate::search::hexadecimal;
 use crate::server::Shared;
 use crate::store::Identity;
 
@@ -126,10 +127,6 @@ fn severity(number: u64) -> &'static str {
         21..=24 => "fatal",
         _ => "",
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The binary form (Protocol Buffers, "Encoding"; `opentelemetry/proto/collector/logs/v1`).

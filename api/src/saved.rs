@@ -2,7 +2,6 @@
 //!
 //! A change names the version that it is of (`If-Match`), so that nobody's is lost.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -293,10 +292,7 @@ pub(crate) async fn attempt(
     })
     .await?;
     let found = found.map_err(|reason| Problem::bad("refused", reason))?;
-    let groups: Vec<BTreeMap<String, serde_json::Value>> = found
-        .firings
-        .iter()
-        .map(|firing| BTreeMap::from([("group".to_owned(), json!(firing.group)), ("count".to_owned(), json!(firing.count))]))
-        .collect();
+    let groups: Vec<serde_json::Value> =
+        found.firings.iter().map(|firing| json!({"group": firing.group, "count": firing.count})).collect();
     Ok(Json(json!({"from": from, "to": to, "matched": found.matched, "alerts": groups, "beyond": found.beyond})).into_response())
 }

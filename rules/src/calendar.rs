@@ -47,8 +47,8 @@ pub fn kind_of(day: i64) -> Day {
     }
 }
 
-/// 0 for Sunday.
-fn weekday(day: i64) -> i64 {
+/// The day of the week, 0 for Sunday.
+pub(crate) fn weekday(day: i64) -> i64 {
     (day + 4).rem_euclid(7)
 }
 

@@ -11,6 +11,7 @@ use index::Snapshot;
 use super::aggs::span_ns;
 use super::fault::Fault;
 use super::search::Scroll;
+use crate::search::hexadecimal;
 
 /// Contexts of one tenant: each may keep merged-away files on the disk.
 const OPEN_MAX: usize = 64;
@@ -55,7 +56,7 @@ impl Contexts {
         getrandom::fill(&mut random).map_err(|e| {
             Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_exception", format!("no random numbers: {e}"))
         })?;
-        let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let id = hexadecimal(&random);
         let mut all = self.lock();
         if all.values().filter(|o| o.tenant == tenant).count() >= OPEN_MAX {
             let reason = format!("{OPEN_MAX} scrolls and points in time are open, the most there may be: close some");

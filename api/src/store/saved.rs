@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Result, Store, StoreError, alerts};
 use crate::notify::Destination;
 use crate::saved::{Schedule, Text};
+use crate::search::hexadecimal;
 
 /// The tables. `window_start` is where the next window begins, in nanoseconds; none where nothing is scheduled.
 pub(super) const TABLES: &str = "
@@ -108,10 +109,21 @@ const RUN: &str = "at, window_start, window_end, took_ms, matched, alerts, beyon
 impl Store {
     /// The tenant's saved searches, by name.
     pub(crate) fn saved_searches(&self, tenant: u32) -> Result<Vec<SavedSearch>> {
+        self.searches(tenant, None)
+    }
+
+    /// One of them.
+    pub(crate) fn saved_search(&self, tenant: u32, id: &str) -> Result<Option<SavedSearch>> {
+        Ok(self.searches(tenant, Some(id))?.pop())
+    }
+
+    fn searches(&self, tenant: u32, id: Option<&str>) -> Result<Vec<SavedSearch>> {
         self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM saved_search WHERE tenant = ?1 ORDER BY name"))?;
-            let mut all: Vec<SavedSearch> = statement.query_map([tenant], saved)?.collect::<std::result::Result<_, _>>()?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM saved_search WHERE tenant = ?1 AND (?2 IS NULL OR id = ?2) ORDER BY name"
+            ))?;
+            let mut all: Vec<SavedSearch> =
+                statement.query_map(params![tenant, id], saved)?.collect::<std::result::Result<_, _>>()?;
             let mut last = connection
                 .prepare_cached(&format!("SELECT {RUN} FROM search_run WHERE search = ?1 ORDER BY seq DESC LIMIT 1"))?;
             for search in &mut all {
@@ -121,11 +133,6 @@ impl Store {
             }
             Ok(all)
         })
-    }
-
-    /// One of them.
-    pub(crate) fn saved_search(&self, tenant: u32, id: &str) -> Result<Option<SavedSearch>> {
-        Ok(self.saved_searches(tenant)?.into_iter().find(|search| search.id == id))
     }
 
     /// The last runs of one of them, the newest first.
@@ -142,7 +149,7 @@ impl Store {
         let now = self.clock.now();
         let mut random = [0u8; 8];
         getrandom::fill(&mut random).map_err(|e| StoreError::Refused(format!("no random numbers: {e}")))?;
-        let id = random.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let id = hexadecimal(&random);
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
         has_room(&transaction, tenant, &id, text)?;
@@ -164,10 +171,8 @@ impl Store {
         let now = self.clock.now();
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
-        match version_of(&transaction, tenant, id)? {
-            None => return Ok(Changed::NotThere),
-            Some(other) if other != version => return Ok(Changed::Meanwhile(other)),
-            Some(_) => {}
+        if let Some(refused) = refused(&transaction, tenant, id, version)? {
+            return Ok(refused);
         }
         has_room(&transaction, tenant, id, text)?;
         let begun: Option<i64> =
@@ -193,10 +198,8 @@ impl Store {
         let Some(search) = self.saved_search(tenant, id)? else { return Ok(Changed::NotThere) };
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
-        match version_of(&transaction, tenant, id)? {
-            None => return Ok(Changed::NotThere),
-            Some(other) if other != version => return Ok(Changed::Meanwhile(other)),
-            Some(_) => {}
+        if let Some(refused) = refused(&transaction, tenant, id, version)? {
+            return Ok(refused);
         }
         transaction.execute("DELETE FROM search_run WHERE search = ?1", [id])?;
         transaction.execute("DELETE FROM saved_search WHERE id = ?1", [id])?;
@@ -371,10 +374,15 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
-fn version_of(transaction: &Transaction<'_>, tenant: u32, id: &str) -> rusqlite::Result<Option<i64>> {
-    transaction
-        .query_row("SELECT version FROM saved_search WHERE tenant = ?1 AND id = ?2", params![tenant, id], |row| row.get(0))
-        .optional()
+/// Why a change of the version that a person has seen is none of what there is now.
+fn refused(transaction: &Transaction<'_>, tenant: u32, id: &str, seen: i64) -> rusqlite::Result<Option<Changed>> {
+    let mut statement = transaction.prepare_cached("SELECT version FROM saved_search WHERE tenant = ?1 AND id = ?2")?;
+    let version: Option<i64> = statement.query_row(params![tenant, id], |row| row.get(0)).optional()?;
+    Ok(match version {
+        None => Some(Changed::NotThere),
+        Some(version) if version != seen => Some(Changed::Meanwhile(version)),
+        Some(_) => None,
+    })
 }
 
 /// Whether the tenant may have this search beside its others.

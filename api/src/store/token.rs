@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{OTHERS_TIME, Result, Store, StoreError};
+use crate::search::hexadecimal;
 
 /// Who asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,8 +55,7 @@ impl Store {
     pub fn create_token(&self, name: &str, tenant: u32, days: u32) -> Result<String> {
         let mut random = [0u8; 38];
         getrandom::fill(&mut random).map_err(|e| StoreError::Refused(format!("no random numbers: {e}")))?;
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        let (id, secret) = (hex(&random[..6]), hex(&random[6..]));
+        let (id, secret) = (hexadecimal(&random[..6]), hexadecimal(&random[6..]));
         let now = self.clock.now();
         let expires = now.plus_ns(i64::from(days.min(366)) * 86_400 * 1_000_000_000);
         self.writer().execute(

@@ -81,7 +81,8 @@ impl Bypass {
         if !past || matches!(o.answer, Answer::No | Answer::Refused | Answer::Denied) || view.expected(p) {
             return;
         }
-        if if p.of == "dns" { view.role.resolver } else { view.role.proxy } {
+        let for_others = if p.of == "dns" { view.role.resolver } else { view.role.proxy };
+        if for_others {
             return;
         }
         let habit = self.habits.entry(o.tenant, o.time);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
 use super::{Found, Parameters, View};
-use crate::calendar::{Day, day_and_second, kind_of};
+use crate::calendar::{Day, day_and_second, kind_of, weekday};
 
 /// See the module. It needs to remember nothing: each login stands by itself.
 #[derive(Default, Deserialize, Serialize)]
@@ -55,12 +55,12 @@ pub(super) struct Announced {
 enum When {
     /// From one instant to another, in nanoseconds since 1970.
     Once(i64, i64),
-    /// On days of the week (bit 0 is Monday) from a second of the day on, for so many seconds: beyond midnight too.
+    /// On days of the week (bit 0 is Sunday) from a second of the day on, for so many seconds: beyond midnight too.
     Weekly { days: u8, from: i64, seconds: i64 },
 }
 
 const DAY_S: i64 = 86_400;
-const WEEK: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const WEEK: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Announced {
     /// Reads `ACCOUNTS FROM/TO`, such as `vendor-nw 2026-12-05T22:00/2026-12-06T05:00`, or `ACCOUNTS DAYS HH:MM-HH:MM`, such as
@@ -103,10 +103,9 @@ impl Announced {
             When::Weekly { days, from, seconds } => {
                 let (day, second) = day_and_second(Time::from_unix_ns(time));
                 // It began today, or yesterday and goes on.
-                [(day, second), (day - 1, second + DAY_S)].into_iter().any(|(day, second)| {
-                    // 1970 began on a Thursday.
-                    days >> (day + 3).rem_euclid(7) & 1 == 1 && (from..from + seconds).contains(&second)
-                })
+                [(day, second), (day - 1, second + DAY_S)]
+                    .into_iter()
+                    .any(|(day, second)| days >> weekday(day) & 1 == 1 && (from..from + seconds).contains(&second))
             }
         };
         now && fits(&self.accounts, account)

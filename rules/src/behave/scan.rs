@@ -129,7 +129,8 @@ impl Scan {
         }
         // Each failure is counted in all three ways, this one last: where it is not, neither are the others.
         let contacts = Key::Contacts(o.tenant, o.source);
-        if if failed { dark } else { self.episodes.get(&contacts).is_some() } {
+        let counted = if failed { dark } else { self.episodes.get(&contacts).is_some() };
+        if counted {
             self.count(Key::Hosts(o.tenant, o.source, o.port, o.transport), "hosts", host, failed, o.destination, view, p, found);
             let shown = u128::from(o.port);
             self.count(Key::Ports(o.tenant, o.source, o.destination, o.transport), "ports", port, failed, shown, view, p, found);

@@ -119,7 +119,7 @@ impl Stitch {
     }
 
     pub(super) fn byte_len(&self) -> usize {
-        self.connections.byte_len() + self.halves.capacity() * size_of::<Half>()
+        self.connections.byte_len() + self.exporters.byte_len() + self.halves.capacity() * size_of::<Half>()
     }
 
     /// Takes a record, whose texts are in `text`; turns it where its connection is known to go the other way.

@@ -176,9 +176,7 @@ impl Plan {
             !line.takes_json() || (line.has.is_empty() && line.is.is_empty())
         })
     }
-}
 
-impl Plan {
     /// What each line needs that may begin with `byte`.
     pub(crate) fn needs(&self, byte: u8) -> Vec<Needed> {
         self.by_first[usize::from(byte)].iter().map(|(_, needed)| *needed).collect()

@@ -19,12 +19,12 @@ pub(super) enum Form {
     Text,
 }
 
-/// What vendors number for themselves in NetFlow v9, which has no enterprises: Cisco ASA (NSEL), Palo Alto, nProbe. A number from 32,768 on is the
-/// vendor's in v9, and no element of IPFIX has it.
+/// ntop's enterprise (IANA, "Private Enterprise Numbers").
 const NTOP: u32 = 35_632;
-/// nProbe's elements are these in v9.
+/// What nProbe adds to its elements' numbers in NetFlow v9, which has no enterprises.
 const NTOP_V9: u16 = 57_472;
 
+/// IANA's elements; from 32,768 on, which none of them has, what vendors number for themselves in v9: Cisco ASA (NSEL) and Palo Alto.
 const IANA: &[(u16, Form, &str)] = &[
     (1, Form::Number, "network.bytes"),
     (2, Form::Number, "network.packets"),
