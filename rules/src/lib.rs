@@ -16,6 +16,7 @@ mod correlate;
 pub mod coverage;
 mod detect;
 pub mod explain;
+pub mod fault;
 mod mapping;
 mod mode;
 mod necessary;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::behave::Parameters;
 use crate::compile::Compiled;
 use crate::correlate::plan::{self, Asks};
+use crate::fault::{Fault, did_you_mean};
 use crate::mapping::Mapping;
 use crate::sigma::correlation::{self, Correlation};
 use crate::sigma::item::{Atom, Expr, Placeholders};
@@ -222,14 +223,13 @@ pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) 
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
         for document in yaml::documents(text) {
-            match parse(path, document, options) {
-                Ok(Some(rule)) if parsed.len() < RULES_MAX => parsed.push(rule),
-                Ok(Some(_)) => {
+            match parse(path, document, options, &mut problems) {
+                Some(rule) if parsed.len() < RULES_MAX => parsed.push(rule),
+                Some(_) => {
                     let reason = format!("more than {RULES_MAX} rules");
                     problems.push(Problem { path: path.clone(), line: 1, refused: true, reason, hint: None });
                 }
-                Ok(None) => {}
-                Err(problem) => problems.push(problem),
+                None => {}
             }
         }
     }
@@ -239,61 +239,85 @@ pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) 
     (set, problems)
 }
 
-fn parse(path: &str, document: Document, options: &LoadOptions) -> Result<Option<Parsed>, Problem> {
-    let problem = |line: usize, reason: String, hint: Option<&str>| Problem {
-        path: path.to_owned(),
-        line,
-        refused: true,
-        reason,
-        hint: hint.map(str::to_owned),
+/// Reads one document. Everything that is wrong with it is told, and one wrong thing is enough to refuse it.
+fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut Vec<Problem>) -> Option<Parsed> {
+    let mut tell = |fault: Fault, refused: bool| {
+        let line = document.line_of(&fault.place);
+        problems.push(Problem { path: path.to_owned(), line, refused, reason: fault.reason, hint: fault.hint });
     };
     let node = match &document.value {
         Ok(node) => node,
-        Err((line, reason)) => return Err(problem(*line, reason.clone(), None)),
+        Err((line, reason)) => {
+            let (path, line) = (path.to_owned(), *line);
+            problems.push(Problem { path, line, refused: true, reason: reason.clone(), hint: None });
+            return None;
+        }
     };
+    let (mut faults, mut advice) = (Vec::new(), Vec::new());
     if node.text_at("action").is_some_and(|a| a == "global" || a == "reset" || a == "repeat") {
-        return Err(problem(document.line, "the action of rule collections was removed from Sigma".to_owned(), None));
+        faults.push(Fault::new(&["action"], "the action of rule collections was removed from Sigma"));
     }
-    let mut info = info(node, path).map_err(|(word, reason)| problem(document.line_of(&word), reason, None))?;
+    let mut info = info(node, path, &mut faults);
     info.line = document.line;
+    let read_source = |faults: &mut Vec<Fault>| {
+        source(node).unwrap_or_else(|fault| {
+            faults.push(fault);
+            RuleSource::default()
+        })
+    };
     let content = if node.get("correlation").is_some() {
         info.kind = "correlation";
-        let correlation =
-            correlation::correlation(node).map_err(|reason| problem(document.line_of("correlation"), reason, None))?;
-        Content::Correlation(correlation)
+        below("correlation", correlation::correlation(node)).map(Content::Correlation)
     } else if let Some(node) = node.get("behaviour") {
         info.kind = "behaviour";
-        let parameters = Parameters::read(node).map_err(|(word, reason)| problem(document.line_of(&word), reason, None))?;
-        Content::Behaviour(Box::new(parameters))
+        below("behaviour", Parameters::read(node)).map(|parameters| Content::Behaviour(Box::new(parameters)))
     } else if let Some(filter) = node.get("filter") {
         let rules = filter.get("rules").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
-        info.source = source(node).map_err(|reason| problem(document.line_of("logsource"), reason, None))?;
-        let expr = detection(filter, &options.placeholders).map_err(|(word, r)| problem(document.line_of(&word), r, None))?;
-        Content::Filter { rules, expr }
-    } else if let Some(node_detection) = node.get("detection") {
-        info.source = source(node).map_err(|reason| problem(document.line_of("logsource"), reason, None))?;
-        let expr = detection(node_detection, &options.placeholders).map_err(|(word, reason)| {
-            let hint = reason.contains('%').then_some("give the placeholder its values in the configuration");
-            problem(document.line_of(&word), reason, hint)
-        })?;
-        Content::Rule(expr)
+        info.source = read_source(&mut faults);
+        below("filter", detection(filter, &options.placeholders)).map(|found| Content::Filter { rules, expr: found.expr })
+    } else if let Some(node) = node.get("detection") {
+        info.source = read_source(&mut faults);
+        below("detection", detection(node, &options.placeholders)).map(|found| {
+            let unused = |name: String| {
+                let hint = Some("name it in the condition, or take it away".to_owned());
+                Fault::new(&["detection", &name], format!("the condition never names {name:?}")).hint(hint)
+            };
+            advice.extend(found.unused.into_iter().map(unused));
+            Content::Rule(found.expr)
+        })
     } else {
-        let hint = Some("a document has detection, correlation, filter or behaviour");
-        return Err(problem(document.line, "no Sigma rule".to_owned(), hint));
+        let kinds = ["detection", "correlation", "filter", "behaviour"];
+        let keys = if let Node::Map(entries) = node { &entries[..] } else { &[] };
+        let meant = keys.iter().find_map(|(key, _)| did_you_mean(key, kinds));
+        let hint = meant.or_else(|| Some("a document has detection, correlation, filter or behaviour".to_owned()));
+        Err(vec![Fault::new(&[], "no Sigma rule").hint(hint)])
     };
-    Ok(Some(Parsed { info, path: path.to_owned(), document, content }))
+    let content = content.map_err(|wrong| faults.extend(wrong)).ok();
+    let refused = !faults.is_empty();
+    faults.into_iter().for_each(|fault| tell(fault, true));
+    let content = content.filter(|_| !refused)?;
+    advice.into_iter().for_each(|fault| tell(fault, false));
+    Some(Parsed { info, path: path.to_owned(), document, content })
 }
 
-fn info(node: &Node, path: &str) -> Result<RuleInfo, (String, String)> {
+/// The same, with its faults seen from the document.
+fn below<T>(key: &str, result: Result<T, Vec<Fault>>) -> Result<T, Vec<Fault>> {
+    result.map_err(|faults| faults.into_iter().map(|fault| fault.below(key)).collect())
+}
+
+/// The levels of Sigma.
+const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
+
+fn info(node: &Node, path: &str, faults: &mut Vec<Fault>) -> RuleInfo {
     let text = |key: &str| node.get(key).and_then(Node::scalar).unwrap_or_default();
     let title = text("title");
     if title.is_empty() {
-        return Err(("title".to_owned(), "no title".to_owned()));
+        faults.push(Fault::new(&["title"], "no title"));
     }
     let id = [text("id"), text("name"), title.clone()].into_iter().find(|t| !t.is_empty()).unwrap_or_default();
     let level = text("level");
-    if !matches!(level.as_str(), "" | "informational" | "low" | "medium" | "high" | "critical") {
-        return Err(("level".to_owned(), format!("unknown level {level:?}")));
+    if !level.is_empty() && !LEVELS.contains(&level.as_str()) {
+        faults.push(Fault::new(&["level"], format!("unknown level {level:?}")).hint(did_you_mean(&level, LEVELS)));
     }
     let ours = node.get("mihari");
     let list = |node: Option<&Node>| node.map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect::<Vec<_>>();
@@ -306,11 +330,12 @@ fn info(node: &Node, path: &str) -> Result<RuleInfo, (String, String)> {
             texts.insert(language.to_owned(), Texts { title, meaning, first_steps, false_positives });
         }
     }
-    let fold_ns = match ours.and_then(|o| o.get("fold")).and_then(Node::scalar) {
-        None => FOLD_NS,
-        Some(fold) => correlation::timespan_ns(&fold).ok_or_else(|| ("fold".to_owned(), format!("{fold:?} is no timespan")))?,
-    };
-    Ok(RuleInfo {
+    let fold = ours.and_then(|o| o.get("fold")).and_then(Node::scalar);
+    let fold_ns = fold.map_or(Some(FOLD_NS), |fold| correlation::timespan_ns(&fold)).unwrap_or_else(|| {
+        faults.push(Fault::new(&["mihari", "fold"], "fold is no timespan").hint(Some("write one such as 1h".to_owned())));
+        FOLD_NS
+    });
+    RuleInfo {
         id,
         name: node.text_at("name").map(str::to_owned),
         title,
@@ -326,7 +351,7 @@ fn info(node: &Node, path: &str) -> Result<RuleInfo, (String, String)> {
         alerts: true,
         path: path.to_owned(),
         line: 1,
-    })
+    }
 }
 
 /// The body of a rule that was refused: its place stays, so that the indexes of the others hold, and it never fires.
@@ -367,7 +392,7 @@ impl Builder {
             for name in [Some(&rule.info.id), rule.info.name.as_ref()].into_iter().flatten() {
                 if let Some(other) = by_name.insert(name.clone(), at).filter(|other| *other != at) {
                     let reason = format!("{name:?} is also the id or name of a rule in {}", parsed[other].path);
-                    let line = rule.document.line_of(name);
+                    let line = rule.document.line_of(&[name]);
                     problems.push(Problem { path: rule.path.clone(), line, refused: false, reason, hint: None });
                 }
             }
@@ -392,7 +417,7 @@ impl Builder {
                         let missing = missing.map_or("", String::as_str);
                         problems.push(Problem {
                             path: rule.path,
-                            line: rule.document.line_of(missing),
+                            line: rule.document.line_of(&["rules", missing]),
                             refused: true,
                             reason: format!("the correlation names {missing:?}, which is not loaded"),
                             hint: Some("load the rule too; rules are named by id or name".to_owned()),
@@ -404,7 +429,7 @@ impl Builder {
                         let name = &written.rules[place];
                         problems.push(Problem {
                             path: rule.path,
-                            line: rule.document.line_of(name),
+                            line: rule.document.line_of(&[name]),
                             refused: true,
                             reason: format!(
                                 "the correlation names {name:?}, a behaviour: it has no events of its own to correlate"
@@ -425,7 +450,7 @@ impl Builder {
                             Body::Correlation(Box::new(bound))
                         }
                         Err(reason) => {
-                            let line = rule.document.line_of("correlation");
+                            let line = rule.document.line_of(&["correlation"]);
                             problems.push(Problem { path: rule.path, line, refused: true, reason, hint: None });
                             never()
                         }

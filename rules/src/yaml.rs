@@ -75,10 +75,25 @@ pub fn read(text: &str) -> Result<Node, (usize, String)> {
 }
 
 impl Document {
-    /// The line of the file where `word` first stands as a key or a value, else the document's first.
-    pub fn line_of(&self, word: &str) -> usize {
-        self.line + self.text.lines().position(|line| line.contains(word)).unwrap_or(0)
+    /// The line of the file where the last of `place` stands.
+    pub fn line_of<T: AsRef<str>>(&self, place: &[T]) -> usize {
+        self.line + line_in(&self.text, place)
     }
+}
+
+/// The line (from 0) where the last of `place` stands: each word is looked for from where the one before it was found, as a key, else
+/// anywhere. A word that is not found changes nothing.
+pub fn line_in<T: AsRef<str>>(text: &str, place: &[T]) -> usize {
+    let quotes = ['"', '\''];
+    let is_key = |line: &str, word: &str| {
+        let key = line.trim_start().trim_start_matches("- ").trim_start().trim_start_matches(quotes);
+        key.strip_prefix(word).is_some_and(|rest| rest.trim_start_matches(quotes).trim_start().starts_with(':'))
+    };
+    place.iter().map(AsRef::as_ref).fold(0, |at, word| {
+        let behind = || text.lines().enumerate().skip(at);
+        let key = behind().find(|(_, line)| is_key(line, word));
+        key.or_else(|| behind().find(|(_, line)| line.contains(word))).map_or(at, |(line, _)| line)
+    })
 }
 
 impl Node {

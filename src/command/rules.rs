@@ -61,7 +61,7 @@ fn check(paths: &[PathBuf]) -> ExitCode {
     }
     let refused = problems.iter().filter(|p| p.refused).count();
     super::say(&format!(
-        "{} files, {} rules loaded, {refused} refused, {} warnings, {} different tests",
+        "{} files, {} rules loaded, {refused} problems that refuse a rule, {} warnings, {} different tests",
         files.len(),
         set.rules().len(),
         problems.len() - refused,
@@ -79,6 +79,9 @@ fn dearest(set: &rules::RuleSet) {
     let estimates = set.rules().enumerate().map(|(rule, info)| (rules::style::estimate(set, rule), info));
     let mut estimates: Vec<_> = estimates.filter(|(estimate, _)| estimate.cost > 0).collect();
     estimates.sort_by_key(|(estimate, info)| (estimate.gated, std::cmp::Reverse(estimate.cost), &info.id));
+    if estimates.is_empty() {
+        return;
+    }
     let ungated = estimates.iter().filter(|(estimate, _)| !estimate.gated).count();
     super::say(&format!(
         "{ungated} rules are evaluated for every event of their log source; the dearest rules, in looks at a value an event:"

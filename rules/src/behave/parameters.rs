@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use super::Kind;
 use super::hours::Announced;
 use super::site::Safelist;
+use crate::fault::{Fault, did_you_mean};
 use crate::sigma::correlation::timespan_ns;
 use crate::yaml::Node;
 
@@ -252,48 +253,58 @@ impl Parameters {
     /// Reads the member `behaviour` of a rule.
     ///
     /// # Errors
-    /// The word about which something is wrong, and what.
-    pub(crate) fn read(node: &Node) -> Result<Parameters, (String, String)> {
-        let wrong = |word: &str, reason: String| (word.to_owned(), reason);
-        let Node::Map(entries) = node else { return Err(wrong("behaviour", "a behaviour is a mapping".to_owned())) };
+    /// Everything that is wrong.
+    pub(crate) fn read(node: &Node) -> Result<Parameters, Vec<Fault>> {
+        let Node::Map(entries) = node else { return Err(vec![Fault::new(&[], "a behaviour is a mapping")]) };
         let named = node.text_at("type").unwrap_or("");
         let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == named) else {
             let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-            return Err(wrong("type", format!("{named:?} is no type of behaviour; there are {}", all.join(", "))));
+            let reason = format!("{named:?} is no type of behaviour; there are {}", all.join(", "));
+            return Err(vec![Fault::new(&["type"], reason).hint(did_you_mean(named, all))]);
         };
         let shape = shape(kind);
+        let mut faults = Vec::new();
         let mut safelist = Safelist::default();
         for (key, value) in entries {
-            if key == "type" {
-                continue;
+            let reason = if key == "type" {
+                None
             } else if key == "safelist" {
-                safelist = Safelist::read(value).map_err(|reason| wrong("safelist", reason))?;
-            } else if let Some(n) = shape.numbers.iter().find(|n| n.0 == key) {
-                let ok = float(value).is_some_and(|v| (n.2..=n.3).contains(&v));
-                if !ok {
-                    return Err(wrong(key, format!("{key} is a number from {} to {}", n.2, n.3)));
-                }
+                Safelist::read(value).map(|read| safelist = read).err()
+            } else if let Some((_, _, least, most)) = shape.numbers.iter().find(|n| n.0 == key) {
+                let ok = float(value).is_some_and(|v| (*least..=*most).contains(&v));
+                (!ok).then(|| format!("{key} is a number from {least} to {most}"))
             } else if shape.spans.iter().any(|s| s.0 == key) {
-                if value.scalar().as_deref().and_then(timespan_of).is_none() {
-                    return Err(wrong(key, format!("{key} is a timespan such as 5m")));
-                }
+                let ok = value.scalar().as_deref().and_then(timespan_of).is_some();
+                (!ok).then(|| format!("{key} is a timespan such as 5m"))
             } else if shape.lists.contains(&key.as_str()) {
-                if !matches!(value, Node::List(_)) {
-                    return Err(wrong(key, format!("{key} is a list")));
-                }
+                (!matches!(value, Node::List(_))).then(|| format!("{key} is a list"))
             } else if let Some((_, words)) = shape.words.iter().find(|(name, _)| name == key) {
-                if !value.scalar().is_some_and(|v| words.contains(&yes_no(value, &v).as_str())) {
-                    return Err(wrong(key, format!("{key} is one of {}", words.join(", "))));
-                }
+                let ok = value.scalar().is_some_and(|v| words.contains(&yes_no(value, &v).as_str()));
+                (!ok).then(|| format!("{key} is one of {}", words.join(", ")))
             } else {
-                return Err(wrong(key, format!("{named} knows no {key:?}")));
-            }
+                let known = shape.numbers.iter().map(|n| n.0).chain(shape.spans.iter().map(|s| s.0));
+                let known = known.chain(shape.lists.iter().copied()).chain(shape.words.iter().map(|w| w.0)).chain(["safelist"]);
+                faults.push(Fault::new(&[key], format!("{named} knows no {key:?}")).hint(did_you_mean(key, known)));
+                None
+            };
+            faults.extend(reason.map(|reason| Fault::new(&[key], reason)));
         }
         let read = Read { kind, values: entries };
-        let names = |list: &str, key: &str| {
+        let mut names = |list: &str, key: &str| {
             let node = Node::Map(vec![(key.to_owned(), Node::List(read.list(list).into_iter().map(Node::Text).collect()))]);
-            Safelist::read(&node).map_err(|reason| wrong(list, reason))
+            Safelist::read(&node).unwrap_or_else(|reason| {
+                faults.push(Fault::new(&[list], reason));
+                Safelist::default()
+            })
         };
+        let (doh, admin_ports) = (names("doh", "domains"), names("admin_ports", "ports"));
+        let announced: Vec<Result<Announced, String>> = read.list("announced").iter().map(|text| Announced::read(text)).collect();
+        let announced =
+            announced.into_iter().filter_map(|one| one.map_err(|reason| faults.push(Fault::new(&["announced"], reason))).ok());
+        let announced = announced.collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let bands: BTreeSet<i64> = read.list("bands").iter().filter_map(|text| timespan_of(text)).collect();
         Ok(Parameters {
             kind,
@@ -349,13 +360,9 @@ impl Parameters {
             of: read.word("of"),
             services: read.list("services"),
             accounts: read.list("accounts"),
-            announced: {
-                let announced = read.list("announced");
-                let read: Result<_, String> = announced.iter().map(|text| Announced::read(text)).collect();
-                read.map_err(|reason| wrong("announced", reason))?
-            },
-            doh: names("doh", "domains")?,
-            admin_ports: names("admin_ports", "ports")?,
+            announced,
+            doh,
+            admin_ports,
         })
     }
 }

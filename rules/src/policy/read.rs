@@ -80,7 +80,7 @@ impl Reader<'_> {
         };
         self.keys(&node, &document, &["model", "zones", "default", "allow", "exceptions", "must_deny", "observe"]);
         if node.get("default").is_some_and(|d| d.text() != Some("deny")) {
-            self.problem(&[document.line_of("default")], "default: only deny is possible".to_owned());
+            self.problem(&[document.line_of(&["default"])], "default: only deny is possible".to_owned());
         }
         let zones = self.zones(&node, &document);
         let names: Vec<String> = zones.iter().map(|z| z.name.clone()).collect();
@@ -138,21 +138,21 @@ impl Reader<'_> {
         };
         for (key, _) in entries {
             if !known.contains(&key.as_str()) {
-                self.problem(&[document.line_of(&format!("{key}:"))], format!("unknown key {key:?}"));
+                self.problem(&[document.line_of(&[key])], format!("unknown key {key:?}"));
             }
         }
     }
 
     fn zones(&mut self, node: &Node, document: &Document) -> Vec<Zone> {
         let Some(Node::Map(entries)) = node.get("zones") else {
-            self.problem(&[document.line_of("zones")], "no zones".to_owned());
+            self.problem(&[document.line_of(&["zones"])], "no zones".to_owned());
             return Vec::new();
         };
         let mut zones: Vec<Zone> = Vec::new();
         let mut seen: HashMap<IpNet, (String, usize)> = HashMap::new();
         self.bound("zones", entries.len(), ZONES_MAX);
         for (name, node) in entries.iter().take(ZONES_MAX) {
-            let line = self.line_of_key("zones", name);
+            let line = yaml::line_in(self.text, &["zones", name]) + 1;
             self.entry_keys(node, line, &["name", "cidr", "clause", "rest"]);
             let mut cidr = Vec::new();
             for text in node.get("cidr").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
@@ -182,8 +182,10 @@ impl Reader<'_> {
         self.nested(&seen);
         match zones.iter().filter(|z| z.rest).count() {
             1 => {}
-            0 => self.problem(&[document.line_of("zones")], "no zone has `rest: true`: other addresses have no zone".to_owned()),
-            _ => self.problem(&[document.line_of("rest:")], "more than one zone has `rest: true`".to_owned()),
+            0 => {
+                self.problem(&[document.line_of(&["zones"])], "no zone has `rest: true`: other addresses have no zone".to_owned())
+            }
+            _ => self.problem(&[document.line_of(&["rest:"])], "more than one zone has `rest: true`".to_owned()),
         }
         zones
     }
@@ -211,7 +213,10 @@ impl Reader<'_> {
     /// Refuses a section with more entries than are read.
     fn bound(&mut self, section: &str, count: usize, max: usize) {
         if count > max {
-            self.problem(&[self.line_of_key(section, section)], format!("{section}: {count} entries, at most {max} are read"));
+            self.problem(
+                &[yaml::line_in(self.text, &[section]) + 1],
+                format!("{section}: {count} entries, at most {max} are read"),
+            );
         }
     }
 
@@ -242,16 +247,6 @@ impl Reader<'_> {
             }
             _ => self.problem(&[line], "expected a mapping".to_owned()),
         }
-    }
-
-    /// The line of an entry of the mapping `section`.
-    fn line_of_key(&self, section: &str, key: &str) -> usize {
-        let start = self.text.lines().position(|l| l.starts_with(&format!("{section}:"))).unwrap_or(0);
-        let found = self.text.lines().enumerate().skip(start).find(|(_, l)| {
-            let l = l.trim_start().trim_start_matches(['"', '\'']);
-            l.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
-        });
-        found.map_or(start + 1, |(at, _)| at + 1)
     }
 
     /// The lines of the elements of the list `section`.

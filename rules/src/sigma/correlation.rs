@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::condition::{self, Condition};
 use super::item::{Number, Order};
+use crate::fault::{Fault, did_you_mean};
 use crate::yaml::Node;
 
 /// The kinds of correlation.
@@ -56,99 +57,148 @@ pub struct Correlation {
 const TIMESPAN_NS_MAX: i64 = 31 * 24 * 3600 * 1_000_000_000;
 const RULES_MAX: usize = 256;
 
+/// The kinds by the names that rules give them.
+const KINDS: [(&str, Kind); 8] = [
+    ("event_count", Kind::EventCount),
+    ("value_count", Kind::ValueCount),
+    ("temporal", Kind::Temporal),
+    ("temporal_ordered", Kind::TemporalOrdered),
+    ("value_sum", Kind::ValueSum),
+    ("value_avg", Kind::ValueAvg),
+    ("value_percentile", Kind::ValuePercentile),
+    ("value_median", Kind::ValueMedian),
+];
+const ORDERS: [(&str, Order); 6] =
+    [("gt", Order::Gt), ("gte", Order::Gte), ("lt", Order::Lt), ("lte", Order::Lte), ("eq", Order::Eq), ("neq", Order::Neq)];
+
 /// Reads the `correlation` of `document`.
 ///
 /// # Errors
-/// Says what is missing or wrong.
-pub fn correlation(document: &Node) -> Result<Correlation, String> {
-    let Some(node) = document.get("correlation") else { return Err("no correlation".to_owned()) };
-    let kind = match node.text_at("type").unwrap_or("") {
-        "event_count" => Kind::EventCount,
-        "value_count" => Kind::ValueCount,
-        "temporal" => Kind::Temporal,
-        "temporal_ordered" => Kind::TemporalOrdered,
-        "value_sum" => Kind::ValueSum,
-        "value_avg" => Kind::ValueAvg,
-        "value_percentile" => Kind::ValuePercentile,
-        "value_median" => Kind::ValueMedian,
-        other => return Err(format!("unknown correlation type {other:?}")),
-    };
-    let texts = |key: &str| -> Result<Vec<String>, String> {
-        let elements = node.get(key).map_or(&[][..], Node::elements);
-        elements.iter().map(|e| e.scalar().ok_or_else(|| format!("{key}: expects names"))).collect()
-    };
-    let rules = texts("rules")?;
-    let timespan = node.get("timespan").or(node.get("timeframe")).and_then(Node::scalar).ok_or("no timespan")?;
-    let mut correlation = Correlation {
-        kind,
-        group_by: texts("group-by")?,
-        timespan_ns: timespan_ns(&timespan)
-            .ok_or_else(|| format!("{timespan:?} is no timespan (a number with s, m, h, d, w or M, 31 days at most)"))?,
-        bounds: Vec::new(),
-        extended: None,
-        fields: Vec::new(),
-        percentile: 50.0,
-        aliases: BTreeMap::new(),
-        // The schema has it beside `correlation`, pySigma within.
-        generate: [document, node].iter().any(|at| matches!(at.get("generate"), Some(Node::Bool(true)))),
-        rules,
+/// Says everything that is missing or wrong.
+pub fn correlation(document: &Node) -> Result<Correlation, Vec<Fault>> {
+    let node = document.get("correlation").unwrap_or(&Node::Null);
+    let named = node.text_at("type").unwrap_or("");
+    let Some((_, kind)) = KINDS.into_iter().find(|(name, _)| *name == named) else {
+        let meant = did_you_mean(named, KINDS.map(|(name, _)| name));
+        return Err(vec![Fault::new(&["type"], format!("unknown correlation type {named:?}")).hint(meant)]);
     };
     let is_temporal = matches!(kind, Kind::Temporal | Kind::TemporalOrdered);
-    match node.get("condition") {
-        Some(Node::Text(_)) if !is_temporal => return Err("only temporal correlations take a condition over rules".to_owned()),
-        Some(Node::Text(text)) => {
-            let condition = condition::parse(text)?;
-            if correlation.rules.is_empty() {
-                names_in(&condition, &mut correlation.rules);
-            }
-            correlation.extended = Some(condition);
-        }
-        Some(Node::Map(entries)) => {
-            for (key, value) in entries {
-                let order = match key.as_str() {
-                    "gt" => Order::Gt,
-                    "gte" => Order::Gte,
-                    "lt" => Order::Lt,
-                    "lte" => Order::Lte,
-                    "eq" => Order::Eq,
-                    "neq" => Order::Neq,
-                    "field" => {
-                        correlation.fields = value.elements().iter().filter_map(Node::scalar).collect();
-                        continue;
-                    }
-                    "percentile" => {
-                        let wanted = value.scalar().and_then(|t| Number::parse(&t)).map(Number::float);
-                        correlation.percentile =
-                            wanted.filter(|p| (0.0..=100.0).contains(p)).ok_or("percentile is a number from 0 to 100")?;
-                        continue;
-                    }
-                    other => return Err(format!("unknown condition {other:?}")),
-                };
-                let number = value.scalar().and_then(|t| Number::parse(&t)).ok_or_else(|| format!("{key}: expects a number"))?;
-                correlation.bounds.push((order, number));
-            }
-        }
-        None if is_temporal => {}
-        _ => return Err("no condition".to_owned()),
+    let mut faults = Vec::new();
+    let mut texts = |key: &str| -> Vec<String> {
+        let elements = node.get(key).map_or(&[][..], Node::elements);
+        let texts: Option<Vec<String>> = elements.iter().map(Node::scalar).collect();
+        texts.unwrap_or_else(|| {
+            faults.push(Fault::new(&[key], format!("{key}: expects names")));
+            Vec::new()
+        })
+    };
+    let (mut rules, group_by) = (texts("rules"), texts("group-by"));
+    let timespan = node.get("timespan").or(node.get("timeframe")).and_then(Node::scalar);
+    let timespan_ns = timespan.as_deref().map_or(Err("no timespan".to_owned()), |text| {
+        let reason = || format!("{text:?} is no timespan (a number with s, m, h, d, w or M, 31 days at most)");
+        timespan_ns(text).ok_or_else(reason)
+    });
+    let timespan_ns = timespan_ns.unwrap_or_else(|reason| {
+        faults.push(Fault::new(&["time"], reason));
+        0
+    });
+    let compares = compares(node.get("condition"), is_temporal).unwrap_or_else(|wrong| {
+        faults.extend(wrong);
+        Compares::default()
+    });
+    if let (true, Some(condition)) = (rules.is_empty(), &compares.extended) {
+        names_in(condition, &mut rules);
     }
-    if correlation.rules.is_empty() || correlation.rules.len() > RULES_MAX {
-        return Err(format!("a correlation is about 1 to {RULES_MAX} rules"));
+    if rules.is_empty() || rules.len() > RULES_MAX {
+        faults.push(Fault::new(&["rules"], format!("a correlation is about 1 to {RULES_MAX} rules")));
     }
-    let counts_values = kind != Kind::EventCount && !is_temporal;
-    if counts_values && correlation.fields.is_empty() {
-        return Err("the condition names no field".to_owned());
+    if faults.is_empty()
+        && !matches!(kind, Kind::EventCount | Kind::Temporal | Kind::TemporalOrdered)
+        && compares.fields.is_empty()
+    {
+        faults.push(Fault::new(&["condition"], "the condition names no field"));
     }
-    if correlation.bounds.is_empty() && !is_temporal {
-        return Err("the condition compares nothing".to_owned());
+    if faults.is_empty() && compares.bounds.is_empty() && !is_temporal {
+        faults.push(Fault::new(&["condition"], "the condition compares nothing"));
     }
-    if let Some(Node::Map(aliases)) = node.get("aliases") {
-        for (alias, by_rule) in aliases {
-            let Node::Map(by_rule) = by_rule else { return Err(format!("the alias {alias} is no mapping")) };
+    let mut aliases = BTreeMap::new();
+    if let Some(Node::Map(entries)) = node.get("aliases") {
+        for (alias, by_rule) in entries {
+            let Node::Map(by_rule) = by_rule else {
+                faults.push(Fault::new(&["aliases", alias], format!("the alias {alias} is no mapping")));
+                continue;
+            };
             let fields = by_rule.iter().filter_map(|(rule, field)| Some((rule.clone(), field.scalar()?))).collect();
-            correlation.aliases.insert(alias.clone(), fields);
+            aliases.insert(alias.clone(), fields);
         }
     }
-    Ok(correlation)
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Correlation {
+        kind,
+        rules,
+        group_by,
+        timespan_ns,
+        bounds: compares.bounds,
+        extended: compares.extended,
+        fields: compares.fields,
+        percentile: compares.percentile,
+        aliases,
+        // The schema has it beside `correlation`, pySigma within.
+        generate: [document, node].iter().any(|at| matches!(at.get("generate"), Some(Node::Bool(true)))),
+    })
+}
+
+/// What the condition of a correlation asks.
+struct Compares {
+    bounds: Vec<(Order, Number)>,
+    extended: Option<Condition>,
+    fields: Vec<String>,
+    percentile: f64,
+}
+
+impl Default for Compares {
+    fn default() -> Compares {
+        Compares { bounds: Vec::new(), extended: None, fields: Vec::new(), percentile: 50.0 }
+    }
+}
+
+fn compares(condition: Option<&Node>, is_temporal: bool) -> Result<Compares, Vec<Fault>> {
+    let mut compares = Compares::default();
+    let mut faults = Vec::new();
+    let entries = match condition {
+        Some(Node::Text(_)) if !is_temporal => {
+            return Err(vec![Fault::new(&["condition"], "only temporal correlations take a condition over rules")]);
+        }
+        Some(Node::Text(text)) => {
+            compares.extended = Some(condition::parse(text).map_err(|reason| vec![Fault::new(&["condition"], reason)])?);
+            return Ok(compares);
+        }
+        Some(Node::Map(entries)) => entries,
+        None if is_temporal => return Ok(compares),
+        _ => return Err(vec![Fault::new(&["condition"], "no condition")]),
+    };
+    for (key, value) in entries {
+        let number = value.scalar().and_then(|text| Number::parse(&text));
+        let place = ["condition", key];
+        match key.as_str() {
+            "field" => compares.fields = value.elements().iter().filter_map(Node::scalar).collect(),
+            "percentile" => match number.map(Number::float).filter(|p| (0.0..=100.0).contains(p)) {
+                Some(percentile) => compares.percentile = percentile,
+                None => faults.push(Fault::new(&place, "percentile is a number from 0 to 100")),
+            },
+            _ => match (ORDERS.into_iter().find(|(name, _)| name == key), number) {
+                (Some((_, order)), Some(number)) => compares.bounds.push((order, number)),
+                (Some(_), None) => faults.push(Fault::new(&place, format!("{key}: expects a number"))),
+                (None, _) => {
+                    let known = ORDERS.map(|(name, _)| name).into_iter().chain(["field", "percentile"]);
+                    faults.push(Fault::new(&place, format!("unknown condition {key:?}")).hint(did_you_mean(key, known)));
+                }
+            },
+        }
+    }
+    if faults.is_empty() { Ok(compares) } else { Err(faults) }
 }
 
 /// The rules that a condition names, in the order in which it names them.

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
 use super::pattern::{Part, Pattern, fold};
+use crate::fault::{Fault, all, did_you_mean};
 use crate::yaml::Node;
 
 /// What is asked of one value, or of a field's presence.
@@ -161,6 +162,40 @@ const ALTERNATIVES_MAX: usize = 10_000;
 /// Values for placeholders (`%name%`), where the configuration gives them.
 pub type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
 
+/// The names of all modifiers.
+const MODIFIERS: [&str; 30] = [
+    "contains",
+    "startswith",
+    "endswith",
+    "all",
+    "cased",
+    "re",
+    "i",
+    "ignorecase",
+    "m",
+    "multiline",
+    "s",
+    "dotall",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "cidr",
+    "exists",
+    "fieldref",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "year",
+    "windash",
+    "base64",
+    "base64offset",
+    "expand",
+];
+
 #[derive(Clone)]
 enum Value {
     Pattern(Pattern),
@@ -172,8 +207,11 @@ enum Value {
 /// Reads `key: values`, where `key` is a field with modifiers. An empty field means any value of the event.
 ///
 /// # Errors
-/// Says what the specification or our bounds refuse.
-pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, String> {
+/// Says everything that the specification or our bounds refuse.
+pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, Vec<Fault>> {
+    // A keyword has no key by which its place is found.
+    let below = if key.is_empty() { &[][..] } else { &[key][..] };
+    let wrong = |reason: String| vec![Fault::new(below, if key.is_empty() { reason } else { format!("{key}: {reason}") })];
     let mut parts = key.split('|');
     let name = parts.next().unwrap_or("").trim();
     // Names are compared without blanks: backends of the public rules read `Source Name` as `SourceName`.
@@ -181,14 +219,14 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
     let modifiers: Vec<String> = parts.map(|m| m.trim().to_ascii_lowercase()).collect();
     let has = |wanted: &str| modifiers.iter().any(|m| m == wanted);
     if let Node::Map(_) = values {
-        return Err(format!("{key}: a value must not be a mapping"));
+        return Err(wrong("a value must not be a mapping".to_owned()));
     }
     let is_regex = has("re");
     // Per value as written its forms: one of them is enough, also where `all` asks for each value.
     let mut known_values: Vec<Vec<Value>> = Vec::new();
     for node in values.elements() {
         known_values.push(vec![match node {
-            Node::List(_) | Node::Map(_) => return Err(format!("{key}: a value must be a scalar")),
+            Node::List(_) | Node::Map(_) => return Err(wrong("a value must be a scalar".to_owned())),
             Node::Text(text) if is_regex => Value::Raw(text.clone()),
             Node::Text(text) => Value::Pattern(Pattern::parse(text)),
             other => Value::Other(other.clone()),
@@ -221,36 +259,43 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
             "week" => part = Some(TimePart::Week),
             "month" => part = Some(TimePart::Month),
             "year" => part = Some(TimePart::Year),
-            "windash" => known_values = each(known_values, windash)?,
-            "base64" => known_values = each(known_values, base64_of)?,
-            "base64offset" => known_values = each(known_values, base64_offsets)?,
-            "wide" | "utf16le" => known_values = each(known_values, |v| utf16(v, false, false))?,
-            "utf16be" => known_values = each(known_values, |v| utf16(v, true, false))?,
-            "utf16" => known_values = each(known_values, |v| utf16(v, false, true))?,
-            "expand" => known_values = each(known_values, |v| expand(v, placeholders))?,
-            other => return Err(format!("{key}: unknown modifier {other:?}")),
+            "windash" => known_values = each(known_values, windash).map_err(wrong)?,
+            "base64" => known_values = each(known_values, base64_of).map_err(wrong)?,
+            "base64offset" => known_values = each(known_values, base64_offsets).map_err(wrong)?,
+            "wide" | "utf16le" => known_values = each(known_values, |v| utf16(v, false, false)).map_err(wrong)?,
+            "utf16be" => known_values = each(known_values, |v| utf16(v, true, false)).map_err(wrong)?,
+            "utf16" => known_values = each(known_values, |v| utf16(v, false, true)).map_err(wrong)?,
+            "expand" => {
+                let give = || Some("give the placeholder its values in the configuration".to_owned());
+                let hinted = |reason| wrong(reason).into_iter().map(|fault| fault.hint(give())).collect::<Vec<_>>();
+                known_values = each(known_values, |v| expand(v, placeholders)).map_err(hinted)?;
+            }
+            other => {
+                let fault = Fault::new(below, format!("{key}: unknown modifier {other:?}"));
+                return Err(vec![fault.hint(did_you_mean(other, MODIFIERS))]);
+            }
         }
     }
     if !has("expand") && modifiers.is_empty() && field.is_none() && known_values.is_empty() {
-        return Err("a keyword list is empty".to_owned());
+        return Err(wrong("a keyword list is empty".to_owned()));
     }
-    let test_of = |value: &Value| {
+    let test_of = |value: &Value| -> Result<Expr<Atom>, String> {
         let test = if let Some(part) = part {
             let n = match integer(value) {
-                Some(n) => i64::try_from(n).map_err(|_| format!("{key}: {n} is out of range"))?,
-                None => return Err(format!("{key}: expects a whole number")),
+                Some(n) => i64::try_from(n).map_err(|_| format!("{n} is out of range"))?,
+                None => return Err("expects a whole number".to_owned()),
             };
             Test::TimePart(part, order.unwrap_or(Order::Eq), n)
         } else if let Some(order) = order {
-            Test::Compare(order, number(value).ok_or_else(|| format!("{key}: expects a number"))?)
+            Test::Compare(order, number(value).ok_or("expects a number")?)
         } else if is_regex {
-            regex(key, value, &modifiers)?
+            regex(value, &modifiers)?
         } else {
             match special {
                 Some("cidr") => {
-                    let text = literal(value).ok_or_else(|| format!("{key}: expects a network"))?;
+                    let text = literal(value).ok_or("expects a network")?;
                     let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-                    Test::Cidr(net.map_err(|_| format!("{key}: {text:?} is no network"))?.trunc())
+                    Test::Cidr(net.map_err(|_| format!("{text:?} is no network"))?.trunc())
                 }
                 Some("exists") => match value {
                     Value::Other(Node::Bool(b)) => Test::Exists(*b),
@@ -258,11 +303,11 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
                     _ => match literal(value).map(|text| text.to_lowercase()).as_deref() {
                         Some("true" | "yes" | "on") => Test::Exists(true),
                         Some("false" | "no" | "off") => Test::Exists(false),
-                        _ => return Err(format!("{key}: expects true or false")),
+                        _ => return Err("expects true or false".to_owned()),
                     },
                 },
                 Some("fieldref") => {
-                    let field = literal(value).ok_or_else(|| format!("{key}: expects a field"))?;
+                    let field = literal(value).ok_or("expects a field")?;
                     Test::FieldRef { field: field.replace(' ', ""), open_start, open_end, cased }
                 }
                 _ => plain(value, open_start || field.is_none(), open_end || field.is_none(), cased),
@@ -273,8 +318,13 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
         }
         Ok(Expr::Atom(Atom { field: field.clone(), test }))
     };
-    let tests_of = |forms: &Vec<Value>| forms.iter().map(test_of).collect::<Result<Vec<_>, String>>();
-    let values = known_values.iter().map(tests_of).collect::<Result<Vec<_>, String>>()?;
+    // Each value's forms by themselves: whoever mends a list wants to know of all that is wrong in it.
+    let tests_of = |(at, forms): (usize, &Vec<Value>)| {
+        let written = values.elements().get(at).and_then(Node::scalar).unwrap_or_default();
+        let there = |reason| wrong(reason).into_iter().map(|fault| fault.at(&written)).collect::<Vec<_>>();
+        forms.iter().map(test_of).collect::<Result<Vec<_>, String>>().map_err(there)
+    };
+    let values = all(known_values.iter().enumerate().map(tests_of))?;
     let one_of = |mut forms: Vec<Expr<Atom>>| if forms.len() == 1 { forms.remove(0) } else { Expr::Or(forms) };
     let joined = if has("all") && values.len() != 1 {
         Expr::And(values.into_iter().map(one_of).collect())
@@ -341,10 +391,10 @@ fn plain(value: &Value, open_start: bool, open_end: bool, cased: bool) -> Test {
     Test::Text { pattern: if cased { pattern } else { pattern.map(|t| fold(t).into_owned()) }, cased }
 }
 
-fn regex(key: &str, value: &Value, modifiers: &[String]) -> Result<Test, String> {
-    let Some(source) = literal(value) else { return Err(format!("{key}: expects a regular expression")) };
+fn regex(value: &Value, modifiers: &[String]) -> Result<Test, String> {
+    let Some(source) = literal(value) else { return Err("expects a regular expression".to_owned()) };
     if source.len() > REGEX_BYTES_MAX {
-        return Err(format!("{key}: the regular expression is longer than {REGEX_BYTES_MAX} bytes"));
+        return Err(format!("the regular expression is longer than {REGEX_BYTES_MAX} bytes"));
     }
     // Flags stand in the text, so that two expressions are the same where their texts are.
     let mut flags = String::new();
@@ -356,7 +406,7 @@ fn regex(key: &str, value: &Value, modifiers: &[String]) -> Result<Test, String>
     let flagged = if flags.is_empty() { source } else { format!("(?{flags}){source}") };
     RegexBuilder::new(&flagged).size_limit(REGEX_COMPILED_BYTES_MAX).build().map(Test::Regex).map_err(|error| {
         let reason = error.to_string();
-        format!("{key}: {}", reason.lines().last().unwrap_or("not a regular expression").trim())
+        reason.lines().last().unwrap_or("not a regular expression").trim().to_owned()
     })
 }
 

@@ -1,7 +1,10 @@
 //! One Sigma rule or filter: from a YAML document to a condition over tests.
 
+use std::cell::Cell;
+
 use super::condition::{self, Condition};
 use super::item::{Atom, Expr, Placeholders, item};
+use crate::fault::{Fault, all, did_you_mean};
 use crate::yaml::Node;
 
 /// The `logsource` of a rule, in lower case.
@@ -22,90 +25,124 @@ pub struct RuleSource {
 ///
 /// # Errors
 /// Says what is missing or wrong.
-pub fn source(document: &Node) -> Result<RuleSource, String> {
-    let Some(node) = document.get("logsource") else { return Err("no logsource".to_owned()) };
-    let Node::Map(entries) = node else { return Err("logsource is no mapping".to_owned()) };
+pub fn source(document: &Node) -> Result<RuleSource, Fault> {
+    let Some(node) = document.get("logsource") else { return Err(Fault::new(&[], "no logsource")) };
+    let Node::Map(entries) = node else { return Err(Fault::new(&["logsource"], "logsource is no mapping")) };
     let part = |name: &str| match node.get(name) {
         None | Some(Node::Null) => Ok(None),
         Some(value) => match value.scalar() {
             Some(text) => Ok(Some(text.to_lowercase())),
-            None => Err(format!("logsource: {name} is no text")),
+            None => Err(Fault::new(&["logsource", name], format!("logsource: {name} is no text"))),
         },
     };
     let source = RuleSource { product: part("product")?, category: part("category")?, service: part("service")? };
     // Further keys (definition, or a user's own) say something to people only (specification, "Log Source").
-    if entries.is_empty() || source == RuleSource::default() {
-        return Err("logsource names no product, category or service".to_owned());
+    if source == RuleSource::default() {
+        let meant = entries.iter().find_map(|(key, _)| did_you_mean(key, ["product", "category", "service"]));
+        return Err(Fault::new(&["logsource"], "logsource names no product, category or service").hint(meant));
     }
     Ok(source)
+}
+
+/// What a rule looks for.
+pub struct Detection {
+    /// The condition over tests.
+    pub expr: Expr<Atom>,
+    /// Parts that the condition never names, probably not meant: those that begin with `_` may stand by.
+    pub unused: Vec<String>,
 }
 
 /// Reads the `detection` (or the body of a filter) of a document: the condition over its parts.
 ///
 /// # Errors
-/// Says what the specification or our bounds refuse, with the word of the document where it stands.
-pub fn detection(node: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, (String, String)> {
-    let at = |word: &str| {
-        let word = word.to_owned();
-        move |reason| (word, reason)
-    };
-    let Node::Map(entries) = node else { return Err(at("detection")("detection is no mapping".to_owned())) };
-    let mut parts = Vec::new();
+/// Says everything that the specification or our bounds refuse.
+pub fn detection(node: &Node, placeholders: &Placeholders) -> Result<Detection, Vec<Fault>> {
+    let Node::Map(entries) = node else { return Err(vec![Fault::new(&[], "detection is no mapping")]) };
+    let (mut parts, mut faults) = (Vec::new(), Vec::new());
     for (name, value) in entries {
         match name.as_str() {
             "condition" | "rules" => {}
-            "timeframe" => return Err(at("timeframe")("timeframe was removed from Sigma: use a correlation rule".to_owned())),
-            _ => parts
-                .push((name.as_str(), part(value, placeholders).map_err(|reason| (name.clone(), format!("{name}: {reason}")))?)),
+            "timeframe" => faults.push(
+                Fault::new(&["timeframe"], "timeframe was removed from Sigma").hint(Some("write a correlation rule".to_owned())),
+            ),
+            _ => {
+                // A part that is wrong is there all the same: the condition is not to be blamed for it.
+                let expr = part(value, placeholders).unwrap_or_else(|wrong| {
+                    let named = |fault: Fault| Fault { reason: format!("{name}: {}", fault.reason), ..fault.below(name) };
+                    faults.extend(wrong.into_iter().map(named));
+                    Expr::Or(Vec::new())
+                });
+                parts.push(Part { name, expr, used: Cell::new(false) });
+            }
         }
     }
     let conditions = node.get("condition").map_or(&[][..], Node::elements);
     if conditions.is_empty() {
-        return Err(at("detection")("no condition".to_owned()));
+        faults.push(Fault::new(&[], "no condition"));
     }
-    let mut any = Vec::new();
-    for text in conditions {
-        let text = text.text().ok_or_else(|| at("condition")("a condition must be text".to_owned()))?;
-        let condition = condition::parse(text).map_err(at("condition"))?;
-        any.push(resolve(&condition, &parts).map_err(at("condition"))?);
+    let read = conditions.iter().map(|text| match text.text().map(condition::parse) {
+        None => Err(vec![Fault::new(&["condition"], "a condition must be text")]),
+        Some(Err(reason)) => Err(vec![Fault::new(&["condition"], reason)]),
+        Some(Ok(condition)) => resolve(&condition, &parts),
+    });
+    let mut any = all(read).unwrap_or_else(|wrong| {
+        faults.extend(wrong);
+        Vec::new()
+    });
+    if !faults.is_empty() {
+        return Err(faults);
     }
-    Ok(if any.len() == 1 { any.remove(0) } else { Expr::Or(any) })
+    let unused = parts.iter().filter(|part| !part.used.get() && !part.name.starts_with('_'));
+    let unused = unused.map(|part| part.name.to_owned()).collect();
+    Ok(Detection { expr: if any.len() == 1 { any.remove(0) } else { Expr::Or(any) }, unused })
 }
 
-/// A named part: a mapping is all of its items, a list one of its elements, anything else a keyword.
-fn part(node: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, String> {
+/// A named part of a detection.
+struct Part<'n> {
+    name: &'n str,
+    expr: Expr<Atom>,
+    /// Whether a condition means it.
+    used: Cell<bool>,
+}
+
+/// A part's body: a mapping is all of its items, a list one of its elements, anything else a keyword.
+fn part(node: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, Vec<Fault>> {
     match node {
         Node::Map(entries) => {
-            let mut all = Vec::with_capacity(entries.len());
-            for (key, values) in entries {
-                all.push(item(key, values, placeholders)?);
-            }
-            Ok(if all.len() == 1 { all.remove(0) } else { Expr::And(all) })
+            let mut items = all(entries.iter().map(|(key, values)| item(key, values, placeholders)))?;
+            Ok(if items.len() == 1 { items.remove(0) } else { Expr::And(items) })
         }
         Node::List(elements) if elements.iter().any(|e| matches!(e, Node::Map(_) | Node::List(_))) => {
-            Ok(Expr::Or(elements.iter().map(|element| part(element, placeholders)).collect::<Result<_, _>>()?))
+            Ok(Expr::Or(all(elements.iter().map(|element| part(element, placeholders)))?))
         }
-        Node::List(elements) if elements.is_empty() => Err("is empty".to_owned()),
-        Node::Null => Err("is empty".to_owned()),
+        Node::List(elements) if elements.is_empty() => Err(vec![Fault::new(&[], "is empty")]),
+        Node::Null => Err(vec![Fault::new(&[], "is empty")]),
         keywords => item("", keywords, placeholders),
     }
 }
 
-fn resolve(condition: &Condition, parts: &[(&str, Expr<Atom>)]) -> Result<Expr<Atom>, String> {
-    let all = |of: &[Condition]| of.iter().map(|c| resolve(c, parts)).collect::<Result<Vec<_>, _>>();
+fn resolve(condition: &Condition, parts: &[Part<'_>]) -> Result<Expr<Atom>, Vec<Fault>> {
+    let every = |of: &[Condition]| all(of.iter().map(|c| resolve(c, parts)));
+    let expr_of = |part: &Part<'_>| {
+        part.used.set(true);
+        part.expr.clone()
+    };
     Ok(match condition {
         Condition::Name(name) => {
-            let found = parts.iter().find(|(n, _)| n == name);
-            found.ok_or_else(|| format!("the condition names {name:?}, which is not there"))?.1.clone()
+            let found = parts.iter().find(|part| part.name == name);
+            found.map(expr_of).ok_or_else(|| {
+                let meant = did_you_mean(name, parts.iter().map(|part| part.name));
+                let reason = format!("the condition names {name:?}, which is not there");
+                vec![Fault::new(&["condition"], reason).hint(meant)]
+            })?
         }
         Condition::Not(inner) => Expr::Not(Box::new(resolve(inner, parts)?)),
-        Condition::And(of) => Expr::And(all(of)?),
-        Condition::Or(of) => Expr::Or(all(of)?),
+        Condition::And(of) => Expr::And(every(of)?),
+        Condition::Or(of) => Expr::Or(every(of)?),
         Condition::Of(count, pattern) => {
-            let meant: Vec<_> =
-                parts.iter().filter(|(name, _)| condition::means(pattern, name)).map(|(_, e)| e.clone()).collect();
+            let meant: Vec<_> = parts.iter().filter(|part| condition::means(pattern, part.name)).map(expr_of).collect();
             if meant.is_empty() {
-                return Err(format!("no part is named like {pattern:?}"));
+                return Err(vec![Fault::new(&["condition"], format!("no part is named like {pattern:?}"))]);
             }
             match count {
                 None => Expr::And(meant),
