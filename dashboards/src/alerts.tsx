@@ -131,7 +131,7 @@ export function Inbox() {
           </div>
           <label class="check"><input type="checkbox" checked={mine()} onChange={(e) => change({ mine: e.currentTarget.checked ? "1" : "" })} /> {t("mine")}</label>
           <span class="grow" />
-          <span class="dim"><b>{number(list.data()?.total)}</b> {t("hits")}</span>
+          <span class="dim"><b>{number(list.data()?.total)}</b> {t("alertsListed")}</span>
           <LineState line={line()} />
         </div>
         <Freshness of={list} />

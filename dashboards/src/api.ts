@@ -121,6 +121,8 @@ export type Cell = {
   reason: "violation" | "observed" | "blind" | "silent" | "no hour";
   sensors: string[];
   silent: string[];
+  hours_kept: number;
+  hours_not_observed: number;
   query: string;
   hours?: { hour: string; state: Cell["state"]; silent?: string[]; allowed: number; denied: number; violations: number }[];
 };

@@ -16,11 +16,17 @@ const state = (cell: { state: Cell["state"] }): "broken" | "kept" | "unseen" => 
 const cellName = (cell: { state: Cell["state"] }): string => t(cell.state === "not observed" ? "notObserved" : cell.state);
 const REASONS = { violation: "reasonViolation", observed: "reasonObserved", blind: "reasonBlind", silent: "reasonSilent", "no hour": "reasonNoHour" } as const;
 
+/** The policy in force, and what people call its zones; without it they go by their short names. */
+export function useZones(): { policy: () => Policy | undefined; name: (zone: string) => string } {
+  const [policy] = createResource(() => get<Policy>("/policy").catch(() => undefined));
+  return { policy, name: (zone) => pick(policy()?.zones.find((z) => z.name === zone)?.names) ?? zone };
+}
+
 /** From each zone to each: what was allowed, what was denied, what broke the policy. */
-export function MatrixTable(props: { matrix: Matrix; small?: boolean; chosen?: string; name?: (zone: string) => string; choose: (cell: Cell) => void }) {
+export function MatrixTable(props: { matrix: Matrix; small?: boolean; chosen?: string; name: (zone: string) => string; choose: (cell: Cell) => void }) {
   const cell = (from: string, to: string): Cell | undefined => props.matrix.cells.find((c) => c.from === from && c.to === to);
-  const name = (zone: string): string => visible(props.name?.(zone) ?? zone);
-  const said = (c: Cell): string => `${visible(c.from)} → ${visible(c.to)}: ${cellName(c)}, ${t("violations")} ${c.violations}, ${t("allowed")} ${c.allowed}, ${t("denied")} ${c.denied}`;
+  const name = (zone: string): string => visible(props.name(zone));
+  const said = (c: Cell): string => `${name(c.from)} → ${name(c.to)}: ${cellName(c)}, ${t("violations")} ${c.violations}, ${t("allowed")} ${c.allowed}, ${t("denied")} ${c.denied}`;
   return (
     <div class="scroll">
       <table class="matrix" classList={{ small: props.small ?? false }}>
@@ -35,6 +41,7 @@ export function MatrixTable(props: { matrix: Matrix; small?: boolean; chosen?: s
                     <button aria-label={said(c())} title={said(c())} aria-pressed={props.chosen === `${from}>${to}`} data-cell={`${from}>${to}`} onClick={() => props.choose(c())}>
                       <b>{cellName(c())}</b>
                       <Show when={!props.small}>
+                        <Show when={state(c()) === "unseen" && c().hours_kept > 0}><small>{t("kept")} {number(c().hours_kept)}/{number(c().hours_kept + c().hours_not_observed)} {t("hours")}</small></Show>
                         <span>{c().violations > 0 ? `${t("violations")} ${number(c().violations)}` : <><i class="allowed">{number(c().allowed)}</i> <i class="denied">{number(c().denied)}</i></>}</span>
                       </Show>
                     </button>
@@ -55,9 +62,7 @@ export function MatrixPage() {
   const chosen = createMemo(() => parameter("cell"));
   const matrix: Polled<Matrix> = poll((signal) => get<Matrix>(`/policy/matrix?from=${encodeURIComponent(from())}`, signal), LOOK_EVERY);
   createEffect(on(from, () => void matrix.again(), { defer: true }));
-  // Without it the cells are shown all the same, by the zones' short names.
-  const [policy] = createResource(() => get<Policy>("/policy").catch(() => undefined));
-  const name = (zone: string): string => pick(policy()?.zones.find((z) => z.name === zone)?.names) ?? zone;
+  const { policy, name } = useZones();
   const cell = (): Cell | undefined => matrix.data()?.cells.find((c) => `${c.from}>${c.to}` === chosen());
   return (
     <>

@@ -4,7 +4,7 @@ import { Anchor } from "./anchor";
 import { type Alert, type Matrix, type SearchAnswer, type Source, type Stats, get, post } from "./api";
 import { Histogram } from "./histogram";
 import { language, number, t, utc } from "./i18n";
-import { MatrixTable } from "./matrix";
+import { MatrixTable, useZones } from "./matrix";
 import { Freshness, LEVELS, Level } from "./parts";
 import { address, go } from "./place";
 import { kept, poll } from "./poll";
@@ -19,6 +19,7 @@ const SOURCES = 12;
 export function Overview() {
   const stats = poll((signal) => get<Stats>("/stats", signal), LOOK_EVERY);
   const alerts = poll((signal) => get<{ alerts: Alert[] }>("/alerts?size=8&status=open,acknowledged", signal), LOOK_EVERY);
+  const { name } = useZones();
   const matrix = poll((signal) => get<Matrix>("/policy/matrix?from=now-24h", signal), LOOK_SELDOM);
   const sources = poll((signal) => get<{ sources: Source[]; total: number }>(`/sources?size=${SOURCES}`, signal), LOOK_SELDOM);
   const over = poll(async (signal) => {
@@ -54,7 +55,7 @@ export function Overview() {
           <section class="panel"><h2>{t("matrix")} <span class="dim">{t("h24")}</span> <Anchor to="/matrix" class="more">{t("showAll")}</Anchor></h2><Show when={!stats.problem()}><Freshness of={matrix} /></Show>
             <Show when={matrix.data()} keyed>{(m) => (
               <Show when={m.zones.length > 0} fallback={<p class="dim empty">{t("noPolicy")}</p>}>
-                <MatrixTable matrix={m} small choose={(c) => go(address("/matrix", { cell: `${c.from}>${c.to}` }))} />
+                <MatrixTable matrix={m} small name={name} choose={(c) => go(address("/matrix", { cell: `${c.from}>${c.to}` }))} />
               </Show>
             )}</Show>
           </section>

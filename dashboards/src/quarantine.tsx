@@ -41,7 +41,7 @@ export function QuarantinePage() {
         <label>{t("source")} <select name="source" onChange={(e) => change({ source: e.currentTarget.value, after: "" })}>
           <option value="">{t("all")}</option><For each={sources()}>{(one) => <option value={one} selected={one === source()}>{visible(one)}</option>}</For>
         </select></label>
-        <span class="dim"><b data-total={list.data()?.total}>{number(list.data()?.total)}</b> {t("hits")}</span>
+        <span class="dim"><b data-total={list.data()?.total}>{number(list.data()?.total)}</b> {t("recordsListed")}</span>
         <span class="grow" />
         <button disabled={reading.busy()} onClick={() => void reparse(true)}>{t("reparseTry")}</button>
         <button disabled={reading.busy()} onClick={() => void reparse(false)}>{t("reparse")}</button>

@@ -44,7 +44,7 @@ export function RulesPage() {
           <button aria-pressed={mode() === ""} onClick={() => change({ mode: "" })}>{t("all")}</button>
           <For each={MODES}>{([value, name]) => <button aria-pressed={mode() === value} onClick={() => change({ mode: value })}>{t(name)}</button>}</For>
         </div>
-        <span class="dim"><b data-rules>{number(listed().length)}</b> {t("hits")}</span>
+        <span class="dim"><b data-rules>{number(listed().length)}</b> {t("rulesListed")}</span>
         <span class="grow" />
         <Show when={list.data()?.loaded}>{(at) => <span class="dim time">{t("loaded")}: {when(at(), utc())}</span>}</Show>
         <button disabled={loading.busy()} onClick={() => void reload()}>{t("reload")}</button>
