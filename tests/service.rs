@@ -410,6 +410,8 @@ fn killed_in_the_middle_nothing_is_lost_or_doubled() {
     }
     let verified = program().arg("verify").arg(dir.path().join("data")).output().expect("runs");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    let elsewhere = program().arg("verify").arg(dir.path()).output().expect("runs");
+    assert!(!elsewhere.status.success(), "a folder without a journal is no proof");
     // What the journal has is what must be found, each once.
     let kept = journal_numbers(&dir.path().join("data/journal"));
     let service = Service::start(dir.path(), "");

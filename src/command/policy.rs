@@ -131,8 +131,9 @@ fn prove(file: &Path) -> Result<Option<Policy>> {
     let say_all = |problems: &[PolicyProblem]| {
         for p in problems {
             let lines: Vec<String> = p.lines.iter().map(usize::to_string).collect();
+            let place = if lines.is_empty() { String::new() } else { format!(":{}", lines.join(",")) };
             let kind = if p.warning { "warning" } else { "error" };
-            super::say(&format!("{}:{}: {kind}: {}", file.display(), lines.join(","), p.reason));
+            super::say(&format!("{}{place}: {kind}: {}", file.display(), p.reason));
         }
     };
     Ok(match Policy::parse(&text) {

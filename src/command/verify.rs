@@ -16,7 +16,10 @@ pub(crate) struct Verify {
 
 pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
     let below = args.path.join("journal");
-    let report = ingest::log::verify(if below.is_dir() { &below } else { &args.path })?;
+    let journal = if below.is_dir() { &below } else { &args.path };
+    let report = ingest::log::verify(journal)?;
+    // Nothing fits together by itself: who asks about the wrong folder must not take that for a proof.
+    anyhow::ensure!(report.segments > 0 || !report.removed.is_empty(), "no journal in {}", journal.display());
     super::say(&format!(
         "{} segments, {} frames, {} commits, last offset {}, {} frames behind the last commit",
         report.segments, report.frames, report.commits, report.last, report.uncommitted

@@ -183,7 +183,10 @@ impl Reader<'_> {
         match zones.iter().filter(|z| z.rest).count() {
             1 => {}
             0 => {
-                self.problem(&[document.line_of(&["zones"])], "no zone has `rest: true`: other addresses have no zone".to_owned())
+                self.problem(
+                    &[document.line_of(&["zones"])],
+                    "no zone has `rest: true`: other addresses have no zone".to_owned(),
+                );
             }
             _ => self.problem(&[document.line_of(&["rest:"])], "more than one zone has `rest: true`".to_owned()),
         }
@@ -298,7 +301,7 @@ impl Reader<'_> {
                     None => self.problem(&[line], format!("{text:?} is no service (tcp/443, udp/1024-2048, icmp, any)")),
                 }
             }
-            if service.is_empty() {
+            if entry.get("service").is_none_or(|services| services.elements().is_empty()) {
                 self.problem(&[line], "no service".to_owned());
             }
             let mut net = |key: &str| {
