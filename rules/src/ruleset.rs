@@ -1,7 +1,8 @@
 //! A set of rules: loaded from files, bound to fields, ready to match. Immutable; shared by all threads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use event::{FieldId, LogSource, LogSourceId};
 use serde::Serialize;
@@ -119,7 +120,7 @@ pub(crate) struct BoundCorrelation {
 pub(crate) struct Rule {
     pub(crate) info: RuleInfo,
     pub(crate) body: Body,
-    /// Over its id, its text and, for a correlation, the ids and names of its rules.
+    /// Over its id, its text and, for a correlation, those of every rule that it hangs on.
     pub(crate) key: RuleKey,
 }
 
@@ -161,6 +162,8 @@ struct Parsed {
     document: Document,
     path: String,
     content: Content,
+    /// The texts of the filters that narrow it.
+    filters: BTreeSet<Arc<str>>,
 }
 
 enum Content {
@@ -297,7 +300,7 @@ fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut V
     faults.into_iter().for_each(|fault| tell(fault, true));
     let content = content.filter(|_| !refused)?;
     advice.into_iter().for_each(|fault| tell(fault, false));
-    Some(Parsed { info, path: path.to_owned(), document, content })
+    Some(Parsed { info, path: path.to_owned(), document, content, filters: BTreeSet::new() })
 }
 
 /// The same, with its faults seen from the document.
@@ -359,19 +362,29 @@ fn never() -> Body {
     Body::Sigma { expr: Expr::Or(Vec::new()), group: Vec::new() }
 }
 
-/// The key of a rule.
-fn key_of(rule: &Parsed, by_name: &HashMap<String, usize>, names: &[(String, Option<String>)]) -> RuleKey {
+/// The key of a rule: over its id and text; of a correlation also over those of every rule that it hangs on, by way of other correlations
+/// too, with the filters of these. Windows that were filled by another question are not this rule's.
+fn key_of(at: usize, parsed: &[Parsed], by_name: &HashMap<String, usize>) -> RuleKey {
     let mut hash = Sha256::new();
-    let mut add = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
-    };
-    add(&rule.info.id);
-    add(&rule.document.text);
-    if let Content::Correlation(written) = &rule.content {
-        for (id, name) in written.rules.iter().filter_map(|name| names.get(*by_name.get(name)?)) {
-            add(id);
-            add(name.as_deref().unwrap_or_default());
+    let (mut met, mut next) = (BTreeSet::from([at]), vec![at]);
+    while let Some(at) = next.pop() {
+        let rule = &parsed[at];
+        let mut add = |text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        add(&rule.info.id);
+        add(&rule.document.text);
+        if let Content::Correlation(written) = &rule.content {
+            for other in written.rules.iter().filter_map(|name| by_name.get(name)) {
+                add(&parsed[*other].info.id);
+                add(parsed[*other].info.name.as_deref().unwrap_or_default());
+                add(&parsed[*other].filters.len().to_string());
+                parsed[*other].filters.iter().for_each(|text| add(text));
+                if met.insert(*other) {
+                    next.push(*other);
+                }
+            }
         }
     }
     *hash.finalize().first_chunk().unwrap_or(&[0; 16])
@@ -403,8 +416,8 @@ impl Builder {
         let mut silent = vec![false; parsed.len()];
         let mut listeners = vec![Vec::new(); parsed.len()];
         let mut rules: Vec<Rule> = Vec::with_capacity(parsed.len());
-        for (at, mut rule) in parsed.into_iter().enumerate() {
-            let key = key_of(&rule, &by_name, &names);
+        let keys: Vec<RuleKey> = (0..parsed.len()).map(|at| key_of(at, &parsed, &by_name)).collect();
+        for ((at, mut rule), key) in parsed.into_iter().enumerate().zip(keys) {
             let body = match rule.content {
                 Content::Rule(expr) => {
                     let group = rule.info.group.iter().map(|g| self.mapping.fields(&rule.info.source, g)).collect();
@@ -559,13 +572,18 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
     let filters: Vec<_> = parsed
         .iter()
         .filter_map(|p| match &p.content {
-            Content::Filter { rules, expr } => {
-                Some((rules.clone(), p.info.source.clone(), expr.clone(), p.path.clone(), p.document.line))
-            }
+            Content::Filter { rules, expr } => Some((
+                rules.clone(),
+                p.info.source.clone(),
+                expr.clone(),
+                p.path.clone(),
+                p.document.line,
+                Arc::<str>::from(p.document.text.as_str()),
+            )),
             _ => None,
         })
         .collect();
-    for (names, source, expr, path, line) in filters {
+    for (names, source, expr, path, line, text) in filters {
         if !negates(&expr) {
             let reason = "a filter without `not` keeps only what it selects".to_owned();
             let hint = Some("to leave something out, write `condition: not selection`".to_owned());
@@ -583,6 +601,7 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
                 && fits
             {
                 used = true;
+                rule.filters.insert(text.clone());
                 *own = Expr::And(vec![own.clone(), expr.clone()]);
             }
         }

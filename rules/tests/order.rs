@@ -222,6 +222,33 @@ title: Goes
 correlation: {type: temporal_ordered, rules: [a, b], group-by: [source.ip], timespan: 20s, generate: true}
 ";
 
+/// Inner rules, one of them behind a chain and one behind a filter, and correlations of them.
+const CHAINED: &str = "
+title: A
+name: a
+logsource: {category: any}
+detection: {s: {k: a}, condition: s}
+---
+title: B
+name: b
+logsource: {category: any}
+detection: {s: {k: b}, condition: s}
+---
+title: Over a
+name: over
+correlation: {type: event_count, rules: [a], group-by: [source.ip], timespan: 60s, condition: {gte: 2}, generate: true}
+---
+title: Over that
+correlation: {type: temporal_ordered, rules: [over, b], group-by: [source.ip], timespan: 90s, generate: true}
+---
+title: Beside, over b
+correlation: {type: event_count, rules: [b], group-by: [source.ip], timespan: 60s, condition: {gte: 3}, generate: true}
+---
+title: Filter
+logsource: {category: any}
+filter: {rules: [a], selection: {k: none}, condition: not selection}
+";
+
 /// The same in another order, with some changed, one gone and one come.
 fn after() -> String {
     let changed = BEFORE
@@ -287,6 +314,33 @@ fn a_change_of_the_rules_keeps_what_is_known_of_those_that_stay() {
         }
     }
     assert!(stayed > 1000 && lost > 10, "the streams exercise the change: {stayed}, {lost}");
+}
+
+#[test]
+fn a_correlation_begins_anew_where_a_rule_that_it_hangs_on_was_changed() {
+    let before = loaded(CHAINED);
+    let mut lost = 0;
+    for (find, put) in [("{k: a}", "{k: [a, p]}"), ("{k: none}", "{k: [none, b]}")] {
+        let after = loaded(&CHAINED.replace(find, put));
+        for (n, events) in streams(29).enumerate() {
+            let (per, at) = ([1, 4, 7][n % 3], n % 5);
+            let whole = run(&before, &events, per, false);
+            for restart in [false, true] {
+                let changed = changing(&before, &after, &events, per, at, restart);
+                assert_eq!(of_rules(&whole, &["Beside"]), of_rules(&changed, &["Beside"]), "{events:?}");
+                // What asks another question begins where it came, also behind a chain: as if there had been no event before.
+                let fresh = run_by(&before, &events, per, |nth, correlator| {
+                    if nth == at {
+                        *correlator = Correlator::new(after.clone(), CorrelateOptions::default());
+                    }
+                    if nth < at { before.clone() } else { after.clone() }
+                });
+                assert_eq!(of_rules(&changed, &["Over"]), of_rules(&fresh, &["Over"]), "after batch {at}: {events:?}");
+                lost += usize::from(of_rules(&whole, &["Over"]) != of_rules(&changed, &["Over"]));
+            }
+        }
+    }
+    assert!(lost > 10, "the streams exercise the change: {lost}");
 }
 
 #[test]
