@@ -3,12 +3,15 @@
 //! Documents lie in log order, which is nearly the order of time. What a window of documents holds at most and at least, and what all
 //! windows before and after it do, says where a range of time can be, and when the newest hits cannot be beaten any more.
 
+use std::collections::HashMap;
+use std::io;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tantivy::columnar::{Column, ColumnValues, DynamicColumn, DynamicColumnHandle};
-use tantivy::index::SegmentId;
-use tantivy::{DateTime, DocId, SegmentReader};
+use tantivy::index::{InvertedIndexReader, SegmentId};
+use tantivy::postings::TermInfo;
+use tantivy::{DateTime, DocId, SegmentReader, Term};
 
 use crate::lower::Unable;
 use crate::schema::{HAS_MESSAGE, Kind, Layout, REST, column};
@@ -35,6 +38,37 @@ pub(crate) struct Segment {
     windows: Vec<Times>,
     /// Its words, once they were asked for; the inner none: they are not kept.
     vocabulary: OnceLock<Option<Vocabulary>>,
+    known: Mutex<KnownTerms>,
+}
+
+/// Terms of one segment whose places are kept at least, the ones asked for last: some 100 B each, so up to 100 KB a segment.
+const KNOWN_TERMS_MAX: usize = 512;
+
+/// Where terms that were asked for lie, none for those that are not there. A look into the engine's dictionary decompresses a block, some
+/// 25 µs; the same terms are asked for again and again (a page that is refreshed, an indicator list, a rule that is run anew).
+#[derive(Default)]
+struct KnownTerms {
+    /// Those since the last turn. When they are [`KNOWN_TERMS_MAX`], they become the ones before, which go.
+    young: HashMap<Term, Option<TermInfo>>,
+    old: HashMap<Term, Option<TermInfo>>,
+}
+
+impl KnownTerms {
+    fn get(&mut self, term: &Term) -> Option<Option<TermInfo>> {
+        if let Some(known) = self.young.get(term) {
+            return Some(known.clone());
+        }
+        let known = self.old.get(term)?.clone();
+        self.put(term, known.clone());
+        Some(known)
+    }
+
+    fn put(&mut self, term: &Term, info: Option<TermInfo>) {
+        if self.young.len() >= KNOWN_TERMS_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(term.clone(), info);
+    }
 }
 
 impl Segment {
@@ -67,7 +101,19 @@ impl Segment {
             nth: fast.u64("nth")?.values,
             windows,
             vocabulary: OnceLock::new(),
+            known: Mutex::default(),
         })
+    }
+
+    /// Where the documents that have `term` are listed; `None`: none has it.
+    pub(crate) fn term(&self, index: &InvertedIndexReader, term: &Term) -> io::Result<Option<TermInfo>> {
+        let known = || self.known.lock().expect("no code panics under this lock");
+        if let Some(known) = known().get(term) {
+            return Ok(known);
+        }
+        let info = index.get_term_info(term)?;
+        known().put(term, info.clone());
+        Ok(info)
     }
 
     /// The words, which `read` reads where they are not kept yet; none where they are not to be kept.
@@ -177,5 +223,29 @@ impl Segment {
     /// The column of the receive times.
     pub(crate) fn received(&self) -> tantivy::Result<Column<DateTime>> {
         self.reader.fast_fields().date("received")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tantivy::schema::Field;
+
+    use super::*;
+
+    #[test]
+    fn the_terms_asked_for_last_are_known() {
+        let mut known = KnownTerms::default();
+        let name = |n: usize| Term::from_field_text(Field::from_field_id(0), &n.to_string());
+        let info = |n: usize| n.is_multiple_of(2).then(|| TermInfo { doc_freq: n as u32, ..TermInfo::default() });
+        for n in 0..20 * KNOWN_TERMS_MAX {
+            assert_eq!(known.get(&name(n)), None);
+            known.put(&name(n), info(n));
+            assert_eq!(known.get(&name(0)), Some(info(0)), "asked for all the time");
+            assert!(known.young.len() + known.old.len() <= 2 * KNOWN_TERMS_MAX);
+            // With those asked for in this way before, fewer than the bound lie between.
+            let last = n.saturating_sub(KNOWN_TERMS_MAX / 2 - 2);
+            assert_eq!(known.get(&name(last)), Some(info(last)));
+        }
+        assert_eq!(known.get(&name(KNOWN_TERMS_MAX)), None);
     }
 }
