@@ -250,10 +250,10 @@ pub(crate) fn event(n: u64, event: &mut Event) {
     event.raw = raw;
 }
 
-/// When event number `n` was received.
+/// When event number `n` was received: in whole microseconds, as the machine's clock tells it.
 pub(crate) fn received(n: u64) -> Time {
     let ns = Dice::new(n ^ 0x5bd1_e995).roll(STEP_NS as u64);
-    Time::from_unix_ns(START_NS + n as i64 * STEP_NS + ns as i64)
+    Time::from_unix_ns((START_NS + n as i64 * STEP_NS + ns as i64) / 1000 * 1000)
 }
 
 /// Events `first..first + n` as the pipeline hands them over.
