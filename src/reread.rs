@@ -1,12 +1,13 @@
-//! The log, decoded again: for backtests.
+//! The log, decoded again: for backtests, and for the messages of hits.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Reading, Reread, Store};
 use event::limits::BATCH_BYTES_MAX;
-use event::{Batch, BatchBuilder, Content, Frame, Frames, LogRange, Time};
+use event::{Batch, BatchBuilder, Content, EventId, FieldId, Frame, Frames, LogRange, Time, Value};
+use index::Messages;
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
@@ -114,5 +115,38 @@ impl Reading for Again {
 
     fn flows(&self) -> u64 {
         self.packets
+    }
+}
+
+/// The messages of events, from their records. One decoder for all who ask: a record takes some microseconds.
+pub(crate) struct MessagesAgain {
+    journal: Arc<Journal>,
+    decoder: Mutex<(TextDecoder, BatchBuilder)>,
+}
+
+impl MessagesAgain {
+    pub(crate) fn new(journal: &Arc<Journal>, settings: &Arc<DecodeSettings>) -> MessagesAgain {
+        let decoder = Mutex::new((TextDecoder::new(settings), BatchBuilder::default()));
+        MessagesAgain { journal: journal.clone(), decoder }
+    }
+}
+
+impl Messages for MessagesAgain {
+    fn messages(&self, id: EventId) -> io::Result<Vec<String>> {
+        let Some(found) = self.journal.fetch(id.frame).map_err(io::Error::other)? else { return Ok(Vec::new()) };
+        let (decoder, builder) = &mut *self.decoder.lock().expect("no code panics under this lock");
+        match found.head.content {
+            Content::Text => decoder.decode(found.frame(), builder),
+            Content::Released => decoder.decode_released(found.frame(), builder),
+            // Packets have no text.
+            Content::Flow | Content::Tick | Content::Loss | Content::Mark | Content::Tombstone => return Ok(Vec::new()),
+        }
+        let batch = builder.finish(LogRange::default(), found.head.received);
+        let event = batch.iter().find(|event| event.id().nth == id.nth);
+        let texts = event.iter().flat_map(|event| event.all(FieldId::MESSAGE)).filter_map(|value| match value {
+            Value::Text(text) => Some(text.to_owned()),
+            _ => None,
+        });
+        Ok(texts.collect())
     }
 }

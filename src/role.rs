@@ -31,7 +31,7 @@ use tracing::{error, info, warn};
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
 use crate::pipeline::{self, Done, Parts, Spent};
-use crate::reread::JournalAgain;
+use crate::reread::{JournalAgain, MessagesAgain};
 use crate::retention::Trimmer;
 use crate::rule_desk::Desk;
 
@@ -217,7 +217,8 @@ pub(crate) struct Service {
     failed: Arc<AtomicBool>,
     notifier: Arc<Mutex<Option<Notifier>>>,
     schedules: Schedules,
-    journal: Arc<Journal>,
+    /// What is received.
+    pub(crate) journal: Arc<Journal>,
     trimmer: Option<Trimmer>,
 }
 
@@ -258,7 +259,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     for tenant in 0..config.tenants.len() {
         writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?);
     }
-    let searchers: Vec<Searcher> = writers.iter().map(|(writer, _)| writer.searcher()).collect();
+    let messages: Arc<dyn index::Messages> = Arc::new(MessagesAgain::new(&journal, &settings));
+    let searchers: Vec<Searcher> = writers.iter().map(|(writer, _)| writer.searcher().with_messages(messages.clone())).collect();
     let listener = tokio::net::TcpListener::bind(config.api.address)
         .await
         .with_context(|| format!("failed to listen on {}", config.api.address))?;

@@ -376,6 +376,8 @@ fn records_of_opentelemetry_are_there_once_they_are_answered() {
     let hit = &service.hits("service.name:portal AND user.name:taro AND message:*otlp*", 1)[0];
     // A time so long before its receipt is not believed, and kept.
     assert_eq!(hit["fields"]["event.created"], "2026-04-01T00:00:00Z", "{hit}");
+    // Its message is read from the journal.
+    assert!(hit["fields"]["message"].as_str().is_some_and(|text| text.contains("by otlp")), "{hit}");
     service.stop();
 }
 

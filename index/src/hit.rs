@@ -1,19 +1,18 @@
 //! Hits: their place in the order of all, and their fields, read from the columns.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use event::{EventId, Position, Time};
 use serde::Serialize;
 use tantivy::columnar::{Column, DynamicColumn};
-use tantivy::schema::Value as _;
-use tantivy::store::StoreReader;
-use tantivy::{DateTime, DocId, TantivyDocument};
+use tantivy::{DateTime, DocId};
 
-use crate::IndexError;
-use crate::schema::{Layout, MESSAGE, NULLS};
+use crate::schema::{HAS_MESSAGE, Layout, MESSAGE, NULLS};
 use crate::segment::Segment;
 use crate::shard::Payload;
 use crate::shown::show;
+use crate::{IndexError, Messages};
 
 /// A hit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,7 +48,8 @@ pub(crate) type Found = (Place, usize, usize, DocId);
 pub(crate) struct Columns {
     received: Column<DateTime>,
     named: Vec<(String, DynamicColumn)>,
-    messages: Option<(StoreReader, tantivy::schema::Field)>,
+    /// Which documents have a message, and where it comes from.
+    messages: Option<(Column<bool>, Arc<dyn Messages>)>,
     shard: String,
     wanted: Option<Vec<String>>,
 }
@@ -61,6 +61,7 @@ impl Columns {
         shard: &str,
         payload: &Payload,
         wanted: Option<&[String]>,
+        messages: Option<&Arc<dyn Messages>>,
     ) -> Result<Columns, IndexError> {
         let fail = |source| IndexError::Engine { action: "read a column of", shard: shard.to_owned(), source };
         let wants = |name: &str| wanted.is_none_or(|w| w.iter().any(|n| n == name));
@@ -71,9 +72,10 @@ impl Columns {
                 named.push((name.clone(), column));
             }
         }
-        let messages = match wants(MESSAGE) && payload.fields.contains(MESSAGE) {
-            true => Some((segment.reader.get_store_reader(1).map_err(|e| fail(e.into()))?, layout.message)),
-            false => None,
+        let messages = messages.filter(|_| wants(MESSAGE) && payload.fields.contains(MESSAGE));
+        let messages = match messages {
+            Some(messages) => Some((segment.reader.fast_fields().bool(HAS_MESSAGE).map_err(fail)?, messages.clone())),
+            None => None,
         };
         Ok(Columns {
             received: segment.received().map_err(fail)?,
@@ -106,12 +108,12 @@ impl Columns {
                 fields.entry(name.clone()).or_default().extend(values);
             }
         }
-        if let Some((store, field)) = &self.messages {
-            let document: TantivyDocument = store.get(doc).map_err(fail)?;
-            let texts: Vec<serde_json::Value> =
-                document.get_all(*field).filter_map(|value| value.as_str().map(serde_json::Value::from)).collect();
-            if !texts.is_empty() {
-                fields.insert(MESSAGE.to_owned(), texts);
+        let id = EventId { frame: Position { partition: 0, offset: place.seq }, nth: place.nth as u16 };
+        if let Some((_, messages)) = self.messages.as_ref().filter(|(has, _)| has.first(doc) == Some(true)) {
+            match messages.messages(id) {
+                Ok(texts) if texts.is_empty() => {} // The journal no longer has its record.
+                Ok(texts) => drop(fields.insert(MESSAGE.to_owned(), texts.into_iter().map(serde_json::Value::from).collect())),
+                Err(error) => tracing::warn!(%error, "failed to read the message of a hit"),
             }
         }
         let single = |mut values: Vec<serde_json::Value>| match values.len() {
@@ -120,7 +122,7 @@ impl Columns {
         };
         let received = self.received.first(doc).map_or(Time::UNKNOWN, |t| Time::from_unix_ns(t.into_timestamp_nanos()));
         Ok(Hit {
-            id: EventId { frame: Position { partition: 0, offset: place.seq }, nth: place.nth as u16 },
+            id,
             time: Time::from_unix_ns(place.time),
             received,
             fields: fields.into_iter().map(|(name, values)| (name, single(values))).collect(),

@@ -33,7 +33,7 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-use event::{FrameHead, Position};
+use event::{EventId, FrameHead, Position};
 
 pub use aggregate::{
     AGGREGATIONS_MAX, Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, DEPTH_MAX, Interval,
@@ -81,6 +81,15 @@ pub enum IndexError {
     /// A query asks for more than the limits allow.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Where the messages of hits come from: their records, read again.
+pub trait Messages: Send + Sync {
+    /// The messages of the event, in their order; none where its record is not there any more.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn messages(&self, id: EventId) -> io::Result<Vec<String>>;
 }
 
 /// Where the raw text of hits is: the log.

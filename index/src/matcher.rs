@@ -7,7 +7,7 @@ use event::{EventRef, FieldId, Value};
 use crate::document::searched_text;
 use crate::lower::{instant, integer_within, spellings, text_within};
 use crate::query::{Query, Scalar, Test};
-use crate::schema::{MESSAGE, is_time_field, synthetic, v6};
+use crate::schema::{MESSAGE, SYNTHETIC, is_time_field, synthetic, v6};
 use crate::tokens::{leading_part, words};
 
 /// A query, ready to be asked of events.
@@ -83,7 +83,7 @@ fn field_holds(name: &str, test: &Test, event: EventRef<'_>) -> bool {
     if name == "log.source.address" && event.source().is_some_and(|ip| value_holds(Value::Ip(ip), test)) {
         return true;
     }
-    if synthetic(event).any(|(n, text)| n == name && value_holds(Value::Text(text), test)) {
+    if synthetic(event).any(|(at, text)| SYNTHETIC[at] == name && value_holds(Value::Text(text), test)) {
         return true;
     }
     let Some(field) = FieldId::find(name) else { return false };

@@ -6,7 +6,7 @@
 //! | address | exact, as shown | yes: networks, ranges, counts |
 //! | number, instant | no: a column is read at more than 500 values a microsecond | yes |
 //! | keyword | exact, in lower case | as written |
-//! | `message` | its words, with the record's | no: kept once, in the document store, for showing |
+//! | `message` | its words, with the record's | no: for showing it is read from the record again ([`crate::Messages`]) |
 //! | any other | text: exact, in lower case | yes |
 //!
 //! What is exact is a term of one field, `terms`, with the name before it: a dictionary a field would cost each segment a megabyte of
@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use event::{EventRef, FieldId};
 use tantivy::schema::{
-    DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions, NumericOptions, STORED, Schema,
+    DateOptions, DateTimePrecision, Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions, NumericOptions, Schema,
     TextFieldIndexing, TextOptions,
 };
 
@@ -197,8 +197,19 @@ pub(crate) enum Kind {
     Rest,
 }
 
+/// Where the values of a field go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Slot {
+    pub(crate) kind: Kind,
+    /// Its column, where it has one of its own.
+    pub(crate) field: Option<Field>,
+    /// What its terms begin with, where it has terms of its own.
+    pub(crate) code: Option<char>,
+}
+
+const REST_SLOT: Slot = Slot { kind: Kind::Rest, field: None, code: None };
+
 /// The schema and its fields.
-#[derive(Clone)]
 pub(crate) struct Layout {
     pub(crate) schema: Schema,
     pub(crate) time: Field,
@@ -206,13 +217,16 @@ pub(crate) struct Layout {
     pub(crate) seq: Field,
     pub(crate) nth: Field,
     pub(crate) words: Field,
-    pub(crate) message: Field,
     pub(crate) has_message: Field,
     pub(crate) rest: Field,
     pub(crate) terms: Field,
     named: Vec<(&'static str, Kind, Field)>,
     /// By [`FieldId::index`]; ids beyond are of the rest.
-    slots: Vec<(Kind, Option<Field>)>,
+    slots: Vec<Slot>,
+    /// In the order of [`SYNTHETIC`].
+    pub(crate) synthetic: [(FieldId, Slot); SYNTHETIC.len()],
+    /// The address that a frame came from.
+    pub(crate) source: (FieldId, Slot),
 }
 
 impl Layout {
@@ -229,7 +243,6 @@ impl Layout {
         };
         let words = TextOptions::default().set_indexing_options(indexing(WORDS, IndexRecordOption::WithFreqsAndPositions));
         let words = builder.add_text_field("words", words);
-        let message = builder.add_text_field(MESSAGE, STORED);
         let has_message = builder.add_bool_field(HAS_MESSAGE, number.clone());
         let rest = builder.add_json_field(REST, JsonObjectOptions::default().set_fast("raw").set_expand_dots_enabled());
         let terms = TextOptions::default().set_indexing_options(indexing(EXACT, IndexRecordOption::Basic));
@@ -245,14 +258,18 @@ impl Layout {
         let mut place = |name: &'static str, kind, field| {
             let at = FieldId::known(name).index();
             if slots.len() <= at {
-                slots.resize(at + 1, (Kind::Rest, None));
+                slots.resize(at + 1, REST_SLOT);
             }
-            slots[at] = (kind, field);
+            slots[at] = Slot { kind, field, code: code(name) };
         };
         named.iter().for_each(|(name, kind, field)| place(name, *kind, Some(*field)));
         place(MESSAGE, Kind::Message, None);
         named.sort_unstable_by_key(|(name, ..)| *name);
-        Layout { schema: builder.build(), time, received, seq, nth, words, message, has_message, rest, terms, named, slots }
+        let listed = |id: FieldId| (id, slots[id.index()]);
+        let synthetic = SYNTHETIC.map(|name| listed(FieldId::known(name)));
+        let source = listed(FieldId::LOG_SOURCE_ADDRESS);
+        let schema = builder.build();
+        Layout { schema, time, received, seq, nth, words, has_message, rest, terms, named, slots, synthetic, source }
     }
 
     pub(crate) fn register(index: &tantivy::Index) {
@@ -270,24 +287,33 @@ impl Layout {
     }
 
     /// As [`Layout::kind`], by number.
-    pub(crate) fn slot(&self, field: FieldId) -> (Kind, Option<Field>) {
-        self.slots.get(field.index()).copied().unwrap_or((Kind::Rest, None))
+    pub(crate) fn slot(&self, field: FieldId) -> Slot {
+        self.slots.get(field.index()).copied().unwrap_or(REST_SLOT)
     }
 }
 
 /// What every event carries beside its cells, as fields: one list for the index and for the live tail.
-pub(crate) fn synthetic(event: EventRef<'_>) -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(crate) const SYNTHETIC: [&str; 6] = [
+    "mihari.format",
+    "mihari.log_source.category",
+    "mihari.log_source.product",
+    "mihari.log_source.service",
+    "mihari.transport",
+    "mihari.quarantined",
+];
+
+/// The values of [`SYNTHETIC`], by their places there.
+pub(crate) fn synthetic(event: EventRef<'_>) -> impl Iterator<Item = (usize, &'static str)> {
     let source = event.log_source().parts();
-    [
-        ("mihari.format", Some(event.format().name())),
-        ("mihari.log_source.category", source.category),
-        ("mihari.log_source.product", source.product),
-        ("mihari.log_source.service", source.service),
-        ("mihari.transport", Some(event.transport().name())),
-        ("mihari.quarantined", event.quarantined().then_some("true")),
-    ]
-    .into_iter()
-    .filter_map(|(name, text)| Some((name, text?)))
+    let values: [Option<&str>; SYNTHETIC.len()] = [
+        Some(event.format().name()),
+        source.category,
+        source.product,
+        source.service,
+        Some(event.transport().name()),
+        event.quarantined().then_some("true"),
+    ];
+    values.into_iter().enumerate().filter_map(|(at, text)| Some((at, text?)))
 }
 
 /// The engine's name of a column: dots in names have a meaning of their own there.
@@ -295,21 +321,38 @@ pub(crate) fn column(name: &str) -> String {
     format!("c_{}", name.replace('.', "__"))
 }
 
+/// What the terms of a listed field begin with.
+fn code(name: &str) -> Option<char> {
+    /// Two bytes each, letters, so that they stay what they are.
+    const FIRST: u32 = 0x100;
+    let place = IPS.binary_search(&name).or_else(|_| KEYWORDS.binary_search(&name).map(|at| IPS.len() + at));
+    char::from_u32(FIRST + place.ok()? as u32)
+}
+
 /// Puts the term into `term` under which the value `text` of the field `name` is found: without case. A listed field is one character
 /// in front, any other its name between a character that no name begins with and one that none holds.
 pub(crate) fn write_term(name: &str, text: &str, term: &mut String) {
-    /// The characters of the listed fields: two bytes each, letters, so that they stay what they are.
-    const FIRST: u32 = 0x100;
-    term.clear();
-    let place = IPS.binary_search(&name).or_else(|_| KEYWORDS.binary_search(&name).map(|at| IPS.len() + at));
-    match place.ok().and_then(|at| char::from_u32(FIRST + at as u32)) {
-        Some(code) => term.push(code),
+    match code(name) {
+        Some(code) => write_listed(code, text, term),
         None => {
+            term.clear();
             term.push('\u{1}');
             term.push_str(name);
             term.push('\0');
+            push_small(text, term);
         }
     }
+}
+
+/// As [`write_term`], of a listed field.
+pub(crate) fn write_listed(code: char, text: &str, term: &mut String) {
+    term.clear();
+    term.push(code);
+    push_small(text, term);
+}
+
+/// Adds `text` in small letters.
+fn push_small(text: &str, term: &mut String) {
     if text.is_ascii() {
         let start = term.len();
         term.push_str(text);
@@ -342,7 +385,9 @@ mod tests {
             assert!(names.is_sorted());
             for name in names {
                 assert_eq!(layout.kind(name).0, kind, "{name}");
-                assert_eq!(layout.kind(name), layout.slot(FieldId::known(name)), "{name}");
+                let slot = layout.slot(FieldId::known(name));
+                assert_eq!(layout.kind(name), (slot.kind, slot.field), "{name}");
+                assert_eq!(slot.code.is_some(), matches!(kind, Kind::Ip | Kind::Keyword), "{name}");
             }
         }
         assert_eq!(layout.kind(MESSAGE).0, Kind::Message);

@@ -15,7 +15,6 @@ use event::{EventId, Time};
 use serde::Serialize;
 use tantivy::DocId;
 
-use crate::IndexError;
 use crate::aggregate::{self, Aggregation, AggregationResult, Context, Docs, Gather, Tally};
 use crate::hit::{Columns, Found, Hit, Place};
 use crate::lower::{Lowering, Unable};
@@ -27,6 +26,7 @@ use crate::shard::{Payload, Shard};
 use crate::sorted::{After, SortedSegment, SortedTop};
 use crate::window::{Bits, WINDOW};
 use crate::writer::field_names;
+use crate::{IndexError, Messages};
 
 /// Hits of one page.
 pub const SIZE_MAX: usize = 1000;
@@ -176,16 +176,18 @@ impl Place {
 /// Searches the shards of one tenant.
 #[derive(Clone)]
 pub struct Searcher {
-    layout: Layout,
+    layout: Arc<Layout>,
     shards: Arc<RwLock<Vec<Arc<Shard>>>>,
+    messages: Option<Arc<dyn Messages>>,
 }
 
 /// The shards as they are at one moment: every search of it sees the same events. It keeps files that have been merged away on the disk,
 /// so whoever holds one lets it go in time.
 #[derive(Clone)]
 pub struct Snapshot {
-    pub(crate) layout: Layout,
+    pub(crate) layout: Arc<Layout>,
     pub(crate) shards: Arc<Vec<Opened>>,
+    messages: Option<Arc<dyn Messages>>,
 }
 
 /// A shard as one search sees it.
@@ -196,8 +198,13 @@ pub(crate) struct Opened {
 }
 
 impl Searcher {
-    pub(crate) fn new(layout: Layout, shards: Arc<RwLock<Vec<Arc<Shard>>>>) -> Searcher {
-        Searcher { layout, shards }
+    pub(crate) fn new(layout: Arc<Layout>, shards: Arc<RwLock<Vec<Arc<Shard>>>>) -> Searcher {
+        Searcher { layout, shards, messages: None }
+    }
+
+    /// The same, whose hits show their messages, which come from there.
+    pub fn with_messages(self, messages: Arc<dyn Messages>) -> Searcher {
+        Searcher { messages: Some(messages), ..self }
     }
 
     fn shards(&self) -> Vec<Arc<Shard>> {
@@ -268,7 +275,7 @@ impl Searcher {
                 opened.push(Opened { name: shard.name.clone(), payload, segments });
             }
         }
-        Ok(Snapshot { layout: self.layout.clone(), shards: Arc::new(opened) })
+        Ok(Snapshot { layout: self.layout.clone(), shards: Arc::new(opened), messages: self.messages.clone() })
     }
 
     /// Searches what is searchable now.
@@ -397,6 +404,7 @@ impl Snapshot {
                     &open.name,
                     &open.payload,
                     request.fields.as_deref(),
+                    self.messages.as_ref(),
                 )?),
             };
             columns.hit(place, doc)
@@ -450,7 +458,9 @@ impl Snapshot {
                 for doc in segment.documents_of(id.frame.offset) {
                     let place = Place::of(segment, doc);
                     if place.nth == u64::from(id.nth) {
-                        return Columns::open(&self.layout, segment, name, payload, None)?.hit(place, doc).map(Some);
+                        return Columns::open(&self.layout, segment, name, payload, None, self.messages.as_ref())?
+                            .hit(place, doc)
+                            .map(Some);
                     }
                 }
             }

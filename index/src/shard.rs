@@ -33,9 +33,10 @@ pub(crate) struct Payload {
 }
 
 /// The version of shards that this program writes and reads. A shard of another is built anew from the log (`mihari reindex`).
-pub(crate) const VERSION: u32 = 3;
-/// Bytes of one block of the document store. Four times the engine's own: 12 % smaller at no cost when written.
-const STORE_BLOCK_BYTES: usize = 64 << 10;
+pub(crate) const VERSION: u32 = 4;
+/// Bytes of one block of the document store. Nothing is stored, but the engine writes five bytes a document that say so: in blocks of up to
+/// 255 documents they compress to 1.7, in larger ones to 2.3.
+const STORE_BLOCK_BYTES: usize = 2300;
 
 impl Payload {
     pub(crate) fn add_time(&mut self, time: Time, received: Time) {

@@ -6,7 +6,10 @@
 //! offset). Their leading parts are found by [`leading_part`]. Chinese and Japanese characters, which know no blanks, become pairs of
 //! neighbours, so that any two or more of them in a row are found.
 
+use event::limits::FIELD_NAME_BYTES_MAX;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
+
+use crate::document::VALUE_BYTES_MAX;
 
 /// Bytes of one word; the rest of a longer one is left out.
 const WORD_BYTES_MAX: usize = 128;
@@ -227,15 +230,27 @@ impl TokenStream for Words<'_> {
     }
 }
 
-/// One word: the whole text as it is.
+/// What is added to the length of a term, so that it is a character of two bytes as a rule.
+const LENGTH_FIRST: usize = 0x80;
+
+/// Adds `term` to the text that [`ExactTokenizer`] takes apart: its length in bytes, as one character, and itself. A value that is cut where
+/// columns cut it, in small letters, with a name before it, is far shorter than what a character can stand for.
+pub(crate) fn push_exact(term: &str, text: &mut String) {
+    const { assert!(3 * VALUE_BYTES_MAX + FIELD_NAME_BYTES_MAX + 2 + LENGTH_FIRST < 0xd800) };
+    let length = u32::try_from(LENGTH_FIRST + term.len()).ok().and_then(char::from_u32);
+    text.push(length.expect("it is shorter than the first surrogate"));
+    text.push_str(term);
+}
+
+/// Terms as they are, all of a document in one text: beginning a text costs the engine as much as a word.
 #[derive(Clone, Default)]
 pub(crate) struct ExactTokenizer {
     token: Token,
 }
 
-/// The one word of a text.
+/// The terms of one text.
 pub(crate) struct Exact<'a> {
-    done: bool,
+    rest: &'a str,
     token: &'a mut Token,
 }
 
@@ -244,15 +259,19 @@ impl Tokenizer for ExactTokenizer {
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Exact<'a> {
         self.token.position = 0;
-        self.token.text.clear();
-        self.token.text.push_str(text);
-        Exact { done: false, token: &mut self.token }
+        Exact { rest: text, token: &mut self.token }
     }
 }
 
 impl TokenStream for Exact<'_> {
     fn advance(&mut self) -> bool {
-        !std::mem::replace(&mut self.done, true)
+        let mut chars = self.rest.chars();
+        let Some(length) = chars.next() else { return false };
+        let (term, rest) = chars.as_str().split_at(length as usize - LENGTH_FIRST);
+        self.rest = rest;
+        self.token.text.clear();
+        self.token.text.push_str(term);
+        true
     }
 
     fn token(&self) -> &Token {
@@ -297,6 +316,16 @@ mod tests {
         ] {
             assert_eq!(all(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn terms_are_what_was_pushed() {
+        let terms = ["", "12:", ":", "a\nb\0c", "個人", "10.0.0.1", "\u{80}", &"x".repeat(3 * VALUE_BYTES_MAX)];
+        let mut text = String::new();
+        terms.iter().for_each(|term| push_exact(term, &mut text));
+        let (mut tokenizer, mut found) = (ExactTokenizer::default(), Vec::new());
+        tokenizer.token_stream(&text).process(&mut |token| found.push(token.text.clone()));
+        assert_eq!(found, terms);
     }
 
     #[test]

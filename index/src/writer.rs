@@ -62,7 +62,7 @@ pub struct Writer {
     options: IndexOptions,
     dir: PathBuf,
     tenant: TenantId,
-    layout: Layout,
+    layout: Arc<Layout>,
     open: Open,
     documents: Documents,
     payload: Payload,
@@ -79,7 +79,7 @@ impl Writer {
     /// # Errors
     /// Where a shard cannot be opened.
     pub fn open(options: &IndexOptions, tenant: TenantId) -> Result<(Writer, u64), IndexError> {
-        let layout = Layout::new();
+        let layout = Arc::new(Layout::new());
         let dir = options.dir.join(format!("tenant-{}", tenant.0));
         std::fs::create_dir_all(&dir).map_err(shard::io("make", &dir))?;
         let mut names: Vec<PathBuf> = Vec::new();

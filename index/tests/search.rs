@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
-use index::{AggregationKind, IndexOptions, Interval, Matcher, SearchLimits, SearchRequest, Sort, TermsOrder, Writer, query};
+use event::{Batch, BatchBuilder, Content, EventId, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use index::{
+    AggregationKind, IndexOptions, Interval, Matcher, Messages, SearchLimits, SearchRequest, Searcher, Sort, TermsOrder, Writer,
+    query,
+};
 
 fn start() -> Time {
     "2026-04-01T00:00:00Z".parse().expect("a time")
@@ -162,6 +165,53 @@ fn pages_have_no_gaps_and_no_repeats_while_records_come() {
         assert!(expected.is_empty(), "`deny` is a field's value, not a word of the records");
     }
     assert!(searcher.search(&SearchRequest { cursor: Some("x".to_owned()), ..request("*") }, &limits()).is_err());
+}
+
+/// The messages of the events with an even number, as a journal would give them.
+struct Kept;
+
+impl Messages for Kept {
+    fn messages(&self, id: EventId) -> std::io::Result<Vec<String>> {
+        match id.frame.offset {
+            8 => Ok(Vec::new()),
+            10 => Err(std::io::Error::other("damaged")),
+            offset => Ok(vec![format!("message {offset}")]),
+        }
+    }
+}
+
+#[test]
+fn messages_are_those_of_the_records() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    let mut builder = BatchBuilder::default();
+    for offset in 1..=12 {
+        let head = FrameHead {
+            position: Position { partition: 0, offset },
+            received: start(),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        let mut row = builder.row(&head, 0, "a record");
+        row.time(start().plus_ns(offset as i64));
+        if offset % 2 == 0 {
+            row.text(FieldId::MESSAGE, "a record");
+        }
+    }
+    writer.write(&builder.finish(LogRange { partition: 0, first: 1, last: 12 }, start())).expect("writes");
+    writer.commit().expect("commits");
+    let told = |searcher: &Searcher, request: &SearchRequest| -> Vec<String> {
+        let found = searcher.search(request, &limits()).expect("searches");
+        let shown = found.hits.iter().filter_map(|hit| Some(format!("{} {}", hit.id.frame.offset, hit.fields.get("message")?)));
+        shown.collect()
+    };
+    let searcher = writer.searcher();
+    assert_eq!(told(&searcher, &request("*")), [""; 0]);
+    let searcher = searcher.with_messages(Arc::new(Kept));
+    let expected = ["12 \"message 12\"", "6 \"message 6\"", "4 \"message 4\"", "2 \"message 2\""];
+    assert_eq!(told(&searcher, &request("*")), expected, "8 is gone, 10 cannot be read");
+    let fields = |name: &str| Some(vec![name.to_owned()]);
+    assert_eq!(told(&searcher, &SearchRequest { fields: fields("message"), ..request("*") }), expected);
+    assert_eq!(told(&searcher, &SearchRequest { fields: fields("user.name"), ..request("*") }), [""; 0]);
 }
 
 #[test]

@@ -270,8 +270,8 @@ struct Block {
     bytes: Arc<Vec<u8>>,
 }
 
-/// Blocks kept: 2 MiB.
-const BLOCKS_MAX: usize = 16;
+/// Blocks kept, 8 MiB: those of a page of fifty hits, whose messages are read first and then their raw texts.
+const BLOCKS_MAX: usize = 64;
 
 impl Blocks {
     fn get(&self, first_offset: u64, at: usize) -> Option<Arc<Vec<u8>>> {
