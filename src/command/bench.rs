@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use event::Clock;
+use ingest::log::Journal;
 use municipality::{Channel, DEVICES, Plan, town};
 
 use super::demo::{duration, own_folder};
@@ -59,6 +60,12 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 const PROBE_LOOK: Duration = Duration::from_millis(50);
 /// How long after the last record the rest may take.
 const AFTER_MAX: Duration = Duration::from_secs(600);
+/// What counts as a stall of the intake.
+const STALL: Duration = Duration::from_millis(100);
+/// Records after which pauses are looked for: before, the senders begin.
+const PAUSES_FROM: u64 = 10_000;
+/// How often it is looked whether more has become durable.
+const DURABLE_LOOK: Duration = Duration::from_millis(2);
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
@@ -126,9 +133,15 @@ async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_promet
         let (stop, searcher) = (stop.clone(), service.searchers[0].clone());
         std::thread::Builder::new().name("probe".to_owned()).spawn(move || probe(&searcher, syslog, &stop))?
     };
+    let pauses = {
+        let (stop, journal) = (stop.clone(), service.journal.clone());
+        std::thread::Builder::new().name("pauses".to_owned()).spawn(move || pauses(&journal, &stop))?
+    };
     let stopping = service.stopping();
     let mut look = tokio::time::interval(PROBE_LOOK);
     let mut before = (0_u64, Duration::ZERO);
+    // How far each stage was behind the one before it since the last report, in records and in events.
+    let mut behind_most = (0_u64, 0_u64);
     while senders.iter().any(|s| !s.is_finished()) {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => stop.store(true, Ordering::Relaxed),
@@ -136,18 +149,24 @@ async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_promet
             _ = look.tick() => {}
         }
         let now = watch.elapsed();
+        let searchable = service.searchers[0].documents();
+        let unread = sent.records.load(Ordering::Relaxed).saturating_sub(service.spent.frames.load(Ordering::Relaxed));
+        let unfound = service.spent.events.load(Ordering::Relaxed).saturating_sub(searchable);
+        behind_most = (behind_most.0.max(unread), behind_most.1.max(unfound));
         if now - before.1 >= REPORT_EVERY {
-            let searchable = service.searchers[0].documents();
             let rate = (searchable - before.0) as f64 / (now - before.1).as_secs_f64();
             super::say(&format!(
-                "{:4} s  sent {} records (late {} ms)  analysed {}  events {}  searchable {searchable} ({rate:.0}/s)",
+                "{:4} s  sent {} records (late {} ms)  analysed {}  events {}  searchable {searchable} ({rate:.0}/s)  \
+                 at most {} records not analysed, {} events not searchable",
                 now.as_secs(),
                 sent.records.load(Ordering::Relaxed),
                 sent.late_ns.swap(0, Ordering::Relaxed) / 1_000_000,
                 service.spent.frames.load(Ordering::Relaxed),
                 service.spent.events.load(Ordering::Relaxed),
+                behind_most.0,
+                behind_most.1,
             ));
-            before = (searchable, now);
+            (before, behind_most) = ((searchable, now), (0, 0));
         }
     }
     for sender in senders {
@@ -156,6 +175,7 @@ async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_promet
     let sending = watch.elapsed();
     stop.store(true, Ordering::Relaxed);
     let probed = probe.join().map_err(|_| anyhow::anyhow!("the probe panicked"))??;
+    let mut pauses = pauses.join().map_err(|_| anyhow::anyhow!("who looks for pauses panicked"))?;
     let total = sent.records.load(Ordering::Relaxed) + probed.sent;
     while watch.elapsed() < sending + AFTER_MAX {
         look.tick().await;
@@ -178,6 +198,16 @@ async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_promet
         behind.as_secs_f64(),
     ));
     super::say(&probed.shown());
+    pauses.sort_unstable();
+    let pause_ms = |part: f64| pauses.get((pauses.len().saturating_sub(1) as f64 * part) as usize).map_or(0, Duration::as_millis);
+    super::say(&format!(
+        "from one synced write of the journal to the next: median {} ms, 99.9 % {} ms, longest {} ms; over 100 ms {} of {}",
+        pause_ms(0.5),
+        pause_ms(0.999),
+        pause_ms(1.0),
+        pauses.iter().filter(|pause| **pause > STALL).count(),
+        pauses.len()
+    ));
     profile(&service.spent, events, whole)?;
     service.stop().await?;
     let size = |name: &str| bytes_of(&config.data.join(name)).unwrap_or(0) as f64 / events.max(1) as f64;
@@ -279,6 +309,26 @@ fn probe(searcher: &index::Searcher, syslog: SocketAddr, stop: &AtomicBool) -> R
         let waited = never.recv_timeout(PROBE_LOOK);
         debug_assert!(waited.is_err());
     }
+}
+
+/// How long it took each time until more had become durable, from the first records on: while they come without a break, how long the intake
+/// stands still, but for what the kernel's receive buffer takes meanwhile.
+fn pauses(journal: &Journal, stop: &AtomicBool) -> Vec<Duration> {
+    let never = crossbeam_channel::never::<()>();
+    let (first, mut pauses) = (journal.durable(), Vec::new());
+    let mut last = (first, Stopwatch::start());
+    while !stop.load(Ordering::Relaxed) {
+        let durable = journal.durable();
+        if durable != last.0 {
+            if durable > first + PAUSES_FROM {
+                pauses.push(last.1.elapsed());
+            }
+            last = (durable, Stopwatch::start());
+        }
+        let waited = never.recv_timeout(DURABLE_LOOK);
+        debug_assert!(waited.is_err());
+    }
+    pauses
 }
 
 /// Where the time went: by stage as the pipeline counts it (by the clock), and by thread as the kernel does (on the processor).
