@@ -1,14 +1,15 @@
 //! How many flows a second one thread judges and watches: the zone policy and every shipped behaviour together; and what ten million
 //! different pairs of addresses take, whether the planted incidents are seen all the same.
 //!
-//! `cargo bench -p rules --bench behave [-- WORD]`: `rate`, `pairs`, or both. `pairs -- N` takes N million. The batches are made
-//! beforehand; the time is the thread's own on the processor.
+//! `cargo bench -p rules --bench behave [-- WORD N]`: `rate`, `pairs`, or both, with N million flows (3 and 10 otherwise). The batches are
+//! made beforehand; the time is the thread's own on the processor. The digest is of every alert and every change of one, in order.
 
-#![expect(clippy::print_stdout, reason = "the figures")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures, and how far it has come")]
 
 mod clock;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use rules::{Behaviour, BehaviourOptions, LoadOptions, Site, load, pack};
 const PER_BATCH: u64 = 8192;
 /// Flows of a second of event time.
 const PER_SECOND: u64 = 30_000;
+/// Flows after which is told how far it has come.
+const TOLD: u64 = 1_000_000;
 const START_S: i64 = 1_775_001_600;
 
 const POLICY: &str = "
@@ -138,13 +141,21 @@ fn batch(from: u64, to: u64, make: &impl Fn(u64) -> Flow, flow_source: LogSource
     builder.finish(LogRange { partition: 0, first: from + 1, last: to }, received)
 }
 
+/// Sources of the planted incidents; alerts of others are counted, and otherwise nobody's incident.
+const PLANTED: [&str; 4] = ["10.3.9.9\"", "10.3.10.10\"", "10.1.16.9\"", "10.3.11.11\""];
+
+#[derive(Default)]
 struct Ran {
     policy: Duration,
     behave: Duration,
-    alerts: BTreeSet<(String, String)>,
+    /// Of planted incidents, by rule and group.
+    planted: BTreeSet<(String, String)>,
+    /// New ones, and repeats that were told.
+    alerts: u64,
+    repeats: u64,
+    digest: DefaultHasher,
     bytes_max: usize,
     evicted: u64,
-    state_bytes: usize,
 }
 
 fn run(flows: u64, entries: Option<&str>, make: impl Fn(u64) -> Flow) -> Ran {
@@ -164,8 +175,7 @@ fn run(flows: u64, entries: Option<&str>, make: impl Fn(u64) -> Flow) -> Ran {
     let site = Arc::new(Site::new(&[], None).expect("the default").with_policy(Some(policy.clone())));
     let mut behaviour = Behaviour::new(Arc::new(set), BehaviourOptions { lateness_ns: 30_000_000_000, site });
     let flow_source = LogSourceId::intern(LogSource { category: Some("flow"), ..LogSource::default() });
-    let mut ran =
-        Ran { policy: Duration::ZERO, behave: Duration::ZERO, alerts: BTreeSet::new(), bytes_max: 0, evicted: 0, state_bytes: 0 };
+    let mut ran = Ran::default();
     let mut out = Vec::new();
     let mut at = 0;
     while at < flows {
@@ -181,44 +191,64 @@ fn run(flows: u64, entries: Option<&str>, make: impl Fn(u64) -> Flow) -> Ran {
         if (at / PER_BATCH).is_multiple_of(16) {
             ran.bytes_max = ran.bytes_max.max(behaviour.byte_len());
         }
-        take(&mut out, &mut ran.alerts);
+        ran.take(&mut out);
         at += PER_BATCH;
+        if at % TOLD < PER_BATCH && at < flows {
+            eprintln!(
+                "  {} M flows, {} MiB of tables, {} MiB resident",
+                at / 1_000_000,
+                behaviour.byte_len() >> 20,
+                resident_mib()
+            );
+        }
     }
     let before = processor_time();
     behaviour.flush(&mut out);
     ran.behave += processor_time() - before;
-    take(&mut out, &mut ran.alerts);
+    ran.take(&mut out);
     ran.bytes_max = ran.bytes_max.max(behaviour.byte_len());
     ran.evicted = behaviour.counters().evicted;
-    ran.state_bytes = behaviour.byte_len();
     ran
 }
 
-fn take(out: &mut Vec<AlertChange>, alerts: &mut BTreeSet<(String, String)>) {
-    for change in out.drain(..) {
-        let alert = change.alert();
-        alerts.insert((alert.rule.title.clone(), format!("{:?}", alert.group)));
+impl Ran {
+    fn take(&mut self, out: &mut Vec<AlertChange>) {
+        for change in out.drain(..) {
+            let alert = change.alert();
+            self.digest.write(format!("{change:?}").as_bytes());
+            match change {
+                AlertChange::New(_) => self.alerts += 1,
+                AlertChange::Updated(_) => self.repeats += 1,
+            }
+            let group = format!("{:?}", alert.group);
+            if PLANTED.iter().any(|ip| group.contains(ip)) {
+                self.planted.insert((alert.rule.title.clone(), group));
+            }
+        }
     }
 }
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let wanted = |word: &str| words.is_empty() || words.iter().any(|w| w == word);
-    let million = words.iter().find_map(|w| w.parse::<u64>().ok()).unwrap_or(10);
+    let million = words.iter().find_map(|w| w.parse::<u64>().ok());
     if wanted("rate") {
-        let flows = 3_000_000;
+        let flows = million.unwrap_or(3) * 1_000_000;
         let ran = run(flows, None, |n| planted(n, 5000).unwrap_or_else(|| ordinary(n, 2000)));
         let ns = |took: Duration| took.as_nanos() as f64 / flows as f64;
         println!(
-            "policy {:.0} ns, behaviours {:.0} ns a flow: {:.0} flows/s a core; {} MiB of tables, {} alerts",
+            "policy {:.0} ns, behaviours {:.0} ns a flow: {:.0} flows/s a core; {} MiB of tables, {} alerts, {} repeats, digest {:016x}",
             ns(ran.policy),
             ns(ran.behave),
             1e9 / (ns(ran.policy) + ns(ran.behave)),
             ran.bytes_max >> 20,
-            ran.alerts.len()
+            ran.alerts,
+            ran.repeats,
+            ran.digest.finish()
         );
     }
     if wanted("pairs") {
+        let million = million.unwrap_or(10);
         let flows = million * 1_000_000;
         let mix = |n: u64| planted(n, 5000).unwrap_or_else(|| pairs(n));
         let mut told = Vec::new();
@@ -230,18 +260,13 @@ fn main() {
                 resident_mib(),
                 ran.evicted,
                 flows as f64 / (ran.policy + ran.behave).as_secs_f64(),
-                ran.alerts.len()
+                ran.alerts
             );
-            told.push(ran.alerts);
+            told.push(ran.planted);
         }
-        // Of the sources that were planted; the others are nobody's incident.
-        let of = |alerts: &BTreeSet<(String, String)>| -> BTreeSet<(String, String)> {
-            let planted = ["10.3.9.9\"", "10.3.10.10\"", "10.1.16.9\"", "10.3.11.11\""];
-            alerts.iter().filter(|(_, group)| planted.iter().any(|ip| group.contains(ip))).cloned().collect()
-        };
-        let (a, b) = (of(&told[0]), of(&told[1]));
-        println!("planted: {} alerts bounded, {} unbounded, {} differ", a.len(), b.len(), a.symmetric_difference(&b).count());
-        for alert in a.union(&b) {
+        let (a, b) = (&told[0], &told[1]);
+        println!("planted: {} alerts bounded, {} unbounded, {} differ", a.len(), b.len(), a.symmetric_difference(b).count());
+        for alert in a.union(b) {
             let where_found = match (a.contains(alert), b.contains(alert)) {
                 (true, true) => "both",
                 (true, false) => "bounded only",

@@ -1,9 +1,10 @@
 //! From what a behaviour found to alerts: repeats fold into the open alert of their group, as those of other rules do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use event::{EventId, Time};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::View;
 use super::observe::What;
@@ -11,7 +12,7 @@ use super::site;
 use crate::alert::{Alert, AlertChange, AlertRule, EVIDENCE_MAX, VALUE_BYTES_MAX, alert_id};
 use crate::ruleset::{RuleInfo, Texts};
 
-/// Open alerts altogether; the one that began first gives way.
+/// Open alerts altogether; the one that nothing has folded into for longest gives way (counted): a repeat of it is a new alert.
 const OPEN_MAX: usize = 100_000;
 
 /// Something that a behaviour found.
@@ -112,14 +113,28 @@ impl Found {
 }
 
 /// The open alerts.
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Default)]
 pub(super) struct Fold {
-    open: BTreeMap<String, Open>,
+    /// By rule, tenant and group.
+    open: BTreeMap<Arc<str>, AlertState>,
+    /// The same by when each last happened, so that a flood of alerts does not search all of them for the one that gives way.
+    by_last: BTreeSet<(Time, Arc<str>)>,
 }
 
-#[derive(Deserialize, Serialize)]
-struct Open {
-    alert: AlertState,
+impl Serialize for Fold {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.open.iter().map(|(key, alert)| (&**key, alert)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fold, D::Error> {
+        let mut fold = Fold::default();
+        for (key, alert) in BTreeMap::<String, AlertState>::deserialize(deserializer)? {
+            fold.put(key.into(), alert);
+        }
+        Ok(fold)
+    }
 }
 
 /// An alert as it is stored: through its JSON, which leaves out what is absent.
@@ -127,39 +142,46 @@ struct Open {
 struct AlertState(Alert);
 
 impl Serialize for AlertState {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.to_json())
     }
 }
 
 impl<'de> Deserialize<'de> for AlertState {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<AlertState, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AlertState, D::Error> {
         let text = String::deserialize(deserializer)?;
         serde_json::from_str(&text).map(AlertState).map_err(serde::de::Error::custom)
     }
 }
 
 impl Fold {
-    /// Folds what was found into the open alert of its group, or opens one.
-    pub(super) fn fold(&mut self, info: &RuleInfo, found: Found, out: &mut Vec<AlertChange>) {
+    /// Folds what was found into the open alert of its group, or opens one. Gives how many alerts gave way.
+    pub(super) fn fold(&mut self, info: &RuleInfo, found: Found, out: &mut Vec<AlertChange>) -> u64 {
         let Found { tenant, group, start, time, evidence, fields, explanation, clause } = found;
         let key = format!("{}\u{1f}{tenant}\u{1f}{group:?}", info.id);
         let (start, time) = (Time::from_unix_ns(start), Time::from_unix_ns(time));
-        if let Some(Open { alert: AlertState(alert) }) = self.open.get_mut(&key)
+        if let Some(AlertState(alert)) = self.open.get_mut(&*key)
             && time.since_ns(alert.last) < info.fold_ns
         {
             alert.count += 1;
-            alert.last = alert.last.max(time);
+            if time > alert.last
+                && let Some((_, key)) = self.by_last.take(&(alert.last, key.into()))
+            {
+                self.by_last.insert((time, key));
+                alert.last = time;
+            }
             alert.first = alert.first.min(start);
             alert.explanation = explanation;
             add_evidence(&mut alert.evidence, &evidence);
             out.push(AlertChange::Updated(alert.clone()));
-            return;
+            return 0;
         }
-        if self.open.len() >= OPEN_MAX {
-            let oldest =
-                self.open.iter().min_by_key(|(key, open)| (open.alert.0.last, (*key).clone())).map(|(key, _)| key.clone());
-            oldest.and_then(|key| self.open.remove(&key));
+        let mut given_up = 0;
+        if self.open.len() >= OPEN_MAX
+            && let Some((_, oldest)) = self.by_last.pop_first()
+        {
+            self.open.remove(&oldest);
+            given_up = 1;
         }
         let text = |of: fn(&Texts) -> &String| {
             let texts = info.texts.iter().map(|(language, t)| (language.clone(), of(t).clone()));
@@ -191,8 +213,19 @@ impl Fold {
             explanation: explanation.into_iter().map(short).collect(),
         };
         add_evidence(&mut alert.evidence, &evidence);
-        self.open.insert(key, Open { alert: AlertState(alert.clone()) });
+        self.put(key.into(), AlertState(alert.clone()));
         out.push(AlertChange::New(alert));
+        given_up
+    }
+
+    /// Keeps an alert open, in place of the one of the same group.
+    fn put(&mut self, key: Arc<str>, alert: AlertState) {
+        self.by_last.insert((alert.0.last, key.clone()));
+        if let Some(AlertState(before)) = self.open.insert(key.clone(), alert)
+            && before.last != self.open[&key].0.last
+        {
+            self.by_last.remove(&(before.last, key));
+        }
     }
 }
 

@@ -148,7 +148,7 @@ pub struct BehaviourCounters {
     pub late: u64,
     /// Observations taken before the watermark, because too many waited.
     pub taken_early: u64,
-    /// Entries of tables that gave way.
+    /// Entries of tables, and open alerts, that gave way.
     pub evicted: u64,
 }
 
@@ -445,7 +445,11 @@ impl Behaviour {
     pub fn counters(&self) -> BehaviourCounters {
         let evicted: u64 = self.state.watches.iter().map(|kept| kept.watch.size().0).sum();
         BehaviourCounters {
-            evicted: evicted + self.state.known.evicted() + self.state.stitch.evicted() + self.state.conversations.evicted(),
+            evicted: evicted
+                + self.state.known.evicted()
+                + self.state.stitch.evicted()
+                + self.state.conversations.evicted()
+                + self.state.counters.evicted,
             ..self.state.counters
         }
     }
@@ -484,12 +488,12 @@ impl Behaviour {
 
     /// Lets the rules about sources see something, and folds what they find.
     fn sources(&mut self, out: &mut Vec<AlertChange>, mut see: impl FnMut(&mut source::Sources, &Parameters, &mut Vec<Found>)) {
-        let State { watches, fold, .. } = &mut self.state;
+        let State { watches, fold, counters, .. } = &mut self.state;
         for Kept { at, watch, .. } in watches.iter_mut() {
             let (Watch::Source(sources), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*at].body) else { continue };
             see(sources, parameters, &mut self.found);
             for found in self.found.drain(..) {
-                fold.fold(&self.rules.rules[*at].info, found, out);
+                counters.evicted += fold.fold(&self.rules.rules[*at].info, found, out);
             }
         }
     }
@@ -530,7 +534,7 @@ impl Behaviour {
     /// Asks the zone policy about a record, and about what has waited until `now`; gives what it says to the rules about zones.
     fn judge(&mut self, o: Option<&Observation>, now: i64, out: &mut Vec<AlertChange>) {
         let Some(policy) = self.options.site.policy() else { return };
-        let State { conversations, watches, fold, .. } = &mut self.state;
+        let State { conversations, watches, fold, counters, .. } = &mut self.state;
         conversations.release(policy, now, &mut self.judged);
         if let Some(o) = o {
             conversations.take(policy, o, &mut self.judged);
@@ -545,7 +549,7 @@ impl Behaviour {
                 zone.take(judged, policy, parameters, &mut self.found);
             }
             for found in self.found.drain(..) {
-                fold.fold(&rule.info, found, out);
+                counters.evicted += fold.fold(&rule.info, found, out);
             }
         }
         self.judged.clear();
@@ -553,7 +557,7 @@ impl Behaviour {
 
     /// Gives an observation to every behaviour, and what they find to the fold.
     fn watch(&mut self, o: &Observation, text: &str, out: &mut Vec<AlertChange>) {
-        let State { known, watches, fold, .. } = &mut self.state;
+        let State { known, watches, fold, counters, .. } = &mut self.state;
         let site = &*self.options.site;
         let (source_inside, destination_inside) = (site.is_inside(o.source), site.is_inside(o.destination));
         let (service, service_is_new) = known.learn(o, source_inside, destination_inside);
@@ -574,7 +578,7 @@ impl Behaviour {
             let Body::Behaviour(parameters) = &rule.body else { continue };
             watch.take(&view, parameters, &mut self.found);
             for found in self.found.drain(..) {
-                fold.fold(&rule.info, found, out);
+                counters.evicted += fold.fold(&rule.info, found, out);
             }
         }
     }
