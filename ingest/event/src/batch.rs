@@ -10,6 +10,7 @@
 //! A decoder writes through [`RowBuilder`]. Text that lies in the raw line becomes a span of it and is not copied. An array is
 //! several cells of one field, in their order; [`EventRef::get`] gives the first, [`EventRef::all`] gives all.
 
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::{BATCH_TEXT_BYTES_MAX, CELLS_PER_EVENT_MAX};
@@ -112,10 +113,14 @@ impl Batch {
         for at in 0..self.rows.len() {
             let row = self.rows[at];
             notes.cells.clear();
+            notes.text.clear();
             add(EventRef { batch: self, row: &row }, &mut notes);
             let start = cells.len();
             cells.extend_from_slice(&self.cells[row.cells_start as usize..row.cells_end as usize]);
-            for (field, text) in &notes.cells {
+            let mut rest = notes.text.as_str();
+            for (field, len) in &notes.cells {
+                let (text, behind) = rest.split_at(*len);
+                rest = behind;
                 if self.text.len() + text.len() > BATCH_TEXT_BYTES_MAX {
                     break; // Decoding stops far below; a note is a zone's or a clause's name.
                 }
@@ -168,13 +173,23 @@ impl Batch {
 /// What [`Batch::annotate`] adds to one event.
 #[derive(Debug, Default)]
 pub struct Notes {
-    cells: Vec<(FieldId, String)>,
+    /// The texts of the cells, one behind the other, and the length of each.
+    text: String,
+    cells: Vec<(FieldId, usize)>,
 }
 
 impl Notes {
     /// Adds a text cell.
     pub fn text(&mut self, field: FieldId, text: &str) {
-        self.cells.push((field, text.to_owned()));
+        self.text.push_str(text);
+        self.cells.push((field, text.len()));
+    }
+
+    /// Adds a number as a text cell.
+    pub fn number(&mut self, field: FieldId, number: usize) {
+        let before = self.text.len();
+        write!(self.text, "{number}").expect("writing to memory does not fail");
+        self.cells.push((field, self.text.len() - before));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use event::{Batch, EventRef, FieldId};
+use event::{Batch, EventRef, FieldId, LogSourceId};
 
 use super::{Communication, Policy, Verdict};
 
@@ -11,8 +11,15 @@ impl Policy {
     /// Writes zones and verdict on every communication of the batch: `zone.source`, `zone.destination`, `policy.verdict` (`internal`,
     /// `kept`, `exception`, `violation`, `attempt`, `unclear`), for those not kept `policy.clause`, and the deciding line.
     pub fn annotate(&self, batch: &mut Batch) {
+        // Of many events in a row the log source is the same.
+        let mut last: Option<(LogSourceId, Option<&'static str>)> = None;
         batch.annotate(|event, notes| {
-            let Some(seen) = Seen::of(event) else { return };
+            let of = event.log_source();
+            let category = match last {
+                Some((known, category)) if known == of => category,
+                _ => last.insert((of, of.parts().category)).1,
+            };
+            let Some(seen) = Seen::of(event, category) else { return };
             let mut judgement = self.judge(&seen.c, seen.ends.translated, seen.passed, seen.proxied);
             let (mut source, mut destination) = (judgement.from, judgement.to);
             if matches!(judgement.verdict, Verdict::Violation | Verdict::Attempt | Verdict::Unclear)
@@ -31,7 +38,7 @@ impl Policy {
             notes.text(FieldId::ZONE_DESTINATION, &self.zones[usize::from(destination)].name);
             notes.text(FieldId::POLICY_VERDICT, judgement.verdict.name());
             match (judgement.line, judgement.verdict) {
-                (Some(line), _) => notes.text(FieldId::POLICY_LINE, &line.to_string()),
+                (Some(line), _) => notes.number(FieldId::POLICY_LINE, line),
                 (None, Verdict::Internal | Verdict::Kept) => {}
                 (None, _) => {
                     if let Some(clause) = self.clause(judgement.from, judgement.to) {
@@ -101,13 +108,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(event: EventRef<'_>) -> Option<Seen> {
+    /// `category` is that of the event's log source.
+    fn of(event: EventRef<'_>, category: Option<&str>) -> Option<Seen> {
         let ends = Ends::of(event)?;
         let protocol = match event.get(FieldId::NETWORK_IANA_NUMBER).and_then(|v| v.as_int()) {
             Some(n) => u8::try_from(n).ok(),
             None => event.get(FieldId::NETWORK_TRANSPORT).and_then(|v| v.as_text()).and_then(protocol_number),
         };
-        let category = event.log_source().parts().category;
         let (flow, proxied) = (category == Some("flow"), category == Some("proxy"));
         let opening_only = flow && protocol == Some(6) && event.get(FieldId::FLOW_TCP_FLAGS).and_then(|v| v.as_int()) == Some(2);
         let word = |field| event.all(field).filter_map(|v| v.as_text()).find_map(passed_word);
