@@ -17,7 +17,7 @@ use std::time::Duration;
 use event::{Clock, EventId, Time};
 use index::query::{Scalar, Test};
 use index::{Aggregation, AggregationKind, Hit, Query, SearchLimits, SearchRequest, Searcher, TermsOrder, query};
-use rules::alert::{Alert, AlertRule, FIELDS_MAX, VALUE_BYTES_MAX, alert_id};
+use rules::alert::{Alert, AlertRule, ByLanguage, FIELDS_MAX, VALUE_BYTES_MAX, alert_id};
 use tracing::{info, warn};
 
 use crate::hub::Hub;
@@ -306,11 +306,11 @@ fn bare(due: &DueSearch, group: BTreeMap<String, String>, message: String) -> Al
     Alert {
         id: alert_id(due.tenant, &due.id, &group, due.window_start),
         tenant: due.tenant,
-        rule,
-        title: BTreeMap::new(),
-        meaning: meaning.into_iter().collect(),
-        first_steps: BTreeMap::new(),
-        false_positives: BTreeMap::new(),
+        rule: rule.into(),
+        title: ByLanguage::default(),
+        meaning: meaning.into_iter().collect::<BTreeMap<_, _>>().into(),
+        first_steps: ByLanguage::default(),
+        false_positives: ByLanguage::default(),
         clause: None,
         group,
         window_start: due.window_start,

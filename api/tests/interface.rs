@@ -11,7 +11,7 @@ use std::sync::{Arc, mpsc};
 
 use api::{Destination, Limits, Notifier, Store, Tally};
 use event::{Batch, BatchBuilder, Clock, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
-use rules::alert::{Alert, AlertChange, AlertRule};
+use rules::alert::{Alert, AlertChange, AlertRule, ByLanguage};
 use rules::{Mode, Modes};
 use serde_json::{Value, json};
 use server::{SECOND_NS, Server, Standing, start};
@@ -25,11 +25,11 @@ fn alert(tenant: u32, id: &str) -> AlertChange {
     AlertChange::New(Alert {
         id: id.to_owned(),
         tenant,
-        rule,
-        title: BTreeMap::new(),
-        meaning: BTreeMap::new(),
-        first_steps: BTreeMap::new(),
-        false_positives: BTreeMap::new(),
+        rule: rule.into(),
+        title: ByLanguage::default(),
+        meaning: ByLanguage::default(),
+        first_steps: ByLanguage::default(),
+        false_positives: ByLanguage::default(),
         clause: None,
         group: BTreeMap::new(),
         window_start: start(),

@@ -1,6 +1,7 @@
 //! Alerts: what the on-call is told. The body is canonical: the same log gives the same bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use event::{EventId, Time};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ pub const EVIDENCE_MAX: usize = 50;
 pub const FIELDS_MAX: usize = 24;
 /// Bytes of one value that an alert shows.
 pub const VALUE_BYTES_MAX: usize = 512;
+
+/// A text by language (`ja`, `en`). The alerts of a rule share theirs: they may come by the thousand, and say the same.
+pub type ByLanguage = Arc<BTreeMap<String, String>>;
 
 /// The rule that an alert comes from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -36,19 +40,20 @@ pub struct Alert {
     /// The tenant's number.
     pub tenant: u32,
     /// The rule.
-    pub rule: AlertRule,
+    #[serde(with = "shared")]
+    pub rule: Arc<AlertRule>,
     /// Its titles by language (`ja`, `en`).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub title: BTreeMap<String, String>,
+    #[serde(default, with = "shared", skip_serializing_if = "says_nothing")]
+    pub title: ByLanguage,
     /// What it means, by language.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub meaning: BTreeMap<String, String>,
+    #[serde(default, with = "shared", skip_serializing_if = "says_nothing")]
+    pub meaning: ByLanguage,
     /// What to do first, by language.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub first_steps: BTreeMap<String, String>,
+    #[serde(default, with = "shared", skip_serializing_if = "says_nothing")]
+    pub first_steps: ByLanguage,
     /// What else it may be, by language.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub false_positives: BTreeMap<String, String>,
+    #[serde(default, with = "shared", skip_serializing_if = "says_nothing")]
+    pub false_positives: ByLanguage,
     /// The clause of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
@@ -69,6 +74,25 @@ pub struct Alert {
     /// Of a behaviour: every number that led to the alert, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub explanation: BTreeMap<String, String>,
+}
+
+/// What several alerts share is written in each of them.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        (**value).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+fn says_nothing(text: &ByLanguage) -> bool {
+    text.is_empty()
 }
 
 /// A new alert, or one that has folded a repeat.
@@ -99,7 +123,12 @@ pub fn alert_id(tenant: u32, rule: &str, group: &BTreeMap<String, String>, windo
     }
     hash.update(window_start.unix_ns().to_le_bytes());
     let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    hash.finalize()[..16].iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+    let mut id = String::with_capacity(32);
+    for byte in &hash.finalize()[..16] {
+        id.push(digit(byte >> 4));
+        id.push(digit(byte & 15));
+    }
+    id
 }
 
 impl Alert {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use event::{FieldId, LogSource, LogSourceId};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::alert::{AlertRule, ByLanguage};
 use crate::behave::Parameters;
 use crate::compile::Compiled;
 use crate::correlate::plan::{self, Asks};
@@ -95,6 +96,43 @@ pub struct RuleInfo {
     /// Where it begins there, from 1.
     #[serde(skip)]
     pub line: usize,
+    #[serde(skip)]
+    said: OnceLock<Said>,
+}
+
+/// What every alert of a rule says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Said {
+    pub(crate) rule: Arc<AlertRule>,
+    pub(crate) title: ByLanguage,
+    pub(crate) meaning: ByLanguage,
+    pub(crate) first_steps: ByLanguage,
+    pub(crate) false_positives: ByLanguage,
+}
+
+impl RuleInfo {
+    /// What every alert of the rule says.
+    pub(crate) fn said(&self) -> &Said {
+        self.said.get_or_init(|| {
+            let text = |of: fn(&Texts) -> &String| {
+                let texts = self.texts.iter().map(|(language, t)| (language.clone(), of(t).clone()));
+                Arc::new(texts.filter(|(_, t)| !t.is_empty()).collect::<BTreeMap<_, _>>())
+            };
+            Said {
+                rule: Arc::new(AlertRule {
+                    id: self.id.clone(),
+                    title: self.title.clone(),
+                    level: self.level.clone(),
+                    tags: self.tags.clone(),
+                    kind: self.kind.to_owned(),
+                }),
+                title: text(|t| &t.title),
+                meaning: text(|t| &t.meaning),
+                first_steps: text(|t| &t.first_steps),
+                false_positives: text(|t| &t.false_positives),
+            }
+        })
+    }
 }
 
 /// What a rule does.
@@ -354,6 +392,7 @@ fn info(node: &Node, path: &str, faults: &mut Vec<Fault>) -> RuleInfo {
         alerts: true,
         path: path.to_owned(),
         line: 1,
+        said: OnceLock::new(),
     }
 }
 

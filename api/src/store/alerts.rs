@@ -298,7 +298,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use event::Clock;
-    use rules::alert::{AlertChange, AlertRule};
+    use rules::alert::{AlertChange, AlertRule, ByLanguage};
 
     use super::*;
     use crate::store::Commit;
@@ -318,11 +318,11 @@ mod tests {
         Alert {
             id: "a1".into(),
             tenant: 0,
-            rule,
-            title: none(),
-            meaning: none(),
-            first_steps: none(),
-            false_positives: none(),
+            rule: rule.into(),
+            title: ByLanguage::default(),
+            meaning: ByLanguage::default(),
+            first_steps: ByLanguage::default(),
+            false_positives: ByLanguage::default(),
             clause: None,
             group: none(),
             window_start: at(100),

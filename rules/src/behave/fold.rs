@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::View;
 use super::observe::What;
 use super::site;
-use crate::alert::{Alert, AlertChange, AlertRule, EVIDENCE_MAX, VALUE_BYTES_MAX, alert_id};
-use crate::ruleset::{RuleInfo, Texts};
+use crate::alert::{Alert, AlertChange, EVIDENCE_MAX, VALUE_BYTES_MAX, alert_id};
+use crate::ruleset::RuleInfo;
 
 /// Open alerts altogether; the one that nothing has folded into for longest gives way (counted): a repeat of it is a new alert.
 const OPEN_MAX: usize = 100_000;
@@ -183,25 +183,16 @@ impl Fold {
             self.open.remove(&oldest);
             given_up = 1;
         }
-        let text = |of: fn(&Texts) -> &String| {
-            let texts = info.texts.iter().map(|(language, t)| (language.clone(), of(t).clone()));
-            texts.filter(|(_, t)| !t.is_empty()).collect::<BTreeMap<_, _>>()
-        };
+        let said = info.said();
         let short = |(name, value): (String, String)| (name, value[..value.floor_char_boundary(VALUE_BYTES_MAX)].to_owned());
         let mut alert = Alert {
             id: alert_id(tenant, &info.id, &group, start),
             tenant,
-            rule: AlertRule {
-                id: info.id.clone(),
-                title: info.title.clone(),
-                level: info.level.clone(),
-                tags: info.tags.clone(),
-                kind: info.kind.to_owned(),
-            },
-            title: text(|t| &t.title),
-            meaning: text(|t| &t.meaning),
-            first_steps: text(|t| &t.first_steps),
-            false_positives: text(|t| &t.false_positives),
+            rule: said.rule.clone(),
+            title: said.title.clone(),
+            meaning: said.meaning.clone(),
+            first_steps: said.first_steps.clone(),
+            false_positives: said.false_positives.clone(),
             clause: clause.or_else(|| info.clause.clone()),
             group,
             window_start: start,

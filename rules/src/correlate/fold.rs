@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use event::{EventId, FieldId, Time};
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -9,8 +10,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::encode;
 use super::short::Short;
 use super::window::{NONE, Slab};
-use crate::alert::{Alert, AlertChange, AlertRule, EVIDENCE_MAX, alert_id};
-use crate::ruleset::{Body, RuleInfo, RuleSet, Texts};
+use crate::alert::{Alert, AlertChange, AlertRule, ByLanguage, EVIDENCE_MAX, alert_id};
+use crate::ruleset::{Body, RuleSet};
 
 /// Alerts of one rule and tenant that repeats fold into; the one that was opened first gives way (counted): a repeat of it counts anew.
 pub const ALERTS_OPEN_MAX: usize = 20_000;
@@ -273,28 +274,14 @@ pub(super) fn body(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> Aler
         }
     };
     let fields = encode::shown(&open.fields);
-    let info = &rule.info;
-    let text = |of: fn(&Texts) -> &String| {
-        let texts = info.texts.iter().map(|(language, t)| (language.clone(), of(t).clone()));
-        texts.filter(|(_, t)| !t.is_empty()).collect()
-    };
+    let said = rule.info.said();
     Alert {
-        title: text(|t| &t.title),
-        meaning: text(|t| &t.meaning),
-        first_steps: text(|t| &t.first_steps),
-        false_positives: text(|t| &t.false_positives),
-        clause: fields.get(FieldId::POLICY_CLAUSE.name()).cloned().or_else(|| info.clause.clone()),
-        ..bare(said_of(info), tenant, group, open, fields)
-    }
-}
-
-fn said_of(info: &RuleInfo) -> AlertRule {
-    AlertRule {
-        id: info.id.clone(),
-        title: info.title.clone(),
-        level: info.level.clone(),
-        tags: info.tags.clone(),
-        kind: info.kind.to_owned(),
+        title: said.title.clone(),
+        meaning: said.meaning.clone(),
+        first_steps: said.first_steps.clone(),
+        false_positives: said.false_positives.clone(),
+        clause: fields.get(FieldId::POLICY_CLAUSE.name()).cloned().or_else(|| rule.info.clause.clone()),
+        ..bare(said.rule.clone(), tenant, group, open, fields)
     }
 }
 
@@ -314,7 +301,8 @@ pub(super) fn degraded(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> 
         tags: Vec::new(),
         kind: "health".to_owned(),
     };
-    let both = |ja: &str, en: &str| BTreeMap::from([("ja".to_owned(), ja.to_owned()), ("en".to_owned(), en.to_owned())]);
+    let both =
+        |ja: &str, en: &str| Arc::new(BTreeMap::from([("ja".to_owned(), ja.to_owned()), ("en".to_owned(), en.to_owned())]));
     let group = BTreeMap::from([("rule.id".to_owned(), info.id.clone()), ("rule.name".to_owned(), info.title.clone())]);
     Alert {
         title: both("ルールの監視能力が低下", "Rule degraded"),
@@ -326,20 +314,26 @@ pub(super) fn degraded(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> 
             "偽装された送信元による大量のイベントがないか確認し、ルールの条件や group-by を絞ってください。",
             "Look for a flood of events, for instance from forged addresses; narrow the rule's condition or group-by.",
         ),
-        ..bare(said, tenant, group, open, BTreeMap::new())
+        ..bare(said.into(), tenant, group, open, BTreeMap::new())
     }
 }
 
-fn bare(rule: AlertRule, tenant: u32, group: BTreeMap<String, String>, open: &Open, fields: BTreeMap<String, String>) -> Alert {
+fn bare(
+    rule: Arc<AlertRule>,
+    tenant: u32,
+    group: BTreeMap<String, String>,
+    open: &Open,
+    fields: BTreeMap<String, String>,
+) -> Alert {
     let start = Time::from_unix_ns(open.start);
     Alert {
         id: alert_id(tenant, &rule.id, &group, start),
         tenant,
         rule,
-        title: BTreeMap::new(),
-        meaning: BTreeMap::new(),
-        first_steps: BTreeMap::new(),
-        false_positives: BTreeMap::new(),
+        title: ByLanguage::default(),
+        meaning: ByLanguage::default(),
+        first_steps: ByLanguage::default(),
+        false_positives: ByLanguage::default(),
         clause: None,
         group,
         window_start: start,
