@@ -56,6 +56,9 @@ static PLACE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     places
 });
 
+/// The names of [`SHOWN`].
+static NAMES: LazyLock<[&str; FIELDS_MAX]> = LazyLock::new(|| SHOWN.map(FieldId::name));
+
 fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(VALUE_BYTES_MAX)]
 }
@@ -199,9 +202,9 @@ pub(super) fn plain_group(key: &[u8], named: &[Vec<FieldId>]) -> BTreeMap<String
 
 /// Appends the fields that an alert would show.
 pub(super) fn put_shown(event: EventRef<'_>, out: &mut Vec<u8>) {
-    let (start, mut last) = (out.len(), u8::MAX);
+    let (start, mut last, places) = (out.len(), u8::MAX, &*PLACE);
     for (field, value) in event.cells() {
-        let place = PLACE.get(field.index()).copied().unwrap_or(u8::MAX);
+        let place = places.get(field.index()).copied().unwrap_or(u8::MAX);
         if place == u8::MAX || place == last {
             continue; // Of an array the first value.
         }
@@ -261,10 +264,10 @@ fn put_fixed(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
 
 /// The fields that [`put_shown`] has written, by name.
 pub(super) fn shown(mut bytes: &[u8]) -> BTreeMap<String, String> {
-    let mut fields = BTreeMap::new();
+    let (mut fields, names) = (BTreeMap::new(), &*NAMES);
     while let Some((place, text, rest)) = next_shown(bytes) {
-        if let Some(field) = SHOWN.get(usize::from(place)) {
-            fields.insert(field.name().to_owned(), text);
+        if let Some(name) = names.get(usize::from(place)) {
+            fields.insert((*name).to_owned(), text);
         }
         bytes = rest;
     }

@@ -34,7 +34,7 @@ use crate::ruleset::{Body, BoundCorrelation, RuleInfo, RuleSet};
 use crate::sigma::item::Number;
 use arrive::Arrivals;
 use fold::{Firing, OpenAlerts};
-use groups::Groups;
+use groups::{AHEAD, Groups};
 use queue::{Ending, Queue, Span, Waiting};
 use window::{Decision, Entering};
 
@@ -471,8 +471,12 @@ impl Correlator {
     /// Decides everything that stands before `watermark`.
     fn pass(&mut self, watermark: i64, out: &mut Vec<AlertChange>) {
         while let Some(due) = self.queue.take(watermark) {
-            let mut at = 0;
+            let (mut at, mut warm) = (0, 0);
             while let Some(first) = due.matches.get(at) {
+                if at >= warm {
+                    warm = (at + AHEAD).min(due.matches.len());
+                    self.warm(&due.matches[at..warm], &due.bytes);
+                }
                 while let Some(ending) = self.queue.take_ending(first.time) {
                     self.end(&ending, out);
                 }
@@ -498,6 +502,18 @@ impl Correlator {
         if self.measure_at <= watermark {
             self.measure(out);
         }
+    }
+
+    /// Reads what matches that come next will need of their groups.
+    fn warm(&self, waiting: &[Waiting], bytes: &[u8]) {
+        let mut read = 0;
+        for of_rule in waiting.chunk_by(|a, b| (a.rule, a.tenant) == (b.rule, b.tenant)) {
+            let groups = &self.of_rule[of_rule[0].rule as usize].groups;
+            if let Some(groups) = groups.get(&of_rule[0].tenant) {
+                read ^= groups.warm(of_rule.iter().map(|waiting| waiting.key.of(bytes)));
+            }
+        }
+        std::hint::black_box(read);
     }
 
     /// An event is taken by the correlations that it satisfies.

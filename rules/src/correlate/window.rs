@@ -269,6 +269,18 @@ impl Window {
         Window { first: NONE, last: NONE, len: 0, unheard: 0, last_time: NEVER, state }
     }
 
+    /// Something that hangs on what an event's entry will need, for [`super::groups::Groups::warm`].
+    pub(super) fn touch(&self, pool: &Pool) -> u64 {
+        let time = |at: u32| if at == NONE { 0 } else { pool.entries[at].time as u64 };
+        let state = match &self.state {
+            State::Events | State::Values(_) => 0,
+            State::Sum(sum) => sum.touch(),
+            State::Rank(halves) => halves.low.len() as u64,
+            State::Times(times) => times.first().map_or(0, |time| *time as u64),
+        };
+        time(self.first) ^ time(self.last) ^ state
+    }
+
     /// An event enters; those that have left the timespan leave first. `index` is the window's own number in its pool. Gives the decision,
     /// and how many entries gave way for the bound.
     pub(super) fn enter(&mut self, pool: &mut Pool, asks: &Asks, index: u32, entering: Entering<'_>) -> (Decision, u64) {
