@@ -21,6 +21,10 @@ use rules::alert::AlertChange;
 use rules::policy::Policy;
 use rules::{Behaviour, BehaviourOptions, LoadOptions, Site, load, pack};
 
+/// The program's own, so that memory costs what it costs there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const PER_BATCH: u64 = 8192;
 /// Flows of a second of event time.
 const PER_SECOND: u64 = 30_000;

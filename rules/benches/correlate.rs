@@ -16,6 +16,10 @@ use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position
 use rules::alert::AlertChange;
 use rules::{CorrelateOptions, Correlator, DEGRADED_RULE, Detector, LoadOptions, Match, load};
 
+/// The program's own, so that memory costs what it costs there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Events of a batch.
 const PER_BATCH: u64 = 8192;
 /// Events of a second of event time: 30 s of lateness hold fewer than the queue's bound.
