@@ -5,10 +5,10 @@
 //! of the span they cover). Other than there: intervals count in nanoseconds, a connection that failed is none, and the histogram's bars
 //! follow the span, so that a beacon of seconds is seen within minutes. Few connections lower the duration score.
 
-use event::EventId;
+use event::{EventId, Position};
 use serde::{Deserialize, Serialize};
 
-use super::observe::What;
+use super::observe::{Observation, What};
 use super::sketch::{Distinct, mix, mix_text};
 use super::table::Table;
 use super::{Found, Parameters, View};
@@ -16,7 +16,7 @@ use super::{Found, Parameters, View};
 /// Connections of one pair that are kept; of more, the newest. The oldest go some at a time: all others move for it.
 const SERIES_MAX: usize = 512;
 const SERIES_GOING: usize = 64;
-/// Connections of all pairs together; beyond it the pairs that were idle longest give way. 40 bytes each.
+/// Connections of all pairs together; beyond it the pairs that were idle longest give way. 32 bytes each.
 const SERIES_IN_ALL_MAX: usize = 4_000_000;
 /// Connections that begin within so little of each other are one instant: parallel connections tell nothing of intervals.
 const INSTANT_NS: i64 = 100_000_000;
@@ -45,17 +45,34 @@ struct Key {
     transport: u8,
 }
 
+/// One connection; 32 bytes, for there are millions.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct Visit {
     start: i64,
     bytes: u64,
-    event: EventId,
+    offset: u64,
+    partition: u32,
+    nth: u16,
+}
+
+const _: () = assert!(size_of::<Visit>() == 32);
+
+impl Visit {
+    fn new(start: i64, bytes: u64, EventId { frame: Position { partition, offset }, nth }: EventId) -> Visit {
+        Visit { start, bytes, offset, partition, nth }
+    }
+
+    fn event(&self) -> EventId {
+        EventId { frame: Position { partition: self.partition, offset: self.offset }, nth: self.nth }
+    }
 }
 
 #[derive(Default, Deserialize, Serialize)]
 struct Pair {
     /// By their start.
     visits: Vec<Visit>,
+    /// When the first of them began: where a series is long it lies far from the last, which is all that is looked at otherwise.
+    first: i64,
     /// All that were seen, also those no longer kept.
     count: u64,
     /// When the score was last made, in visits.
@@ -101,6 +118,21 @@ impl Beacon {
         (self.pairs.evicted() + self.names.evicted() + self.given_up, bytes)
     }
 
+    /// Reads the pairs that connections are of, see [`Table::warm`].
+    pub(super) fn warm(&self, of: &[Observation], p: &Parameters) -> u64 {
+        let only_failed = p.answered == "no";
+        let connections = of.iter().filter(|o| o.what == What::Flow && o.answer.failed() == only_failed);
+        let keys = connections.map(|o| Key {
+            tenant: o.tenant,
+            source: o.source,
+            target: o.destination,
+            named: false,
+            port: o.port,
+            transport: o.transport,
+        });
+        self.pairs.warm(keys, |pair| pair.visits.last().map_or(0, |visit| visit.bytes))
+    }
+
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
         let only_failed = p.answered == "no";
@@ -130,7 +162,7 @@ impl Beacon {
         let before = self.pairs.evicted();
         let pair = self.pairs.entry(key, o.time);
         let kept = pair.visits.len();
-        pair.add(Visit { start: o.start, bytes: if o.sent > 0 { o.sent } else { o.received }, event: o.event });
+        pair.add(Visit::new(o.start, if o.sent > 0 { o.sent } else { o.received }, o.event));
         let least = if pair.span() >= LONG_NS { (p.connections as f64 * LONG_PART) as u64 } else { p.connections };
         let due = pair.count >= least.max(4) && pair.count >= pair.scored + (pair.scored / 4).max(1) && pair.span() >= p.span;
         self.visits = self.visits + pair.visits.len() - kept;
@@ -159,7 +191,7 @@ impl Beacon {
 impl Pair {
     /// From the first to the last visit that is kept, in nanoseconds.
     fn span(&self) -> i64 {
-        self.visits.first().zip(self.visits.last()).map_or(0, |(first, last)| last.start - first.start)
+        self.visits.last().map_or(0, |last| last.start - self.first)
     }
 
     fn add(&mut self, visit: Visit) {
@@ -180,9 +212,13 @@ impl Pair {
             self.count -= 1;
             return;
         }
+        if at == 0 {
+            self.first = visit.start;
+        }
         self.visits.insert(at, visit);
         if self.visits.len() > SERIES_MAX {
             self.visits.drain(..SERIES_GOING);
+            self.first = self.visits[0].start;
         }
     }
 }
@@ -215,7 +251,7 @@ fn describe(view: &View<'_>, pair: &Pair, s: &Scores, share: Option<f64>, failed
     found.start = pair.visits.first().map_or(view.o.start, |visit| visit.start);
     // In the order of their starts, not of their ids: which ones a folded alert keeps must not hang on the order of arrival.
     let (head, tail) = pair.visits.split_at(pair.visits.len().min(EVIDENCE_HALF));
-    found.evidence = head.iter().chain(&tail[tail.len().saturating_sub(EVIDENCE_HALF)..]).map(|v| v.event).collect();
+    found.evidence = head.iter().chain(&tail[tail.len().saturating_sub(EVIDENCE_HALF)..]).map(Visit::event).collect();
     found.score("score", s.total());
     found.score("score.timing", s.timing);
     found.score("score.size", s.size);
@@ -352,7 +388,7 @@ mod tests {
     fn visits(times: impl Iterator<Item = f64>, bytes: impl Fn(usize) -> u64) -> Vec<Visit> {
         let mut pair = Pair::default();
         for (n, seconds) in times.enumerate() {
-            pair.add(Visit { start: (seconds * 1e9) as i64, bytes: bytes(n), event: EventId::default() });
+            pair.add(Visit::new((seconds * 1e9) as i64, bytes(n), EventId::default()));
         }
         pair.visits
     }

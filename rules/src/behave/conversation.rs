@@ -15,17 +15,16 @@ use event::EventId;
 use event::Time;
 use serde::{Deserialize, Serialize};
 
+use super::connection::{Connections, End, Key, REMEMBERED_NS};
 use super::observe::{Observation, What};
 use super::site::address;
-use super::table::{Place, Table};
+use super::table::Place;
 use crate::policy::{Communication, Decision, Judgement, Policy, Verdict};
 
-/// Conversations that are remembered; beyond it the one idle longest is forgotten (counted), and a further record of it counts again.
-const CONVERSATIONS_MAX: usize = 500_000;
 /// Records of one way that wait; beyond it the first one is decided as it stands (counted).
 const WAITING_MAX: usize = 200_000;
-/// How long the other way of a conversation is waited for, and a conversation remembered after its last record.
-const TOGETHER_NS: i64 = 120 * 1_000_000_000;
+/// How long the other way of a conversation is waited for: as long as it is remembered.
+const TOGETHER_NS: i64 = REMEMBERED_NS;
 /// A conversation that is opened again from the same port so long after its end is another one.
 const REOPENED_NS: i64 = 3 * 1_000_000_000;
 /// Exporters that tell the time of export in whole seconds (NetFlow v9, RFC 3954 §5.1) put the two ways of a conversation so far apart
@@ -33,27 +32,38 @@ const REOPENED_NS: i64 = 3 * 1_000_000_000;
 const START_NOISE_NS: i64 = 1_000_000_000;
 const HOUR_NS: i64 = 3600 * 1_000_000_000;
 
-type End = (u128, u16);
-
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-struct Key {
-    tenant: u32,
-    transport: u8,
-    low: End,
-    high: End,
-}
-
 /// What is known of a conversation.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-struct Talk {
-    /// Who began.
-    from: End,
+pub(super) struct Talk {
+    /// Who began: the address and the port.
+    from: u128,
+    from_port: u16,
     start: i64,
     end: i64,
     /// Under what it is counted; nothing while it waits.
-    told: Option<CellKey>,
+    told: Option<Counted>,
     /// The number of the record that waits; 0 for none.
     waiting: u64,
+}
+
+impl Talk {
+    fn from(self) -> End {
+        (self.from, self.from_port)
+    }
+
+    /// The same, and it is known who began.
+    fn begun_by(self, (from, from_port): End) -> Talk {
+        Talk { from, from_port, ..self }
+    }
+}
+
+/// What of a [`CellKey`] differs between the conversations of a tenant.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct Counted {
+    hour: i64,
+    from: u16,
+    to: u16,
+    verdict: Verdict,
 }
 
 /// How it is known who began.
@@ -144,7 +154,6 @@ struct Half {
 /// See the module.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Conversations {
-    talks: Table<Key, Talk>,
     halves: VecDeque<Half>,
     /// The number of the first of `halves`.
     first: u64,
@@ -156,23 +165,18 @@ pub(super) struct Conversations {
 
 impl Default for Conversations {
     fn default() -> Conversations {
-        Conversations {
-            talks: Table::new(CONVERSATIONS_MAX),
-            halves: VecDeque::new(),
-            first: 1,
-            hurried: 0,
-            cells: BTreeMap::new(),
-        }
+        Conversations { halves: VecDeque::new(), first: 1, hurried: 0, cells: BTreeMap::new() }
     }
 }
 
 impl Conversations {
+    /// Records that were decided before their time.
     pub(super) fn evicted(&self) -> u64 {
-        self.talks.evicted() + self.hurried
+        self.hurried
     }
 
     pub(super) fn byte_len(&self) -> usize {
-        self.talks.byte_len() + self.halves.capacity() * size_of::<Half>()
+        self.halves.capacity() * size_of::<Half>()
     }
 
     /// What was counted since the last time.
@@ -181,7 +185,7 @@ impl Conversations {
     }
 
     /// Takes a record in the order of time; appends what is decided by it.
-    pub(super) fn take(&mut self, policy: &Policy, o: &Observation, out: &mut Vec<Judged>) {
+    pub(super) fn take(&mut self, connections: &mut Connections, policy: &Policy, o: &Observation, out: &mut Vec<Judged>) {
         if o.destination == 0 || o.source == 0 || matches!(o.what, What::Login | What::File) {
             return;
         }
@@ -220,56 +224,57 @@ impl Conversations {
         if !matches!(o.transport, 1 | 58) && (o.source_port == 0 || o.port == 0) {
             // Two of them cannot be told apart, so each is one.
             let (from, evidence) = plain.unwrap_or(((o.source, o.source_port), Evidence::Record));
-            self.tell(policy, &told, from, evidence, None, out);
+            self.tell(connections, policy, &told, from, evidence, None, out);
             return;
         }
         // Of messages of ICMP the ports say nothing.
         let (a, b) = if matches!(o.transport, 1 | 58) { ((sender.0, 0), (receiver.0, 0)) } else { (sender, receiver) };
-        let key = Key { tenant: o.tenant, transport: o.transport, low: a.min(b), high: a.max(b) };
-        self.talks.expire(o.time.saturating_sub(TOGETHER_NS));
-        let place = self.talks.entry_place(key, o.time);
-        let talk = *self.talks.at(place);
+        let key = Key::new(o.tenant, o.transport, a, b);
+        connections.expire(o.time.saturating_sub(REMEMBERED_NS));
+        let place = connections.entry_place(key, o.time);
+        let talk = connections.at(place).talk;
         let known = talk.end != 0 && o.start.saturating_sub(talk.end) <= TOGETHER_NS;
         // A SYN opens: that record begins with it.
         let opens = o.transport == 6 && o.flags.is_some_and(|flags| flags & 0x02 != 0);
-        let other = plain.is_some_and(|(from, evidence)| evidence == Evidence::Flags && (from != talk.from || o.transport == 6));
+        let other =
+            plain.is_some_and(|(from, evidence)| evidence == Evidence::Flags && (from != talk.from() || o.transport == 6));
         let opened_again = (opens || other) && o.start > talk.end.saturating_add(REOPENED_NS);
         if opened_again && let Some(first) = self.half(talk.waiting) {
             let (from, evidence) = by_ports(&first);
-            self.put(place, Talk { from, waiting: 0, ..talk });
-            self.tell(policy, &first, from, evidence, Some(place), out);
+            connections.at_mut(place).talk = Talk { waiting: 0, ..talk.begun_by(from) };
+            self.tell(connections, policy, &first, from, evidence, Some(place), out);
         }
         if known && talk.waiting != 0 && !opened_again {
-            self.meet(policy, place, talk, &told, plain, out);
+            self.meet(connections, policy, place, talk, &told, plain, out);
             return;
         }
         if known && !opened_again {
-            self.put(place, Talk { start: talk.start.min(o.start), end: talk.end.max(o.end), ..talk });
-            self.tell(policy, &told, talk.from, Evidence::Record, Some(place), out);
+            connections.at_mut(place).talk = Talk { start: talk.start.min(o.start), end: talk.end.max(o.end), ..talk };
+            self.tell(connections, policy, &told, talk.from(), Evidence::Record, Some(place), out);
             return;
         }
-        let talk = Talk { from: sender, start: o.start, end: o.end.max(1), told: None, waiting: 0 };
+        let talk = Talk { start: o.start, end: o.end.max(1), ..Talk::default().begun_by(sender) };
         match plain {
             Some((from, evidence)) => {
-                self.put(place, Talk { from, ..talk });
-                self.tell(policy, &told, from, evidence, Some(place), out);
+                connections.at_mut(place).talk = talk.begun_by(from);
+                self.tell(connections, policy, &told, from, evidence, Some(place), out);
             }
             None => {
                 if self.halves.len() >= WAITING_MAX {
                     self.hurried += 1;
-                    self.decide_first(policy, out);
+                    self.decide_first(connections, policy, out);
                 }
                 let number = self.first + self.halves.len() as u64;
-                self.put(place, Talk { waiting: number, ..talk });
+                connections.at_mut(place).talk = Talk { waiting: number, ..talk };
                 self.halves.push_back(Half { until: o.time.saturating_add(TOGETHER_NS), key, told });
             }
         }
     }
 
     /// Decides what has waited long enough by `now`.
-    pub(super) fn release(&mut self, policy: &Policy, now: i64, out: &mut Vec<Judged>) {
+    pub(super) fn release(&mut self, connections: &mut Connections, policy: &Policy, now: i64, out: &mut Vec<Judged>) {
         while self.halves.front().is_some_and(|half| half.until <= now) {
-            self.decide_first(policy, out);
+            self.decide_first(connections, policy, out);
         }
     }
 
@@ -279,13 +284,11 @@ impl Conversations {
         self.halves.get(at).map(|half| half.told)
     }
 
-    fn put(&mut self, place: Place, talk: Talk) {
-        *self.talks.at_mut(place) = talk;
-    }
-
     /// A second record of a conversation of which the first one waits.
+    #[expect(clippy::too_many_arguments, reason = "two records, and where their conversation lies")]
     fn meet(
         &mut self,
+        connections: &mut Connections,
         policy: &Policy,
         place: Place,
         talk: Talk,
@@ -310,34 +313,44 @@ impl Conversations {
         };
         let merged = Talk { start: talk.start.min(told.start), end: talk.end.max(told.end), ..talk };
         let Some((from, evidence)) = decided else {
-            self.put(place, merged);
+            connections.at_mut(place).talk = merged;
             return;
         };
-        self.put(place, Talk { from, waiting: 0, ..merged });
-        self.tell(policy, &first, from, evidence, Some(place), out);
-        self.tell(policy, told, from, evidence, Some(place), out);
+        connections.at_mut(place).talk = Talk { waiting: 0, ..merged.begun_by(from) };
+        self.tell(connections, policy, &first, from, evidence, Some(place), out);
+        self.tell(connections, policy, told, from, evidence, Some(place), out);
     }
 
-    fn decide_first(&mut self, policy: &Policy, out: &mut Vec<Judged>) {
+    fn decide_first(&mut self, connections: &mut Connections, policy: &Policy, out: &mut Vec<Judged>) {
         let Some(Half { key, told, .. }) = self.halves.pop_front() else { return };
         let number = self.first;
         self.first += 1;
         let (from, evidence) = by_ports(&told);
-        let Some(place) = self.talks.place(&key) else {
+        let Some(place) = connections.place(&key) else {
             // The table has forgotten it meanwhile.
-            self.tell(policy, &told, from, evidence, None, out);
+            self.tell(connections, policy, &told, from, evidence, None, out);
             return;
         };
-        let talk = *self.talks.at(place);
+        let talk = connections.at(place).talk;
         if talk.waiting != number {
             return; // Another record has decided it.
         }
-        self.put(place, Talk { from, waiting: 0, ..talk });
-        self.tell(policy, &told, from, evidence, Some(place), out);
+        connections.at_mut(place).talk = Talk { waiting: 0, ..talk.begun_by(from) };
+        self.tell(connections, policy, &told, from, evidence, Some(place), out);
     }
 
     /// Judges a record of a conversation that `from` began; counts and tells it where that is news.
-    fn tell(&mut self, policy: &Policy, told: &Told, from: End, evidence: Evidence, place: Option<Place>, out: &mut Vec<Judged>) {
+    #[expect(clippy::too_many_arguments, reason = "a record, who began, and where its conversation lies")]
+    fn tell(
+        &mut self,
+        connections: &mut Connections,
+        policy: &Policy,
+        told: &Told,
+        from: End,
+        evidence: Evidence,
+        place: Option<Place>,
+        out: &mut Vec<Judged>,
+    ) {
         let forth = from == told.sender || from.0 == told.sender.0 && told.sender.0 != told.receiver.0;
         let (source, destination) = if forth { (told.sender, told.receiver) } else { (told.receiver, told.sender) };
         let number = |port: u16| (port != 0 || matches!(told.transport, 1 | 58)).then_some(port);
@@ -351,20 +364,21 @@ impl Conversations {
         let translated: Option<(IpAddr, Option<u16>)> =
             (told.translated.0 != 0).then(|| (address(told.translated.0), (told.translated.1 != 0).then_some(told.translated.1)));
         let judgement = policy.judge(&c, translated, told.passed, told.proxied);
-        let talk = place.map(|place| self.talks.at_mut(place));
+        let talk = place.map(|place| &mut connections.at_mut(place).talk);
         let before = talk.as_ref().and_then(|talk| talk.told);
         let news = before.is_none_or(|before| gravity(judgement.verdict) > gravity(before.verdict));
         let start = talk.as_ref().map_or(told.start, |talk| talk.start.min(told.start));
         if news {
             let hour = before.map_or_else(|| told.time.div_euclid(HOUR_NS) * HOUR_NS, |before| before.hour);
             let Judgement { verdict, from, to, .. } = judgement;
-            let cell = CellKey { tenant: told.tenant, hour, from, to, verdict };
+            let counted = Counted { hour, from, to, verdict };
             if let Some(talk) = talk {
-                talk.told = Some(cell);
+                talk.told = Some(counted);
             }
-            for (cell, change) in before.map(|before| (before, -1)).into_iter().chain([(cell, 1)]) {
-                if cell.verdict != Verdict::Internal {
-                    *self.cells.entry(cell).or_default() += change;
+            for (counted, change) in before.map(|before| (before, -1)).into_iter().chain([(counted, 1)]) {
+                let Counted { hour, from, to, verdict } = counted;
+                if verdict != Verdict::Internal {
+                    *self.cells.entry(CellKey { tenant: told.tenant, hour, from, to, verdict }).or_default() += change;
                 }
             }
         }

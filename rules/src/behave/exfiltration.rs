@@ -73,8 +73,9 @@ impl Exfiltration {
         }
         source.sent += sent;
         source.received += received;
-        let at = source.largest.partition_point(|(bytes, _)| *bytes >= sent);
-        if at < EVIDENCE_MAX {
+        // Most are smaller than all that are kept.
+        if source.largest.len() < EVIDENCE_MAX || source.largest.last().is_some_and(|(bytes, _)| *bytes < sent) {
+            let at = source.largest.partition_point(|(bytes, _)| *bytes >= sent);
             source.largest.insert(at, (sent, o.event));
             source.largest.truncate(EVIDENCE_MAX);
         }

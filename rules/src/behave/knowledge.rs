@@ -87,7 +87,7 @@ impl Knowledge {
         self.services.expire(o.time.saturating_sub(REMEMBERED_NS));
         let place = self.services.entry_place(key, o.time);
         let service = self.services.at_mut(place);
-        let is_new = service.clients() == 0;
+        let is_new = service.inside_clients.is_empty() && service.outside_clients.is_empty();
         if source_inside {
             service.inside_clients.insert(source);
         } else {
@@ -110,6 +110,12 @@ impl Knowledge {
             role.server |= new.server;
         }
         (Some(place), is_new)
+    }
+
+    /// Reads the services that observations are about, see [`Table::warm`].
+    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
+        let keys = of.iter().map(|o| (o.tenant, o.destination, o.port, o.transport));
+        self.services.warm(keys, |service| service.inside_clients.read())
     }
 
     /// The service at a place.

@@ -13,6 +13,7 @@
 mod beacon;
 mod bypass;
 mod carrier;
+mod connection;
 pub(crate) mod conversation;
 mod dns;
 mod exfiltration;
@@ -47,16 +48,20 @@ use sha2::{Digest, Sha256};
 
 use crate::alert::AlertChange;
 use crate::ruleset::{Body, RuleInfo, RuleSet};
-use conversation::{CellKey, Conversations, Judged};
+use connection::Connections;
+use conversation::{CellKey, Conversations, Judged, Talk};
 use fold::Fold;
 pub(crate) use fold::Found;
 use knowledge::{Knowledge, Role, Service};
-use observe::{Observation, Observer};
+use observe::{Observation, Observer, What};
 pub(crate) use parameters::Parameters;
-use queue::Queue;
+use queue::{Queue, Second};
 pub use site::Site;
 use stitch::Stitch;
+use table::AHEAD;
 
+/// The layout of a snapshot; a state of another one would be read as something that it is not.
+const SNAPSHOT_VERSION: u8 = 1;
 /// A second is taken whole, see [`queue`].
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -122,6 +127,57 @@ impl Kind {
             Kind::Hours => "hours",
             Kind::Mail => "mail",
             Kind::Carrier => "carrier",
+        }
+    }
+}
+
+/// What decides, before anything is looked up, which behaviours an observation may concern.
+#[derive(Clone, Copy, Debug)]
+struct Class {
+    what: What,
+    failed: bool,
+    source_inside: bool,
+    destination_inside: bool,
+}
+
+impl Class {
+    const COUNT: usize = What::ALL.len() << 3;
+
+    fn number(self) -> usize {
+        let Class { what, failed, source_inside, destination_inside } = self;
+        (what as usize) << 3 | usize::from(failed) << 2 | usize::from(source_inside) << 1 | usize::from(destination_inside)
+    }
+
+    fn of(number: usize) -> Class {
+        let bit = |at: usize| number >> at & 1 == 1;
+        Class { what: What::ALL[number >> 3], failed: bit(2), source_inside: bit(1), destination_inside: bit(0) }
+    }
+}
+
+impl Kind {
+    /// Whether an observation of this class may concern a behaviour: of others its `take` would change nothing.
+    fn may_concern(self, p: &Parameters, class: Class) -> bool {
+        let Class { what, failed, source_inside, destination_inside } = class;
+        let (flow, proxied) = (what == What::Flow, what == What::Proxied);
+        match self {
+            Kind::Beacon => failed == (p.answered == "no") && (proxied || flow && !destination_inside),
+            Kind::LongConnection => flow && !failed && !destination_inside,
+            Kind::Scan => flow && p.class != if source_inside { "outside" } else { "inside" },
+            Kind::Guessing => what == What::Login || flow && !failed,
+            Kind::Exfiltration => flow && !failed && source_inside,
+            Kind::DnsTunnel => what == What::Query,
+            Kind::FirstSeen if p.what == "service" => flow && !failed && destination_inside,
+            Kind::FirstSeen => proxied || !failed && source_inside && !destination_inside,
+            Kind::Port => flow && !failed,
+            Kind::Bypass => source_inside,
+            Kind::Lateral => flow && !failed && source_inside && destination_inside,
+            Kind::Hours => what == What::Login && !failed,
+            Kind::Carrier => flow && source_inside,
+            Kind::Mail => flow && source_inside && !destination_inside,
+            // A flood that goes on is told of by the clock, whatever it is that comes.
+            Kind::Flood | Kind::Indicator => true,
+            // They watch records, and what the policy says of conversations.
+            Kind::Source | Kind::Zone => false,
         }
     }
 }
@@ -248,7 +304,6 @@ impl Watch {
             Watch::Hours(watch) => watch.take(view, p, found),
             Watch::Mail(watch) => watch.take(view, p, found),
             Watch::Carrier(watch) => watch.take(view, p, found),
-            // They watch records, and what the policy says of conversations.
             Watch::Source(_) | Watch::Zone(_) => {}
         }
     }
@@ -281,6 +336,7 @@ impl Watch {
 #[derive(Deserialize, Serialize)]
 struct State {
     queue: Queue,
+    connections: Connections,
     stitch: Stitch,
     conversations: Conversations,
     /// The hash of the policy that those were judged by: the numbers of its zones are in them.
@@ -326,13 +382,21 @@ pub struct Behaviour {
     ready: Vec<Observation>,
     found: Vec<Found>,
     judged: Vec<Judged>,
-    /// The places of the rules about zones among the watches.
+    /// By event of a batch who sent it.
+    heard: Vec<Option<source::Key>>,
+    /// The places of the rules about zones among the watches, and of those about sources.
     zones: Vec<usize>,
+    sources: Vec<usize>,
+    /// By class of observation, of those that it may concern.
+    concerned: Vec<Vec<usize>>,
 }
 
 /// A snapshot was not readable.
 #[derive(Debug, thiserror::Error)]
 pub enum BehaviourRestoreError {
+    /// Of a program that kept other things.
+    #[error("the snapshot is of another version")]
+    Version,
     /// Not a snapshot.
     #[error("the snapshot cannot be read")]
     Unreadable(#[from] postcard::Error),
@@ -343,6 +407,7 @@ impl Behaviour {
     pub fn new(rules: Arc<RuleSet>, options: BehaviourOptions) -> Behaviour {
         let state = State {
             queue: Queue::default(),
+            connections: connection::none(),
             stitch: Stitch::default(),
             conversations: Conversations::default(),
             policy: options.site.policy().map(|policy| policy.sha256.clone()),
@@ -359,7 +424,10 @@ impl Behaviour {
             ready: Vec::new(),
             found: Vec::new(),
             judged: Vec::new(),
+            heard: Vec::new(),
             zones: Vec::new(),
+            sources: Vec::new(),
+            concerned: Vec::new(),
         };
         behaviour.seat(Vec::new());
         behaviour
@@ -378,8 +446,20 @@ impl Behaviour {
             let watch = found.map_or_else(|| Watch::new(parameters), |kept| kept.watch);
             self.state.watches.push(Kept { rule: key, at, watch });
         }
-        let zones = self.state.watches.iter().enumerate().filter(|(_, kept)| matches!(kept.watch, Watch::Zone(_)));
-        self.zones = zones.map(|(place, _)| place).collect();
+        let places = |which: fn(&Watch) -> bool| {
+            let all = self.state.watches.iter().enumerate();
+            all.filter(|(_, kept)| which(&kept.watch)).map(|(place, _)| place).collect()
+        };
+        self.zones = places(|watch| matches!(watch, Watch::Zone(_)));
+        self.sources = places(|watch| matches!(watch, Watch::Source(_)));
+        let concerned = |class: Class| {
+            let all = self.state.watches.iter().enumerate().filter(|(_, kept)| match &self.rules.rules[kept.at].body {
+                Body::Behaviour(parameters) => parameters.kind.may_concern(parameters, class),
+                _ => false,
+            });
+            all.map(|(place, _)| place).collect()
+        };
+        self.concerned = (0..Class::COUNT).map(|number| concerned(Class::of(number))).collect();
         anew
     }
 
@@ -407,17 +487,25 @@ impl Behaviour {
             return;
         }
         let lateness = self.options.lateness_ns;
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.clear();
+        if !self.sources.is_empty() {
+            heard.extend(batch.iter().map(source::key));
+        }
         self.sources(out, |sources, p, found| {
-            for event in batch.iter() {
-                sources.observe(event, p, found);
+            for (event, key) in batch.iter().zip(&heard) {
+                if let Some(key) = key {
+                    sources.observe(event, *key, p, found);
+                }
             }
             sources.look(batch.received.unix_ns(), p, found);
         });
+        self.heard = heard;
         for event in batch.iter() {
             let (received, happened) = (event.received().unix_ns(), event.time().unix_ns());
             let time = happened.min(received).max(received.saturating_sub(lateness));
             let queue = &mut self.state.queue;
-            if queue.observe(&self.observer, event, time) {
+            if queue.observe(&mut self.observer, event, time) {
                 self.state.counters.observed += 1;
                 self.state.counters.late += u64::from(time > happened);
                 if queue.is_full() {
@@ -447,6 +535,7 @@ impl Behaviour {
         BehaviourCounters {
             evicted: evicted
                 + self.state.known.evicted()
+                + self.state.connections.evicted()
                 + self.state.stitch.evicted()
                 + self.state.conversations.evicted()
                 + self.state.counters.evicted,
@@ -459,6 +548,7 @@ impl Behaviour {
         let watches: usize = self.state.watches.iter().map(|kept| kept.watch.size().1).sum();
         watches
             + self.state.known.byte_len()
+            + self.state.connections.byte_len()
             + self.state.stitch.byte_len()
             + self.state.conversations.byte_len()
             + self.state.queue.byte_len()
@@ -466,7 +556,7 @@ impl Behaviour {
 
     /// The state as bytes, for [`Behaviour::restore`].
     pub fn snapshot(&self) -> Vec<u8> {
-        postcard::to_allocvec(&self.state).expect("the state is serialisable")
+        postcard::to_extend(&self.state, vec![SNAPSHOT_VERSION]).expect("the state is serialisable")
     }
 
     /// Takes up a state: what follows is as if there had been no interruption. Of other rules, what they have in common with these goes
@@ -475,11 +565,14 @@ impl Behaviour {
     /// # Errors
     /// Where it is none; nothing is changed then.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<usize, BehaviourRestoreError> {
+        let Some((&SNAPSHOT_VERSION, bytes)) = bytes.split_first() else { return Err(BehaviourRestoreError::Version) };
+        let state: State = postcard::from_bytes(bytes)?;
         let policy = self.state.policy.take();
-        self.state = postcard::from_bytes(bytes)?;
+        self.state = state;
         let mut kept = std::mem::take(&mut self.state.watches);
         if self.state.policy != policy {
             self.state.conversations = Conversations::default();
+            self.state.connections.for_each(|known| known.talk = Talk::default());
             self.state.policy = policy;
             kept.retain(|kept| !matches!(kept.watch, Watch::Zone(_)));
         }
@@ -489,7 +582,8 @@ impl Behaviour {
     /// Lets the rules about sources see something, and folds what they find.
     fn sources(&mut self, out: &mut Vec<AlertChange>, mut see: impl FnMut(&mut source::Sources, &Parameters, &mut Vec<Found>)) {
         let State { watches, fold, counters, .. } = &mut self.state;
-        for Kept { at, watch, .. } in watches.iter_mut() {
+        for place in &self.sources {
+            let Kept { at, watch, .. } = &mut watches[*place];
             let (Watch::Source(sources), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*at].body) else { continue };
             see(sources, parameters, &mut self.found);
             for found in self.found.drain(..) {
@@ -501,30 +595,52 @@ impl Behaviour {
     /// Decides everything that stands before `watermark`; at least the earliest.
     fn pass(&mut self, watermark: i64, out: &mut Vec<AlertChange>) {
         let early = watermark == i64::MIN;
-        while let Some((mut waiting, text)) = self.state.queue.pop(watermark) {
-            for o in &mut waiting {
-                self.judge(Some(o), o.time, out);
-                if o.begins {
-                    continue;
-                }
-                self.release(o.time, out);
-                self.state.counters.sampled += u64::from(o.sampling > 1);
-                match self.state.stitch.take(o, &text) {
-                    stitch::Taken::Now => self.watch(o, &text, out),
-                    stitch::Taken::Later => {}
-                    stitch::Taken::Duplicate => self.state.counters.duplicates += 1,
+        while let Some(mut second) = self.state.queue.pop(watermark) {
+            let Second { observations, text } = &mut second;
+            for some in observations.chunks_mut(AHEAD) {
+                self.warm(some);
+                for o in some {
+                    self.step(o, text, out);
                 }
             }
+            self.state.queue.done(second);
             if early {
                 break;
             }
         }
     }
 
+    /// Reads what observations that come next will ask for in the tables that are too large for the caches.
+    fn warm(&self, of: &[Observation]) {
+        let State { connections, known, watches, .. } = &self.state;
+        let mut read = Stitch::warm(connections, of) ^ known.warm(of);
+        for Kept { at, watch, .. } in watches {
+            if let (Watch::Beacon(beacon), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*at].body) {
+                read ^= beacon.warm(of, parameters);
+            }
+        }
+        std::hint::black_box(read);
+    }
+
+    /// Takes the next observation in the order of time.
+    fn step(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
+        self.judge(Some(o), o.time, out);
+        if o.begins {
+            return;
+        }
+        self.release(o.time, out);
+        self.state.counters.sampled += u64::from(o.sampling > 1);
+        match self.state.stitch.take(&mut self.state.connections, o, text) {
+            stitch::Taken::Now => self.watch(o, text, out),
+            stitch::Taken::Later => {}
+            stitch::Taken::Duplicate => self.state.counters.duplicates += 1,
+        }
+    }
+
     /// Watches the records of one way that have waited long enough by `now`.
     fn release(&mut self, now: i64, out: &mut Vec<AlertChange>) {
         let (mut ready, mut text) = (std::mem::take(&mut self.ready), String::new());
-        self.state.stitch.release(now, &mut ready, &mut text);
+        self.state.stitch.release(&mut self.state.connections, now, &mut ready, &mut text);
         for o in ready.drain(..) {
             self.watch(&o, &text, out);
         }
@@ -534,10 +650,10 @@ impl Behaviour {
     /// Asks the zone policy about a record, and about what has waited until `now`; gives what it says to the rules about zones.
     fn judge(&mut self, o: Option<&Observation>, now: i64, out: &mut Vec<AlertChange>) {
         let Some(policy) = self.options.site.policy() else { return };
-        let State { conversations, watches, fold, counters, .. } = &mut self.state;
-        conversations.release(policy, now, &mut self.judged);
+        let State { connections, conversations, watches, fold, counters, .. } = &mut self.state;
+        conversations.release(connections, policy, now, &mut self.judged);
         if let Some(o) = o {
-            conversations.take(policy, o, &mut self.judged);
+            conversations.take(connections, policy, o, &mut self.judged);
         }
         for place in &self.zones {
             let Kept { at, watch, .. } = &mut watches[*place];
@@ -573,12 +689,95 @@ impl Behaviour {
             destination_inside,
             to_many: o.destination != 0 && site::is_many(o.destination),
         };
-        for Kept { at, watch, .. } in watches.iter_mut() {
+        let class = Class { what: o.what, failed: o.answer.failed(), source_inside, destination_inside };
+        for place in &self.concerned[class.number()] {
+            let Kept { at, watch, .. } = &mut watches[*place];
             let rule = &self.rules.rules[*at];
             let Body::Behaviour(parameters) = &rule.body else { continue };
             watch.take(&view, parameters, &mut self.found);
+            if self.found.is_empty() {
+                continue;
+            }
             for found in self.found.drain(..) {
                 counters.evicted += fold.fold(&rule.info, found, out);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::observe::Answer;
+    use super::*;
+
+    const RULES: [&str; 16] = [
+        "type: beacon",
+        "type: beacon\nanswered: 'no'",
+        "type: long_connection\nbands: [1s]",
+        "type: scan",
+        "type: scan\nclass: inside",
+        "type: scan\nclass: outside",
+        "type: guessing",
+        "type: exfiltration",
+        "type: dns_tunnel",
+        "type: first_seen\nwhat: service\nlearn: 0s",
+        "type: first_seen\nwhat: destination",
+        "type: port",
+        "type: bypass\nof: proxy",
+        "type: bypass\nof: dns",
+        "type: lateral",
+        "type: mail",
+    ];
+
+    proptest! {
+        /// What is passed over by class changes nothing and finds nothing.
+        #[test]
+        fn what_does_not_concern_a_behaviour_changes_nothing(
+            number in 0..Class::COUNT,
+            transport in prop::sample::select(vec![1u8, 6, 17]),
+            port in prop::sample::select(vec![22u16, 25, 53, 80, 443, 445, 3128, 40_000]),
+            answered in any::<bool>(),
+            sent in 0u64..2_000_000_000,
+        ) {
+            let class = Class::of(number);
+            prop_assert_eq!(class.number(), number);
+            let site = Site::new(&[], None).expect("the default");
+            let address = |inside: bool, last: u32| site::bits(std::net::Ipv4Addr::from_bits(if inside { 0x0a00_0000 } else { 0xc633_6400 } + last).into());
+            let answer = match (class.failed, answered) {
+                (true, true) => Answer::Refused,
+                (true, false) => Answer::No,
+                (false, true) => Answer::Yes,
+                (false, false) => Answer::Unknown,
+            };
+            let mut text = String::new();
+            let o = Observation::made(class.what, answer, (address(class.source_inside, 1), address(class.destination_inside, 2)), (transport, port), sent, &mut text);
+            let known = Knowledge::default();
+            let view = View {
+                o: &o,
+                text: &text,
+                site: &site,
+                known: &known,
+                service: None,
+                service_is_new: true,
+                role: Role::default(),
+                source_inside: class.source_inside,
+                destination_inside: class.destination_inside,
+                to_many: false,
+            };
+            for rule in RULES {
+                let document = crate::yaml::documents(rule).into_iter().next().expect("a document");
+                let parameters = Parameters::read(&document.value.expect("a mapping")).expect("parameters");
+                if parameters.kind.may_concern(&parameters, class) {
+                    continue;
+                }
+                let mut watch = Watch::new(&parameters);
+                let before = postcard::to_allocvec(&watch).expect("stored");
+                let mut found = Vec::new();
+                watch.take(&view, &parameters, &mut found);
+                prop_assert_eq!(&found, &[]);
+                prop_assert_eq!(postcard::to_allocvec(&watch).expect("stored"), before, "{} {:?}", rule, class);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What behaviour is about: an observation of one connection, query, web request or login, read off an event whatever its format.
 
-use event::{EventId, EventRef, FieldId, Value};
+use event::{EventId, EventRef, FieldId, LogSourceId, Value};
 use serde::{Deserialize, Serialize};
 
 use super::site::bits;
@@ -25,6 +25,11 @@ pub(super) enum What {
     Login,
     /// A file that a sensor or scanner saw.
     File,
+}
+
+impl What {
+    /// In their order.
+    pub(super) const ALL: [What; 6] = [What::Flow, What::Proxied, What::Request, What::Query, What::Login, What::File];
 }
 
 /// Whether the other end answered.
@@ -152,6 +157,55 @@ pub(super) struct Observation {
 }
 
 impl Observation {
+    /// For tests: one between two ends, with a name and a user.
+    #[cfg(test)]
+    pub(super) fn made(
+        what: What,
+        answer: Answer,
+        (source, destination): (u128, u128),
+        (transport, port): (u8, u16),
+        sent: u64,
+        text: &mut String,
+    ) -> Observation {
+        const TIME: i64 = 1_775_001_600_000_000_000;
+        Observation {
+            event: EventId::default(),
+            tenant: 0,
+            what,
+            answer,
+            transport,
+            flags: None,
+            icmp: None,
+            source_port: 40_000,
+            port,
+            protocol: Span::push(text, "ssh"),
+            time: TIME,
+            start: TIME - 3600 * 1_000_000_000,
+            end: TIME,
+            source,
+            destination,
+            sent,
+            received: 1,
+            packets: 1 + sent / 1400,
+            both_ways: true,
+            sampling: 1,
+            known: false,
+            turned: false,
+            one_way: false,
+            begins: false,
+            passed: None,
+            translated: 0,
+            translated_port: 0,
+            observer: 1,
+            name: Span::push(text, "a1b2c3.example.com"),
+            domain: Span::push(text, "example.com"),
+            detail: Span::push(text, "vendor"),
+            url: Span::default(),
+            hash: Span::default(),
+            continued: false,
+        }
+    }
+
     /// Takes the texts along from one place to another.
     pub(super) fn move_texts(&mut self, from: &str, to: &mut String) {
         for span in [&mut self.protocol, &mut self.name, &mut self.domain, &mut self.detail, &mut self.url, &mut self.hash] {
@@ -241,6 +295,8 @@ pub(super) struct Observer {
     slot_of: Vec<u8>,
     /// Whether there is a zone policy, for which alone some records count.
     policy: bool,
+    /// The log source of the last event, and its category: of many events in a row it is the same.
+    category: Option<(LogSourceId, Option<&'static str>)>,
 }
 
 /// The cells of one event by slot.
@@ -295,11 +351,18 @@ impl Observer {
             }
             slot_of[index] = *slot as u8;
         }
-        Observer { slot_of, policy }
+        Observer { slot_of, policy, category: None }
+    }
+
+    fn category(&mut self, of: LogSourceId) -> Option<&'static str> {
+        match self.category {
+            Some((known, category)) if known == of => category,
+            _ => self.category.insert((of, of.parts().category)).1,
+        }
     }
 
     /// What the event tells of; texts go to `text`. `time` is where it stands in the order.
-    pub(super) fn observe(&self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
+    pub(super) fn observe(&mut self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
         let mut cells = Cells([None; SLOTS]);
         for (field, value) in event.cells() {
             let Some(slot) = self.slot_of.get(field.index()) else { continue };
@@ -314,7 +377,8 @@ impl Observer {
             return None;
         }
         let source = cells.address(Slot::SOURCE);
-        let (what, begins) = what(&cells, event).filter(|(_, begins)| self.policy || !begins)?;
+        let category = self.category(event.log_source());
+        let (what, begins) = what(&cells, category).filter(|(_, begins)| self.policy || !begins)?;
         let happened = event.time().unix_ns();
         let duration = cells.number(Slot::DURATION).and_then(|ns| i64::try_from(ns).ok());
         let end = cells.time(Slot::FINISH);
@@ -390,7 +454,6 @@ impl Observer {
             }
         }
         // Seen where it passes, by who does not decide whether it may: a firewall's record may show flags too.
-        let category = event.log_source().parts().category;
         let told = [Slot::STATE, Slot::ARGUS, Slot::FLAGS, Slot::ANSWER].into_iter().any(|slot| cells.has(slot));
         let wire = category != Some("firewall") && (told || category == Some("flow") || cells.text(Slot::ACTION) == Some("flow"));
         let word = [Slot::TYPE, Slot::ACTION].into_iter().find_map(|slot| cells.text(slot).and_then(passed_word));
@@ -457,7 +520,7 @@ fn registered(name: &str) -> &str {
 }
 
 /// What it is, and whether it counts for the zone policy only.
-fn what(cells: &Cells<'_>, event: EventRef<'_>) -> Option<(What, bool)> {
+fn what(cells: &Cells<'_>, category: Option<&str>) -> Option<(What, bool)> {
     let ends = cells.has(Slot::SOURCE) && cells.has(Slot::DESTINATION);
     let action = cells.text(Slot::ACTION).unwrap_or("");
     // That a connection begins is told again, with its counts, when it ends.
@@ -465,10 +528,11 @@ fn what(cells: &Cells<'_>, event: EventRef<'_>) -> Option<(What, bool)> {
         return Some((What::Flow, true));
     }
     let decided = || [Slot::TYPE, Slot::ACTION].into_iter().any(|slot| cells.text(slot).and_then(passed_word).is_some());
-    kind(cells, event).map(|what| (what, false)).or_else(|| (ends && decided()).then_some((What::Flow, true)))
+    kind(cells, category).map(|what| (what, false)).or_else(|| (ends && decided()).then_some((What::Flow, true)))
 }
 
-fn kind(cells: &Cells<'_>, event: EventRef<'_>) -> Option<What> {
+/// `of` is the category of the event's log source.
+fn kind(cells: &Cells<'_>, of: Option<&str>) -> Option<What> {
     if cells.has(Slot::QUESTION) {
         return cells.has(Slot::SOURCE).then_some(What::Query);
     }
@@ -483,14 +547,14 @@ fn kind(cells: &Cells<'_>, event: EventRef<'_>) -> Option<What> {
     // Without both ends and a way of transport it is no connection.
     let carried = cells.has(Slot::TRANSPORT) || cells.has(Slot::NUMBER) || cells.has(Slot::PORT);
     let counted = cells.has(Slot::SENT) || cells.has(Slot::BYTES) || cells.has(Slot::PACKETS) || cells.has(Slot::SENT_PACKETS);
-    let proxy = cells.text(Slot::OBSERVER_TYPE) == Some("proxy") || event.log_source().parts().category == Some("proxy");
+    let proxy = cells.text(Slot::OBSERVER_TYPE) == Some("proxy") || of == Some("proxy");
     // A request to a proxy, as a sensor beside it saw it: an absolute address, or the method that opens a tunnel.
     let asked = cells.text(Slot::METHOD) == Some("CONNECT");
     if source && named && (proxy || asked) {
         return Some(What::Proxied);
     }
     if source && destination && carried {
-        let flow = matches!(event.log_source().parts().category, Some("flow" | "firewall")) || cells.has(Slot::STATE);
+        let flow = matches!(of, Some("flow" | "firewall")) || cells.has(Slot::STATE);
         let flow = flow || action == "flow" || cells.has(Slot::ANSWER) || (counted && !cells.has(Slot::METHOD));
         if flow {
             return Some(What::Flow);

@@ -11,12 +11,15 @@ use super::observe::{Observation, Observer};
 /// Observations that may wait; beyond it the earliest second is taken at once (counted). Half a minute of 30,000 a second.
 const WAITING_MAX: usize = 1_000_000;
 const SECOND_NS: i64 = 1_000_000_000;
+/// Seconds that are kept for their memory: one that is filled while another one is taken, and one more.
+const SPARE_MAX: usize = 2;
 
+/// What happened within a second.
 #[derive(Default, Deserialize, Serialize)]
-struct Second {
-    observations: Vec<Observation>,
+pub(super) struct Second {
+    pub(super) observations: Vec<Observation>,
     /// The texts of them all.
-    text: String,
+    pub(super) text: String,
 }
 
 /// See the module.
@@ -24,12 +27,15 @@ struct Second {
 pub(super) struct Queue {
     seconds: BTreeMap<i64, Second>,
     waiting: usize,
+    #[serde(skip)]
+    spare: Vec<Second>,
 }
 
 impl Queue {
     /// Observes an event; false where there is nothing to observe.
-    pub(super) fn observe(&mut self, observer: &Observer, event: EventRef<'_>, time: i64) -> bool {
-        let second = self.seconds.entry(time.div_euclid(SECOND_NS)).or_default();
+    pub(super) fn observe(&mut self, observer: &mut Observer, event: EventRef<'_>, time: i64) -> bool {
+        let Queue { seconds, spare, .. } = self;
+        let second = seconds.entry(time.div_euclid(SECOND_NS)).or_insert_with(|| spare.pop().unwrap_or_default());
         match observer.observe(event, time, &mut second.text) {
             Some(o) => {
                 second.observations.push(o);
@@ -53,8 +59,8 @@ impl Queue {
         self.waiting * size_of::<Observation>() + self.seconds.values().map(|second| second.text.len()).sum::<usize>()
     }
 
-    /// The earliest second that has passed by `watermark`, in order, with its texts; the earliest of all for the least watermark.
-    pub(super) fn pop(&mut self, watermark: i64) -> Option<(Vec<Observation>, String)> {
+    /// The earliest second that has passed by `watermark`, in order; the earliest of all for the least watermark.
+    pub(super) fn pop(&mut self, watermark: i64) -> Option<Second> {
         let (second, _) = self.seconds.first_key_value()?;
         if watermark != i64::MIN && (second + 1).saturating_mul(SECOND_NS) > watermark {
             return None;
@@ -62,6 +68,15 @@ impl Queue {
         let (_, mut second) = self.seconds.pop_first()?;
         self.waiting -= second.observations.len();
         second.observations.sort_unstable_by_key(|o| (o.time, o.event));
-        Some((second.observations, second.text))
+        Some(second)
+    }
+
+    /// A second has been dealt with.
+    pub(super) fn done(&mut self, mut second: Second) {
+        if self.spare.len() < SPARE_MAX {
+            second.observations.clear();
+            second.text.clear();
+            self.spare.push(second);
+        }
     }
 }

@@ -100,8 +100,7 @@ impl Scan {
         if o.what != What::Flow || o.continued || view.to_many || o.source == 0 || o.destination == 0 {
             return;
         }
-        let class = if view.source_inside { "inside" } else { "outside" };
-        if p.class != "any" && p.class != class {
+        if p.class == if view.source_inside { "outside" } else { "inside" } {
             return;
         }
         let ping = matches!((o.transport, o.icmp), (1, None | Some(8 | 13 | 15 | 17)) | (58, Some(128)));

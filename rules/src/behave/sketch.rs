@@ -46,9 +46,11 @@ enum Many {
 #[serde(from = "Stored", into = "Stored")]
 struct Registers {
     ranks: Vec<u8>,
-    /// The sum of 2^-r over the registers, in units of 2^-64, and how many are empty: kept, as counts are asked for at each insertion.
+    /// The sum of 2^-r over the registers, in units of 2^-64, and how many are empty: kept, as what they say is worked out anew at each change.
     sum: u128,
     empty: u32,
+    /// What they say.
+    count: u64,
 }
 
 /// What is stored of them.
@@ -59,7 +61,9 @@ impl From<Stored> for Registers {
     fn from(Stored(ranks): Stored) -> Registers {
         let sum = ranks.iter().map(|rank| part(*rank)).sum();
         let empty = ranks.iter().filter(|rank| **rank == 0).count() as u32;
-        Registers { ranks, sum, empty }
+        let mut registers = Registers { ranks, sum, empty, count: 0 };
+        registers.count = registers.estimate();
+        registers
     }
 }
 
@@ -120,8 +124,21 @@ impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
         match self.many.as_deref() {
             None => self.list.len() as u64,
             Some(Many::Set(set)) => set.len() as u64,
-            Some(Many::Registers(registers)) => registers.count(),
+            Some(Many::Registers(registers)) => registers.count,
         }
+    }
+
+    /// Something that hangs on what is pointed to, for [`super::table::Table::warm`].
+    pub(super) fn read(&self) -> u64 {
+        match &self.many {
+            None => self.list.first().copied().unwrap_or_default(),
+            Some(_) => self.count(),
+        }
+    }
+
+    /// Whether there was none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.many.is_none()
     }
 
     /// Whether the count is exact.
@@ -132,7 +149,7 @@ impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
 
 impl Registers {
     fn new(bits: u32, hashes: impl Iterator<Item = u64>) -> Registers {
-        let mut registers = Registers { ranks: vec![0; 1 << bits], sum: part(0) << bits, empty: 1 << bits };
+        let mut registers = Registers { ranks: vec![0; 1 << bits], sum: part(0) << bits, empty: 1 << bits, count: 0 };
         for hash in hashes {
             registers.insert(bits, hash);
         }
@@ -149,10 +166,11 @@ impl Registers {
         self.ranks[at] = rank;
         self.sum = self.sum - part(before) + part(rank);
         self.empty -= u32::from(before == 0);
+        self.count = self.estimate();
         true
     }
 
-    fn count(&self) -> u64 {
+    fn estimate(&self) -> u64 {
         let m = self.ranks.len() as f64;
         let sum = self.sum as f64 / part(0) as f64;
         let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
@@ -198,7 +216,7 @@ mod tests {
                 let stored = postcard::to_allocvec(&many).expect("stored");
                 let again: Distinct<16, 8> = postcard::from_bytes(&stored).expect("read");
                 let registers = |counted: &Distinct<16, 8>| match counted.many.as_deref() {
-                    Some(Many::Registers(Registers { ranks, sum, empty })) => (ranks.clone(), *sum, *empty),
+                    Some(Many::Registers(Registers { ranks, sum, empty, .. })) => (ranks.clone(), *sum, *empty),
                     other => panic!("{other:?}"),
                 };
                 let (ranks, kept, _) = registers(&many);

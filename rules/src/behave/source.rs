@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
 
 use event::{EventId, EventRef, FieldId, Transport, Value};
 use serde::{Deserialize, Serialize};
 
+use super::site::bits;
 use super::table::Table;
 use super::{Found, Parameters};
 use crate::calendar::{Day, kind_of};
@@ -45,7 +45,7 @@ const EVIDENCE: usize = 5;
 const NAME_BYTES_MAX: usize = 128;
 
 /// A tenant, an address, and the name that the records give (hashed: the name is the sender's to choose).
-type Key = (u32, u128, u64);
+pub(super) type Key = (u32, u128, u64);
 
 /// What is known of one source.
 #[derive(Default, Deserialize, Serialize)]
@@ -126,26 +126,15 @@ impl Sources {
         (self.table.evicted(), self.table.byte_len() + self.table.len() * each)
     }
 
-    /// Takes a record, in the order of the log.
-    pub(super) fn observe(&mut self, event: EventRef<'_>, p: &Parameters, found: &mut Vec<Found>) {
-        // What is sent in from elsewhere, or read once, has no rhythm of its own.
-        let live = !matches!(event.transport(), Transport::Http | Transport::Kafka | Transport::Stdin);
+    /// Takes a record of the source that [`key`] has told, in the order of the log.
+    pub(super) fn observe(&mut self, event: EventRef<'_>, key: Key, p: &Parameters, found: &mut Vec<Found>) {
         let now = event.received().unix_ns();
-        if !live || now <= 0 {
-            return;
-        }
-        let host = match event.get(FieldId::HOST_NAME) {
-            Some(Value::Text(host)) => host,
-            _ => "",
-        };
-        let key = key(event.tenant().0, event.source(), host);
-        if let Some(heard) = self.table.get_mut(&key) {
-            // Whoever comes back after having been missed was missed all the same, also where nobody has looked since.
-            missed(self.what, heard, now, p, found);
-        }
         let heard = self.table.entry(key, now);
         if heard.records == 0 {
-            *heard = Heard::new(event, host, now);
+            *heard = Heard::new(event, host(event), now);
+        } else {
+            // Whoever comes back after having been missed was missed all the same, also where nobody has looked since.
+            missed(self.what, heard, now, p, found);
         }
         heard.roll(self.what, now, p, found);
         match self.what {
@@ -178,15 +167,23 @@ impl Sources {
     }
 }
 
-fn key(tenant: u32, address: Option<IpAddr>, host: &str) -> Key {
-    let address = match address {
-        Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped().to_bits(),
-        Some(IpAddr::V6(ip)) => ip.to_bits(),
-        None => 0,
-    };
+/// The source of a record; none where it has no rhythm of its own: what is sent in from elsewhere, or read once.
+pub(super) fn key(event: EventRef<'_>) -> Option<Key> {
+    let live = !matches!(event.transport(), Transport::Http | Transport::Kafka | Transport::Stdin);
+    if !live || event.received().unix_ns() <= 0 {
+        return None;
+    }
+    let address = event.source().map_or(0, bits);
     let mut hasher = DefaultHasher::new(); // With fixed keys: the key is stored.
-    host.hash(&mut hasher);
-    (tenant, address, hasher.finish())
+    host(event).hash(&mut hasher);
+    Some((event.tenant().0, address, hasher.finish()))
+}
+
+fn host(event: EventRef<'_>) -> &str {
+    match event.get(FieldId::HOST_NAME) {
+        Some(Value::Text(host)) => host,
+        _ => "",
+    }
 }
 
 /// Finds the source where it was missed before `now`. The time found is when it was missed, whenever somebody looks.
@@ -247,7 +244,9 @@ impl Heard {
 
     /// Learns the gap before a record, as far as the source uses to send in it.
     fn gap(&mut self, now: i64) {
-        let gap_s = self.counted(self.last, now) / SECOND_NS as f64;
+        // No more of it counts than there is; most records follow so soon that the calendar need not be asked.
+        let at_once = ((now - self.last) as f64) <= GAP_FIRST_S * SECOND_NS as f64;
+        let gap_s = if at_once { 0.0 } else { self.counted(self.last, now) / SECOND_NS as f64 };
         if gap_s > 3600.0 && now - self.first < DAY_NS {
             return; // The first night: only the next day tells that it was one.
         }
@@ -459,7 +458,8 @@ mod tests {
         fn record(&mut self, host: &str, at_s: i64, said_s: Option<i64>, readable: bool) {
             self.offset += 1;
             let batch = record(self.offset, host, at_s, said_s, readable);
-            self.sources.observe(batch.event(0), &self.parameters, &mut self.found);
+            let event = batch.event(0);
+            self.sources.observe(event, key(event).expect("live"), &self.parameters, &mut self.found);
         }
 
         fn look(&mut self, at_s: i64) {

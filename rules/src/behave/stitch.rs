@@ -10,13 +10,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::connection::{Connections, Key, REMEMBERED_NS};
 use super::observe::{Answer, Observation, What};
 use super::table::Table;
 
-/// Connections of which the last record is remembered; beyond it a late second record counts as a connection of its own.
-const CONNECTIONS_MAX: usize = 500_000;
-/// How long a connection is remembered after its last record.
-const REMEMBERED_NS: i64 = 120 * 1_000_000_000;
 /// How long a record of one way waits for the other: exporters send both within the same export.
 const PAIR_NS: i64 = 5 * 1_000_000_000;
 /// A connection goes on where the next record begins within so long of the last; beyond, it is a new one with the same ports. TCP sends
@@ -34,23 +31,16 @@ const TRIED_BYTES_MAX: u64 = 64;
 /// Datagrams that are sent before one gives up.
 const ASKED_PACKETS_MAX: u64 = 3;
 
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-struct Key {
-    tenant: u32,
-    transport: u8,
-    low: (u128, u16),
-    high: (u128, u16),
-}
-
+/// What records have told of a connection.
 #[derive(Default, Deserialize, Serialize)]
-struct Seen {
+pub(super) struct Seen {
     observer: u64,
-    /// Who began.
-    source: (u128, u16),
     start: i64,
     end: i64,
     /// The number of the record that waits for its other way; 0 for none.
     waiting: u64,
+    /// Whether the lower end of its key began.
+    low_began: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -95,7 +85,6 @@ pub(super) enum Taken {
 /// See the module.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Stitch {
-    connections: Table<Key, Seen>,
     /// Records of one way, in the order of their deadlines; the first has the number `first`.
     halves: VecDeque<Half>,
     first: u64,
@@ -104,33 +93,34 @@ pub(super) struct Stitch {
 
 impl Default for Stitch {
     fn default() -> Stitch {
-        Stitch {
-            connections: Table::new(CONNECTIONS_MAX),
-            halves: VecDeque::new(),
-            first: 1,
-            exporters: Table::new(EXPORTERS_MAX),
-        }
+        Stitch { halves: VecDeque::new(), first: 1, exporters: Table::new(EXPORTERS_MAX) }
     }
 }
 
 impl Stitch {
     pub(super) fn evicted(&self) -> u64 {
-        self.connections.evicted() + self.exporters.evicted()
+        self.exporters.evicted()
     }
 
     pub(super) fn byte_len(&self) -> usize {
-        self.connections.byte_len() + self.exporters.byte_len() + self.halves.capacity() * size_of::<Half>()
+        self.exporters.byte_len() + self.halves.capacity() * size_of::<Half>()
+    }
+
+    /// Reads the connections of records, see [`super::table::Table::warm`].
+    pub(super) fn warm(connections: &Connections, of: &[Observation]) -> u64 {
+        let keys = of.iter().map(|o| Key::new(o.tenant, o.transport, (o.source, o.source_port), (o.destination, o.port)));
+        connections.warm(keys, |known| known.seen.observer)
     }
 
     /// Takes a record, whose texts are in `text`; turns it where its connection is known to go the other way.
-    pub(super) fn take(&mut self, o: &mut Observation, text: &str) -> Taken {
+    pub(super) fn take(&mut self, connections: &mut Connections, o: &mut Observation, text: &str) -> Taken {
         if o.what != What::Flow || o.source_port == 0 && o.port == 0 || o.destination == 0 {
             return Taken::Now;
         }
         let (from, to) = ((o.source, o.source_port), (o.destination, o.port));
-        let key = Key { tenant: o.tenant, transport: o.transport, low: from.min(to), high: from.max(to) };
-        self.connections.expire(o.time.saturating_sub(REMEMBERED_NS));
-        let seen = self.connections.entry(key, o.time);
+        let key = Key::new(o.tenant, o.transport, from, to);
+        connections.expire(o.time.saturating_sub(REMEMBERED_NS));
+        let seen = &mut connections.entry(key, o.time).seen;
         if seen.end != 0 && o.start.saturating_sub(seen.end) <= REMEMBERED_NS && goes_on(seen, o) {
             if seen.observer != o.observer {
                 if let Some(half) = half(&mut self.halves, self.first, seen.waiting) {
@@ -138,7 +128,7 @@ impl Stitch {
                 }
                 return Taken::Duplicate;
             }
-            let (start, same_way) = (seen.start.min(o.start), seen.source == from);
+            let (start, same_way) = (seen.start.min(o.start), seen.low_began == key.is_low(from));
             seen.start = start;
             seen.end = seen.end.max(o.end);
             if let Some(half) = half(&mut self.halves, self.first, seen.waiting) {
@@ -153,7 +143,7 @@ impl Stitch {
         }
         let waits = !o.both_ways && matches!(o.answer, Answer::Unknown | Answer::Yes | Answer::No) && o.flags != Some(0x02);
         let number = if waits { self.first + self.halves.len() as u64 } else { 0 };
-        *seen = Seen { observer: o.observer, source: from, start: o.start, end: o.end.max(1), waiting: number };
+        *seen = Seen { observer: o.observer, low_began: key.is_low(from), start: o.start, end: o.end.max(1), waiting: number };
         if !waits {
             return Taken::Now;
         }
@@ -164,11 +154,11 @@ impl Stitch {
     }
 
     /// Gives the records that have waited long enough by `now`, with their texts.
-    pub(super) fn release(&mut self, now: i64, out: &mut Vec<Observation>, text: &mut String) {
+    pub(super) fn release(&mut self, connections: &mut Connections, now: i64, out: &mut Vec<Observation>, text: &mut String) {
         while self.halves.front().is_some_and(|half| half.until <= now) {
             let Some(Half { mut o, text: own, key, .. }) = self.halves.pop_front() else { return };
-            if let Some(seen) = self.connections.get_mut(&key).filter(|seen| seen.waiting == self.first) {
-                seen.waiting = 0;
+            if let Some(known) = connections.get_mut(&key).filter(|known| known.seen.waiting == self.first) {
+                known.seen.waiting = 0;
             }
             self.first += 1;
             self.settle(&mut o);
