@@ -258,7 +258,12 @@ impl Policy {
     pub fn decide(&self, c: &Communication) -> Decision {
         // Prefixes of lines are met as those of zones are: an IPv4 address in IPv6 clothes is the IPv4 address.
         let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
-        let (from, to) = (self.lookup.zone(source), self.lookup.zone(destination));
+        self.decide_between(self.lookup.zone(source), self.lookup.zone(destination), c)
+    }
+
+    /// What the policy says of a communication whose zones are known.
+    fn decide_between(&self, from: u16, to: u16, c: &Communication) -> Decision {
+        let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
         if from == to {
             return Decision::Internal;
         }
@@ -290,10 +295,10 @@ impl Policy {
         let real = translated.map_or(*c, |(ip, port)| Communication { destination: ip, port: port.or(c.port), ..*c });
         let (from, to) = (self.zone_index(real.source), self.zone_index(real.destination));
         let judged = |verdict, line| Judgement { verdict, from, to, line };
-        let mut decision = self.decide(&real);
+        let mut decision = self.decide_between(from, to, &real);
         if decision == Decision::Denied && real.port != c.port {
             // A line may name the port before or after translation.
-            decision = self.decide(&Communication { port: c.port, ..real });
+            decision = self.decide_between(from, to, &Communication { port: c.port, ..real });
         }
         match decision {
             Decision::Internal => judged(Verdict::Internal, None),

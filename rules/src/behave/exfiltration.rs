@@ -29,6 +29,8 @@ struct Source {
     next: u64,
     /// Largest first.
     largest: Vec<(u64, EventId)>,
+    /// What is not larger is not among them; beside the sums, for most records are not.
+    least: u64,
     /// Kibibytes sent in earlier hours, those without any left out.
     history: VecDeque<u32>,
 }
@@ -70,14 +72,17 @@ impl Exfiltration {
             }
             (source.hour, source.sent, source.received, source.next) = (hour, 0, 0, 0);
             source.largest.clear();
+            source.least = 0;
         }
         source.sent += sent;
         source.received += received;
-        // Most are smaller than all that are kept.
-        if source.largest.len() < EVIDENCE_MAX || source.largest.last().is_some_and(|(bytes, _)| *bytes < sent) {
+        if sent > source.least {
             let at = source.largest.partition_point(|(bytes, _)| *bytes >= sent);
             source.largest.insert(at, (sent, o.event));
             source.largest.truncate(EVIDENCE_MAX);
+            if source.largest.len() == EVIDENCE_MAX {
+                source.least = source.largest[EVIDENCE_MAX - 1].0;
+            }
         }
         if source.sent < source.next.max(p.bytes as u64) {
             return;
