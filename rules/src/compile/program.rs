@@ -70,6 +70,15 @@ pub(super) fn append(expr: &Expr<u32>, gated: &impl Fn(u32) -> bool, price: &imp
     nodes[at].end = nodes.len() as u32;
 }
 
+/// Makes nodes of tests what `gated` says of each test.
+pub(super) fn mark(nodes: &mut [Node], gated: impl Fn(u32) -> bool) {
+    for node in nodes {
+        if let Op::Gated(test) | Op::Test(test) = node.op {
+            node.op = if gated(test) { Op::Gated(test) } else { Op::Test(test) };
+        }
+    }
+}
+
 fn price_of(expr: &Expr<u32>, price: &impl Fn(u32) -> u32) -> u32 {
     match expr {
         Expr::Atom(test) => price(*test),

@@ -8,7 +8,7 @@ use event::{EventRef, FieldId, LogSourceId, Value};
 use super::Compiled;
 use super::cache::{Cache, Slot, VALUE_BYTES_MAX};
 use super::form::form_of;
-use super::gate::{Share, gate_of};
+use super::gate::Share;
 use super::grams::Found;
 use super::hash::hash;
 use super::matcher::Matcher;
@@ -372,27 +372,22 @@ impl State {
     fn remake(&mut self, rules: &RuleSet, at: u32) {
         let Compiled { rarity, shares, .. } = &rules.compiled;
         let Running { plan, tally } = &mut self.plans[at as usize];
-        let conditions: Vec<_> = plan
-            .members
-            .iter()
-            .filter_map(|member| match &rules.rules[member.rule as usize].body {
-                Body::Sigma { expr, .. } => Some((member.rule, expr)),
-                Body::Correlation(_) | Body::Behaviour(_) => None,
-            })
-            .collect();
+        let condition = |rule: u32| match &rules.rules[rule as usize].body {
+            Body::Sigma { expr, .. } => Some(expr),
+            Body::Correlation(_) | Body::Behaviour(_) => None,
+        };
         let share_of = |test: u32| {
             let counted = |guess: f64| tally.share(test).unwrap_or(guess);
             let Share { holds, fails } = shares[test as usize];
             Share { holds: holds.map(counted), fails: fails.map(counted) }
         };
-        let gates: Vec<_> = conditions.iter().map(|(_, expr)| gate_of(expr, &share_of)).collect();
-        if plan.gain(&gates, &share_of) < VAIN_SHARE {
+        let (others, gain) = plan.better(tally, condition, &share_of);
+        if gain < VAIN_SHARE {
             return;
         }
-        let form = |test: u32| form_of(&rules.atoms[test as usize].test, rarity);
-        let made = Arc::new(Plan::new(&conditions, gates, &rules.atoms, form, rarity));
-        tally.begin(&made);
-        *plan = made;
+        let plan = Arc::make_mut(plan);
+        plan.change(others, &rules.atoms, |test| form_of(&rules.atoms[test as usize].test, rarity), rarity);
+        tally.begin(plan);
         self.routes
             .iter_mut()
             .filter(|route| route.as_ref().is_some_and(|route| route.plans.contains(&at)))
