@@ -549,6 +549,7 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// Adds any value.
+    #[inline]
     pub fn value(&mut self, field: FieldId, value: Value<'_>) {
         match value {
             Value::Null => self.null(field),

@@ -275,13 +275,10 @@ fn hash(seed: u64, parent: u32, key: &[u8]) -> u32 {
         let product = u128::from(state ^ word) * u128::from(seed | 1 << 63);
         (product >> 64) as u64 ^ product as u64
     };
-    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
-    let mut words = key.chunks_exact(8);
-    let mut state = fold(seed, u64::from(parent) ^ ((key.len() as u64) << 32));
-    for chunk in &mut words {
-        state = fold(state, word(chunk));
-    }
-    fold(state, word(words.remainder())) as u32
+    let (words, rest) = key.as_chunks();
+    let start = fold(seed, u64::from(parent) ^ ((key.len() as u64) << 32));
+    let state = words.iter().fold(start, |state, word| fold(state, u64::from_le_bytes(*word)));
+    fold(state, rest.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))) as u32
 }
 
 #[cfg(test)]
