@@ -46,7 +46,7 @@ impl Ladder {
             }
             parents.push(parent);
         }
-        let heads = sorted.iter().map(|(text, _)| head(text.iter().copied())).collect();
+        let heads = sorted.iter().map(|(text, _)| head(text)).collect();
         let (literals, names): (Vec<_>, Vec<_>) = sorted.into_iter().unzip();
         Ladder { from_end, heads, literals: literals.into(), parents: parents.into(), names: names.into() }
     }
@@ -55,18 +55,23 @@ impl Ladder {
         self.heads.is_empty()
     }
 
+    /// Bytes of the shortest literal.
+    pub(super) fn shortest(&self) -> Option<usize> {
+        self.literals.iter().map(|literal| literal.len()).min()
+    }
+
     /// Calls `hit` with every literal that `value` begins (ends) with.
     pub(super) fn find(&self, value: &[u8], mut hit: impl FnMut(u32)) {
         if self.is_empty() {
             return;
         }
-        let wanted = if self.from_end { head(value.iter().rev().copied()) } else { head(value.iter().copied()) };
+        let wanted = if self.from_end { head_from_end(value) } else { head(value) };
         let mut above = self.heads.partition_point(|head| *head < wanted);
         while above < self.heads.len() && self.heads[above] == wanted && self.compare(above, value) != Ordering::Greater {
             above += 1;
         }
         let mut at = above.checked_sub(1).map_or(NONE, |at| at as u32);
-        while at != NONE && !self.stands_in(at as usize, value) {
+        while at != NONE && !self.stands_in(at as usize, wanted, value) {
             at = self.parents[at as usize];
         }
         while at != NONE {
@@ -80,9 +85,10 @@ impl Ladder {
         if self.from_end { literal.cmp(value.iter().rev()) } else { literal.cmp(value.iter()) }
     }
 
-    fn stands_in(&self, at: usize, value: &[u8]) -> bool {
+    fn stands_in(&self, at: usize, head: u64, value: &[u8]) -> bool {
         let literal = &self.literals[at];
-        if literal.len() > value.len() {
+        let bits = (8 * literal.len() as u32).min(u64::BITS);
+        if (self.heads[at] ^ head).leading_zeros() < bits || literal.len() > value.len() {
             return false;
         }
         if self.from_end {
@@ -93,12 +99,20 @@ impl Ladder {
     }
 }
 
-fn head(bytes: impl Iterator<Item = u8>) -> u64 {
-    let mut head = [0; 8];
-    for (to, byte) in head.iter_mut().zip(bytes) {
-        *to = byte;
+/// The first eight bytes, the first one foremost; zeros where there are fewer.
+fn head(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => bytes.iter().zip(0..).fold(0, |head, (byte, at)| head | u64::from(*byte) << (56 - 8 * at)),
     }
-    u64::from_be_bytes(head)
+}
+
+/// The same of the bytes from the last one on backwards.
+fn head_from_end(bytes: &[u8]) -> u64 {
+    match bytes.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => bytes.iter().rev().zip(0..).fold(0, |head, (byte, at)| head | u64::from(*byte) << (56 - 8 * at)),
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub(super) struct Matcher {
     /// Whole values by their hashes: the table gives the first of a hash.
     whole: Table,
     wholes: Box<[(u64, Box<str>, u32)]>,
+    whole_lengths: Lengths,
     starts: Ladder,
     ends: Ladder,
     within: Grams,
@@ -32,6 +33,33 @@ pub(super) struct Matcher {
     gates: Box<[u32]>,
     /// Whether any gate asks for text.
     pub(super) reads_text: bool,
+}
+
+/// Lengths of texts: a bit for each number of bytes, the last one for all that are longer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lengths(u64);
+
+impl Lengths {
+    const ANY: Lengths = Lengths(u64::MAX);
+
+    fn of(bytes: usize) -> Lengths {
+        Lengths(1 << bytes.min(63))
+    }
+
+    fn from(bytes: usize) -> Lengths {
+        Lengths(u64::MAX << bytes.min(63))
+    }
+
+    /// These and those.
+    pub(super) fn and(self, other: Lengths) -> Lengths {
+        Lengths(self.0 | other.0)
+    }
+
+    /// Whether a text of so many bytes is among them.
+    #[inline]
+    pub(super) fn have(self, bytes: usize) -> bool {
+        self.0 >> bytes.min(63) & 1 != 0
+    }
 }
 
 /// Distinguishes the hashes of whole values from those of the cache.
@@ -73,10 +101,12 @@ impl Matcher {
             .map(|at| (wholes[at].0, at as u32))
             .collect();
         let reads_text = gates_start.len() > 1;
+        let whole_lengths = wholes.iter().map(|(_, text, _)| Lengths::of(text.len())).fold(Lengths::default(), Lengths::and);
         Matcher {
             present: present.into(),
             whole: Table::new(&firsts),
             wholes: wholes.into(),
+            whole_lengths,
             starts: Ladder::new(starts, false),
             ends: Ladder::new(ends, true),
             within: Grams::new(within, rarity),
@@ -88,9 +118,20 @@ impl Matcher {
         }
     }
 
-    /// Whether a look-up costs so much that its result is worth keeping.
-    pub(super) fn is_costly(&self) -> bool {
-        !self.within.is_empty()
+    /// What it costs to look a usual text up, in look-ups of a table.
+    pub(super) fn price(&self) -> usize {
+        let ladders = [&self.starts, &self.ends].into_iter().filter(|ladder| !ladder.is_empty()).count();
+        let read = usize::from(!self.numbers.is_empty()) + usize::from(!self.networks.is_empty());
+        2 + 6 * (ladders + read + usize::from(!self.wholes.is_empty())) + self.within.price()
+    }
+
+    /// How long a text, in lower case, can be that opens a gate.
+    pub(super) fn lengths(&self) -> Lengths {
+        if !self.present.is_empty() || !self.numbers.is_empty() || !self.networks.is_empty() {
+            return Lengths::ANY;
+        }
+        let shortest = [self.starts.shortest(), self.ends.shortest(), self.within.shortest()].into_iter().flatten().min();
+        self.whole_lengths.and(shortest.map_or_else(Lengths::default, Lengths::from))
     }
 
     /// Adds the gates that numbers and addresses open.
@@ -111,22 +152,21 @@ impl Matcher {
     }
 
     /// Adds the gates that a value's text opens; `folded` is in lower case.
-    pub(super) fn find_text(&self, folded: &str, found: &mut Found, out: &mut Vec<u32>) {
-        let bytes = folded.as_bytes();
+    pub(super) fn find_text(&self, folded: &[u8], found: &mut Found, out: &mut Vec<u32>) {
         let mut hit = |name: u32| {
             let (from, to) = (self.gates_start[name as usize] as usize, self.gates_start[name as usize + 1] as usize);
             out.extend_from_slice(&self.gates[from..to]);
         };
-        if !self.wholes.is_empty() {
-            let wanted = hash(bytes, WHOLE_SEED);
+        if self.whole_lengths.have(folded.len()) {
+            let wanted = hash(folded, WHOLE_SEED);
             let from = self.whole.get(wanted).unwrap_or(self.wholes.len());
             let same = self.wholes[from..].iter().take_while(|(hash, ..)| *hash == wanted);
-            same.filter(|(_, text, _)| **text == *folded).for_each(|(.., name)| hit(*name));
+            same.filter(|(_, text, _)| text.as_bytes() == folded).for_each(|(.., name)| hit(*name));
         }
-        self.starts.find(bytes, &mut hit);
-        self.ends.find(bytes, &mut hit);
+        self.starts.find(folded, &mut hit);
+        self.ends.find(folded, &mut hit);
         if !self.within.is_empty() {
-            self.within.find(bytes, self.gates_start.len(), found, &mut hit);
+            self.within.find(folded, self.gates_start.len(), found, &mut hit);
         }
     }
 }

@@ -4,7 +4,7 @@
 //!  rule   ─▶ gate: the rarest tests one of which must hold      a rule without gate is always evaluated
 //!  log source of rules ─▶ plan ─▶ field ─▶ matcher of all gates on it: whole values, starts, ends, windows, numbers, networks
 //!  event  ─▶ route of its log source: the plans that are for it ─▶ gates opened ─▶ candidates ─▶ their conditions
-//!            how often gates open is counted; a plan whose gates open in vain is made anew with what was counted
+//!            how often gates open is counted; rules whose gates open in vain get others by what was counted
 //! ```
 //!
 //! A rule stands in the plan of its own log source and once more in the plan of all rules, which events of unknown log source go

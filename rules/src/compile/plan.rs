@@ -79,6 +79,7 @@ impl Plan {
         }
         plan.chosen = chosen;
         plan.place_gates(tests, form_of, rarity);
+        plan.mark_nodes(tests);
         plan
     }
 
@@ -94,6 +95,11 @@ impl Plan {
             self.chosen[member] = Some(gate);
         }
         self.place_gates(tests, form_of, rarity);
+        self.mark_nodes(tests);
+    }
+
+    /// Tells the conditions which tests have gates.
+    fn mark_nodes(&mut self, tests: &[Bound]) {
         let mut gated = vec![false; tests.len()];
         self.gates.iter().filter(|gate| gate.test != NONE).for_each(|gate| gated[gate.test as usize] = true);
         program::mark(&mut self.nodes, |test| gated[test as usize] && !by_absence(&tests[test as usize]));
@@ -101,11 +107,18 @@ impl Plan {
 
     /// Makes gates and matchers what the members' gates ask for. What is right as it stands is kept.
     fn place_gates(&mut self, tests: &[Bound], form_of: impl Fn(u32) -> Form, rarity: &Rarity) {
-        let of_member = |(member, gate): (&Member, &Option<gate::Gate>)| {
-            let tests = gate.iter().flat_map(|gate| gate.tests.iter().copied());
-            tests.map(|test| (test, *member)).collect::<Vec<_>>()
-        };
-        let mut opened: Vec<(u32, Member)> = self.members.iter().zip(&self.chosen).flat_map(of_member).collect();
+        let mut opened: Vec<(u32, Option<Member>)> = Vec::new();
+        for (member, gate) in self.members.iter().zip(&self.chosen) {
+            match gate {
+                Some(gate) => opened.extend(gate.tests.iter().map(|test| (*test, Some(*member)))),
+                // What a rule asks of every event is looked up with the rest, and opens nothing.
+                None => {
+                    let is_looked_up = |test: &u32| is_looked_up(&tests[*test as usize]);
+                    let asked = program::tests_of(&self.nodes, member.nodes_start as usize).filter(is_looked_up);
+                    opened.extend(asked.map(|test| (test, None)));
+                }
+            }
+        }
         opened.sort_unstable();
         let mut numbers = vec![NONE; tests.len()];
         self.gates
@@ -121,7 +134,7 @@ impl Plan {
         for of_test in opened.chunk_by(|a, b| a.0 == b.0) {
             let test = of_test[0].0;
             let opens_start = self.opens.len() as u32;
-            self.opens.extend(of_test.iter().map(|(_, member)| *member));
+            self.opens.extend(of_test.iter().filter_map(|(_, member)| *member));
             let gate = Gate { test, exact: false, opens_start, opens_end: self.opens.len() as u32 };
             match before.get(numbers[test as usize] as usize) {
                 Some(known) => self.gates[numbers[test as usize] as usize] = Gate { exact: known.exact, ..gate },
@@ -213,6 +226,11 @@ impl Plan {
 /// Whether the test can hold by absence: then a gate that stays shut says nothing of it.
 fn by_absence(test: &Bound) -> bool {
     matches!(test.test, Test::Null | Test::Exists(false))
+}
+
+/// Whether one value of a field decides the test, and a matcher finds it without looking at each: an address, a number, a literal.
+fn is_looked_up(test: &Bound) -> bool {
+    !test.keyword && matches!(test.test, Test::Cidr(_) | Test::Number(_) | Test::Text { cased: false, .. })
 }
 
 /// How often the gates of a plan opened, and when that is looked at.

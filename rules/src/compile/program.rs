@@ -4,10 +4,9 @@ use event::{EventRef, Value};
 use memchr::memmem::Finder;
 
 use super::form::literals_of_regex;
-use super::hash::Table;
 use super::rarity::Rarity;
 use crate::sigma::item::{Expr, Test};
-use crate::sigma::pattern::{Part, fold_into, fold_onto};
+use crate::sigma::pattern::{Part, fold_onto, fold_onto_bytes};
 use crate::test_of::{Bound, Scratch};
 
 /// A node and all below it: the nodes from its own place up to `end`.
@@ -68,6 +67,14 @@ pub(super) fn append(expr: &Expr<u32>, gated: &impl Fn(u32) -> bool, price: &imp
         }
     }
     nodes[at].end = nodes.len() as u32;
+}
+
+/// The tests of the condition that begins at node `at`.
+pub(super) fn tests_of(nodes: &[Node], at: usize) -> impl Iterator<Item = u32> {
+    nodes[at..nodes[at].end as usize].iter().filter_map(|node| match node.op {
+        Op::Gated(test) | Op::Test(test) => Some(test),
+        Op::All | Op::Any | Op::AtLeast(_) | Op::Not => None,
+    })
 }
 
 /// Makes nodes of tests what `gated` says of each test.
@@ -143,16 +150,17 @@ pub(crate) fn holds(nodes: &[Node], at: usize, test: &mut impl FnMut(Ask) -> boo
 /// which an expression is not run.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
-    tests: Table,
+    /// Per test its place among the literals, plus one; 0 where it has none.
+    places: Vec<u32>,
     literals: Vec<Box<[Finder<'static>]>>,
 }
 
 impl Guards {
     pub(super) fn new(tests: &[Bound], rarity: &Rarity) -> Guards {
         let finder = |text: &str| Finder::new(text.as_bytes()).into_owned();
-        let mut keys = Vec::new();
+        let mut places = Vec::with_capacity(tests.len());
         let mut literals: Vec<Box<[Finder<'static>]>> = Vec::new();
-        for (number, bound) in tests.iter().enumerate() {
+        for bound in tests {
             let found: Option<Box<[_]>> = match &bound.test {
                 Test::Text { pattern, cased: false } => match pattern.0.as_slice() {
                     [Part::Any, Part::Text(text), Part::Any] => Some([finder(text)].into()),
@@ -163,18 +171,20 @@ impl Guards {
                 }
                 _ => None,
             };
-            if let Some(found) = found {
-                keys.push((number as u64, literals.len() as u32));
-                literals.push(found);
-            }
+            places.push(if found.is_some() { literals.len() as u32 + 1 } else { 0 });
+            literals.extend(found);
         }
-        Guards { tests: Table::new(&keys), literals }
+        Guards { places, literals }
+    }
+
+    fn has(&self, test: u32) -> bool {
+        self.places[test as usize] != 0
     }
 
     /// Whether a literal of the test stands in the text; none where the test has none.
-    fn find(&self, test: u32, folded: &str) -> Option<bool> {
-        let at = self.tests.get(u64::from(test))?;
-        Some(self.literals[at].iter().any(|literal| literal.find(folded.as_bytes()).is_some()))
+    fn find(&self, test: u32, folded: &[u8]) -> Option<bool> {
+        let at = self.places[test as usize].checked_sub(1)?;
+        Some(self.literals[at as usize].iter().any(|literal| literal.find(folded).is_some()))
     }
 }
 
@@ -186,6 +196,9 @@ pub(crate) struct Maker {
     known: Vec<(usize, usize, usize)>,
     /// Where the last one was found: tests of all values go through them in order.
     last: usize,
+    /// Every value's text in lower case, for tests of all of them at once; empty until one asks.
+    values: Vec<u8>,
+    plain: String,
     scratch: Scratch,
     /// Bytes of text looked at since this was last set.
     pub(crate) bytes: u64,
@@ -197,23 +210,28 @@ impl Maker {
         self.folded.clear();
         self.known.clear();
         self.last = 0;
+        self.values.clear();
     }
 
     /// Whether the test holds: as [`Bound::holds`].
     pub(crate) fn make(&mut self, number: u32, bound: &Bound, guards: &Guards, event: EventRef<'_>) -> bool {
         match &bound.test {
+            Test::Text { cased: false, .. } if bound.keyword && guards.has(number) => {
+                let values = self.values(event);
+                guards.find(number, values).unwrap_or(false)
+            }
             Test::Text { pattern, cased: false } => self.any_value(bound, event, |maker, value| match value {
                 Value::Text(text) => {
                     let (from, to) = maker.fold(text);
                     let folded = &maker.folded[from..to];
-                    guards.find(number, folded).unwrap_or_else(|| pattern.matches(folded))
+                    guards.find(number, folded.as_bytes()).unwrap_or_else(|| pattern.matches(folded))
                 }
                 other => bound.value_holds(other, &mut maker.scratch),
             }),
             Test::Regex(regex) => self.any_value(bound, event, |maker, value| match value {
                 Value::Text(text) => {
                     let (from, to) = maker.fold(text);
-                    guards.find(number, &maker.folded[from..to]).unwrap_or(true) && regex.is_match(text)
+                    guards.find(number, &maker.folded.as_bytes()[from..to]).unwrap_or(true) && regex.is_match(text)
                 }
                 other => bound.value_holds(other, &mut maker.scratch),
             }),
@@ -229,6 +247,19 @@ impl Maker {
             return event.cells().any(|(_, value)| holds(self, value));
         }
         bound.fields.iter().any(|field| event.all(*field).any(|value| holds(self, value)))
+    }
+
+    /// The lower case of all values one after the other, between them a byte that no text has.
+    fn values(&mut self, event: EventRef<'_>) -> &[u8] {
+        const BETWEEN: u8 = 0xff;
+        if self.values.is_empty() {
+            for (_, value) in event.cells().filter(|(_, value)| *value != Value::Null) {
+                fold_value(value, &mut self.plain, &mut self.values);
+                self.values.push(BETWEEN);
+            }
+        }
+        self.bytes += self.values.len() as u64;
+        &self.values
     }
 
     /// Where in `folded` the text's lower case is.
@@ -249,12 +280,12 @@ impl Maker {
     }
 }
 
-/// The lower case of a value's text in `out`; `text` is room for what is no text.
-pub(super) fn fold_value(value: Value<'_>, text: &mut String, out: &mut String) {
+/// Puts the lower case of a value's text onto the end of `out`; `text` is room for what is no text.
+pub(super) fn fold_value(value: Value<'_>, text: &mut String, out: &mut Vec<u8>) {
     if let Value::Text(value) = value {
-        fold_into(value, out);
+        fold_onto_bytes(value, out);
     } else {
         crate::test_of::write_text(value, text);
-        fold_into(text, out);
+        fold_onto_bytes(text, out);
     }
 }

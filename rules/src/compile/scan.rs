@@ -11,7 +11,7 @@ use super::form::form_of;
 use super::gate::Share;
 use super::grams::Found;
 use super::hash::hash;
-use super::matcher::Matcher;
+use super::matcher::{Lengths, Matcher};
 use super::plan::{Member, Plan, Tally, VAIN_SHARE};
 use super::program::{self, Ask, Maker, fold_value};
 use crate::detect::RuleCost;
@@ -23,8 +23,8 @@ pub(crate) struct State {
     plans: Vec<Running>,
     /// Per log source its route, made when it is first seen.
     routes: Vec<Option<Route>>,
-    /// Per test the event (by a running number) of its answer.
-    answers: Vec<(u32, Answer)>,
+    /// Per test its last answer.
+    answers: Vec<Answer>,
     /// Per rule the event for which it last became a candidate.
     chosen: Vec<u32>,
     event: u32,
@@ -55,13 +55,30 @@ struct Candidate {
     is_opened: bool,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Answer {
-    No,
-    Yes,
+/// A test's answer and, in the bits above, the running number of the event for which it was given: small, so that those of many tests
+/// stay in the cache.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answer(u32);
+
+impl Answer {
+    const NO: u32 = 0;
+    const YES: u32 = 1;
     /// The gate opened, but the test asks for more.
-    Perhaps,
+    const PERHAPS: u32 = 2;
+    const BITS: u32 = 2;
+
+    fn new(event: u32, what: u32) -> Answer {
+        Answer(event << Answer::BITS | what)
+    }
+
+    /// What it is for this event, if it was given for it.
+    fn of(self, event: u32) -> Option<u32> {
+        (self.0 >> Answer::BITS == event).then_some(self.0 & ((1 << Answer::BITS) - 1))
+    }
 }
+
+/// Events are numbered up to here, then anew.
+const EVENT_MAX: u32 = u32::MAX >> Answer::BITS;
 
 /// The plans for one log source, merged.
 #[derive(Debug, Default)]
@@ -84,11 +101,15 @@ struct List {
     owner: u32,
     /// Whether a look-up costs so much that its result is worth keeping.
     is_costly: bool,
+    /// Of texts in which anything can be found.
+    lengths: Lengths,
     /// Values looked for in the cache since that was last judged, and how many were there; below 0 so many are to be looked up without.
     asked: i32,
     known: i32,
 }
 
+/// Look-ups that cost more than asking the cache does, which waits for memory.
+const CACHED_ABOVE: usize = 24;
 /// Values after which it is judged whether a field's come again.
 const JUDGE_AFTER: i32 = 512;
 /// Of eight values fewer than one came again: so many are looked up without the cache, then it is tried anew.
@@ -133,7 +154,7 @@ fn find_of(place: usize, gate: u32) -> u64 {
 /// What opens gates.
 struct Opener<'s> {
     plans: &'s mut [Running],
-    answers: &'s mut [(u32, Answer)],
+    answers: &'s mut [Answer],
     chosen: &'s mut [u32],
     candidates: &'s mut Vec<Candidate>,
     now: u32,
@@ -145,7 +166,7 @@ impl Opener<'_> {
         let Running { plan, tally } = &mut self.plans[at as usize];
         let number = find as u32;
         let gate = plan.gates[number as usize];
-        self.answers[gate.test as usize] = (self.now, if gate.exact { Answer::Yes } else { Answer::Perhaps });
+        self.answers[gate.test as usize] = Answer::new(self.now, if gate.exact { Answer::YES } else { Answer::PERHAPS });
         tally.opened(number);
         for member in plan.opened_by(gate) {
             let chosen = &mut self.chosen[member.rule as usize];
@@ -161,7 +182,7 @@ impl Opener<'_> {
 #[derive(Default)]
 struct CellText {
     plain: String,
-    folded: String,
+    folded: Vec<u8>,
     is_folded: bool,
 }
 
@@ -175,7 +196,7 @@ impl State {
         State {
             plans: plans.collect(),
             routes: Vec::new(),
-            answers: vec![(0, Answer::No); rules.atoms.len()],
+            answers: vec![Answer::default(); rules.atoms.len()],
             chosen: vec![0; rules.rules.len()],
             event: 0,
             candidates: Vec::new(),
@@ -202,12 +223,12 @@ impl State {
             self.owners = self.owners.wrapping_add(2 * route.lists.len() as u32);
             self.routes[source] = Some(route);
         }
-        self.event = self.event.wrapping_add(1);
-        if self.event == 0 {
-            self.answers.fill((0, Answer::No));
+        if self.event == EVENT_MAX {
+            self.answers.fill(Answer::default());
             self.chosen.fill(0);
-            self.event = 1;
+            self.event = 0;
         }
+        self.event += 1;
         self.choose(event, source);
         if !self.candidates.is_empty() {
             self.evaluate(rules, event, matched);
@@ -242,6 +263,8 @@ impl State {
             let Some(number) = (if of_field == 0 { route.others } else { of_field }).checked_sub(1) else { continue };
             let list = &mut route.lists[usize::from(number)];
             let hash = match event.cell_bytes(at) {
+                // Most fields' values are too short for any keyword. What is not ASCII may have another length in lower case.
+                Some(text) if !list.lengths.have(text.len()) && text.is_ascii() => continue,
                 Some(text) if text.len() <= VALUE_BYTES_MAX && list.is_cached() => hash(text, seed(list.owner)),
                 Some(_) => 0,
                 None => match event.cell(at) {
@@ -302,14 +325,14 @@ impl State {
             cost.evaluated += 1;
             let holds = program::holds(&plan.nodes, member.nodes_start as usize, &mut |ask| {
                 let (Ask::Gated(test) | Ask::Test(test)) = ask;
-                let (made_for, answer) = &mut answers[test as usize];
-                match (*made_for == now, *answer, ask) {
-                    (true, Answer::Yes, _) => true,
-                    (true, Answer::No, _) | (false, _, Ask::Gated(_)) => false,
-                    (true, Answer::Perhaps, _) | (false, _, Ask::Test(_)) => {
+                let answer = &mut answers[test as usize];
+                match (answer.of(now), ask) {
+                    (Some(Answer::YES), _) => true,
+                    (Some(Answer::NO), _) | (None, Ask::Gated(_)) => false,
+                    (Some(_), _) | (None, Ask::Test(_)) => {
                         cost.tests += 1;
                         let holds = maker.make(test, &rules.atoms[test as usize], &rules.compiled.guards, event);
-                        (*made_for, *answer) = (now, if holds { Answer::Yes } else { Answer::No });
+                        *answer = Answer::new(now, if holds { Answer::YES } else { Answer::NO });
                         holds
                     }
                 }
@@ -348,11 +371,13 @@ impl State {
         let mut add = |matchers: &[MatcherRef]| {
             let start = route.matchers.len() as u32;
             route.matchers.extend(matchers.iter().chain(&keywords));
-            let is_costly = route.matchers[start as usize..]
+            let matchers = route.matchers[start as usize..]
                 .iter()
-                .any(|at| self.plans[at.plan as usize].plan.matchers[at.matcher as usize].is_costly());
+                .map(|at| &self.plans[at.plan as usize].plan.matchers[at.matcher as usize]);
+            let is_costly = matchers.clone().map(|matcher| matcher.price()).sum::<usize>() > CACHED_ABOVE;
+            let lengths = matchers.map(|matcher| matcher.lengths()).fold(Lengths::default(), Lengths::and);
             let owner = self.owners.wrapping_add(2 * route.lists.len() as u32).max(1);
-            route.lists.push(List { start, end: route.matchers.len() as u32, owner, is_costly, asked: 0, known: 0 });
+            route.lists.push(List { start, end: route.matchers.len() as u32, owner, is_costly, lengths, asked: 0, known: 0 });
             route.lists.len() as u16
         };
         if !keywords.is_empty() {
@@ -368,7 +393,7 @@ impl State {
         route
     }
 
-    /// Makes a plan anew with gates chosen by what was counted, where that is worth it.
+    /// Gives rules of a plan other gates, chosen by what was counted, where that is worth it.
     fn remake(&mut self, rules: &RuleSet, at: u32) {
         let Compiled { rarity, shares, .. } = &rules.compiled;
         let Running { plan, tally } = &mut self.plans[at as usize];
@@ -413,8 +438,9 @@ fn seed(owner: u32) -> u64 {
 }
 
 impl CellText {
-    fn folded(&mut self, value: Value<'_>) -> &str {
+    fn folded(&mut self, value: Value<'_>) -> &[u8] {
         if !self.is_folded {
+            self.folded.clear();
             fold_value(value, &mut self.plain, &mut self.folded);
             self.is_folded = true;
         }

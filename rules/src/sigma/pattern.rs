@@ -166,17 +166,36 @@ pub fn fold_onto(text: &str, out: &mut String) {
         out.push_str(text);
         out[from..].make_ascii_lowercase();
     } else {
-        text.chars().for_each(|c| fold_char(c, out));
+        text.chars().for_each(|c| fold_char(c, &mut |c| out.push(c)));
+    }
+}
+
+/// Folds onto the end of bytes: for what reads no characters.
+pub(crate) fn fold_onto_bytes(text: &str, out: &mut Vec<u8>) {
+    let from = out.len();
+    out.extend_from_slice(text.as_bytes());
+    let mut all = 0;
+    for byte in &mut out[from..] {
+        all |= *byte;
+        byte.make_ascii_lowercase();
+    }
+    if !all.is_ascii() {
+        out.truncate(from);
+        let mut push = |c: char| out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        text.chars().for_each(|c| fold_char(c, &mut push));
     }
 }
 
 /// Lower case, by way of upper case where that is one character: so the final sigma is a sigma, and the long s an s. The Turkic `ı` is
 /// itself, as Unicode has it for other languages.
-fn fold_char(c: char, out: &mut String) {
+fn fold_char(c: char, push: &mut impl FnMut(char)) {
+    if c.is_ascii() {
+        return push(c.to_ascii_lowercase());
+    }
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {
-        (Some(upper), None) if c != 'ı' => out.extend(upper.to_lowercase()),
-        _ => out.extend(c.to_lowercase()),
+        (Some(upper), None) if c != 'ı' => upper.to_lowercase().for_each(push),
+        _ => c.to_lowercase().for_each(push),
     }
 }
 
@@ -238,6 +257,11 @@ mod tests {
             ("é", "e", false),
         ] {
             assert_eq!(fold(a) == fold(b), same, "{a} {b}");
+            for text in [a.to_owned(), format!("Abc{b}XYZ"), "Plain".to_owned()] {
+                let mut bytes = b"X".to_vec();
+                fold_onto_bytes(&text, &mut bytes);
+                assert_eq!(bytes, format!("X{}", fold(&text)).as_bytes());
+            }
         }
     }
 
