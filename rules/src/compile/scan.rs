@@ -87,7 +87,7 @@ struct Route {
     /// Per field the list of its matchers, by number plus one; 0 where there is none.
     fields: Vec<u16>,
     lists: Vec<List>,
-    matchers: Vec<MatcherRef>,
+    matchers: Vec<Matching>,
     /// The list for fields that have no matchers of their own, but for keywords.
     others: u16,
 }
@@ -130,10 +130,11 @@ impl List {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct MatcherRef {
+/// A matcher and its plan.
+#[derive(Clone, Debug)]
+struct Matching {
     plan: u32,
-    matcher: u32,
+    matcher: Arc<Matcher>,
 }
 
 /// A cell whose matchers are asked.
@@ -161,7 +162,7 @@ struct Opener<'s> {
 }
 
 impl Opener<'_> {
-    fn open(&mut self, matchers: &[MatcherRef], find: u64) {
+    fn open(&mut self, matchers: &[Matching], find: u64) {
         let at = matchers[(find >> 32) as usize].plan;
         let Running { plan, tally } = &mut self.plans[at as usize];
         let number = find as u32;
@@ -302,9 +303,9 @@ impl State {
             let value = event.cell(usize::from(at));
             finds.clear();
             cell.is_folded = false;
-            for (place, MatcherRef { plan, matcher }) in matchers.iter().enumerate() {
+            for (place, Matching { matcher, .. }) in matchers.iter().enumerate() {
                 gates.clear();
-                find(&opener.plans[*plan as usize].plan.matchers[*matcher as usize], value, cell, found, gates);
+                find(matcher, value, cell, found, gates);
                 finds.extend(gates.iter().map(|gate| find_of(place, *gate)));
             }
             if let Some((owner, bytes)) = kept {
@@ -359,21 +360,24 @@ impl State {
         };
         let plans: Vec<usize> = (0..self.plans.len()).filter(is_for).collect();
         let mut route = Route { plans: plans.iter().map(|at| *at as u32).collect(), ..Route::default() };
-        let mut fields: BTreeMap<FieldId, Vec<MatcherRef>> = BTreeMap::new();
+        let mut fields: BTreeMap<FieldId, Vec<Matching>> = BTreeMap::new();
         let mut keywords = Vec::new();
         for at in plans {
             let plan = &self.plans[at].plan;
             for (field, matcher) in &plan.fields {
-                fields.entry(*field).or_default().push(MatcherRef { plan: at as u32, matcher: *matcher });
+                fields
+                    .entry(*field)
+                    .or_default()
+                    .push(Matching { plan: at as u32, matcher: plan.matchers[*matcher as usize].clone() });
             }
-            keywords.extend(plan.keywords.map(|matcher| MatcherRef { plan: at as u32, matcher }));
+            keywords.extend(
+                plan.keywords.map(|matcher| Matching { plan: at as u32, matcher: plan.matchers[matcher as usize].clone() }),
+            );
         }
-        let mut add = |matchers: &[MatcherRef]| {
+        let mut add = |matchers: &[Matching]| {
             let start = route.matchers.len() as u32;
-            route.matchers.extend(matchers.iter().chain(&keywords));
-            let matchers = route.matchers[start as usize..]
-                .iter()
-                .map(|at| &self.plans[at.plan as usize].plan.matchers[at.matcher as usize]);
+            route.matchers.extend(matchers.iter().chain(&keywords).cloned());
+            let matchers = route.matchers[start as usize..].iter().map(|of| &of.matcher);
             let is_costly = matchers.clone().map(|matcher| matcher.price()).sum::<usize>() > CACHED_ABOVE;
             let lengths = matchers.map(|matcher| matcher.lengths()).fold(Lengths::default(), Lengths::and);
             let owner = self.owners.wrapping_add(2 * route.lists.len() as u32).max(1);
