@@ -87,7 +87,7 @@ fn cases(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
     let file = std::fs::File::open(path).with_context(|| format!("failed to read {}", path.display()))?;
     let mut decoder = TextDecoder::new(&settings(args, path)?);
     let mut builder = BatchBuilder::default();
-    let (mut text, mut writer) = (String::new(), event::json::Writer::default());
+    let (mut text, mut writer) = (Vec::new(), event::json::Writer::default());
     for (at, line) in BufReader::new(file).lines().enumerate() {
         let line = line?;
         if line.trim().is_empty() {
@@ -103,7 +103,9 @@ fn cases(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
         let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
         text.clear();
         writer.write(batch.event(0), &mut text);
-        writeln!(out, "{{\"id\":{},\"event\":{text}}}", case.id)?;
+        write!(out, "{{\"id\":{},\"event\":", case.id)?;
+        text.extend_from_slice(b"}\n");
+        out.write_all(&text)?;
     }
     Ok(())
 }
@@ -115,7 +117,7 @@ fn file(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
     let mut frames = Frames::default();
     let mut builder = BatchBuilder::default();
     let mut offset = 0;
-    let (mut text, mut writer) = (String::new(), event::json::Writer::default());
+    let (mut text, mut writer) = (Vec::new(), event::json::Writer::default());
     loop {
         frames.clear();
         let read = capture.read(&mut frames, BATCH_BYTES_MAX);
@@ -132,8 +134,8 @@ fn file(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
         for event in builder.finish(LogRange::default(), Time::UNKNOWN).iter() {
             text.clear();
             writer.write(event, &mut text);
-            text.push('\n');
-            out.write_all(text.as_bytes())?;
+            text.push(b'\n');
+            out.write_all(&text)?;
         }
         if read? == 0 {
             return Ok(());

@@ -112,12 +112,12 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
                 behaviour.advance(&done.batch, &mut changes);
                 Spent::add(&observed.behave_ns, &watch);
                 if let Some(events) = &mut events {
-                    let mut text = String::new();
+                    let mut text = Vec::new();
                     for event in done.batch.iter() {
                         writer.write(event, &mut text);
-                        text.push('\n');
+                        text.push(b'\n');
                     }
-                    events.write_all(text.as_bytes())?;
+                    events.write_all(&text)?;
                 }
             }
             None => {

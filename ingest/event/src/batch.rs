@@ -276,6 +276,15 @@ impl<'b> EventRef<'b> {
         self.row_cells().iter().map(|cell| cell.field)
     }
 
+    /// The field of the `nth` of [`EventRef::cells`].
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn field(self, nth: usize) -> FieldId {
+        self.row_cells()[nth].field
+    }
+
     /// The value of the `nth` of [`EventRef::cells`].
     ///
     /// # Panics
@@ -341,7 +350,7 @@ impl BatchBuilder {
             cells_start,
             cells_end: cells_start,
         };
-        let mut row = RowBuilder { batch, fixed, orders, row, raw, fields_refused: false };
+        let mut row = RowBuilder { batch, fixed, orders, row, raw, fields_refused: false, seen: [0; SEEN_WORDS] };
         if head.truncated {
             row.text(FieldId::FLAGS, "truncated");
         }
@@ -408,6 +417,17 @@ pub struct RowBuilder<'a> {
     row: Row,
     raw: &'a str,
     fields_refused: bool,
+    /// A bit for each field that has a cell, or had one: many fields share a bit. What is not there needs no search.
+    seen: [u64; SEEN_WORDS],
+}
+
+/// Words of [`RowBuilder::seen`]: of the fifty fields of a long record few share a bit.
+const SEEN_WORDS: usize = 8;
+
+/// The word of [`RowBuilder::seen`] and the bit in it.
+#[inline]
+fn seen_bit(field: FieldId) -> (usize, u64) {
+    (field.index() / 64 % SEEN_WORDS, 1 << (field.index() % 64))
 }
 
 impl<'a> RowBuilder<'a> {
@@ -564,14 +584,26 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// The first value of `field` so far. A search from the start: decoding asks rarely.
+    #[inline]
     pub fn get(&self, field: FieldId) -> Option<Value<'_>> {
-        let cells = &self.batch.cells[self.row.cells_start as usize..];
-        cells.iter().find(|cell| cell.field == field).map(|cell| self.batch.value(cell))
+        let at = self.find(field)?;
+        Some(self.batch.value(&self.batch.cells[at]))
+    }
+
+    /// Where the first cell of `field` is.
+    #[inline]
+    fn find(&self, field: FieldId) -> Option<usize> {
+        let (word, bit) = seen_bit(field);
+        if self.seen[word] & bit == 0 {
+            return None;
+        }
+        let start = self.row.cells_start as usize;
+        self.batch.cells[start..].iter().position(|cell| cell.field == field).map(|at| start + at)
     }
 
     /// Takes away every value of `field`; how many there were.
     pub fn remove(&mut self, field: FieldId) -> usize {
-        let start = self.row.cells_start as usize;
+        let Some(start) = self.find(field) else { return 0 };
         let mut kept = start;
         for at in start..self.batch.cells.len() {
             if self.batch.cells[at].field != field {
@@ -586,13 +618,11 @@ impl<'a> RowBuilder<'a> {
 
     /// Keeps only a part of the first value of `field`. Nothing where that is no text or has no such part.
     pub fn keep_part(&mut self, field: FieldId, part: std::ops::Range<usize>) {
-        let start = self.row.cells_start as usize;
-        let Some(at) = self.batch.cells[start..].iter().position(|cell| cell.field == field) else { return };
-        let cell = self.batch.cells[start + at];
-        if let Value::Text(text) = self.batch.value(&cell)
+        let Some(at) = self.find(field) else { return };
+        if let Value::Text(text) = self.batch.value(&self.batch.cells[at])
             && text.get(part.clone()).is_some()
         {
-            let cell = &mut self.batch.cells[start + at];
+            let cell = &mut self.batch.cells[at];
             cell.payload += part.start as u64;
             cell.len = part.len() as u32;
         }
@@ -600,16 +630,16 @@ impl<'a> RowBuilder<'a> {
 
     /// Adds the first value of `from` once more, as `to`: text is not copied. Nothing where `from` is absent.
     pub fn copy_first(&mut self, from: FieldId, to: FieldId) {
-        let start = self.row.cells_start as usize;
-        if let Some(cell) = self.batch.cells[start..].iter().find(|cell| cell.field == from).copied() {
-            self.cell(to, cell.kind, cell.len, cell.payload);
+        if let Some(at) = self.find(from) {
+            let Cell { payload, len, kind, .. } = self.batch.cells[at];
+            self.cell(to, kind, len, payload);
         }
     }
 
     /// Adds a part of the first value of `from` as `to`, not copied. Nothing where that is no text or has no such part.
     pub fn copy_part(&mut self, from: FieldId, part: std::ops::Range<usize>, to: FieldId) {
-        let start = self.row.cells_start as usize;
-        let Some(cell) = self.batch.cells[start..].iter().find(|cell| cell.field == from).copied() else { return };
+        let Some(at) = self.find(from) else { return };
+        let cell = self.batch.cells[at];
         if let Value::Text(text) = self.batch.value(&cell)
             && text.get(part.clone()).is_some()
         {
@@ -658,6 +688,8 @@ impl<'a> RowBuilder<'a> {
             self.fields_refused = true;
             return;
         }
+        let (word, bit) = seen_bit(field);
+        self.seen[word] |= bit;
         self.batch.cells.push(Cell { payload, len, field, kind });
     }
 }

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod log_source;
 pub mod object;
 mod order;
+mod places;
 pub mod position;
 pub mod release;
 pub mod time;

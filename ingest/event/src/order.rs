@@ -1,29 +1,22 @@
-//! Cells into the order of their fields. Records of one kind have their fields in one order, so the way to sort them is remembered.
+//! Cells into the order of their fields: a chain of cells for each field, the fields by a bit for each.
 
 use crate::FieldId;
+use crate::places::Places;
 
-/// Ways remembered; a record's fields say which one is looked at.
-const WAYS: usize = 256;
-/// Cells of the longest record whose way is remembered; longer ones are rare and sorted each time.
-const CELLS_MAX: usize = 255;
-
-/// The fields of a record as they came, and which of them stands where once they are sorted.
-#[derive(Clone, Debug, Default)]
-struct Way {
-    fields: Vec<FieldId>,
-    from: Vec<u8>,
-}
-
-/// Remembers how records are sorted.
+/// The memory in which the cells of a record are sorted.
 #[derive(Debug)]
 pub(crate) struct Orders<T> {
-    ways: Box<[Way]>,
+    /// The first cell of each field.
+    fields: Places,
+    /// The last cell so far of the field whose first cell it is; then of each cell the next one of its field, or itself.
+    last: Vec<u16>,
+    next: Vec<u16>,
     sorted: Vec<T>,
 }
 
 impl<T> Default for Orders<T> {
     fn default() -> Orders<T> {
-        Orders { ways: Box::default(), sorted: Vec::new() }
+        Orders { fields: Places::default(), last: Vec::new(), next: Vec::new(), sorted: Vec::new() }
     }
 }
 
@@ -33,32 +26,35 @@ impl<T: Copy> Orders<T> {
         if cells.is_sorted_by_key(&field) {
             return; // Decoders that know their fields beforehand write them in order.
         }
-        if cells.len() > CELLS_MAX {
-            return cells.sort_by_key(field);
+        debug_assert!(cells.len() <= usize::from(u16::MAX), "limits::CELLS_PER_EVENT_MAX");
+        let Orders { fields, last, next, sorted } = self;
+        last.resize(cells.len(), 0);
+        next.clear();
+        for (cell, at) in cells.iter().zip(0..) {
+            let place = field(cell).index();
+            next.push(at);
+            if fields.first(place, at) {
+                last[usize::from(at)] = at;
+            } else {
+                let first = usize::from(fields.who(place));
+                next[usize::from(std::mem::replace(&mut last[first], at))] = at;
+            }
         }
-        if self.ways.is_empty() {
-            self.ways = vec![Way::default(); WAYS].into();
-        }
-        // Sums that do not wait for each other; a collision costs a sort.
-        let weighed = cells.iter().zip(0u32..).map(|(cell, at)| (field(cell).index() as u32 + 1) * (2 * at + 1));
-        let sum = weighed.fold(0u32, u32::wrapping_add);
-        let hash = sum.wrapping_mul(0x9e37_79b1);
-        let way = &mut self.ways[(hash >> 24) as usize % WAYS];
-        if way.fields.len() != cells.len() || !way.fields.iter().zip(cells.iter()).all(|(known, cell)| *known == field(cell)) {
-            // In the memory of the way that stood here: records whose sums collide cost no allocation.
-            way.fields.clear();
-            way.fields.extend(cells.iter().map(&field));
-            way.from.clear();
-            way.from.extend((0..cells.len()).map(|at| at as u8));
-            way.from.sort_unstable_by_key(|at| (field(&cells[usize::from(*at)]), *at));
-        }
-        self.sorted.clear();
-        self.sorted.extend(way.from.iter().map(|at| cells[usize::from(*at)]));
-        cells.copy_from_slice(&self.sorted);
+        sorted.clear();
+        fields.drain(|_, first| {
+            let mut at = first;
+            loop {
+                sorted.push(cells[usize::from(at)]);
+                let after = next[usize::from(at)];
+                if after == at {
+                    break;
+                }
+                at = after;
+            }
+        });
+        cells.copy_from_slice(sorted);
     }
 }
-
-const _: () = assert!(CELLS_MAX <= u8::MAX as usize);
 
 #[cfg(test)]
 mod tests {
@@ -66,15 +62,15 @@ mod tests {
 
     #[test]
     fn cells_are_sorted_as_a_stable_sort_does_it() {
-        let names: Vec<FieldId> = ["order.a", "order.b", "order.c", "order.d"].into_iter().map(FieldId::known).collect();
+        let names: Vec<FieldId> = (0..40).map(|n| FieldId::intern(&format!("order.{n}")).expect("room")).collect();
         let mut orders = Orders::default();
         let mut state = 1u32;
         for round in 0..4000 {
-            let cells = round % 9 + if round % 500 == 0 { CELLS_MAX } else { 0 };
+            let cells = round % 50 + if round % 500 == 0 { 1000 } else { 0 };
             let mut cells: Vec<(FieldId, usize)> = (0..cells)
                 .map(|at| {
                     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    (names[(state >> 30) as usize], at)
+                    (names[(state >> 16) as usize % [4, 40][round % 2]], at)
                 })
                 .collect();
             let mut expected = cells.clone();
