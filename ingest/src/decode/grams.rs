@@ -19,7 +19,7 @@ pub(super) struct Grams {
 }
 
 /// The pairs that a template needs; the last stands in the places left.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Needed {
     bits: [u16; NEEDED_MAX],
     /// Whether there is any.
@@ -96,8 +96,10 @@ fn commonness(pair: &[u8]) -> u8 {
 pub(super) struct Waiting {
     /// Every pair that some number waits for.
     pairs: [u64; BITS / 64],
-    /// Who waits for which pair, sorted by pair.
-    who: Vec<(u16, Vec<u16>)>,
+    /// How many such pairs there are before each word of `pairs`.
+    before: [u16; BITS / 64],
+    /// Who waits for which pair, sorted by pair, and what else they need.
+    who: Vec<(u16, Vec<(u16, Needed)>)>,
     /// Numbers of which nothing is known.
     always: Vec<u16>,
 }
@@ -105,7 +107,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Nobody.
     pub(super) fn new() -> Waiting {
-        Waiting { pairs: [0; BITS / 64], who: Vec::new(), always: Vec::new() }
+        Waiting { pairs: [0; BITS / 64], before: [0; BITS / 64], who: Vec::new(), always: Vec::new() }
     }
 
     /// `number` is meant only by texts that hold all pairs of one of `needed`; by any text where that is none, or asks for nothing.
@@ -114,14 +116,21 @@ impl Waiting {
             self.always.push(number);
             return;
         }
-        for pair in needed.iter().map(|needed| needed.bits[0]) {
-            self.pairs[usize::from(pair) / 64] |= 1 << (pair % 64);
-            let at = self.who.partition_point(|(other, _)| *other < pair);
-            if self.who.get(at).is_none_or(|(other, _)| *other != pair) {
+        for (pair, needed) in needed.iter().map(|needed| (needed.bits[0], *needed)) {
+            let (word, bit) = (usize::from(pair) / 64, 1 << (pair % 64));
+            let at = self.place(word, bit);
+            if self.pairs[word] & bit == 0 {
+                self.pairs[word] |= bit;
+                self.before[word + 1..].iter_mut().for_each(|before| *before += 1);
                 self.who.insert(at, (pair, Vec::new()));
             }
-            self.who[at].1.push(number);
+            self.who[at].1.push((number, needed));
         }
+    }
+
+    /// Where in `who` the pair of this bit stands, or would.
+    fn place(&self, word: usize, bit: u64) -> usize {
+        usize::from(self.before[word]) + (self.pairs[word] & (bit - 1)).count_ones() as usize
     }
 
     /// Sets in `found` the bit of each number that the text of `grams` may mean, and of a few that it does not.
@@ -131,10 +140,9 @@ impl Waiting {
         for (word, (held, waited)) in grams.bits.iter().zip(&self.pairs).enumerate() {
             let mut both = held.get() & waited;
             while both != 0 {
-                let pair = (word * 64) as u16 + both.trailing_zeros() as u16;
+                let at = self.place(word, both & both.wrapping_neg());
                 both &= both - 1;
-                let at = self.who.partition_point(|(other, _)| *other < pair);
-                self.who[at].1.iter().for_each(|number| set(*number));
+                self.who[at].1.iter().filter(|(_, needed)| grams.may_hold(needed)).for_each(|(number, _)| set(*number));
             }
         }
     }

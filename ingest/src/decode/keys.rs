@@ -21,10 +21,10 @@
 //! | `outcome` | `success` or `failure`, where the word is known |
 //! | `verdict` | the value, and `event.type` `allowed` or `denied` where the word is known |
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use event::{FieldId, RowBuilder, Value};
+use hashbrown::HashMap;
 
 use super::names::Names;
 

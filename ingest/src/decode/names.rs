@@ -1,8 +1,7 @@
 //! Field names made at run time: a vendor's own key behind a prefix, interned once.
 
-use std::collections::HashMap;
-
 use event::FieldId;
+use hashbrown::HashMap;
 
 /// Keys remembered for one prefix; further ones are looked up each time.
 const KEYS_MAX: usize = 2048;

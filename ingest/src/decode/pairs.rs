@@ -10,38 +10,51 @@ pub(super) struct Pair<'a> {
 /// The pairs of `text`, separated by blanks, `,` or `;`. What is no pair is stepped over. A quoted value ends at the first quote that
 /// stands before a separator or the end, so that a quote which a device did not escape does not end it.
 pub(super) fn pairs(text: &str) -> impl Iterator<Item = Pair<'_>> {
-    let mut rest = text;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    // What is looked for is ASCII: bytes are told apart, not characters.
+    let next_of =
+        |from: usize, kinds: u8| bytes[from..].iter().position(|b| KINDS[usize::from(*b)] & kinds != 0).map(|n| from + n);
     std::iter::from_fn(move || {
         loop {
-            rest = rest.trim_start_matches(is_separator);
-            if rest.is_empty() {
-                return None;
-            }
-            let end = rest.find(|c: char| c == '=' || is_separator(c) || c == '"')?;
-            let (key, after) = rest.split_at(end);
-            let Some(value) = after.strip_prefix('=') else {
-                rest = after.trim_start_matches('"');
-                if rest.len() == after.len() && !after.starts_with(is_separator) {
-                    return None;
-                }
+            let start = next_of(at, !SEPARATOR)?;
+            let end = next_of(start, SEPARATOR | EQUALS | QUOTE)?;
+            if bytes[end] != b'=' {
+                at = end + bytes[end..].iter().take_while(|b| **b == b'"').count();
                 continue;
-            };
+            }
+            let (key, value) = (&text[start..end], &text[end + 1..]);
             if let Some(quoted) = doubled(value) {
                 let close = quoted.find("\"\"").unwrap_or(quoted.len());
-                rest = quoted.get(close + 2..).unwrap_or("");
+                at = (end + 3 + close + 2).min(text.len());
                 return Some(Pair { key, value: &quoted[..close] });
             }
             if let Some(quoted) = value.strip_prefix('"') {
                 let close = closing_quote(quoted);
-                rest = quoted.get(close + 1..).unwrap_or("");
+                at = (end + 2 + close + 1).min(text.len());
                 return Some(Pair { key, value: &quoted[..close] });
             }
-            let end = value.find(is_separator).unwrap_or(value.len());
-            rest = &value[end..];
-            return Some(Pair { key, value: &value[..end] });
+            at = next_of(end + 1, SEPARATOR).unwrap_or(text.len());
+            return Some(Pair { key, value: &text[end + 1..at] });
         }
     })
 }
+
+/// What stands between pairs, and the two bytes within them that mean something.
+const SEPARATOR: u8 = 1;
+const EQUALS: u8 = 2;
+const QUOTE: u8 = 4;
+const OTHER: u8 = 8;
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    kinds[b' ' as usize] = SEPARATOR;
+    kinds[b',' as usize] = SEPARATOR;
+    kinds[b';' as usize] = SEPARATOR;
+    kinds[b'\t' as usize] = SEPARATOR;
+    kinds[b'=' as usize] = EQUALS;
+    kinds[b'"' as usize] = QUOTE;
+    kinds
+};
 
 /// How pairs are written where it is not the usual way.
 #[derive(Clone, Copy, Debug, PartialEq)]

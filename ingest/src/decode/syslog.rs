@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 use super::stamp::{self, Stamp};
 
 /// A record's header and what follows it.
@@ -122,23 +124,28 @@ fn blank(text: &[u8]) -> Option<usize> {
     first_of(text, [b' '])
 }
 
-/// Where the first of some bytes stands. What is looked for is near: a search made for long texts costs more to begin than this to end. Eight bytes
-/// are looked at at once: a byte that is zero borrows from its highest bit, and the lowest one that does is told exactly.
+/// Where the first of some bytes stands. What is looked for is near: a search made for long texts costs more to begin than this to end.
 #[inline]
 fn first_of<const N: usize>(text: &[u8], wanted: [u8; N]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let masks = wanted.map(|byte| ONES * u64::from(byte));
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     let mut at = 0;
-    while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let eight = u64::from_le_bytes(*eight);
-        let found = masks.iter().fold(0, |found, mask| found | zero(eight ^ mask));
+    while let Some(step) = text.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
+        let found = marks(step, wanted);
         if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+            return Some(at + found.trailing_zeros() as usize);
         }
-        at += 8;
+        at += STEP;
     }
     text[at..].iter().position(|b| wanted.contains(b)).map(|rest| at + rest)
+}
+
+/// Bytes that are looked at at once.
+const STEP: usize = 16;
+
+/// A bit for each byte that is one of those wanted.
+#[inline]
+fn marks<const N: usize>(step: &[u8; STEP], wanted: [u8; N]) -> u32 {
+    let step = u8x16::new(*step);
+    wanted.iter().fold(u8x16::splat(0), |found, byte| found | step.simd_eq(u8x16::splat(*byte))).to_bitmask()
 }
 
 /// What a byte may be part of, a bit each.
@@ -179,29 +186,36 @@ fn structured_data(text: &str) -> (Option<&str>, &str) {
         return (None, rest.strip_prefix(' ').unwrap_or(rest));
     }
     let bytes = text.as_bytes();
-    let mut at = 0;
-    while bytes.get(at) == Some(&b'[') {
-        let mut quoted = false;
-        loop {
-            at += 1;
-            // Within quotes a backslash escapes, without them a bracket closes.
-            let other = if quoted { b'\\' } else { b']' };
-            let Some(found) = bytes.get(at..).and_then(|rest| first_of(rest, [b'"', other])) else {
-                return (None, text); // Never closed: it is the message.
-            };
-            at += found;
-            match bytes[at] {
-                b'"' => quoted = !quoted,
-                b']' => break,
-                _ => at += 1,
-            }
-        }
-        at += 1;
-    }
-    if at == 0 {
+    if bytes.first() != Some(&b'[') {
         return (None, text);
     }
-    (Some(&text[..at]), text[at..].strip_prefix(' ').unwrap_or(&text[at..]))
+    let (mut quoted, mut escaped) = (false, usize::MAX);
+    let mut start = 0;
+    while start < bytes.len() {
+        let mut last = [0; STEP];
+        let step = bytes[start..].first_chunk::<STEP>().unwrap_or_else(|| {
+            last[..bytes.len() - start].copy_from_slice(&bytes[start..]);
+            &last
+        });
+        let mut found = marks(step, [b'"', b'\\', b']']);
+        while found != 0 {
+            let at = start + found.trailing_zeros() as usize;
+            found &= found - 1;
+            match bytes[at] {
+                _ if at == escaped => {}
+                b'"' => quoted = !quoted,
+                // Within quotes a backslash escapes, without them a bracket closes.
+                b'\\' if quoted => escaped = at + 1,
+                b']' if !quoted && bytes.get(at + 1) != Some(&b'[') => {
+                    let (structured, rest) = text.split_at(at + 1);
+                    return (Some(structured), rest.strip_prefix(' ').unwrap_or(rest));
+                }
+                _ => {}
+            }
+        }
+        start += STEP;
+    }
+    (None, text) // Never closed: it is the message.
 }
 
 /// One parameter of the structured data.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, Release, RowBuilder, Time};
 
+use super::describe::FirstTime;
 use super::format::{self, Registry};
 use super::grams::Grams;
 use super::stamp::{Stamp, Zone};
@@ -33,6 +34,8 @@ pub(super) struct Context<'a> {
     pub(super) reference: Time,
     /// The pairs of bytes in `record`.
     pub(super) grams: Grams,
+    /// The time that the text begins with.
+    pub(super) first_time: FirstTime,
 }
 
 impl<'a> Context<'a> {
@@ -102,6 +105,7 @@ impl TextDecoder {
             zone: source.and_then(|s| s.time_zone.as_ref()).unwrap_or(&settings.time_zone),
             reference: if received == Time::UNKNOWN { settings.reference } else { received },
             grams: Grams::new(),
+            first_time: FirstTime::default(),
         };
         let pin = pin.or(source.and_then(|s| s.format));
         // Many programs begin their lines with a time of their own, which looks as if a syslog header began. Where what would be the

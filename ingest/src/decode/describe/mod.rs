@@ -21,6 +21,7 @@ use super::names::Names;
 use super::text::Context;
 use file::File;
 pub(super) use plan::Plan;
+pub(super) use template::FirstTime;
 use writer::{Scratch, Writer};
 
 /// A description makes no sense.
@@ -77,6 +78,15 @@ fn read(path: &str, text: &str) -> Result<File, DescriptionError> {
     serde_saphyr::from_str(text).map_err(|error| fault(error.to_string()))
 }
 
+/// Without the blanks and line ends around it. Most have none, and every reader asks.
+fn trimmed(message: &str) -> &str {
+    const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+    match message.as_bytes() {
+        [b'!'..=b'~', .., b'!'..=b'~'] => message,
+        _ => message.trim_matches(BLANKS),
+    }
+}
+
 /// Reads records by a plan.
 pub(super) struct Reader {
     plan: Arc<Plan>,
@@ -97,7 +107,7 @@ impl Reader {
     /// Writes the record where one of the lines fits it.
     pub(super) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let plan = &*self.plan;
-        let message = context.header.message.trim_matches([' ', '\t', '\r', '\n']);
+        let message = trimmed(context.header.message);
         let Some(first) = message.bytes().next() else { return false };
         let mut hits = std::mem::take(&mut self.scratch.hits);
         let mut done = false;
@@ -106,7 +116,7 @@ impl Reader {
                 continue;
             }
             let line = &plan.lines[usize::from(*at)];
-            if !line.template.matches(message, &mut hits) || !writer::accepts(line, message, &hits) {
+            if !line.template.matches(message, &context.first_time, &mut hits) || !writer::accepts(line, message, &hits) {
                 continue;
             }
             let mark = row.mark();

@@ -1,8 +1,9 @@
 //! From a description to a plan: names interned, templates compiled, keys and values in tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use event::{FieldId, FormatId, LogSource, LogSourceId};
+use hashbrown::HashMap;
 
 use super::DescriptionError;
 use super::file::{self, Action, File, Line, Scalar, Some1};

@@ -5,9 +5,12 @@
 //! follows may be told by its form (`{user.name:last} {source.ip:ip} port`). So a template costs a fixed number of looks at the text for
 //! each of its parts, whatever the text is.
 
+use std::cell::Cell;
+
 use memchr::{memchr, memmem};
 
-use super::target::{Extent, Target};
+use super::target::{Extent, Target, TimeForm};
+use crate::decode::stamp;
 
 /// A compiled template.
 #[derive(Debug)]
@@ -51,6 +54,24 @@ pub(super) struct Hit {
     pub(super) capture: u16,
     pub(super) start: u32,
     pub(super) end: u32,
+}
+
+/// How long the time is that a record's text begins with, for one record: hundreds of templates ask for it.
+#[derive(Debug, Default)]
+pub(in crate::decode) struct FirstTime {
+    /// Where the text begins and how long it is.
+    of: Cell<(usize, usize)>,
+    length: Cell<Option<usize>>,
+}
+
+impl FirstTime {
+    fn length(&self, text: &str) -> Option<usize> {
+        let of = (text.as_ptr() as usize, text.len());
+        if self.of.replace(of) != of {
+            self.length.set(stamp::any(text).map(|(_, rest)| text.len() - rest.len()).filter(|length| *length > 0));
+        }
+        self.length.get()
+    }
 }
 
 /// Captures of one template at most: more is a mistake in the description.
@@ -97,17 +118,26 @@ impl Template {
     }
 
     /// The captures of `text`, where it is wholly what the template says.
-    pub(super) fn matches(&self, text: &str, hits: &mut Vec<Hit>) -> bool {
+    pub(super) fn matches(&self, text: &str, first: &FirstTime, hits: &mut Vec<Hit>) -> bool {
         hits.clear();
-        if let Some(Op::Literal(first)) = self.ops.first()
-            && !text.as_bytes().starts_with(first.as_bytes())
+        if let Some(Op::Literal(literal)) = self.ops.first()
+            && !text.as_bytes().starts_with(literal.as_bytes())
         {
             return false;
+        }
+        // A time that is not there, or something else behind it, is told before the whole text is searched.
+        if let Some(Op::Capture { extent: Extent::Time(TimeForm::Any), .. }) = self.ops.first() {
+            let Some(length) = first.length(text) else { return false };
+            if let Some(Op::Literal(literal)) = self.ops.get(1)
+                && !text.as_bytes()[length..].starts_with(literal.as_bytes())
+            {
+                return false;
+            }
         }
         if self.required.as_ref().is_some_and(|required| required.find(text.as_bytes()).is_none()) {
             return false;
         }
-        run(&self.ops, text, 0, true, hits).is_some()
+        run(&self.ops, text, first, 0, true, hits).is_some()
     }
 
     /// Which bytes a text that fits may begin with.
@@ -162,7 +192,7 @@ fn first_bytes(ops: &[Op], set: &mut [bool; 256]) -> bool {
 }
 
 /// Matches `ops` from `at` on, to the end of the text where it must be `whole`; where it ended.
-fn run(ops: &[Op], text: &str, mut at: usize, whole: bool, hits: &mut Vec<Hit>) -> Option<usize> {
+fn run(ops: &[Op], text: &str, first: &FirstTime, mut at: usize, whole: bool, hits: &mut Vec<Hit>) -> Option<usize> {
     for (nth, op) in ops.iter().enumerate() {
         match op {
             Op::Literal(literal) => {
@@ -186,7 +216,7 @@ fn run(ops: &[Op], text: &str, mut at: usize, whole: bool, hits: &mut Vec<Hit>) 
                         for _ in 0..LAST_TRIES {
                             let length = follow.find_last(rest, limit)?;
                             hits.push(Hit { capture: *index, start: at as u32, end: (at + length) as u32 });
-                            if let Some(end) = run(&ops[nth + 1..], text, at + length, whole, hits) {
+                            if let Some(end) = run(&ops[nth + 1..], text, first, at + length, whole, hits) {
                                 return Some(end);
                             }
                             hits.truncate(mark);
@@ -194,6 +224,7 @@ fn run(ops: &[Op], text: &str, mut at: usize, whole: bool, hits: &mut Vec<Hit>) 
                         }
                         return None;
                     }
+                    Extent::Time(TimeForm::Any) if at == 0 => first.length(text)?,
                     own => own.length(rest)?,
                 };
                 hits.push(Hit { capture: *index, start: at as u32, end: (at + length) as u32 });
@@ -203,7 +234,7 @@ fn run(ops: &[Op], text: &str, mut at: usize, whole: bool, hits: &mut Vec<Hit>) 
                 let mark = hits.len();
                 let found = choices.iter().find_map(|choice| {
                     hits.truncate(mark);
-                    run(choice, text, at, false, hits)
+                    run(choice, text, first, at, false, hits)
                 });
                 match found {
                     Some(after) => at = after,

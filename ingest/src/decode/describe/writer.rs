@@ -4,7 +4,7 @@ use event::{FieldId, RowBuilder, Value};
 
 use super::plan::{Constant, Key, LinePlan, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
-use super::template::Hit;
+use super::template::{FirstTime, Hit};
 use crate::decode::format::{address, protocol, url};
 use crate::decode::names::Names;
 use crate::decode::pairs::{self, Style};
@@ -428,7 +428,7 @@ impl Writer<'_, '_, '_> {
         let mut hits = self.scratch.inner.pop().unwrap_or_default();
         let fitting = plan.parts[usize::from(number)]
             .iter()
-            .find(|line| line.template.matches(text, &mut hits) && accepts(line, text, &hits));
+            .find(|line| line.template.matches(text, &FirstTime::default(), &mut hits) && accepts(line, text, &hits));
         if let Some(line) = fitting {
             self.captures(line, text, &hits);
             self.set(&line.set);

@@ -10,13 +10,12 @@
 //! Each table gives the few readers that a record may belong to, by its first byte and the pairs of bytes that it holds, so the cost of a
 //! record does not grow with the number of formats.
 
-use std::collections::HashMap;
-
 use event::RowBuilder;
+use hashbrown::HashMap;
 
 use super::Reader;
 use super::structured::{self, Known};
-use crate::decode::describe::{self, Library};
+use crate::decode::describe::{self, FirstTime, Library};
 use crate::decode::grams::{Grams, Needed, Waiting};
 use crate::decode::json;
 use crate::decode::syslog::{self, Header};
@@ -337,8 +336,14 @@ impl Registry {
         self.structured.write_carrier(context, row);
         self.within = true;
         let whole = Header { message: &line, ..Header::default() };
-        let inner =
-            Context { header: whole, record: &line, zone: context.zone, reference: context.reference, grams: Grams::new() };
+        let inner = Context {
+            header: whole,
+            record: &line,
+            zone: context.zone,
+            reference: context.reference,
+            grams: Grams::new(),
+            first_time: FirstTime::default(),
+        };
         let mut read = self.read_stamped(&inner, row);
         if !read {
             let inner = Context { header: syslog::header(&line), ..inner };
