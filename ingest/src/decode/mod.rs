@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  frame ─▶ text::TextDecoder ─▶ character set ─▶ syslog header ─▶ format::Registry ─▶ describe (formats/*.yaml), format/*.rs
-//!        └▶ flow::FlowDecoder ─▶ NetFlow v5, v9, IPFIX
+//!        └▶ flow::FlowDecoder ─▶ NetFlow, IPFIX, sFlow
 //! ```
 
 mod charset;

@@ -28,6 +28,7 @@ const NTOP_V9: u16 = 57_472;
 const IANA: &[(u16, Form, &str)] = &[
     (1, Form::Number, "network.bytes"),
     (2, Form::Number, "network.packets"),
+    (3, Form::Number, "flow.count"),
     (5, Form::Number, "flow.tos"),
     (6, Form::Number, "flow.tcp_flags"),
     (7, Form::Number, "source.port"),
@@ -135,8 +136,12 @@ const ENTERPRISES: &[(u32, u16, Form, &str)] = &[
     (5951, 143, Form::Text, "user_agent.original"),
     (5951, 144, Form::Number, "http.response.status_code"),
     (5951, 250, Form::Text, "user.name"),
-    // CERT, YAF.
+    // CERT, YAF; from 110 on, what its deep packet inspection puts into lists.
     (6871, 14, Form::Number, "flow.tcp_flags"),
+    (6871, 111, Form::Text, "user_agent.original"),
+    (6871, 112, Form::Text, "url.original"),
+    (6871, 115, Form::Text, "http.request.referrer"),
+    (6871, 117, Form::Text, "url.domain"),
     (6871, 179, Form::Text, "dns.question.name"),
     (6871, 294, Form::Text, "tls.client.server_name"),
 ];

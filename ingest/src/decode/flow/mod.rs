@@ -1,10 +1,12 @@
-//! NetFlow v5, v7 and v9 (RFC 3954), IPFIX (RFC 7011) and sFlow v5.
+//! NetFlow v1, v5, v7, v8 and v9 (RFC 3954), IPFIX (RFC 7011) and sFlow v5.
 //!
 //! Templates are kept by (tenant, exporter address, version, domain, template id): not by port, which changes when an exporter restarts.
 //! Data that come before their template are held, within bounds, and decoded when it comes. A set that makes no sense costs itself only.
 //! Counts are those observed; a sampling rate is stored beside them, never multiplied in.
 
 mod element;
+mod fixed;
+mod list;
 mod plan;
 mod sampling;
 mod sequence;
@@ -18,6 +20,8 @@ use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSou
 
 use super::Decoder;
 use element::meaning;
+use fixed::Fixed;
+use list::Lists;
 use plan::{Packet, Plan};
 use sampling::{Names, Rate, Rates, Scope, Told};
 use sequence::StreamKey;
@@ -84,10 +88,7 @@ pub struct FlowDecoder {
     templates: Table,
     sampling: Rates,
     held: Waiting,
-    v5: FormatId,
-    v5_plan: Arc<Plan>,
-    v7_plan: Arc<Plan>,
-    v7: FormatId,
+    fixed: Arc<Fixed>,
     sflow: FormatId,
     v9: FormatId,
     ipfix: FormatId,
@@ -102,10 +103,7 @@ impl Default for FlowDecoder {
             templates: Table::default(),
             sampling: Rates::default(),
             held: Waiting::default(),
-            v5: FormatId::known("netflow_v5"),
-            v5_plan: Arc::new(fixed(V5)),
-            v7_plan: Arc::new(fixed(&[V5, &[(0, 4)]].concat())),
-            v7: FormatId::known("netflow_v7"),
+            fixed: Arc::new(Fixed::new()),
             sflow: FormatId::known("sflow"),
             v9: FormatId::known("netflow_v9"),
             ipfix: FormatId::known("ipfix"),
@@ -128,8 +126,7 @@ impl FlowDecoder {
         let before = batch.len();
         let mut nth = 0;
         let problem = match be16(frame.bytes, 0) {
-            Some(5) => self.v5(frame, false, &mut nth, batch, heard),
-            Some(7) => self.v5(frame, true, &mut nth, batch, heard),
+            Some(1 | 5 | 7 | 8) => self.fixed(frame, &mut nth, batch, heard),
             Some(9) => self.packet(frame, 9, &mut nth, batch, heard),
             Some(10) => self.packet(frame, 10, &mut nth, batch, heard),
             Some(0) if be16(frame.bytes, 2) == Some(5) => self.sflow(frame, &mut nth, batch, heard),
@@ -237,48 +234,6 @@ impl FlowDecoder {
             }
         }
         problem
-    }
-
-    /// NetFlow v5 (Cisco, "NetFlow Export Datagram Format"): 24 bytes of header, 48 a record; v7 (Catalyst 5000): 52 a record, which
-    /// begins alike.
-    fn v5(
-        &mut self,
-        frame: Frame<'_>,
-        v7: bool,
-        nth: &mut u16,
-        batch: &mut BatchBuilder,
-        heard: &mut Vec<Heard>,
-    ) -> Option<&'static str> {
-        let b = frame.bytes;
-        let (Some(count), Some(uptime), Some(secs), Some(nsecs), Some(sequence), Some(engine), Some(sampling)) =
-            (be16(b, 2), be32(b, 4), be32(b, 8), be32(b, 12), be32(b, 16), be16(b, 20), be16(b, 22))
-        else {
-            return Some("flow packet is cut in its header");
-        };
-        let export =
-            Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
-        // Reserved there.
-        let (engine, sampling) = if v7 { (0, 0) } else { (engine, sampling) };
-        heard.extend(stream_key(&frame.head, if v7 { 7 } else { 5 }, Unit::Records, engine.into()).map(|key| Heard {
-            key,
-            received: frame.head.received,
-            sequence,
-            count: Some(count.into()),
-            uptime_ms: Some(uptime),
-        }));
-        let plan = if v7 { self.v7_plan.clone() } else { self.v5_plan.clone() };
-        let format = if v7 { self.v7 } else { self.v5 };
-        let rate = u64::from(sampling & 0x3fff);
-        let packet = Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate), rates: None };
-        let mut rest = &b[24..];
-        for _ in 0..count {
-            if rest.len() < plan.bytes() {
-                return Some("flow packet has fewer records than it says");
-            }
-            let mut row = self.row(&frame.head, nth, format, batch);
-            rest = plan.record(rest, packet, &mut row);
-        }
-        None
     }
 
     /// NetFlow v9 and IPFIX: a header and sets of templates and data.
@@ -489,7 +444,8 @@ impl FlowDecoder {
         while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
             // Zeros to the end of the set are padding where they are shorter than a record; a whole record of zeros is one.
             let mut row = self.begin(head, nth, format, batch);
-            let Some((rest, names)) = record(&template, b, export, &mut row) else {
+            let lists = Lists { templates: &self.templates, domain };
+            let Some((rest, names)) = record(&template, b, export, lists, &mut row) else {
                 row.quarantine("flow record is cut");
                 return (count > 0, count);
             };
@@ -551,38 +507,6 @@ fn stream_key(head: &FrameHead, version: u16, unit: Unit, domain: u32) -> Option
     Some(StreamKey { tenant: head.tenant.0, source, version, unit, agent: None, domain, of: (0, 0) })
 }
 
-/// A record of NetFlow v5 as v9 would describe it: elements and lengths, 0 for padding. One of v7 has four bytes more, the router's address.
-const V5: &[(u16, u16)] = &[
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 2),
-    (14, 2),
-    (2, 4),
-    (1, 4),
-    (22, 4),
-    (21, 4),
-    (7, 2),
-    (11, 2),
-    (0, 1),
-    (6, 1),
-    (4, 1),
-    (5, 1),
-    (16, 2),
-    (17, 2),
-    (9, 1),
-    (13, 1),
-    (0, 2),
-];
-
-fn fixed(elements: &[(u16, u16)]) -> Plan {
-    let fields: Vec<_> = elements
-        .iter()
-        .map(|(element, length)| Field { enterprise: 0, element: *element, length: *length, scope: false })
-        .collect();
-    Plan::of(&fields).expect("no length varies")
-}
-
 fn template_of(fields: Vec<Field>, options: bool, seen: Time) -> Option<Template> {
     // A variable length takes one byte at least. A record of no bytes would never end.
     let bytes_min = fields.iter().map(|f| if f.length == VARIABLE { 1 } else { usize::from(f.length) }).sum();
@@ -627,7 +551,13 @@ fn take<'b>(field: &Field, b: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
 }
 
 /// Reads one flow record into `row`; gives what follows it, and what it names.
-fn record<'b>(template: &Template, b: &'b [u8], export: Export, row: &mut RowBuilder<'_>) -> Option<(&'b [u8], Names)> {
+fn record<'b>(
+    template: &Template,
+    b: &'b [u8],
+    export: Export,
+    lists: Lists<'_>,
+    row: &mut RowBuilder<'_>,
+) -> Option<(&'b [u8], Names)> {
     let mut rest = b;
     let (mut flow, mut names) = (Flow::default(), Names::default());
     for field in template.fields.iter() {
@@ -636,7 +566,11 @@ fn record<'b>(template: &Template, b: &'b [u8], export: Export, row: &mut RowBui
         if field.enterprise == 0 {
             names.element(field.element, unsigned(value));
         }
-        flow.element(field, value, export, row);
+        if list::is_list(field) {
+            lists.write(field, value, 0, row);
+        } else {
+            flow.element(field, value, export, row);
+        }
     }
     flow.finish(row, export);
     Some((rest, names))
@@ -846,6 +780,15 @@ fn be32(b: &[u8], at: usize) -> Option<u32> {
 pub fn is_flow(b: &[u8]) -> bool {
     match (be16(b, 0), be16(b, 2)) {
         (Some(0), Some(5)) => b.len() >= 28 && matches!(be32(b, 4), Some(1 | 2)),
+        // Of these two nothing but the length tells that it is one.
+        (Some(1), Some(count)) => count > 0 && b.len() == 16 + 52 * usize::from(count),
+        (Some(8), Some(count)) => {
+            count > 0
+                && b.len() > 28
+                && (b.len() - 28).is_multiple_of(usize::from(count))
+                && matches!((b.len() - 28) / usize::from(count), 28 | 32 | 40 | 44)
+                && (1..=14).contains(&b[22])
+        }
         (Some(5 | 7), Some(count)) => b.len() >= 24 && (1..=60).contains(&count),
         (Some(9), Some(count)) => b.len() >= 20 && count < 4096,
         (Some(10), Some(length)) => b.len() >= 16 && usize::from(length) <= b.len() && length >= 16,

@@ -11,6 +11,7 @@
 use event::{FieldId, RowBuilder, Time};
 
 use super::element::{Form, add_text, meaning};
+use super::list::is_list;
 use super::sampling::{self, Names, is_part, rate_of};
 use super::{Export, Field, VARIABLE, add_action, add_direction, add_forwarding, add_mac, add_nat_event, address, instant};
 
@@ -103,9 +104,11 @@ impl Packet<'_> {
 }
 
 impl Plan {
-    /// The plan for records of `fields`. None where one has a variable length, or a sampling rate is told in several.
+    /// The plan for records of `fields`. None where one has a variable length or is a list, or a sampling rate is told in several.
     pub(super) fn of(fields: &[Field]) -> Option<Plan> {
-        if fields.iter().any(|field| field.length == VARIABLE || field.enterprise == 0 && is_part(field.element)) {
+        let has_none =
+            |field: &Field| field.length == VARIABLE || is_list(field) || field.enterprise == 0 && is_part(field.element);
+        if fields.iter().any(has_none) {
             return None;
         }
         let mut draft = Draft::default();
@@ -356,7 +359,7 @@ mod tests {
                 86, 89, 96, 136, 139, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 176, 177, 180, 181, 182, 183, 225, 226, 227,
                 228, 230, 231, 232, 233, 243, 281, 282, 298, 299, 302, 323, 352, 371, 40_001, 40_005, 56_701,
             ]),
-            1 => (0u16..512).prop_filter("parts of rates have no plan", |element| !is_part(*element)),
+            1 => (0u16..512).prop_filter("parts of rates and lists have no plan", |n| !is_part(*n) && !(291..=293).contains(n)),
         ];
         let length = prop_oneof![3 => prop::sample::select(vec![1u16, 2, 4, 6, 8, 16]), 1 => 0u16..20];
         let enterprise = prop_oneof![6 => Just(0u32), 1 => Just(REVERSE_PEN), 1 => Just(9u32)];

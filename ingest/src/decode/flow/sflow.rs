@@ -4,6 +4,7 @@
 //! flows and are left out. The datagram has no wall clock: an event happened when its datagram was received.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use event::{FieldId, RowBuilder};
 
@@ -148,10 +149,14 @@ impl Sample<'_> {
             let Some(record) = self.rest.opaque() else { return false };
             let whole = match format {
                 1 if !known => packet_head(record, row).map(|found| known |= found),
+                2 => ethernet(record, row),
                 3 if !known => addresses(record, false, row).map(|()| known = true),
                 4 if !known => addresses(record, true, row).map(|()| known = true),
                 1001 => switch(record, row),
+                1002 => router(record, row),
                 1003 => gateway(record, row),
+                1004 => users(record, row),
+                1005 => url(record, row),
                 1007 => nat(record, row),
                 1020 => nat_ports(record, row),
                 _ => Some(()),
@@ -228,6 +233,48 @@ fn addresses(mut r: Reader<'_>, v6: bool, row: &mut RowBuilder<'_>) -> Option<()
     row.uint(FieldId::DESTINATION_PORT, destination_port.into());
     if protocol == 6 {
         row.uint(FieldId::FLOW_TCP_FLAGS, tcp_flags.into());
+    }
+    Some(())
+}
+
+/// `sampled_ethernet`: addresses of six bytes, each filled up to eight.
+fn ethernet(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    let (bytes, source, destination) = (r.u32()?, r.take(8)?, r.take(8)?);
+    for (field, mac) in [(FieldId::SOURCE_MAC, source), (FieldId::DESTINATION_MAC, destination)] {
+        if row.get(field).is_none() {
+            super::add_mac(row, field, &mac[..6]);
+        }
+    }
+    if row.get(FieldId::NETWORK_BYTES).is_none() {
+        row.uint(FieldId::NETWORK_BYTES, bytes.into());
+    }
+    Some(())
+}
+
+static NEXT_HOP: LazyLock<FieldId> = LazyLock::new(|| FieldId::known("flow.next_hop_ip"));
+
+/// `extended_router`: where the packet went next.
+fn router(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    if let Some(next) = r.address()? {
+        row.ip(*NEXT_HOP, next);
+    }
+    Some(())
+}
+
+/// `extended_user`: who sends and who receives, each behind the number of a character set.
+fn users(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    for field in [FieldId::SOURCE_USER_NAME, FieldId::DESTINATION_USER_NAME] {
+        r.u32()?;
+        super::element::add_text(row, field, r.opaque()?.bytes);
+    }
+    Some(())
+}
+
+/// `extended_url`: behind the direction what was asked for, and of which host.
+fn url(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
+    r.u32()?;
+    for field in [FieldId::URL_ORIGINAL, FieldId::URL_DOMAIN] {
+        super::element::add_text(row, field, r.opaque()?.bytes);
     }
     Some(())
 }

@@ -81,6 +81,11 @@ impl Table {
         alive
     }
 
+    /// The template, for what stands within data.
+    pub(super) fn get(&self, domain: Domain, id: u16) -> Option<&Template> {
+        self.templates.get(&(domain, id))
+    }
+
     /// The template, for data that came at `now`.
     pub(super) fn used(&mut self, domain: Domain, id: u16, now: Time) -> Option<Template> {
         let template = self.templates.get_mut(&(domain, id))?;

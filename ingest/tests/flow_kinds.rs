@@ -1,0 +1,319 @@
+//! What exporters of every kind write: fixed layouts of NetFlow, lists of IPFIX, records that sFlow puts beside a packet. Made packets, each
+//! also cut at every byte and with lengths that lie.
+
+use std::net::SocketAddr;
+
+use event::{Batch, BatchBuilder, Content, EventRef, FieldId, Frame, FrameHead, LogRange, Time, Transport};
+use ingest::decode::Decoder;
+use ingest::decode::flow::{FlowDecoder, is_flow};
+
+fn decode(decoder: &mut FlowDecoder, bytes: &[u8]) -> Batch {
+    let head = FrameHead {
+        received: Time::from_unix_s(1_700_000_010),
+        source: "192.0.2.254:2055".parse::<SocketAddr>().ok(),
+        ..FrameHead::new(Transport::Udp, Content::Flow)
+    };
+    let mut batch = BatchBuilder::default();
+    decoder.decode(Frame { head, bytes }, &mut batch);
+    batch.finish(LogRange::default(), Time::UNKNOWN)
+}
+
+/// What an event says in these fields, those left out that it lacks.
+fn told(event: EventRef<'_>, names: &[&str]) -> Vec<(String, String)> {
+    let value = |name: &&str| {
+        let value = event.get(FieldId::find(name)?)?;
+        Some((name.to_string(), value.to_string()))
+    };
+    names.iter().filter_map(value).collect()
+}
+
+fn says(event: EventRef<'_>, expected: &[(&str, &str)]) {
+    assert!(!event.quarantined());
+    let names: Vec<&str> = expected.iter().map(|(name, _)| *name).collect();
+    let expected: Vec<(String, String)> = expected.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    assert_eq!(told(event, &names), expected);
+}
+
+/// Numbers of so many bytes each.
+fn be(parts: &[(u64, usize)]) -> Vec<u8> {
+    parts.iter().flat_map(|(value, bytes)| u128::from(*value).to_be_bytes()[16 - bytes..].to_vec()).collect()
+}
+
+/// Cut at every byte and with each byte made the largest, one at a time: whatever comes of it, a decoder goes on to read the whole.
+fn survives(whole: &[u8], before: &[u8]) {
+    let mut decoder = FlowDecoder::default();
+    decode(&mut decoder, before);
+    for at in 0..whole.len() {
+        decode(&mut decoder, &whole[..at]);
+        let mut lies = whole.to_vec();
+        lies[at] = 0xff;
+        decode(&mut decoder, &lies);
+    }
+    decode(&mut decoder, before);
+    assert!(decode(&mut decoder, whole).iter().all(|event| !event.quarantined()));
+}
+
+const SOURCE: (u64, usize) = (0x0a01_0203, 4);
+const DESTINATION: (u64, usize) = (0xc633_6407, 4);
+
+#[test]
+fn version_1() {
+    let mut bytes = be(&[(1, 2), (1, 2), (60_000, 4), (1_700_000_000, 4), (5_000_000, 4)]);
+    bytes.extend(be(&[SOURCE, DESTINATION, (0xc000_0201, 4), (3, 2), (4, 2), (7, 4), (900, 4), (50_000, 4), (55_000, 4)]));
+    bytes.extend(be(&[(49_152, 2), (443, 2), (0, 2), (6, 1), (0x20, 1), (0x1b, 1), (0, 3), (0, 8)]));
+    assert!(is_flow(&bytes) && !is_flow(&bytes[..67]));
+    let batch = decode(&mut FlowDecoder::default(), &bytes);
+    assert_eq!((batch.len(), batch.event(0).format().name()), (1, "netflow_v1"));
+    says(
+        batch.event(0),
+        &[
+            ("source.ip", "10.1.2.3"),
+            ("source.port", "49152"),
+            ("destination.ip", "198.51.100.7"),
+            ("destination.port", "443"),
+            ("network.transport", "tcp"),
+            ("network.bytes", "900"),
+            ("network.packets", "7"),
+            ("flow.tcp_flags", "27"),
+            ("flow.tos", "32"),
+            ("flow.next_hop_ip", "192.0.2.1"),
+            ("observer.ingress.interface.id", "3"),
+            ("observer.egress.interface.id", "4"),
+            ("event.start", "2023-11-14T22:13:10.005Z"),
+            ("event.end", "2023-11-14T22:13:15.005Z"),
+        ],
+    );
+    survives(&bytes, &[]);
+}
+
+/// A packet of v8 with one record of an aggregation.
+fn v8(scheme: u64, record: &[(u64, usize)]) -> Vec<u8> {
+    let mut bytes = be(&[(8, 2), (1, 2), (60_000, 4), (1_700_000_000, 4), (0, 4), (9, 4), (0, 2), (scheme, 1), (2, 1), (0, 4)]);
+    bytes.extend(be(record));
+    bytes
+}
+
+#[test]
+fn every_aggregation_of_version_8() {
+    let totals = [(2, 4), (7, 4), (900, 4), (50_000, 4), (55_000, 4)];
+    let with = |rest: &[(u64, usize)]| [&totals[..], rest].concat();
+    let catalyst = [(7, 4), (900, 4), (50_000, 4), (55_000, 4)];
+    let systems = [(65_001, 2), (65_002, 2), (3, 2), (4, 2)];
+    let both = [("flow.source_prefix", "10.1.2.3/24"), ("flow.destination_prefix", "198.51.100.7/16")];
+    let masks = [(16, 1), (24, 1)];
+    type Told<'t> = Vec<(&'t str, &'t str)>;
+    let of_systems: Told<'_> = vec![
+        ("source.as.number", "65001"),
+        ("destination.as.number", "65002"),
+        ("observer.ingress.interface.id", "3"),
+        ("observer.egress.interface.id", "4"),
+    ];
+    let ends: Told<'_> = vec![("source.ip", "10.1.2.3"), ("destination.ip", "198.51.100.7")];
+    let ports: Told<'_> = vec![("source.port", "53"), ("destination.port", "443")];
+    /// Its number, a record, and what it says.
+    type Aggregation<'t> = (u64, Vec<(u64, usize)>, Told<'t>);
+    let cases: Vec<Aggregation<'_>> = vec![
+        (1, with(&systems), of_systems.clone()),
+        (2, with(&[(17, 1), (0, 3), (53, 2), (443, 2)]), [ports.clone(), vec![("network.transport", "udp")]].concat()),
+        (3, with(&[SOURCE, (24, 1), (0, 1), (65_001, 2), (3, 2), (0, 2)]), vec![both[0], of_systems[0], of_systems[2]]),
+        (4, with(&[DESTINATION, (16, 1), (0, 1), (65_002, 2), (4, 2), (0, 2)]), vec![both[1], of_systems[1], of_systems[3]]),
+        (
+            5,
+            with(&[&[SOURCE, DESTINATION], &masks[..], &[(0, 2)], &systems[..]].concat()),
+            [both.to_vec(), of_systems.clone()].concat(),
+        ),
+        (
+            6,
+            [&[DESTINATION], &catalyst[..], &[(4, 2), (0x20, 1), (0, 1), (0, 8)]].concat(),
+            vec![ends[1], of_systems[3], ("flow.tos", "32")],
+        ),
+        (
+            7,
+            [&[DESTINATION, SOURCE], &catalyst[..], &[(4, 2), (3, 2), (0x20, 1), (0, 3), (0, 8)]].concat(),
+            [ends.clone(), of_systems[2..].to_vec()].concat(),
+        ),
+        (
+            8,
+            [&[DESTINATION, SOURCE, (443, 2), (53, 2)], &catalyst[..], &[(4, 2), (3, 2), (0x20, 1), (17, 1), (0, 2), (0, 8)]]
+                .concat(),
+            [ends.clone(), ports.clone(), of_systems[2..].to_vec(), vec![("network.iana_number", "17")]].concat(),
+        ),
+        (9, with(&[&systems[..], &[(0x20, 1), (0, 3)]].concat()), [of_systems.clone(), vec![("flow.tos", "32")]].concat()),
+        (
+            10,
+            with(&[(17, 1), (0x20, 1), (0, 2), (53, 2), (443, 2), (3, 2), (4, 2)]),
+            [ports.clone(), of_systems[2..].to_vec(), vec![("flow.tos", "32"), ("network.transport", "udp")]].concat(),
+        ),
+        (11, with(&[SOURCE, (24, 1), (0x20, 1), (65_001, 2), (3, 2), (0, 2)]), vec![both[0], ("flow.tos", "32"), of_systems[0]]),
+        (
+            12,
+            with(&[DESTINATION, (16, 1), (0x20, 1), (65_002, 2), (4, 2), (0, 2)]),
+            vec![both[1], ("flow.tos", "32"), of_systems[1]],
+        ),
+        (
+            13,
+            with(&[&[SOURCE, DESTINATION], &masks[..], &[(0x20, 1), (0, 1)], &systems[..]].concat()),
+            [both.to_vec(), of_systems.clone(), vec![("flow.tos", "32")]].concat(),
+        ),
+        (
+            14,
+            with(&[&[SOURCE, DESTINATION], &masks[..], &[(0x20, 1), (17, 1), (53, 2), (443, 2), (3, 2), (4, 2)]].concat()),
+            [both.to_vec(), ports.clone(), of_systems[2..].to_vec(), vec![("network.transport", "udp")]].concat(),
+        ),
+    ];
+    for (scheme, record, expected) in cases {
+        let bytes = v8(scheme, &record);
+        assert!(is_flow(&bytes), "{scheme}");
+        let batch = decode(&mut FlowDecoder::default(), &bytes);
+        assert_eq!((batch.len(), batch.event(0).format().name()), (1, "netflow_v8"), "{scheme}");
+        says(batch.event(0), &expected);
+        says(batch.event(0), &[("network.bytes", "900"), ("network.packets", "7"), ("event.end", "2023-11-14T22:13:15Z")]);
+        assert_eq!(told(batch.event(0), &["flow.count"]).is_empty(), (6..=8).contains(&scheme));
+        survives(&bytes, &[]);
+    }
+    for scheme in [0, 15, 255] {
+        assert!(decode(&mut FlowDecoder::default(), &v8(scheme, &[(0, 16), (0, 16), (0, 12)])).event(0).quarantined());
+    }
+}
+
+fn ipfix(sets: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = be(&[(10, 2), (0, 2), (1_700_000_000, 4), (1, 4), (7, 4)]);
+    for (set, body) in sets {
+        bytes.extend(be(&[(*set, 2), (body.len() as u64 + 4, 2)]));
+        bytes.extend(body);
+    }
+    let length = bytes.len() as u16;
+    bytes[2..4].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+/// A value of variable length, told in the long form where `long`.
+fn variable(value: &[u8], long: bool) -> Vec<u8> {
+    let mut bytes = if long { be(&[(255, 1), (value.len() as u64, 2)]) } else { be(&[(value.len() as u64, 1)]) };
+    bytes.extend(value);
+    bytes
+}
+
+/// Source, octets and a list of that element; two templates of texts for what stands within: of YAF's inspection, and of a list of them.
+fn templates(list: u64) -> Vec<u8> {
+    let flow = be(&[(300, 2), (3, 2), (8, 2), (4, 2), (1, 2), (4, 2), (list, 2), (65_535, 2)]);
+    let inspected = be(&[
+        (301, 2),
+        (3, 2),
+        (0x8000 | 117, 2),
+        (65_535, 2),
+        (6871, 4),
+        (0x8000 | 111, 2),
+        (65_535, 2),
+        (6871, 4),
+        (1, 2),
+        (4, 2),
+    ]);
+    let nested = be(&[(302, 2), (1, 2), (292, 2), (65_535, 2)]);
+    ipfix(&[(2, [flow, inspected, nested].concat())])
+}
+
+#[test]
+fn texts_are_read_out_of_lists() {
+    let inspected = |host: &[u8], agent: &[u8]| [variable(host, false), variable(agent, true), be(&[(0xffff_ffff, 4)])].concat();
+    let records = [inspected(b"www.city.example", b"curl/8"), inspected(b"other.example", b"")].concat();
+    let list = [be(&[(0xff, 1), (301, 2)]), records.clone()].concat();
+    let several = [be(&[(0xff, 1), (299, 2), (6, 2), (0, 2), (301, 2), (4 + records.len() as u64, 2)]), records].concat();
+    let nested = [be(&[(0xff, 1), (302, 2)]), variable(&list, false)].concat();
+    let basic = |first: u64, length: u64, rest: &[u8]| [&be(&[(3, 1), (first, 2), (length, 2)])[..], rest].concat();
+    let hosts = basic(0x8000 | 117, 65_535, &[&be(&[(6871, 4)])[..], &variable(b"www.city.example", false)].concat());
+    for (element, list, expected) in [
+        (292, list, vec![("url.domain", "www.city.example"), ("user_agent.original", "curl/8")]),
+        (293, several, vec![("url.domain", "www.city.example"), ("user_agent.original", "curl/8")]),
+        (292, nested, vec![("url.domain", "www.city.example"), ("user_agent.original", "curl/8")]),
+        (291, hosts, vec![("url.domain", "www.city.example")]),
+        // Values of no length, of numbers, of an element that nobody knows; none at all.
+        (291, basic(147, 0, b"abc"), vec![]),
+        (291, basic(1, 4, &[9; 8]), vec![]),
+        (291, basic(500, 1, b"abc"), vec![]),
+        (291, vec![], vec![]),
+    ] {
+        let data = ipfix(&[(300, [be(&[SOURCE, (900, 4)]), variable(&list, true)].concat())]);
+        let mut decoder = FlowDecoder::default();
+        decode(&mut decoder, &templates(element));
+        let batch = decode(&mut decoder, &data);
+        assert_eq!(batch.len(), 1);
+        // Its own count, not one from within.
+        says(batch.event(0), &[("source.ip", "10.1.2.3"), ("network.bytes", "900")]);
+        says(batch.event(0), &expected);
+        assert_eq!(told(batch.event(0), &["url.domain", "user_agent.original", "network.name"]).len(), expected.len());
+        survives(&data, &templates(element));
+    }
+}
+
+#[test]
+fn lists_within_lists_end() {
+    // A list of the template of lists of itself, as deep as its bytes go.
+    let mut list = be(&[(0xff, 1), (302, 2)]);
+    for _ in 0..10_000 {
+        list = [be(&[(0xff, 1), (302, 2)]), variable(&list, true)].concat();
+    }
+    let data = ipfix(&[(300, [be(&[SOURCE, (900, 4)]), variable(&list, true)].concat())]);
+    let mut decoder = FlowDecoder::default();
+    decode(&mut decoder, &templates(292));
+    assert_eq!(decode(&mut decoder, &data).len(), 1);
+}
+
+/// Opaque bytes of sFlow: a length, and filled up to four.
+fn opaque(bytes: &[u8]) -> Vec<u8> {
+    let mut all = be(&[(bytes.len() as u64, 4)]);
+    all.extend(bytes);
+    all.resize(all.len().next_multiple_of(4), 0);
+    all
+}
+
+#[test]
+fn what_sflow_puts_beside_a_packet() {
+    let record = |format: u64, body: Vec<u8>| [be(&[(format, 4)]), opaque(&body)].concat();
+    let records = [
+        record(2, be(&[(1500, 4), (0x0200_0000_0001, 6), (0, 2), (0x0200_0000_0002, 6), (0, 2), (0x0800, 4)])),
+        record(3, be(&[(1480, 4), (6, 4), SOURCE, DESTINATION, (49_152, 4), (443, 4), (0x12, 4), (0, 4)])),
+        record(1002, be(&[(1, 4), (0xc000_0201, 4), (24, 4), (16, 4)])),
+        record(1004, [be(&[(106, 4)]), opaque("太郎".as_bytes()), be(&[(3, 4)]), opaque(b"svc")].concat()),
+        record(1005, [be(&[(1, 4)]), opaque(b"/index.html"), opaque(b"www.city.example")].concat()),
+        record(1007, be(&[(1, 4), (0xcb00_7101, 4), (1, 4), (0x0a01_0001, 4)])),
+        record(1020, be(&[(1024, 4), (8443, 4)])),
+        record((9 << 12) | 1, vec![1, 2, 3]), // An enterprise's own.
+    ];
+    let mut sample = be(&[(1, 4), (0, 4), (3, 4), (512, 4), (512, 4), (0, 4), (0, 4), (3, 4), (0, 4), (4, 4)]);
+    sample.extend(be(&[(records.len() as u64, 4)]));
+    sample.extend(records.concat());
+    let counters = be(&[(1, 4), (3, 4), (0, 4)]);
+    let mut bytes = be(&[(5, 4), (1, 4), (0xc000_02fe, 4), (0, 4), (9, 4), (60_000, 4), (2, 4)]);
+    bytes.extend([be(&[(2, 4)]), opaque(&counters), be(&[(3, 4)]), opaque(&sample)].concat());
+    let batch = decode(&mut FlowDecoder::default(), &bytes);
+    assert_eq!(batch.len(), 1, "counters are no flow");
+    says(
+        batch.event(0),
+        &[
+            ("source.ip", "10.1.2.3"),
+            ("destination.port", "443"),
+            ("source.mac", "02:00:00:00:00:01"),
+            ("destination.mac", "02:00:00:00:00:02"),
+            ("network.bytes", "1500"),
+            ("flow.next_hop_ip", "192.0.2.1"),
+            ("source.user.name", "太郎"),
+            ("destination.user.name", "svc"),
+            ("url.original", "/index.html"),
+            ("url.domain", "www.city.example"),
+            ("source.nat.ip", "203.0.113.1"),
+            ("destination.nat.ip", "10.1.0.1"),
+            ("source.nat.port", "1024"),
+            ("destination.nat.port", "8443"),
+            ("observer.ingress.interface.id", "3"),
+            ("observer.egress.interface.id", "4"),
+            ("flow.sampling_rate", "512"),
+        ],
+    );
+    for at in 0..bytes.len() {
+        decode(&mut FlowDecoder::default(), &bytes[..at]);
+        let mut lies = bytes.clone();
+        lies[at] = 0xff;
+        decode(&mut FlowDecoder::default(), &lies);
+    }
+}
