@@ -11,6 +11,8 @@ use super::window::{Decision, Entering, NONE, Pool, Slab, Window, state_bytes};
 
 /// Matches that are looked ahead for: what is read for so many fits the nearest caches.
 pub(super) const AHEAD: usize = 16;
+/// Entries of a window, from the first one on, that are looked ahead for where an alert will name them.
+const ENTRIES_AHEAD: usize = 4;
 
 /// One group.
 #[derive(Debug)]
@@ -124,7 +126,7 @@ impl Groups {
     /// Reads what will be needed when events enter the groups of `keys`, [`AHEAD`] at most. It changes nothing; but reads that do not wait
     /// for each other take hardly longer than one, and then all of it lies near. What it gives hangs on what was read, so that the reads
     /// are not left out.
-    pub(super) fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> u64 {
+    pub(super) fn warm<'k>(&self, asks: &Asks, keys: impl Iterator<Item = &'k [u8]>) -> u64 {
         let (mut found, mut len) = ([NONE; AHEAD], 0);
         for (at, key) in found.iter_mut().zip(keys) {
             // Whether it is the key is not asked: that would wait for the group. It is, but once in a hundred times.
@@ -134,10 +136,19 @@ impl Groups {
         let found = || found[..len].iter().filter(|at| **at != NONE).map(|at| &self.groups[*at]);
         let near = |group: &Group| u64::from(group.newer) ^ group.window.last_time as u64;
         let read = found().fold(0, |read, group| read ^ near(group));
-        found().fold(read, |read, group| {
+        let read = found().fold(read, |read, group| {
             let around = [group.older, group.newer].into_iter().filter(|at| *at != NONE).map(|at| near(&self.groups[at]));
             around.fold(read ^ group.window.touch(&self.pool), |read, near| read ^ near)
-        })
+        });
+        if !asks.fires_early() {
+            return read;
+        }
+        let mut entries = [NONE; AHEAD];
+        entries.iter_mut().zip(found()).for_each(|(entry, group)| *entry = group.window.first_entry());
+        for _ in 0..ENTRIES_AHEAD {
+            entries.iter_mut().for_each(|entry| *entry = self.pool.next_entry(*entry));
+        }
+        entries.iter().fold(read, |read, entry| read ^ u64::from(*entry))
     }
 
     fn insert(&mut self, asks: &Asks, hash: u64, key: &[u8]) -> u32 {

@@ -508,9 +508,10 @@ impl Correlator {
     fn warm(&self, waiting: &[Waiting], bytes: &[u8]) {
         let mut read = 0;
         for of_rule in waiting.chunk_by(|a, b| (a.rule, a.tenant) == (b.rule, b.tenant)) {
-            let groups = &self.of_rule[of_rule[0].rule as usize].groups;
-            if let Some(groups) = groups.get(&of_rule[0].tenant) {
-                read ^= groups.warm(of_rule.iter().map(|waiting| waiting.key.of(bytes)));
+            let rule = of_rule[0].rule as usize;
+            let Body::Correlation(bound) = &self.rules.rules[rule].body else { continue };
+            if let Some(groups) = self.of_rule[rule].groups.get(&of_rule[0].tenant) {
+                read ^= groups.warm(&bound.asks, of_rule.iter().map(|waiting| waiting.key.of(bytes)));
             }
         }
         std::hint::black_box(read);

@@ -172,6 +172,11 @@ impl Asks {
         matches!(self.measure, Measure::Events | Measure::Values)
     }
 
+    /// Whether a window of few events may satisfy it, so that most alerts name all of them.
+    pub(super) fn fires_early(&self) -> bool {
+        !self.absence && matches!(self.measure, Measure::Rules | Measure::Formula(_) | Measure::Chain { .. } | Measure::Ordered)
+    }
+
     /// Whether a match must bring a number.
     pub(super) fn adds_up(&self) -> bool {
         matches!(self.measure, Measure::Sum | Measure::Average | Measure::Rank(_))

@@ -281,6 +281,11 @@ impl Window {
         time(self.first) ^ time(self.last) ^ state
     }
 
+    /// Where the first entry lies.
+    pub(super) fn first_entry(&self) -> u32 {
+        self.first
+    }
+
     /// An event enters; those that have left the timespan leave first. `index` is the window's own number in its pool. Gives the decision,
     /// and how many entries gave way for the bound.
     pub(super) fn enter(&mut self, pool: &mut Pool, asks: &Asks, index: u32, entering: Entering<'_>) -> (Decision, u64) {
@@ -572,6 +577,11 @@ fn adds_up(sum: &Sum, asks: &Asks, count: i64) -> bool {
 }
 
 impl Pool {
+    /// Where the entry after this one lies.
+    pub(super) fn next_entry(&self, at: u32) -> u32 {
+        if at == NONE { NONE } else { self.entries[at].next }
+    }
+
     /// What an entry takes, with its value.
     pub(super) fn bytes_per_entry(&self) -> usize {
         self.bytes / self.entries.len().max(1)
