@@ -42,8 +42,7 @@ const SEGMENTS_MAX: usize = 60;
 const SEGMENT_BYTES_MAX: usize = 64_000;
 /// Lines of the corpus that go over TCP.
 const LINES_MAX: usize = 100_000;
-/// Bytes of records that are decoded at once, and of NDJSON that go to the file at once: with what they become they stay in the cache.
-const READ_BYTES: usize = 128 << 10;
+/// Bytes of NDJSON that go to the file at once: as many as stay in the cache.
 const WRITE_BYTES: usize = 128 << 10;
 /// How long rsyslog may take for them.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -375,7 +374,7 @@ fn to_journal_and_ndjson(stream: &Arc<Vec<u8>>, records: usize) -> Duration {
     let (mut written, mut writer) = (0, event::json::Writer::default());
     while written < records {
         frames.clear();
-        reader.read(&mut frames, READ_BYTES, Duration::from_millis(100)).expect("reads");
+        reader.read(&mut frames, BATCH_BYTES_MAX, Duration::from_millis(100)).expect("reads");
         for frame in frames.iter().filter(|frame| frame.head.content == Content::Text) {
             decoder.decode(frame, &mut builder);
         }
