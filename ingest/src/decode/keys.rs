@@ -170,6 +170,13 @@ impl Keys {
         self.known.get(key).copied().unwrap_or(Known { native, first: 0, last: 0 })
     }
 
+    /// Whether the table says what becomes of `key`.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.known
+            .get(key)
+            .is_some_and(|known| known.first < known.last || self.later.iter().any(|(native, _)| Some(*native) == known.native))
+    }
+
     /// Whether a key of this record gave `field`, or [`Keys::claim`] did.
     pub(super) fn has(&self, field: FieldId) -> bool {
         self.fields.iter().position(|known| *known == field).is_some_and(|slot| self.taken[slot])

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, Release, RowBuilder, Time};
 
 use super::describe::FirstTime;
-use super::format::{self, Registry};
+use super::format::{self, Registry, Usual};
 use super::grams::Grams;
+use super::record::{Key, Record};
 use super::stamp::{Stamp, Zone};
 use super::syslog::{self, Header};
 use super::{DecodeSettings, Decoder, charset, names::Names};
@@ -17,6 +18,8 @@ pub struct TextDecoder {
     settings: Arc<DecodeSettings>,
     registry: Registry,
     structured: Names,
+    record: Record,
+    usual: Usual,
     key: String,
     count: FieldId,
     syslog: FormatId,
@@ -58,7 +61,11 @@ impl<'a> Context<'a> {
 impl TextDecoder {
     /// A decoder with these settings.
     pub fn new(settings: &Arc<DecodeSettings>) -> TextDecoder {
+        let mut record = Record::new();
+        let usual = Usual::new(&mut record.keys);
         TextDecoder {
+            record,
+            usual,
             settings: settings.clone(),
             registry: Registry::new(&settings.library),
             structured: Names::new("log.syslog.structured_data."),
@@ -137,6 +144,7 @@ impl TextDecoder {
             row.text(FieldId::FLAGS, "format_pin_refused");
         }
         if !pinned.unwrap_or(false) && (pin == Some("syslog") || !self.registry.read(&context, &mut row)) {
+            self.parameters(&context, &mut row);
             self.unrecognised(text, &context, &mut row);
         }
         format::enrich(&mut row);
@@ -173,6 +181,17 @@ impl TextDecoder {
             }
         }
         context.set_time(row, h.stamp);
+    }
+
+    /// What the names of the header's structured data (RFC 5424 §6.3) usually mean.
+    fn parameters(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        let Some(structured) = context.header.structured else { return };
+        self.record.begin();
+        for parameter in syslog::parameters(structured) {
+            let key = self.record.keys.child(Key::ROOT, parameter.name);
+            self.record.text(context.record, key, &parameter.value());
+        }
+        self.usual.write(&self.record.keys, self.record.view(context.record), context, &[], context.header.stamp.is_none(), row);
     }
 
     /// A syslog header before unknown text is a syslog record, a time a program's own log; anything else nobody knows.

@@ -90,13 +90,20 @@ fn trimmed(message: &str) -> &str {
 /// Reads records by a plan.
 pub(super) struct Reader {
     plan: Arc<Plan>,
+    /// Whether no key or capture of it is the event's time.
+    lacks_time: bool,
     names: Names,
     scratch: Scratch,
 }
 
 impl Reader {
     pub(super) fn new(plan: &Arc<Plan>) -> Reader {
-        Reader { plan: plan.clone(), names: Names::new(plan.native), scratch: Scratch::new(plan.native) }
+        Reader {
+            plan: plan.clone(),
+            lacks_time: !plan.writes_time(),
+            names: Names::new(plan.native),
+            scratch: Scratch::new(plan.native, plan.names_fields()),
+        }
     }
 
     /// What it reads by.
@@ -132,6 +139,8 @@ impl Reader {
         self.scratch.hits = hits;
         if done {
             self.finish(context, row);
+            let Reader { plan, names, scratch, .. } = self;
+            Writer { plan, names, scratch, context, row }.usual(self.lacks_time);
         }
         done
     }

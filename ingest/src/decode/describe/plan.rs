@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::DescriptionError;
 use super::file::{self, Action, File, Line, Scalar, Some1};
-use super::target::{self, Convert, Extent, Target};
+use super::target::{self, Convert, Extent, Target, TimeForm};
 use super::template::Template;
 use crate::decode::grams::Needed;
 
@@ -72,6 +72,28 @@ pub(super) enum Constant {
 const LINES_MAX: usize = 2048;
 
 impl Plan {
+    /// Everything that a capture or a key of it becomes.
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        let captures =
+            self.lines.iter().chain(self.parts.iter().flatten()).flat_map(|line| line.template.captures.iter().flatten());
+        captures.chain(self.keys.values().flat_map(|key| &key.targets))
+    }
+
+    /// Whether something of it is the event's time.
+    pub(super) fn writes_time(&self) -> bool {
+        let is_time = |form: TimeForm| matches!(form, TimeForm::Date | TimeForm::Clock | TimeForm::Zone);
+        self.targets().any(|target| match target.convert {
+            Convert::EventTime(_) => true,
+            Convert::Time(form) => is_time(form),
+            _ => false,
+        })
+    }
+
+    /// Whether records of it name their fields.
+    pub(super) fn names_fields(&self) -> bool {
+        self.targets().any(|target| matches!(target.convert, Convert::Json | Convert::Pairs(_) | Convert::Cef | Convert::Csv(_)))
+    }
+
     /// Compiles `file`; `bases` are the descriptions that it may build on.
     pub(super) fn compile(file: &File, bases: &BTreeMap<String, File>) -> Result<Plan, DescriptionError> {
         let fault = |reason: String| DescriptionError { name: file.name.clone(), reason };

@@ -122,8 +122,10 @@ cases:
     expect: {source.ip: 2001:db8::9, source.port: 443, user.name: taro, user.domain: city "a"}
   - raw: '%four {"act":"Allow","who":"jiro","deep":{"x":[1,2]}}'
     expect: {event.action: allow, event.outcome: unknown, user.name: jiro, trial.deep.x: [1, 2]}
+  # No line of it fits: what stands behind the word is an object of nobody known.
   - raw: '%four {"act":"Other","who":"jiro"}'
-    format: unknown
+    format: json
+    expect: {act: Other, trial.act: null}
   - raw: '%five one   ["say \"two\""] 0x1F 1.5ms 00:11:22:aa:bb:cc, {p| q}'
     expect: {trial.a: one, trial.b: say "two", trial.c: 31, event.duration: 1500000, source.mac: 00:11:22:aa:bb:cc, trial.d: [p, q]}
 "#;

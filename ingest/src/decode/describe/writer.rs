@@ -5,7 +5,7 @@ use event::{FieldId, RowBuilder, Value};
 use super::plan::{Constant, Key, LinePlan, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
 use super::template::{FirstTime, Hit};
-use crate::decode::format::{address, protocol, url};
+use crate::decode::format::{Usual, address, protocol, url};
 use crate::decode::names::Names;
 use crate::decode::pairs::{self, Style};
 use crate::decode::record::json::Outcome;
@@ -34,10 +34,23 @@ pub(super) struct Scratch {
     zone: String,
 }
 
-/// An object's values, and the fields of its native names.
+/// An object's values, or pairs whose keys the description lacks; the fields of its native names, and what the names usually mean.
 pub(super) struct Json {
     record: Record,
     fields: Fields,
+    usual: Option<Usual>,
+    /// Keys that the description says something of.
+    told: Vec<record::Key>,
+    /// Where in the message the object stands. None: the record is of pairs, or of nothing yet.
+    object: Option<std::ops::Range<usize>>,
+}
+
+impl Json {
+    fn new(native: &str, names_fields: bool) -> Json {
+        let mut record = Record::new();
+        let usual = names_fields.then(|| Usual::new(&mut record.keys));
+        Json { record, fields: Fields::new(native), usual, told: Vec::new(), object: None }
+    }
 }
 
 impl std::fmt::Debug for Json {
@@ -47,9 +60,9 @@ impl std::fmt::Debug for Json {
 }
 
 impl Scratch {
-    /// Buffers for a description whose native names have `native` before them.
-    pub(super) fn new(native: &str) -> Scratch {
-        Scratch { json: Some(Box::new(Json { record: Record::new(), fields: Fields::new(native) })), ..Scratch::default() }
+    /// Buffers for a description whose native names have `native` before them, and whose records name their fields or not.
+    pub(super) fn new(native: &str, names_fields: bool) -> Scratch {
+        Scratch { json: Some(Box::new(Json::new(native, names_fields))), ..Scratch::default() }
     }
 }
 
@@ -108,6 +121,11 @@ impl Writer<'_, '_, '_> {
         self.scratch.date.clear();
         self.scratch.clock.clear();
         self.scratch.zone.clear();
+        if let Some(json) = &mut self.scratch.json {
+            json.record.begin();
+            json.told.clear();
+            json.object = None;
+        }
         let good = self.captures(line, text, hits);
         if !self.scratch.clock.is_empty() {
             let Scratch { date, clock, zone, .. } = &*self.scratch;
@@ -159,6 +177,10 @@ impl Writer<'_, '_, '_> {
                 if let Some(field) = self.names.field(key) {
                     self.row.text(field, value);
                 }
+                if let Some(Json { record, usual: Some(_), object: None, .. }) = self.scratch.json.as_deref_mut() {
+                    let key = record.keys.child(record::Key::ROOT, key);
+                    record.text(self.context.header.message, key, value);
+                }
             }
         }
     }
@@ -193,14 +215,18 @@ impl Writer<'_, '_, '_> {
         let text = text.trim();
         // An object within a value of this one is not looked into.
         let Some(mut json) = self.scratch.json.take() else { return false };
-        let Json { record, fields } = &mut *json;
+        let Json { record, fields, told, object, .. } = &mut *json;
         let whole = record::json::read(text, record) == Outcome::Whole;
         if whole {
+            let start = (text.as_ptr() as usize).wrapping_sub(self.context.header.message.as_ptr() as usize);
+            *object = (start < self.context.header.message.len()).then(|| start..start + text.len());
+            told.clear();
             for (key, value) in record.view(text).iter() {
                 fields.write(&record.keys, key, value, self.row);
             }
             for (key, value) in record.view(text).iter() {
                 let Some(Key { targets, .. }) = plan.keys.get(record.keys.name(key)) else { continue };
+                told.push(key);
                 for target in targets {
                     self.json_value(target, value);
                 }
@@ -210,8 +236,22 @@ impl Writer<'_, '_, '_> {
         for (_, flag) in odd.iter().filter(|(is_so, _)| whole && *is_so) {
             self.row.text(FieldId::FLAGS, flag);
         }
+        if !whole || object.is_none() {
+            record.begin(); // What it says cannot be looked at again.
+        }
         self.scratch.json = Some(json);
         whole
+    }
+
+    /// Writes what keys that the description lacks usually mean.
+    pub(super) fn usual(&mut self, sets_time: bool) {
+        let Some(Json { record, usual: Some(usual), told, object, .. }) = self.scratch.json.as_deref_mut() else { return };
+        if record.is_empty() {
+            return;
+        }
+        let message = self.context.header.message;
+        let text = object.clone().map_or(message, |object| &message[object]);
+        usual.write(&record.keys, record.view(text), self.context, told, sets_time, self.row);
     }
 
     fn json_value(&mut self, target: &Target, value: Value<'_>) {

@@ -8,7 +8,7 @@
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::extension::{self, Extension};
+use super::extension::{self, Extension, Rest};
 use super::{Kind, Recognise, cef_vendors, number, some_text};
 use crate::decode::keys::Keys;
 use crate::decode::stamp;
@@ -17,6 +17,7 @@ use crate::decode::text::Context;
 pub(super) struct Reader {
     kind: Kind,
     keys: Keys,
+    rest: Rest,
     scratch: String,
     version: FieldId,
     vendor: FieldId,
@@ -33,7 +34,7 @@ const KEYS: &str = "
     spt | sourcePort = source.port:int
     shost | sourceHostName = source.domain
     smac | sourceMacAddress = source.mac
-    suser | sourceUserName = source.user.name
+    suser | sourceUserName = source.user.name:account
     suid | sourceUserId = source.user.id
     sntdom | sourceNtDomain = source.user.domain
     spriv | sourceUserPrivileges = source.user.roles
@@ -47,7 +48,7 @@ const KEYS: &str = "
     dpt | destinationPort = destination.port:int
     dhost | destinationHostName = destination.domain
     dmac | destinationMacAddress = destination.mac
-    duser | destinationUserName = destination.user.name
+    duser | destinationUserName = destination.user.name:account
     duid | destinationUserId = destination.user.id
     dntdom | destinationNtDomain = destination.user.domain
     dpriv | destinationUserPrivileges = destination.user.roles
@@ -104,6 +105,7 @@ impl Reader {
         Reader {
             kind: Kind::new("cef", None, None, None),
             keys: Keys::new("cef.extensions.", KEYS),
+            rest: Rest::new(),
             scratch: String::new(),
             version: FieldId::known("cef.version"),
             vendor: FieldId::known("cef.device.vendor"),
@@ -125,7 +127,8 @@ impl super::Reader for Reader {
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let message = context.with_tag("CEF");
+        let message = context.header.message;
+        let message = if message.starts_with("CEF:") { message } else { context.with_tag("CEF") };
         let Some(start) = begins(message) else { return false };
         let mut parts: [&str; 7] = [""; 7];
         let mut rest = &message[start..];
@@ -174,6 +177,8 @@ impl super::Reader for Reader {
             extension::hash(hash, row);
         }
         cef_vendors::after(vendor, class, name, &pairs, &mut self.scratch, row);
+        self.rest.write(&pairs, |key| !self.keys.knows(key), context, receipt.is_none(), &mut self.scratch, row);
+        cef_vendors::last(row);
         if row.get(FieldId::MESSAGE).is_none() {
             some_text(row, FieldId::MESSAGE, extension::plain(name, &mut self.scratch));
         }

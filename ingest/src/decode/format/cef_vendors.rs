@@ -74,6 +74,16 @@ pub(super) fn after(
     }
 }
 
+/// Where the dictionary has a name for one end only, and no other key says whose it is.
+pub(super) fn last(row: &mut RowBuilder<'_>) {
+    if row.get(FieldId::USER_NAME).is_none() && row.get(FieldId::SOURCE_USER_NAME).is_none() {
+        row.copy_first(FieldId::DESTINATION_USER_NAME, FieldId::USER_NAME);
+        if let Some(domain) = FieldId::find("destination.user.domain") {
+            row.copy_first(domain, FieldId::USER_DOMAIN);
+        }
+    }
+}
+
 /// Custom strings and numbers by the label that the sender gives them.
 fn labels(pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>) {
     const TEXTS: &[(&str, FieldId)] = &[

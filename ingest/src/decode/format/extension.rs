@@ -2,6 +2,10 @@
 
 use event::{FieldId, RowBuilder};
 
+use super::usual::Usual;
+use crate::decode::record::{Key, Record};
+use crate::decode::text::Context;
+
 /// Pairs of one record; further ones are found in the raw text only.
 const PAIRS_MAX: usize = 192;
 
@@ -71,6 +75,46 @@ impl<'a> Extension<'a> {
     pub(super) fn labelled(&self, label: &str) -> Option<&'a str> {
         let (key, _) = self.iter().find(|(k, v)| *v == label && k.ends_with("Label"))?;
         self.get(key.strip_suffix("Label")?)
+    }
+}
+
+/// The pairs that a format's dictionary lacks, and what their names usually mean.
+pub(super) struct Rest {
+    record: Record,
+    usual: Usual,
+}
+
+impl Rest {
+    pub(super) fn new() -> Rest {
+        let mut record = Record::new();
+        let usual = Usual::new(&mut record.keys);
+        Rest { record, usual }
+    }
+
+    /// Writes what the names of `pairs` usually mean that the dictionary `lacks`; of a custom field its label is the name.
+    pub(super) fn write(
+        &mut self,
+        pairs: &Extension<'_>,
+        lacks: impl Fn(&str) -> bool,
+        context: &Context<'_>,
+        sets_time: bool,
+        scratch: &mut String,
+        row: &mut RowBuilder<'_>,
+    ) {
+        self.record.begin();
+        for (key, value) in pairs.iter() {
+            let (name, value) = match key.strip_suffix("Label") {
+                Some(custom) => match pairs.get(custom) {
+                    Some(labelled) => (value, labelled),
+                    None => continue,
+                },
+                None if lacks(key) => (key, value),
+                None => continue,
+            };
+            let key = self.record.keys.child(Key::ROOT, name);
+            self.record.text(context.record, key, plain(value, scratch));
+        }
+        self.usual.write(&self.record.keys, self.record.view(context.record), context, &[], sets_time, row);
     }
 }
 

@@ -2,21 +2,59 @@
 
 use event::{FieldId, RowBuilder};
 
-use super::usual::Usual;
+use super::usual::{self, Usual};
 use super::{Kind, Recognise};
 use crate::decode::pairs::{Style, styled};
-use crate::decode::record::table;
 use crate::decode::record::{Fields, Key, Keys, Record};
 use crate::decode::text::Context;
 
 /// Pairs that a record needs to be taken for key=value text.
 const PAIRS_MIN: usize = 3;
 
-/// What may stand between pairs, the usual first: blanks and commas, a tab, a bar, `^^`.
-const STYLES: [Style; 4] = [style(None), style(Some('\t')), style(Some('|')), style(Some('^'))];
+/// Names that are known, which text with colons needs.
+const KNOWN_MIN: u32 = 2;
 
-const fn style(separator: Option<char>) -> Style {
-    Style { separator, equals: '=', spaced: false }
+/// What may stand between pairs, the usual first: blanks and commas, a tab, a bar, `^^`.
+const STYLES: [Style; 4] = [style(None, '='), style(Some('\t'), '='), style(Some('|'), '='), style(Some('^'), '=')];
+
+/// What may stand between pairs whose values hold blanks, where the text is nothing but pairs.
+const WHOLE: [Style; 5] =
+    [style(Some(';'), '='), style(Some(','), '='), style(Some(','), ':'), style(Some(';'), ':'), style(Some('|'), ':')];
+
+const fn style(separator: Option<char>, equals: char) -> Style {
+    Style { separator, equals, spaced: false }
+}
+
+/// Whether the text is pairs of `style` from the beginning to the end. Text with colons is prose as well: there
+/// names must be known.
+fn is_whole(text: &str, style: Style) -> bool {
+    let Some(separator) = style.separator else { return false };
+    let (mut count, mut known) = (0, 0);
+    let good = text.trim_end_matches(separator).split(separator).all(|part| {
+        let Some((key, value)) = part.split_once(style.equals) else { return false };
+        let key = key.trim();
+        known += u32::from(usual::is_known(key));
+        count += 1;
+        let word =
+            |word: &str| is_key(word) || style.equals == ':' && word.split(' ').count() <= 4 && word.split(' ').all(is_key);
+        word(key) && (style.equals == '=' || value.starts_with(' ') || value.is_empty())
+    });
+    good && (style.equals == '=' || known >= KNOWN_MIN) && count >= PAIRS_MIN
+}
+
+/// The pairs of `[key = value] [key = value]`, where there are enough.
+fn bracketed<'t>(text: &'t str, mut each: impl FnMut(&'t str, &'t str)) -> bool {
+    let pairs = || {
+        text.split('[')
+            .skip(1)
+            .filter_map(|part| part.split_once(']')?.0.split_once('='))
+            .map(|(key, value)| (key.trim(), value.trim()))
+    };
+    let good = text.starts_with('[') && pairs().filter(|(key, _)| is_key(key)).count() >= PAIRS_MIN;
+    if good {
+        pairs().filter(|(key, _)| is_key(key)).for_each(|(key, value)| each(key, value));
+    }
+    good
 }
 
 fn is_key(text: &str) -> bool {
@@ -65,15 +103,21 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
-        let Some(style) = STYLES.iter().copied().find(|style| fits(message, *style)) else { return false };
         self.record.begin();
         let Reader { record, .. } = self;
-        styled(message, style, |pair| {
-            if is_key(pair.key) {
-                let key = record.keys.child(Key::ROOT, pair.key);
-                record.text(message, key, pair.value);
-            }
-        });
+        let mut put = |key: &str, value: &str| {
+            let key = record.keys.child(Key::ROOT, key);
+            record.text(message, key, value);
+        };
+        if !bracketed(message, &mut put) {
+            let whole = WHOLE.iter().find(|style| is_whole(message, **style));
+            let Some(style) = whole.or_else(|| STYLES.iter().find(|style| fits(message, **style))) else { return false };
+            styled(message, *style, |pair| {
+                if is_key(pair.key) || whole.is_some() {
+                    put(pair.key, pair.value);
+                }
+            });
+        }
         self.plain.write(&self.record, message, context, row);
         true
     }
@@ -83,7 +127,6 @@ impl super::Reader for Reader {
 pub(super) struct Plain {
     kind: Kind,
     fields: Fields,
-    times: Vec<Key>,
     usual: Usual,
     message: Key,
 }
@@ -93,43 +136,24 @@ impl Plain {
         Plain {
             kind: Kind::new(format, None, None, None),
             fields: Fields::new(""),
-            times: [
-                "@timestamp",
-                "timestamp",
-                "time",
-                "ts",
-                "eventTime",
-                "datetime",
-                "TimeCreated",
-                "EventTime",
-                "event_time",
-                "date_time",
-                "Timestamp",
-                "Time",
-                "eventtime",
-                "created_at",
-                "createdDateTime",
-                "CreationTime",
-                "published",
-            ]
-            .map(|name| keys.declare(name))
-            .to_vec(),
             usual: Usual::new(keys),
             message: keys.declare("message"),
         }
+    }
+
+    /// Writes what the names of a record usually mean that another table has read.
+    pub(super) fn write_usual(&mut self, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        self.usual.write(&record.keys, record.view(text), context, &[], false, row);
     }
 
     /// Writes the record under its own names, and under ECS names what usually has them.
     pub(super) fn write(&mut self, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         let view = record.view(text);
         self.kind.mark(row);
-        if let Some(time) = self.times.iter().find_map(|key| table::time(view.get(*key)?, context)) {
-            row.time(time);
-        }
         for (key, value) in view.iter() {
             self.fields.write(&record.keys, key, value, row);
         }
-        self.usual.write(&record.keys, view, context, row);
+        self.usual.write(&record.keys, view, context, &[], true, row);
         if record.too_deep() {
             row.text(FieldId::FLAGS, "nesting_refused");
         }

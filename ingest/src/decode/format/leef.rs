@@ -4,7 +4,7 @@
 
 use event::{FieldId, RowBuilder, Time};
 
-use super::extension::{Extension, plain};
+use super::extension::{Extension, Rest, plain};
 use super::{Kind, Recognise, address, number, some_text};
 use crate::decode::cut::{between, cut, word};
 use crate::decode::keys::Keys;
@@ -15,6 +15,7 @@ pub(super) struct Reader {
     kind: Kind,
     watchguard: Kind,
     keys: Keys,
+    rest: Rest,
     scratch: String,
     delimiter: String,
     version: FieldId,
@@ -97,6 +98,7 @@ impl Reader {
             kind: Kind::new("leef", None, None, None),
             watchguard: Kind::new("leef", Some("watchguard"), Some("firewall"), None),
             keys: Keys::new("leef.", KEYS),
+            rest: Rest::new(),
             scratch: String::new(),
             delimiter: String::new(),
             version: FieldId::known("leef.version"),
@@ -127,6 +129,7 @@ impl Reader {
                 () if rest.contains('\t') => "\t",
                 () if rest.contains("#011") => "#011",
                 () if rest.contains("\\t") => "\\t",
+                () if rest.split('|').filter(|part| part.contains('=')).count() > 2 => "|",
                 () => " ",
             });
         }
@@ -213,9 +216,11 @@ impl super::Reader for Reader {
         }
         self.keys.finish(row);
         self.vendor(vendor, id, &pairs, row);
-        if let Some(time) = pairs.get("devTime").and_then(|value| instant(value, context)) {
+        let time = pairs.get("devTime").and_then(|value| instant(value, context));
+        if let Some(time) = time {
             row.time(time);
         }
+        self.rest.write(&pairs, |key| !self.keys.knows(key), context, time.is_none(), &mut self.scratch, row);
         if row.get(FieldId::EVENT_ACTION).is_none() {
             some_text(row, FieldId::EVENT_ACTION, id);
         }

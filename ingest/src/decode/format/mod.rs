@@ -34,10 +34,12 @@ mod suricata;
 mod tables;
 mod umbrella;
 mod usual;
+mod usual_names;
 mod web;
 mod web_error;
 mod welf;
 mod windows;
+mod xml;
 mod zeek;
 
 use std::net::IpAddr;
@@ -48,6 +50,7 @@ use super::grams::Needed;
 use super::text::Context;
 pub(super) use guess::{beginning, guess};
 pub(super) use registry::{Recognise, Registry, names};
+pub(super) use usual::Usual;
 
 /// Which format a record is in: its name and its Sigma log source.
 #[derive(Clone, Copy)]
@@ -121,6 +124,7 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(windows::Message::new()),
         Box::new(windows::Snare::new()),
         Box::new(windows::Xml::new()),
+        Box::new(xml::Reader::new()),
         Box::new(zeek::Reader::new()),
     ]
 }

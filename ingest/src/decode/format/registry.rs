@@ -284,7 +284,7 @@ impl Registry {
                 return true;
             }
         }
-        let Registry { readers, apps, app, first, first_bare, json, last, structured, found, .. } = self;
+        let Registry { readers, apps, app, first, first_bare, json, structured, found, .. } = self;
         let mut ask = |numbers: &[u16], row: &mut RowBuilder<'_>| {
             numbers.iter().any(|number| readers[usize::from(*number)].read(context, row))
         };
@@ -321,7 +321,23 @@ impl Registry {
             super::guess(message, row); // No line fits it: what it says plainly is better than nothing.
             return true;
         }
-        byte.is_some_and(|byte| last[usize::from(byte)].iter().any(|number| readers[usize::from(*number)].read(context, row)))
+        if !self.within
+            && let Some(object) = structured::behind_words(message)
+        {
+            let header = Header { message: object, ..context.header };
+            let inner = Context { header, grams: Grams::new(), first_time: FirstTime::default(), ..*context };
+            self.within = true;
+            let mark = row.mark();
+            let read = self.read(&inner, row);
+            self.within = false;
+            if read {
+                return true;
+            }
+            row.rewind(mark);
+        }
+        byte.is_some_and(|byte| {
+            self.last[usize::from(byte)].iter().any(|number| self.readers[usize::from(*number)].read(context, row))
+        })
     }
 }
 
@@ -331,23 +347,27 @@ impl Registry {
         if self.within {
             return false;
         }
-        let Some(line) = self.structured.take_line(context) else { return false };
+        let Some((memory, length)) = self.structured.take_line(context) else { return false };
+        let (line, program) = memory.split_at(length);
         let mark = row.mark();
         self.structured.write_carrier(context, row);
         self.within = true;
-        let whole = Header { message: &line, ..Header::default() };
+        let bare = Header { message: line, ..Header::default() };
         let inner = Context {
-            header: whole,
-            record: &line,
+            header: bare,
+            record: line,
             zone: context.zone,
             reference: context.reference,
             grams: Grams::new(),
             first_time: FirstTime::default(),
         };
-        let mut read = self.read_stamped(&inner, row);
+        // A program that is known writes what it writes, as behind a syslog header.
+        let mut read = !self.knows(program) && self.read_stamped(&inner, row);
         if !read {
-            let inner = Context { header: syslog::header(&line), ..inner };
-            read = self.read(&inner, row);
+            let header = syslog::header(line);
+            let is_bare = header.app.is_none() && header.stamp.is_none();
+            let header = if is_bare { Header { app: Some(program).filter(|name| !name.is_empty()), ..bare } } else { header };
+            read = self.read(&Context { header, ..inner }, row);
         }
         self.within = false;
         if !read {
@@ -355,7 +375,7 @@ impl Registry {
             // What lay within may have been JSON of no format: the record that carries it is read again.
             self.structured.read_known(context, row);
         }
-        self.structured.keep_line(line);
+        self.structured.keep_line(memory);
         read
     }
 }

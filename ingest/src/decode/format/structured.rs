@@ -8,7 +8,7 @@ use event::{FieldId, RowBuilder};
 use super::generic::Plain;
 use super::suricata::Eve;
 use super::tables;
-use super::windows::Events;
+use super::windows::{Carried, Events};
 use super::zeek::Logs;
 use crate::decode::record::json::{self, Outcome};
 use crate::decode::record::table::{self, Table};
@@ -20,6 +20,7 @@ pub(super) struct Reader {
     eve: Eve,
     zeek: Logs,
     windows: Events,
+    carried: Carried,
     tables: Vec<Table>,
     keycloak: super::keycloak::Events,
     plain: Plain,
@@ -29,8 +30,11 @@ pub(super) struct Reader {
 
 /// Container runtimes and log shippers put a program's own line into JSON.
 struct Carrier {
-    line: [Key; 3],
-    marks: [Key; 5],
+    line: [Key; 12],
+    marks: [Key; 18],
+    /// The name of the program, as journals and collectors of syslog write it.
+    program: [Key; 6],
+    host: [Key; 4],
     time: Key,
     fields: Fields,
     memory: String,
@@ -43,18 +47,55 @@ impl Reader {
         let eve = Eve::new(keys);
         let zeek = Logs::new(keys);
         let windows = Events::new(keys);
+        let carried = Carried::new(keys);
         let tables = tables::TABLES.iter().map(|format| Table::new(format, keys)).collect();
         let keycloak = super::keycloak::Events::new(keys);
         let plain = Plain::new("json", keys);
         let carrier = Carrier {
-            line: ["log", "message", "MESSAGE"].map(|name| keys.declare(name)),
-            marks: ["stream", "kubernetes.pod.name", "kubernetes.pod_name", "docker.container.id", "container.id"]
+            line: [
+                "log",
+                "message",
+                "MESSAGE",
+                "event.original",
+                "full_message",
+                "short_message",
+                "_raw",
+                "raw",
+                "body",
+                "Body",
+                "body.stringValue",
+                "textPayload",
+            ]
+            .map(|name| keys.declare(name)),
+            marks: [
+                "stream",
+                "kubernetes.pod.name",
+                "kubernetes.pod_name",
+                "docker.container.id",
+                "container.id",
+                "log.file.path",
+                "log.source.address",
+                "input.type",
+                "_TRANSPORT",
+                "_HOSTNAME",
+                "source_type",
+                "short_message",
+                "@version",
+                "_raw",
+                "severityText",
+                "SeverityText",
+                "logName",
+                "fluentd.tag",
+            ]
+            .map(|name| keys.declare(name)),
+            program: ["SYSLOG_IDENTIFIER", "log.syslog.appname", "appname", "ident", "_COMM", "_application_name"]
                 .map(|name| keys.declare(name)),
+            host: ["_HOSTNAME", "log.syslog.hostname", "host", "hostname"].map(|name| keys.declare(name)),
             time: keys.declare("time"),
             fields: Fields::new(""),
             memory: String::new(),
         };
-        Reader { record, eve, zeek, windows, tables, keycloak, plain, carrier, is_cut: false }
+        Reader { record, eve, zeek, windows, carried, tables, keycloak, plain, carrier, is_cut: false }
     }
 
     /// Names for a pin.
@@ -78,11 +119,13 @@ impl Reader {
         let view = record.view(text);
         let known = self.eve.read(record, text, context, row)
             || self.windows.read(record, text, context, row)
+            || self.carried.read(&record.keys, view, text, context, row)
             || self.zeek.read(record, text, context, row)
             || self.keycloak.read(record, text, context, row)
             || match self.tables.iter_mut().find(|table| table.fits(view)) {
                 Some(table) => {
                     table.write(record, text, context, row);
+                    self.plain.write_usual(record, text, context, row);
                     super::outcome_of_status(row);
                     true
                 }
@@ -108,8 +151,9 @@ impl Reader {
         }
     }
 
-    /// The line of a program within the record that was read last, if that carries one. Give it back to [`Reader::keep_line`].
-    pub(super) fn take_line(&mut self, context: &Context<'_>) -> Option<String> {
+    /// The line of a program within the record that was read last, if that carries one, and how long it is: behind it stands the program's
+    /// name. Give it back to [`Reader::keep_line`].
+    pub(super) fn take_line(&mut self, context: &Context<'_>) -> Option<(String, usize)> {
         let view = self.record.view(object_of(context));
         if !self.carrier.marks.iter().any(|key| view.has(*key)) {
             return None;
@@ -118,7 +162,9 @@ impl Reader {
         let mut memory = std::mem::take(&mut self.carrier.memory);
         memory.clear();
         memory.push_str(line.trim_end());
-        Some(memory)
+        let length = memory.len();
+        memory.push_str(self.carrier.program.iter().find_map(|key| view.text(*key)).unwrap_or(""));
+        Some((memory, length))
     }
 
     /// Keeps the memory for the next line.
@@ -132,6 +178,11 @@ impl Reader {
         for (key, value) in view.iter().filter(|(key, _)| !self.carrier.line.contains(key)) {
             self.carrier.fields.write(&self.record.keys, key, value, row);
         }
+        if row.get(FieldId::HOST_NAME).is_none()
+            && let Some(host) = self.carrier.host.iter().find_map(|key| view.text(*key))
+        {
+            row.text(FieldId::HOST_NAME, host);
+        }
         if let Some(time) = view.get(self.carrier.time).and_then(|value| table::time(value, context)) {
             row.time(time);
         }
@@ -143,6 +194,21 @@ impl Reader {
 fn object_of<'a>(context: &Context<'a>) -> &'a str {
     let message = context.header.message.trim();
     message.strip_prefix("@cee:").unwrap_or(message).trim_start()
+}
+
+/// Bytes of words before an object at most.
+const LEAD_BYTES_MAX: usize = 96;
+
+/// The object that stands behind a few words (`vendor: {"a":1}`) or alone in a list (`[{"a":1}]`), and goes on to the end.
+pub(super) fn behind_words(message: &str) -> Option<&str> {
+    let message = message.trim();
+    if let Some(object) = message.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return Some(object.trim()).filter(|object| object.starts_with('{'));
+    }
+    let start = memchr::memchr(b'{', message.as_bytes()).filter(|start| (1..=LEAD_BYTES_MAX).contains(start))?;
+    let object = &message[start..];
+    let begins = object[1..].trim_start().starts_with('"');
+    (begins && object.ends_with('}') && message[..start].ends_with([' ', ':', '\t', '='])).then_some(object)
 }
 
 /// What reading a record as JSON came to.

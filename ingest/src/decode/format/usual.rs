@@ -1,249 +1,404 @@
-//! Names that records of many programs have, and what they mean: for records whose program nobody described.
+//! What the names of a record usually mean, whoever wrote it: for records that name their fields themselves and whose program nobody
+//! described, or whose description does not know a name.
 //!
 //! A name is compared without its case and without `_`, `-`, `.` and blanks, so that `src_ip`, `SrcIP` and `src.ip` are one. The names of
-//! a field stand in the order of preference; what the record says under the field's own name stands before all of them. Of a path of
-//! keys the whole counts (`request.client_ip` is `requestclientip`), or its last key where that says alone whose value it is.
+//! a field stand in the order of preference ([`super::usual_names`]); what the record says under the field's own name stands before all
+//! of them. Of a path of keys the whole counts (`request.client_ip` is `requestclientip`). Keys before it that only say that something
+//! follows (`data`, `event`, `properties`) may be left out; others where the name says by itself whose value it is.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use event::{FieldId, RowBuilder, Value};
 
+use super::usual_names::{Only, USUAL, WORDS};
 use crate::decode::keys::verdict;
 use crate::decode::record::table::{Rule, To};
 use crate::decode::record::{Key, Keys, View};
+use crate::decode::stamp;
 use crate::decode::text::Context;
 
-use To::{Account, Address, As, Case, Lower, Number, Path, Protocol, Url};
-
-/// A field, and the names that usually mean it.
-const USUAL: &[(To, &str)] = &[
-    (
-        Address("source.ip", "source.address"),
-        "srcip srcaddr srcaddress sourceip sourceipaddress sourceaddress sourceaddr ipsrc src sip saddr clientip clientipaddress \
-         clientaddr clientaddress callingip callerip calleripaddress remoteip remoteipaddress remoteaddr remoteaddress attackerip \
-         peerip peeraddr rhost originip loginip userip ipaddress ipaddr ip srchost realip xrealip sourceinfoip sourceipv4 srcipv4 \
-         clientipv4 initiatorip actorip actoripaddress source client",
-    ),
-    (Number("source.port"), "srcport sourceport sourcetransportport sport spt clientport remoteport peerport srcpt"),
-    (
-        Address("destination.ip", "destination.address"),
-        "dstip dstaddr dstaddress destip destaddr destinationip destinationipaddress destinationaddress ipdst dst dip daddr serverip \
-         serveraddr targetip victimip localip localaddr destination dest dsthost",
-    ),
-    (
-        Number("destination.port"),
-        "dstport destport destinationport destinationtransportport dport dpt serverport targetport localport dstpt",
-    ),
-    (Protocol, "transport protoname proto protocol ipproto ipprotocol transportprotocol"),
-    (Lower("network.protocol"), "appproto appprotocol applicationprotocol service"),
-    (Number("source.bytes"), "srcbytes sourcebytes sentbytes sentbyte bytessent bytesout outbytes txbytes sent"),
-    (
-        Number("destination.bytes"),
-        "dstbytes destinationbytes receivedbytes rcvdbytes rcvdbyte bytesreceived bytesin inbytes rxbytes rcvd",
-    ),
-    (Number("source.packets"), "srcpackets sentpackets packetssent sentpkt packetsout"),
-    (Number("destination.packets"), "dstpackets receivedpackets packetsreceived rcvdpkt packetsin"),
-    (As("source.mac"), "srcmac sourcemac smac clientmac macaddress macaddr mac"),
-    (As("destination.mac"), "dstmac destmac destinationmac dmac"),
-    (Address("source.nat.ip", "source.nat.address"), "natsrcip srcnatip xlatesrc natsourceip transip snatip"),
-    (Address("destination.nat.ip", "destination.nat.address"), "natdstip dstnatip xlatedst natdestinationip tranip dnatip"),
-    (Number("source.nat.port"), "natsrcport srcnatport xlatesport snatport"),
-    (Number("destination.nat.port"), "natdstport dstnatport xlatedport dnatport"),
-    (
-        As("observer.ingress.interface.name"),
-        "srcintf srcinterface sourceinterface ininterface inboundinterface ingressinterface inif iniface inputinterface",
-    ),
-    (
-        As("observer.egress.interface.name"),
-        "dstintf dstinterface destinationinterface outinterface outboundinterface egressinterface outif outiface outputinterface",
-    ),
-    (As("observer.ingress.zone"), "srczone sourcezone fromzone inzone ingresszone"),
-    (As("observer.egress.zone"), "dstzone destinationzone destzone tozone outzone egresszone"),
-    (
-        Account("user"),
-        "username user usr usrname srcuser sourceuser sourceusername suser accountname account login loginname logonname \
-         actor principal admin clientuser remoteuser",
-    ),
-    (As("user.id"), "userid uid accountid useruid"),
-    (As("user.domain"), "userdomain domainname accountdomain ntdomain logondomain"),
-    (As("user.email"), "useremail email emailaddress mail"),
-    (As("destination.user.name"), "dstuser destinationuser duser targetuser targetusername targetaccount"),
-    (As("event.action"), "action act deviceaction eventaction disposition verdict operation activity eventname operationname"),
-    (As("event.code"), "eventid eventcode msgid messageid logid signatureid eventtypeid"),
-    (As("event.reason"), "reason failurereason errorreason cause denyreason"),
-    (
-        Case(
-            "event.outcome",
-            &[
-                ("success", "success"),
-                ("successful", "success"),
-                ("succeeded", "success"),
-                ("ok", "success"),
-                ("true", "success"),
-                ("failure", "failure"),
-                ("failed", "failure"),
-                ("fail", "failure"),
-                ("error", "failure"),
-                ("denied", "failure"),
-                ("rejected", "failure"),
-                ("false", "failure"),
-            ],
-        ),
-        "outcome result success status loginstatus authresult",
-    ),
-    (Lower("log.level"), "loglevel level severity sev priority lvl"),
-    (As("rule.name"), "rulename policyname policy rule acl aclname signature signaturename threatname virusname attackname"),
-    (As("rule.id"), "ruleid policyid ruleno rulenumber sigid"),
-    (As("rule.category"), "category urlcategory webcategory threatcategory attacktype"),
-    (Url, "url requesturl fullurl urlfull uri requesturi"),
-    (As("url.domain"), "urlhost urldomain httphost vhost virtualhost"),
-    (As("url.path"), "urlpath requestpath uripath"),
-    (As("url.query"), "urlquery querystring uriquery"),
-    (As("http.request.method"), "method httpmethod requestmethod verb"),
-    (Number("http.response.status_code"), "statuscode httpstatus httpstatuscode responsecode responsestatus status httpcode"),
-    (As("http.request.referrer"), "referer referrer httpreferer httpreferrer"),
-    (As("http.version"), "httpversion"),
-    (As("user_agent.original"), "useragent httpuseragent"),
-    (As("dns.question.name"), "dnsquery queryname qname dnsquestion dnsname"),
-    (As("dns.question.type"), "querytype qtype recordtype dnstype"),
-    (As("dns.response_code"), "rcode dnsrcode"),
-    (Path("file"), "filepath fullpath objectname"),
-    (As("file.name"), "filename fname file"),
-    (Number("file.size"), "filesize fsize"),
-    (As("file.hash.md5"), "md5 filemd5 md5hash hashmd5"),
-    (As("file.hash.sha1"), "sha1 filesha1 sha1hash hashsha1"),
-    (As("file.hash.sha256"), "sha256 filesha256 sha256hash hashsha256"),
-    (As("process.command_line"), "commandline cmdline cmd command processcommandline"),
-    (As("process.executable"), "processpath imagepath exe processexecutable"),
-    (Number("process.pid"), "pid processid procid"),
-    (As("process.name"), "processname procname processfilename"),
-    (As("email.from.address"), "from sender mailfrom emailfrom"),
-    (As("email.to.address"), "to recipient rcptto emailto"),
-    (As("email.subject"), "subject emailsubject"),
-    (
-        As("host.name"),
-        "hostname host computername computer devicename devname machinename machine dvchost endpointname agentcomputername \
-         dhost node",
-    ),
-    (As("observer.serial_number"), "serialnumber serial sn deviceserial"),
-    (As("message"), "msg description text eventmessage logmessage desc"),
-];
-
-/// Last keys that say whose value it is, whatever stands before them.
-const PLAIN_LEAVES: &[&str] = &[
-    "src",
-    "dst",
-    "source",
-    "dest",
-    "client",
-    "remote",
-    "username",
-    "useragent",
-    "filename",
-    "sha",
-    "md5",
-    "hostname",
-    "computername",
-    "agentcomputername",
-    "processname",
-    "commandline",
-    "threatname",
-];
-
-/// A name with more letters is none of those above.
+/// A name with more letters is none of those of the table.
 const NAME_BYTES_MAX: usize = 48;
 
-/// First keys of ECS names: what stands below them is said already.
-const ECS: &[&str] = &[
-    "source",
-    "destination",
-    "client",
-    "server",
-    "user",
-    "host",
+/// The rank of names that are not in the table.
+const LAST_RANK: u16 = u16::MAX;
+
+/// Keys that only say that something follows.
+const HOLDERS: &[&str] = &[
+    "data",
     "event",
-    "network",
-    "url",
-    "http",
-    "dns",
-    "file",
-    "process",
-    "rule",
-    "observer",
+    "events",
+    "eventdata",
+    "payload",
+    "properties",
+    "details",
+    "detail",
+    "record",
+    "records",
+    "body",
+    "message",
+    "msg",
     "log",
+    "attributes",
+    "fields",
+    "field",
+    "params",
+    "parameters",
+    "info",
+    "metadata",
+    "meta",
+    "result",
+    "results",
+    "alert",
+    "alerts",
+    "object",
+    "source",
+    "extra",
+    "context",
+    "additional",
+    "additionaldata",
+    "extension",
+    "extensions",
+    "jsonpayload",
+    "protopayload",
+    "raw",
+    "content",
+    "winlog",
+    "win",
+    "system",
+    "audit",
+    "eventinfo",
+    "values",
+    "entry",
+    "item",
+    "items",
+    "notification",
+    "sys",
+    "resource",
+    "common",
+    "base",
+    "network",
+    "connection",
+    "conn",
+    "flow",
+    "logdata",
+    "session",
+    "threatinfo",
+    "incident",
+    "detection",
+    "dns",
+    "http",
     "email",
-    "tls",
-    "service",
-    "agent",
-    "cloud",
-    "container",
-    "related",
-    "threat",
-    "user_agent",
-    "ecs",
+    "mail",
+    "security",
+    "debugcontext",
+    "debugdata",
+    "evidence",
+    "entities",
+    "observables",
+    "general",
 ];
 
-/// What a path means: of which rules it is a name, and how they prefer it. None: not asked yet.
-type Meaning = Option<[Option<(u16, u16)>; 2]>;
+/// Keys below which a name may be somebody else's.
+const OTHERS: &[&str] =
+    &["parent", "target", "dest", "dst", "old", "previous", "prior", "before", "grand", "child", "server", "new", "after"];
 
-/// The table, and what each path of the records so far means.
-pub(super) struct Usual {
+/// Names of one plain word: whose they are is said by what stands before them.
+const PLAIN: &[&str] = &[
+    "time",
+    "ts",
+    "date",
+    "created",
+    "now",
+    "ip",
+    "ipaddress",
+    "ipaddr",
+    "address",
+    "port",
+    "mac",
+    "country",
+    "city",
+    "user",
+    "account",
+    "login",
+    "admin",
+    "role",
+    "roles",
+    "type",
+    "action",
+    "act",
+    "actions",
+    "operation",
+    "activity",
+    "uuid",
+    "guid",
+    "id",
+    "reason",
+    "cause",
+    "error",
+    "result",
+    "results",
+    "status",
+    "success",
+    "outcome",
+    "level",
+    "severity",
+    "sev",
+    "priority",
+    "score",
+    "risk",
+    "policy",
+    "rule",
+    "category",
+    "categories",
+    "classification",
+    "signature",
+    "threat",
+    "attack",
+    "detection",
+    "cat",
+    "profile",
+    "url",
+    "uri",
+    "path",
+    "method",
+    "verb",
+    "host",
+    "node",
+    "system",
+    "asset",
+    "endpoint",
+    "machine",
+    "device",
+    "service",
+    "app",
+    "application",
+    "protocol",
+    "version",
+    "product",
+    "vendor",
+    "from",
+    "to",
+    "sender",
+    "subject",
+    "recipient",
+    "cc",
+    "mail",
+    "email",
+    "file",
+    "size",
+    "hash",
+    "hashes",
+    "process",
+    "image",
+    "program",
+    "command",
+    "pid",
+    "tid",
+    "os",
+    "serial",
+    "sn",
+    "description",
+    "text",
+    "summary",
+    "title",
+    "details",
+    "detail",
+    "msg",
+    "log",
+    "note",
+    "body",
+    "desc",
+    "query",
+    "answer",
+    "answers",
+    "identity",
+    "principal",
+    "operator",
+    "server",
+    "groups",
+    "groupid",
+    "group",
+    "organization",
+    "domain",
+    "sensor",
+    "logger",
+    "component",
+    "module",
+    "extension",
+    "folder",
+    "directory",
+    "displayname",
+    "packets",
+    "octets",
+    "statuscode",
+    "contenttype",
+    "mime",
+    "mimetype",
+    "technique",
+    "techniques",
+    "tactic",
+    "tactics",
+    "direction",
+    "site",
+    "sid",
+    "deviceid",
+    "userid",
+    "starttime",
+    "endtime",
+    "instanceid",
+    "firstseen",
+    "lastseen",
+];
+
+/// What stands below these is an ECS name that no other name stands for.
+const ECS: &[&str] = &[
+    "related.",
+    "ecs.",
+    "log.syslog.",
+    "event.category",
+    "event.created",
+    "event.dataset",
+    "event.duration",
+    "event.end",
+    "event.hash",
+    "event.id",
+    "event.ingested",
+    "event.kind",
+    "event.module",
+    "event.original",
+    "event.provider",
+    "event.reference",
+    "event.risk_score",
+    "event.sequence",
+    "event.severity",
+    "event.start",
+    "event.timezone",
+    "event.type",
+    "event.url",
+    "agent.id",
+    "agent.name",
+    "agent.type",
+    "agent.version",
+    "agent.ephemeral_id",
+];
+
+/// Of which rules a name is one, and how they prefer it.
+type Places = Vec<(u16, u16)>;
+
+static NAMES: LazyLock<HashMap<String, Places>> = LazyLock::new(|| {
+    let mut names: HashMap<String, Places> = HashMap::new();
+    for (rule, (.., list)) in USUAL.iter().enumerate() {
+        let mut rank = 0;
+        for word in list.split_whitespace() {
+            for name in expand(word) {
+                let places = names.entry(name).or_default();
+                if places.iter().all(|(other, _)| usize::from(*other) != rule) {
+                    places.push((rule as u16, rank));
+                    rank += 1;
+                }
+            }
+        }
+    }
+    names
+});
+
+/// Every name that `word` stands for.
+fn expand(word: &str) -> Vec<String> {
+    let Some((before, rest)) = word.split_once('{') else { return vec![word.to_owned()] };
+    let (list, after) = rest.split_once('}').expect("a brace that is opened is closed");
+    let (_, words) = WORDS.iter().find(|(name, _)| *name == list).expect("the list is there");
+    let ends = expand(after);
+    words.split(' ').flat_map(|middle| ends.iter().map(move |end| format!("{before}{middle}{end}"))).collect()
+}
+
+/// The table for the keys of one reader, and what each path of the records so far means.
+pub(in crate::decode) struct Usual {
     rules: Vec<Rule>,
     /// The paths of the fields' own names.
     own: Vec<Key>,
-    names: HashMap<&'static str, [Option<(u16, u16)>; 2]>,
+    date: [Key; 3],
+    email: FieldId,
+    /// The rules of both ends' addresses and ports, and of the process.
+    ends: [usize; 6],
+    /// The rules of a request's method and host, and of the host's name.
+    request: [usize; 3],
     generation: u32,
-    meanings: Vec<Meaning>,
+    meanings: Vec<Option<&'static [(u16, u16)]>>,
     best: Vec<Option<(u16, Key)>>,
 }
 
 impl Usual {
-    pub(super) fn new(keys: &mut Keys) -> Usual {
-        let rules: Vec<Rule> = USUAL.iter().map(|(to, _)| Rule::new("", *to, keys)).collect();
+    pub(in crate::decode) fn new(keys: &mut Keys) -> Usual {
+        let rules: Vec<Rule> = USUAL.iter().map(|(to, ..)| Rule::new("", *to, keys)).collect();
         let own = |to: &To| match to {
             To::Account(base) => format!("{base}.name"),
             To::Path(base) => format!("{base}.path"),
+            To::Host(base) => format!("{base}.ip"),
             other => other.field().to_owned(),
         };
-        let own = USUAL.iter().map(|(to, _)| keys.declare(&own(to))).collect();
-        let mut names: HashMap<&'static str, [Option<(u16, u16)>; 2]> = HashMap::new();
-        for (rule, (_, list)) in USUAL.iter().enumerate() {
-            for (rank, name) in list.split_whitespace().enumerate() {
-                let places = names.entry(name).or_default();
-                let free = places.iter_mut().find(|place| place.is_none()).expect("a name stands at most twice");
-                *free = Some((rule as u16, rank as u16));
-            }
-        }
+        let own = USUAL.iter().map(|(to, ..)| keys.declare(&own(to))).collect();
+        let date = ["date", "time", "tz"].map(|name| keys.declare(name));
         let best = vec![None; rules.len()];
-        Usual { rules, own, names, generation: 0, meanings: Vec::new(), best }
+        let rule_of = |field| USUAL.iter().position(|(to, ..)| to.field() == field).expect("the table has this field");
+        let ends =
+            ["source", "destination", "source.port", "destination.port", "process.name", "process.executable"].map(rule_of);
+        let request = ["http.request.method", "url.domain", "host.name"].map(rule_of);
+        Usual { rules, own, date, email: FieldId::known("user.email"), ends, request, generation: 0, meanings: Vec::new(), best }
     }
 
-    /// Writes the fields that the record's names usually mean. What the row holds already stands.
-    pub(super) fn write(&mut self, keys: &Keys, view: View<'_>, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+    /// Writes the fields that the record's names usually mean, but for keys that are `told` otherwise. What the row holds already
+    /// stands; the event's time is set where `sets_time`.
+    pub(in crate::decode) fn write(
+        &mut self,
+        keys: &Keys,
+        view: View<'_>,
+        context: &Context<'_>,
+        told: &[Key],
+        sets_time: bool,
+        row: &mut RowBuilder<'_>,
+    ) {
         self.best.fill(None);
         for (key, value) in view.iter() {
-            if matches!(value, Value::Null | Value::Text("" | "-" | "N/A" | "n/a" | "null" | "none" | "(null)")) {
+            let meaning = self.meaning(keys, key);
+            if meaning.is_empty() || told.contains(&key) || says_nothing(value) {
                 continue;
             }
-            for (rule, rank) in self.meaning(keys, key).into_iter().flatten() {
-                if !says(&USUAL[usize::from(rule)].0, value) {
+            for (rule, rank) in meaning {
+                let (to, only, _) = &USUAL[usize::from(*rule)];
+                if !says(to, *only, value, context) {
                     continue;
                 }
-                let best = &mut self.best[usize::from(rule)];
-                if best.is_none_or(|(before, _)| rank < before) {
-                    *best = Some((rank, key));
+                let best = &mut self.best[usize::from(*rule)];
+                if best.is_none_or(|(before, _)| *rank < before) {
+                    *best = Some((*rank, key));
                 }
             }
         }
+        self.turn_ends(keys);
+        self.settle_host(keys);
         for (nth, best) in self.best.iter().enumerate() {
             let Some((_, key)) = *best else { continue };
             let rule = &self.rules[nth];
-            if view.has(self.own[nth]) || rule.is_told(row) {
+            forget_header(rule.field(), context, row);
+            let (to, only, _) = &USUAL[nth];
+            let is_time = matches!(to, To::Time);
+            if view.has(self.own[nth]) && (!is_time || key != self.own[nth]) || rule.is_told(row) || is_time && !sets_time {
                 continue;
             }
-            for value in view.all(key) {
+            for value in view.all(key).filter(|value| !says_nothing(*value) && says(to, *only, *value, context)) {
                 rule.write(value, context, row);
+                if is_time {
+                    break;
+                }
+            }
+        }
+        if sets_time && self.best[0].is_none() {
+            let [date, clock, zone] = self.date.map(|key| view.text(key));
+            if let (Some(date), Some(clock)) = (date, clock) {
+                context.set_time(row, stamp::assemble(date, clock, zone.unwrap_or("")));
             }
         }
         if let Some(Value::Text(action)) = row.get(FieldId::EVENT_ACTION)
@@ -252,56 +407,250 @@ impl Usual {
         {
             row.text(FieldId::EVENT_TYPE, verdict);
         }
+        if row.get(FieldId::USER_NAME).is_none() {
+            row.copy_first(self.email, FieldId::USER_NAME);
+        }
     }
 
-    fn meaning(&mut self, keys: &Keys, key: Key) -> [Option<(u16, u16)>; 2] {
+    /// `host` beside the method of a request is whom it asks for, else where the record was written.
+    fn settle_host(&mut self, keys: &Keys) {
+        let [method, asked, written] = self.request;
+        let is_host = |best: &Option<(u16, Key)>| best.is_some_and(|(_, key)| keys.name(key).eq_ignore_ascii_case("host"));
+        let other = if self.best[method].is_some() { written } else { asked };
+        if is_host(&self.best[other]) {
+            self.best[other] = None;
+        }
+    }
+
+    /// What a process did on its host names the ends `local` and `remote`: there the local one began it, while a server means by the
+    /// remote one its client.
+    fn turn_ends(&mut self, keys: &Keys) {
+        let begins = |best: &Option<(u16, Key)>, word: &str| {
+            best.is_some_and(|(_, key)| {
+                let name = keys.name(key);
+                let leaf = name.rsplit('.').next().unwrap_or(name);
+                leaf.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+            })
+        };
+        let [source, destination, source_port, destination_port, process, path] = self.ends;
+        if self.best[process].is_none() && self.best[path].is_none() {
+            return;
+        }
+        if begins(&self.best[source], "remote") && begins(&self.best[destination], "local") {
+            self.best.swap(source, destination);
+            self.best.swap(source_port, destination_port);
+        }
+    }
+
+    fn meaning(&mut self, keys: &Keys, key: Key) -> &'static [(u16, u16)] {
         if self.generation != keys.generation() {
             self.generation = keys.generation();
             self.meanings.clear();
         }
         if let Some(Some(known)) = self.meanings.get(key.index()) {
-            return *known;
+            return known;
         }
-        let meaning = self.find(keys.name(key));
+        let meaning = find(keys.name(key));
         if self.meanings.len() <= key.index() {
             self.meanings.resize(keys.len(), None);
         }
         self.meanings[key.index()] = Some(meaning);
         meaning
     }
+}
 
-    fn find(&self, name: &str) -> [Option<(u16, u16)>; 2] {
-        let look = |name: &str| {
-            let mut plain = [0; NAME_BYTES_MAX];
-            let mut length = 0;
-            for letter in name.bytes().filter(|b| !matches!(b, b'_' | b'-' | b'.' | b' ' | b'@' | b'/')) {
-                *plain.get_mut(length)? = letter.to_ascii_lowercase();
-                length += 1;
-            }
-            self.names.get(std::str::from_utf8(&plain[..length]).ok()?).copied()
-        };
-        let leaf = || {
-            let (_, leaf) = name.rsplit_once('.')?;
-            let lower = leaf.to_ascii_lowercase();
-            PLAIN_LEAVES.iter().any(|plain| lower.starts_with(plain)).then(|| look(leaf))?
-        };
-        if name.split_once('.').is_some_and(|(first, _)| ECS.contains(&first)) {
-            return [None; 2];
-        }
-        look(name).or_else(leaf).unwrap_or_default()
+/// Takes back what the syslog header said, which the record itself knows better.
+fn forget_header(field: FieldId, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+    let said = match field {
+        FieldId::HOST_NAME => context.header.host,
+        FieldId::PROCESS_NAME => context.header.app,
+        FieldId::PROCESS_PID => context.header.procid,
+        _ => None,
+    };
+    let is_said = match (said, row.get(field)) {
+        (Some(said), Some(Value::Text(text))) => text == said,
+        (Some(said), Some(Value::Int(n))) => said.parse() == Ok(n),
+        _ => false,
+    };
+    if is_said {
+        row.remove(field);
     }
 }
 
-/// Whether the value is of the kind: names such as `from`, `source` and `service` mean other things as well.
-fn says(to: &To, value: Value<'_>) -> bool {
-    match (to, value) {
-        (To::Address(..), Value::Text(text)) => text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok(),
-        (To::As(field), Value::Text(text)) if field.starts_with("email.") && field.ends_with(".address") => text.contains('@'),
-        (To::Protocol | To::Lower(_) | To::Account(_) | To::Url | To::Path(_), Value::Text(text)) => {
-            !text.contains([' ', '\n']) || matches!(to, To::Account(_) | To::Path(_))
+/// Whether the table has this name.
+pub(super) fn is_known(name: &str) -> bool {
+    plain(name).is_some_and(|(plain, length)| std::str::from_utf8(&plain[..length]).is_ok_and(|plain| NAMES.contains_key(plain)))
+}
+
+/// What the path `name` means.
+fn find(name: &str) -> &'static [(u16, u16)] {
+    if ECS.iter().any(|ecs| name.starts_with(ecs) && (ecs.ends_with('.') || name.len() == ecs.len())) {
+        return &[];
+    }
+    let mut rest = name;
+    let (mut only_holders, mut others) = (true, false);
+    loop {
+        if let Some((plain, length)) = plain(rest) {
+            let plain = std::str::from_utf8(&plain[..length]).unwrap_or("");
+            if (only_holders || !others && !PLAIN.contains(&plain))
+                && let Some(places) = NAMES.get(plain)
+            {
+                return places;
+            }
+            if only_holders && is_time(plain) {
+                return &[(0, LAST_RANK)];
+            }
         }
-        (To::Protocol, Value::Int(_)) | (To::Number(_) | To::Case(..), _) => true,
+        let Some((first, after)) = rest.split_once('.') else { return &[] };
+        let first = plain_of(first);
+        only_holders &= HOLDERS.contains(&first.as_str());
+        others |= OTHERS.iter().any(|other| first.starts_with(other));
+        rest = after;
+    }
+}
+
+/// Whether the name says that its value is when something happened, of a field that the table does not know.
+fn is_time(plain: &str) -> bool {
+    const NOT_WHEN: [&str; 12] =
+        ["end", "expir", "until", "last", "update", "modif", "ingest", "valid", "not", "boot", "birth", "uptime"];
+    ["time", "timestamp", "date", "datecreate", "datecreated"].iter().any(|end| plain.ends_with(end))
+        && !NOT_WHEN.iter().any(|word| plain.contains(word))
+}
+
+/// The name without its case and marks, and its length; none where it is too long.
+fn plain(name: &str) -> Option<([u8; NAME_BYTES_MAX], usize)> {
+    let mut plain = [0; NAME_BYTES_MAX];
+    let mut length = 0;
+    for letter in name.bytes().filter(|b| !matches!(b, b'_' | b'-' | b'.' | b' ' | b'@' | b'/' | b':' | b'[' | b']')) {
+        *plain.get_mut(length)? = letter.to_ascii_lowercase();
+        length += 1;
+    }
+    Some((plain, length))
+}
+
+fn plain_of(name: &str) -> String {
+    plain(name).map_or(String::new(), |(plain, length)| String::from_utf8_lossy(&plain[..length]).into_owned())
+}
+
+/// What stands for no value.
+const NOTHING: &[&str] = &["", "-", "--", "N/A", "NA", "null", "none", "(null)", "undefined", "(empty)", "(none)", "nil"];
+
+/// Whether the value stands for none.
+fn says_nothing(value: Value<'_>) -> bool {
+    match value {
+        Value::Null => true,
+        // None of them is longer: most values are told by that.
+        Value::Text(text) => text.len() < 16 && NOTHING.iter().any(|nothing| text.trim().eq_ignore_ascii_case(nothing)),
+        _ => false,
+    }
+}
+
+/// Whether the value is of the kind that the field holds.
+fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
+    let text = value.as_text().map(str::trim);
+    let number = || match value {
+        Value::Int(n) => Some(n),
+        Value::Uint(n) => i64::try_from(n).ok(),
+        Value::Float(n) if n.fract() == 0.0 && n.abs() < 9e15 => Some(n as i64),
+        Value::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let is_word = |text: &str| !text.contains([' ', '\n', '\t', '{', '"']);
+    let good = match only {
+        Only::Any => true,
+        Only::Ip => text.is_some_and(|text| match to {
+            To::Host(_) => ip_of(text).is_some(),
+            _ => text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok(),
+        }),
+        Only::Port => number().is_some_and(|n| (1..65536).contains(&n)),
+        Only::Status => number().is_some_and(|n| (100..600).contains(&n)),
+        Only::Digits => number().is_some_and(|n| n >= 0),
+        Only::Word => match value {
+            Value::Text(text) => {
+                !text.is_empty()
+                    && is_word(text)
+                    && (matches!(to, To::Protocol) && !text.contains('/') || !matches!(to, To::Protocol) && ip_of(text).is_none())
+            }
+            Value::Int(_) | Value::Uint(_) => {
+                !matches!(to.field(), "source.domain" | "destination.domain" | "host.name" | "service.name" | "network.protocol")
+            }
+            _ => false,
+        },
+        Only::Text => text.is_some_and(|text| text.chars().any(char::is_alphabetic)),
+        Only::Http => text.is_some_and(|text| text.starts_with("HTTP/")),
+        Only::Letters => text.is_some_and(|text| text.len() <= 32 && text.bytes().any(|b| b.is_ascii_alphabetic())),
+        Only::Domain => text.is_some_and(|text| text.contains('.') && is_word(text) && !text.contains(['/', '@', '\\'])),
+        Only::Mail => text.is_some_and(|text| {
+            text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+                && is_word(text)
+                && !text.contains("://")
+        }),
+        Only::Method => {
+            text.is_some_and(|text| (3..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_'))
+        }
+        Only::Separated => text.is_some_and(|text| text.contains(['/', '\\'])),
+        Only::Code => match value {
+            Value::Text(text) => text.len() <= 64 && !text.contains('@'),
+            Value::Int(_) | Value::Uint(_) => true,
+            _ => false,
+        },
+        Only::Technique => text.is_some_and(|text| {
+            text.strip_prefix('T').is_some_and(|rest| rest.len() >= 4 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+        }),
+    };
+    good && match (to, value) {
+        (To::Time, value) => crate::decode::record::table::time(value, context).is_some(),
+        (To::Case(..), _) => true,
+        (To::Lower(_), Value::Text(text)) => is_word(text) || only == Only::Letters,
+        (To::Url, Value::Text(text)) => is_word(text) && text.contains(['/', '.']),
+        (To::Account(_), Value::Text(text)) => !text.contains('\n') && ip_of(text).is_none(),
+        (To::Hash(_), Value::Text(text)) => text.len() >= 32,
+        (To::Path(_) | To::LastPart(_), Value::Text(text)) => !text.contains('\n'),
+        (To::Host(_) | To::Address(..) | To::Without(..), Value::Text(_)) => true,
+        (To::Protocol | To::Number(_) | To::Duration(..), _) => true,
         (To::As(_), Value::Text(_) | Value::Int(_) | Value::Uint(_)) => true,
         _ => false,
+    }
+}
+
+/// The address, where the text is one: with a port behind it or without, in brackets or not.
+fn ip_of(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
+        return Some(ip);
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())).then(|| host.trim_matches(['[', ']']).parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_every_spelling() {
+        let field = |name: &str| find(name).first().map(|(rule, _)| USUAL[usize::from(*rule)].0.field());
+        for (name, expected) in [
+            ("SourceIpAddress", Some("source")),
+            ("event.client-ip", Some("source")),
+            ("properties.callerIpAddress", Some("source")),
+            ("dst_port", Some("destination.port")),
+            ("parent.commandLine", Some("process.parent.command_line")),
+            ("old.commandLine", None),
+            ("thing.version", None),
+            ("thing.name", None),
+            ("event.id", None),
+            ("related.ip", None),
+            ("verylongname.verylongname.verylongname.verylongname.x", None),
+        ] {
+            assert_eq!(field(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_stand_for_few_fields() {
+        for (name, places) in NAMES.iter() {
+            assert!(places.len() <= 4 && name.len() <= NAME_BYTES_MAX, "{name}: {places:?}");
+        }
     }
 }

@@ -57,6 +57,10 @@ pub(in crate::decode) enum To {
     Account(&'static str),
     /// A file: `.path` and `.name` below this name.
     Path(&'static str),
+    /// The last part of a path: the name of a file, below no name.
+    LastPart(&'static str),
+    /// Hashes below this name, which of them their length tells; several with commas between, or behind `SHA256=`.
+    Hash(&'static str),
     /// The text without what stands here before it.
     Without(&'static str, &'static str),
     /// The address that stands so many parts before the last one, parts being what the character separates.
@@ -80,6 +84,8 @@ enum Compiled {
     Case(FieldId, &'static [(&'static str, &'static str)]),
     Account(FieldId, FieldId),
     Path(FieldId, FieldId),
+    LastPart(FieldId),
+    Hash([FieldId; 3]),
     Without(FieldId, &'static str),
     Part(FieldId, char, usize),
     Protocol,
@@ -101,6 +107,31 @@ impl Rule {
         Rule { key: keys.declare(key), to: to.compile(), slot: 0, own: None }
     }
 
+    /// The field that it writes, the first of several.
+    pub(in crate::decode) fn field(&self) -> FieldId {
+        match self.to {
+            Compiled::As(field)
+            | Compiled::Lower(field)
+            | Compiled::Number(field)
+            | Compiled::Instant(field)
+            | Compiled::Duration(field, _)
+            | Compiled::Is(field, _)
+            | Compiled::Case(field, _)
+            | Compiled::Account(field, _)
+            | Compiled::Path(field, _)
+            | Compiled::LastPart(field)
+            | Compiled::Without(field, _)
+            | Compiled::Part(field, ..)
+            | Compiled::Address(field, _)
+            | Compiled::Host(field, ..)
+            | Compiled::Hash([field, ..])
+            | Compiled::Sum(field) => field,
+            Compiled::Url => FieldId::URL_ORIGINAL,
+            Compiled::Protocol => FieldId::NETWORK_TRANSPORT,
+            Compiled::Time => FieldId::EVENT_CREATED,
+        }
+    }
+
     /// Whether the row says already what this rule would.
     pub(in crate::decode) fn is_told(&self, row: &RowBuilder<'_>) -> bool {
         match self.to {
@@ -113,11 +144,13 @@ impl Rule {
             | Compiled::Case(field, _)
             | Compiled::Account(field, _)
             | Compiled::Path(field, _)
+            | Compiled::LastPart(field)
             | Compiled::Without(field, _)
             | Compiled::Part(field, ..) => row.get(field).is_some(),
             Compiled::Address(ip, name) | Compiled::Host(ip, name, _) => row.get(ip).is_some() || row.get(name).is_some(),
             Compiled::Url => row.get(FieldId::URL_ORIGINAL).is_some(),
             Compiled::Protocol => row.get(FieldId::NETWORK_TRANSPORT).is_some(),
+            Compiled::Hash(fields) => fields.iter().all(|field| row.get(*field).is_some()),
             Compiled::Time | Compiled::Sum(_) => false,
         }
     }
@@ -262,6 +295,8 @@ impl To {
             | To::Case(field, _)
             | To::Account(field)
             | To::Path(field)
+            | To::LastPart(field)
+            | To::Hash(field)
             | To::Without(field, _)
             | To::Part(field, ..) => field,
             To::Time => "@timestamp",
@@ -288,6 +323,8 @@ impl To {
             To::Case(f, cases) => Compiled::Case(field(f), cases),
             To::Account(base) => Compiled::Account(below(base, ".name"), below(base, ".domain")),
             To::Path(base) => Compiled::Path(below(base, ".path"), below(base, ".name")),
+            To::LastPart(f) => Compiled::LastPart(field(f)),
+            To::Hash(base) => Compiled::Hash([".md5", ".sha1", ".sha256"].map(|name| below(base, name))),
             To::Without(f, prefix) => Compiled::Without(field(f), prefix),
             To::Part(f, separator, nth) => Compiled::Part(field(f), separator, nth),
             To::Protocol => Compiled::Protocol,
@@ -361,6 +398,11 @@ impl Compiled {
                     row.text(*name, file);
                 }
             }
+            (Compiled::LastPart(field), Value::Text(text)) => {
+                let last = text.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(text);
+                row.text(*field, last);
+            }
+            (Compiled::Hash(fields), Value::Text(text)) => return hashes(row, fields, text),
             (Compiled::Without(field, prefix), Value::Text(text)) => row.text(*field, text.strip_prefix(prefix).unwrap_or(text)),
             (Compiled::Part(field, separator, nth), Value::Text(text)) => {
                 match text.rsplit(*separator).nth(*nth).and_then(|part| part.trim().parse().ok()) {
@@ -408,6 +450,24 @@ fn number(row: &mut RowBuilder<'_>, field: FieldId, text: &str) -> bool {
     true
 }
 
+/// Hashes by their length, where the row has none of the kind yet; whether there were any.
+fn hashes(row: &mut RowBuilder<'_>, [md5, sha1, sha256]: &[FieldId; 3], text: &str) -> bool {
+    let mut found = false;
+    for part in text.split([',', ' ', ';', '=', ':']).filter(|part| part.bytes().all(|b| b.is_ascii_hexdigit())) {
+        let field = match part.len() {
+            32 => *md5,
+            40 => *sha1,
+            64 => *sha256,
+            _ => continue,
+        };
+        if row.get(field).is_none() {
+            row.text(field, part);
+            found = true;
+        }
+    }
+    found
+}
+
 /// `DOMAIN\user`, or the name alone.
 pub(in crate::decode) fn account(row: &mut RowBuilder<'_>, name: FieldId, domain: FieldId, text: &str) {
     match text.split_once('\\') {
@@ -431,7 +491,7 @@ pub(in crate::decode) fn time(value: Value<'_>, context: &Context<'_>) -> Option
             if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
                 return epoch(text.parse().ok()?, text.parse().unwrap_or(0));
             }
-            let (stamp, _) = stamp::iso(text).or_else(|| stamp::bsd(text))?;
+            let (stamp, _) = stamp::any(text)?;
             stamp.resolve(context.zone, context.reference)
         }
         _ => None,

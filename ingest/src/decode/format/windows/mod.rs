@@ -3,6 +3,7 @@
 //!
 //! An event's own data is kept under `winlog.event_data.*`, whose last names are the ones that Sigma rules use.
 
+mod carried;
 mod log_source;
 mod message;
 mod names;
@@ -15,9 +16,10 @@ use self::log_source::LogSources;
 use crate::decode::record::table::{Table, account};
 use crate::decode::record::{Key, Keys, Record, View};
 use crate::decode::text::Context;
+pub(super) use carried::Carried;
 pub(super) use message::Reader as Message;
 pub(super) use snare::Reader as Snare;
-pub(super) use xml::Reader as Xml;
+pub(super) use xml::{Reader as Xml, unescape};
 
 /// Where one carrier has what the code below asks for.
 struct Layout {
@@ -27,7 +29,7 @@ struct Layout {
     provider: Key,
     keywords: Key,
     event_type: Key,
-    computer: Key,
+    computer: [Key; 3],
     message: Key,
     process_id: Key,
     user: [Key; 3],
@@ -134,7 +136,7 @@ impl Events {
             provider: keys.declare("SourceName"),
             keywords: keys.declare("Keywords"),
             event_type: keys.declare("EventType"),
-            computer: keys.declare("Hostname"),
+            computer: ["Hostname", "Computer", "ComputerName"].map(|name| keys.declare(name)),
             message: keys.declare("Message"),
             process_id: keys.declare("ProcessID"),
             user: ["AccountName", "Domain", "UserID"].map(|name| keys.declare(name)),
@@ -147,7 +149,7 @@ impl Events {
             provider: keys.declare("winlog.provider_name"),
             keywords: keys.declare("winlog.keywords"),
             event_type: keys.declare("winlog.event_type"),
-            computer: keys.declare("winlog.computer_name"),
+            computer: [keys.declare("winlog.computer_name"); 3],
             message: keys.declare("message"),
             process_id: keys.declare("winlog.process.pid"),
             user: ["winlog.user.name", "winlog.user.domain", "winlog.user.identifier"].map(|name| keys.declare(name)),
@@ -232,8 +234,12 @@ impl<'t> Event<'_, 't> {
         row.log_source(self.sources.of(self.channel(), self.provider(), id, self.text(self.layout.data.event_type)));
     }
 
+    fn computer(&self) -> Option<&'t str> {
+        self.layout.computer.iter().find_map(|key| self.text(*key))
+    }
+
     fn write_host(&self, row: &mut RowBuilder<'_>) {
-        let Some(host) = self.text(self.layout.computer) else { return };
+        let Some(host) = self.computer() else { return };
         if !self.nested {
             row.text(FieldId::HOST_NAME, host);
         }
@@ -397,7 +403,7 @@ impl<'t> Event<'_, 't> {
                 row.text(FieldId::USER_NAME, name);
                 let domain = self.text(account_domain).or_else(|| self.text(data.account_domain));
                 // An account without a domain is the computer's own.
-                if let Some(domain) = domain.or_else(|| self.text(self.layout.computer)) {
+                if let Some(domain) = domain.or_else(|| self.computer()) {
                     row.text(FieldId::USER_DOMAIN, domain);
                 }
             } else if let Some(target) = self.text(data.target_user) {

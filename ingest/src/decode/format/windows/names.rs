@@ -53,6 +53,8 @@ const ABOUT_FLAT: &[(&str, To)] = &[
     ("EventRecordID", As("winlog.record_id")),
     ("Hostname", As("winlog.computer_name")),
     ("Computer", As("winlog.computer_name")),
+    ("ComputerName", As("winlog.computer_name")),
+    ("TimeGenerated", Time),
     ("Category", As("winlog.task")),
     ("Opcode", As("winlog.opcode")),
     ("Keywords", As("winlog.keywords")),

@@ -175,7 +175,7 @@ fn attribute_of<'t>(attributes: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// The predefined entities and character references (XML 1.0 §4.1, §4.6).
-pub(super) fn unescape(text: &str, out: &mut String) {
+pub(in crate::decode::format) fn unescape(text: &str, out: &mut String) {
     let mut rest = text;
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);

@@ -1,0 +1,622 @@
+//! The names that usually mean a field: one table for every record that names its fields itself (JSON, key=value, CEF, LEEF).
+//!
+//! `{S}ip` stands for each word of the list `S` with `ip` behind it. Names are without their case and marks: see [`super::usual`].
+
+use crate::decode::record::table::To::{
+    self, Account, Address, As, Case, Duration, Hash, Host, LastPart, Lower, Number, Path, Protocol, Time, Url, Without,
+};
+use Only::{Any, Code, Digits, Domain, Http, Ip, Letters, Mail, Method, Port, Separated, Status, Technique, Text, Word};
+
+/// Which values count: names such as `from`, `source` and `status` mean other things as well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Only {
+    /// Whatever the target takes.
+    Any,
+    /// An address, with a port behind it or without.
+    Ip,
+    /// A number from 1 to 65535.
+    Port,
+    /// A number of an HTTP answer.
+    Status,
+    /// A number.
+    Digits,
+    /// One word, no address.
+    Word,
+    /// A protocol of HTTP and its version.
+    Http,
+    /// A text with a letter in it.
+    Text,
+    /// A short text with a letter in it.
+    Letters,
+    /// A word with a dot in it, no path.
+    Domain,
+    /// An address of mail.
+    Mail,
+    /// An HTTP method.
+    Method,
+    /// A path of a file: with `/` or `\\` in it.
+    Separated,
+    /// A word of at most so many letters and digits as an event's code has.
+    Code,
+    /// A technique's number in MITRE ATT&CK.
+    Technique,
+}
+
+/// Words that stand for one of several in a name.
+pub(super) const WORDS: &[(&str, &str)] = &[
+    // Who began it.
+    (
+        "S",
+        "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender",
+    ),
+    // What it went to.
+    ("D", "dst dest destination server target victim responder resp"),
+    ("IP", "ip ipaddress ipaddr address addr ipv4 ipv6 ipv4address ipv6address ipv4addr ipv6addr ipaddressv4 ipaddressv6"),
+    // Where of a request something stands.
+    ("R", " http request httprequest httpmessage"),
+    ("H", " http request headers header httpheaders requestheaders requestheader httprequestheaders"),
+    ("F", " file target targetfile object process image app"),
+    ("P", "parent parentprocess processparent initiatingprocessparent"),
+];
+
+/// A field, and the names that usually mean it, the most telling first.
+pub(super) const USUAL: &[(To, Only, &str)] = &[
+    (
+        Time,
+        Any,
+        "timestamp eventtimestamp eventtime time ts datetime eventdatetime eventdate logtime logtimestamp devtime \
+     devicetime detectiontime detectiontimestamp detecttime detectedat detectiondate triggeredat occurredat occured occuredat identifiedat when \
+     occurred occurtime generatedtime generatedat timegenerated generationtime timecreated activitydatetime \
+     activitytime createdat createddatetime creationtime creationdate createdtime createdon createdate created \
+     firstdetected firstseen starttime startdate starttimestamp begintime published publishtime receivedtime \
+     receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix \
+     epoch epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano \
+     observedtimeunixnano asctime syslogtimestamp logdate lastseen",
+    ),
+    (
+        Host("source"),
+        Ip,
+        "srcip {S}ip {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip \
+     loginip userip userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip \
+     httprequestremoteip requestremoteaddr requestclientip fromip attackip attackerinfoip sourceinfoaddress aip \
+     {S}host srchost realip xrealip xff xforwardedfor {H}xforwardedfor trueclientip visitorip sourcevisibleip ip \
+     ipaddress ipaddr callstationid internalip internalipaddress privateip localclientip lastip lastknownip \
+     externalip publicip publicipaddress",
+    ),
+    (Number("source.port"), Port, "{S}port srcpt spt sport sourcetransportport sourceinfoport portsrc {S}portnumber {S}l4port"),
+    (
+        Host("destination"),
+        Ip,
+        "{D}ip {D}ipaddress {D}address {D}{IP} ip{D} dip daddr dst dest destination dsthost toip localip localaddr \
+     localaddress",
+    ),
+    (
+        Number("destination.port"),
+        Port,
+        "{D}port dstpt dpt dport destinationtransportport portdst {D}portnumber {D}l4port localport",
+    ),
+    (
+        As("source.domain"),
+        Word,
+        "{S}hostname {S}host {S}fqdn {S}dnsname {S}dns {S}domain shost {S}computername rhost workstation \
+     workstationname",
+    ),
+    (
+        As("destination.domain"),
+        Word,
+        "{D}hostname {D}host {D}fqdn {D}dnsname {D}dns {D}computername dhost desthost sni destinationdomain destdomain \
+     dstdomain",
+    ),
+    (
+        Protocol,
+        Word,
+        "transport protoname ipproto ipprotocol transportprotocol l4proto l4protocol layer4protocol proto protocol \
+     protocolname protocolid networkprotocol",
+    ),
+    (
+        Lower("network.protocol"),
+        Word,
+        "appproto appprotocol applicationprotocol l7proto l7protocol layer7protocol service servicename",
+    ),
+    (As("network.application"), Any, "app application appname applicationname appid appdisplayname cloudapp apptype"),
+    (
+        Case(
+            "network.direction",
+            &[
+                ("inbound", "inbound"),
+                ("incoming", "inbound"),
+                ("ingress", "ingress"),
+                ("in", "inbound"),
+                ("outbound", "outbound"),
+                ("outgoing", "outbound"),
+                ("egress", "egress"),
+                ("out", "outbound"),
+                ("internal", "internal"),
+                ("external", "external"),
+                ("0", "inbound"),
+                ("1", "outbound"),
+            ],
+        ),
+        Any,
+        "direction networkdirection trafficdirection connectiondirection flowdirection devicedirection dir",
+    ),
+    (As("network.community_id"), Any, "communityid"),
+    (Number("network.vlan.id"), Digits, "vlan vlanid vlantag"),
+    (
+        Number("source.bytes"),
+        Digits,
+        "{S}bytes sentbytes sentbyte bytessent bytesout outbytes outputbytes txbytes bytestx sent bytestoserver \
+     {S}tobytes uploadbytes clientbytes numbytessent bytesup uploaded",
+    ),
+    (
+        Number("destination.bytes"),
+        Digits,
+        "{D}bytes receivedbytes rcvdbytes rcvdbyte bytesreceived bytesrecv bytesrcvd bytesin inbytes inputbytes rxbytes \
+     bytesrx rcvd bytestoclient downloadbytes serverbytes numbytesreceived bytesdown downloaded",
+    ),
+    (Number("network.bytes"), Digits, "totalbytes numbytes bytestotal octets transferredbytes byteslen"),
+    (
+        Number("source.packets"),
+        Digits,
+        "{S}packets {S}pkts sentpackets packetssent sentpkt packetsout txpackets outpackets pktsout pktstoserver",
+    ),
+    (
+        Number("destination.packets"),
+        Digits,
+        "{D}packets {D}pkts receivedpackets packetsreceived rcvdpkt rcvdpackets packetsin rxpackets inpackets pktsin \
+     pktstoclient",
+    ),
+    (Number("network.packets"), Digits, "totalpackets packets packetcount numpackets"),
+    (As("source.mac"), Any, "{S}mac {S}macaddress {S}macaddr smac macsrc {S}hwaddr {S}ethernet usermac macaddress macaddr mac"),
+    (As("destination.mac"), Any, "{D}mac {D}macaddress {D}macaddr dmac macdst"),
+    (
+        Host("source.nat"),
+        Ip,
+        "natsrcip natsrc srcnatip srcnat xlatesrc natsourceip natsourceaddress transip snatip natip \
+     {S}translatedaddress {S}translatedip {S}natip translated{S}ip",
+    ),
+    (
+        Host("destination.nat"),
+        Ip,
+        "natdstip natdst dstnatip dstnat xlatedst natdestinationip natdestinationaddress tranip dnatip \
+     {D}translatedaddress {D}translatedip {D}natip translated{D}ip",
+    ),
+    (
+        Number("source.nat.port"),
+        Port,
+        "natsrcport natsport srcnatport xlatesport snatport natsourceport {S}translatedport translated{S}port",
+    ),
+    (
+        Number("destination.nat.port"),
+        Port,
+        "natdstport natdport dstnatport xlatedport dnatport natdestinationport {D}translatedport translated{D}port",
+    ),
+    (
+        As("source.geo.country_iso_code"),
+        Any,
+        "{S}countrycode {S}geocountrycode {S}countryiso {S}geocountryisocode countrycode clientcountrycode",
+    ),
+    (
+        As("source.geo.country_name"),
+        Any,
+        "{S}country {S}countryname {S}geocountry {S}geocountryname {S}geolocationcountry {S}locationcountry country \
+     countryname",
+    ),
+    (As("source.geo.city_name"), Any, "{S}city {S}cityname {S}geocity {S}geocityname {S}geolocationcity"),
+    (As("destination.geo.country_name"), Any, "{D}country {D}countryname {D}geocountry"),
+    (Number("source.as.number"), Digits, "{S}asn {S}asnumber {S}as asn"),
+    (
+        As("observer.ingress.interface.name"),
+        Any,
+        "srcintf srcif srcinterface {S}interface {S}intf ininterface inboundinterface ingressinterface interfacein inif \
+     iniface inputinterface inintf inboundif ininterfacename deviceinboundinterface ingressif",
+    ),
+    (
+        As("observer.egress.interface.name"),
+        Any,
+        "dstintf dstif dstinterface {D}interface {D}intf outinterface outboundinterface egressinterface interfaceout \
+     outif outiface outputinterface outintf outboundif outinterfacename deviceoutboundinterface egressif",
+    ),
+    (As("observer.ingress.zone"), Any, "{S}zone {S}zonename fromzone inzone ingresszone zonesrc insidezone"),
+    (As("observer.egress.zone"), Any, "{D}zone {D}zonename tozone outzone egresszone zonedst outsidezone"),
+    (
+        Account("user"),
+        Any,
+        "username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
+     logonuser logon actor actorname actorusername principal principalname userprincipalname upn samaccountname \
+     admin adminname adminuser administrator operator performedby initiatedby executedby requestedby \
+     subjectusername subjectuser callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser \
+     lastloggedinuser lastloggedonuser endpointuser processuser processusername processaccountname \
+     initiatingprocessaccountname requestuser requestusername authuser authusername authenticateduser dbuser \
+     dbusername osuser who userlogin userloginname userlogon userdisplayname identity identityname useremail \
+     actoremail ownername member membername createdby modifiedby loginid",
+    ),
+    (
+        As("user.id"),
+        Word,
+        "userid uid accountid useruid usersid actorid principalid useridentityprincipalid subjectusersid sid \
+     usersecurityid actoruserid",
+    ),
+    (
+        As("user.domain"),
+        Word,
+        "userdomain domainname accountdomain ntdomain logondomain {S}ntdomain userdomainname \
+     initiatingprocessaccountdomain subjectdomainname realm",
+    ),
+    (
+        As("user.email"),
+        Mail,
+        "useremail useremailaddress email emailaddress mail actoremail actoremailaddress usermail upn userprincipalname \
+     user username loginname login accountemail actor userid actorid",
+    ),
+    (
+        As("user.full_name"),
+        Any,
+        "userfullname fullname userdisplayname actordisplayname actorfullname accountdisplayname displayname",
+    ),
+    (As("user.roles"), Any, "userrole userroles role roles usertype actortype"),
+    (As("group.name"), Any, "groupname usergroup usergroups groups grp group"),
+    (As("group.id"), Any, "groupid gid"),
+    (
+        As("destination.user.name"),
+        Any,
+        "dstuser destinationuser destinationusername duser targetuser targetusername targetaccount targetaccountname \
+     targetuserprincipalname targetname affecteduser impacteduser",
+    ),
+    (
+        As("event.action"),
+        Text,
+        "action act actions deviceaction eventaction actiontaken finalstatus actionname actiontype eventname eventtype \
+     eventtypename operation operationname activity activityname activitytype disposition verdict decision \
+     policyaction ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus \
+     threataction",
+    ),
+    (
+        As("event.code"),
+        Code,
+        "eventid eventcode msgid messageid logid signatureid eventtypeid evtid winlogeventid eventclassid \
+     deviceeventclassid eventnumber messagecode msgcode alertcode activityid",
+    ),
+    (
+        As("event.id"),
+        Word,
+        "eventuuid eventuniqueid uuid eventguid guid alertid alertuuid alertguid incidentid detectionid uniqueid \
+     logentryid recordid correlationid requestid transactionid traceid id",
+    ),
+    (
+        As("event.reason"),
+        Text,
+        "reason failurereason errorreason cause denyreason reasoncode errormessage errormsg error errordescription \
+     statusreason statusmessage statusdetail resultdescription resultreason blockreason failuredescription",
+    ),
+    (
+        Case(
+            "event.outcome",
+            &[
+                ("success", "success"),
+                ("successful", "success"),
+                ("successfully", "success"),
+                ("succeeded", "success"),
+                ("succeed", "success"),
+                ("ok", "success"),
+                ("true", "success"),
+                ("passed", "success"),
+                ("granted", "success"),
+                ("authorized", "success"),
+                ("completed", "success"),
+                ("failure", "failure"),
+                ("failed", "failure"),
+                ("fail", "failure"),
+                ("failing", "failure"),
+                ("error", "failure"),
+                ("denied", "failure"),
+                ("rejected", "failure"),
+                ("unsuccessful", "failure"),
+                ("unauthorized", "failure"),
+                ("false", "failure"),
+            ],
+        ),
+        Any,
+        "outcome eventoutcome outcomeresult result resultstatus resulttype resultcode results success issuccess \
+     succeeded issuccessful successful status eventstatus loginstatus authresult authstatus actionresult \
+     actionstatus eventresult operationresult operationstatus activitystatus outcomestatus statuscode",
+    ),
+    (
+        Lower("log.level"),
+        Letters,
+        "loglevel level levelname severity severityname severitylevel severitylabel severitytext eventseverity sev priority lvl \
+     loglvl criticality risklevel threatlevel alertseverity",
+    ),
+    (
+        Number("event.severity"),
+        Digits,
+        "severity sev eventseverity severitynumber severityid severityscore severitynormalized severitycode alertseverity risk riskscore \
+     score threatlevel level",
+    ),
+    (As("log.logger"), Any, "logger loggername"),
+    (
+        As("rule.name"),
+        Text,
+        "rulename ruletitle policyname policy rule acl aclname signature signaturename signaturetitle sigmarulename \
+     detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname \
+     alerttitle title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
+     correlationrule matchedrule matchedrulename securityrule vulnerability scenarioname infectionname",
+    ),
+    (
+        As("rule.id"),
+        Any,
+        "ruleid terminatingruleid rulesid policyid ruleno rulenumber sigid signatureid ruleindex sid detectionruleid alertruleid rulenum threatid",
+    ),
+    (As("rule.uuid"), Any, "ruleuuid ruleguid ruleuid policyuuid policyuid"),
+    (As("rule.ruleset"), Text, "ruleset rulegroup rulesetname policygroup rulebase policyset policyname profile profilename"),
+    (
+        As("rule.category"),
+        Text,
+        "rulecategory urlcategory urlcategories webcategory threatcategory attacktype threattype category categories \
+     categoryname malwaretype detectiontype alertcategory classification threatclass attackcategory contentcategory \
+     cat",
+    ),
+    (As("rule.description"), Text, "ruledescription policydescription signaturedescription threatdescription alertdescription"),
+    (
+        As("threat.technique.id"),
+        Technique,
+        "mitretechniqueid techniqueid mitretechnique technique techniques mitreid attacktechnique mitreattackid",
+    ),
+    (As("threat.technique.name"), Text, "mitretechniquename techniquename"),
+    (As("threat.tactic.name"), Text, "mitretactic mitretacticname tacticname tactic tactics"),
+    (
+        Url,
+        Any,
+        "url requesturl fullurl urlfull urloriginal httpurl httprequesturl destinationurl desturl targeturl \
+     maliciousurl uri requesturi httpuri httprequesturi httpmessageuri rawurl requestedurl link accessurl",
+    ),
+    (
+        As("url.domain"),
+        Domain,
+        "urlhost urldomain urlhostname httphost httphostname httpdomain vhost virtualhost sitename site website \
+     webdomain requesthost requesthostname servername hostheader authority requestheadershost host httpmessagehost requestheadersauthority httprequesthost \
+     requestheaderhost headershost",
+    ),
+    (As("url.path"), Separated, "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname"),
+    (
+        As("url.query"),
+        Any,
+        "urlquery querystring uriquery {R}querystring csuriquery urlparams qstr httpquery requestquery requestargs \
+     httprequestquery",
+    ),
+    (As("url.scheme"), Any, "urlscheme scheme requestscheme urlprotocol httpscheme"),
+    (Number("url.port"), Port, "urlport requestport httpport"),
+    (
+        As("http.request.method"),
+        Method,
+        "{R}method httpverb verb requestverb httpmethodname httprequestmethodname reqmethod csmethod",
+    ),
+    (
+        Number("http.response.status_code"),
+        Status,
+        "statuscode httpstatus httpstatuscode httprequeststatus httpmessagestatus httpresponsestatus httpresponsestatuscode httpresponsecode responsecode \
+     responsestatus responsestatuscode status httpcode respcode edgeresponsestatus scstatus returncode \
+     responsehttpstatus rspcode respstatus",
+    ),
+    (
+        As("http.request.referrer"),
+        Any,
+        "{H}referer {H}referrer httpreferer httpreferrer csreferer refererurl referrerurl requestreferer refererheader",
+    ),
+    (
+        Without("http.version", "HTTP/"),
+        Any,
+        "httpversion httpprotocol requesthttpversion httpprotocolversion requestprotocol requestproto csversion \
+     httpprotover",
+    ),
+    (Without("http.version", "HTTP/"), Http, "proto protocol serverprotocol httpproto"),
+    (
+        Number("http.response.body.bytes"),
+        Digits,
+        "responsesize responsebytes responselength responsebodybytes responsebodysize bodybytessent bodybytes respsize \
+     responsebodylen resplen contentlength responsecontentlength",
+    ),
+    (
+        Number("http.request.body.bytes"),
+        Digits,
+        "requestsize requestbytes requestlength requestbodybytes requestbodysize reqsize requestbodylen reqlen",
+    ),
+    (As("http.response.mime_type"), Any, "contenttype responsecontenttype mimetype mime responsemimetype {H}contenttype"),
+    (
+        As("user_agent.original"),
+        Text,
+        "useragent {H}useragent httpuseragent clientuseragent browseruseragent rawuseragent useragentstring ua \
+     agentstring useragentraw useragentoriginal csuseragent requestclientapplication",
+    ),
+    (
+        Without("tls.version", "TLSv"),
+        Any,
+        "tlsversion sslversion tlsprotocol sslprotocol sslver tlsver tlsprotocolversion tlsprotocolversionstring",
+    ),
+    (As("tls.cipher"), Any, "tlscipher sslcipher ciphersuite cipher tlsciphersuite sslciphersuite"),
+    (As("tls.client.server_name"), Any, "tlssni sslsni sni servernameindication tlsservername sslservername serversni"),
+    (As("tls.client.ja3"), Any, "ja3 ja3hash ja3fingerprint tlsja3 clientja3"),
+    (As("tls.server.ja3s"), Any, "ja3s ja3shash tlsja3s serverja3"),
+    (
+        As("dns.question.name"),
+        Domain,
+        "dnsquery dnsqueryname queryname qname dnsquestion dnsname dnsdomain dnshost dnsrequest dnsrrname \
+     dnsquestionname dnsquestiondomain query querydomain questionname domainqueried",
+    ),
+    (
+        As("dns.question.type"),
+        Word,
+        "querytype qtype recordtype dnstype dnsquerytype dnsqtype dnsrecordtype dnsrrtype rrtype qtypename \
+     querytypename requesttype dnsrequesttype questiontype",
+    ),
+    (As("dns.question.class"), Any, "queryclass qclass qclassname dnsclass"),
+    (
+        As("dns.response_code"),
+        Any,
+        "rcode dnsrcode rcodename responsecodename dnsresponsecode dnsresponse dnsstatus dnsrcodename",
+    ),
+    (
+        Address("dns.resolved_ip", "dns.answers.data"),
+        Ip,
+        "dnsanswer dnsanswers answers answer resolvedip resolvedips resolvedaddress dnsresponseip dnsanswerip",
+    ),
+    (
+        Path("file"),
+        Separated,
+        "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname filelocation filefullname \
+     fullfilename objectpath threatpath threatfilepath infectedfile filenamepath",
+    ),
+    (
+        LastPart("file.name"),
+        Any,
+        "filename fname file targetfilename filedisplayname attachmentname attachment objectfilename originalfilename \
+     threatfilename",
+    ),
+    (As("file.directory"), Any, "folderpath filedirectory directory folder dirname foldername filefolder"),
+    (As("file.extension"), Any, "fileextension fileext extension"),
+    (As("file.type"), Any, "filetype filetypename"),
+    (Number("file.size"), Digits, "filesize fsize filebytes objectsize filelength filesizebytes"),
+    (Hash("file.hash"), Any, "md5 {F}md5 {F}md5hash {F}hashmd5 md5hash hashmd5 md5sum filemd5sum hashesmd5"),
+    (
+        Hash("file.hash"),
+        Any,
+        "sha1 {F}sha1 {F}sha1hash {F}hashsha1 sha1hash hashsha1 sha1sum hashessha1 filecontenthash threatfilehash",
+    ),
+    (
+        Hash("file.hash"),
+        Any,
+        "sha256 {F}sha256 {F}sha256hash {F}hashsha256 sha256hash hashsha256 sha256sum hashessha256 filehash hash \
+     filehashvalue objecthash hashvalue hashes",
+    ),
+    (
+        As("process.command_line"),
+        Any,
+        "commandline cmdline processcommandline processcmdline processcommand processargs cmd command commandexecuted \
+     executedcommand initiatingprocesscommandline cmdlineargs",
+    ),
+    (
+        As("process.executable"),
+        Separated,
+        "processpath imagepath processimagepath processimage image processexecutable processexe exe processfilepath \
+     initiatingprocessfolderpath executable executablepath processfullpath processimagefilename programpath \
+     applicationpath newprocessname",
+    ),
+    (
+        LastPart("process.name"),
+        Any,
+        "processname procname processfilename processimagename process initiatingprocessfilename program programname \
+     executablename exename {S}processname sproc imagename appexe",
+    ),
+    (
+        Number("process.pid"),
+        Digits,
+        "pid processid procid processpid initiatingprocessid processprocessid rawprocessid newprocessid",
+    ),
+    (Number("process.thread.id"), Digits, "tid threadid processthreadid"),
+    (
+        Number("process.parent.pid"),
+        Digits,
+        "ppid parentpid {P}pid parentprocessprocessid initiatingprocessparentid parentprocessid processparentid \
+     processparentprocessid",
+    ),
+    (LastPart("process.parent.name"), Any, "{P}name {P}filename {P}imagename parentname parentfilename parentprocess"),
+    (
+        As("process.parent.executable"),
+        Separated,
+        "{P}path {P}imagepath {P}image {P}executable {P}exe {P}filepath parentimage parentpath parentexecutable \
+     parentbaseimage",
+    ),
+    (As("process.parent.command_line"), Any, "{P}commandline {P}cmdline {P}cmd parentcommandline parentcmdline"),
+    (As("process.working_directory"), Any, "workingdirectory currentdirectory cwd processcwd processworkingdirectory"),
+    (As("registry.path"), Any, "registrypath registrykey registrykeypath targetobject regkey keypath"),
+    (As("registry.value"), Any, "registryvaluename registryvalue valuename"),
+    (
+        As("email.from.address"),
+        Mail,
+        "from sender mailfrom emailfrom senderaddress senderemail senderemailaddress emailsender fromaddress \
+     envelopefrom envelopesender headerfrom smtpfrom smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
+     mailsender",
+    ),
+    (
+        As("email.to.address"),
+        Mail,
+        "to recipient recipients rcptto emailto recipientaddress recipientemail recipientemailaddress emailrecipient \
+     toaddress envelopeto enveloperecipient rcpt smtpto smtprcptto toaddresses recipientaddresses mailto toemail \
+     mailrecipient emailrecipients",
+    ),
+    (As("email.cc.address"), Mail, "cc ccaddress ccaddresses"),
+    (As("email.subject"), Text, "emailsubject mailsubject messagesubject subject msgsubject headersubject"),
+    (
+        As("email.message_id"),
+        Mail,
+        "internetmessageid emailmessageid mailmessageid msgid messageid smtpmessageid headermessageid rfcmessageid",
+    ),
+    (
+        As("host.name"),
+        Word,
+        "hostname host computername computer devicename devicehostname devname machinename machine dvchost endpointname \
+     endpoint endpointhostname agentcomputername agenthostname agentname dhost node nodename workstationname \
+     workstation clientcomputername computerdnsname hostfqdn devicednsname devicefqdn assetname assethostname asset \
+     systemname servername targethostname affectedhost agentdetectioninfoagentcomputername \
+     agentrealtimeinfoagentcomputername hostidentifier fqdn",
+    ),
+    (
+        Address("host.ip", "host.ip"),
+        Ip,
+        "hostip hostipaddress hostaddress agentip agentipaddress agentipv4 endpointip endpointipaddress endpointiplist \
+     machineip machineipaddress computerip computeripaddress deviceip deviceipaddress deviceaddress assetip localip \
+     localipaddress lastipaddress agentlocalip hostipv4 deviceipv4 deviceinternalip sensorlocalip",
+    ),
+    (As("host.mac"), Any, "hostmac hostmacaddress devicemac devicemacaddress endpointmac agentmac machinemac"),
+    (
+        As("host.id"),
+        Word,
+        "hostid deviceid endpointid machineid computerid agentid agentuuid sensorid assetid deviceuuid hostuuid \
+     machineguid",
+    ),
+    (
+        As("host.os.name"),
+        Text,
+        "osname os operatingsystem hostosname hostos deviceos deviceosname agentosname agentos machineos osplatform \
+     agentostype osfamily ostype",
+    ),
+    (
+        As("host.os.version"),
+        Any,
+        "osversion hostosversion deviceosversion operatingsystemversion agentosrevision osrevision osbuild",
+    ),
+    (As("host.domain"), Any, "hostdomain machinedomain computerdomain agentdomain devicedomain endpointdomain"),
+    (As("observer.serial_number"), Any, "serialnumber serial sn deviceserial deviceserialnumber devid"),
+    (
+        Address("observer.ip", "observer.ip"),
+        Ip,
+        "observerip sensorip applianceip firewallip gatewayip managerip collectorip dvc reporterip",
+    ),
+    (As("observer.name"), Text, "sensorname sensor appliancename gatewayname firewallname devicename observername probename"),
+    (As("observer.vendor"), Any, "vendor devicevendor vendorname"),
+    (As("observer.product"), Any, "product deviceproduct productname"),
+    (As("observer.version"), Any, "productversion deviceversion firmwareversion softwareversion sensorversion"),
+    (As("agent.version"), Any, "agentversion clientversion"),
+    (As("organization.name"), Any, "organization organizationname orgname org tenantname companyname customername"),
+    (As("organization.id"), Any, "organizationid orgid tenantid customerid companyid customerguid"),
+    (As("cloud.account.id"), Any, "awsaccountid cloudaccountid recipientaccountid subscriptionid ownerid"),
+    (As("cloud.region"), Any, "awsregion cloudregion"),
+    (As("cloud.instance.id"), Any, "instanceid ec2instanceid"),
+    (As("container.id"), Word, "containerid"),
+    (As("container.name"), Any, "containername"),
+    (As("container.image.name"), Any, "containerimage containerimagename"),
+    (As("orchestrator.namespace"), Any, "kubernetesnamespace k8snamespacename kubernetesnamespacename podnamespace"),
+    (As("service.name"), Word, "servicename resourceservicename daemon component module"),
+    (
+        Duration("event.duration", 1e6),
+        Any,
+        "durationms elapsedms responsetimems latencyms timetakenms elapsedtimems durationmillis tookms",
+    ),
+    (
+        As("message"),
+        Text,
+        "msg description text eventmessage logmessage desc summary details detail eventdescription messagetext \
+     displaymessage shortmessage fullmessage log alertmessage body activitydescription longdescription note \
+     primarydescription title",
+    ),
+];
