@@ -381,6 +381,18 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn of_several_samplers_the_last_with_a_number_counts() {
+        let field = |element, length| Field { enterprise: 0, element, length, scope: false };
+        for element in [48, 302] {
+            let fields = [field(1, 4), field(element, 1), field(element, 16)];
+            let rates = [(Scope::Sampler(0), 7), (Scope::Selector(0), 7)];
+            let [plain, planned] = [false, true].map(|planned| decoded(&fields, &[0; 21], &rates, planned));
+            assert_eq!(plain, planned);
+            assert!(planned.1.contains(&(FieldId::FLOW_SAMPLING_RATE, "Int(7)".to_owned())), "{planned:?}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 

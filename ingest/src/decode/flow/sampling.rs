@@ -41,11 +41,11 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Takes up an element of a flow record.
+    /// Takes up an element of a flow record. Of several samplers the last one counts that has a number.
     pub(super) fn element(&mut self, element: u16, value: Option<u64>) {
         match element {
-            48 => self.sampler = value,
-            302 => self.selector = value,
+            48 => self.sampler = value.or(self.sampler),
+            302 => self.selector = value.or(self.selector),
             10 => self.ingress = self.ingress.or(value),
             14 => self.egress = self.egress.or(value),
             _ => {}
