@@ -34,6 +34,14 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = Pair<'_>> {
                 at = (end + 2 + close + 1).min(text.len());
                 return Some(Pair { key, value: &quoted[..close] });
             }
+            // `key='two words'`; quotes around further pairs are somebody else's (`msg='op=login id=0'`).
+            let single = value.strip_prefix('\'').and_then(|quoted| quoted.split_once('\''));
+            if let Some((inner, after)) = single.filter(|(inner, after)| {
+                !inner.is_empty() && !inner.contains('=') && (after.is_empty() || after.starts_with(is_separator))
+            }) {
+                at = text.len() - after.len();
+                return Some(Pair { key, value: inner });
+            }
             at = next_of(end + 1, SEPARATOR).unwrap_or(text.len());
             return Some(Pair { key, value: &text[end + 1..at] });
         }
@@ -92,6 +100,7 @@ pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<
             };
             let value = if style.equals == '=' { value } else { value.trim_start_matches(' ') };
             let key = rest[..at].trim();
+            let key = if style.separator == Some(']') { key.trim_start_matches('[') } else { key }; // `[key=value][key=value]`
             let (value, end) = match value.strip_prefix('"') {
                 Some(quoted) => {
                     let close = quoted_end(quoted, between);
@@ -233,6 +242,7 @@ mod tests {
             ("a==b", &[("a", "=b")]),
             ("a=\"\"b c\"\" d=\"\" e=1", &[("a", "b c"), ("d", ""), ("e", "1")]),
             ("\"\"\"", &[]),
+            ("a='b c' d='e=f g=h' i='", &[("a", "b c"), ("d", "'e=f"), ("g", "h'"), ("i", "'")]),
         ];
         for (text, expected) in cases {
             let got: Vec<_> = pairs(text).map(|p| (p.key, p.value)).collect();

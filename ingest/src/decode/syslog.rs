@@ -312,6 +312,13 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
         return Header { message: message.trim_start(), ..header }; // Cisco: no host.
     }
     let rest = rest.trim_start();
+    // AIX, passing on what another host sent: `Message forwarded from HOST: sshd[1]: text`.
+    if let Some((host, after)) = rest.strip_prefix("Message forwarded from ").and_then(|rest| rest.split_once(": "))
+        && is_host(host)
+    {
+        let (app, procid, message) = tag(after_facility(after));
+        return Header { host: Some(host), app, procid, message, ..header };
+    }
     let (word, after) = word(rest).unwrap_or((rest, ""));
     if let Some(device) = word.strip_suffix(':').filter(|_| after.starts_with('%')) {
         return Header { app: Some(device), message: after, ..header }; // Cisco: whatever the device is called.
@@ -341,7 +348,7 @@ fn after_message_id(message: &str) -> &str {
     if named { rest } else { message }
 }
 
-/// Some gateways write the priority as a word after the host: `user.info kernel: ...`.
+/// Some gateways write the priority as a word after the host: `user.info kernel: ...`; AIX `auth|security:info sshd[1]: ...`.
 fn after_facility(text: &str) -> &str {
     const NAMES: &[&str] =
         &["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
@@ -349,10 +356,11 @@ fn after_facility(text: &str) -> &str {
         return text;
     }
     // `sshd[12]:` ends it at once.
-    let end = text.bytes().take(17).position(|b| !(b.is_ascii_alphanumeric() || b == b'.'));
+    let end = text.bytes().take(24).position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'|')));
     let Some(end) = end.filter(|end| text.as_bytes()[*end] == b' ') else { return text };
     let (word, rest) = (&text[..end], &text[end + 1..]);
-    let Some((facility, severity)) = word.split_once('.') else { return text };
+    let Some((facility, severity)) = word.split_once(['.', ':']) else { return text };
+    let facility = facility.split('|').next().unwrap_or(facility);
     let known = NAMES.contains(&facility) || facility.strip_prefix("local").is_some_and(|n| n.len() == 1);
     let known =
         known && matches!(severity, "emerg" | "alert" | "crit" | "err" | "warning" | "warn" | "notice" | "info" | "debug");
@@ -533,6 +541,9 @@ mod tests {
             ("<189>1234: *Apr  1 09:00:00.123: %SYS-5-CONFIG_I: x", None, None, None, "%SYS-5-CONFIG_I: x", true),
             ("Apr  1 09:00:00 srv kernel: [1.0] IN=eth0", Some("srv"), Some("kernel"), None, "[1.0] IN=eth0", true),
             ("2026-04-01T09:00:00+09:00 srv named[9]: q", Some("srv"), Some("named"), Some("9"), "q", true),
+            ("<38>Apr  1 09:00:00 srv auth|security:info sshd[7]: x", Some("srv"), Some("sshd"), Some("7"), "x", true),
+            ("<38>Apr  1 09:00:00 srv daemon:evil app: x", Some("srv"), Some("daemon"), None, "evil app: x", true),
+            ("<38>Apr  1 09:00:00 Message forwarded from srv: su: x", Some("srv"), Some("su"), None, "x", true),
             ("<13>app: hello", None, Some("app"), None, "hello", false),
             ("\u{feff}<38>Apr  1 09:00:00 srv sshd[12]: x", Some("srv"), Some("sshd"), Some("12"), "x", true),
             ("41 <38>Apr  1 09:00:00 srv sshd[12]: x", Some("srv"), Some("sshd"), Some("12"), "x", true),
