@@ -48,7 +48,16 @@ const BEFORE_ADDRESS: &[&str] = &[
     "visitor",
     "user-ip",
     "remotehost",
+    "neighbor",
+    "nbr",
 ];
+
+/// Words before an address that is not theirs who did something: not even a login's only address counts there.
+const BEFORE_ANOTHER: &[&str] =
+    &["to", "server", "destination", "dst", "dest", "local", "at", "on", "via", "proxy", "against", "listening", "with"];
+
+/// Words between two addresses of which the first spoke to the second.
+const BETWEEN: &[&str] = &["to", "->", "-->", "=>", "==>"];
 
 /// Words before a name.
 const BEFORE_NAME: &[&str] =
@@ -59,7 +68,6 @@ const NO_NAME: &[&str] = &[
     "a",
     "account",
     "added",
-    "admin",
     "agent",
     "and",
     "as",
@@ -81,6 +89,7 @@ const NO_NAME: &[&str] = &[
     "does",
     "entry",
     "error",
+    "exec",
     "failed",
     "failure",
     "for",
@@ -143,6 +152,8 @@ const FAILED: &[&str] = &[
     "unsuccessful",
     "wrong",
     "bad password",
+    "bad credential",
+    "locked out",
     "not allowed",
     "unauthorized",
     "unauthorised",
@@ -174,13 +185,14 @@ pub(in crate::decode) fn guess(text: &str, row: &mut RowBuilder<'_>) {
     if contains(text, "CEF:") || contains(text, "LEEF:") {
         return; // It has a form, and is broken or carried by a text: what its values say is not what the text says.
     }
-    let found = ends(text, row) | name(text, row);
+    let says = |words: &[&str]| words.iter().any(|word| contains(text, word));
+    let login = says(LOGIN);
+    let found = ends(text, login, row) | name(text, login, row);
     if !found {
         return;
     }
     row.text(FieldId::FLAGS, "guessed");
-    let says = |words: &[&str]| words.iter().any(|word| contains(text, word));
-    if row.get(FieldId::EVENT_OUTCOME).is_none() && says(LOGIN) {
+    if row.get(FieldId::EVENT_OUTCOME).is_none() && login {
         let outcome = if says(FAILED) {
             "failure"
         } else if says(WENT_WELL) {
@@ -220,30 +232,47 @@ fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
         return Some((ip.to_canonical(), None));
     }
     let socket = word.trim_end_matches(['.', ':']).trim_start_matches(['/', '@']);
-    let socket: SocketAddr = socket.parse().ok()?;
-    Some((socket.ip().to_canonical(), Some(socket.port())))
+    // `[192.0.2.7:40122]`
+    let whole = socket.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).filter(|inner| !inner.contains(['[', ']']));
+    if let Some(Ok(socket)) = whole.map(str::parse::<SocketAddr>) {
+        return Some((socket.ip().to_canonical(), Some(socket.port())));
+    }
+    if let Ok(socket) = socket.parse::<SocketAddr>() {
+        return Some((socket.ip().to_canonical(), Some(socket.port())));
+    }
+    // `[192.0.2.7]:40122`
+    let (ip, port) = socket.strip_prefix('[')?.split_once("]:")?;
+    Some((ip.parse().ok()?, Some(port.parse().ok()?)))
 }
 
-/// Who spoke to whom.
-fn ends(text: &str, row: &mut RowBuilder<'_>) -> bool {
+/// The port in brackets behind an address: `192.0.2.7(40122)`.
+fn port_in_brackets(rest: &str) -> Option<u16> {
+    rest.strip_prefix(['(', '['])?.split_once([')', ']'])?.0.parse().ok()
+}
+
+/// Who spoke to whom. Of a `login`, the only address is whose it is, whatever stands before it.
+fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::SOURCE_IP).is_some() {
         return false;
     }
     let mut before = "";
     let mut first: Option<(IpAddr, Option<u16>, bool)> = None;
     let mut second: Option<(IpAddr, Option<u16>)> = None;
-    let (mut between, mut port) = ("", None);
-    for (_, word) in words(text) {
+    let (mut end, mut between, mut port) = (0, "", None);
+    for (at, word) in words(text) {
         if let Some((ip, own_port)) = address(word) {
+            let own_port = own_port.or_else(|| port_in_brackets(&text[at + word.len()..]));
             match (first, second) {
                 (None, _) => {
                     let lead = before.trim_end_matches([':', ']', '[']).trim_start_matches('[');
-                    let led = BEFORE_ADDRESS.iter().any(|known| lead.eq_ignore_ascii_case(known));
+                    let one_of = |words: &[&str]| words.iter().any(|known| lead.eq_ignore_ascii_case(known));
+                    let led = one_of(BEFORE_ADDRESS) || (login && !one_of(BEFORE_ANOTHER));
                     first = Some((ip, own_port, led));
+                    end = at + word.len();
                 }
                 (Some((one, ..)), None) if one != ip => {
                     second = Some((ip, own_port));
-                    between = before;
+                    between = text[end..at].trim_matches(|c: char| c.is_ascii_digit() || " ()[],".contains(c));
                 }
                 (Some((one, ..)), other) if one != ip && other.is_none_or(|(two, _)| two != ip) => return false,
                 _ => {}
@@ -256,7 +285,7 @@ fn ends(text: &str, row: &mut RowBuilder<'_>) -> bool {
     let Some((ip, own_port, led)) = first else { return false };
     match second {
         None if led => {}
-        Some((to, to_port)) if matches!(between, "to" | "->" | "-->") => {
+        Some((to, to_port)) if BETWEEN.contains(&between) => {
             row.ip(FieldId::DESTINATION_IP, to);
             if let Some(port) = to_port {
                 row.int(FieldId::DESTINATION_PORT, i64::from(port));
@@ -271,11 +300,33 @@ fn ends(text: &str, row: &mut RowBuilder<'_>) -> bool {
     true
 }
 
-/// `user "NAME"`, `user: NAME`, `user NAME`.
-fn name(text: &str, row: &mut RowBuilder<'_>) -> bool {
+/// `user "NAME"`, `user: NAME`, `user NAME`; of a `login` also the one word of `for NAME from`, `by NAME from`.
+fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::USER_NAME).is_some() {
         return false;
     }
+    if named(text, row) {
+        return true;
+    }
+    let mut last = ["", ""];
+    for (_, word) in words(text).filter(|_| login) {
+        let led = ["for", "by"].iter().any(|known| last[0].eq_ignore_ascii_case(known));
+        let found = last[1].trim_matches(['[', ']', ':', '.']);
+        if led
+            && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on") || address(word).is_some())
+            && !found.is_empty()
+            && !NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
+            && address(found).is_none()
+        {
+            row.text(FieldId::USER_NAME, found);
+            return true;
+        }
+        last = [last[1], word];
+    }
+    false
+}
+
+fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
     for (at, word) in words(text) {
         let key = word.trim_end_matches(':').trim_start_matches('[');
         if !BEFORE_NAME.iter().any(|known| key.eq_ignore_ascii_case(known)) {
@@ -297,8 +348,12 @@ fn name(text: &str, row: &mut RowBuilder<'_>) -> bool {
         };
         let Some(found) = found.filter(|found| !found.is_empty() && *found != "-" && found.len() <= 256) else { continue };
         let plain = quote.is_some() || word.ends_with(':') || text[at + word.len()..].starts_with('=');
-        let none = !plain
-            && (!contains(key, "user") || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no)) || found.contains(['=', '/']));
+        let led_again = word.ends_with(':') && BEFORE_NAME.iter().any(|known| found.eq_ignore_ascii_case(known));
+        let none = led_again
+            || !plain
+                && (!contains(key, "user")
+                    || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
+                    || found.contains(['=', '/']));
         if none || address(found).is_some() || found.bytes().all(|b| b.is_ascii_punctuation()) {
             continue;
         }
