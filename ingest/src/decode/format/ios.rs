@@ -42,6 +42,16 @@ const MESSAGES: &[(&str, Done, &str)] = &[
         Asked,
         "Src IP: {s}, Dst IP: {d}, Src Port: {sp}, Dst Port: {dp}, Src Intf: {si}, Protocol: \"{p}\"({x}), ACL Name: {a}, ACE Action: {v}, ",
     ),
+    (
+        "ACLLOG_FLOW_INTERVAL ACLLOG_NEW_FLOW",
+        Told,
+        "Src IP: {s}, Dst IP: {d}, Src Port: {sp}, Dst Port: {dp}, Src Intf: {si}, Protocol: \"{p}\"({x}), ",
+    ),
+    (
+        "ACLLOG_FLOW_INTERVAL ACLLOG_NEW_FLOW",
+        Told,
+        "Source IP: {s}, Destination IP: {d}, Source Port: {sp}, Destination Port: {dp}, Source Interface: {si}, Protocol: \"{p}\"({x}), ",
+    ),
     // Intrusion prevention.
     ("SIGNATURE", Denied, "Sig:{sig} Subsig:{x} Sev:{x} {sn>} [{s4} -> {d4}]"),
     // Logins.
@@ -53,7 +63,21 @@ const MESSAGES: &[(&str, Done, &str)] = &[
         "Still timeleft for watching failures is {x} secs, [user: {u>}] [Source: {s}] [localport: {dp}] [Reason: {r}]",
     ),
     // Arista EOS.
+    ("LOGIN_FAILED", LoginFailed, "user {u>} failed to login [from: {s}] [service: {x}] [reason: {r}]"),
     ("LOGIN_FAILED", LoginFailed, "user {u>} [from: {s}] [service: {x}] [reason: {r}]"),
+    ("CMD", Told, "{u} {x} {s} stop {x} cmd={cmd>} <cr>"),
+    ("CMD", Told, "{u} {x} {s} stop {x} cmd={cmd}"),
+    ("IPACCESS", Asked, "list {a} {si} {v} {p} {s} -> {d}"),
+    ("AAA_ACCOUNTING_MESSAGE", Told, "{x}:{s4}@{x}:{u}:{cmd>} ("),
+    ("AAA_ACCOUNTING_MESSAGE", Told, "{x}:{s4}@{x}:{u}:{cmd}"),
+    // Dell OS9.
+    ("LOGIN_SUCCESS", LoggedIn, "Login successful for user {u>} on {x} ( {s} )"),
+    ("LOGIN_SUCCESS", LoggedIn, "Login successful for user {u>} on"),
+    ("LOGIN_FAILURE AUTHENTICATION_FAILURE", LoginFailed, "{x} for user {u>} on {x} ( {s} )"),
+    ("LOGOUT", LoggedOut, "Exec session is terminated for user {u>} on line {x} ( {s} )"),
+    ("LOGOUT", LoggedOut, "Exec session is terminated for user {u>} on line"),
+    ("LOGIN_PASSED", LoggedIn, "{x}Login Successful from host {s} by user '{u>}' using"),
+    ("LOGIN_FAILED", LoginFailed, "{x}Login Un-Successful from host {s} by user '{u>}' using"),
     ("LOGIN", LoggedIn, "user {u>} logged in [from: {s}] [service: {x}]"),
     ("LOGOUT", LoggedOut, "user {u>} logged out [from: {s}] [service: {x}]"),
     ("SSH2_SESSION SSH_SESSION", Told, "{x} request from {s} (tty = {x}) {x} Succeeded"),
@@ -63,6 +87,7 @@ const MESSAGES: &[(&str, Done, &str)] = &[
     ("SSH2_CLOSE", LoggedOut, "SSH2 Session from {s} (tty = {x}) for user '{u>}' {x} closed"),
     ("LOGOUT", LoggedOut, "User {u>} has exited tty session {x}({s})"),
     ("CONFIG_I", Told, "Configured from {x} by {u>} on {x} ({s})"),
+    ("CONFIG_I", Told, "Configured from {x} by {x} ({s})"),
     ("CONFIG_I", Told, "Configured from {x} by {u}"),
     ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {s}@{x}"),
     ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {x}"),
@@ -86,8 +111,21 @@ const MESSAGES: &[(&str, Done, &str)] = &[
     ("DUPADDR", Told, "Duplicate address {s} on {si}, sourced by {mac}"),
     ("ADJCHANGE", Told, "neighbor {s} {st} "),
     ("ADJCHG NBRCHANGE", Told, "Process {x}, Nbr {s} on {si} from {x} to {st}, {r}"),
-    ("FAIL", LoginFailed, "{x} failed for client ({mac}) on Interface {si} "),
+    ("FAIL", LoginFailed, "{x} for client ({mac}) {x}on Interface {si} {x}Username: {u}"),
+    ("FAIL", LoginFailed, "{x} for client ({mac}) {x}on Interface {si} "),
+    ("SUCCESS START", Told, "{x} for client ({mac}) on Interface {si} {x}Username: {u}"),
     ("SUCCESS START", Told, "{x} for client ({mac}) on Interface {si} "),
+    ("ADJCHANGE NOTIFICATION", Told, "{x}neighbor {s} "),
+    ("ADJCHANGE", Told, "peer {s} {x}new state {st}"),
+    ("NBRCHANGE", Told, "{x}: Neighbor {s} ({si}) is {st}: {r}"),
+    ("STATECHANGE", Told, "{si} Grp {x} state {x} -> {st}"),
+    ("RECVD_PKT_INV_SPI", Denied, "{x}destaddr={d}, prot={x}, {x}srcaddr={s}"),
+    ("RADIUS_DEAD RADIUS_ALIVE", Told, "RADIUS server {d4},{x} is {r}"),
+    ("ERR_DISABLE", Told, "{r} error detected on {si}, putting"),
+    ("SESSION_STATUS", Told, "Crypto tunnel is {st}. {x}eer {s4} "),
+    ("PING_CONFLICT", Told, "DHCP address conflict: {x}pinged {s}"),
+    ("HTTP_JAVA_BLOCK", Denied, "JAVA applet is blocked from ({s4}) to ({d4})"),
+    ("PLATFORM", Denied, "{x}%FW-6-DROP_PKT: Dropping {p} pkt from {si} {s4} => {d4}("),
     // The firewall of zones.
     ("DROP_PKT", Denied, "Dropping {n} session {s4} {d4} on zone-pair {x} class {x} due to {r}"),
     ("DROP_PKT", Denied, "Dropping {n} session {s4} {d4} "),
@@ -157,7 +195,75 @@ impl Reader {
             }
             return;
         }
+        super::guess::guess(text, row);
+        names(text, row);
     }
+}
+
+/// The interface and the hardware address that a message of no pattern names, if it names one.
+fn names(text: &str, row: &mut RowBuilder<'_>) {
+    let words = text
+        .split([' ', ',', '(', ')', '[', ']', ';'])
+        .map(|word| word.trim_end_matches(['.', ':']))
+        .filter(|word| !word.is_empty());
+    let (mut interface, mut mac) = (None, None);
+    for word in words {
+        if interface.is_none() && is_interface(word) {
+            interface = Some(word);
+        } else if mac.is_none() && is_mac(word) {
+            mac = Some(word);
+        }
+    }
+    for (field, found) in [(FieldId::OBSERVER_INGRESS_INTERFACE_NAME, interface), (FieldId::SOURCE_MAC, mac)] {
+        if let Some(found) = found.filter(|_| row.get(field).is_none()) {
+            row.text(field, found);
+        }
+    }
+}
+
+/// `GigabitEthernet1/0/7`, `Gi1/0/7.10`, `Vlan10`, `port-channel7`.
+fn is_interface(word: &str) -> bool {
+    const KINDS: [&str; 29] = [
+        "ethernet",
+        "fastethernet",
+        "gigabitethernet",
+        "tengigabitethernet",
+        "twentyfivegige",
+        "fortygigabitethernet",
+        "hundredgige",
+        "twogigabitethernet",
+        "fivegigabitethernet",
+        "vlan",
+        "port-channel",
+        "tunnel",
+        "loopback",
+        "serial",
+        "dot11radio",
+        "mgmt",
+        "management",
+        "bundle-ether",
+        "eth",
+        "gi",
+        "te",
+        "fa",
+        "po",
+        "hu",
+        "fo",
+        "twe",
+        "tw",
+        "vl",
+        "lo",
+    ];
+    KINDS.iter().any(|kind| {
+        let (Some(lead), Some(number)) = (word.get(..kind.len()), word.get(kind.len()..)) else { return false };
+        lead.eq_ignore_ascii_case(kind) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b"/.:".contains(&b))
+    })
+}
+
+/// `0011.2233.4455`
+fn is_mac(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    bytes.len() == 14 && bytes[4] == b'.' && bytes[9] == b'.' && bytes.iter().all(|b| b.is_ascii_hexdigit() || *b == b'.')
 }
 
 impl super::Reader for Reader {
@@ -171,7 +277,14 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
-        let Some((lead, rest)) = message.split_once('%') else { return false };
+        // Dell OS9 names the unit of a stack first: `%STKUNIT1-M:CP %SEC-5-LOGIN_SUCCESS: `.
+        let unit = message.strip_prefix('%').and_then(|rest| rest.split_once(' ')).filter(|(unit, rest)| {
+            rest.starts_with('%')
+                && unit.len() <= 32
+                && unit.contains(':')
+                && unit.bytes().all(|b| b.is_ascii_alphanumeric() || b"-:._".contains(&b))
+        });
+        let Some((lead, rest)) = unit.map_or(message, |(_, rest)| rest).split_once('%') else { return false };
         let Some((tag, text)) = rest.split_once(": ") else { return false };
         if !is_lead(lead) {
             return false;
@@ -180,7 +293,7 @@ impl super::Reader for Reader {
         let mut parts = tag.rsplitn(3, '-');
         let (Some(mnemonic), Some(severity), Some(facility)) = (parts.next(), parts.next(), parts.next()) else { return false };
         let named = |text: &str| {
-            !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_-".contains(&b))
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_-+".contains(&b))
         };
         if !(named(mnemonic) && named(facility)) || severity.len() != 1 || !severity.bytes().all(|b| b.is_ascii_digit()) {
             return false;
