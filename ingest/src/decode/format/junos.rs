@@ -4,8 +4,8 @@
 use event::{FieldId, RowBuilder};
 
 use super::{Kind, Recognise, address, number};
-use crate::decode::cut::cut;
-use crate::decode::keys::Keys;
+use crate::decode::cut::{between, cut, word};
+use crate::decode::keys::{self, Keys};
 use crate::decode::pairs::pairs;
 use crate::decode::text::Context;
 
@@ -248,7 +248,7 @@ fn text(tag: &str, text: &str, row: &mut RowBuilder<'_>) {
         },
         () => None,
     };
-    let Some(rest) = rest else { return };
+    let Some(rest) = rest else { return sentence(text, row) };
     // A connection tag stands behind the ends in newer releases.
     let mut words = rest.split(' ').filter(|word| !word.is_empty() && !word.starts_with("0x"));
     let Some((from, to)) = words.next().and_then(|ends| ends.split_once("->")) else { return };
@@ -267,6 +267,121 @@ fn text(tag: &str, text: &str, row: &mut RowBuilder<'_>) {
     // One or two words name each translation rule; the protocol is the first number behind them.
     if let Some(protocol) = words.find(|word| word.bytes().all(|b| b.is_ascii_digit())) {
         policy(protocol, &mut words, row);
+    }
+    // `ID PACKETS(BYTES) PACKETS(BYTES) SECONDS` where it ends, `ID USER(ROLES) INTERFACE` where it begins.
+    words.next();
+    let Some((first, sent)) = words.next().and_then(in_brackets) else { return };
+    if tag.contains("SESSION_CREATE") {
+        if !matches!(first, "N/A" | "UNKNOWN") {
+            row.text(FieldId::USER_NAME, first);
+            row.text(FieldId::SOURCE_USER_NAME, first);
+        }
+        if let Some(interface) = words.next() {
+            row.text(FieldId::OBSERVER_INGRESS_INTERFACE_NAME, interface);
+        }
+        return;
+    }
+    number(row, FieldId::SOURCE_PACKETS, first);
+    number(row, FieldId::SOURCE_BYTES, sent);
+    if let Some((packets, bytes)) = words.next().and_then(in_brackets) {
+        number(row, FieldId::DESTINATION_PACKETS, packets);
+        number(row, FieldId::DESTINATION_BYTES, bytes);
+        if let (Ok(sent), Ok(received)) = (sent.parse::<u64>(), bytes.parse::<u64>()) {
+            row.uint(FieldId::NETWORK_BYTES, sent.saturating_add(received));
+        }
+    }
+    if let Some(seconds) = words.next().and_then(|word| word.parse::<u64>().ok()) {
+        row.uint(FieldId::EVENT_DURATION, seconds.saturating_mul(1_000_000_000));
+    }
+}
+
+/// `A(B)`
+fn in_brackets(word: &str) -> Option<(&str, &str)> {
+    word.strip_suffix(')')?.split_once('(')
+}
+
+/// What stands behind `lead`, up to a comma or a blank.
+fn behind<'t>(text: &'t str, lead: &str) -> Option<&'t str> {
+    let rest = &text[text.find(lead)? + lead.len()..];
+    Some(rest.split([',', ' ']).next().unwrap_or(rest)).filter(|value| !matches!(*value, "" | "N/A" | "NONE" | "UNKNOWN"))
+}
+
+/// Screens, content security and intrusion prevention as text: `... source: A:1, destination: B:2, zone name: Z, interface name: I,
+/// action: drop`; `... A(1)->B(2) CATEGORY="C" URL=U ... USERNAME=N`; `... from A:1 to B:2 source-zone Z ... file F ...`;
+/// `... <A/1->B/2> for TCP protocol ... rulebase R in policy P. attack: ..., name=N, ... intf:ZONE:IF->ZONE:IF`.
+fn sentence(text: &str, row: &mut RowBuilder<'_>) {
+    let ends = behind(text, "source: ")
+        .zip(behind(text, "destination: "))
+        .or_else(|| cut(text, [" from ", " to "]).map(|[from, to]| (from, word(to))))
+        .or_else(|| {
+            text.split(' ').find_map(|word| {
+                word.trim_matches(['<', '>']).split_once("->").filter(|(from, _)| from.contains(['(', '/', ':']))
+            })
+        });
+    if let Some((from, to)) = ends {
+        for (end, ip, port, name) in [
+            (from, FieldId::SOURCE_IP, FieldId::SOURCE_PORT, FieldId::SOURCE_ADDRESS),
+            (to, FieldId::DESTINATION_IP, FieldId::DESTINATION_PORT, FieldId::DESTINATION_ADDRESS),
+        ] {
+            match in_brackets(end) {
+                Some((host, digits)) => {
+                    address(row, ip, name, host);
+                    number(row, port, digits);
+                }
+                None if end.contains('/') => self::end(end, ip, port, name, row),
+                None => {
+                    let (host, digits) = keys::endpoint(end);
+                    address(row, ip, name, host);
+                    if let Some(digits) = digits {
+                        row.uint(port, digits.into());
+                    }
+                }
+            }
+        }
+    }
+    for (lead, field) in [
+        ("zone name: ", FieldId::OBSERVER_INGRESS_ZONE),
+        ("source-zone ", FieldId::OBSERVER_INGRESS_ZONE),
+        ("interface name: ", FieldId::OBSERVER_INGRESS_INTERFACE_NAME),
+        ("action: ", FieldId::EVENT_ACTION),
+        ("action=", FieldId::EVENT_ACTION),
+        (" URL=", FieldId::URL_DOMAIN),
+        (" OBJ=", FieldId::URL_PATH),
+        (" USERNAME=", FieldId::USER_NAME),
+        (" username=", FieldId::USER_NAME),
+        (" username ", FieldId::USER_NAME),
+        (" file ", FieldId::FILE_NAME),
+        (" virus ", FieldId::RULE_DESCRIPTION),
+        (" name=", FieldId::RULE_DESCRIPTION),
+        (" in policy ", FieldId::RULE_NAME),
+        (" rulebase ", FieldId::RULE_RULESET),
+    ] {
+        if row.get(field).is_none()
+            && let Some(value) = behind(text, lead)
+        {
+            row.text(field, value.trim_end_matches('.'));
+        }
+    }
+    if let Some(protocol) = between(text, "> for ", " protocol ").filter(|protocol| !protocol.contains(' ')) {
+        let lower = match protocol {
+            "TCP" => "tcp",
+            "UDP" => "udp",
+            "ICMP" => "icmp",
+            other => other,
+        };
+        row.text(FieldId::NETWORK_TRANSPORT, lower);
+    }
+    // `intf:trust:ge-0/0/1.0->untrust:ge-0/0/2.0`
+    if let Some((from, to)) = behind(text, " intf:").and_then(|ends| ends.split_once("->")) {
+        for (end, zone, interface) in [
+            (from, FieldId::OBSERVER_INGRESS_ZONE, FieldId::OBSERVER_INGRESS_INTERFACE_NAME),
+            (to, FieldId::OBSERVER_EGRESS_ZONE, FieldId::OBSERVER_EGRESS_INTERFACE_NAME),
+        ] {
+            if let Some((name, port)) = end.split_once(':') {
+                row.text(zone, name);
+                row.text(interface, port);
+            }
+        }
     }
 }
 

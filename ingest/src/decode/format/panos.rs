@@ -5,6 +5,7 @@ use event::{FieldId, RowBuilder, Time, Value};
 
 use super::{Kind, Recognise};
 use crate::decode::csv;
+use crate::decode::cut::{cut, word};
 use crate::decode::keys::{self, Keys, Known};
 use crate::decode::stamp;
 use crate::decode::text::Context;
@@ -261,6 +262,7 @@ impl super::Reader for Reader {
             "TRAFFIC" | "THREAT" | "DECRYPTION" | "START" => session(&columns, row),
             "USERID" | "IPTAG" => row.text(FieldId::EVENT_ACTION, subtype),
             "AUTHENTICATION" => authentication(&columns, row),
+            "SYSTEM" => system(columns[14], row),
             _ => {}
         }
         if kind == "THREAT" {
@@ -324,6 +326,50 @@ fn threat(subtype: &str, columns: &[&str], row: &mut RowBuilder<'_>) {
     {
         super::some_text(row, FieldId::RULE_DESCRIPTION, name.trim());
         super::some_text(row, FieldId::RULE_ID, number.trim_end_matches(')'));
+    }
+}
+
+/// The text of a system event: `... for user 'NAME'. Reason: ... From: A.`, `User NAME logged in via Web from A`, `Login from: A, ...,
+/// User name: N, ...`, `... Failed SA: A[500]-B[500] ...`. What says otherwise is read as free text is.
+fn system(text: &str, row: &mut RowBuilder<'_>) {
+    if let Some([from, _, rest]) = cut(text, ["Login from: ", ", ", "User name: "]) {
+        super::address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, from);
+        let (name, rest) = rest.split_once(", ").unwrap_or((rest, ""));
+        row.text(FieldId::USER_NAME, name.trim_end_matches('.'));
+        if let Some((_, reason)) = rest.split_once("error: ") {
+            row.text(FieldId::EVENT_REASON, reason);
+        }
+    } else if let Some((_, ends)) = text.split_once(" SA: ")
+        && let Some((from, to)) = word(ends).split_once('-')
+    {
+        for (end, ip, port) in
+            [(from, FieldId::SOURCE_IP, FieldId::SOURCE_PORT), (to, FieldId::DESTINATION_IP, FieldId::DESTINATION_PORT)]
+        {
+            let (host, number) = end.split_once('[').unwrap_or((end, ""));
+            super::address(row, ip, FieldId::SOURCE_ADDRESS, host);
+            super::number(row, port, number.trim_end_matches(']'));
+        }
+    } else {
+        // Who logs in writes the name, and the device what stands behind it: the last place counts.
+        if let Some((lead, name)) = text.split_once("user '").and_then(|(lead, rest)| Some((lead, rest.rsplit_once("'.")?.0))) {
+            let (domain, name) = keys::account(name);
+            row.text(FieldId::USER_NAME, name);
+            if let Some(domain) = domain {
+                row.text(FieldId::USER_DOMAIN, domain);
+            }
+            row.text(FieldId::EVENT_OUTCOME, if lead.trim_start().starts_with("failed") { "failure" } else { "success" });
+        }
+        if let Some((_, from)) = text.rsplit_once("From: ") {
+            super::address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, from.trim_end_matches('.'));
+        }
+        super::guess::guess(text, row);
+        return;
+    }
+    let says = |word| super::guess::contains(text, word);
+    if says("failed") {
+        row.text(FieldId::EVENT_OUTCOME, "failure");
+    } else if says("succeeded") {
+        row.text(FieldId::EVENT_OUTCOME, "success");
     }
 }
 
