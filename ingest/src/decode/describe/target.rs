@@ -76,7 +76,7 @@ pub(super) enum Convert {
     Upper,
     /// Without the backslashes that escape.
     Plain,
-    /// A domain name, without the dot at its end.
+    /// A domain name, without the dot at its end; counted labels joined by dots.
     Domain,
     /// Text that the Linux audit daemon writes in hexadecimal where it holds what is not printable, or blanks.
     Audit,

@@ -5,7 +5,7 @@ use event::{FieldId, RowBuilder, Value};
 use super::plan::{Constant, Key, LinePlan, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
 use super::template::{FirstTime, Hit};
-use crate::decode::format::{Usual, address, protocol, url};
+use crate::decode::format::{self, Usual, protocol, url};
 use crate::decode::names::Names;
 use crate::decode::pairs::{self, Style};
 use crate::decode::record::json::Outcome;
@@ -344,6 +344,11 @@ impl Writer<'_, '_, '_> {
                     row.text(field, inner);
                 }
             }
+            Convert::Domain if text.starts_with('(') => {
+                let plain = &mut self.scratch.lower;
+                let text = if counted_labels(text, plain) { plain } else { text };
+                add_text(row, field, text);
+            }
             Convert::Domain => add_text(row, field, text.trim_end_matches('.')),
             Convert::Audit => {
                 let plain = &mut self.scratch.lower;
@@ -508,6 +513,29 @@ fn is_header(field: FieldId) -> bool {
         field,
         FieldId::PROCESS_NAME | FieldId::PROCESS_PID | FieldId::HOST_NAME | FieldId::SYSLOG_HOSTNAME | FieldId::SYSLOG_MSGID
     )
+}
+
+/// The name of `(3)www(4)city(7)example(0)`, as Microsoft's DNS server writes it; whether the text has that form.
+fn counted_labels(text: &str, plain: &mut String) -> bool {
+    plain.clear();
+    let mut rest = text;
+    while let Some((count, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+        let Some(label) = count.parse().ok().and_then(|count: usize| after.get(..count)) else { return false };
+        if !plain.is_empty() && !label.is_empty() {
+            plain.push('.');
+        }
+        plain.push_str(label);
+        rest = &after[label.len()..];
+    }
+    rest.is_empty()
+}
+
+/// An address or a name; an IPv4 address that stands mapped into IPv6's (RFC 4291 section 2.5.5.2) as it is.
+fn address(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, text: &str) {
+    let bare = text.trim_matches(['[', ']']);
+    let plain = bare.get(..7).filter(|lead| lead.eq_ignore_ascii_case("::ffff:")).map(|lead| &bare[lead.len()..]);
+    let plain = plain.filter(|plain| plain.parse::<std::net::Ipv4Addr>().is_ok());
+    format::address(row, ip, name, plain.unwrap_or(text));
 }
 
 /// `10.0.0.1:80`, `[2001:db8::1]:80`, `10.0.0.1#53`, `10.0.0.1.80`, `10.0.0.1/80`, `name:80`, or no port.
