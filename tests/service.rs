@@ -685,6 +685,9 @@ fn quarantined_records_are_released_once_a_parser_is_mended() {
     let hit = hits.iter().find(|hit| hit["fields"]["user.id"] == "000").expect("the first");
     assert_eq!((&hit["raw"], &hit["received"]), (first, &received), "{hit}");
     assert_eq!(hit["fields"]["mihari.released_from"], list["records"][0]["id"]);
+    let released = hit["fields"]["mihari.released"].as_str().expect("it says when");
+    assert!(Some(released) > received.as_str(), "{hit}");
+    assert_eq!(service.hits("mihari.released:[now-1h TO now]", 50).len(), 50);
     assert_eq!(hit["fields"]["source.ip"], Value::Null);
     assert_eq!(service.get("/api/v1/quarantine")["total"], 51);
     let sources = service.get("/api/v1/sources");

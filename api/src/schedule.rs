@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The log is the clock: it stamps its frames so that receive times never go back, with a tick each second where nothing comes. So a window
-//! that ends before the last stamp that is searchable is complete, and no lateness need be guessed. A window that was not told before the
+//! that ends before the last stamp that is searchable is complete, and no lateness need be guessed. What is released from quarantine is of the
+//! window in which it was released. A window that was not told before the
 //! program ended is searched after the next start; one that was is passed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use event::{Clock, EventId, Time};
+use event::{Clock, EventId, FieldId, Time};
 use index::query::{Scalar, Test};
 use index::{Aggregation, AggregationKind, Hit, Query, SearchLimits, SearchRequest, Searcher, TermsOrder, query};
 use rules::alert::{Alert, AlertRule, ByLanguage, FIELDS_MAX, VALUE_BYTES_MAX, alert_id};
@@ -210,9 +211,7 @@ pub(crate) fn find(
     limits: &SearchLimits,
 ) -> Result<Found, String> {
     let asked = query::parse(text, to).map_err(|error| format!("{} at character {}", error.message, error.position))?;
-    let received = Test::Range(Bound::Included(Scalar::Time(from)), Bound::Excluded(Scalar::Time(to)));
-    let within = Query::Field("event.received".to_owned(), received);
-    let mut request = SearchRequest::new(Query::And(vec![asked, within]));
+    let mut request = SearchRequest::new(Query::And(vec![asked, became_known(from, to)]));
     let count = schedule.count;
     request.size = if schedule.group_by.is_some() { 0 } else { EVIDENCE_SHOWN };
     if let Some(field) = &schedule.group_by {
@@ -260,6 +259,16 @@ pub(crate) fn find(
     let beyond = firings.len() > GROUPS_MAX || groups.approximate;
     firings.truncate(GROUPS_MAX);
     Ok(Found { matched: answer.total, firings, beyond })
+}
+
+/// What became known in a window: what was received in it, and what was released in it from quarantine. A released record keeps the receive time
+/// of then, whose window may be over; it is counted in the window of its release and in no other.
+fn became_known(from: Time, to: Time) -> Query {
+    let within = Test::Range(Bound::Included(Scalar::Time(from)), Bound::Excluded(Scalar::Time(to)));
+    let field = |id: FieldId, test| Query::Field(id.name().to_owned(), test);
+    let received = Query::Field("event.received".to_owned(), within.clone());
+    let not_released = Query::Not(Box::new(field(FieldId::RELEASED, Test::Exists)));
+    Query::Or(vec![Query::And(vec![received, not_released]), field(FieldId::RELEASED, within)])
 }
 
 fn alert(due: &DueSearch, firing: Firing) -> Alert {

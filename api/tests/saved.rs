@@ -63,6 +63,33 @@ fn save(server: &Server, text: &Value) -> String {
     saved["id"].as_str().expect("an id").to_owned()
 }
 
+/// A record received and released so many seconds after the start.
+fn released(offset: u64, received: i64, released: i64) -> Batch {
+    let at = |second: i64| start().plus_ns(second * SECOND_NS);
+    let mut builder = BatchBuilder::default();
+    let position = Position { partition: 0, offset };
+    let head = FrameHead { position, received: at(received), ..FrameHead::new(Transport::Udp, Content::Text) };
+    builder.row(&head, 0, "failed login").value(FieldId::RELEASED, event::Value::Time(at(released)));
+    builder.finish(LogRange { partition: 0, first: offset, last: offset }, at(released))
+}
+
+/// Also where a window is searched long after it was over, with releases since.
+#[test]
+fn what_is_released_from_quarantine_is_counted_in_the_window_of_its_release() {
+    let server = Server::start(Limits::default());
+    let id = save(&server, &text("failures", &schedule(">=", 1, None)));
+    // The window before the search was saved, then two more; released records of the first, the second, and both the same.
+    server.index(&batch(1, &[(-100, "a"), (10, "b"), (400, "c")]));
+    server.index(&released(11, -90, 20));
+    server.index(&released(12, -80, 410));
+    server.index(&released(13, 30, 420));
+    server.index(&released(14, 40, 50));
+    server.scheduler(at(10), server.clock.clone(), &[]).run_due().expect("runs");
+    let runs = server.get(&format!("/api/v1/searches/{id}/runs"), &server.tokens[0]).expect("listed");
+    let matched: Vec<&Value> = runs["runs"].as_array().expect("a list").iter().map(|run| &run["matched"]).collect();
+    assert_eq!(matched, [&json!(3), &json!(3), &json!(1)], "newest first: {runs}");
+}
+
 #[test]
 fn a_change_that_has_not_seen_the_last_one_is_refused() {
     let server = Server::start(Limits::default());

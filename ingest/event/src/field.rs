@@ -94,6 +94,7 @@ fields! {
     LOG_SOURCE_ADDRESS = "log.source.address",
     // Ours.
     FLAGS = "mihari.flags",
+    RELEASED = "mihari.released",
     RELEASED_FROM = "mihari.released_from",
     ZONE_SOURCE = "zone.source",
     ZONE_DESTINATION = "zone.destination",

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, Release, RowBuilder, Time};
+use event::{
+    BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, Release, RowBuilder, Time, Value,
+};
 
 use super::describe::FirstTime;
 use super::format::{self, Registry, Usual};
@@ -87,10 +89,10 @@ impl TextDecoder {
     pub fn decode_released(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder) {
         let Some(release) = Release::decode(frame).filter(|release| release.frame.head.content == Content::Text) else { return };
         let head = FrameHead { position: frame.head.position, ..release.frame.head };
-        self.read(Frame { head, bytes: release.frame.bytes }, None, Some(&release), batch);
+        self.read(Frame { head, bytes: release.frame.bytes }, None, Some((&release, frame.head.received)), batch);
     }
 
-    fn read(&mut self, frame: Frame<'_>, pin: Option<&str>, release: Option<&Release<'_>>, batch: &mut BatchBuilder) {
+    fn read(&mut self, frame: Frame<'_>, pin: Option<&str>, release: Option<(&Release<'_>, Time)>, batch: &mut BatchBuilder) {
         let settings = self.settings.clone();
         let source = settings.source(frame.head.source.map(|s| s.ip()));
         let (text, intact) = charset::to_text(frame.bytes, source.and_then(|s| s.charset));
@@ -99,8 +101,9 @@ impl TextDecoder {
         if !intact {
             row.text(FieldId::FLAGS, "bytes_replaced");
         }
-        if let Some(release) = release {
+        if let Some((release, released)) = release {
             row.text(FieldId::RELEASED_FROM, &release.of.to_string());
+            row.value(FieldId::RELEASED, Value::Time(released));
         }
         // A record that the arena had no room for is empty here; everything below works on what the row holds.
         let text = row.raw();
