@@ -7,6 +7,7 @@ mod command;
 mod config;
 mod detection;
 mod pipeline;
+mod raw;
 mod reread;
 mod retention;
 mod role;

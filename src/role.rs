@@ -1,6 +1,5 @@
 //! The service: collecting and analysing, over one journal.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,8 +10,8 @@ use anyhow::{Context, Result};
 use api::{Api, Commit, Destination, Hub, Intake, Notifier, RuleDesk, Scheduler, Schedules, Stage, StaticFile, Store, Tally};
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
-use event::{Batch, BatchBuilder, Clock, Frame, FrameHead, Frames, LogRange, Position, Release, TenantId, Time};
-use index::{IndexOptions, RawSource, Searcher, Writer};
+use event::{Batch, BatchBuilder, Clock, Frame, Frames, LogRange, TenantId, Time};
+use index::{IndexOptions, Searcher, Writer};
 use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder};
@@ -31,6 +30,7 @@ use tracing::{error, info, warn};
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
 use crate::pipeline::{self, Done, Parts, Spent};
+use crate::raw::JournalRaw;
 use crate::reread::{JournalAgain, MessagesAgain};
 use crate::retention::Trimmer;
 use crate::rule_desk::Desk;
@@ -154,21 +154,6 @@ impl Searchable {
 impl Default for Searchable {
     fn default() -> Searchable {
         Searchable(Arc::new(Mutex::new((0, Time::UNKNOWN))))
-    }
-}
-
-struct JournalRaw(Arc<Journal>);
-
-impl RawSource for JournalRaw {
-    fn raw(&self, position: Position) -> io::Result<Option<(event::FrameHead, Vec<u8>)>> {
-        match self.0.fetch(position) {
-            // A released record is shown as it was received, not as it is kept.
-            Ok(found) => Ok(found.map(|f| match Release::decode(f.frame()) {
-                Some(release) => (FrameHead { position, ..release.frame.head }, release.frame.bytes.to_vec()),
-                None => (f.head, f.bytes),
-            })),
-            Err(error) => Err(io::Error::other(error)),
-        }
     }
 }
 
@@ -350,7 +335,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         store: store.clone(),
         searchers: searchers.clone(),
         tenants: config.tenants.clone(),
-        raw: Arc::new(JournalRaw(journal.clone())),
+        raw: Arc::new(JournalRaw::new(journal.clone())),
         intake: Arc::new(JournalIntake {
             appender: journal.appender(),
             settings: settings.clone(),

@@ -461,16 +461,20 @@ fn killed_in_the_middle_nothing_is_lost_or_doubled() {
     service.stop();
 }
 
-/// The numbers of the records that a journal has, in their order.
-fn journal_numbers(dir: &Path) -> Vec<u64> {
+/// The journal of a service that does not run, read or written by a clock that stands: receive times stay where they were.
+fn journal(dir: &Path, options: ingest::log::JournalOptions) -> ingest::log::Journal {
     struct Still;
     impl event::Clock for Still {
         fn now(&self) -> event::Time {
             event::Time::EPOCH
         }
     }
-    let options = ingest::log::JournalOptions::default();
-    let (journal, _) = ingest::log::Journal::open(dir, options, std::sync::Arc::new(Still)).expect("opens");
+    ingest::log::Journal::open(dir, options, std::sync::Arc::new(Still)).expect("opens").0
+}
+
+/// The numbers of the records that a journal has, in their order.
+fn journal_numbers(dir: &Path) -> Vec<u64> {
+    let journal = journal(dir, ingest::log::JournalOptions::default());
     let mut reader = journal.reader(1);
     let mut numbers = Vec::new();
     let mut frames = event::Frames::default();
@@ -730,5 +734,59 @@ fn a_scheduled_search_tells_each_window_once_over_a_kill() {
     assert_eq!((again.len(), &again[0]["id"]), (1, &alerts[0]["id"]), "{again:?}");
     assert_eq!(runs[runs.len() - before.len()..], before, "what was told is not told again");
     assert!(runs.windows(2).all(|two| two[0]["window_start"] == two[1]["window_end"]), "{runs:?}");
+    service.stop();
+}
+
+/// The index outlives the journal: what was cut from it is found still, by its fields and words, and says by which rule its record is gone.
+#[test]
+fn a_hit_whose_record_was_trimmed_says_so_and_by_which_rule() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    let send = |service: &Service, from: usize| {
+        let lines: Vec<String> =
+            (from..from + 50).map(|n| format!("<38>Apr  1 09:00:00 host app: login of user{n:03}")).collect();
+        api::client::post(&service.api, "/api/v1/ingest", &service.token, &lines.join("\n")).expect("taken");
+        service.post("/api/v1/_elastic/_refresh", &json!({})).expect("searchable");
+    };
+    send(&service, 0);
+    let old = service.hits("user007", 1);
+    assert_eq!((old.len(), old[0]["raw_gone"].is_null()), (1, true), "{old:?}");
+    service.stop();
+    // A segment of its own for what comes next, and all before it removed: as retention does it, without the wait.
+    {
+        let options = ingest::log::JournalOptions { segment_bytes: 1, compress: true };
+        let mut journal = journal(&dir.path().join("data/journal"), options);
+        for n in 0..3 {
+            let mut frames = event::Frames::default();
+            let head = event::FrameHead::new(event::Transport::Http, event::Content::Text);
+            frames.push(head, format!("<38>Apr  1 09:00:00 host app: between {n}").as_bytes());
+            journal.appender().append_blocking(frames).expect("appended");
+            journal.sync().expect("synced");
+        }
+        let retention = ingest::log::Retention { age_ns: None, bytes: Some(1) };
+        let passed = old[0]["id"].as_str().and_then(|id| id.parse::<event::EventId>().ok()).expect("an id").frame.offset;
+        let removed = journal.trim(&retention, u64::MAX, None).expect("trimmed");
+        assert!(removed.iter().any(|one| (one.first..=one.last).contains(&passed)), "{removed:?}");
+        journal.close();
+    }
+    let service = Service::start(dir.path(), "");
+    send(&service, 100);
+    let hit = |query: &str| {
+        let hits = service.hits(query, 1);
+        assert_eq!(hits.len(), 1, "{query}");
+        hits[0].clone()
+    };
+    let (gone, kept) = (hit("user007"), hit("user107"));
+    assert_eq!((&gone["id"], &gone["fields"]), (&old[0]["id"], &old[0]["fields"]), "what the index has stays");
+    assert_eq!((&gone["raw"], &gone["raw_gone"]), (&json!(""), &json!(true)));
+    let removed = &gone["raw_removed"];
+    assert_eq!((&removed["rule"], &removed["bound"]), (&json!("bytes"), &json!(1)), "{gone}");
+    let tombstones = std::fs::read_to_string(dir.path().join("data/journal/tombstones")).expect("there");
+    let root = removed["root"].as_str().expect("a root");
+    assert!(tombstones.lines().any(|line| line.contains(root)), "it names a tombstone that a verifier finds: {removed}");
+    assert_eq!((kept["raw_gone"].is_null(), kept["raw_removed"].is_null()), (true, true), "{kept}");
+    let one = service.get(&format!("/api/v1/events/{}", gone["id"].as_str().expect("an id")));
+    assert_eq!(one["raw_removed"], *removed);
+    assert!(program().arg("verify").arg(dir.path().join("data/journal")).status().expect("runs").success());
     service.stop();
 }

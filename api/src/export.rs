@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
-use crate::search::{On, SEARCH_NS_MAX, ShownHit, hexadecimal, instant};
+use crate::search::{On, SEARCH_NS_MAX, hexadecimal, instant};
 use crate::server::{Shared, watch};
 use crate::store::Identity;
 
@@ -213,7 +213,7 @@ impl Writing {
         self.raw.update((text_of_raw.len() as u64).to_le_bytes());
         self.raw.update(text_of_raw);
         if self.form == Form::Ndjson {
-            let shown = ShownHit::new(hit, raw);
+            let shown = on.shown_with(hit, raw);
             text.push_str(&serde_json::to_string(&shown).expect("a hit is serialisable"));
             text.push('\n');
             return;

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use event::{EventId, EventRef, Frame, Position, Time};
-use index::{Hit, IndexError, Matcher, Progress, RawSource, SearchLimits, SearchRequest, SearchResponse, Sort, query};
+use index::{Hit, IndexError, Matcher, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort, query};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
@@ -54,15 +54,12 @@ pub(crate) struct ShownHit {
     /// The record itself is no longer in the journal: retention has removed it, or it lay in a damaged part.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     raw_gone: bool,
+    /// By which rule, and what is left of the part of the journal that it was in, where retention has removed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_removed: Option<Removed>,
 }
 
 impl ShownHit {
-    /// A hit with its raw text; none where the journal no longer has it.
-    pub(crate) fn new(hit: Hit, raw: Option<String>) -> ShownHit {
-        let (raw_gone, raw) = (raw.is_none(), raw.unwrap_or_default());
-        ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw, raw_gone }
-    }
-
     /// The hit and its raw text.
     pub(crate) fn into_hit(self) -> (Hit, String) {
         (Hit { id: self.id, time: self.time, received: self.received, fields: self.fields }, self.raw)
@@ -219,7 +216,15 @@ impl On {
     /// A hit with its raw text.
     fn shown(&self, hit: Hit) -> ShownHit {
         let raw = self.raw_of(&hit);
-        ShownHit::new(hit, raw)
+        self.shown_with(hit, raw)
+    }
+
+    /// A hit with its raw text; none where the journal no longer has it.
+    pub(crate) fn shown_with(&self, hit: Hit, raw: Option<String>) -> ShownHit {
+        let raw_gone = raw.is_none();
+        let raw_removed = if raw_gone { self.raw.removed(hit.id.frame) } else { None };
+        let raw = raw.unwrap_or_default();
+        ShownHit { id: hit.id, time: hit.time, received: hit.received, fields: hit.fields, raw, raw_gone, raw_removed }
     }
 
     /// The raw text of a hit; that of a flow packet is hexadecimal. None where the journal no longer has it.

@@ -33,7 +33,8 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-use event::{EventId, FrameHead, Position};
+use event::{EventId, FrameHead, Position, Time};
+use serde::Serialize;
 
 pub use aggregate::{
     AGGREGATIONS_MAX, Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, DEPTH_MAX, Interval,
@@ -100,3 +101,25 @@ pub trait RawSource: Send + Sync {
     /// Where the log cannot be read.
     fn raw(&self, position: Position) -> io::Result<Option<(FrameHead, Vec<u8>)>>;
 }
+
+    /// What is left of the part of the log in which the frame at `position` was, where that was removed on purpose.
+    fn removed(&self, _position: Position) -> Option<Removed> {
+        None
+    }
+}
+
+/// What is left of a part of the log that was removed: by it a verifier proves what was there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Removed {
+    /// Its first log offset.
+    pub first: u64,
+    /// Its last log offset.
+    pub last: u64,
+    /// The rule by which it was removed: `age` or `bytes`.
+    pub rule: &'static str,
+    /// The rule's bound: nanoseconds or bytes.
+    pub bound: u64,
+    /// When it was removed.
+    pub at: Time,
+    /// The chain value over it and everything before it, in hexadecimal.
+    pub root: String,

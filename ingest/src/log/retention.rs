@@ -242,6 +242,14 @@ impl Journal {
         Ok(removed)
     }
 
+    /// What is left of the segments that were removed, the oldest first.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn tombstones(&self) -> Result<Vec<Tombstone>, LogError> {
+        Ok(tombstones(&self.shared.dir)?.0)
+    }
+
     /// Writes a tombstone into the journal, then into the file.
     fn bury(&self, dir: &Path, tombstone: &Tombstone) -> Result<(), LogError> {
         let mut line = tombstone.line();
