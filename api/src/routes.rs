@@ -13,8 +13,10 @@ use serde_json::json;
 use crate::problem::Problem;
 use crate::search::LINES;
 use crate::server::Shared;
-use crate::store::Identity;
-use crate::{alerts, attribution, backtest, elastic, export, intake, otlp, quarantine, rule_desk, saved, search, what_if, zones};
+use crate::store::{Identity, SourcePage, SourcesOf};
+use crate::{
+    alerts, attribution, backtest, elastic, export, intake, otlp, quarantine, rule_desk, saved, search, what_if, zones,
+};
 
 /// One route.
 pub(crate) struct Route {
@@ -250,6 +252,20 @@ pub(crate) fn table() -> Vec<Route> {
         ),
         read("/api/v1/sources", "sources", "Who sends", &["size"], get(sources)),
         read(
+            "/api/v1/sources/silent",
+            "silentSources",
+            "Who has fallen silent, the one first that has been for longest",
+            &["size", "after"],
+            get(silent_sources),
+        ),
+        read(
+            "/api/v1/sources/unidentified",
+            "unidentifiedSources",
+            "Whose records nobody knows: only the frame was understood",
+            &["size", "after"],
+            get(unidentified_sources),
+        ),
+        read(
             "/api/v1/quarantine",
             "quarantine",
             "Records that no decoder could read",
@@ -286,8 +302,59 @@ async fn sources(
     Extension(identity): Extension<Identity>,
     Query(parameters): Query<SourcesParameters>,
 ) -> Result<Response, Problem> {
-    let (sources, total) = shared.read(move |store| store.sources(identity.tenant, parameters.size)).await?;
-    Ok(Json(json!({"sources": sources, "total": total})).into_response())
+    let tenant = identity.tenant;
+    let page = shared
+        .read(move |store| match parameters.size {
+            None => store.sources_of(tenant, SourcesOf::All, None, None),
+            Some(size) => {
+                let (sources, _) = store.largest_sources(tenant, Some(size))?;
+                Ok(SourcePage { sources, after: None, ..store.sources_of(tenant, SourcesOf::All, None, Some(0))? })
+            }
+        })
+        .await?;
+    Ok(Json(page).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageParameters {
+    size: Option<usize>,
+    after: Option<String>,
+}
+
+/// Sources of one kind, page by page.
+async fn sources_of(shared: Arc<Shared>, identity: Identity, of: SourcesOf, page: PageParameters) -> Result<Response, Problem> {
+    /// Sources of one answer.
+    const SIZE: usize = 100;
+    const SIZE_MAX: usize = 1000;
+    let key = |text: String| {
+        let mut parts = text.splitn(3, '|');
+        let key = (parts.next()?.parse().ok()?, parts.next()?.to_owned(), parts.next()?.to_owned());
+        Some(key)
+    };
+    let after = match page.after {
+        None => None,
+        Some(text) => Some(key(text).ok_or_else(|| Problem::bad("bad_cursor", "after is none of ours".to_owned()))?),
+    };
+    let size = page.size.unwrap_or(SIZE).clamp(1, SIZE_MAX);
+    let page = shared.read(move |store| store.sources_of(identity.tenant, of, after.as_ref(), Some(size))).await?;
+    Ok(Json(page).into_response())
+}
+
+async fn silent_sources(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Query(page): Query<PageParameters>,
+) -> Result<Response, Problem> {
+    sources_of(shared, identity, SourcesOf::Silent, page).await
+}
+
+async fn unidentified_sources(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Query(page): Query<PageParameters>,
+) -> Result<Response, Problem> {
+    sources_of(shared, identity, SourcesOf::Unidentified, page).await
 }
 
 /// What the tenant takes on the disk. The index is one for all sources: each has the part of it that it has of the records' bytes.
@@ -301,7 +368,7 @@ async fn usage(
     let shards = shards.map_err(|error| Problem::internal(&error))?;
     let index_bytes: u64 = shards.iter().map(|s| s.bytes).sum();
     let documents: u64 = shards.iter().map(|s| s.documents).sum();
-    let (all, _) = shared.read(move |store| store.sources(identity.tenant, None)).await?;
+    let (all, _) = shared.read(move |store| store.largest_sources(identity.tenant, None)).await?;
     let bytes = |source: &serde_json::Map<String, serde_json::Value>| source.get("bytes").and_then(|b| b.as_u64()).unwrap_or(0);
     let received: u64 = all.iter().map(bytes).sum();
     let mut sources: Vec<_> = all

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 
 use api::{Destination, Limits, Notifier, Store, Tally};
-use event::{Batch, BatchBuilder, Clock, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use event::{Batch, BatchBuilder, Clock, Content, FieldId, FormatId, FrameHead, LogRange, Position, TenantId, Time, Transport};
 use rules::alert::{Alert, AlertChange, AlertRule, ByLanguage};
 use rules::{Mode, Modes};
 use serde_json::{Value, json};
@@ -270,6 +270,71 @@ fn forged_senders_stay_bounded_and_are_counted() {
     let (sources, ledger) = counted(&server, 0);
     assert_eq!(sources, (11, 1, 22_010));
     assert_eq!(ledger, (22_010, 12_000));
+}
+
+/// `n` records of one address, a minute apart up to this second after the start, of this format.
+fn sender(tally: &mut Tally, tenant: u32, address: u32, n: i64, until_s: i64, format: FormatId) {
+    for nth in 0..n {
+        let received = start().plus_ns((until_s - 60 * (n - 1 - nth)) * SECOND_NS);
+        let mut builder = BatchBuilder::default();
+        let head = FrameHead {
+            received,
+            tenant: TenantId(tenant),
+            source: Some(SocketAddr::new(Ipv4Addr::from(address).into(), 514)),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        builder.row(&head, 0, "<13>x").format(format);
+        tally.add(&builder.finish(LogRange { partition: 0, first: 1, last: 1 }, received));
+    }
+}
+
+#[test]
+fn who_is_silent_and_whom_nobody_knows_have_lists_page_by_page() {
+    let server = Server::start(Limits::default());
+    let mut tally = Tally::default();
+    let known = FormatId::known("squid");
+    let (hour, address) = (3600, |n: u32| Ipv4Addr::from(n).to_string());
+    for n in 1..=5 {
+        sender(&mut tally, 0, n, 20, hour * i64::from(n), known); // A record a minute until then.
+    }
+    sender(&mut tally, 0, 6, 20, 6 * hour, FormatId::known("syslog"));
+    sender(&mut tally, 0, 7, 1, 6 * hour - 1000, FormatId::UNKNOWN);
+    sender(&mut tally, 0, 8, 2, 6 * hour - 1000, FormatId::UNKNOWN);
+    sender(&mut tally, 1, 9, 20, hour, FormatId::UNKNOWN);
+    server.apply(1, &[], &[], &mut tally);
+    server.clock.0.store(start().plus_ns((6 * hour + 60) * SECOND_NS).unix_ns(), Ordering::Relaxed);
+    let pages = |path: &str, size: usize| {
+        let (mut all, mut after, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = server.get(&format!("/api/v1/sources/{path}?size={size}{after}"), &server.tokens[0]).expect("read");
+            all.extend(
+                page["sources"].as_array().expect("a list").iter().map(|s| s["address"].as_str().expect("text").to_owned()),
+            );
+            pages += 1;
+            match page["after"].as_str() {
+                Some(next) => after = format!("&after={}", next.replace('|', "%7C")),
+                None => return (all, page["total"].clone(), pages),
+            }
+        }
+    };
+    // Who has been silent for longest comes first; who pauses a minute may do so for a quarter of an hour.
+    let silent: Vec<String> = [1, 2, 3, 4, 5, 7, 8].map(address).into();
+    assert_eq!(pages("silent", 3), (silent.clone(), json!(7), 3));
+    assert_eq!(pages("silent", 100), (silent, json!(7), 1));
+    let unidentified: Vec<String> = [6, 7, 8].map(address).into();
+    assert_eq!(pages("unidentified", 2), (unidentified.clone(), json!(3), 2));
+    assert_eq!(pages("unidentified", 3), (unidentified, json!(3), 2), "a full last page does not know that it is the last");
+    let all = server.get("/api/v1/sources?size=1", &server.tokens[0]).expect("read");
+    assert_eq!([&all["total"], &all["silent"], &all["unidentified"], &all["quarantined"]], [8, 7, 3, 0], "{all}");
+    let of = |n: u32| {
+        let all = server.get("/api/v1/sources", &server.tokens[0]).expect("read");
+        all["sources"].as_array().and_then(|all| all.iter().find(|s| s["address"] == address(n)).cloned()).expect("there")
+    };
+    assert_eq!((&of(5)["silent_ms"], &of(5)["unidentified"]), (&json!((hour + 60) * 1000), &json!(false)));
+    assert_eq!((&of(6)["silent_ms"], &of(6)["unidentified"]), (&Value::Null, &json!(true)));
+    for bad in ["silent?after=x", "unidentified?after=1%7Cx", "silent?what=1"] {
+        assert!(server.get(&format!("/api/v1/sources/{bad}"), &server.tokens[0]).expect_err("refused").contains("400"), "{bad}");
+    }
 }
 
 /// What exporters' sequence numbers say never came stands beside what was received, by source and in the ledger, which it does not touch.

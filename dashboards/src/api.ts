@@ -63,8 +63,9 @@ export type Stats = {
 };
 export type Source = {
   address: string; transport: string; format: string; first: string; last: string; received: number; parsed: number; quarantined: number; bytes: number;
-  lost_before?: Record<string, number>;
+  lost_before?: Record<string, number>; silent_ms: number | null; unidentified: boolean;
 };
+export type Sources = { sources: Source[]; total: number; all: number; silent: number; unidentified: number; quarantined: number };
 export type LedgerDay = {
   day: string; source: string; received: number; parsed: number;
   quarantined: Record<string, number>; dropped: Record<string, number>; released: Record<string, number>; lost_before: Record<string, number>;

@@ -1,6 +1,6 @@
-import { For, Show, createMemo } from "solid-js";
+import { For, Show, createEffect, createMemo, on } from "solid-js";
 import { Anchor } from "./anchor";
-import { type LedgerDay, type Source, get } from "./api";
+import { type LedgerDay, type Source, type Sources, get } from "./api";
 import { type Key, language, number, t, utc } from "./i18n";
 import { Freshness } from "./parts";
 import { address, change, parameter } from "./place";
@@ -10,38 +10,29 @@ import { condition, visible, when } from "./text";
 const LOOK_EVERY = 10_000;
 /** Sources that are listed at once, of those that have sent most. */
 const SHOWN = 1000;
-/** A source is shown as silent where it has sent nothing for so many times its mean pause, and for so long at least, in milliseconds. */
-const PAUSES = 10;
-const SILENT_MIN = 15 * 60_000;
-/** What a sender's records are called of which only the frame was understood. */
-const UNIDENTIFIED: ReadonlySet<string> = new Set(["", "unknown", "syslog"]);
 const KINDS = [["", "all"], ["silent", "silentSources"], ["unidentified", "unidentified"], ["quarantined", "quarantine"]] as const satisfies readonly (readonly [string, Key])[];
 
-const silentFor = (source: Source): number => {
-  const age = Date.now() - Date.parse(source.last);
-  const pause = (Date.parse(source.last) - Date.parse(source.first)) / Math.max(1, source.received - 1);
-  return age > Math.max(SILENT_MIN, PAUSES * pause) ? age : 0;
-};
 const span = (ms: number): string => {
   const minutes = ms / 60_000;
   if (minutes < 120) return `${number(minutes)} ${t("minutes")}`;
   return minutes < 2880 ? `${number(minutes / 60)} ${t("hours")}` : `${number(minutes / 1440)} ${t("days")}`;
 };
 const sum = (of: Record<string, number>): number => Object.values(of).reduce((n, one) => n + one, 0);
-const isOf = (kind: string, source: Source): boolean => {
-  if (kind === "silent") return source.address !== "other" && silentFor(source) > 0;
-  if (kind === "unidentified") return UNIDENTIFIED.has(source.format);
-  return kind !== "quarantined" || source.quarantined > 0;
-};
+/** What the service tells of each kind; those with records in quarantine are of those that have sent most. */
+const PATHS: Readonly<Record<string, string>> = { silent: "/sources/silent", unidentified: "/sources/unidentified" };
 
 /** Who sends, and what became of every record: received = parsed + quarantined + dropped, and beside it what was lost before us. */
 export function SourcesPage() {
-  const found = poll((signal) => get<{ sources: Source[]; total: number }>(`/sources?size=${SHOWN}`, signal), LOOK_EVERY);
-  const ledger = poll((signal) => get<{ days: LedgerDay[] }>("/ledger", signal), LOOK_EVERY);
   const kind = createMemo(() => parameter("show"));
+  const found = poll((signal) => get<Sources>(`${PATHS[kind()] ?? "/sources"}?size=${SHOWN}`, signal), LOOK_EVERY);
+  createEffect(on(kind, () => void found.again(), { defer: true }));
+  const ledger = poll((signal) => get<{ days: LedgerDay[] }>("/ledger", signal), LOOK_EVERY);
   const day = createMemo(() => parameter("day"));
-  const sources = (): Source[] => (found.data()?.sources ?? []).filter((source) => isOf(kind(), source));
-  const count = (of: string): number => (found.data()?.sources ?? []).filter((source) => isOf(of, source)).length;
+  const sources = (): Source[] => (found.data()?.sources ?? []).filter((source) => kind() !== "quarantined" || source.quarantined > 0);
+  const count = (of: (typeof KINDS)[number][0]): number | undefined => {
+    const told = found.data();
+    return of === "" ? told?.all : told?.[of];
+  };
   return (
     <div class="stack">
       <section class="panel flush" aria-label={t("ledger")}>
@@ -50,7 +41,7 @@ export function SourcesPage() {
         <Ledger of={ledger} day={day()} />
       </section>
       <section class="panel flush" aria-label={t("sources")}>
-        <h2>{t("sources")} <span class="dim">{number(found.data()?.total)}</span></h2>
+        <h2>{t("sources")} <span class="dim">{number(found.data()?.all)}</span></h2>
         <div class="tools pad"><div class="tabs" role="group" aria-label={t("sources")}>
           <For each={KINDS}>{([value, name]) => <button aria-pressed={kind() === value} data-show={value} onClick={() => change({ show: value })}>{t(name)} {number(count(value))}</button>}</For>
         </div></div>
@@ -60,12 +51,12 @@ export function SourcesPage() {
           <tbody><For each={sources()} fallback={<tr><td colspan={8} class="dim empty">{found.data() ? t("none") : t("loading")}</td></tr>}>{(source) => (
             <tr data-source={source.address}>
               <td class="mono">{source.address === "other" ? <span class="dim">{t("otherSources")}</span> : <Anchor to={address("/search", { q: condition("log.source.address", source.address), from: "now-24h" })}>{visible(source.address)}</Anchor>} <span class="dim">{visible(source.transport)}</span></td>
-              <td>{visible(source.format)}<Show when={UNIDENTIFIED.has(source.format)}> <span class="run-state failing">{t("unidentified")}</span></Show></td>
+              <td>{visible(source.format)}<Show when={source.unidentified}> <span class="run-state failing">{t("unidentified")}</span></Show></td>
               <td class="number">{number(source.received)}</td><td class="number wide">{number(source.parsed)}</td>
               <td class="number">{source.quarantined > 0 ? <Anchor class="problem" to={address("/quarantine", { source: source.address })}>{number(source.quarantined)}</Anchor> : "0"}</td>
               <td class="number wide">{source.lost_before ? number(sum(source.lost_before)) : ""}</td>
               <td class="time wide" lang={language()}>{when(source.first, utc())}</td>
-              <td class="time" lang={language()}>{when(source.last, utc())}<Show when={silentFor(source) > 0}> <span class="problem">{t("silentFor")} {span(silentFor(source))}</span></Show></td>
+              <td class="time" lang={language()}>{when(source.last, utc())}<Show when={source.silent_ms}>{(ms) => <> <span class="problem">{t("silentFor")} {span(ms())}</span></>}</Show></td>
             </tr>
           )}</For></tbody>
         </table></div>

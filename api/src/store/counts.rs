@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use event::{TenantId, Time};
 use rusqlite::{Row, Transaction, params};
+use serde::Serialize;
 
 use super::{Result, Store, quarantine};
 use crate::tally::{OTHER, Sources, Tally, Who, day_text};
@@ -24,39 +25,131 @@ CREATE TABLE source_lost (tenant INTEGER NOT NULL, address TEXT NOT NULL, reason
   PRIMARY KEY (tenant, address, reason));
 ";
 
-type Members = serde_json::Map<String, serde_json::Value>;
+/// A source's members, by name.
+pub(crate) type Members = serde_json::Map<String, serde_json::Value>;
+
+/// The columns that [`source`] reads; what is lost is of an address, whichever way it sends.
+const COLUMNS: &str =
+    "address, transport, format, first, last, received, quarantined, bytes, (SELECT json_group_object(reason, count)
+    FROM source_lost WHERE source_lost.tenant = ?1 AND source_lost.address = source.address)";
+
+fn source(row: &Row<'_>) -> rusqlite::Result<Members> {
+    let time = |at: usize| -> rusqlite::Result<String> { Ok(Time::from_unix_ns(row.get(at)?).to_string()) };
+    let (received, quarantined): (i64, i64) = (row.get(5)?, row.get(6)?);
+    let silent_ns: Option<i64> = row.get(9)?;
+    let lost = serde_json::from_str(&row.get::<_, String>(8)?).unwrap_or_default();
+    let members: [(&str, serde_json::Value); 12] = [
+        ("address", row.get::<_, String>(0)?.into()),
+        ("transport", row.get::<_, String>(1)?.into()),
+        ("format", row.get::<_, String>(2)?.into()),
+        ("first", time(3)?.into()),
+        ("last", time(4)?.into()),
+        ("received", received.into()),
+        ("parsed", (received - quarantined).into()),
+        ("quarantined", quarantined.into()),
+        ("bytes", row.get::<_, i64>(7)?.into()),
+        ("lost_before", serde_json::Value::Object(lost)),
+        ("silent_ms", silent_ns.map(|ns| ns / 1_000_000).into()),
+        ("unidentified", row.get::<_, bool>(10)?.into()),
+    ];
+    Ok(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Formats of which only the frame was understood, or not even that.
+const UNIDENTIFIED: &str = "('', 'unknown', 'syslog')";
+/// A source is silent where it has sent nothing for ten times its mean pause, and for a quarter of an hour at least (900 s).
+const SILENT_SINCE: &str = "(CASE WHEN address <> 'other' AND ?2 - last > max(900000000000, (last - first) / max(1, received - 1) * 10) THEN ?2 - last END)";
+
+/// Which sources.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SourcesOf {
+    /// All of them.
+    All,
+    /// Those that have fallen silent, the one first that has been for longest.
+    Silent,
+    /// Those of whose records only the frame was understood.
+    Unidentified,
+}
+
+/// Some of the sources.
+#[derive(Debug, Serialize)]
+pub(crate) struct SourcePage {
+    pub(crate) sources: Vec<Members>,
+    /// All of this kind.
+    pub(crate) total: u64,
+    /// How many there are in all, silent, unidentified, and with records in quarantine.
+    pub(crate) all: u64,
+    pub(crate) silent: u64,
+    pub(crate) unidentified: u64,
+    pub(crate) quarantined: u64,
+    /// Where the next page begins.
+    pub(crate) after: Option<String>,
+}
 
 impl Store {
-    /// Who sends, each as JSON members, and how many they are: all by address, or only so many of those that have sent most.
-    pub(crate) fn sources(&self, tenant: u32, size: Option<usize>) -> Result<(Vec<Members>, u64)> {
-        let source = |row: &Row<'_>| {
-            let time = |at: usize| -> rusqlite::Result<String> { Ok(Time::from_unix_ns(row.get(at)?).to_string()) };
-            let (received, quarantined): (i64, i64) = (row.get(5)?, row.get(6)?);
-            let mut map = serde_json::Map::new();
-            map.insert("address".to_owned(), row.get::<_, String>(0)?.into());
-            map.insert("transport".to_owned(), row.get::<_, String>(1)?.into());
-            map.insert("format".to_owned(), row.get::<_, String>(2)?.into());
-            map.insert("first".to_owned(), time(3)?.into());
-            map.insert("last".to_owned(), time(4)?.into());
-            map.insert("received".to_owned(), received.into());
-            map.insert("parsed".to_owned(), (received - quarantined).into());
-            map.insert("quarantined".to_owned(), quarantined.into());
-            map.insert("bytes".to_owned(), row.get::<_, i64>(7)?.into());
-            // Of an address, whichever way it sends.
-            let lost = serde_json::from_str(&row.get::<_, String>(8)?).unwrap_or_default();
-            map.insert("lost_before".to_owned(), serde_json::Value::Object(lost));
-            Ok(map)
+    /// Who sends, each as JSON members: those of the kind, behind this one, at most so many. All of them stand by address, those that are silent by
+    /// when they were heard last.
+    pub(crate) fn sources_of(
+        &self,
+        tenant: u32,
+        of: SourcesOf,
+        after: Option<&(i64, String, String)>,
+        size: Option<usize>,
+    ) -> Result<SourcePage> {
+        /// Nothing goes before the address; a plain number would name a column.
+        const NONE: &str = "last * 0";
+        let now = self.clock.now().unix_ns();
+        let (is_one, key) = match of {
+            SourcesOf::All => ("1".to_owned(), NONE),
+            SourcesOf::Silent => (format!("{SILENT_SINCE} IS NOT NULL"), "last"),
+            SourcesOf::Unidentified => (format!("address <> 'other' AND format IN {UNIDENTIFIED}"), NONE),
         };
+        self.read(|connection| {
+            let count = |is_one: &str| -> Result<u64> {
+                let mut statement = connection
+                    .prepare_cached(&format!("SELECT count(*) FROM source WHERE tenant = ?1 AND ?2 IS NOT NULL AND {is_one}"))?;
+                Ok(statement.query_row(params![tenant, now], |row| row.get::<_, i64>(0))? as u64)
+            };
+            let from = after.map_or((i64::MIN, "", ""), |(key, address, transport)| (*key, address.as_str(), transport.as_str()));
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS}, {SILENT_SINCE}, format IN {UNIDENTIFIED}, {key} FROM source WHERE tenant = ?1 AND {is_one}
+                 AND ({key}, address, transport) > (?4, ?5, ?6) ORDER BY {key}, address, transport LIMIT ?3"
+            ))?;
+            let limit = size.map_or(-1, |n| n.min(SOURCES_KEPT_MAX) as i64);
+            let rows = statement.query_map(params![tenant, now, limit, from.0, from.1, from.2], |row| {
+                Ok((source(row)?, row.get::<_, i64>(11)?))
+            })?;
+            let rows: Vec<(Members, i64)> = rows.collect::<std::result::Result<_, _>>()?;
+            let text = |members: &Members, name: &str| members.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+            let after = rows
+                .last()
+                .filter(|_| Some(rows.len()) == size)
+                .map(|(members, key)| format!("{key}|{}|{}", text(members, "address"), text(members, "transport")));
+            Ok(SourcePage {
+                total: count(&is_one)?,
+                all: count("1")?,
+                silent: count(&format!("{SILENT_SINCE} IS NOT NULL"))?,
+                unidentified: count(&format!("address <> 'other' AND format IN {UNIDENTIFIED}"))?,
+                quarantined: count("quarantined > 0")?,
+                sources: rows.into_iter().map(|(members, _)| members).collect(),
+                after,
+            })
+        })
+    }
+
+    /// So many of those that have sent most, and how many there are.
+    pub(crate) fn largest_sources(&self, tenant: u32, size: Option<usize>) -> Result<(Vec<Members>, u64)> {
+        let now = self.clock.now().unix_ns();
         self.read(|connection| {
             let total: i64 = connection
                 .prepare_cached("SELECT count(*) FROM source WHERE tenant = ?1")?
                 .query_row([tenant], |row| row.get(0))?;
-            let mut statement = connection.prepare_cached(
-                "SELECT address, transport, format, first, last, received, quarantined, bytes, (SELECT json_group_object(reason, count)
-                 FROM source_lost WHERE source_lost.tenant = ?1 AND source_lost.address = source.address) FROM source WHERE tenant = ?1
-                 ORDER BY CASE WHEN ?2 IS NULL THEN 0 ELSE -received END, address, transport LIMIT coalesce(?2, -1)",
-            )?;
-            let rows = statement.query_map(params![tenant, size.map(|n| n.min(SOURCES_KEPT_MAX) as i64)], source)?;
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS}, {SILENT_SINCE}, format IN {UNIDENTIFIED} FROM source WHERE tenant = ?1
+                 ORDER BY received DESC, address, transport LIMIT ?3"
+            ))?;
+            let limit = size.map_or(-1, |n| n.min(SOURCES_KEPT_MAX) as i64);
+            let rows = statement.query_map(params![tenant, now, limit], source)?;
             Ok((rows.collect::<std::result::Result<_, _>>()?, total as u64))
         })
     }

@@ -25,6 +25,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 pub use alerts::AlertFilter;
 pub(crate) use alerts::{Done, NewAction, Stored};
 pub(crate) use outbox::{Delivery, Due};
+pub(crate) use counts::{SourcePage, SourcesOf};
 pub(crate) use quarantine::{Listed, QuarantineFilter};
 pub(crate) use saved::{Changed, DueSearch, Run, SavedSearch};
 pub use token::{Identity, TokenInfo};
