@@ -54,6 +54,8 @@ enum Command {
     /// List and release what no decoder could read
     #[command(subcommand)]
     Quarantine(command::quarantine::QuarantineCommand),
+    /// Show what was in force when, and who changed it
+    Audit(command::audit::Audit),
     /// Check a journal off line
     Verify(command::verify::Verify),
     /// Throw the index away, to be built anew from the journal
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Search(args) => command::client::search(&args),
         Command::Tail(args) => command::client::tail(&args),
         Command::Quarantine(args) => command::quarantine::run(&args),
+        Command::Audit(args) => command::audit::run(&args),
         Command::Verify(args) => command::verify::run(&args),
         Command::Reindex(args) => command::reindex::run(&args),
         Command::Generate(args) => command::generate::run(&args),

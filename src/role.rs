@@ -61,6 +61,12 @@ pub(crate) fn load_rules(config: &crate::config::Rules) -> (RuleSet, Vec<rules::
     (set, problems)
 }
 
+/// Records for auditors that these rules match from this log offset on.
+fn record_rules(store: &Store, rules: &RuleSet, from: u64, by: &str) -> Result<()> {
+    let hash: String = rules.hash().iter().map(|b| format!("{b:02x}")).collect();
+    store.rules_in_force(&hash, &rules.identities().collect::<Vec<_>>(), from, by).context("failed to record the rules in force")
+}
+
 /// Reads and proves the zone file.
 pub(crate) fn load_policy(path: &Path) -> Result<Policy> {
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
@@ -235,6 +241,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     if let (Some(policy), Some(path)) = (&policy, &config.policy) {
         store.policy_in_force(&policy.sha256, &policy.text, &format!("at the start, from {}", path.display()))?;
     }
+    record_rules(&store, &rules, store.position()? + 1, "at the start")?;
     let options = IndexOptions {
         shard_documents: config.index.shard_events.max(1),
         shard_span_ns: i64::from(config.index.shard_hours.max(1)) * 3600 * 1_000_000_000,
@@ -445,7 +452,7 @@ impl Service {
     pub(crate) fn caught_up(&self) -> Result<bool> {
         self.journal.sync().context("the journal has ended")?;
         let durable = self.journal.durable();
-        Ok(self.store.resume()?.position + 2 >= durable)
+        Ok(self.store.position()? + 2 >= durable)
     }
 
     /// Ends everything in order: no more in, what is there to the journal, what is in the journal analysed and stored.
@@ -603,7 +610,11 @@ impl Analysis {
                     rules = of_batch;
                     correlator.replace(rules.clone());
                     behaviour.replace(rules.clone());
-                    info!(rules = rules.rules().len(), from = batch.range.first, "other rules are in force");
+                    let from = batch.range.first.max(position + 1);
+                    info!(rules = rules.rules().len(), from, "other rules are in force");
+                    if let Some(by) = self.desk.take_asker(&rules) {
+                        record_rules(&self.store, &rules, from, &by)?;
+                    }
                 }
                 let modes = self.desk.modes();
                 modes.keep_matches(&rules, &batch, &mut matches);

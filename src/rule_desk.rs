@@ -32,6 +32,8 @@ pub(crate) struct Desk {
 
 struct State {
     rules: Arc<RuleSet>,
+    /// Sets that were loaded and have matched nothing yet, with who asked for them, in their order.
+    asked_for: Vec<(Arc<RuleSet>, String)>,
     refused: Arc<Vec<Problem>>,
     loaded: Time,
     failure: Option<String>,
@@ -52,6 +54,7 @@ impl Desk {
         let done = vec![Default::default(); rules.rules().len()];
         let state = State {
             rules: rules.clone(),
+            asked_for: Vec::new(),
             refused: Arc::new(refused),
             loaded: clock.now(),
             failure: None,
@@ -115,8 +118,15 @@ impl Desk {
         write().expect("writing to a String does not fail");
     }
 
+    /// Who asked for these rules, which match from now on; once. Sets that were replaced before they matched anything were never in force.
+    pub(crate) fn take_asker(&self, rules: &Arc<RuleSet>) -> Option<String> {
+        let mut state = self.state();
+        let at = state.asked_for.iter().position(|(set, _)| Arc::ptr_eq(set, rules))?;
+        state.asked_for.drain(..=at).next_back().map(|(_, by)| by)
+    }
+
     /// Reads the rules and puts them in force, if nothing is refused that those in force had not refused too.
-    fn load(&self) -> Result<usize, String> {
+    fn load(&self, by: &str) -> Result<usize, String> {
         let _one = self.loading.lock().expect("no code panics under this lock");
         let (rules, problems) = role::load_rules(&self.config);
         let told = |p: &Problem| format!("{}:{}: {}", p.path, p.line, p.reason);
@@ -135,6 +145,7 @@ impl Desk {
         let count = rules.rules().len();
         state.done = vec![Default::default(); count];
         (state.rules, state.refused, state.loaded, state.failure) = (rules.clone(), Arc::new(problems), self.clock.now(), None);
+        state.asked_for.push((rules.clone(), by.to_owned()));
         self.in_force.set(rules);
         metrics::counter!("mihari_rules_reload_total", "result" => "loaded").increment(1);
         info!(rules = count, "rules loaded anew; they match from the next batch on");
@@ -184,8 +195,8 @@ impl RuleDesk for Desk {
         Arc::make_mut(&mut self.state().modes).set(rule, Some(tenant), mode);
     }
 
-    fn reload(&self) -> Result<usize, String> {
-        self.load()
+    fn reload(&self, by: &str) -> Result<usize, String> {
+        self.load(by)
     }
 }
 

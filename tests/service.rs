@@ -790,3 +790,44 @@ fn a_hit_whose_record_was_trimmed_says_so_and_by_which_rule() {
     assert!(program().arg("verify").arg(dir.path().join("data/journal")).status().expect("runs").success());
     service.stop();
 }
+
+/// Which rules were in force from which record on, who asked for them, and what they changed: over a reload and over a restart.
+#[test]
+fn the_audit_trail_tells_which_rules_were_in_force() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("rules")).expect("made");
+    let put = |name: &str, word: &str| {
+        let text = format!("title: {name}\nid: {name}\nlogsource: {{category: any}}\ndetection: {{k: [{word}], condition: k}}\n");
+        std::fs::write(dir.path().join("rules").join(format!("{name}.yml")), text).expect("written");
+    };
+    put("own-one", "first");
+    let service = Service::start(dir.path(), "");
+    let records = |service: &Service| service.get("/api/v1/audit?what=rules")["records"].as_array().expect("a list").clone();
+    let first = records(&service);
+    let shipped = rules::pack().iter().filter(|(name, _)| name.ends_with("rule.yml")).count() as u64;
+    assert_eq!((first.len(), &first[0]["record"]["by"]), (1, &json!("at the start")), "{first:?}");
+    assert!(first[0]["record"]["added"]["count"].as_u64() > Some(shipped), "{first:?}");
+    put("own-one", "second");
+    put("own-two", "third");
+    service.post("/api/v1/rules/reload", &json!({})).expect("loaded");
+    // The log has a tick each second: the next batch is matched by them.
+    let both = wait_for("the record", || Some(records(&service)).filter(|all| all.len() == 2));
+    let record = &both[0]["record"];
+    let named = |what: &str| record[what]["ids"].clone();
+    assert_eq!([named("added"), named("removed"), named("changed")], [json!(["own-two"]), json!([]), json!(["own-one"])]);
+    assert_eq!((&record["by"], &record["before"]), (&json!("test"), &both[1]["record"]["after"]));
+    assert!(record["from_offset"].as_u64() > Some(0), "{record}");
+    service.stop();
+    let service = Service::start(dir.path(), "");
+    assert_eq!(records(&service), both, "the same rules are in force again");
+    service.stop();
+    std::fs::remove_file(dir.path().join("rules/own-two.yml")).expect("removed");
+    let service = Service::start(dir.path(), "");
+    let all = records(&service);
+    assert_eq!((all.len(), &all[0]["record"]["removed"]["ids"]), (3, &json!(["own-two"])));
+    let output =
+        program().args(["audit", "--what", "rules", "--url", &service.api, "--token", &service.token]).output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
+    service.stop();
+}

@@ -11,6 +11,7 @@
 mod aggs;
 mod alerts;
 mod attribution;
+mod audit;
 mod backtest;
 mod candidates;
 pub mod client;

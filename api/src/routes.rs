@@ -15,7 +15,7 @@ use crate::search::LINES;
 use crate::server::Shared;
 use crate::store::{Identity, SourcePage, SourcesOf};
 use crate::{
-    alerts, attribution, backtest, elastic, export, intake, otlp, quarantine, rule_desk, saved, search, what_if, zones,
+    alerts, attribution, audit, backtest, elastic, export, intake, otlp, quarantine, rule_desk, saved, search, what_if, zones,
 };
 
 /// One route.
@@ -284,6 +284,13 @@ pub(crate) fn table() -> Vec<Route> {
         read("/api/v1/stats", "stats", "Counters of the pipeline", &[], get(stats)),
         read("/api/v1/tokens", "tokens", "The tenant's tokens, without their secrets", &[], get(tokens)),
         write("/api/v1/tokens/{id}/revoke", "revokeToken", "End a token for good", &[], post(revoke_token)),
+        read(
+            "/api/v1/audit",
+            "audit",
+            "What was in force when, and who changed it, the newest first",
+            &["what", "before", "size"],
+            get(audit::list),
+        ),
         read("/api/v1/whoami", "whoami", "Whose token this is", &[], get(whoami)),
         Route { answer: "text/plain", ..read("/metrics", "metrics", "Metrics for Prometheus", &[], get(metrics)) },
     ];
@@ -455,8 +462,8 @@ async fn revoke_token(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     tracing::info!(token = id, by = identity.name, "a token is revoked");
-    let of = id.clone();
-    if !shared.write(move |store| store.revoke_token(Some(identity.tenant), &of)).await? {
+    let (of, by) = (id.clone(), identity.name);
+    if !shared.write(move |store| store.revoke(Some(identity.tenant), &of, &by)).await? {
         return Err(Problem::not_found());
     }
     Ok(Json(json!({"id": id, "revoked": true})).into_response())

@@ -30,11 +30,11 @@ pub trait RuleDesk: Send + Sync {
     /// A person has set a mode: it holds from the next batch on.
     fn set_mode(&self, rule: &str, tenant: u32, mode: Mode);
 
-    /// Reads the rule files anew and puts the rules in force; how many there are. Blocks while it compiles.
+    /// Reads the rule files anew and puts the rules in force, as `by` has asked; how many there are. Blocks while it compiles.
     ///
     /// # Errors
     /// Why the rules before stay in force.
-    fn reload(&self) -> Result<usize, String>;
+    fn reload(&self, by: &str) -> Result<usize, String>;
 }
 
 /// The rules as they stand.
@@ -102,7 +102,8 @@ pub(crate) async fn reload(
 ) -> Result<Response, Problem> {
     tracing::info!(by = identity.name, "the rules are to be loaded anew");
     let desk = shared.api.rules.clone();
-    let loaded = tokio::task::spawn_blocking(move || desk.reload()).await.map_err(|error| Problem::internal(&error))?;
+    let loaded =
+        tokio::task::spawn_blocking(move || desk.reload(&identity.name)).await.map_err(|error| Problem::internal(&error))?;
     match loaded {
         Ok(rules) => Ok(Json(json!({"rules": rules})).into_response()),
         Err(reason) => Err(Problem::new(StatusCode::CONFLICT, "rules_refused", reason)),

@@ -81,7 +81,7 @@ fn a_stream_ends_when_its_token_is_revoked() {
     let token = server.store.create_token("watcher", 0, 30).expect("a token");
     let open = || api::client::stream(&server.url(), "/api/v1/alerts/stream", &[], &token).expect("a stream");
     let (mut quiet, mut busy) = (open(), open());
-    server.store.revoke_token(None, &id_of(&token)).expect("revoked");
+    server.store.revoke_token(&id_of(&token)).expect("revoked");
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let done = &done;
@@ -110,13 +110,14 @@ fn a_store_of_the_first_version_is_taken_over() {
         .execute_batch(
             "ALTER TABLE token DROP COLUMN revoked; DROP TABLE quarantine; DROP TABLE heard; DROP TABLE policy_version;
              DROP TABLE rule_mode; DROP TABLE saved_search; DROP TABLE search_run; DROP TABLE source_lost;
+             DROP TABLE audit; DROP TABLE rule_in_force;
              PRAGMA user_version = 1;",
         )
         .expect("as it was");
     drop(before);
     let store = Store::open(&path, clock.clone()).expect("brought up to date");
     assert_eq!(store.identity(&token).expect("read").expect("good").name, "old");
-    assert!(store.revoke_token(None, &id_of(&token)).expect("written"));
+    assert!(store.revoke_token(&id_of(&token)).expect("written"));
     assert!(store.identity(&token).expect("read").is_none());
     drop(store);
     rusqlite::Connection::open(&path).expect("opens").execute_batch("PRAGMA user_version = 99;").expect("written");
@@ -550,5 +551,84 @@ fn an_export_has_every_hit_and_says_what_it_is() {
         [(json!({"format": "xls"}), "bad_format"), (json!({"query": "("}), "bad_query"), (json!({"surprise": 1}), "bad_body")]
     {
         assert!(server.post("/api/v1/export", &server.tokens[0], &body).expect_err("refused").contains(code));
+    }
+}
+
+/// Who changed what, and what was in force since when; each tenant sees its own and what is of all.
+#[test]
+fn the_audit_trail_tells_what_was_in_force_and_who_changed_it() {
+    let server = Server::start(Limits::default());
+    let [mine, theirs] = server.tokens.clone();
+    let rule = |id: &str, text: &str| (id.to_owned(), text.to_owned());
+    let store = &server.store;
+    store.rules_in_force("aa", &[rule("r1", "1"), rule("r2", "1")], 1, "at the start").expect("recorded");
+    store.rules_in_force("aa", &[rule("r1", "1"), rule("r2", "1")], 7, "at the start").expect("as before");
+    store.rules_in_force("bb", &[rule("r2", "2"), rule("r3", "1")], 42, "test").expect("recorded");
+    store.policy_in_force("cc", "zones: {}", "at the start, from policy.yaml").expect("recorded");
+    store.policy_in_force("cc", "zones: {}", "at the start, from policy.yaml").expect("as before");
+    let body = json!({"mode": "off", "comment": "too loud"}).to_string();
+    api::client::patch(&server.url(), "/api/v1/rules/rule%2F1", &mine, &body).expect("set");
+    let second = store.create_token("second", 0, 30).expect("a token");
+    for _ in 0..2 {
+        server.post(&format!("/api/v1/tokens/{}/revoke", id_of(&second)), &mine, &json!({})).expect("revoked");
+    }
+    let trail = |token: &str, parameters: &str| server.get(&format!("/api/v1/audit?{parameters}"), token).expect("read");
+    let told = |trail: &Value| -> Vec<Value> {
+        let records = trail["records"].as_array().expect("a list").iter();
+        records
+            .map(|one| json!([one["record"]["what"], one["record"]["by"], one["record"]["before"], one["record"]["after"]]))
+            .collect()
+    };
+    let all = trail(&mine, "");
+    assert_eq!((&all["intact"], &all["broken_at"], &all["before"]), (&json!(true), &Value::Null, &Value::Null));
+    let both = [
+        json!(["policy", "at the start, from policy.yaml", null, "cc"]),
+        json!(["rules", "test", "aa", "bb"]),
+        json!(["rules", "at the start", null, "aa"]),
+    ];
+    let own = [
+        json!(["token_revoked", "test", null, null]),
+        json!(["token_made", "on the machine", null, null]),
+        json!(["rule_mode", "test", null, "off"]),
+    ];
+    let made = [json!(["token_made", "on the machine", null, null])];
+    assert_eq!(told(&all), [&own[..], &both[..], &made[..]].concat());
+    assert_eq!(told(&trail(&theirs, "")), [&both[..], &made[..]].concat(), "a tenant sees nothing of another");
+    let rules = &trail(&mine, "what=rules&size=1");
+    let record = &rules["records"][0]["record"];
+    assert_eq!((&record["from_offset"], &record["rules"], &record["at"]), (&json!(42), &json!(2), &json!(start())));
+    let named = |what: &str| record[what]["ids"].clone();
+    assert_eq!([named("added"), named("removed"), named("changed")], [json!(["r3"]), json!(["r1"]), json!(["r2"])]);
+    assert_eq!(told(&trail(&mine, &format!("what=rules&before={}", rules["before"]))), [both[2].clone()]);
+    assert!(server.get("/api/v1/audit?what=nothing", &mine).expect_err("no such kind").contains("400"));
+}
+
+/// The database refuses to change the trail; whoever does it behind the database's back is found.
+#[test]
+fn an_audit_record_that_was_altered_is_found() {
+    let server = Server::start(Limits::default());
+    for (n, set) in ["aa", "bb", "cc", "dd"].iter().enumerate() {
+        server.store.rules_in_force(set, &[], n as u64, "test").expect("recorded");
+    }
+    let broken = || server.get("/api/v1/audit", &server.tokens[0]).expect("read")["broken_at"].clone();
+    assert_eq!(broken(), Value::Null);
+    let database = rusqlite::Connection::open(server.dir.path().join("mihari.sqlite")).expect("opens");
+    for change in ["UPDATE audit SET body = '{}'", "DELETE FROM audit"] {
+        assert!(database.execute(change, []).is_err(), "{change}");
+    }
+    database
+        .execute_batch("DROP TRIGGER audit_is_fixed; DROP TRIGGER audit_is_kept; CREATE TABLE kept AS SELECT * FROM audit")
+        .expect("whoever has the file");
+    for change in [
+        "UPDATE audit SET body = replace(body, 'bb', 'xx') WHERE seq = 4",
+        "UPDATE audit SET tenant = 1 WHERE seq = 4",
+        "UPDATE audit SET body = 'no JSON' WHERE seq = 4",
+        "DELETE FROM audit WHERE seq = 3",
+        "UPDATE audit SET seq = 100 WHERE seq = 3",
+    ] {
+        database.execute_batch(change).expect("changed");
+        assert_eq!(broken(), 4, "{change}");
+        database.execute_batch("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").expect("as it was");
+        assert_eq!(broken(), Value::Null);
     }
 }

@@ -675,6 +675,13 @@ impl RuleSet {
         self.hash
     }
 
+    /// Each rule's id, with what tells whether another rule of this id is the same, in hexadecimal: over its text and, for a correlation, over those
+    /// of every rule that it hangs on.
+    pub fn identities(&self) -> impl Iterator<Item = (String, String)> {
+        let hexadecimal = |key: &RuleKey| key.iter().map(|b| format!("{b:02x}")).collect();
+        self.rules.iter().map(move |rule| (rule.info.id.clone(), hexadecimal(&rule.key)))
+    }
+
     /// Where the rules with these keys stand here; none for those that are no more, or not as they were.
     pub(crate) fn places_of(&self, keys: impl Iterator<Item = (RuleKey, bool)>) -> Vec<Option<usize>> {
         let mut here: HashMap<(RuleKey, bool), Vec<usize>> = HashMap::new();

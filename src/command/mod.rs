@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod client;
 pub(crate) mod demo;

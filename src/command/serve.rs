@@ -118,7 +118,7 @@ async fn reload_rules(desk: Arc<Desk>, watch_s: u32, mut hang_up: tokio::signal:
             let now = desk.stamp();
             if asked || now != before {
                 // What is wrong is told by the desk.
-                let _told = desk.reload();
+                let _told = desk.reload(if asked { "a signal to the program" } else { "a rule file has changed" });
             }
             now
         });

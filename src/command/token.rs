@@ -69,7 +69,7 @@ pub(crate) fn run(command: &TokenCommand) -> Result<ExitCode> {
         TokenCommand::Revoke { id, .. } => {
             // The whole token is taken too, for whoever has only that at hand.
             let id = id.strip_prefix("mih_").unwrap_or(id).split('_').next().unwrap_or("");
-            if !store.revoke_token(None, id)? {
+            if !store.revoke_token(id)? {
                 super::complain("there is no token of this id");
                 return Ok(ExitCode::FAILURE);
             }

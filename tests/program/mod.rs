@@ -37,13 +37,15 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
 }
 
 impl Service {
-    /// `more` may go on with the list of listeners, or bring other keys.
+    /// `more` may go on with the list of listeners, or bring other keys. Rules in the folder `rules` are loaded beside the shipped ones.
     pub(crate) fn start(dir: &Path, more: &str) -> Service {
         let config = dir.join("mihari.yaml");
         let policy = dir.join("policy.yaml");
         std::fs::write(&policy, municipality::town::POLICY).expect("written");
+        let rules = Some(dir.join("rules")).filter(|rules| rules.is_dir());
+        let rules = rules.map_or_else(String::new, |rules| format!(", paths: [{}]", rules.display()));
         let text = format!(
-            "data: {}\npolicy: {}\nrules: {{lateness_s: 1}}\napi: {{address: \"127.0.0.1:0\"}}\nlisten:\n  \
+            "data: {}\npolicy: {}\nrules: {{lateness_s: 1{rules}}}\napi: {{address: \"127.0.0.1:0\"}}\nlisten:\n  \
              - {{kind: syslog_udp, address: \"127.0.0.1:0\"}}\n  - {{kind: syslog_tcp, address: \"127.0.0.1:0\"}}\n  \
              - {{kind: flow_udp, address: \"127.0.0.1:0\"}}\n{more}",
             dir.join("data").display(),

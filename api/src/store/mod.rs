@@ -5,6 +5,7 @@
 //! commit on a slow disk is not felt by whoever looks. Every call may wait for the disk: the HTTP interface makes them on blocking threads.
 
 mod alerts;
+mod audit;
 mod counts;
 mod modes;
 mod outbox;
@@ -24,8 +25,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 pub use alerts::AlertFilter;
 pub(crate) use alerts::{Done, NewAction, Stored};
-pub(crate) use outbox::{Delivery, Due};
+pub(crate) use audit::KINDS as AUDIT_KINDS;
 pub(crate) use counts::{SourcePage, SourcesOf};
+pub(crate) use outbox::{Delivery, Due};
 pub(crate) use quarantine::{Listed, QuarantineFilter};
 pub(crate) use saved::{Changed, DueSearch, Run, SavedSearch};
 pub use token::{Identity, TokenInfo};
@@ -36,8 +38,16 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 7] =
-    [FIRST, "ALTER TABLE token ADD COLUMN revoked INTEGER;", quarantine::TABLE, ZONES, modes::TABLE, saved::TABLES, counts::LOST];
+const MIGRATIONS: [&str; 8] = [
+    FIRST,
+    "ALTER TABLE token ADD COLUMN revoked INTEGER;",
+    quarantine::TABLE,
+    ZONES,
+    modes::TABLE,
+    saved::TABLES,
+    counts::LOST,
+    audit::TABLES,
+];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "
 CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL);
@@ -216,11 +226,34 @@ impl Store {
         self.read(|connection| {
             // One transaction, so that position and states are of the same commit.
             let transaction = connection.unchecked_transaction()?;
-            let position: Option<i64> =
-                transaction.query_row("SELECT position FROM progress", [], |row| row.get(0)).optional()?;
+            let position = position(&transaction)?;
             let mut statement = transaction.prepare("SELECT name, bytes FROM snapshot ORDER BY name")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(Resume { position: position.unwrap_or(0) as u64, snapshots: rows.collect::<std::result::Result<_, _>>()? })
+            Ok(Resume { position, snapshots: rows.collect::<std::result::Result<_, _>>()? })
         })
     }
+
+    /// The last log offset that the pipeline has seen; 0 at first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn position(&self) -> Result<u64> {
+        self.read(position)
+    }
+
+    /// The state that the pipeline left under this name: all of them can be large.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn snapshot(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT bytes FROM snapshot WHERE name = ?1")?;
+            Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+        })
+    }
+}
+
+fn position(connection: &Connection) -> Result<u64> {
+    let position: Option<i64> = connection.query_row("SELECT position FROM progress", [], |row| row.get(0)).optional()?;
+    Ok(position.unwrap_or(0) as u64)
 }

@@ -2,9 +2,10 @@
 
 use event::Time;
 use rules::Mode;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
+use super::audit::{self, Change};
 use super::{Result, Store};
 
 /// The table. Settings are appended, never changed.
@@ -28,10 +29,18 @@ pub(crate) struct ModeSet {
 impl Store {
     /// Appends a setting.
     pub(crate) fn set_rule_mode(&self, tenant: u32, rule: &str, mode: Mode, actor: &str, comment: Option<&str>) -> Result<()> {
-        self.writer().execute(
+        let now = self.clock.now();
+        let mut connection = self.writer();
+        let transaction = connection.transaction()?;
+        let last = "SELECT mode FROM rule_mode WHERE tenant = ?1 AND rule = ?2 ORDER BY seq DESC LIMIT 1";
+        let before: Option<String> = transaction.query_row(last, params![tenant, rule], |row| row.get(0)).optional()?;
+        transaction.execute(
             "INSERT INTO rule_mode (tenant, rule, mode, at, actor, comment) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![tenant, rule, mode.word(), self.clock.now().unix_ns(), actor, comment],
+            params![tenant, rule, mode.word(), now.unix_ns(), actor, comment],
         )?;
+        let change = Change::RuleMode { rule, before: before.as_deref(), after: mode.word(), comment };
+        audit::append(&transaction, Some(tenant), now, actor, &change)?;
+        transaction.commit()?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::audit::{self, Change};
 use super::{OTHERS_TIME, Result, Store, StoreError};
 use crate::search::hexadecimal;
 
@@ -44,6 +45,8 @@ pub struct TokenInfo {
     pub good: bool,
 }
 
+/// Who changes tokens by the program's own commands.
+const ON_THE_MACHINE: &str = "on the machine";
 /// How exactly the last use is kept.
 const LAST_USED_NS: i64 = 60_000_000_000;
 
@@ -58,10 +61,14 @@ impl Store {
         let (id, secret) = (hexadecimal(&random[..6]), hexadecimal(&random[6..]));
         let now = self.clock.now();
         let expires = now.plus_ns(i64::from(days.min(366)) * 86_400 * 1_000_000_000);
-        self.writer().execute(
+        let mut connection = self.writer();
+        let transaction = connection.transaction()?;
+        transaction.execute(
             "INSERT INTO token (id, hash, name, tenant, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![id, Sha256::digest(&secret).as_slice(), name, tenant, now.unix_ns(), expires.unix_ns()],
         )?;
+        audit::append(&transaction, Some(tenant), now, ON_THE_MACHINE, &Change::TokenMade { token: &id, name })?;
+        transaction.commit()?;
         Ok(format!("mih_{id}_{secret}"))
     }
 
@@ -107,14 +114,29 @@ impl Store {
         })
     }
 
-    /// Ends a token of the tenant (or of any) for good. False where there is none by this id.
+    /// Ends a token of any tenant for good: for whoever is on the machine. False where there is none by this id.
     ///
     /// # Errors
     /// Where the database fails.
-    pub fn revoke_token(&self, tenant: Option<u32>, id: &str) -> Result<bool> {
-        let now = self.clock.now().unix_ns();
-        let revoke = "UPDATE token SET revoked = coalesce(revoked, ?3) WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2)";
-        Ok(self.writer().execute(revoke, params![id, tenant, now])? == 1)
+    pub fn revoke_token(&self, id: &str) -> Result<bool> {
+        self.revoke(None, id, ON_THE_MACHINE)
+    }
+
+    /// Ends a token of the tenant (or of any) for good. False where there is none by this id.
+    pub(crate) fn revoke(&self, tenant: Option<u32>, id: &str, by: &str) -> Result<bool> {
+        let now = self.clock.now();
+        let mut connection = self.writer();
+        let transaction = connection.transaction()?;
+        let known = "SELECT tenant, revoked IS NULL FROM token WHERE id = ?1 AND (?2 IS NULL OR tenant = ?2)";
+        let known: Option<(u32, bool)> =
+            transaction.query_row(known, params![id, tenant], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((of, is_new)) = known else { return Ok(false) };
+        if is_new {
+            transaction.execute("UPDATE token SET revoked = ?2 WHERE id = ?1", params![id, now.unix_ns()])?;
+            audit::append(&transaction, Some(of), now, by, &Change::TokenRevoked { token: id })?;
+        }
+        transaction.commit()?;
+        Ok(true)
     }
 
     /// Whether the token of this id is still good: streams ask, which outlive the look at their token.

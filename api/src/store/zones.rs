@@ -3,6 +3,7 @@
 use event::Time;
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::audit::{self, Change};
 use super::{Result, Store};
 use crate::tally::Tally;
 
@@ -65,6 +66,8 @@ impl Store {
             .query_row("SELECT sha256 FROM policy_version ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
             .optional()?;
         if last.as_deref() != Some(sha256) {
+            let change = Change::Policy { before: last.as_deref(), after: sha256 };
+            audit::append(&transaction, None, self.clock.now(), by, &change)?;
             transaction.execute(
                 "INSERT INTO policy_version (sha256, text, since, by) VALUES (?1, ?2, ?3, ?4)",
                 params![sha256, text, self.clock.now().unix_ns(), by],

@@ -93,7 +93,7 @@ impl RuleDesk for OneRule {
         Arc::make_mut(&mut self.modes.lock().expect("not poisoned")).set(rule, Some(tenant), mode);
     }
 
-    fn reload(&self) -> Result<usize, String> {
+    fn reload(&self, _: &str) -> Result<usize, String> {
         Err("rules.yml:3: no title".to_owned())
     }
 }

@@ -1,0 +1,38 @@
+//! The audit trail: what was in force when, and who changed it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::problem::Problem;
+use crate::server::Shared;
+use crate::store::{AUDIT_KINDS, Identity};
+
+/// Records of one answer.
+const SIZE_MAX: u32 = 1000;
+const SIZE: u32 = 100;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Which {
+    what: Option<String>,
+    before: Option<i64>,
+    size: Option<u32>,
+}
+
+/// `GET /audit`.
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Query(which): Query<Which>,
+) -> Result<Response, Problem> {
+    if let Some(what) = which.what.as_deref().filter(|what| !AUDIT_KINDS.contains(what)) {
+        return Err(Problem::bad("bad_kind", format!("{what:?} is none of {}", AUDIT_KINDS.join(", "))));
+    }
+    let size = which.size.unwrap_or(SIZE).clamp(1, SIZE_MAX);
+    let trail = shared.read(move |store| store.audit(identity.tenant, which.what.as_deref(), which.before, size)).await?;
+    Ok(Json(trail).into_response())
+}
