@@ -26,10 +26,9 @@ pub(crate) struct JournalAgain {
 impl Reread for JournalAgain {
     fn begin(&self) -> io::Result<Box<dyn Reading>> {
         let mut flows = FlowDecoder::default();
-        let resume = self.store.resume().map_err(io::Error::other)?;
+        let templates = self.store.snapshot("templates").map_err(io::Error::other)?;
         // Without templates, packets that need them are told as such, as when they came.
-        let templates = resume.snapshots.iter().find(|(name, _)| name == "templates");
-        let known = templates.is_none_or(|(_, bytes)| flows.restore(bytes));
+        let known = templates.is_none_or(|bytes| flows.restore(&bytes));
         if !known {
             tracing::warn!("the flow templates could not be read for a backtest");
         }
@@ -69,6 +68,10 @@ impl Again {
         }
     }
 
+    fn end(&mut self, part: &Part) -> Batch {
+        self.finish(part.first.unwrap_or(0), part.last, part.received)
+    }
+
     fn finish(&mut self, first: u64, last: u64, received: Time) -> Batch {
         let mut batch = self.builder.finish(LogRange { partition: 0, first, last }, received);
         if let Some(policy) = &self.policy {
@@ -78,17 +81,49 @@ impl Again {
     }
 }
 
+/// The frames of one batch, as they are fetched: no more bytes than a batch of the pipeline has room for, or records would be left out.
+struct Part {
+    frames: u64,
+    bytes: usize,
+    first: Option<u64>,
+    last: u64,
+    received: Time,
+}
+
+impl Default for Part {
+    fn default() -> Part {
+        Part { frames: 0, bytes: 0, first: None, last: 0, received: Time::UNKNOWN }
+    }
+}
+
+impl Part {
+    fn add(&mut self, found: &Fetched) {
+        let offset = found.head.position.offset;
+        self.frames += 1;
+        self.bytes += found.bytes.len();
+        self.first = self.first.or(Some(offset));
+        (self.last, self.received) = (offset, found.head.received);
+    }
+}
+
 impl Reading for Again {
-    fn frames(&mut self, offsets: &[u64]) -> io::Result<Batch> {
-        let mut received = Time::UNKNOWN;
+    fn frames(&mut self, offsets: &[u64], each: &mut dyn FnMut(Batch, u64)) -> io::Result<()> {
         let journal = self.journal.clone();
-        let each = |found: &Fetched| {
-            received = found.head.received;
-            self.decode(found.frame());
-        };
-        journal.fetch_all(offsets, each).map_err(io::Error::other)?;
-        let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
-        Ok(self.finish(first, last, received))
+        let mut part = Part::default();
+        journal
+            .fetch_all(offsets, |found| {
+                if part.bytes + found.bytes.len() > BATCH_BYTES_MAX {
+                    each(self.end(&part), part.frames);
+                    part = Part::default();
+                }
+                part.add(found);
+                self.decode(found.frame());
+            })
+            .map_err(io::Error::other)?;
+        if part.frames > 0 {
+            each(self.end(&part), part.frames);
+        }
+        Ok(())
     }
 
     fn onwards(&mut self, offset: u64) -> io::Result<Option<(Batch, u64)>> {
@@ -148,5 +183,47 @@ impl Messages for MessagesAgain {
             _ => None,
         });
         Ok(texts.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::limits::{BATCH_TEXT_BYTES_MAX, FRAME_BYTES_MAX};
+    use event::{FrameHead, Transport};
+    use ingest::log::JournalOptions;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn more_than_a_batch_has_room_for_is_read_again_whole() {
+        const RECORDS: usize = BATCH_TEXT_BYTES_MAX / FRAME_BYTES_MAX + 8;
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(SystemClock);
+        let (journal, _) = Journal::open(&dir.path().join("journal"), JournalOptions::default(), clock.clone()).expect("opens");
+        let record = |n: usize| format!("<38>Apr  1 09:00:00 host app: number {n} {}", "x".repeat(FRAME_BYTES_MAX - 60));
+        for n in 0..RECORDS {
+            let mut frames = Frames::default();
+            frames.push(FrameHead::new(Transport::Tcp, Content::Text), record(n).as_bytes());
+            journal.appender().append_blocking(frames).expect("appended");
+        }
+        journal.sync().expect("synced");
+        let again = JournalAgain {
+            journal: Arc::new(journal),
+            settings: Arc::new(DecodeSettings::new("UTC", Time::from_unix_s(1_775_001_600)).expect("a zone")),
+            policy: None,
+            store: Store::open(&dir.path().join("store"), clock).expect("opens"),
+        };
+        let offsets: Vec<u64> = (1..=again.journal.durable()).collect();
+        let (mut whole, mut frames) = (Vec::new(), 0);
+        let each = &mut |batch: Batch, of: u64| {
+            assert!(batch.iter().map(|event| event.raw().len()).sum::<usize>() <= BATCH_BYTES_MAX);
+            whole.extend(batch.iter().map(|event| event.raw().to_owned()));
+            frames += of;
+        };
+        again.begin().expect("begins").frames(&offsets, each).expect("reads");
+        assert_eq!(whole.len(), RECORDS);
+        assert!(whole.iter().enumerate().all(|(n, raw)| *raw == record(n)), "each as it was received");
+        assert!(frames >= RECORDS as u64);
     }
 }

@@ -20,10 +20,11 @@ use rules::alert::{Alert, AlertChange};
 use rules::{CorrelateOptions, Correlator, Detector, LoadOptions, Necessary, RuleSet};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::candidates::candidates;
 use crate::problem::Problem;
-use crate::search::{On, in_parts, instant, run, takes_lines};
+use crate::search::{On, hexadecimal, in_parts, instant, run, takes_lines};
 use crate::server::Shared;
 use crate::store::Identity;
 
@@ -35,8 +36,8 @@ const TOLD_TIME_NS_MAX: i64 = 1800 * 1_000_000_000;
 pub(crate) const AT_ONCE_MAX: usize = 2;
 /// Events after which one tells how far it is.
 const TELL_EVERY: u64 = 65_536;
-/// Frames that are read again at once.
-const FRAMES_AT_ONCE: usize = 1024;
+/// Frames that are asked for at once: what lies close together is read once, and an alert that goes on is told once a batch.
+const FRAMES_AT_ONCE: usize = 8192;
 /// Alerts that are kept; a rule that makes more is not one to be told alert by alert.
 const ALERTS_MAX: usize = 10_000;
 /// Alerts that are shown of a day.
@@ -50,11 +51,11 @@ pub trait Reread: Send + Sync {
 
 /// A reader of the log that decodes.
 pub trait Reading {
-    /// The events of the frames at these offsets, ascending.
+    /// The events of the frames at these offsets, ascending, in batches no larger than those of the pipeline, each with how many frames it is of.
     ///
     /// # Errors
     /// Where the log cannot be read.
-    fn frames(&mut self, offsets: &[u64]) -> io::Result<Batch>;
+    fn frames(&mut self, offsets: &[u64], each: &mut dyn FnMut(Batch, u64)) -> io::Result<()>;
 
     /// The events of some frames from `offset` on, and the offset after them; none at the end.
     ///
@@ -87,9 +88,18 @@ struct Day {
     samples: Vec<Alert>,
 }
 
+/// What one of the rules has told.
+#[derive(Debug, Default, Serialize)]
+struct OfRule {
+    matches: u64,
+    alerts: u64,
+    /// Over its alerts as canonical JSON, by id: two answers with the same one have the same alerts.
+    sha256: String,
+}
+
 #[derive(Debug, Serialize)]
 struct Answer {
-    rules: Vec<String>,
+    rules: BTreeMap<String, OfRule>,
     from: Option<Time>,
     to: Option<Time>,
     /// Whether these are the alerts of replaying everything.
@@ -182,6 +192,8 @@ struct Found {
     frames: u64,
     events: u64,
     matches: u64,
+    /// By rule.
+    matches_of: Vec<u64>,
     alerts: BTreeMap<String, Alert>,
     more_alerts: bool,
     days: BTreeMap<String, Day>,
@@ -214,6 +226,7 @@ impl Replay {
             frames: 0,
             events: 0,
             matches: 0,
+            matches_of: vec![0; rules.len()],
             alerts: BTreeMap::new(),
             more_alerts: false,
             days: BTreeMap::new(),
@@ -223,16 +236,13 @@ impl Replay {
         let request = SearchRequest { from, to: self.range.1, ..SearchRequest::new(asked.query) };
         let complete = if narrowed {
             let mut waiting: Vec<u64> = Vec::with_capacity(FRAMES_AT_ONCE);
-            let mut read = |offsets: &[u64]| match reading.frames(offsets) {
-                Ok(batch) => {
-                    found.take(&batch, offsets.len() as u64, self.tenant, within);
+            let mut read = |offsets: &[u64]| {
+                let take = &mut |batch: Batch, frames| {
+                    found.take(&batch, frames, self.tenant, within);
                     tell(&found);
-                    true
-                }
-                Err(error) => {
-                    fault = Some(error);
-                    false
-                }
+                };
+                fault = reading.frames(offsets, take).err();
+                fault.is_none()
             };
             let visited = searcher.snapshot()?.visit(&request, limits, |offsets| {
                 waiting.extend_from_slice(offsets);
@@ -287,10 +297,19 @@ impl Replay {
         if counters.groups_evicted + counters.entries_evicted + counters.taken_early + counters.undecided > 0 {
             reasons.push("the correlation gave something up for its bounds".to_owned());
         }
+        let mut of_rules: BTreeMap<String, OfRule> = BTreeMap::new();
+        for (rule, matches) in self.set.rules().zip(&found.matches_of) {
+            of_rules.entry(rule.id.clone()).or_default().matches += matches;
+        }
+        let mut hashes: BTreeMap<String, Sha256> = BTreeMap::new();
         let mut alerts = 0;
         let mut days = found.days;
         for alert in found.alerts.into_values().filter(|a| self.range.0.is_none_or(|from| a.last >= from)) {
             alerts += 1;
+            of_rules.entry(alert.rule.id.clone()).or_default().alerts += 1;
+            let hash = hashes.entry(alert.rule.id.clone()).or_default();
+            hash.update(alert.to_json());
+            hash.update("\n");
             let day = days.entry(day_of(alert.first)).or_default();
             day.alerts += 1;
             day.samples.push(alert);
@@ -299,8 +318,11 @@ impl Replay {
             day.samples.sort_by(|a, b| (a.first, &a.id).cmp(&(b.first, &b.id)));
             day.samples.truncate(SAMPLES_MAX);
         }
+        for (id, of) in &mut of_rules {
+            of.sha256 = hexadecimal(&hashes.remove(id).unwrap_or_default().finalize());
+        }
         Ok(Ok(Answer {
-            rules: self.set.rules().map(|rule| rule.id.clone()).collect(),
+            rules: of_rules,
             from: self.range.0,
             to: self.range.1,
             exact: reasons.is_empty(),
@@ -331,6 +353,7 @@ impl Found {
         });
         self.matches += matches.len() as u64;
         for found in &matches {
+            self.matches_of[found.rule as usize] += 1;
             self.days.entry(day_of(batch.event(found.row as usize).time())).or_default().matches += 1;
         }
         let mut changes = Vec::new();

@@ -5,6 +5,7 @@
 
 use std::ops::Bound;
 
+use index::is_wide;
 use index::query::{Pattern, Query, Scalar, Test};
 use rules::Necessary;
 use rules::sigma::item::{Number, Order, Test as Asked};
@@ -154,26 +155,50 @@ fn text(form: &Form) -> Option<Test> {
     if asks { Pattern::new(&glob).ok().map(Test::Glob) } else { None }
 }
 
-/// The words that a text of this form has for certain: runs of letters between what joins no words. Digits may be a part of an address or
-/// a time, and what stands at an end may go on.
+/// Letters of a word, of which only a part is known, from which on it is asked for: fewer are in too many words.
+const PART_LETTERS_MIN: usize = 3;
+/// Letters of the beginning of a word that is asked for: the index cuts longer words.
+const LETTERS_MAX: usize = 100;
+
+/// What the words of a record have for certain where its message has a text of this form. A wildcard, or what the record has around the
+/// message, may belong to the first and to the last word of each piece.
 fn words(form: &Form) -> Option<Query> {
     let mut all = Vec::new();
     for part in &form.0 {
         let Part::Text(text) = part else { continue };
-        let bytes = text.as_bytes();
-        let mut start = 0;
-        for at in 0..=bytes.len() {
-            if at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || !bytes[at].is_ascii()) {
-                continue;
+        for run in text.split(|c: char| !is_wide(c)).filter(|run| run.chars().nth(1).is_some()) {
+            all.push(Query::Words(run.to_owned())); // Whatever stands around them, neighbours are pairs.
+        }
+        let (mut rest, mut before) = (text.as_str(), None);
+        while let Some(c) = rest.chars().next() {
+            let len = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            let (run, behind) = rest.split_at(if len > 0 { len } else { c.len_utf8() });
+            if len > 0 {
+                all.extend(word(run, before.is_some_and(parts), behind.chars().next().is_some_and(parts)));
             }
-            let run = &bytes[start..at];
-            if start > 0 && at < bytes.len() && run.len() > 1 && run.iter().all(u8::is_ascii_alphabetic) {
-                all.push(Query::Words(String::from_utf8_lossy(run).to_lowercase()));
-            }
-            start = at + 1;
+            (rest, before) = (behind, Some(c).filter(|_| len == 0));
         }
     }
     (!all.is_empty()).then_some(Query::And(all))
+}
+
+/// What is asked of a run of letters; digits may be a part of an address or of a time.
+fn word(run: &str, begins: bool, ends: bool) -> Option<Query> {
+    let run = run.to_ascii_lowercase();
+    let least = if begins && ends { 2 } else { PART_LETTERS_MIN };
+    if !(least..=LETTERS_MAX).contains(&run.len()) || !run.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return None;
+    }
+    match (begins, ends) {
+        (true, true) => Some(Query::Words(run)),
+        (true, false) => Pattern::prefix(&run).ok().map(Query::WordGlob),
+        (false, _) => Some(Query::WordPart(run)),
+    }
+}
+
+/// Whether a character stands between words.
+fn parts(c: char) -> bool {
+    c.is_ascii() && !c.is_ascii_alphanumeric() || is_wide(c)
 }
 
 #[cfg(test)]
@@ -181,18 +206,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_words_are_asked_of_a_message() {
+    fn only_what_is_certain_is_asked_of_a_message() {
         for (form, expected) in [
-            ("*failed password for*", vec!["password"]),
-            ("*failed*", vec![]),
-            ("error: a bc 10.0.0.1 def at 09:00 x", vec!["bc", "def", "at"]),
-            ("*one*two three four*", vec!["three"]),
-            ("日本 log 語", vec!["log"]),
+            ("*failed password for*", vec!["~failed", "password", "for*"]),
+            ("*failed*", vec!["~failed"]),
+            ("*in*", vec![]),
+            ("error: a bc 10.0.0.1 def at 09:00 x", vec!["~error", "bc", "def", "at"]),
+            ("*one*two three four*", vec!["~one", "~two", "three", "four*"]),
+            ("日本 log 語", vec!["日本", "log"]),
+            ("*ログイン失敗user*", vec!["ログイン失敗", "user*"]),
+            ("*éabc def\u{2014}ghi*", vec!["~abc", "def*", "~ghi"]),
+            ("*Invalid USER 5x*", vec!["~invalid", "user"]),
         ] {
+            let shown = |query: Query| match query {
+                Query::Words(word) => word,
+                Query::WordPart(part) => format!("~{part}"),
+                Query::WordGlob(pattern) => pattern.glob,
+                other => panic!("{other:?}"),
+            };
             let found = match words(&Form::parse(form)) {
-                Some(Query::And(all)) => {
-                    all.into_iter().map(|q| if let Query::Words(w) = q { w } else { String::new() }).collect()
-                }
+                Some(Query::And(all)) => all.into_iter().map(shown).collect(),
                 _ => Vec::new(),
             };
             assert_eq!(found, expected, "{form}");

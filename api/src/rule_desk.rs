@@ -126,9 +126,12 @@ pub(crate) async fn explained(
     let (reread, rules) = (shared.api.reread.clone(), shared.api.rules.shown().rules);
     let found = rules.rules().position(|info| info.id == rule).ok_or_else(Problem::not_found)?;
     let explaining = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
-        let batch = reread.begin()?.frames(&[id.frame.offset])?;
-        let event = batch.iter().find(|event| event.id() == id && event.tenant().0 == identity.tenant);
-        Ok(event.map(|event| explain(&rules, found, event)))
+        let mut explained = None;
+        reread.begin()?.frames(&[id.frame.offset], &mut |batch, _| {
+            let event = batch.iter().find(|event| event.id() == id && event.tenant().0 == identity.tenant);
+            explained = event.map(|event| explain(&rules, found, event));
+        })?;
+        Ok(explained)
     });
     let explanation = explaining.await.map_err(|error| Problem::internal(&error))?.map_err(|error| Problem::internal(&error))?;
     let explanation = explanation.ok_or_else(Problem::not_found)?;

@@ -98,7 +98,7 @@ export type Explanation = {
   feeds?: { rule: Explanation; group: [string, string | null][]; values: [string, string | null][] }[];
 };
 export type Backtest = {
-  rules: string[]; exact: boolean; reasons: string[]; narrowed: boolean; frames: number; events: number; matches: number; alerts: number; took_ms: number;
+  rules: Record<string, { matches: number; alerts: number; sha256: string }>; exact: boolean; reasons: string[]; narrowed: boolean; frames: number; events: number; matches: number; alerts: number; took_ms: number;
   days: Record<string, { matches: number; alerts: number; samples: Alert[] }>;
 };
 export type PolicyVersion = { sha256: string; since: string; by: string; bytes: number };

@@ -21,7 +21,8 @@ pub(crate) const VALUE_BYTES_MAX: usize = 8192;
 /// is the one. Such values (URLs, command lines, names of browsers) are many and long, and are found by their words as a rule.
 pub(crate) const LONG_BYTES: usize = 25;
 
-/// Set where a document does not hold all of its event: a value was cut, a name refused. A search that must miss nothing asks for it too.
+/// Set where a document does not hold all of its event, or not as the rules read it: a value was cut, a name refused, a letter is in its
+/// place (`ſ`) that rules take for another (`s`) and small letters do not. A search that must miss nothing asks for it too.
 pub(crate) const NOT_WHOLE: &str = "mihari.cut";
 
 /// Makes documents for one shard, and keeps the names that its events have.
@@ -54,7 +55,9 @@ impl Documents {
         doc.add_u64(layout.nth, u64::from(event.id().nth));
         self.words.clear();
         self.terms.clear();
-        doc.add_text(layout.words, searched_text(event, &mut self.words));
+        let searched = searched_text(event, &mut self.words);
+        self.not_whole |= folds_otherwise(searched);
+        doc.add_text(layout.words, searched);
         let mut rest: BTreeMap<String, OwnedValue> = BTreeMap::new();
         let mut has_message = false;
         for (id, value) in event.cells() {
@@ -111,7 +114,7 @@ impl Documents {
 
     fn keyword(&mut self, slot: Slot, text: &str, raw: &str, doc: &mut TantivyDocument) {
         let Slot { field: Some(field), code: Some(code), .. } = slot else { return };
-        self.not_whole |= text.len() > VALUE_BYTES_MAX;
+        self.not_whole |= text.len() > VALUE_BYTES_MAX || folds_otherwise(text);
         doc.add_text(field, cut(text));
         if !found_by_words(text, raw) {
             write_listed(code, cut(text), &mut self.term);
@@ -146,7 +149,7 @@ impl Documents {
             None => (NULLS, OwnedValue::Str(id.name().to_owned())),
         };
         let id = if name == NULLS { FieldId::known(NULLS) } else { id };
-        self.not_whole |= matches!(original, Value::Text(text) if text.len() > VALUE_BYTES_MAX);
+        self.not_whole |= matches!(original, Value::Text(text) if text.len() > VALUE_BYTES_MAX || folds_otherwise(text));
         let named = self.named(id);
         if named.refused {
             self.not_whole = true;
@@ -209,6 +212,25 @@ fn push_address(ip: IpAddr, text: &mut String) {
                 text.push(char::from(b'0' + byte / unit % 10));
             }
         }
+    }
+}
+
+/// Whether it has a letter that case folding takes for another one than its small form: a long s, a final sigma, a micro sign.
+fn folds_otherwise(text: &str) -> bool {
+    !text.is_ascii() && text.chars().any(letter_folds_otherwise)
+}
+
+fn letter_folds_otherwise(c: char) -> bool {
+    /// Behind it there is none: a test looks at all letters.
+    const LAST: char = '\u{1fff}';
+    if c.is_ascii() || c > LAST {
+        return false;
+    }
+    // As rules fold: by way of the capital, where that is one letter.
+    let mut upper = c.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(upper), None) if c != 'ı' => !upper.to_lowercase().eq(c.to_lowercase()),
+        _ => false,
     }
 }
 
@@ -276,6 +298,25 @@ mod tests {
             text.clear();
             push_address(ip, &mut text);
             assert_eq!(text, ip.to_canonical().to_string());
+        }
+    }
+
+    #[test]
+    fn letters_that_fold_otherwise_are_known() {
+        for (text, expected) in
+            [("user", false), ("uſer", true), ("ΟΔΟΣ", false), ("οδος", true), ("5 µs", true), ("個人 ログ é", false)]
+        {
+            assert_eq!(folds_otherwise(text), expected, "{text}");
+        }
+        let folded = |c: char| {
+            let mut upper = c.to_uppercase();
+            match (upper.next(), upper.next()) {
+                (Some(upper), None) if c != 'ı' => upper.to_lowercase().collect::<String>(),
+                _ => c.to_lowercase().collect(),
+            }
+        };
+        for c in '\0'..=char::MAX {
+            assert_eq!(letter_folds_otherwise(c), folded(c) != c.to_lowercase().collect::<String>(), "{c:?}");
         }
     }
 }

@@ -48,6 +48,7 @@ pub use search::{
     FieldInfo, Progress, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort,
 };
 pub use sorted::{sort_value, sorted_after};
+pub use tokens::is_wide;
 pub use writer::{IndexOptions, Writer};
 
 /// A fault of the index.
@@ -100,7 +101,6 @@ pub trait RawSource: Send + Sync {
     /// # Errors
     /// Where the log cannot be read.
     fn raw(&self, position: Position) -> io::Result<Option<(FrameHead, Vec<u8>)>>;
-}
 
     /// What is left of the part of the log in which the frame at `position` was, where that was removed on purpose.
     fn removed(&self, _position: Position) -> Option<Removed> {
@@ -123,3 +123,4 @@ pub struct Removed {
     pub at: Time,
     /// The chain value over it and everything before it, in hexadecimal.
     pub root: String,
+}

@@ -22,7 +22,7 @@ use crate::phrase::Phrase;
 use crate::query::{Query, Scalar, Test};
 use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
 use crate::segment::Segment;
-use crate::tokens::{leading_part, words};
+use crate::tokens::{WORD_BYTES_MAX, leading_part, words};
 use crate::vocabulary::Vocabulary;
 use crate::window::SegmentBits;
 
@@ -87,6 +87,7 @@ impl Lowering<'_> {
                 if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) }
             }
             Query::WordGlob(pattern) => self.word_pattern(pattern.literals(), &|word| pattern.regex.is_match(word))?,
+            Query::WordPart(part) => self.words_where(("", part), true, &|_| true)?,
             Query::Field(name, test) if is_time_field(name) => {
                 let column = self.segment.reader.fast_fields().date(if name == "@timestamp" { "time" } else { "received" })?;
                 self.column(DynamicColumn::DateTime(column), test)?
@@ -217,7 +218,12 @@ impl Lowering<'_> {
     }
 
     /// The documents with a word for which `fits` says yes; every such word begins with `start` and holds `inner`.
-    fn word_pattern(&self, (start, inner): (&str, &str), fits: &dyn Fn(&str) -> bool) -> Lowered {
+    fn word_pattern(&self, literals: (&str, &str), fits: &dyn Fn(&str) -> bool) -> Lowered {
+        self.words_where(literals, false, fits)
+    }
+
+    /// As [`Lowering::word_pattern`]; where `or_long`, also those with a word whose end was left out.
+    fn words_where(&self, (start, inner): (&str, &str), or_long: bool, fits: &dyn Fn(&str) -> bool) -> Lowered {
         let index = self.inverted(self.layout.words)?;
         let mut found = Lists { bits: SegmentBits::none(self.segment.max_doc()), lists: Vec::new() };
         let list = |info: TermInfo| Postings::new(index.clone(), info, IndexRecordOption::Basic);
@@ -226,9 +232,13 @@ impl Lowering<'_> {
             && let Some(vocabulary) = self.segment.vocabulary(|| Vocabulary::read(index.terms(), self.stop))?
         {
             let (mut gone, mut stopped, mut matching) = (0, false, Vec::new());
+            let term = |word: &[u8]| Term::from_field_text(self.layout.words, &String::from_utf8_lossy(word));
+            if or_long {
+                vocabulary.long().for_each(|word| matching.push(term(word)));
+            }
             vocabulary.holding(inner, |word| {
                 if fits(word) {
-                    matching.push(Term::from_field_text(self.layout.words, &String::from_utf8_lossy(word)));
+                    matching.push(term(word));
                 }
                 gone += 1;
                 stopped = gone % LOOK_EVERY == 0 && (self.stop)();
@@ -258,7 +268,8 @@ impl Lowering<'_> {
             if gone % LOOK_EVERY == 0 && (self.stop)() {
                 return Err(Unable::Stopped);
             }
-            if finder.find(stream.key()).is_some() && fits(stream.key()) {
+            let word = stream.key();
+            if or_long && word.len() >= WORD_BYTES_MAX || finder.find(word).is_some() && fits(word) {
                 found.add(list(stream.value().clone()))?;
             }
         }

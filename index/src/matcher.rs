@@ -8,7 +8,7 @@ use crate::document::searched_text;
 use crate::lower::{instant, integer_within, spellings, text_within};
 use crate::query::{Query, Scalar, Test};
 use crate::schema::{MESSAGE, SYNTHETIC, is_time_field, synthetic, v6};
-use crate::tokens::{leading_part, words};
+use crate::tokens::{WORD_BYTES_MAX, leading_part, words};
 
 /// A query, ready to be asked of events.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
         }
         Query::Ids(ids) => ids.contains(&event.id()),
         Query::WordGlob(pattern) => any_word(event, |word| pattern.regex.is_match(word)),
+        Query::WordPart(part) => any_word(event, |word| word.contains(part) || word.len() >= WORD_BYTES_MAX),
         Query::Field(name, test) if name == MESSAGE => match test {
             Test::Exists => FieldId::find(MESSAGE).is_some_and(|id| event.all(id).any(|v| matches!(v, Value::Text(_)))),
             Test::Is(text) => words_hold(text, event),

@@ -38,6 +38,9 @@ pub enum Query {
     WordsPrefix(String),
     /// The record has a word of this form.
     WordGlob(Pattern),
+    /// The record has a word that holds this text, in lower case, or one so long that its end is not known: for whoever looks at each hit
+    /// himself and must miss none.
+    WordPart(String),
     /// One of these events.
     Ids(Vec<EventId>),
     /// The field has a value so.

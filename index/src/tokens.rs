@@ -12,7 +12,7 @@ use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 use crate::document::VALUE_BYTES_MAX;
 
 /// Bytes of one word; the rest of a longer one is left out.
-const WORD_BYTES_MAX: usize = 128;
+pub(crate) const WORD_BYTES_MAX: usize = 128;
 
 /// Calls `each` with the words of `text`, in their order.
 pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
@@ -189,8 +189,8 @@ pub(crate) fn leading_part(text: &str) -> Option<String> {
     None
 }
 
-/// Kanji, kana and their relatives.
-pub(crate) fn is_wide(c: char) -> bool {
+/// Kanji, kana and their relatives: they know no blanks, and each pair of neighbours is a word.
+pub fn is_wide(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2ffff}')
 }
 

@@ -10,6 +10,7 @@ use memchr::memmem::Finder;
 use tantivy::termdict::TermDictionary;
 
 use crate::lower::{LOOK_EVERY, Unable};
+use crate::tokens::WORD_BYTES_MAX;
 
 /// Bytes that are kept for all segments: the words of some ten million events. The words of segments beyond are read each time.
 const BYTES_MAX: usize = 128 << 20;
@@ -20,15 +21,18 @@ const END: u8 = b'\n';
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// The words of one segment in the order of the dictionary.
+#[derive(Default)]
 pub(crate) struct Vocabulary {
     text: Vec<u8>,
+    /// Where words begin that are so long that their ends were left out.
+    long: Vec<usize>,
     held: usize,
 }
 
 impl Vocabulary {
     /// Reads the words; `None` where no more are kept.
     pub(crate) fn read(words: &TermDictionary, stop: &dyn Fn() -> bool) -> Result<Option<Vocabulary>, Unable> {
-        let mut vocabulary = Vocabulary { text: Vec::new(), held: 0 };
+        let mut vocabulary = Vocabulary::default();
         let mut stream = words.stream()?;
         let mut number = 0;
         while stream.advance() {
@@ -52,8 +56,19 @@ impl Vocabulary {
     }
 
     fn push(&mut self, word: &[u8]) {
+        if word.len() >= WORD_BYTES_MAX {
+            self.long.push(self.text.len());
+        }
         self.text.extend_from_slice(word);
         self.text.push(END);
+    }
+
+    /// All words whose ends were left out.
+    pub(crate) fn long(&self) -> impl Iterator<Item = &[u8]> {
+        self.long.iter().map(|start| {
+            let word = &self.text[*start..];
+            &word[..memchr::memchr(END, word).unwrap_or(word.len())]
+        })
     }
 
     /// Whether some are kept still, so that it is worth reading more.
@@ -90,7 +105,7 @@ mod tests {
     #[test]
     fn every_word_that_holds_a_text_is_found() {
         let words: Vec<String> = (0..1000u32).map(|n| format!("w{:04}x{}", n, n * 7919 % 1000)).collect();
-        let mut vocabulary = Vocabulary { text: Vec::new(), held: 0 };
+        let mut vocabulary = Vocabulary::default();
         words.iter().for_each(|word| vocabulary.push(word.as_bytes()));
         for inner in ["", "w", "x7", "w0001", "x919", "99", "0x0", "none", "w0999x", "9x919"] {
             let mut found = Vec::new();
@@ -102,6 +117,10 @@ mod tests {
             let expected: Vec<String> = words.iter().filter(|word| word.contains(inner)).cloned().collect();
             assert_eq!(found, expected, "{inner}");
         }
+        let long = format!("v{}", "x".repeat(WORD_BYTES_MAX));
+        vocabulary.push(long.as_bytes());
+        vocabulary.push(b"w");
+        assert_eq!(vocabulary.long().collect::<Vec<_>>(), [long.as_bytes()]);
         let mut told = 0;
         let first = |_: &[u8]| {
             told += 1;
@@ -109,6 +128,6 @@ mod tests {
         };
         vocabulary.holding("w", first).expect("reads");
         assert_eq!(told, 1);
-        Vocabulary { text: Vec::new(), held: 0 }.holding("", |_| panic!("there is none")).expect("reads");
+        Vocabulary::default().holding("", |_| panic!("there is none")).expect("reads");
     }
 }
