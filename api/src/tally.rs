@@ -45,6 +45,9 @@ pub(crate) struct Quarantined {
     pub(crate) reason: String,
 }
 
+/// Formats of which only the frame was understood, or not even that.
+pub(crate) const UNIDENTIFIED: [&str; 3] = ["", "unknown", "syslog"];
+
 /// What came from one source on one day.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceCount {
@@ -53,6 +56,7 @@ pub(crate) struct SourceCount {
     pub(crate) events: u64,
     pub(crate) quarantined: BTreeMap<String, u64>,
     pub(crate) bytes: u64,
+    /// That of the last record that was understood, else of the last one: the programs of one host write in many, some of them in none.
     pub(crate) format: &'static str,
 }
 
@@ -138,7 +142,10 @@ impl Tally {
         count.last = count.last.max(received);
         count.events += 1;
         count.bytes += event.raw().len() as u64;
-        count.format = event.format().name();
+        let format = event.format().name();
+        if !UNIDENTIFIED.contains(&format) || UNIDENTIFIED.contains(&count.format) {
+            count.format = format;
+        }
         if event.quarantined() {
             // A decoder's reasons are fixed texts of the program: few.
             let reason = event.get(FieldId::ERROR_MESSAGE).and_then(|v| v.as_text()).unwrap_or("unknown");

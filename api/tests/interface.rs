@@ -298,11 +298,15 @@ fn who_is_silent_and_whom_nobody_knows_have_lists_page_by_page() {
     for n in 1..=5 {
         sender(&mut tally, 0, n, 20, hour * i64::from(n), known); // A record a minute until then.
     }
+    // One of its programs writes what nobody knows, in this commit and in the next: it is known all the same.
+    sender(&mut tally, 0, 5, 1, 5 * hour, FormatId::known("syslog"));
     sender(&mut tally, 0, 6, 20, 6 * hour, FormatId::known("syslog"));
     sender(&mut tally, 0, 7, 1, 6 * hour - 1000, FormatId::UNKNOWN);
     sender(&mut tally, 0, 8, 2, 6 * hour - 1000, FormatId::UNKNOWN);
     sender(&mut tally, 1, 9, 20, hour, FormatId::UNKNOWN);
     server.apply(1, &[], &[], &mut tally);
+    sender(&mut tally, 0, 5, 1, 5 * hour, FormatId::UNKNOWN);
+    server.apply(2, &[], &[], &mut tally);
     server.clock.0.store(start().plus_ns((6 * hour + 60) * SECOND_NS).unix_ns(), Ordering::Relaxed);
     let pages = |path: &str, size: usize| {
         let (mut all, mut after, mut pages) = (Vec::new(), String::new(), 0);

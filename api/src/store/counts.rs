@@ -10,7 +10,7 @@ use rusqlite::{Row, Transaction, params};
 use serde::Serialize;
 
 use super::{Result, Store, quarantine};
-use crate::tally::{OTHER, Sources, Tally, Who, day_text};
+use crate::tally::{OTHER, Sources, Tally, UNIDENTIFIED, Who, day_text};
 
 /// Sources that are told apart per tenant: an order above what a municipality has.
 pub(crate) const SOURCES_KEPT_MAX: usize = 10_000;
@@ -55,8 +55,11 @@ fn source(row: &Row<'_>) -> rusqlite::Result<Members> {
     Ok(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// Formats of which only the frame was understood, or not even that.
-const UNIDENTIFIED: &str = "('', 'unknown', 'syslog')";
+/// Whether the row's format is one of which only the frame was understood.
+fn is_unidentified() -> String {
+    format!("format IN ('{}')", UNIDENTIFIED.join("', '"))
+}
+
 /// A source is silent where it has sent nothing for ten times its mean pause, and for a quarter of an hour at least (900 s).
 const SILENT_SINCE: &str = "(CASE WHEN address <> 'other' AND ?2 - last > max(900000000000, (last - first) / max(1, received - 1) * 10) THEN ?2 - last END)";
 
@@ -98,11 +101,11 @@ impl Store {
     ) -> Result<SourcePage> {
         /// Nothing goes before the address; a plain number would name a column.
         const NONE: &str = "last * 0";
-        let now = self.clock.now().unix_ns();
+        let (now, unidentified) = (self.clock.now().unix_ns(), is_unidentified());
         let (is_one, key) = match of {
             SourcesOf::All => ("1".to_owned(), NONE),
             SourcesOf::Silent => (format!("{SILENT_SINCE} IS NOT NULL"), "last"),
-            SourcesOf::Unidentified => (format!("address <> 'other' AND format IN {UNIDENTIFIED}"), NONE),
+            SourcesOf::Unidentified => (format!("address <> 'other' AND {unidentified}"), NONE),
         };
         self.read(|connection| {
             let count = |is_one: &str| -> Result<u64> {
@@ -112,7 +115,7 @@ impl Store {
             };
             let from = after.map_or((i64::MIN, "", ""), |(key, address, transport)| (*key, address.as_str(), transport.as_str()));
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS}, {SILENT_SINCE}, format IN {UNIDENTIFIED}, {key} FROM source WHERE tenant = ?1 AND {is_one}
+                "SELECT {COLUMNS}, {SILENT_SINCE}, {unidentified}, {key} FROM source WHERE tenant = ?1 AND {is_one}
                  AND ({key}, address, transport) > (?4, ?5, ?6) ORDER BY {key}, address, transport LIMIT ?3"
             ))?;
             let limit = size.map_or(-1, |n| n.min(SOURCES_KEPT_MAX) as i64);
@@ -129,7 +132,7 @@ impl Store {
                 total: count(&is_one)?,
                 all: count("1")?,
                 silent: count(&format!("{SILENT_SINCE} IS NOT NULL"))?,
-                unidentified: count(&format!("address <> 'other' AND format IN {UNIDENTIFIED}"))?,
+                unidentified: count(&format!("address <> 'other' AND {unidentified}"))?,
                 quarantined: count("quarantined > 0")?,
                 sources: rows.into_iter().map(|(members, _)| members).collect(),
                 after,
@@ -139,13 +142,13 @@ impl Store {
 
     /// So many of those that have sent most, and how many there are.
     pub(crate) fn largest_sources(&self, tenant: u32, size: Option<usize>) -> Result<(Vec<Members>, u64)> {
-        let now = self.clock.now().unix_ns();
+        let (now, unidentified) = (self.clock.now().unix_ns(), is_unidentified());
         self.read(|connection| {
             let total: i64 = connection
                 .prepare_cached("SELECT count(*) FROM source WHERE tenant = ?1")?
                 .query_row([tenant], |row| row.get(0))?;
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT {COLUMNS}, {SILENT_SINCE}, format IN {UNIDENTIFIED} FROM source WHERE tenant = ?1
+                "SELECT {COLUMNS}, {SILENT_SINCE}, {unidentified} FROM source WHERE tenant = ?1
                  ORDER BY received DESC, address, transport LIMIT ?3"
             ))?;
             let limit = size.map_or(-1, |n| n.min(SOURCES_KEPT_MAX) as i64);
@@ -233,6 +236,7 @@ fn write_sources<'t>(
     tenant: TenantId,
     sources: &'t Sources,
 ) -> rusqlite::Result<BTreeSet<(Who, &'t str)>> {
+    let is_unidentified = is_unidentified();
     let mut folded = BTreeSet::new();
     let mut room: Option<usize> = None;
     for ((who, transport, _), count) in sources {
@@ -255,11 +259,12 @@ fn write_sources<'t>(
         }
         let quarantined: u64 = count.quarantined.values().sum();
         transaction
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (tenant, address, transport) DO UPDATE SET format = ?4,
-                 last = max(last, ?6), received = received + ?7, quarantined = quarantined + ?8, bytes = bytes + ?9",
-            )?
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (tenant, address, transport) DO UPDATE SET
+                 format = CASE WHEN ?10 AND NOT {is_unidentified} THEN format ELSE ?4 END,
+                 last = max(last, ?6), received = received + ?7, quarantined = quarantined + ?8, bytes = bytes + ?9"
+            ))?
             .execute(params![
                 tenant.0,
                 address,
@@ -269,7 +274,8 @@ fn write_sources<'t>(
                 count.last.unix_ns(),
                 count.events as i64,
                 quarantined as i64,
-                count.bytes as i64
+                count.bytes as i64,
+                UNIDENTIFIED.contains(&count.format)
             ])?;
     }
     Ok(folded)
