@@ -7,7 +7,10 @@ use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, Time,
 use rules::alert::{Alert, AlertChange};
 use rules::{CorrelateOptions, Correlator, Detector, LoadOptions, RuleSet, load};
 
-const RULES: &str = "
+/// Two plain rules that correlations name.
+macro_rules! a_and_b {
+    () => {
+        "
 title: A
 name: a
 logsource: {category: any}
@@ -18,7 +21,13 @@ name: b
 logsource: {category: any}
 detection: {s: {k: b}, condition: s}
 ---
-title: P
+"
+    };
+}
+
+const RULES: &str = concat!(
+    a_and_b!(),
+    "title: P
 logsource: {category: any}
 detection: {s: {k: [a, p]}, condition: s}
 mihari: {fold: 100s}
@@ -28,7 +37,8 @@ correlation: {type: event_count, rules: [a], group-by: [source.ip], timespan: 60
 ---
 title: Order
 correlation: {type: temporal_ordered, rules: [a, b], group-by: [source.ip], timespan: 20s}
-";
+"
+);
 
 /// When it happened and when it was received, in seconds; what it was; from which address.
 type Seen = (i64, i64, &'static str, &'static str);
@@ -180,18 +190,9 @@ fn an_alert_is_told_once_a_batch() {
 }
 
 /// Rules of every kind of state, before a change of the folder.
-const BEFORE: &str = "
-title: A
-name: a
-logsource: {category: any}
-detection: {s: {k: a}, condition: s}
----
-title: B
-name: b
-logsource: {category: any}
-detection: {s: {k: b}, condition: s}
----
-title: Stays plain
+const BEFORE: &str = concat!(
+    a_and_b!(),
+    "title: Stays plain
 logsource: {category: any}
 detection: {s: {k: [a, p]}, condition: s}
 ---
@@ -220,21 +221,13 @@ detection: {s: {k: x}, condition: s}
 ---
 title: Goes
 correlation: {type: temporal_ordered, rules: [a, b], group-by: [source.ip], timespan: 20s, generate: true}
-";
+"
+);
 
 /// Inner rules, one of them behind a chain and one behind a filter, and correlations of them.
-const CHAINED: &str = "
-title: A
-name: a
-logsource: {category: any}
-detection: {s: {k: a}, condition: s}
----
-title: B
-name: b
-logsource: {category: any}
-detection: {s: {k: b}, condition: s}
----
-title: Over a
+const CHAINED: &str = concat!(
+    a_and_b!(),
+    "title: Over a
 name: over
 correlation: {type: event_count, rules: [a], group-by: [source.ip], timespan: 60s, condition: {gte: 2}, generate: true}
 ---
@@ -247,7 +240,8 @@ correlation: {type: event_count, rules: [b], group-by: [source.ip], timespan: 60
 title: Filter
 logsource: {category: any}
 filter: {rules: [a], selection: {k: none}, condition: not selection}
-";
+"
+);
 
 /// The same in another order, with some changed, one gone and one come.
 fn after() -> String {

@@ -135,23 +135,10 @@ impl Rule {
     /// Whether the row says already what this rule would.
     pub(in crate::decode) fn is_told(&self, row: &RowBuilder<'_>) -> bool {
         match self.to {
-            Compiled::As(field)
-            | Compiled::Lower(field)
-            | Compiled::Number(field)
-            | Compiled::Instant(field)
-            | Compiled::Duration(field, _)
-            | Compiled::Is(field, _)
-            | Compiled::Case(field, _)
-            | Compiled::Account(field, _)
-            | Compiled::Path(field, _)
-            | Compiled::LastPart(field)
-            | Compiled::Without(field, _)
-            | Compiled::Part(field, ..) => row.get(field).is_some(),
             Compiled::Address(ip, name) | Compiled::Host(ip, name, _) => row.get(ip).is_some() || row.get(name).is_some(),
-            Compiled::Url => row.get(FieldId::URL_ORIGINAL).is_some(),
-            Compiled::Protocol => row.get(FieldId::NETWORK_TRANSPORT).is_some(),
             Compiled::Hash(fields) => fields.iter().all(|field| row.get(*field).is_some()),
             Compiled::Time | Compiled::Sum(_) => false,
+            _ => row.get(self.field()).is_some(),
         }
     }
 
