@@ -48,23 +48,27 @@ impl Time {
     }
 
     /// Whole seconds since the epoch, rounded down.
+    #[inline]
     pub const fn unix_s(self) -> i64 {
         self.0.div_euclid(NS_PER_S)
     }
 
     /// This instant moved by `ns` nanoseconds (negative: back), saturating at the ends.
     #[must_use]
+    #[inline]
     pub const fn plus_ns(self, ns: i64) -> Time {
         Time(self.0.saturating_add(ns))
     }
 
     /// Nanoseconds from `earlier` to this instant, saturating.
+    #[inline]
     pub const fn since_ns(self, earlier: Time) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
     /// From a civil date and time of day in UTC; `None` where a part is out of range (month 13, 30 February, hour 24).
     /// Second 60 (a leap second) becomes the first instant of the next minute.
+    #[inline]
     pub fn from_civil(year: i32, month: u32, day: u32, hour: u32, minute: u32, second: u32, ns: u32) -> Option<Time> {
         if !(1..=12).contains(&month) || day == 0 || day > days_in_month(year, month) {
             return None;
@@ -137,6 +141,7 @@ impl Time {
 
 /// Days from 1970-01-01 to the given date of the proleptic Gregorian calendar
 /// (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`).
+#[inline]
 pub fn days_from_civil(year: i32, month: u32, day: u32) -> i64 {
     let y = i64::from(year) - i64::from(month <= 2);
     let era = y.div_euclid(400);
@@ -158,6 +163,7 @@ pub fn civil_from_days(days: i64) -> (i32, u32, u32) {
     ((y + era * 400 + i64::from(month <= 2)) as i32, month, day)
 }
 
+#[inline]
 fn days_in_month(year: i32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,

@@ -28,22 +28,27 @@ impl Stamp {
 
     /// The instant: in `zone` where the stamp has no offset, in the year that brings it nearest to `reference` where it has none.
     pub(super) fn resolve(&self, zone: &Zone, reference: Time) -> Option<Time> {
-        let Some(year) = self.year else {
-            // Every other year is at least 364 days away from this one's, whatever the zone: it needs no look. Which year it is is found
-            // by the mean length of years, at its ends by the calendar.
-            let about = 1970 + reference.unix_s().div_euclid(31_556_952);
-            let in_year = i16::try_from(about).ok().and_then(|year| Stamp { year: Some(year), ..*self }.resolve(zone, reference));
-            if let Some(time) = in_year
-                && time.since_ns(reference).unsigned_abs() < 181 * 86_400 * 1_000_000_000
-            {
-                return Some(time);
-            }
-            let (near, ..) = reference.civil();
-            let near = i16::try_from(near).ok()?;
-            return (near - 1..=near + 1)
-                .filter_map(|year| Stamp { year: Some(year), ..*self }.resolve(zone, reference))
-                .min_by_key(|time| time.since_ns(reference).saturating_abs());
-        };
+        let Some(year) = self.year else { return self.nearest(zone, reference) };
+        self.in_year(year, zone)
+    }
+
+    /// The instant in the year that brings it nearest to `reference`.
+    fn nearest(&self, zone: &Zone, reference: Time) -> Option<Time> {
+        let distance = |time: &Time| time.since_ns(reference).unsigned_abs();
+        let in_year = |year: i64| i16::try_from(year).ok().and_then(|year| self.in_year(year, zone));
+        // By the mean length of years, which is a year off at most at their ends, where half a year is only left on the side that it is off to.
+        let about = 1970 + reference.unix_s().div_euclid(31_556_952);
+        let here = in_year(about);
+        // Every other year is at least 364 days away from this one's, whatever the zone: it needs no look.
+        if here.as_ref().is_some_and(|time| distance(time) < 181 * 86_400 * 1_000_000_000) {
+            return here;
+        }
+        let before = if here.is_none_or(|time| time > reference) { in_year(about - 1) } else { None };
+        let after = if here.is_none_or(|time| time <= reference) { in_year(about + 1) } else { None };
+        [before, here, after].into_iter().flatten().min_by_key(distance)
+    }
+
+    fn in_year(&self, year: i16, zone: &Zone) -> Option<Time> {
         let second = self.second.min(59); // A leap second is the last one of its minute.
         let part = |n: i8| u32::try_from(n).ok();
         let (month, day, hour) = (part(self.month)?, part(self.day)?, part(self.hour)?);
@@ -676,6 +681,19 @@ mod tests {
         assert_eq!(at(bsd("Jan  1 00:00:01 h"), "2026-12-31T14:59:59Z").0, "2026-12-31T15:00:01Z");
         assert_eq!(at(bsd("Feb 29 12:00:00 h"), "2024-03-01T00:00:00Z").0, "2024-02-29T03:00:00Z");
         assert_eq!(at(bsd("Feb 29 12:00:00 h"), "2025-01-01T00:00:00Z").0, "2024-02-29T03:00:00Z");
+    }
+
+    proptest! {
+        /// The years that are not looked at are farther away.
+        #[test]
+        fn the_year_is_the_nearest_of_all(reference in 0i64..4_000_000_000, month in 1i8..=12, day in 1i8..=28, hour in 0i8..24, zone in 0usize..3) {
+            let zone = Zone::new(TimeZone::get(["Asia/Tokyo", "Europe/Berlin", "UTC"][zone]).expect("known"));
+            let reference = Time::from_unix_s(reference);
+            let stamp = Stamp { year: None, month, day, hour, minute: 30, second: 0, ns: 0, offset_s: None };
+            let (year, ..) = reference.civil();
+            let in_years = (year - 2..=year + 2).filter_map(|year| Stamp { year: Some(year as i16), ..stamp }.resolve(&zone, reference));
+            prop_assert_eq!(stamp.resolve(&zone, reference), in_years.min_by_key(|time| time.since_ns(reference).unsigned_abs()));
+        }
     }
 
     #[test]
