@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::{Connections, End, Key, REMEMBERED_NS};
 use super::observe::{Observation, What};
 use super::site::address;
+use super::sketch::mix_text;
 use super::table::Place;
 use crate::policy::{Communication, Decision, Judgement, Policy, Verdict};
 
@@ -109,6 +110,20 @@ struct Told {
     /// Where what the first end called really went; no address where it was not translated.
     translated: End,
     sampling: u32,
+    carried: Carried,
+}
+
+/// What of a record tells one way through a sanitiser from another.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Carried {
+    /// Bytes both ways; 0 where the record does not say, or of sampled traffic.
+    pub(super) bytes: u64,
+    /// Who counted them.
+    pub(super) observer: u64,
+    /// For whom it is told to be; 0 where it does not say.
+    pub(super) behalf: u128,
+    /// The hash of a file's hash or name; 0 where it does not say.
+    pub(super) file: u64,
 }
 
 /// A verdict on a conversation.
@@ -127,6 +142,9 @@ pub(super) struct Judged {
     pub(super) evidence: Evidence,
     /// Nothing as grave was told of the conversation before.
     pub(super) news: bool,
+    /// When it was decided: its record's time, or until when that waited for its other way.
+    pub(super) at: i64,
+    pub(super) carried: Carried,
 }
 
 /// How many communications of a tenant came to a verdict in an hour, between two zones; as a change, which may take back.
@@ -161,11 +179,13 @@ pub(super) struct Conversations {
     hurried: u64,
     /// Counted since it was asked last.
     cells: BTreeMap<CellKey, i64>,
+    /// The instant at which what is decided now is decided.
+    now: i64,
 }
 
 impl Default for Conversations {
     fn default() -> Conversations {
-        Conversations { halves: VecDeque::new(), first: 1, hurried: 0, cells: BTreeMap::new() }
+        Conversations { halves: VecDeque::new(), first: 1, hurried: 0, cells: BTreeMap::new(), now: i64::MIN }
     }
 }
 
@@ -184,11 +204,19 @@ impl Conversations {
         std::mem::take(&mut self.cells)
     }
 
-    /// Takes a record in the order of time; appends what is decided by it.
-    pub(super) fn take(&mut self, connections: &mut Connections, policy: &Policy, o: &Observation, out: &mut Vec<Judged>) {
+    /// Takes a record, whose texts are in `text`, in the order of time; appends what is decided by it.
+    pub(super) fn take(
+        &mut self,
+        connections: &mut Connections,
+        policy: &Policy,
+        o: &Observation,
+        text: &str,
+        out: &mut Vec<Judged>,
+    ) {
         if o.destination == 0 || o.source == 0 || matches!(o.what, What::Login | What::File) {
             return;
         }
+        self.now = o.time;
         let (mut sender, mut receiver) = ((o.source, o.source_port), (o.destination, o.port));
         if o.turned {
             std::mem::swap(&mut sender, &mut receiver);
@@ -206,6 +234,7 @@ impl Conversations {
             proxied: o.what == What::Proxied,
             translated: (o.translated, o.translated_port),
             sampling: o.sampling,
+            carried: Carried::of(o, text),
         };
         let mut plain = plain(o);
         // A device that logs packets tells of answers too, as if they began something.
@@ -273,7 +302,8 @@ impl Conversations {
 
     /// Decides what has waited long enough by `now`.
     pub(super) fn release(&mut self, connections: &mut Connections, policy: &Policy, now: i64, out: &mut Vec<Judged>) {
-        while self.halves.front().is_some_and(|half| half.until <= now) {
+        while let Some(until) = self.halves.front().map(|half| half.until).filter(|until| *until <= now) {
+            self.now = until;
             self.decide_first(connections, policy, out);
         }
     }
@@ -395,7 +425,18 @@ impl Conversations {
             judgement,
             evidence,
             news,
+            at: self.now,
+            carried: told.carried,
         });
+    }
+}
+
+impl Carried {
+    fn of(o: &Observation, text: &str) -> Carried {
+        let bytes = if o.sampling > 1 { 0 } else { o.sent.saturating_add(o.received) };
+        let file = if o.hash.is_empty() { o.file } else { o.hash };
+        let file = if file.is_empty() { 0 } else { mix_text(file.of(text)) };
+        Carried { bytes, observer: o.observer, behalf: o.behalf, file }
     }
 }
 

@@ -25,6 +25,7 @@ mod hours;
 pub mod indicator;
 mod knowledge;
 mod lateral;
+mod legs;
 mod long_connection;
 mod mail;
 mod observe;
@@ -61,7 +62,7 @@ use stitch::Stitch;
 use table::AHEAD;
 
 /// The layout of a snapshot; a state of another one would be read as something that it is not.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 /// A second is taken whole, see [`queue`].
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -518,7 +519,7 @@ impl Behaviour {
             let watermark = batch.received.unix_ns().saturating_sub(lateness);
             self.pass(watermark, out);
             // Whole seconds have passed.
-            self.judge(None, watermark.div_euclid(SECOND_NS) * SECOND_NS, out);
+            self.judge(None, "", watermark.div_euclid(SECOND_NS) * SECOND_NS, out);
         }
     }
 
@@ -526,7 +527,7 @@ impl Behaviour {
     pub fn flush(&mut self, out: &mut Vec<AlertChange>) {
         self.pass(i64::MAX, out);
         self.release(i64::MAX, out);
-        self.judge(None, i64::MAX, out);
+        self.judge(None, "", i64::MAX, out);
     }
 
     /// What went through and what was given up so far.
@@ -624,7 +625,7 @@ impl Behaviour {
 
     /// Takes the next observation in the order of time.
     fn step(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
-        self.judge(Some(o), o.time, out);
+        self.judge(Some(o), text, o.time, out);
         if o.begins {
             return;
         }
@@ -648,22 +649,23 @@ impl Behaviour {
     }
 
     /// Asks the zone policy about a record, and about what has waited until `now`; gives what it says to the rules about zones.
-    fn judge(&mut self, o: Option<&Observation>, now: i64, out: &mut Vec<AlertChange>) {
+    fn judge(&mut self, o: Option<&Observation>, text: &str, now: i64, out: &mut Vec<AlertChange>) {
         let Some(policy) = self.options.site.policy() else { return };
         let State { connections, conversations, watches, fold, counters, .. } = &mut self.state;
         conversations.release(connections, policy, now, &mut self.judged);
         if let Some(o) = o {
-            conversations.take(connections, policy, o, &mut self.judged);
+            conversations.take(connections, policy, o, text, &mut self.judged);
         }
         for place in &self.zones {
             let Kept { at, watch, .. } = &mut watches[*place];
             let rule = &self.rules.rules[*at];
             let (Watch::Zone(zone), Body::Behaviour(parameters)) = (watch, &rule.body) else { continue };
             // What is due is looked at before what is new, so that it does not hang on batches how much was known.
-            zone.look(now, policy, parameters, &mut self.found);
             for judged in &self.judged {
+                zone.look(judged.at, policy, parameters, &mut self.found);
                 zone.take(judged, policy, parameters, &mut self.found);
             }
+            zone.look(now, policy, parameters, &mut self.found);
             for found in self.found.drain(..) {
                 counters.evicted += fold.fold(&rule.info, found, out);
             }

@@ -150,8 +150,11 @@ pub(super) struct Observation {
     pub(super) detail: Span,
     /// The page's address.
     pub(super) url: Span,
-    /// A file's hash.
+    /// A file's hash, and its name.
     pub(super) hash: Span,
+    pub(super) file: Span,
+    /// For whom a device in between asked, where the record says so; 0 otherwise.
+    pub(super) behalf: u128,
     /// A further record of a connection that was told of before: its volume is new, the connection is not.
     pub(super) continued: bool,
 }
@@ -202,13 +205,23 @@ impl Observation {
             detail: Span::push(text, "vendor"),
             url: Span::default(),
             hash: Span::default(),
+            file: Span::default(),
+            behalf: 0,
             continued: false,
         }
     }
 
     /// Takes the texts along from one place to another.
     pub(super) fn move_texts(&mut self, from: &str, to: &mut String) {
-        for span in [&mut self.protocol, &mut self.name, &mut self.domain, &mut self.detail, &mut self.url, &mut self.hash] {
+        for span in [
+            &mut self.protocol,
+            &mut self.name,
+            &mut self.domain,
+            &mut self.detail,
+            &mut self.url,
+            &mut self.hash,
+            &mut self.file,
+        ] {
             *span = span.moved(from, to);
         }
     }
@@ -279,6 +292,8 @@ slots! {
     SHA256: "file.hash.sha256",
     SHA1: "file.hash.sha1",
     MD5: "file.hash.md5",
+    FILE: "file.name",
+    BEHALF: "network.forwarded_ip",
     CLIENT: "client.ip",
     SERVER: "server.ip",
     SOURCE_NAT: "source.nat.ip",
@@ -436,6 +451,8 @@ impl Observer {
             detail: Span::default(),
             url: put(cells.text(Slot::URL)),
             hash: put(cells.text(Slot::SHA256).or(cells.text(Slot::SHA1)).or(cells.text(Slot::MD5))),
+            file: put(cells.text(Slot::FILE)),
+            behalf: cells.address(Slot::BEHALF).unwrap_or(0),
         };
         o.answer = answer(&cells, &o, received.or(received_packets));
         match what {

@@ -76,6 +76,7 @@ pub(crate) struct Parameters {
     pub(super) class: String,
     pub(super) digest: String,
     pub(super) what: String,
+    pub(super) legs: String,
     pub(super) of: String,
     pub(super) services: Vec<String>,
     pub(super) accounts: Vec<String>,
@@ -234,10 +235,10 @@ fn shape(kind: Kind) -> Shape {
             Shape { numbers: &[ENTRIES, ("hosts", 20.0, 3.0, 100_000.0)], spans: &[("span", "1h")], lists: &[], words: &[] }
         }
         Kind::Zone => Shape {
-            numbers: &[],
+            numbers: &[("bytes", 1e7, 0.0, 1e15), ("times", 10.0, 1.0, 1e6)],
             spans: &[("within", "30s"), ("session", "10m")],
             lists: &[],
-            words: &[("what", &["violation", "attempt", "sanitiser"])],
+            words: &[("what", &["violation", "attempt", "sanitiser"]), ("legs", &["one", "several"])],
         },
     }
 }
@@ -357,6 +358,7 @@ impl Parameters {
             class: read.word("class"),
             digest: read.word("digest"),
             what: read.word("what"),
+            legs: read.word("legs"),
             of: read.word("of"),
             services: read.list("services"),
             accounts: read.list("accounts"),

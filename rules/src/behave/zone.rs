@@ -2,78 +2,46 @@
 //! half the way through a sanitiser.
 //!
 //! A sanitiser (`unless_via`) keeps two zones apart by ending each connection and beginning another. So where one leg is seen, the other
-//! must be: from the zone to the sanitiser, and from there on, the second one beginning while the first one goes on, or `within` before or
-//! after. A session is told of when it ends, or when its exporter's active timeout is over: so long (`session`) a second leg waits for it.
-//! Which address of the sanitiser's zone has which leg is its own affair. What an exception allows the sanitiser is its own traffic,
-//! such as its updates, and needs no other leg.
+//! must be: from the zone to the sanitiser, and from there on ([`super::legs`]). Each explains one other; where the sanitiser makes several
+//! connections of one, such as a browser that runs there, the rule says so (`legs: several`), and a leg of the right time is enough.
+//! A session is told of when it ends, or when its exporter's active timeout is over: so long (`session`) a second leg waits for it.
+//! What an exception allows the sanitiser is its own traffic, such as its updates, and needs no other leg.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::conversation::Judged;
+use super::legs::{Leg, Side, Way};
 use super::site::address;
 use super::{Found, Parameters};
 use crate::policy::{Policy, Verdict};
 
 const SECOND_NS: i64 = 1_000_000_000;
-/// Legs that wait for their other one, altogether; beyond it the first one is not looked at any more (counted).
+/// Legs that are remembered, altogether; beyond it the one whose time comes first is not looked at any more (counted where it waited).
 const LEGS_MAX: usize = 100_000;
 /// Tenants and invariants of which legs are remembered.
 const WAYS_MAX: usize = 10_000;
-/// How long it is remembered when there were legs: a session of screen transfer may be told of when it ends.
+/// How long a leg without another one is remembered: a session of screen transfer may be told of when it ends.
 const REMEMBERED_NS: i64 = 25 * 3600 * SECOND_NS;
 /// A leg may be told of by a record that waits for its other way, see [`super::conversation`].
 const TOLD_NS: i64 = 120 * SECOND_NS;
 
-#[derive(Clone, Deserialize, Serialize)]
-struct Leg {
-    /// Until when the other one is waited for.
-    due: i64,
-    start: i64,
-    end: i64,
-    found: Waiting,
-}
-
-/// What an alert will say of it.
-#[derive(Clone, Deserialize, Serialize)]
-struct Waiting {
-    event: event::EventId,
-    tenant: u32,
-    transport: u8,
-    source: (u128, u16),
-    destination: (u128, u16),
-    time: i64,
-    from: u16,
-    to: u16,
-}
-
-/// One invariant of one tenant.
-#[derive(Default, Deserialize, Serialize)]
-struct Way {
-    /// When first legs were there, as intervals that do not touch, in seconds, the time around them included.
-    covered: BTreeMap<i64, i64>,
-    /// When second legs began, in seconds.
-    began: BTreeSet<i64>,
-    firsts: VecDeque<Leg>,
-    seconds: VecDeque<Leg>,
-}
+/// A tenant, and the line of one of its invariants.
+type Key = (u32, usize);
 
 /// See the module.
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Zone {
-    /// By tenant and line of the invariant.
-    ways: BTreeMap<(u32, usize), Way>,
-    waiting: usize,
+    ways: BTreeMap<Key, Way>,
+    /// When which leg is looked at: decided, and later forgotten.
+    clock: BTreeSet<(i64, Key, Side, u64)>,
     unchecked: u64,
-    /// When the next leg is due.
-    due: Option<i64>,
 }
 
 impl Zone {
     pub(super) fn size(&self) -> (u64, usize) {
-        let seconds: usize = self.ways.values().map(|way| way.covered.len() * 24 + way.began.len() * 16).sum();
-        (self.unchecked, self.waiting * size_of::<Leg>() + seconds)
+        (self.unchecked, self.clock.len() * (size_of::<Leg>() + 200))
     }
 
     /// Takes what was judged; of what is no news only the legs.
@@ -96,111 +64,123 @@ impl Zone {
         }
         for invariant in &policy.must_deny {
             let Some(via) = &invariant.unless_via else { continue };
-            let first = invariant.from == *from && via == to;
-            let second = via == from && invariant.to.contains(to) && allowed;
-            if !first && !second {
+            let side = if invariant.from == *from && via == to {
+                Side::First
+            } else if via == from && invariant.to.contains(to) && allowed {
+                Side::Second
+            } else {
                 continue;
-            }
+            };
             let key = (judged.tenant, invariant.line);
             if !self.ways.contains_key(&key) && self.ways.len() >= WAYS_MAX {
                 self.unchecked += 1;
                 continue;
             }
             let way = self.ways.entry(key).or_default();
-            if first {
-                cover(&mut way.covered, judged.start - p.within, judged.end + p.within);
-            } else {
-                way.began.insert(judged.start.div_euclid(SECOND_NS));
-            }
-            if !judged.news {
-                continue;
-            }
+            let wait = p.within + if side == Side::First { TOLD_NS } else { p.session.max(TOLD_NS) };
+            let carried = judged.carried;
+            // It may name the sanitiser itself, or who asked that in turn.
+            let terminal = carried.behalf != 0 && policy.zone_of(address(carried.behalf)) == invariant.from;
             let leg = Leg {
-                due: judged.end.max(judged.time).saturating_add(p.within + if first { TOLD_NS } else { p.session.max(TOLD_NS) }),
+                event: judged.event,
+                transport: judged.transport,
+                source: judged.source,
+                destination: judged.destination,
+                from: judged.judgement.from,
+                to: judged.judgement.to,
+                time: judged.time,
                 start: judged.start,
                 end: judged.end,
-                found: Waiting {
-                    event: judged.event,
-                    tenant: judged.tenant,
-                    transport: judged.transport,
-                    source: judged.source,
-                    destination: judged.destination,
-                    time: judged.time,
-                    from: judged.judgement.from,
-                    to: judged.judgement.to,
-                },
+                bytes: carried.bytes,
+                observer: carried.observer,
+                due: judged.end.max(judged.time).saturating_add(wait),
+                behalf: if terminal && side == Side::Second { carried.behalf } else { 0 },
+                file: carried.file,
+                other: None,
+                decided: false,
+                over: false,
             };
-            let legs = if first { &mut way.firsts } else { &mut way.seconds };
-            // Mostly at the end: they come in the order of time but for what has waited.
-            let at = legs.partition_point(|other| other.due <= leg.due);
-            self.due = Some(self.due.map_or(leg.due, |due| due.min(leg.due)));
-            legs.insert(at, leg);
-            self.waiting += 1;
-            if self.waiting > LEGS_MAX && legs.pop_front().is_some() {
-                self.waiting -= 1;
-                self.unchecked += 1;
+            if !judged.news {
+                way.extend(side, &leg, p);
+                continue;
+            }
+            let due = leg.due;
+            let number = way.add(side, leg, p);
+            self.clock.insert((due, key, side, number));
+            if self.clock.len() > LEGS_MAX
+                && let Some((_, key, side, number)) = self.clock.pop_first()
+                && let Some(way) = self.ways.get_mut(&key)
+            {
+                self.unchecked += u64::from(!way.is_decided(side, number));
+                way.decide(side, number);
+                way.remove(side, number);
             }
         }
     }
 
-    /// Looks at the legs whose time is over by `now`.
+    /// Looks at the legs whose time is over by `now`, in the order in which it was. At the end of everything (`i64::MAX`) the other one of
+    /// some was not told of any more: there a leg of the right time is enough.
     pub(super) fn look(&mut self, now: i64, policy: &Policy, p: &Parameters, found: &mut Vec<Found>) {
-        if self.due.is_none_or(|due| due > now) {
-            return;
-        }
-        self.due = None;
-        for Way { covered, began, firsts, seconds } in self.ways.values_mut() {
-            while let Some(leg) = pop_due(firsts, now) {
-                self.waiting -= 1;
-                let (from, to) = ((leg.start - p.within).div_euclid(SECOND_NS), (leg.end + p.within).div_euclid(SECOND_NS));
-                if began.range(from..=to).next().is_none() {
-                    found.push(half(&leg, "the second leg, from the sanitiser on, is missing", policy, p));
+        let shared = p.legs == "several" || now == i64::MAX;
+        while self.clock.first().is_some_and(|(at, ..)| *at <= now) {
+            let Some((at, key, side, number)) = self.clock.pop_first() else { return };
+            let Some(way) = self.ways.get_mut(&key) else { continue };
+            if way.get(side, number).is_none_or(|leg| leg.over) {
+                way.remove(side, number);
+                if way.is_empty() {
+                    self.ways.remove(&key);
                 }
+                continue;
             }
-            while let Some(leg) = pop_due(seconds, now) {
-                self.waiting -= 1;
-                let at = leg.start.div_euclid(SECOND_NS);
-                if covered.range(..=at).next_back().is_none_or(|(_, end)| *end < at) {
-                    found.push(half(&leg, "the first leg, to the sanitiser, is missing", policy, p));
-                }
+            let explained = way.decide(side, number);
+            let remembered = if explained { p.session.max(TOLD_NS) } else { REMEMBERED_NS };
+            self.clock.insert((at.saturating_add(remembered), key, side, number));
+            if explained || shared && way.belongs(side, number, p) {
+                continue;
             }
-            let gone = now.saturating_sub(REMEMBERED_NS).div_euclid(SECOND_NS);
-            while began.first().is_some_and(|second| *second < gone) {
-                began.pop_first();
-            }
-            while covered.first_key_value().is_some_and(|(_, end)| *end < gone) {
-                covered.pop_first();
-            }
-            let next = [firsts.front(), seconds.front()].into_iter().flatten().map(|leg| leg.due);
-            self.due = self.due.into_iter().chain(next).min();
+            found.extend(half(way, key.0, side, number, policy, p));
         }
     }
 }
 
-/// The first leg whose time is over.
-fn pop_due(legs: &mut VecDeque<Leg>, now: i64) -> Option<Leg> {
-    if legs.front()?.due <= now { legs.pop_front() } else { None }
-}
-
-/// Adds an interval to intervals that do not touch.
-fn cover(intervals: &mut BTreeMap<i64, i64>, from: i64, to: i64) {
-    let (mut from, mut to) = (from.div_euclid(SECOND_NS), to.div_euclid(SECOND_NS));
-    while let Some((start, end)) =
-        intervals.range(..=to + 1).next_back().map(|(start, end)| (*start, *end)).filter(|(_, end)| *end >= from - 1)
-    {
-        intervals.remove(&start);
-        (from, to) = (from.min(start), to.max(end));
-    }
-    intervals.insert(from, to);
-}
-
-fn half(leg: &Leg, what: &str, policy: &Policy, p: &Parameters) -> Found {
-    let w = &leg.found;
-    let mut f = found((w.event, w.tenant, w.transport), w.source, w.destination, (leg.start, w.time), (w.from, w.to), policy);
-    f.explain("kind", what);
+/// A leg of which the other one is missing, with why none of those at its time is it.
+fn half(way: &Way, tenant: u32, side: Side, number: u64, policy: &Policy, p: &Parameters) -> Option<Found> {
+    let leg = way.get(side, number)?;
+    let (event, zones) = ((leg.event, tenant, leg.transport), (leg.from, leg.to));
+    let mut f = found(event, leg.source, leg.destination, (leg.start, leg.time), zones, policy);
+    let (kind, across) = match side {
+        Side::First => ("the second leg, from the sanitiser on, is missing", Side::Second),
+        Side::Second => ("the first leg, to the sanitiser, is missing", Side::First),
+    };
+    f.explain("kind", kind);
     f.seconds("within_s", p.within);
     f.seconds("leg_s", leg.end - leg.start);
-    f
+    if leg.bytes > 0 {
+        f.explain("bytes", leg.bytes);
+    }
+    let others = way.others(side, number, p);
+    f.explain("other_legs_at_its_time", others.all);
+    for (name, count) in [
+        ("of_these_belong_to_another", others.explain_another),
+        ("of_these_carried_other_amounts", others.carry_other_amounts),
+        ("of_these_for_another_terminal", others.for_other_terminals),
+    ] {
+        if count > 0 {
+            f.explain(name, count);
+        }
+    }
+    if let Some((ns, nearest)) = others.nearest
+        && let Some(other) = way.get(across, nearest)
+    {
+        let ends = |leg: &Leg| format!("{} to {}", address(leg.source.0), address(leg.destination.0));
+        let belongs = way.explained_by(across, nearest).map(|leg| format!(", belongs to {}", ends(leg)));
+        let apart = ns as f64 / 1e9;
+        f.explain(
+            "nearest",
+            format!("{}, {apart:.3} s apart, {} bytes{}", ends(other), other.bytes, belongs.unwrap_or_default()),
+        );
+    }
+    Some(f)
 }
 
 fn describe(judged: &Judged, policy: &Policy) -> Found {
