@@ -486,13 +486,26 @@ impl<'a> RowBuilder<'a> {
         self.row.quarantined
     }
 
+    /// Where in the raw text `text` begins, where it lies there.
+    #[inline]
+    pub fn raw_at(&self, text: &str) -> Option<usize> {
+        let (raw_at, at) = (self.raw.as_ptr() as usize, text.as_ptr() as usize);
+        let within = at >= raw_at && at + text.len() <= raw_at + self.raw.len();
+        within.then(|| at - raw_at)
+    }
+
+    /// Adds the part of the raw text that begins at `start` and is `len` bytes long: whole characters, as a decoder found them.
+    #[inline]
+    pub fn raw_part(&mut self, field: FieldId, start: usize, len: usize) {
+        debug_assert!(self.raw.get(start..start + len).is_some());
+        self.cell(field, Kind::Text, len as u32, u64::from(self.row.raw.start) + start as u64);
+    }
+
     /// Adds text. Not copied where it lies within the raw text.
     #[inline]
     pub fn text(&mut self, field: FieldId, text: &str) {
-        let (raw_at, at) = (self.raw.as_ptr() as usize, text.as_ptr() as usize);
-        let within = at >= raw_at && at + text.len() <= raw_at + self.raw.len();
-        let start = if within {
-            self.row.raw.start as usize + (at - raw_at)
+        let start = if let Some(at) = self.raw_at(text) {
+            self.row.raw.start as usize + at
         } else {
             let start = self.batch.text.len();
             if start + text.len() > BATCH_TEXT_BYTES_MAX {

@@ -23,6 +23,7 @@ mod order;
 mod places;
 pub mod position;
 pub mod release;
+mod shapes;
 pub mod time;
 pub mod value;
 

@@ -1,7 +1,15 @@
-//! Cells into the order of their fields: a chain of cells for each field, the fields by a bit for each.
+//! Cells into the order of their fields: a chain of cells for each field, the fields by a bit for each. Records of one kind have their
+//! fields in one order, so how that was put right is remembered.
 
 use crate::FieldId;
 use crate::places::Places;
+
+/// Cells of a record whose order is remembered, at most.
+const KNOWN_CELLS_MAX: usize = 128;
+/// Orders that are remembered: the one before gives way where two have one place.
+const KNOWN: usize = 1024;
+/// Cells of all remembered orders; beyond, all are forgotten.
+const KNOWN_STEPS_MAX: usize = 1 << 15;
 
 /// The memory in which the cells of a record are sorted.
 #[derive(Debug)]
@@ -12,22 +20,72 @@ pub(crate) struct Orders<T> {
     last: Vec<u16>,
     next: Vec<u16>,
     sorted: Vec<T>,
+    known: Vec<Known>,
+    steps: Vec<Step>,
+}
+
+/// An order that was seen: its steps.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    hash: u64,
+    start: u32,
+    len: u32,
+}
+
+/// The field that the `nth` cell had, and which cell is the `nth` when they are sorted.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    field: FieldId,
+    from: u16,
 }
 
 impl<T> Default for Orders<T> {
     fn default() -> Orders<T> {
-        Orders { fields: Places::default(), last: Vec::new(), next: Vec::new(), sorted: Vec::new() }
+        Orders {
+            fields: Places::default(),
+            last: Vec::new(),
+            next: Vec::new(),
+            sorted: Vec::new(),
+            known: Vec::new(),
+            steps: Vec::new(),
+        }
     }
 }
 
 impl<T: Copy> Orders<T> {
     /// Sorts the cells of a record by their fields, cells of one field in their order.
     pub(crate) fn sort(&mut self, cells: &mut [T], field: impl Fn(&T) -> FieldId) {
-        if cells.is_sorted_by_key(&field) {
+        let (mut is_sorted, mut before, mut hash) = (true, 0, 0u64);
+        for cell in &*cells {
+            let field = field(cell).index();
+            is_sorted &= before <= field;
+            before = field;
+            hash = hash.rotate_left(11) ^ field as u64;
+        }
+        if is_sorted {
             return; // Decoders that know their fields beforehand write them in order.
         }
+        hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (hash >> 32) as usize % KNOWN;
+        if let Some(known) = self.known.get(place)
+            && known.hash == hash
+            && known.len as usize == cells.len()
+        {
+            let steps = &self.steps[known.start as usize..][..cells.len()];
+            if steps.iter().zip(&*cells).all(|(step, cell)| step.field == field(cell)) {
+                self.sorted.clear();
+                self.sorted.extend(steps.iter().map(|step| cells[usize::from(step.from)]));
+                cells.copy_from_slice(&self.sorted);
+                return;
+            }
+        }
+        self.learn(cells, field, place, hash);
+    }
+
+    /// Sorts, and remembers how.
+    fn learn(&mut self, cells: &mut [T], field: impl Fn(&T) -> FieldId, place: usize, hash: u64) {
         debug_assert!(cells.len() <= usize::from(u16::MAX), "limits::CELLS_PER_EVENT_MAX");
-        let Orders { fields, last, next, sorted } = self;
+        let Orders { fields, last, next, sorted, known, steps } = self;
         last.resize(cells.len(), 0);
         next.clear();
         for (cell, at) in cells.iter().zip(0..) {
@@ -40,11 +98,17 @@ impl<T: Copy> Orders<T> {
                 next[usize::from(std::mem::replace(&mut last[first], at))] = at;
             }
         }
-        sorted.clear();
+        if known.is_empty() || steps.len() > KNOWN_STEPS_MAX {
+            known.clear();
+            known.resize(KNOWN, Known::default());
+            steps.clear();
+        }
+        let start = steps.len();
         fields.drain(|_, first| {
             let mut at = first;
             loop {
-                sorted.push(cells[usize::from(at)]);
+                let field = field(&cells[steps.len() - start]);
+                steps.push(Step { field, from: at });
                 let after = next[usize::from(at)];
                 if after == at {
                     break;
@@ -52,7 +116,14 @@ impl<T: Copy> Orders<T> {
                 at = after;
             }
         });
+        sorted.clear();
+        sorted.extend(steps[start..].iter().map(|step| cells[usize::from(step.from)]));
         cells.copy_from_slice(sorted);
+        if cells.len() <= KNOWN_CELLS_MAX {
+            known[place] = Known { hash, start: start as u32, len: cells.len() as u32 };
+        } else {
+            steps.truncate(start);
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Sink for Items<'_, '_> {
     #[inline]
     fn value(&mut self, path: Key, value: Value<'_>) {
         let scalar = match value {
-            Value::Text(text) => return self.record.text(self.text, path, text),
+            Value::Text(text) => return self.record.text(self.text, path, text), // A long number, or written out.
             Value::Int(n) => Scalar::Int(n),
             Value::Uint(n) => Scalar::Uint(n),
             Value::Float(n) => Scalar::Float(n),
@@ -38,6 +38,11 @@ impl Sink for Items<'_, '_> {
             Value::Null | Value::Ip(_) | Value::Time(_) => Scalar::Null, // JSON has no addresses and no times.
         };
         self.record.push(path, scalar);
+    }
+
+    #[inline]
+    fn span(&mut self, path: Key, start: usize, len: usize) {
+        self.record.push(path, Scalar::Text(start as u32, len as u32));
     }
 
     fn too_deep(&mut self) {
@@ -171,8 +176,11 @@ mod tests {
             any::<i64>().prop_map(Json::from),
             any::<u64>().prop_map(Json::from),
             (-1e15..1e15f64).prop_map(Json::from),
+            prop::num::f64::NORMAL.prop_map(Json::from),
+            (any::<i64>(), 0..19u32).prop_map(|(n, shift)| Json::from(n as f64 / 10f64.powi(shift as i32))),
             "\\PC{0,24}".prop_map(Json::from),
             "[\"\\\\\n\t/é😀a]{0,24}".prop_map(Json::from),
+            "([\"\\\\\n\u{1}é]|[a-z]{10,40}){0,12}".prop_map(Json::from),
         ];
         let tree = leaf.prop_recursive(5, 48, 6, |inner| {
             prop_oneof![
@@ -191,6 +199,29 @@ mod tests {
             let mut expected = Vec::new();
             scalars("", &value, &mut expected);
             prop_assert_eq!(shown(&text), Some(expected), "{}", text);
+        }
+
+        /// What a reader remembers of records before changes nothing: each record is read as a reader reads it that has seen none.
+        #[test]
+        fn what_came_before_changes_nothing(
+            values in prop::collection::vec(any_json(), 1..4),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3usize, "[\\[\\]{}\",:0-9.eE+\\-tfnN ab\\\\\u{0}é]{0,4}"), 0..12),
+        ) {
+            let mut texts: Vec<String> = values.iter().map(|value| serde_json::to_string(value).unwrap()).collect();
+            for (at, cut, put) in edits {
+                // A record like one before it, but for one place.
+                let mut text = at.get(&texts).clone();
+                let from = text.floor_char_boundary(at.index(text.len() + 1));
+                let to = text.floor_char_boundary((from + cut).min(text.len())).max(from);
+                text.replace_range(from..to, &put);
+                texts.push(text);
+            }
+            let mut record = Record::new();
+            for text in texts.iter().chain(&texts) {
+                let outcome = super::read(text, &mut record);
+                let items: Vec<_> = record.view(text).iter().map(|(key, value)| format!("{}={value:?}", record.keys.name(key))).collect();
+                prop_assert_eq!((outcome, items), read(text), "{}", text);
+            }
         }
 
         /// Any text, and any JSON cut or changed at one place: no panic, and no key that the text has not.
