@@ -121,6 +121,7 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(web::Reader::new()),
         Box::new(web_error::Reader::new()),
         Box::new(welf::Reader::new()),
+        Box::new(windows::Lines::new()),
         Box::new(windows::Message::new()),
         Box::new(windows::Snare::new()),
         Box::new(windows::Xml::new()),

@@ -4,6 +4,8 @@
 //! An event's own data is kept under `winlog.event_data.*`, whose last names are the ones that Sigma rules use.
 
 mod carried;
+mod labels;
+mod lines;
 mod log_source;
 mod message;
 mod names;
@@ -13,10 +15,11 @@ mod xml;
 use event::{FieldId, RowBuilder, Value};
 
 use self::log_source::LogSources;
-use crate::decode::record::table::{Table, account};
+use crate::decode::record::table::{Format, Table, account};
 use crate::decode::record::{Key, Keys, Record, View};
 use crate::decode::text::Context;
 pub(super) use carried::Carried;
+pub(super) use lines::Reader as Lines;
 pub(super) use message::Reader as Message;
 pub(super) use snare::Reader as Snare;
 pub(super) use xml::{Reader as Xml, unescape};
@@ -115,22 +118,17 @@ fields! {
     file_path = "file.path",
 }
 
-/// Windows events whose names were read.
-pub(super) struct Events {
-    flat: Layout,
-    nested: Layout,
-    fields: Fields,
-    sources: LogSources,
-    own_process_id: Key,
-    own_user: Key,
-    own_outcome: Key,
-    own_module: Key,
+/// What an event's message says where its data is left out.
+struct Told {
+    record: Record,
+    layout: Layout,
 }
 
-impl Events {
-    pub(super) fn new(keys: &mut Keys) -> Events {
-        let flat = Layout {
-            table: Table::new(&names::FLAT, keys),
+impl Layout {
+    /// Names that stand side by side.
+    fn flat(format: &Format, keys: &mut Keys) -> Layout {
+        Layout {
+            table: Table::new(format, keys),
             event_id: keys.declare("EventID"),
             channel: keys.declare("Channel"),
             provider: keys.declare("SourceName"),
@@ -141,7 +139,28 @@ impl Events {
             process_id: keys.declare("ProcessID"),
             user: ["AccountName", "Domain", "UserID"].map(|name| keys.declare(name)),
             data: Data::below("", keys),
-        };
+        }
+    }
+}
+
+/// Windows events whose names were read.
+pub(super) struct Events {
+    flat: Layout,
+    nested: Layout,
+    /// What Fluentd's first input of the event log writes.
+    fluentd: Layout,
+    told: Told,
+    fields: Fields,
+    sources: LogSources,
+    own_process_id: Key,
+    own_user: Key,
+    own_outcome: Key,
+    own_module: Key,
+}
+
+impl Events {
+    pub(super) fn new(keys: &mut Keys) -> Events {
+        let flat = Layout::flat(&names::FLAT, keys);
         let nested = Layout {
             table: Table::new(&names::NESTED, keys),
             event_id: keys.declare("winlog.event_id"),
@@ -155,9 +174,27 @@ impl Events {
             user: ["winlog.user.name", "winlog.user.domain", "winlog.user.identifier"].map(|name| keys.declare(name)),
             data: Data::below("winlog.event_data.", keys),
         };
+        let fluentd = Layout {
+            table: Table::new(&names::FLUENTD, keys),
+            event_id: keys.declare("event_id"),
+            channel: keys.declare("channel"),
+            provider: keys.declare("source_name"),
+            keywords: keys.declare("keywords"),
+            event_type: keys.declare("event_type"),
+            computer: [keys.declare("computer_name"); 3],
+            message: keys.declare("description"),
+            process_id: keys.declare("process_id"),
+            user: ["user", "domain", "user_id"].map(|name| keys.declare(name)),
+            data: Data::below("event_data.", keys),
+        };
+        let mut record = Record::new();
+        let layout = Layout::flat(&names::TOLD, &mut record.keys);
+        let told = Told { record, layout };
         Events {
             flat,
             nested,
+            fluentd,
+            told,
             fields: Fields::new(),
             sources: LogSources::new(),
             own_process_id: keys.declare("process.pid"),
@@ -171,11 +208,13 @@ impl Events {
     pub(super) fn read(&mut self, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let view = record.view(text);
         let nested = self.nested.table.fits(view);
-        if !nested && !self.flat.table.fits(view) {
-            return false;
-        }
-        let Events { flat, nested: other, fields, sources, .. } = self;
-        let layout = if nested { other } else { flat };
+        let Events { flat, nested: other, fluentd, told, fields, sources, .. } = self;
+        let layout = match () {
+            () if nested => other,
+            () if flat.table.fits(view) => flat,
+            () if fluentd.table.fits(view) => fluentd,
+            () => return false,
+        };
         layout.table.write(record, text, context, row);
         let event = Event { view, layout, fields, sources, nested };
         event.write_source(row);
@@ -186,9 +225,21 @@ impl Events {
         if nested && !view.has(self.own_module) {
             row.text(FieldId::EVENT_MODULE, if event.channel() == "Security" { "security" } else { "windows" });
         }
-        event.write_process(row, view.has(self.own_process_id));
+        if event.lacks_data()
+            && let Some(message) = event.text(layout.message)
+            && told.fill(message, event.is_sysmon())
+        {
+            told.layout.table.write_native(&told.record, message, row);
+            told.tell(&event);
+            let view = told.record.view(message);
+            told.layout.table.write_rules(view, context, row);
+            let event = Event { view, layout: &told.layout, fields, sources, nested };
+            event.write_process(row, false);
+            event.write_users(row, false);
+        }
+        event.write_process(row, view.has(self.own_process_id) || row.get(FieldId::PROCESS_EXECUTABLE).is_some());
         event.write_hashes(row);
-        event.write_users(row, view.has(self.own_user));
+        event.write_users(row, view.has(self.own_user) || row.get(FieldId::USER_NAME).is_some());
         event.write_extras(row);
         true
     }
@@ -225,6 +276,21 @@ impl<'t> Event<'_, 't> {
         self.view.text(key).filter(|text| *text != "-")
     }
 
+    /// Whether the record has nothing of who did what: it may stand in the message.
+    fn lacks_data(&self) -> bool {
+        let data = &self.layout.data;
+        let who = [
+            data.subject_user,
+            data.target_user,
+            data.subject_sid,
+            data.target_sid,
+            data.image,
+            data.new_process_name,
+            data.user,
+        ];
+        !who.iter().any(|key| self.text(*key).is_some_and(|user| !user.is_empty()))
+    }
+
     fn is_sysmon(&self) -> bool {
         self.channel().starts_with("Microsoft-Windows-Sysmon") || self.provider() == "Microsoft-Windows-Sysmon"
     }
@@ -254,6 +320,8 @@ impl<'t> Event<'_, 't> {
         // "Audit Success" and "Audit Failure" (winmeta.h: WINEVENT_KEYWORD_AUDIT_SUCCESS, _FAILURE).
         const SUCCESS: u64 = 0x0020_0000_0000_0000;
         const FAILURE: u64 = 0x0010_0000_0000_0000;
+        const SUCCESSES: [&str; 4] = ["audit success", "success audit", "audit_success", "成功の監査"];
+        const FAILURES_TOLD: [&str; 4] = ["audit failure", "failure audit", "audit_failure", "失敗の監査"];
         let mut outcome = None;
         // Keywords come last: what passes through a floating-point number loses their lowest bits.
         for value in self.view.all(self.layout.event_type).chain(self.view.all(self.layout.keywords)) {
@@ -264,8 +332,8 @@ impl<'t> Event<'_, 't> {
                     let number = text.strip_prefix("0x").map(|digits| u64::from_str_radix(digits, 16));
                     match number.unwrap_or_else(|| text.parse()) {
                         Ok(bits) => bits,
-                        Err(_) if text.eq_ignore_ascii_case("audit success") || text == "AUDIT_SUCCESS" => SUCCESS,
-                        Err(_) if text.eq_ignore_ascii_case("audit failure") || text == "AUDIT_FAILURE" => FAILURE,
+                        Err(_) if SUCCESSES.iter().any(|word| text.eq_ignore_ascii_case(word)) => SUCCESS,
+                        Err(_) if FAILURES_TOLD.iter().any(|word| text.eq_ignore_ascii_case(word)) => FAILURE,
                         Err(_) => 0,
                     }
                 }
@@ -470,6 +538,39 @@ impl<'t> Event<'_, 't> {
             row.text(self.fields.file_path, path);
             row.text(self.fields.file_name, split_path(path).1);
         }
+    }
+}
+
+impl Told {
+    /// Reads what `message` says; false where that is nothing.
+    fn fill(&mut self, message: &str, is_sysmon: bool) -> bool {
+        self.record.begin();
+        let record = &mut self.record;
+        let mut put = |name: &str, value: &str| {
+            let key = record.keys.child(Key::ROOT, name);
+            record.text(message, key, value);
+        };
+        if is_sysmon {
+            // `Image: C:\\Windows\\x.exe`: the labels are the data's names.
+            let lines = message.lines().filter_map(|line| line.trim().split_once(": "));
+            for (name, value) in lines.filter(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric())) {
+                put(name, value);
+            }
+        } else {
+            labels::read(message, put);
+        }
+        !self.record.is_empty()
+    }
+
+    /// What the record said about the event.
+    fn tell(&mut self, event: &Event<'_, '_>) {
+        let Told { record, layout } = self;
+        record.unescaped(layout.event_id, |out| {
+            use std::fmt::Write;
+            write!(out, "{}", event.id()).expect("writing to a String does not fail");
+        });
+        record.unescaped(layout.channel, |out| out.push_str(event.channel()));
+        record.unescaped(layout.provider, |out| out.push_str(event.provider()));
     }
 }
 

@@ -25,6 +25,19 @@ pub(super) const FLAT: Format = Format {
     rules: &[("", ABOUT_FLAT), ("", DATA)],
 };
 
+/// The data alone, as a message tells it.
+pub(super) const TOLD: Format = Format { rules: &[("", DATA)], constants: &[], ..FLAT };
+
+/// Events as Fluentd's `windows_eventlog` writes them (fluent-plugin-windows-eventlog, README).
+pub(super) const FLUENTD: Format = Format {
+    name: "windows",
+    source: SOURCE,
+    needs: &[&["event_id", "source_name", "computer_name", "record_number"]],
+    native: "winlog.",
+    constants: &[("event.module", "windows"), ("event.kind", "event"), ("observer.product", "Windows")],
+    rules: &[("", ABOUT_FLUENTD)],
+};
+
 /// Events in Winlogbeat's form (Winlogbeat reference, "Winlogbeat fields"), to which XML is brought too.
 pub(super) const NESTED: Format = Format {
     name: "windows",
@@ -66,6 +79,16 @@ const ABOUT_FLAT: &[(&str, To)] = &[
     ("UserID", As("winlog.user.identifier")),
     ("AccountName", As("winlog.user.name")),
     ("Domain", As("winlog.user.domain")),
+];
+
+const ABOUT_FLUENTD: &[(&str, To)] = &[
+    ("time_generated", Time),
+    ("time_written", Time),
+    ("event_id", As("event.code")),
+    ("source_name", As("winlog.provider_name")),
+    ("source_name", As("event.provider")),
+    ("record_number", As("winlog.record_id")),
+    ("description", As("message")),
 ];
 
 const ABOUT_NESTED: &[(&str, To)] = &[
