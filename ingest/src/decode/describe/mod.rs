@@ -117,25 +117,23 @@ impl Reader {
         let message = trimmed(context.header.message);
         let Some(first) = message.bytes().next() else { return false };
         let mut hits = std::mem::take(&mut self.scratch.hits);
-        let mut done = false;
-        for (at, needed) in &plan.by_first[usize::from(first)] {
-            if !context.grams.of(context.record).may_hold(needed) {
-                continue;
-            }
-            let line = &plan.lines[usize::from(*at)];
+        let mut found = std::mem::take(&mut self.scratch.found);
+        let done = plan.candidates(first).find(context.grams.of(context.record), &mut found, |at| {
+            let line = &plan.lines[usize::from(at)];
             if !line.template.matches(message, &context.first_time, &mut hits) || !writer::accepts(line, message, &hits) {
-                continue;
+                return false;
             }
             let mark = row.mark();
             let mut writer = Writer { plan, names: &mut self.names, scratch: &mut self.scratch, context, row };
             if writer.line(line, message, &hits) {
                 writer.set(&line.set);
                 row.log_source(line.log_source.unwrap_or(plan.log_source));
-                done = true;
-                break;
+                return true;
             }
             row.rewind(mark);
-        }
+            false
+        });
+        self.scratch.found = found;
         self.scratch.hits = hits;
         if done {
             self.finish(context, row);

@@ -9,7 +9,7 @@ use super::DescriptionError;
 use super::file::{self, Action, File, Line, Scalar, Some1};
 use super::target::{self, Convert, Extent, Target, TimeForm};
 use super::template::Template;
-use crate::decode::grams::Needed;
+use crate::decode::grams::{Grams, Needed, Waiting};
 
 /// A compiled description.
 #[derive(Debug)]
@@ -28,8 +28,52 @@ pub(crate) struct Plan {
     pub(super) keys: HashMap<Box<str>, Key>,
     pub(super) values: Vec<HashMap<Box<str>, Meaning>>,
     pub(super) parts: Vec<Vec<LinePlan>>,
-    /// Lines by the byte that the text begins with, each with what it needs.
-    pub(super) by_first: Vec<Vec<(u16, Needed)>>,
+    /// Lines by the byte that the text begins with: for each a place in `candidates`, since most bytes share one.
+    by_first: Vec<u16>,
+    candidates: Vec<Candidates>,
+}
+
+/// Lines of a description that texts of some first byte may fit, each with what it needs.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    lines: Vec<(u16, Needed)>,
+    /// Where they are many: who waits for which of the text's pairs.
+    waiting: Option<Waiting>,
+}
+
+/// Lines that are asked one after the other at most.
+const FEW: usize = 16;
+
+impl Candidates {
+    fn new(lines: Vec<(u16, Needed)>) -> Candidates {
+        let waiting = (lines.len() > FEW).then(|| {
+            let mut waiting = Waiting::new();
+            lines.iter().for_each(|(at, needed)| waiting.add(*at, std::slice::from_ref(needed)));
+            waiting
+        });
+        Candidates { lines, waiting }
+    }
+
+    /// The first line that `fits` says yes to, of those that the text of `grams` may fit. `found` is memory for a bit a line.
+    pub(super) fn find(&self, grams: &Grams, found: &mut Vec<u64>, mut fits: impl FnMut(u16) -> bool) -> bool {
+        let Some(waiting) = &self.waiting else {
+            return self.lines.iter().any(|(at, needed)| grams.may_hold(needed) && fits(*at));
+        };
+        found.clear();
+        found.resize(self.lines.last().map_or(0, |(at, _)| usize::from(*at) / 64 + 1), 0);
+        waiting.find(grams, found);
+        for (word, bits) in found.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let at = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if fits(at as u16) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
 }
 
 /// A template and what goes with it.
@@ -145,7 +189,8 @@ impl Plan {
             keys: HashMap::new(),
             values: tables,
             parts: file.parts.values().map(|lines| compiler.lines(lines)).collect::<Result<_, _>>().map_err(&fault)?,
-            by_first: vec![Vec::new(); 256],
+            by_first: Vec::new(),
+            candidates: Vec::new(),
         };
         for (at, name) in values.keys().enumerate() {
             if !keys.contains_key(name) && !compiler.is_captured(&plan, name) {
@@ -164,15 +209,22 @@ impl Plan {
             }
             plan.keys.insert(key.into(), Key { native: native_field, targets });
         }
-        for (at, line) in plan.lines.iter().enumerate() {
-            let needed = line.needed();
-            for (byte, fits) in line.template.first_bytes().iter().enumerate() {
-                if *fits {
-                    plan.by_first[byte].push((at as u16, needed));
-                }
-            }
+        let needed: Vec<_> = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needed())).collect();
+        for byte in 0..256 {
+            let lines = (0..).zip(&needed).filter(|(_, (first, _))| first[byte]).map(|(at, (_, needed))| (at, *needed));
+            let lines: Vec<(u16, Needed)> = lines.collect();
+            let place = plan.candidates.iter().position(|other| other.lines == lines).unwrap_or_else(|| {
+                plan.candidates.push(Candidates::new(lines));
+                plan.candidates.len() - 1
+            });
+            plan.by_first.push(place as u16);
         }
         Ok(plan)
+    }
+
+    /// The lines that may fit a text which begins with `byte`.
+    pub(super) fn candidates(&self, byte: u8) -> &Candidates {
+        &self.candidates[usize::from(self.by_first[usize::from(byte)])]
     }
 
     /// Keys of which a JSON record must hold one to be tried; empty where no line is JSON.
@@ -194,7 +246,7 @@ impl Plan {
 
     /// Whether some line may begin with `byte`, JSON of known keys left out.
     pub(crate) fn may_begin_with(&self, byte: u8) -> bool {
-        self.by_first[usize::from(byte)].iter().any(|(at, _)| {
+        self.candidates(byte).lines.iter().any(|(at, _)| {
             let line = &self.lines[usize::from(*at)];
             !line.takes_json() || (line.has.is_empty() && line.is.is_empty())
         })
@@ -202,7 +254,7 @@ impl Plan {
 
     /// What each line needs that may begin with `byte`.
     pub(crate) fn needs(&self, byte: u8) -> Vec<Needed> {
-        self.by_first[usize::from(byte)].iter().map(|(_, needed)| *needed).collect()
+        self.candidates(byte).lines.iter().map(|(_, needed)| *needed).collect()
     }
 }
 

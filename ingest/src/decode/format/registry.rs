@@ -17,7 +17,6 @@ use super::Reader;
 use super::structured::{self, Known};
 use crate::decode::describe::{self, FirstTime, Library};
 use crate::decode::grams::{Grams, Needed, Waiting};
-use crate::decode::json;
 use crate::decode::syslog::{self, Header};
 use crate::decode::text::Context;
 
@@ -176,9 +175,6 @@ pub(in crate::decode) struct Registry {
 /// The number of the reader of JSON among the readers' names: it stands apart, since every JSON record is its business.
 const STRUCTURED: u16 = u16::MAX;
 
-/// Keys of a JSON object that are looked at to find its format.
-const JSON_KEYS_MAX: usize = 64;
-
 impl Registry {
     pub(in crate::decode) fn new(library: &Library) -> Registry {
         let mut readers = super::programmed();
@@ -293,17 +289,17 @@ impl Registry {
             return true;
         }
         let byte = message.bytes().next();
-        if byte == Some(b'{') {
+        if known == Known::Plain {
             let mut asked = [u16::MAX; 16];
             let mut count = 0;
-            for (key, _) in json::entries(message).take(JSON_KEYS_MAX) {
+            structured.outermost(context, |key| {
                 for number in json.get(key).into_iter().flatten() {
                     if count < asked.len() && !asked[..count].contains(number) {
                         asked[count] = *number;
                         count += 1;
                     }
                 }
-            }
+            });
             asked[..count].sort_unstable(); // In the order of ranks.
             if ask(&asked[..count], row) {
                 return true;

@@ -145,6 +145,19 @@ impl Reader {
         self.mark_cut(row);
     }
 
+    /// The outermost keys of the record that was read last, in its order; a key may come more than once.
+    pub(super) fn outermost(&self, context: &Context<'_>, mut each: impl FnMut(&str)) {
+        let mut before = "";
+        for (key, _) in self.record.view(object_of(context)).iter() {
+            let name = self.record.keys.name(key);
+            let first = name.split('.').next().unwrap_or(name);
+            if first != before {
+                each(first);
+            }
+            before = first;
+        }
+    }
+
     fn mark_cut(&self, row: &mut RowBuilder<'_>) {
         if self.is_cut {
             row.text(FieldId::FLAGS, "json_cut");
