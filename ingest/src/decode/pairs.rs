@@ -101,6 +101,7 @@ pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<
             let value = if style.equals == '=' { value } else { value.trim_start_matches(' ') };
             let key = rest[..at].trim();
             let key = if style.separator == Some(']') { key.trim_start_matches('[') } else { key }; // `[key=value][key=value]`
+            let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key); // `"key"="value"`
             let (value, end) = match value.strip_prefix('"') {
                 Some(quoted) => {
                     let close = quoted_end(quoted, between);

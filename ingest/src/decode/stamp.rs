@@ -165,7 +165,11 @@ impl<'a> Cursor<'a> {
             }
             self.at += 1;
         }
-        (self.at - start >= min).then_some(n)
+        if self.at - start < min {
+            self.at = start;
+            return None;
+        }
+        Some(n)
     }
 
     fn month_name(&mut self) -> Option<i8> {
@@ -180,6 +184,16 @@ impl<'a> Cursor<'a> {
         self.eat(b':')?;
         let minute = self.number(2, 2).filter(|n| *n < 60)?;
         self.eat(b':')?;
+        let second = self.number(2, 2).filter(|n| *n <= 60)?;
+        Some((hour as i8, minute as i8, second as i8, self.fraction()))
+    }
+
+    /// `HH.MM.SS` with a fraction after `.`, as Db2 writes it.
+    fn dotted_clock(&mut self) -> Option<(i8, i8, i8, i32)> {
+        let hour = self.number(2, 2).filter(|n| *n < 24)?;
+        self.eat(b'.')?;
+        let minute = self.number(2, 2).filter(|n| *n < 60)?;
+        self.eat(b'.')?;
         let second = self.number(2, 2).filter(|n| *n <= 60)?;
         Some((hour as i8, minute as i8, second as i8, self.fraction()))
     }
@@ -339,9 +353,13 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     if c.eat_any(b"Tt -")? == b' ' {
         while c.eat(b' ').is_some() {} // An hour of one digit after a blank.
     }
-    let (hour, minute, second, ns) = c.clock()?;
+    let mark = c.at;
+    let clock = c.clock().or_else(|| {
+        c.at = mark;
+        c.dotted_clock()
+    })?;
     let offset_s = c.offset().or_else(|| c.offset_after_blank());
-    Some((stamp(Some(year), month, day, (hour, minute, second, ns), offset_s)?, &text[c.at..]))
+    Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
 }
 
 /// The number of two digits at a place; `good` no longer holds where they are none.
@@ -379,13 +397,18 @@ pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
     c.eat(b' ')?;
     while c.eat(b' ').is_some() {}
     let day = c.number(1, 2)?;
+    let comma = c.eat(b',').is_some(); // `Apr 01, 2026 09:00:00`
     c.eat(b' ')?;
     let mark = c.at;
-    let mut year = c.number(4, 4).filter(|_| c.eat(b' ').is_some());
+    let mut year = c.number(4, 4).filter(|_| c.eat(b',').or(Some(())).and_then(|()| c.eat(b' ')).is_some());
     if year.is_none() {
+        if comma {
+            return None;
+        }
         c.at = mark;
     }
-    let clock = c.clock()?;
+    let (hour, minute, second, ns) = c.clock()?;
+    let clock = (if year.is_some() { c.half_of_day(hour)? } else { hour }, minute, second, ns);
     let mark = c.at;
     if year.is_none() {
         year = c
@@ -443,6 +466,17 @@ fn short(text: &[u8]) -> Option<Stamp> {
     }
     let month = i32::from(month_name(&b[..3])?);
     stamp(None, month, day, (hour as i8, minute as i8, second as i8, 0), None)
+}
+
+/// A level's letter, the month and the day without a year, a clock: `I0401 09:00:00.123456` (Kubernetes' klog, glog). Gives the level's
+/// letter and what follows.
+pub(super) fn klog(text: &str) -> Option<(u8, Stamp, &str)> {
+    let level = *text.as_bytes().first().filter(|b| matches!(b, b'I' | b'W' | b'E' | b'F'))?;
+    let mut c = Cursor { text, at: 1 };
+    let (month, day) = (c.number(2, 2)?, c.number(2, 2)?);
+    c.eat(b' ')?;
+    let clock = c.clock()?;
+    Some((level, stamp(None, month, day, clock, None)?, &text[c.at..]))
 }
 
 /// Any timestamp that tells its own form, at the beginning of `text`. Gives what follows.
@@ -504,6 +538,9 @@ fn day_name(text: &str) -> Option<(Stamp, &str)> {
     let day = c.number(1, 2)?;
     let separator = c.eat_any(b"-/ ")?;
     let month = i32::from(c.month_name()?);
+    while c.peek().is_some_and(|b| b.is_ascii_lowercase()) {
+        c.at += 1; // `01 April 2026`
+    }
     c.eat(separator)?;
     let year = c.number(4, 4).or_else(|| c.number(2, 2).map(|y| 2000 + y))?;
     c.eat_any(b" :T")?;
@@ -512,23 +549,27 @@ fn day_name(text: &str) -> Option<(Stamp, &str)> {
     Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
 }
 
-/// `220109 14:49:17`, `20220109 14:49:17`, `20220109T144917Z`.
+/// `220109 14:49:17`, `20220109 14:49:17`, `20220109T144917Z`, `20220109144917.123`.
 fn compact(text: &str) -> Option<(Stamp, &str)> {
     let mut c = Cursor { text, at: 0 };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let year = match digits {
         6 => 2000 + c.number(2, 2)?,
         8 => c.number(4, 4)?,
+        14 => c.number(4, 4).filter(|year| (1970..2100).contains(year))?,
         _ => return None,
     };
     let (month, day) = (c.number(2, 2)?, c.number(2, 2)?);
-    c.eat_any(b" T-")?;
+    if digits != 14 {
+        c.eat_any(b" T-")?;
+    }
     while c.eat(b' ').is_some() {}
     let mark = c.at;
     let clock = c.clock().or_else(|| {
         c.at = mark;
         let (hour, minute, second) = (c.number(2, 2)?, c.number(2, 2)?, c.number(2, 2)?);
-        (hour < 24 && minute < 60 && second <= 60).then_some((hour as i8, minute as i8, second as i8, 0))
+        let ns = if digits == 14 { c.fraction() } else { 0 };
+        (hour < 24 && minute < 60 && second <= 60).then_some((hour as i8, minute as i8, second as i8, ns))
     })?;
     let offset_s = c.zone();
     Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
@@ -547,7 +588,8 @@ pub(super) fn numeric(text: &str, month_first: bool) -> Option<(Stamp, &str)> {
     let (hour, minute, seconds, ns) = c.clock()?;
     let hour = c.half_of_day(hour)?;
     let offset_s = c.zone();
-    let (month, day) = if month_first { (first, second) } else { (second, first) };
+    // With dots the day comes first, wherever dates are written so.
+    let (month, day) = if month_first && separator != b'.' { (first, second) } else { (second, first) };
     Some((stamp(Some(year), month, day, (hour, minute, seconds, ns), offset_s)?, &text[c.at..]))
 }
 
@@ -670,9 +712,23 @@ mod tests {
             ("2026-04-01 09:00:00 host", "2026-04-01T00:00:00Z", " host"),
             ("2026/04/01 09:00:00 +0100 x", "2026-04-01T08:00:00Z", " x"),
             ("2026-04-01T09:00:00Z", "2026-04-01T09:00:00Z", ""),
+            ("2026-04-01-09.00.00.125 x", "2026-04-01T00:00:00.125Z", " x"),
         ] {
             assert_eq!(at(iso(text), reference), (time.to_owned(), rest.to_owned()), "{text}");
         }
+        for (text, time, rest) in [
+            ("Apr 01, 2026 09:00:00.125 x", "2026-04-01T00:00:00.125Z", " x"),
+            ("Apr 1, 2026 9:00:00 PM JST", "2026-04-01T12:00:00Z", ""),
+            ("01 April 2026 09:00:00 x", "2026-04-01T00:00:00Z", " x"),
+            ("01.04.26 09:00:00 x", "2026-04-01T00:00:00Z", " x"),
+            ("04/01/2026 09:00:00 x", "2026-04-01T00:00:00Z", " x"),
+            ("20260401090000.125", "2026-04-01T00:00:00.125Z", ""),
+        ] {
+            assert_eq!(at(super::any(text), reference), (time.to_owned(), rest.to_owned()), "{text}");
+        }
+        let klog = klog("W0401 09:00:00.125 1 x.go").map(|(level, stamp, rest)| (level, at(Some((stamp, rest)), reference)));
+        assert_eq!(klog, Some((b'W', ("2026-04-01T00:00:00.125Z".to_owned(), " 1 x.go".to_owned()))));
+        assert!(bsd("Apr 01, 09:00:00").is_none());
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub(super) enum Convert {
     Text,
     Lower,
     Upper,
+    /// As it is, and what the text says plainly of who and from where.
+    Says,
     /// Without the backslashes that escape.
     Plain,
     /// A domain name, without the dot at its end; counted labels joined by dots.
@@ -154,6 +156,7 @@ fn parse_one(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u16>) -> 
         let own;
         (own, extent) = match kind {
             "text" => (Convert::Text, Extent::Text),
+            "says" => (Convert::Says, Extent::Text),
             "word" => (Convert::Text, Extent::Word),
             "last" => (Convert::Text, Extent::Last),
             "quoted" => (Convert::Plain, Extent::Quoted),

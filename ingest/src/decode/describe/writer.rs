@@ -22,6 +22,8 @@ const DEPTH_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) hits: Vec<Hit>,
+    /// A bit for each line that may fit.
+    pub(super) found: Vec<u64>,
     inner: Vec<Vec<Hit>>,
     depth: usize,
     text: String,
@@ -323,6 +325,10 @@ impl Writer<'_, '_, '_> {
         let (row, field) = (&mut *self.row, target.field);
         match target.convert {
             Convert::Text => add_text(row, field, text),
+            Convert::Says => {
+                add_text(row, field, text);
+                format::guess(text, row);
+            }
             Convert::Lower | Convert::Upper => {
                 let scratch = &mut self.scratch.lower;
                 scratch.clear();

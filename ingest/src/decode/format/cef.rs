@@ -207,7 +207,7 @@ fn instant(value: &str, context: &Context<'_>) -> Option<Time> {
                 Some((day, rest)) if day.len() == 3 && rest.starts_with(|c: char| c.is_ascii_alphabetic()) => rest,
                 _ => value,
             };
-            stamp::bsd(value).or_else(|| stamp::iso(value)).and_then(|(s, _)| s.resolve(context.zone, context.reference))
+            stamp::any(value).and_then(|(s, _)| s.resolve(context.zone, context.reference))
         }
     }
 }

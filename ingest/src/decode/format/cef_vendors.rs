@@ -61,6 +61,12 @@ pub(super) fn after(
                 request_headers(request, row);
             }
         }
+        // Data Connector: what was asked for stands as the destination's domain.
+        "Infoblox" if class.starts_with("DNS") => {
+            if let Some(name) = pairs.get("destinationDnsDomain") {
+                row.text(FieldId::DNS_QUESTION_NAME, name.trim_end_matches('.'));
+            }
+        }
         "FORCEPOINT" | "Forcepoint" => {
             some_text(row, FieldId::EVENT_ACTION, name);
             if let Some(rule) = pairs.labelled("RuleID") {

@@ -87,7 +87,7 @@ pub(super) struct Rest {
 impl Rest {
     pub(super) fn new() -> Rest {
         let mut record = Record::new();
-        let usual = Usual::new(&mut record.keys);
+        let usual = Usual::with_makers(&mut record.keys);
         Rest { record, usual }
     }
 

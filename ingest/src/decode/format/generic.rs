@@ -35,11 +35,17 @@ fn is_whole(text: &str, style: Style) -> bool {
         let key = key.trim();
         known += u32::from(usual::is_known(key));
         count += 1;
-        let word =
-            |word: &str| is_key(word) || style.equals == ':' && word.split(' ').count() <= 4 && word.split(' ').all(is_key);
+        let word = |word: &str| is_key(word) || word.split(' ').count() <= 4 && word.split(' ').all(is_key);
         word(key) && (style.equals == '=' || value.starts_with(' ') || value.is_empty())
     });
     good && (style.equals == '=' || known >= KNOWN_MIN) && count >= PAIRS_MIN
+}
+
+/// Without the words before the first pair of a text with colons: `NAC Policy Log: Source: 192.0.2.7, Rule: x`.
+fn without_lead(text: &str) -> &str {
+    let Some((lead, rest)) = text.split_once(": ") else { return text };
+    let is_next = rest.split_once(':').is_some_and(|(key, value)| value.starts_with(' ') && usual::is_known(key));
+    if is_next && !usual::is_known(lead) { rest } else { text }
 }
 
 /// The pairs of `[key = value] [key = value]`, where there are enough.
@@ -58,8 +64,8 @@ fn bracketed<'t>(text: &'t str, mut each: impl FnMut(&'t str, &'t str)) -> bool 
 }
 
 fn is_key(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-@/".contains(&b);
-    text.len() <= 64 && text.bytes().all(plain) && text.bytes().any(|b| b.is_ascii_alphabetic())
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-@/".contains(&b) || !b.is_ascii();
+    text.len() <= 64 && text.bytes().all(plain) && text.bytes().any(|b| b.is_ascii_alphabetic() || !b.is_ascii())
 }
 
 /// Whether the text is pairs of `style`: it begins with one, or words stand before them and pairs are the greater part.
@@ -110,9 +116,10 @@ impl super::Reader for Reader {
             record.text(message, key, value);
         };
         if !bracketed(message, &mut put) {
-            let whole = WHOLE.iter().find(|style| is_whole(message, **style));
+            let bare = without_lead(message);
+            let whole = WHOLE.iter().find(|style| is_whole(bare, **style));
             let Some(style) = whole.or_else(|| STYLES.iter().find(|style| fits(message, **style))) else { return false };
-            styled(message, *style, |pair| {
+            styled(if whole.is_some() { bare } else { message }, *style, |pair| {
                 if is_key(pair.key) || whole.is_some() {
                     put(pair.key, pair.value);
                 }

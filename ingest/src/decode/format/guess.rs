@@ -50,6 +50,11 @@ const BEFORE_ADDRESS: &[&str] = &[
     "remotehost",
     "neighbor",
     "nbr",
+    "接続元",
+    "送信元",
+    "アドレス",
+    "ipアドレス",
+    "クライアント",
 ];
 
 /// Words before an address that is not theirs who did something: not even a login's only address counts there.
@@ -57,11 +62,58 @@ const BEFORE_ANOTHER: &[&str] =
     &["to", "server", "destination", "dst", "dest", "local", "at", "on", "via", "proxy", "against", "listening", "with"];
 
 /// Words between two addresses of which the first spoke to the second.
-const BETWEEN: &[&str] = &["to", "->", "-->", "=>", "==>"];
+const BETWEEN: &[&str] = &["to", ">", "->", "-->", "=>", "==>", "→"];
+
+/// Words before a hardware address that is not theirs who did something.
+const BEFORE_OWN_MAC: &[&str] = &["ap", "bssid", "interface", "to", "server", "on", "with"];
+
+/// Protocols that stand beside two ends.
+const TRANSPORTS: &[&str] = &["tcp", "udp", "icmp", "icmpv6", "ipv6-icmp", "gre", "esp", "igmp", "sctp"];
+
+/// What is done with traffic, as it stands before two ends.
+const VERDICTS: &[(&str, &str)] = &[
+    ("deny", "denied"),
+    ("denied", "denied"),
+    ("block", "denied"),
+    ("blocked", "denied"),
+    ("drop", "denied"),
+    ("dropped", "denied"),
+    ("reject", "denied"),
+    ("rejected", "denied"),
+    ("discard", "denied"),
+    ("discarded", "denied"),
+    ("permit", "allowed"),
+    ("permitted", "allowed"),
+    ("pass", "allowed"),
+    ("passed", "allowed"),
+    ("accept", "allowed"),
+    ("accepted", "allowed"),
+    ("allow", "allowed"),
+    ("allowed", "allowed"),
+];
+
+const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
 /// Words before a name.
-const BEFORE_NAME: &[&str] =
-    &["user", "username", "user-name", "user_name", "account", "login", "name", "admin", "loginname", "usr"];
+const BEFORE_NAME: &[&str] = &[
+    "user",
+    "username",
+    "user-name",
+    "user_name",
+    "account",
+    "login",
+    "name",
+    "admin",
+    "loginname",
+    "usr",
+    "ユーザー",
+    "ユーザ",
+    "ユーザー名",
+    "ユーザ名",
+    "アカウント",
+    "アカウント名",
+    "ログインid",
+];
 
 /// Words that stand where a name might, and are none.
 const NO_NAME: &[&str] = &[
@@ -141,8 +193,26 @@ const NO_NAME: &[&str] = &[
     "without",
 ];
 
-const LOGIN: &[&str] =
-    &["login", "log in", "logged in", "logon", "sign in", "signed in", "auth", "password", "credential", "2fa", "otp", "token"];
+const LOGIN: &[&str] = &[
+    "login",
+    "log in",
+    "logged in",
+    "logon",
+    "sign in",
+    "signed in",
+    "auth",
+    "password",
+    "credential",
+    "2fa",
+    "otp",
+    "token",
+    "ログイン",
+    "ログオン",
+    "サインイン",
+    "認証",
+    "anmeld",
+    "connexion",
+];
 const FAILED: &[&str] = &[
     "fail",
     "invalid",
@@ -163,14 +233,33 @@ const FAILED: &[&str] = &[
     "do not match",
     "does not match",
     "mismatch",
+    "not authenticate",
+    "to authenticate",
+    "失敗",
+    "拒否",
+    "誤り",
+    "できません",
+    "fehlgeschlagen",
+    "échou",
+    "échec",
 ];
-const WENT_WELL: &[&str] = &["succe", "accepted", "logged in", "authenticated", "signed in", "granted"];
+const WENT_WELL: &[&str] =
+    &["succe", "accepted", "logged in", "authenticated", "signed in", "granted", " passed", "しました", "成功"];
 
 /// Words of a line's beginning among which its level stands.
 const LEVEL_WITHIN: usize = 4;
 
 /// How a program's own log begins: the time, and how grave it is.
 pub(in crate::decode) fn beginning(text: &str) -> Option<(Stamp, Option<&str>)> {
+    if let Some((level, stamp, _)) = stamp::klog(text) {
+        let level = match level {
+            b'I' => "info",
+            b'W' => "warning",
+            b'E' => "error",
+            _ => "fatal",
+        };
+        return Some((stamp, Some(level)));
+    }
     let bare = text.trim_start_matches(['[', '(', '"']);
     let (stamp, rest) = stamp::any(bare)?;
     let level = words(&rest[..rest.floor_char_boundary(128)])
@@ -187,10 +276,11 @@ pub(in crate::decode) fn guess(text: &str, row: &mut RowBuilder<'_>) {
     }
     let says = |words: &[&str]| words.iter().any(|word| contains(text, word));
     let login = says(LOGIN);
-    let found = ends(text, login, row) | name(text, login, row);
+    let found = ends(text, login, row) | name(text, login, row) | hardware(text, row);
     if !found {
         return;
     }
+    request(text, row);
     row.text(FieldId::FLAGS, "guessed");
     if row.get(FieldId::EVENT_OUTCOME).is_none() && login {
         let outcome = if says(FAILED) {
@@ -212,10 +302,30 @@ pub(super) fn contains(text: &str, word: &str) -> bool {
         .any(|at| text.as_bytes()[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())))
 }
 
+/// Which bytes of ASCII stand between words.
+const DIVIDERS: [bool; 128] = {
+    let mut table = [false; 128];
+    let dividers = b" \t\n\x0b\x0c\r,;()\"'=<>{}|`";
+    let mut at = 0;
+    while at < dividers.len() {
+        table[dividers[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+fn divides(c: char) -> bool {
+    match DIVIDERS.get(c as usize) {
+        Some(divides) => *divides,
+        None => {
+            c.is_whitespace()
+                || matches!(c, '「' | '」' | '『' | '』' | '【' | '】' | '、' | '。' | '\u{ff08}' | '\u{ff09}' | '\u{ff1a}')
+        }
+    }
+}
+
 /// The words of a text, each with where it begins. What opens or closes a word is not part of it.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let divides =
-        |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '\'' | '=' | '<' | '>' | '{' | '}' | '|' | '`');
     text.split(divides).filter_map(move |word| {
         let at = word.as_ptr() as usize - text.as_ptr() as usize;
         (!word.is_empty()).then_some((at, word))
@@ -227,6 +337,11 @@ fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
     if !word.contains(['.', ':']) {
         return None;
     }
+    // `IPアドレス:192.0.2.7`
+    let word = word.rfind(|c: char| !c.is_ascii()).map_or(word, |at| {
+        let rest = &word[at..];
+        rest[rest.chars().next().map_or(0, char::len_utf8)..].trim_start_matches(':')
+    });
     let bare = word.trim_end_matches(['.', ':', ']']).trim_start_matches(['[', '/', '@']);
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Some((ip.to_canonical(), None));
@@ -241,8 +356,17 @@ fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
         return Some((socket.ip().to_canonical(), Some(socket.port())));
     }
     // `[192.0.2.7]:40122`
-    let (ip, port) = socket.strip_prefix('[')?.split_once("]:")?;
-    Some((ip.parse().ok()?, Some(port.parse().ok()?)))
+    if let Some((ip, port)) = socket.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        return Some((ip.parse().ok()?, Some(port.parse().ok()?)));
+    }
+    // `192.0.2.7.40122` and `192.0.2.7/40122`
+    let (ip, port) = socket
+        .rsplit_once('/')
+        .or_else(|| socket.rsplit_once('.').filter(|(ip, _)| ip.bytes().filter(|b| *b == b'.').count() == 3))?;
+    Some((
+        IpAddr::V4(ip.parse().ok()?),
+        Some(port.parse().ok().filter(|port| *port > 32 || socket.contains('.') && !socket.contains('/'))?),
+    ))
 }
 
 /// The port in brackets behind an address: `192.0.2.7(40122)`.
@@ -260,6 +384,13 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let mut second: Option<(IpAddr, Option<u16>)> = None;
     let (mut end, mut between, mut port) = (0, "", None);
     for (at, word) in words(text) {
+        // `IP:192.0.2.7`
+        let led = word.split_once(':').filter(|(lead, _)| BEFORE_ADDRESS.iter().any(|known| lead.eq_ignore_ascii_case(known)));
+        let word = led.map_or(word, |(lead, rest)| {
+            before = lead;
+            rest
+        });
+        let at = at + led.map_or(0, |(lead, _)| lead.len() + 1);
         if let Some((ip, own_port)) = address(word) {
             let own_port = own_port.or_else(|| port_in_brackets(&text[at + word.len()..]));
             match (first, second) {
@@ -286,6 +417,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     match second {
         None if led => {}
         Some((to, to_port)) if BETWEEN.contains(&between) => {
+            traffic(text, row);
             row.ip(FieldId::DESTINATION_IP, to);
             if let Some(port) = to_port {
                 row.int(FieldId::DESTINATION_PORT, i64::from(port));
@@ -300,6 +432,85 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     true
 }
 
+/// What was done with the traffic between two ends, and its protocol.
+fn traffic(text: &str, row: &mut RowBuilder<'_>) {
+    let mut verdict = None;
+    for (_, word) in words(text) {
+        let word = word.trim_matches(['[', ']', ':', '.', '{', '}']);
+        if row.get(FieldId::NETWORK_TRANSPORT).is_none()
+            && let Some(transport) = TRANSPORTS.iter().find(|known| word.eq_ignore_ascii_case(known))
+        {
+            row.text(FieldId::NETWORK_TRANSPORT, if *transport == "icmpv6" { "ipv6-icmp" } else { transport });
+        }
+        verdict = verdict.or_else(|| VERDICTS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)));
+    }
+    if let Some((action, kind)) = verdict.filter(|_| row.get(FieldId::EVENT_ACTION).is_none()) {
+        row.text(FieldId::EVENT_ACTION, action);
+        row.text(FieldId::EVENT_TYPE, kind);
+    }
+}
+
+/// The only hardware address of a text, where it is no device's own.
+fn hardware(text: &str, row: &mut RowBuilder<'_>) -> bool {
+    let source = FieldId::SOURCE_MAC;
+    if row.get(source).is_some() {
+        return false;
+    }
+    let mut found: Option<(&str, bool)> = None;
+    let mut before = "";
+    for (_, word) in words(text) {
+        let bare = word.trim_matches(['[', ']', '.', ',']).trim_end_matches(':');
+        let bare = bare.rsplit_once('@').map_or(bare, |(_, after)| after);
+        if is_mac(bare) {
+            match found {
+                Some((other, _)) if other.eq_ignore_ascii_case(bare) => {}
+                Some(_) => return false,
+                None => found = Some((bare, BEFORE_OWN_MAC.iter().any(|known| before.eq_ignore_ascii_case(known)))),
+            }
+        }
+        before = word;
+    }
+    let Some((mac, false)) = found else { return false };
+    row.text(source, mac);
+    true
+}
+
+/// Six pairs of hexadecimal digits with `:` or `-` between, or three groups of four with dots.
+fn is_mac(word: &str) -> bool {
+    let good = |separator: u8, every: usize| {
+        word.bytes().enumerate().all(|(at, b)| if at % every == every - 1 { b == separator } else { b.is_ascii_hexdigit() })
+    };
+    match word.len() {
+        17 => good(b':', 3) || good(b'-', 3),
+        14 => good(b'.', 5),
+        _ => false,
+    }
+}
+
+/// The request that a text tells of: `GET /path`, and how it was answered.
+fn request(text: &str, row: &mut RowBuilder<'_>) {
+    if row.get(FieldId::HTTP_REQUEST_METHOD).is_some() || row.get(FieldId::URL_ORIGINAL).is_some() {
+        return;
+    }
+    let mut before = "";
+    let mut found = false;
+    for (_, word) in words(text) {
+        let is_target = word.starts_with('/') || word.starts_with("http://") || word.starts_with("https://");
+        if !found && is_target && METHODS.contains(&before) {
+            row.text(FieldId::HTTP_REQUEST_METHOD, before);
+            super::url(row, word);
+            found = true;
+        } else if found
+            && ["returned", "status", "code"].iter().any(|known| before.trim_end_matches(':').eq_ignore_ascii_case(known))
+            && let Some(status) = word.parse::<u16>().ok().filter(|status| (100..600).contains(status))
+        {
+            row.int(FieldId::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
+            return;
+        }
+        before = word;
+    }
+}
+
 /// `user "NAME"`, `user: NAME`, `user NAME`; of a `login` also the one word of `for NAME from`, `by NAME from`.
 fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::USER_NAME).is_some() {
@@ -308,9 +519,12 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if named(text, row) {
         return true;
     }
+    if !login {
+        return false;
+    }
     let mut last = ["", ""];
-    for (_, word) in words(text).filter(|_| login) {
-        let led = ["for", "by"].iter().any(|known| last[0].eq_ignore_ascii_case(known));
+    for (_, word) in words(text) {
+        let led = ["for", "by", "login", "logon", "logout"].iter().any(|known| last[0].eq_ignore_ascii_case(known));
         let found = last[1].trim_matches(['[', ']', ':', '.']);
         if led
             && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on") || address(word).is_some())
@@ -327,31 +541,62 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
 }
 
 fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
+    let mut last = "";
     for (at, word) in words(text) {
-        let key = word.trim_end_matches(':').trim_start_matches('[');
+        let before = std::mem::replace(&mut last, word);
+        // `user:NAME`, `user[NAME]`
+        let lead = word.trim_start_matches('[');
+        let key = &lead[..lead.find([':', '[']).unwrap_or(lead.len())];
         if !BEFORE_NAME.iter().any(|known| key.eq_ignore_ascii_case(known)) {
             continue;
         }
-        let rest = text[at + word.len()..].trim_start_matches([' ', ':', '=', '[']);
-        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`' | '<'));
+        // `Host name: x` is nobody's.
+        if key.eq_ignore_ascii_case("name")
+            && !before.is_empty()
+            && !BEFORE_NAME.iter().any(|known| before.eq_ignore_ascii_case(known))
+        {
+            continue;
+        }
+        let after = &text[at + (word.len() - lead.len()) + key.len()..];
+        let rest = after.trim_start_matches([' ', ':', '=', '[', '\u{ff1a}']);
+        let rest = rest.strip_prefix("is ").filter(|rest| rest.starts_with('"')).unwrap_or(rest); // `the user name is "x"`
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`' | '<' | '「' | '『'));
         let found = match quote {
             Some(quote) => {
-                let close = if quote == '<' { '>' } else { quote };
-                rest[1..].find(close).map(|end| &rest[1..=end])
+                let close = match quote {
+                    '<' => '>',
+                    '「' => '」',
+                    '『' => '』',
+                    other => other,
+                };
+                let inner = &rest[quote.len_utf8()..];
+                inner.find(close).map(|end| &inner[..end])
             }
             None => {
                 let end = rest
-                    .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ')' | ']' | '"' | '\'' | '('))
+                    .find(|c: char| {
+                        c.is_whitespace()
+                            || matches!(
+                                c,
+                                ',' | ';' | ')' | ']' | '"' | '\'' | '(' | '、' | '。' | '」' | '\u{ff08}' | '\u{ff09}'
+                            )
+                    })
                     .unwrap_or(rest.len());
                 Some(rest[..end].trim_end_matches(['.', ':', '!', ']']))
             }
         };
         let Some(found) = found.filter(|found| !found.is_empty() && *found != "-" && found.len() <= 256) else { continue };
-        let plain = quote.is_some() || word.ends_with(':') || text[at + word.len()..].starts_with('=');
-        let led_again = word.ends_with(':') && BEFORE_NAME.iter().any(|known| found.eq_ignore_ascii_case(known));
+        let found = found.split_once('@').filter(|(_, rest)| is_mac(rest)).map_or(found, |(name, _)| name);
+        let plain = quote.is_some() || after.starts_with([':', '=', '[', '\u{ff1a}']);
+        let behind = &rest[(found.as_ptr() as usize - rest.as_ptr() as usize) + found.len()..];
+        let led_again = BEFORE_NAME.iter().any(|known| found.eq_ignore_ascii_case(known)) && behind.starts_with([':', '=', '[']);
         let none = led_again
+            || found.contains('=')
+                && BEFORE_NAME.iter().any(|known| found.split('=').next().is_some_and(|lead| lead.eq_ignore_ascii_case(known)))
+            || found.contains(':')
+                && BEFORE_NAME.iter().any(|known| found.split(':').next().is_some_and(|lead| lead.eq_ignore_ascii_case(known)))
             || !plain
-                && (!contains(key, "user")
+                && (!contains(key, "user") && key.is_ascii()
                     || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
                     || found.contains(['=', '/']));
         if none || address(found).is_some() || found.bytes().all(|b| b.is_ascii_punctuation()) {
@@ -361,4 +606,44 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
         return true;
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_end_at_marks_of_both_scripts() {
+        let all = |text: &'static str| words(text).map(|(_, word)| word).collect::<Vec<_>>();
+        assert_eq!(all("a, (b)=\"c\" 2001:db8::7"), ["a", "b", "c", "2001:db8::7"]);
+        assert_eq!(all("ユーザー「taro」が\u{ff08}192.0.2.7\u{ff09}。"), ["ユーザー", "taro", "が", "192.0.2.7"]);
+    }
+
+    #[test]
+    fn addresses_are_read_with_their_ports() {
+        let read = |word: &str| address(word).map(|(ip, port)| (ip.to_string(), port));
+        for (word, ip, port) in [
+            ("192.0.2.7:40122", "192.0.2.7", Some(40122)),
+            ("192.0.2.7.40122", "192.0.2.7", Some(40122)),
+            ("192.0.2.7/40122", "192.0.2.7", Some(40122)),
+            ("[2001:db8::7]:443", "2001:db8::7", Some(443)),
+            ("IPアドレス:192.0.2.7", "192.0.2.7", None),
+        ] {
+            assert_eq!(read(word), Some((ip.to_owned(), port)), "{word}");
+        }
+        assert_eq!((read("192.0.2.0/24"), read("1.2.3.4.5.6"), read("4.39")), (None, None, None));
+    }
+
+    #[test]
+    fn hardware_addresses_are_told_from_other_words() {
+        for (word, good) in [
+            ("00:11:22:aa:bb:cc", true),
+            ("00-11-22-AA-BB-CC", true),
+            ("0011.22aa.bbcc", true),
+            ("00:11:22:aa:bb:cg", false),
+            ("2001:db8:0:0:0:1", false),
+        ] {
+            assert_eq!(is_mac(word), good, "{word}");
+        }
+    }
 }

@@ -100,6 +100,9 @@ impl Reader {
     }
 }
 
+/// Before the category of a record: ISE's, and that of the ACS before it, which writes the same.
+const PREFIXES: [&str; 2] = ["CISE_", "CSCOacs_"];
+
 impl super::Reader for Reader {
     fn names(&self) -> Vec<&'static str> {
         vec!["cisco_ise"]
@@ -107,14 +110,17 @@ impl super::Reader for Reader {
 
     fn recognise(&self) -> Recognise {
         ('0'..='9')
-            .fold(Recognise::new().starts("CISE_"), |recognise, digit| recognise.starts(digit.encode_utf8(&mut [0; 4])))
+            .fold(PREFIXES.iter().fold(Recognise::new(), |recognise, prefix| recognise.starts(prefix)), |recognise, digit| {
+                recognise.starts(digit.encode_utf8(&mut [0; 4]))
+            })
             .rank(6)
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
-        let header_app = context.header.app.filter(|app| app.starts_with("CISE_"));
-        let (category, rest) = match message.split_once(' ').filter(|(word, _)| word.starts_with("CISE_")) {
+        let is_category = |word: &str| PREFIXES.iter().any(|prefix| word.starts_with(prefix));
+        let header_app = context.header.app.filter(|app| is_category(app));
+        let (category, rest) = match message.split_once(' ').filter(|(word, _)| is_category(word)) {
             Some((category, rest)) => (category, rest),
             None => (header_app.unwrap_or(""), message),
         };
@@ -144,9 +150,9 @@ impl super::Reader for Reader {
             if let Some((_, text)) = after.split_once(": ") {
                 let (said, after) = text.split_once(',').unwrap_or((text, ""));
                 row.text(FieldId::EVENT_ACTION, said.trim());
-                if said.contains("succeeded") || category == "CISE_Passed_Authentications" {
+                if said.contains("succeeded") || category.ends_with("_Passed_Authentications") {
                     row.text(FieldId::EVENT_OUTCOME, "success");
-                } else if said.contains("failed") || category == "CISE_Failed_Attempts" {
+                } else if said.contains("failed") || category.ends_with("_Failed_Attempts") {
                     row.text(FieldId::EVENT_OUTCOME, "failure");
                 }
                 pairs = after;

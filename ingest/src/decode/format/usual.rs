@@ -99,6 +99,10 @@ const HOLDERS: &[&str] = &[
     "entities",
     "observables",
     "general",
+    "securitylog",
+    "auditlog",
+    "eventlog",
+    "logentry",
 ];
 
 /// Keys below which a name may be somebody else's.
@@ -325,9 +329,15 @@ pub(in crate::decode) struct Usual {
     ends: [usize; 6],
     /// The rules of a request's method and host, and of the host's name.
     request: [usize; 3],
+    /// The rules of a URL's path and of a file's, and what tells that there is a request.
+    path: [usize; 6],
+    /// Whether makers put their names before those of the table.
+    makers: bool,
     generation: u32,
     meanings: Vec<Option<&'static [(u16, u16)]>>,
     best: Vec<Option<(u16, Key)>>,
+    /// A bit for each rule that has a best key.
+    touched: Vec<u64>,
 }
 
 impl Usual {
@@ -346,7 +356,16 @@ impl Usual {
         let ends =
             ["source", "destination", "source.port", "destination.port", "process.name", "process.executable"].map(rule_of);
         let request = ["http.request.method", "url.domain", "host.name"].map(rule_of);
-        Usual { rules, own, date, email: FieldId::known("user.email"), ends, request, generation: 0, meanings: Vec::new(), best }
+        let path =
+            ["url.path", "file", "http.request.method", "http.response.status_code", "url.original", "url.domain"].map(rule_of);
+        let touched = vec![0; rules.len().div_ceil(64)];
+        let email = FieldId::known("user.email");
+        Usual { rules, own, date, email, ends, request, path, makers: false, generation: 0, meanings: Vec::new(), best, touched }
+    }
+
+    /// The table for names that may have their maker's name before them, as in CEF and LEEF.
+    pub(in crate::decode) fn with_makers(keys: &mut Keys) -> Usual {
+        Usual { makers: true, ..Usual::new(keys) }
     }
 
     /// Writes the fields that the record's names usually mean, but for keys that are `told` otherwise. What the row holds already
@@ -360,7 +379,7 @@ impl Usual {
         sets_time: bool,
         row: &mut RowBuilder<'_>,
     ) {
-        self.best.fill(None);
+        self.touched.fill(0);
         for (key, value) in view.iter() {
             let meaning = self.meaning(keys, key);
             if meaning.is_empty() || told.contains(&key) || says_nothing(value) {
@@ -371,7 +390,9 @@ impl Usual {
                 if !says(to, *only, value, context) {
                     continue;
                 }
-                let best = &mut self.best[usize::from(*rule)];
+                let rule = usize::from(*rule);
+                self.touched[rule / 64] |= 1 << (rule % 64);
+                let best = &mut self.best[rule];
                 if best.is_none_or(|(before, _)| *rank < before) {
                     *best = Some((*rank, key));
                 }
@@ -379,8 +400,10 @@ impl Usual {
         }
         self.turn_ends(keys);
         self.settle_host(keys);
-        for (nth, best) in self.best.iter().enumerate() {
-            let Some((_, key)) = *best else { continue };
+        self.settle_path(keys);
+        let has_time = self.best[0].is_some();
+        for nth in each_bit(&self.touched) {
+            let Some((_, key)) = self.best[nth].take() else { continue };
             let rule = &self.rules[nth];
             forget_header(rule.field(), context, row);
             let (to, only, _) = &USUAL[nth];
@@ -395,7 +418,7 @@ impl Usual {
                 }
             }
         }
-        if sets_time && self.best[0].is_none() {
+        if sets_time && !has_time {
             let [date, clock, zone] = self.date.map(|key| view.text(key));
             if let (Some(date), Some(clock)) = (date, clock) {
                 context.set_time(row, stamp::assemble(date, clock, zone.unwrap_or("")));
@@ -410,6 +433,12 @@ impl Usual {
         if row.get(FieldId::USER_NAME).is_none() {
             row.copy_first(self.email, FieldId::USER_NAME);
         }
+        if row.get(FieldId::USER_NAME).is_none()
+            && let Some(Value::Text(id)) = row.get(FieldId::USER_ID)
+            && is_name(id)
+        {
+            row.copy_first(FieldId::USER_ID, FieldId::USER_NAME);
+        }
     }
 
     /// `host` beside the method of a request is whom it asks for, else where the record was written.
@@ -419,6 +448,20 @@ impl Usual {
         let other = if self.best[method].is_some() { written } else { asked };
         if is_host(&self.best[other]) {
             self.best[other] = None;
+        }
+    }
+
+    /// `path` is a file's where nothing else tells of a request.
+    fn settle_path(&mut self, keys: &Keys) {
+        let [path, file, told @ ..] = self.path;
+        let is_plain = self.best[path].is_some_and(|(_, key)| {
+            let name = keys.name(key);
+            name.rsplit('.').next().unwrap_or(name).eq_ignore_ascii_case("path")
+        });
+        if is_plain && told.iter().all(|rule| self.best[*rule].is_none()) {
+            let best = self.best[path].take();
+            self.touched[file / 64] |= 1 << (file % 64);
+            self.best[file] = self.best[file].or(best);
         }
     }
 
@@ -450,13 +493,29 @@ impl Usual {
         if let Some(Some(known)) = self.meanings.get(key.index()) {
             return known;
         }
-        let meaning = find(keys.name(key));
+        let name = keys.name(key);
+        let mut meaning = find(name);
+        if meaning.is_empty() && self.makers {
+            meaning = without_maker(name).map_or(&[], find);
+        }
         if self.meanings.len() <= key.index() {
             self.meanings.resize(keys.len(), None);
         }
         self.meanings[key.index()] = Some(meaning);
         meaning
     }
+}
+
+/// The numbers of the bits that are set, in their order.
+fn each_bit(words: &[u64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(word, bits)| {
+        let mut bits = *bits;
+        std::iter::from_fn(move || {
+            let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+            bits &= bits - 1;
+            Some(word * 64 + bit)
+        })
+    })
 }
 
 /// Takes back what the syslog header said, which the record itself knows better.
@@ -480,6 +539,24 @@ fn forget_header(field: FieldId, context: &Context<'_>, row: &mut RowBuilder<'_>
 /// Whether the table has this name.
 pub(super) fn is_known(name: &str) -> bool {
     plain(name).is_some_and(|(plain, length)| std::str::from_utf8(&plain[..length]).is_ok_and(|plain| NAMES.contains_key(plain)))
+}
+
+/// The name without what its maker puts before it: `InfobloxDNSQType` is `DNSQType`, `UNIFIclientIp` is `clientIp`. None where no rest of it
+/// is in the table, or where the rest is a plain word or somebody else's.
+fn without_maker(name: &str) -> Option<&str> {
+    let bytes = name.as_bytes();
+    let word = |at: usize| {
+        let (before, here) = (bytes[at - 1], bytes[at]);
+        let next_is_small = bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        here.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_small)
+            || here.is_ascii_lowercase() && before.is_ascii_uppercase() && at >= 2 && bytes[at - 2].is_ascii_uppercase()
+    };
+    (1..bytes.len().min(NAME_BYTES_MAX)).filter(|at| name.is_ascii() && word(*at)).find_map(|at| {
+        let (before, rest) = name.split_at(at);
+        let before = plain_of(before);
+        let foreign = OTHERS.iter().any(|other| before.ends_with(other));
+        (!foreign && !PLAIN.contains(&plain_of(rest).as_str()) && is_known(rest)).then_some(rest)
+    })
 }
 
 /// What the path `name` means.
@@ -590,10 +667,16 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         }
         Only::Separated => text.is_some_and(|text| text.contains(['/', '\\'])),
         Only::Code => match value {
-            Value::Text(text) => text.len() <= 64 && !text.contains('@'),
+            Value::Text(text) => text.len() <= 64 && !text.contains('@') && !is_uuid(text),
             Value::Int(_) | Value::Uint(_) => true,
             _ => false,
         },
+        Only::Two => text.is_some_and(|text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic())),
+        Only::Unique => text.is_some_and(|text| {
+            text.len() >= 16
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_{}:".contains(&b))
+                && text.bytes().any(|b| b.is_ascii_digit())
+        }),
         Only::Technique => text.is_some_and(|text| {
             text.strip_prefix('T').is_some_and(|rest| rest.len() >= 4 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
         }),
@@ -607,10 +690,29 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         (To::Hash(_), Value::Text(text)) => text.len() >= 32,
         (To::Path(_) | To::LastPart(_), Value::Text(text)) => !text.contains('\n'),
         (To::Host(_) | To::Address(..) | To::Without(..), Value::Text(_)) => true,
+        (To::Mail(_), Value::Text(_)) => true,
         (To::Protocol | To::Number(_) | To::Duration(..), _) => true,
         (To::As(_), Value::Text(_) | Value::Int(_) | Value::Uint(_)) => true,
         _ => false,
     }
+}
+
+/// Whether what stands as a user's id is his name: words that people choose, no number, code or key.
+fn is_name(id: &str) -> bool {
+    let bytes = id.as_bytes();
+    (2..=20).contains(&bytes.len())
+        && bytes[0].is_ascii_alphabetic()
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+        && !bytes.starts_with(b"S-1-")
+        && (bytes.iter().all(u8::is_ascii_alphabetic)
+            || bytes.iter().any(u8::is_ascii_lowercase) && !bytes.iter().any(u8::is_ascii_uppercase))
+        && !bytes.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether the text is a UUID: what one event alone has is no code.
+fn is_uuid(text: &str) -> bool {
+    let bare = text.trim_start_matches('{').trim_end_matches('}').as_bytes();
+    bare.len() == 36 && [8, 13, 18, 23].iter().all(|at| bare[*at] == b'-')
 }
 
 /// The address, where the text is one: with a port behind it or without, in brackets or not.
@@ -644,6 +746,26 @@ mod tests {
             ("verylongname.verylongname.verylongname.verylongname.x", None),
         ] {
             assert_eq!(field(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn makers_stand_before_names() {
+        for (name, expected) in [
+            ("InfobloxDNSQType", Some("DNSQType")),
+            ("UNIFIclientIp", Some("clientIp")),
+            ("CrowdStrikeParentProcessName", Some("ParentProcessName")),
+            ("AdPreviousUserName", None),
+            ("VendorType", None),
+            ("src", None),
+            ("名前UserName", None),
+        ] {
+            assert_eq!(without_maker(name), expected, "{name}");
+        }
+        for (id, expected) in
+            [("taro", true), ("t.yamada01", true), ("1001", false), ("S-1-5-18", false), ("deadbeef", false), ("U02AB3", false)]
+        {
+            assert_eq!(is_name(id), expected, "{id}");
         }
     }
 

@@ -3,9 +3,12 @@
 //! `{S}ip` stands for each word of the list `S` with `ip` behind it. Names are without their case and marks: see [`super::usual`].
 
 use crate::decode::record::table::To::{
-    self, Account, Address, As, Case, Duration, Hash, Host, LastPart, Lower, Number, Path, Protocol, Time, Url, Without,
+    self, Account, Address, As, Case, Duration, Hash, Host, LastPart, Lower, Mail as Mailbox, Number, Path, Protocol, Time, Url,
+    Without,
 };
-use Only::{Any, Code, Digits, Domain, Http, Ip, Letters, Mail, Method, Port, Separated, Status, Technique, Text, Word};
+use Only::{
+    Any, Code, Digits, Domain, Http, Ip, Letters, Mail, Method, Port, Separated, Status, Technique, Text, Two, Unique, Word,
+};
 
 /// Which values count: names such as `from`, `source` and `status` mean other things as well.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +43,10 @@ pub(super) enum Only {
     Code,
     /// A technique's number in MITRE ATT&CK.
     Technique,
+    /// Two letters.
+    Two,
+    /// What one event alone has: too long for a kind of events.
+    Unique,
 }
 
 /// Words that stand for one of several in a name.
@@ -71,7 +78,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      firstdetected firstseen starttime startdate starttimestamp begintime published publishtime receivedtime \
      receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix \
      epoch epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano \
-     observedtimeunixnano asctime syslogtimestamp logdate lastseen",
+     observedtimeunixnano asctime syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat timegeneratedutc 日時 発生日時 ログ日時 時刻 発生時刻",
     ),
     (
         Host("source"),
@@ -79,21 +86,25 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "srcip {S}ip {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip \
      loginip userip userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip \
      httprequestremoteip requestremoteaddr requestclientip fromip attackip attackerinfoip sourceinfoaddress aip \
-     {S}host srchost realip xrealip xff xforwardedfor {H}xforwardedfor trueclientip visitorip sourcevisibleip ip \
+     {S}host srchost realip xrealip xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip 接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip \
      ipaddress ipaddr callstationid internalip internalipaddress privateip localclientip lastip lastknownip \
-     externalip publicip publicipaddress",
+     origin externalip publicip publicipaddress {S}privateip ipアドレス",
     ),
-    (Number("source.port"), Port, "{S}port srcpt spt sport sourcetransportport sourceinfoport portsrc {S}portnumber {S}l4port"),
+    (
+        Number("source.port"),
+        Port,
+        "{S}port srcpt spt sport sourcetransportport origsport 送信元ポート sourceinfoport portsrc {S}portnumber {S}l4port",
+    ),
     (
         Host("destination"),
         Ip,
-        "{D}ip {D}ipaddress {D}address {D}{IP} ip{D} dip daddr dst dest destination dsthost toip localip localaddr \
+        "{D}ip {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip localaddr origdst 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip \
      localaddress",
     ),
     (
         Number("destination.port"),
         Port,
-        "{D}port dstpt dpt dport destinationtransportport portdst {D}portnumber {D}l4port localport",
+        "{D}port dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst {D}portnumber {D}l4port localport",
     ),
     (
         As("source.domain"),
@@ -146,24 +157,24 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Number("source.bytes"),
         Digits,
         "{S}bytes sentbytes sentbyte bytessent bytesout outbytes outputbytes txbytes bytestx sent bytestoserver \
-     {S}tobytes uploadbytes clientbytes numbytessent bytesup uploaded",
+     {S}tobytes uploadbytes clientbytes numbytessent bytesup uploaded origbytes",
     ),
     (
         Number("destination.bytes"),
         Digits,
         "{D}bytes receivedbytes rcvdbytes rcvdbyte bytesreceived bytesrecv bytesrcvd bytesin inbytes inputbytes rxbytes \
-     bytesrx rcvd bytestoclient downloadbytes serverbytes numbytesreceived bytesdown downloaded",
+     bytesrx rcvd bytestoclient downloadbytes serverbytes numbytesreceived bytesdown downloaded replybytes",
     ),
     (Number("network.bytes"), Digits, "totalbytes numbytes bytestotal octets transferredbytes byteslen"),
     (
         Number("source.packets"),
         Digits,
-        "{S}packets {S}pkts sentpackets packetssent sentpkt packetsout txpackets outpackets pktsout pktstoserver",
+        "{S}packets {S}pkts sentpackets packetssent sentpkt packetsout txpackets origpkts outpackets pktsout pktstoserver",
     ),
     (
         Number("destination.packets"),
         Digits,
-        "{D}packets {D}pkts receivedpackets packetsreceived rcvdpkt rcvdpackets packetsin rxpackets inpackets pktsin \
+        "{D}packets {D}pkts receivedpackets packetsreceived rcvdpkt replypkts rcvdpackets packetsin rxpackets inpackets pktsin \
      pktstoclient",
     ),
     (Number("network.packets"), Digits, "totalpackets packets packetcount numpackets"),
@@ -196,6 +207,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Any,
         "{S}countrycode {S}geocountrycode {S}countryiso {S}geocountryisocode countrycode clientcountrycode",
     ),
+    (As("source.geo.country_iso_code"), Two, "country geocountry"),
     (
         As("source.geo.country_name"),
         Any,
@@ -229,12 +241,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      lastloggedinuser lastloggedonuser endpointuser processuser processusername processaccountname \
      initiatingprocessaccountname requestuser requestusername authuser authusername authenticateduser dbuser \
      dbusername osuser who userlogin userloginname userlogon userdisplayname identity identityname useremail \
-     actoremail ownername member membername createdby modifiedby loginid",
+     actoremail ownername member membername createdby modifiedby loginid ユーザー ユーザ ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername",
     ),
     (
         As("user.id"),
         Word,
-        "userid uid accountid useruid usersid actorid principalid useridentityprincipalid subjectusersid sid \
+        "userid uid accountid useruid usersid actorid principalid actinguserid useridentityprincipalid subjectusersid sid \
      usersecurityid actoruserid",
     ),
     (
@@ -268,15 +280,16 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Text,
         "action act actions deviceaction eventaction actiontaken finalstatus actionname actiontype eventname eventtype \
      eventtypename operation operationname activity activityname activitytype disposition verdict decision \
-     policyaction ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus \
+     policyaction ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype 操作 操作種別 auditevent activityaction taskaction アクション 動作 処理 \
      threataction",
     ),
     (
         As("event.code"),
         Code,
         "eventid eventcode msgid messageid logid signatureid eventtypeid evtid winlogeventid eventclassid \
-     deviceeventclassid eventnumber messagecode msgcode alertcode activityid",
+     deviceeventclassid eventnumber messagecode msgcode イベントid alertcode activityid",
     ),
+    (As("event.id"), Unique, "eventid eventuid"),
     (
         As("event.id"),
         Word,
@@ -287,7 +300,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("event.reason"),
         Text,
         "reason failurereason errorreason cause denyreason reasoncode errormessage errormsg error errordescription \
-     statusreason statusmessage statusdetail resultdescription resultreason blockreason failuredescription",
+     statusreason statusmessage statusdetail resultdescription resultreason 理由 原因 blockreason failuredescription",
     ),
     (
         Case(
@@ -304,6 +317,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
                 ("granted", "success"),
                 ("authorized", "success"),
                 ("completed", "success"),
+                ("yes", "success"),
+                ("成功", "success"),
                 ("failure", "failure"),
                 ("failed", "failure"),
                 ("fail", "failure"),
@@ -314,17 +329,20 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
                 ("unsuccessful", "failure"),
                 ("unauthorized", "failure"),
                 ("false", "failure"),
+                ("no", "failure"),
+                ("ng", "failure"),
+                ("失敗", "failure"),
             ],
         ),
         Any,
         "outcome eventoutcome outcomeresult result resultstatus resulttype resultcode results success issuccess \
      succeeded issuccessful successful status eventstatus loginstatus authresult authstatus actionresult \
-     actionstatus eventresult operationresult operationstatus activitystatus outcomestatus statuscode",
+     actionstatus eventresult operationresult operationstatus activitystatus outcomestatus 結果 認証結果 statuscode",
     ),
     (
         Lower("log.level"),
         Letters,
-        "loglevel level levelname severity severityname severitylevel severitylabel severitytext eventseverity sev priority lvl \
+        "loglevel level levelname severity severityname 重要度 severitylevel severitylabel severitytext eventseverity sev priority lvl \
      loglvl criticality risklevel threatlevel alertseverity",
     ),
     (
@@ -340,7 +358,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "rulename ruletitle policyname policy rule acl aclname signature signaturename signaturetitle sigmarulename \
      detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname \
      alerttitle title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
-     correlationrule matchedrule matchedrulename securityrule vulnerability scenarioname infectionname",
+     correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname infectionname",
     ),
     (
         As("rule.id"),
@@ -352,7 +370,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("rule.category"),
         Text,
-        "rulecategory urlcategory urlcategories webcategory threatcategory attacktype threattype category categories \
+        "rulecategory urlcategory urlcategories webcategory threatcategory カテゴリ カテゴリー attacktype threattype category categories \
      categoryname malwaretype detectiontype alertcategory classification threatclass attackcategory contentcategory \
      cat",
     ),
@@ -367,7 +385,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Url,
         Any,
-        "url requesturl fullurl urlfull urloriginal httpurl httprequesturl destinationurl desturl targeturl \
+        "url requesturl fullurl urlfull urloriginal httpurl アクセスurl httprequesturl destinationurl desturl targeturl \
      maliciousurl uri requesturi httpuri httprequesturi httpmessageuri rawurl requestedurl link accessurl",
     ),
     (
@@ -463,13 +481,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Path("file"),
         Separated,
-        "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname filelocation filefullname \
+        "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname ファイルパス パス filelocation filefullname \
      fullfilename objectpath threatpath threatfilepath infectedfile filenamepath",
     ),
     (
         LastPart("file.name"),
         Any,
-        "filename fname file targetfilename filedisplayname attachmentname attachment objectfilename originalfilename \
+        "filename fname file targetfilename filedisplayname attachmentname ファイル名 添付ファイル名 attachment objectfilename originalfilename \
      threatfilename",
     ),
     (As("file.directory"), Any, "folderpath filedirectory directory folder dirname foldername filefolder"),
@@ -491,7 +509,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("process.command_line"),
         Any,
-        "commandline cmdline processcommandline processcmdline processcommand processargs cmd command commandexecuted \
+        "commandline cmdline processcommandline コマンドライン processcmdline processcommand processargs cmd command commandexecuted \
      executedcommand initiatingprocesscommandline cmdlineargs",
     ),
     (
@@ -504,7 +522,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         LastPart("process.name"),
         Any,
-        "processname procname processfilename processimagename process initiatingprocessfilename program programname \
+        "processname procname processfilename プロセス名 processimagename process initiatingprocessfilename program programname \
      executablename exename {S}processname sproc imagename appexe",
     ),
     (
@@ -531,21 +549,21 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (As("registry.path"), Any, "registrypath registrykey registrykeypath targetobject regkey keypath"),
     (As("registry.value"), Any, "registryvaluename registryvalue valuename"),
     (
-        As("email.from.address"),
+        Mailbox("email.from.address"),
         Mail,
         "from sender mailfrom emailfrom senderaddress senderemail senderemailaddress emailsender fromaddress \
-     envelopefrom envelopesender headerfrom smtpfrom smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
+     envelopefrom envelopesender headerfrom 送信者 差出人 smtpfrom smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
      mailsender",
     ),
     (
-        As("email.to.address"),
+        Mailbox("email.to.address"),
         Mail,
         "to recipient recipients rcptto emailto recipientaddress recipientemail recipientemailaddress emailrecipient \
-     toaddress envelopeto enveloperecipient rcpt smtpto smtprcptto toaddresses recipientaddresses mailto toemail \
+     toaddress envelopeto enveloperecipient rcpt 受信者 宛先 smtpto smtprcptto toaddresses recipientaddresses mailto toemail \
      mailrecipient emailrecipients",
     ),
-    (As("email.cc.address"), Mail, "cc ccaddress ccaddresses"),
-    (As("email.subject"), Text, "emailsubject mailsubject messagesubject subject msgsubject headersubject"),
+    (Mailbox("email.cc.address"), Mail, "cc ccaddress ccaddresses"),
+    (As("email.subject"), Text, "emailsubject mailsubject messagesubject 件名 subject msgsubject headersubject"),
     (
         As("email.message_id"),
         Mail,
@@ -554,7 +572,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("host.name"),
         Word,
-        "hostname host computername computer devicename devicehostname devname machinename machine dvchost endpointname \
+        "hostname host computername computer devicename hdn 端末名 コンピューター名 コンピュータ名 ホスト名 マシン名 pc名 端末 devicehostname devname machinename machine dvchost endpointname \
      endpoint endpointhostname agentcomputername agenthostname agentname dhost node nodename workstationname \
      workstation clientcomputername computerdnsname hostfqdn devicednsname devicefqdn assetname assethostname asset \
      systemname servername targethostname affectedhost agentdetectioninfoagentcomputername \
@@ -563,7 +581,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Address("host.ip", "host.ip"),
         Ip,
-        "hostip hostipaddress hostaddress agentip agentipaddress agentipv4 endpointip endpointipaddress endpointiplist \
+        "hostip hostipaddress hostaddress agentip agentipaddress hip ipv4 ownermachineip assetipv4 端末ip 端末ipアドレス agentipv4 endpointip endpointipaddress endpointiplist \
      machineip machineipaddress computerip computeripaddress deviceip deviceipaddress deviceaddress assetip localip \
      localipaddress lastipaddress agentlocalip hostipv4 deviceipv4 deviceinternalip sensorlocalip",
     ),
@@ -616,7 +634,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("message"),
         Text,
         "msg description text eventmessage logmessage desc summary details detail eventdescription messagetext \
-     displaymessage shortmessage fullmessage log alertmessage body activitydescription longdescription note \
+     displaymessage shortmessage fullmessage log alertmessage メッセージ 内容 詳細 body activitydescription longdescription note \
      primarydescription title",
     ),
 ];

@@ -182,7 +182,7 @@ impl super::Reader for Reader {
         }
         match () {
             () if !kind.is_empty() && (started || first == "startime") => self.stormshield(kind, message, context, row),
-            () if vpn && priority => self.pulse(message, context, row),
+            () if vpn && priority && !message.starts_with("id=ArrayOS") => self.pulse(message, context, row),
             () if serial && code && message.starts_with("id=sslvpn") => self.remote_access(message, context, row),
             () if serial && code && first == "id" => self.sonicwall(message, context, row),
             () => return false,

@@ -67,6 +67,8 @@ pub(in crate::decode) enum To {
     Part(&'static str, char, usize),
     /// A protocol's number or name: `network.transport`, `network.iana_number`.
     Protocol,
+    /// An address of mail, without angle brackets and the name before them.
+    Mail(&'static str),
 }
 
 enum Compiled {
@@ -89,6 +91,7 @@ enum Compiled {
     Without(FieldId, &'static str),
     Part(FieldId, char, usize),
     Protocol,
+    Mail(FieldId),
 }
 
 /// What becomes of a key's values.
@@ -125,6 +128,7 @@ impl Rule {
             | Compiled::Address(field, _)
             | Compiled::Host(field, ..)
             | Compiled::Hash([field, ..])
+            | Compiled::Mail(field)
             | Compiled::Sum(field) => field,
             Compiled::Url => FieldId::URL_ORIGINAL,
             Compiled::Protocol => FieldId::NETWORK_TRANSPORT,
@@ -285,6 +289,7 @@ impl To {
             | To::LastPart(field)
             | To::Hash(field)
             | To::Without(field, _)
+            | To::Mail(field)
             | To::Part(field, ..) => field,
             To::Time => "@timestamp",
             To::Url => "url.original",
@@ -315,6 +320,7 @@ impl To {
             To::Without(f, prefix) => Compiled::Without(field(f), prefix),
             To::Part(f, separator, nth) => Compiled::Part(field(f), separator, nth),
             To::Protocol => Compiled::Protocol,
+            To::Mail(f) => Compiled::Mail(field(f)),
         }
     }
 }
@@ -357,6 +363,11 @@ impl Compiled {
                 row.int(*field, sum);
             }
             (Compiled::Url, Value::Text(text)) => url(row, text),
+            (Compiled::Mail(field), Value::Text(text)) => {
+                let text = text.trim();
+                let bare = text.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>'));
+                row.text(*field, bare.unwrap_or(text));
+            }
             (Compiled::Protocol, Value::Text(text)) => protocol(row, text),
             (Compiled::Protocol, Value::Int(n)) if (0..256).contains(&n) => {
                 row.int(FieldId::NETWORK_IANA_NUMBER, n);
@@ -475,7 +486,8 @@ pub(in crate::decode) fn time(value: Value<'_>, context: &Context<'_>) -> Option
         Value::Float(n) => epoch(n, n as i64),
         Value::Text(text) => {
             let text = text.trim();
-            if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            let is_compact = |text: &str| text.split('.').next().is_some_and(|whole| whole.len() == 14);
+            if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && !is_compact(text) {
                 return epoch(text.parse().ok()?, text.parse().unwrap_or(0));
             }
             let (stamp, _) = stamp::any(text)?;
