@@ -55,9 +55,17 @@ setup-browser:
 bench:
 	cargo bench --workspace --locked --features rules/peer
 
-# `make fuzz`        readers of outside bytes against generated inputs: SECONDS=60, SEED=1
+# `make fuzz`        readers of outside bytes, rules, policies, queries, led by what inputs reach: SECONDS=60 each, READERS="flow query"
+READERS ?= $(basename $(notdir $(wildcard tests/fuzz/targets/*.rs)))
+FUZZ = $(abspath $(CARGO_TARGET_DIR))/fuzz
 fuzz:
-	MIHARI_FUZZ_SECONDS=$(or $(SECONDS),60) MIHARI_FUZZ_SEED=$(or $(SEED),1) cargo test -p ingest --locked --test fuzz -- --nocapture
+	cargo install cargo-fuzz --version 0.13.2 --locked --quiet
+	for reader in $(READERS); do \
+	    mkdir -p $(FUZZ)/$$reader/{corpus,seeds,found}; \
+	    MIHARI_FUZZ_SEEDS=$(FUZZ)/$$reader/seeds cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none $$reader $(FUZZ)/$$reader/{corpus,seeds} -- \
+	        -max_total_time=$(or $(SECONDS),60) -max_len=4096 -timeout=20 -rss_limit_mb=3072 -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=$(FUZZ)/$$reader/found/; \
+	done
 	MIHARI_FUZZ_CASES=$(or $(CASES),20000) cargo test -p rules --locked --test fuzz
 
 # `make soak`        line rate for SECONDS=600 with an exact ledger, then the demo for as long, with every planted incident to be seen

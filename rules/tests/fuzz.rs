@@ -32,35 +32,7 @@ fn agrees(set: &Arc<RuleSet>, event: &str) {
 }
 
 /// A rule file of every kind of document, to be damaged.
-const SEED: &str = "title: One
-id: one
-name: first
-logsource: {category: any}
-detection:
-  sel:
-    - f|contains|all: ['a', 'b*c']
-      g: [1, null, '']
-    - h|re|i: '^a(b|c)+$'
-  other:
-    - word
-    - 17
-  filter_x: {k|cidr: [10.0.0.0/8, 'fe80::/10'], l|exists: true, m|windash|contains: ' -x'}
-  condition: (sel or 1 of other*) and not all of filter_*
-level: high
----
-title: Many
-correlation:
-  type: value_count
-  rules: [one, first]
-  group-by: [f, g]
-  timespan: 5m
-  condition: {field: h, gte: 3, lt: 10}
-  aliases: {f: {first: ff}}
----
-title: But not
-logsource: {category: any}
-filter: {rules: [one], sel: {f|endswith: q}, condition: not sel}
-";
+const SEED: &str = include_str!("fuzz/seed.yaml");
 
 /// What damages are made of: marks of YAML and of Sigma.
 fn piece() -> impl Strategy<Value = String> {
