@@ -41,6 +41,9 @@ pub fn document() -> String {
         if route.records {
             operation["requestBody"] = json!({"required": true, "content": {route.media: {"schema": {"type": "string"}}}});
         }
+        if route.method != "get" {
+            operation["responses"]["413"] = problem("the body is too long");
+        }
         let entry = paths.entry(route.path).or_insert_with(|| json!({}));
         entry[route.method] = operation;
     }

@@ -1,8 +1,13 @@
 //! Errors as problem documents (RFC 9457) with a stable code.
 
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+
+/// Bytes of what the framework says of a bad request that are told on.
+const DETAIL_BYTES_MAX: usize = 16 << 10;
 
 /// What went wrong, for the caller.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +73,33 @@ impl Problem {
         self.position = Some(position);
         self
     }
+}
+
+/// What the framework refuses by itself (methods, paths, parameters, sizes, types of bodies) is told as a problem too.
+pub(crate) async fn as_problem(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_told = response.extensions().get::<Problem>().is_some();
+    let is_text = response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if is_told || !is_text || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let code = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_long",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "bad_media_type",
+        _ if status.is_client_error() => "bad_request",
+        _ => "internal",
+    };
+    let said = axum::body::to_bytes(body, DETAIL_BYTES_MAX).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let detail = if said.is_empty() { status.canonical_reason().unwrap_or("refused").to_lowercase() } else { said };
+    let mut told = Problem::new(status, code, detail).into_response();
+    if let Some(allow) = parts.headers.get(header::ALLOW) {
+        told.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    told
 }
 
 impl IntoResponse for Problem {

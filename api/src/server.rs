@@ -26,14 +26,14 @@ use tower_http::limit::RequestBodyLimitLayer;
 use crate::backtest::{self, Reread};
 use crate::connections::{self, Limits};
 use crate::intake::Intake;
-use crate::problem::Problem;
+use crate::problem::{Problem, as_problem};
 use crate::rule_desk::RuleDesk;
 use crate::store::{Identity, Store, StoreError};
 use crate::{Hub, elastic, export, routes};
 
 /// Searches at once.
 const SEARCHES_MAX: usize = 4;
-/// Wrong tokens from one address in a minute; then it waits.
+/// Wrong tokens from one address in a minute; further ones are told to wait.
 const FAILURES_MAX: u32 = 20;
 /// Addresses whose wrong tokens are counted at once.
 const FAILURES_ADDRESSES_MAX: usize = 10_000;
@@ -159,6 +159,21 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Counts a wrong token of an address; false where it has offered too many. A good token passes all the same: behind a proxy everybody
+    /// has one address, and none may shut out the others.
+    fn failed(&self, ip: IpAddr) -> bool {
+        let minute = self.api.clock.now().unix_s() / 60;
+        let mut failures = self.failures.lock().expect("no code panics under this lock");
+        if failures.len() >= FAILURES_ADDRESSES_MAX {
+            failures.clear(); // Whoever guesses from so many addresses is not stopped by counting them.
+        }
+        let entry = failures.entry(ip).or_insert((minute, 0));
+        *entry = if entry.0 == minute { (minute, (entry.1 + 1).min(FAILURES_MAX + 1)) } else { (minute, 1) };
+        entry.1 <= FAILURES_MAX
+    }
+}
+
 type Answer<T> = Result<T, StoreError>;
 
 /// Answers until `stop` is cancelled.
@@ -218,6 +233,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .fallback(get(file))
         .layer(DefaultBodyLimit::disable()) // Each route has its own bound.
+        .layer(middleware::from_fn(as_problem))
         .layer(middleware::from_fn(limit_time))
         .layer(middleware::from_fn(elastic::as_expected))
         .layer(middleware::from_fn(headers))
@@ -227,13 +243,6 @@ fn router(shared: Arc<Shared>) -> Router {
 /// Lets a request pass that bears a good token, and says whose it is.
 async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|c| c.0.ip());
-    let minute = shared.api.clock.now().unix_s() / 60;
-    if peer.is_some_and(|ip| {
-        shared.failures.lock().expect("no code panics under this lock").get(&ip).is_some_and(|f| *f == (minute, FAILURES_MAX))
-    }) {
-        return Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", "too many wrong tokens; wait a minute")
-            .into_response();
-    }
     let token = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(token_of);
     let offered = token.is_some();
     let identity = match token {
@@ -244,13 +253,11 @@ async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, n
         None => None,
     };
     let Some(identity) = identity.filter(|i| (i.tenant as usize) < shared.api.searchers.len()) else {
-        if let (Some(ip), true) = (peer, offered) {
-            let mut failures = shared.failures.lock().expect("no code panics under this lock");
-            if failures.len() >= FAILURES_ADDRESSES_MAX {
-                failures.clear(); // Whoever guesses from so many addresses is not stopped by counting them.
-            }
-            let entry = failures.entry(ip).or_insert((minute, 0));
-            *entry = if entry.0 == minute { (minute, (entry.1 + 1).min(FAILURES_MAX)) } else { (minute, 1) };
+        if let (Some(ip), true) = (peer, offered)
+            && !shared.failed(ip)
+        {
+            return Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", "too many wrong tokens; wait a minute")
+                .into_response();
         }
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed: Authorization: Bearer TOKEN");
         return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();

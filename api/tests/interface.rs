@@ -454,6 +454,56 @@ fn every_answer_has_the_headers_that_bind_a_browser() {
     }
 }
 
+/// The status line, the heads and the body of an answer.
+fn asked(server: &Server, request: &str, token: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).expect("connected");
+    let head = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n");
+    stream.write_all(head.as_bytes()).expect("written");
+    stream.write_all(b"Content-Length: 0\r\n\r\n").expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    answer
+}
+
+#[test]
+fn whatever_is_refused_is_told_as_a_problem() {
+    let server = Server::start(Limits::default());
+    for (request, status, code) in [
+        ("DELETE /api/v1/search", 405, "method_not_allowed"),
+        ("OPTIONS /api/v1/alerts", 405, "method_not_allowed"),
+        ("POST /a/page", 405, "method_not_allowed"),
+        ("GET /api/v1/events/%ff", 400, "bad_request"),
+        ("GET /api/v1/alerts?size=many", 400, "bad_request"),
+        ("GET /api/v1/events/0-1-0/context?before=-1", 400, "bad_request"),
+        ("POST /api/v1/search", 400, "bad_body"),
+        ("GET /api/v1/nothing", 404, "not_found"),
+    ] {
+        let answer = asked(&server, request, &server.tokens[0]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+        assert!(answer.contains("content-type: application/problem+json"), "{request}: {answer}");
+        assert!(answer.contains(&format!("\"code\":\"{code}\"")), "{request}: {answer}");
+        assert_eq!(answer.contains("\r\nallow: "), status == 405, "{request}: {answer}");
+    }
+    // Elasticsearch's clients are told in their own form.
+    let answer = asked(&server, "DELETE /api/v1/_elastic/_search", &server.tokens[0]);
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("illegal_argument_exception"), "{answer}");
+}
+
+/// Behind a proxy everybody has one address.
+#[test]
+fn wrong_tokens_of_an_address_do_not_shut_out_good_ones() {
+    let server = Server::start(Limits::default());
+    let wrong = || asked(&server, "GET /api/v1/whoami", "mih_000000000000_0");
+    for _ in 0..20 {
+        assert!(wrong().starts_with("HTTP/1.1 401 "));
+    }
+    assert!(wrong().starts_with("HTTP/1.1 429 "));
+    assert!(asked(&server, "GET /api/v1/whoami", &server.tokens[0]).starts_with("HTTP/1.1 200 "));
+    assert!(wrong().starts_with("HTTP/1.1 429 "));
+    server.clock.0.fetch_add(60 * SECOND_NS, Ordering::Relaxed);
+    assert!(wrong().starts_with("HTTP/1.1 401 "), "counted anew each minute");
+}
+
 #[test]
 fn alerts_are_chosen_by_several_states_and_by_who_has_them() {
     let server = Server::start(Limits::default());

@@ -213,9 +213,6 @@ pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
-    } else if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "illegal_argument_exception", "this method is not supported here");
-        response = fault.into_response();
     }
     let headers = response.headers_mut();
     headers.insert("x-elastic-product", HeaderValue::from_static("Elasticsearch"));
