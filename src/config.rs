@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use api::Limits;
 use event::limits::FRAME_BYTES_MAX;
-use ingest::listen::Multiline;
+use ingest::listen::{Multiline, TlsFiles};
 use ingest::log::Retention;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -206,6 +206,14 @@ pub(crate) struct Tls {
     /// The authorities of which a client must have a certificate.
     #[serde(default)]
     pub(crate) client_authorities: Option<PathBuf>,
+}
+
+impl Tls {
+    /// As the listener takes them.
+    pub(crate) fn files(&self) -> TlsFiles {
+        let Tls { certificate, key, client_authorities } = self.clone();
+        TlsFiles { certificate, key, client_authorities }
+    }
 }
 
 /// The kinds of place.
@@ -437,6 +445,9 @@ fn japanese() -> String {
     "ja".to_owned()
 }
 
+/// How long a record may wait to become searchable, in milliseconds.
+const COMMIT_MS_MIN: u32 = 10;
+const COMMIT_MS_MAX: u32 = 60_000;
 /// Sockets that share one address.
 const SOCKETS_MAX: usize = 64;
 /// Bytes that a socket may hold: a second of a fast network.
@@ -455,19 +466,45 @@ impl Config {
         }
         let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
         let toml = path.extension().is_some_and(|extension| extension == "toml");
-        let config = Config::parse(&text, toml).with_context(|| format!("bad configuration in {}", path.display()))?;
-        Ok(config)
+        Config::parse(&text, toml).with_context(|| format!("bad configuration in {}", path.display()))
     }
 
     fn parse(text: &str, is_toml: bool) -> Result<Config> {
-        let config: Config = if is_toml { toml::from_str(text)? } else { serde_saphyr::from_str(text)? };
+        let read = match is_toml {
+            true => toml::from_str(text).map_err(|error| error.to_string()),
+            false => serde_saphyr::from_str(text).map_err(|error| error.to_string()),
+        };
+        let config: Config = read.map_err(|said| anyhow!(in_words(&said)))?;
         config.check()?;
         Ok(config)
     }
 
     /// What the types cannot say.
     fn check(&self) -> Result<()> {
+        if self.data.as_os_str().is_empty() {
+            bail!("data: a folder is needed");
+        }
         self.rules.correlate_options()?;
+        for mode in &self.rules.modes {
+            self.tenant(mode.tenant.as_deref()).with_context(|| format!("rules.modes: {:?}", mode.rule))?;
+        }
+        for (key, value) in [
+            ("journal.retention_days", self.journal.retention_days.map(u64::from)),
+            ("journal.retention_bytes", self.journal.retention_bytes),
+            ("index.retention_days", self.index.retention_days.map(u64::from)),
+            ("index.shard_events", Some(self.index.shard_events)),
+            ("index.shard_hours", Some(self.index.shard_hours.into())),
+        ] {
+            if value == Some(0) {
+                bail!("{key} is at least 1");
+            }
+        }
+        if !(COMMIT_MS_MIN..=COMMIT_MS_MAX).contains(&self.index.commit_ms) {
+            bail!("index.commit_ms is {COMMIT_MS_MIN} to {COMMIT_MS_MAX}");
+        }
+        if let Some(url) = self.api.base_url.as_deref().filter(|url| !is_web_address(url)) {
+            bail!("api.base_url: {url:?} is no web address, such as https://mihari.example");
+        }
         if self.tenants.is_empty() {
             bail!("tenants: at least one is needed");
         }
@@ -539,8 +576,11 @@ impl Config {
                 bail!("notify: {:?} stands twice", notify.name);
             }
             self.tenant(notify.tenant.as_deref()).with_context(|| format!("notify: {:?}", notify.name))?;
-            if !(notify.slack_webhook.starts_with("https://") || notify.slack_webhook.starts_with("http://")) {
-                bail!("notify: {:?} is no web address", notify.name);
+            if notify.name.is_empty() {
+                bail!("notify: a name is needed");
+            }
+            if !is_web_address(&notify.slack_webhook) {
+                bail!("notify: {:?}: slack_webhook is no web address, such as https://hooks.example/services/...", notify.name);
             }
             if !matches!(notify.language.as_str(), "ja" | "en") {
                 bail!("notify: {:?}: language is ja or en", notify.name);
@@ -567,6 +607,27 @@ impl Config {
     }
 }
 
+fn is_web_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace))
+}
+
+/// What a reader of YAML or TOML says, in words for whoever wrote the file: the place once, and what was meant.
+fn in_words(said: &str) -> String {
+    [
+        (" --> <input>:", " at "),
+        ("invalid socket address syntax", "expected an IP address and a port, such as 127.0.0.1:5514 or [::1]:5514"),
+        ("invalid u32", "expected a whole number from 0"),
+        ("invalid u64", "expected a whole number from 0"),
+        ("invalid boolean", "expected true or false"),
+        ("expected sequence start", "expected a list: lines that begin with - , or [...]"),
+        ("expected mapping start", "expected keys with values"),
+        (", set DuplicateKeyPolicy in Options if acceptable", ""),
+    ]
+    .into_iter()
+    .fold(said.strip_prefix("error: ").unwrap_or(said).to_owned(), |text, (words, better)| text.replace(words, better))
+}
+
 /// Worker threads at most; beyond the machine's cores more do no good.
 pub(crate) const WORKERS_MAX: usize = 64;
 
@@ -586,6 +647,21 @@ mod tests {
         assert!(error.contains("lisen") && error.contains('2'), "{error}");
         let error = format!("{:#}", Config::parse("data = 'x'\nlisen = []\n", true).expect_err("unknown key"));
         assert!(error.contains("lisen") && error.contains('2'), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_line_and_what_was_meant() {
+        for (text, meant) in [
+            ("data: x\nlisten:\n  - {kind: syslog_udp, address: '127.0.0.1'}\n", "an IP address and a port"),
+            ("data: x\n\nthreads: many\n", "a whole number from 0"),
+            ("data: x\n\nrules: {pack: perhaps}\n", "true or false"),
+            ("data: x\n\ntenants: one\n", "a list"),
+        ] {
+            let error = format!("{:#}", Config::parse(text, false).expect_err(text));
+            assert!(error.contains("line 3 ") && error.contains(meant) && !error.contains("<input>"), "{error}");
+        }
+        let twice = format!("{:#}", Config::parse("data: x\ndata: y\n", false).expect_err("twice"));
+        assert!(twice.contains("line 2 ") && twice.contains("duplicate") && !twice.contains("DuplicateKeyPolicy"), "{twice}");
     }
 
     #[test]
@@ -615,7 +691,18 @@ mod tests {
             "notify: [{name: a, slack_webhook: 'file:///etc/passwd'}]",
             "notify: [{name: a, slack_webhook: 'https://a.example/', tenant: nobody}]",
             "notify: [{name: a, slack_webhook: 'https://a.example/'}, {name: a, slack_webhook: 'https://b.example/'}]",
+            "notify: [{name: a, slack_webhook: 'https://'}]",
+            "notify: [{name: '', slack_webhook: 'https://a.example/'}]",
             "api: {connections_max: 0}",
+            "api: {base_url: mihari.example}",
+            "data: ''",
+            "rules: {modes: [{rule: a, tenant: nobody, mode: record}]}",
+            "journal: {retention_days: 0}",
+            "journal: {retention_bytes: 0}",
+            "index: {retention_days: 0}",
+            "index: {shard_events: 0}",
+            "index: {shard_hours: 0}",
+            "index: {commit_ms: 0}",
         ] {
             assert!(Config::parse(text, false).is_err(), "{text}");
         }

@@ -101,3 +101,51 @@ fn main() -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a line as a shell would give them, without its comment.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match quote {
+                Some(end) if c == end => quote = None,
+                None if c == '#' && word.is_none() => break,
+                None if c == '"' || c == '\'' => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                None if c.is_whitespace() => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[test]
+    fn every_command_of_the_readme_is_one() {
+        let blocks = include_str!("../README.md").split("```").skip(1).step_by(2).flat_map(str::lines);
+        let lines: Vec<_> = blocks.filter(|line| line.starts_with("mihari ")).map(words).collect();
+        assert!(lines.len() > 10);
+        for line in lines {
+            // A token is taken from the environment.
+            let token = ["search", "audit", "tail"].contains(&line[1].as_str()) && !line.contains(&"--token".to_owned());
+            let line = line.into_iter().chain(token.then(|| ["--token", "T"].map(str::to_owned)).into_iter().flatten());
+            let line: Vec<String> = line.collect();
+            if let Err(error) = Arguments::try_parse_from(&line) {
+                panic!("{line:?}: {error}");
+            }
+            if let Some(at) = line.iter().position(|word| word == "explain") {
+                let named = format!("title: {}\n", line[at + 1]);
+                assert!(
+                    rules::pack().iter().any(|(_, text)| text.contains(&named)),
+                    "no shipped rule is called {:?}",
+                    line[at + 1]
+                );
+            }
+        }
+    }
+}

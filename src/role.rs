@@ -16,7 +16,7 @@ use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{
-    Admission, Datagrams, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol, TlsFiles,
+    Admission, Datagrams, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol,
 };
 use ingest::log::{Appender, Journal, JournalOptions};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -61,6 +61,21 @@ pub(crate) fn load_rules(config: &crate::config::Rules) -> (RuleSet, Vec<rules::
     (set, problems)
 }
 
+/// Refuses what is not there: a mistyped path must not pass for a folder without rules.
+pub(crate) fn must_exist(paths: &[PathBuf]) -> Result<()> {
+    for path in paths {
+        std::fs::metadata(path).with_context(|| format!("failed to read {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes the folder of the data where there is none, for its owner alone: the records and the alerts are confidential.
+pub(crate) fn make_data(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("failed to make {}", path.display()))
+}
+
 /// Records for auditors that these rules match from this log offset on.
 fn record_rules(store: &Store, rules: &RuleSet, from: u64, by: &str) -> Result<()> {
     let hash: String = rules.hash().iter().map(|b| format!("{b:02x}")).collect();
@@ -81,7 +96,7 @@ pub(crate) fn load_policy(path: &Path) -> Result<Policy> {
             let text: Vec<String> = problems
                 .iter()
                 .filter(|p| !p.warning)
-                .map(|p| format!("{}: line {:?}: {}", path.display(), p.lines, p.reason))
+                .map(|p| format!("{}{}: {}", path.display(), p.place(), p.reason))
                 .collect();
             anyhow::bail!("the zone policy does not hold together\n{}", text.join("\n"))
         }
@@ -109,8 +124,8 @@ fn description_files(paths: &[PathBuf]) -> Result<Vec<(String, String)>> {
     files.into_iter().map(read).collect()
 }
 
-/// What the site knows of itself, with its indicators.
-pub(crate) fn load_site(config: &crate::config::Behaviour) -> Result<Site> {
+/// What the site knows of itself, with its indicators, and what is wrong with these.
+pub(crate) fn load_site(config: &crate::config::Behaviour) -> Result<(Site, Vec<String>)> {
     let list = |name: &str, texts: &[String]| {
         (name.to_owned(), rules::yaml::Node::List(texts.iter().cloned().map(rules::yaml::Node::Text).collect()))
     };
@@ -123,10 +138,7 @@ pub(crate) fn load_site(config: &crate::config::Behaviour) -> Result<Site> {
     ]);
     let site = Site::new(&config.inside, Some(&safelist)).map_err(anyhow::Error::msg).context("behaviour")?;
     let (indicators, problems) = Indicators::load(&config.indicators);
-    for problem in problems {
-        warn!(problem, "an indicator was left out");
-    }
-    Ok(site.with_indicators(indicators))
+    Ok((site.with_indicators(indicators), problems))
 }
 
 /// The decoders' settings as configured.
@@ -228,7 +240,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     info!(rules = rules.rules().len(), tests = rules.tests(), "rules loaded");
     let policy = config.policy.as_deref().map(load_policy).transpose()?.map(Arc::new);
     let settings = decode_settings(&config.decode, started)?;
-    std::fs::create_dir_all(&config.data).with_context(|| format!("failed to make {}", config.data.display()))?;
+    make_data(&config.data)?;
     let (journal, recovery) = Journal::open(&config.data.join("journal"), JournalOptions::default(), clock.clone())
         .context("failed to open the journal")?;
     info!(next = recovery.next, torn_bytes = recovery.torn_bytes, "journal recovered");
@@ -243,8 +255,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     }
     record_rules(&store, &rules, store.position()? + 1, "at the start")?;
     let options = IndexOptions {
-        shard_documents: config.index.shard_events.max(1),
-        shard_span_ns: i64::from(config.index.shard_hours.max(1)) * 3600 * 1_000_000_000,
+        shard_documents: config.index.shard_events,
+        shard_span_ns: i64::from(config.index.shard_hours) * 3600 * 1_000_000_000,
         ..IndexOptions::new(&config.data.join("index"))
     };
     let mut writers = Vec::new();
@@ -257,7 +269,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         .await
         .with_context(|| format!("failed to listen on {}", config.api.address))?;
     let address = listener.local_addr()?;
-    let base_url = config.api.base_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let base_url =
+        config.api.base_url.as_deref().map_or_else(|| format!("http://{address}"), |url| url.trim_end_matches('/').to_owned());
     let mut destinations = Vec::new();
     for n in &config.notify {
         let (name, slack_webhook, language) = (n.name.clone(), n.slack_webhook.clone(), n.language.clone());
@@ -267,6 +280,10 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let notifier = Arc::new(Mutex::new(Some(notifier)));
     let hub = Hub::default();
     let spent = Arc::new(Spent::default());
+    let (site, left_out) = load_site(&config.behaviour)?;
+    for problem in left_out {
+        warn!(problem, "an indicator was left out");
+    }
     let mut modes = Modes::default();
     for set in &config.rules.modes {
         let tenant = set.tenant.as_deref().map(|name| config.tenant(Some(name))).transpose()?;
@@ -293,7 +310,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         correlate: config.rules.correlate_options()?,
         behaviour: BehaviourOptions {
             lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
-            site: Arc::new(load_site(&config.behaviour)?.with_policy(policy.clone())),
+            site: Arc::new(site.with_policy(policy.clone())),
         },
         index_time: Duration::from_millis(u64::from(config.index.commit_ms)),
         index_keep_ns: config.index.retention_days.map(|days| i64::from(days) * 86_400 * 1_000_000_000),
@@ -381,11 +398,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         let socket = listen.address.context("a socket needs an address");
         let multiline = listen.multiline.as_ref().map(crate::config::Lines::multiline).transpose()?;
         let stream = |address, protocol| {
-            let tls = listen.tls.as_ref().map(|tls| TlsFiles {
-                certificate: tls.certificate.clone(),
-                key: tls.key.clone(),
-                client_authorities: tls.client_authorities.clone(),
-            });
+            let tls = listen.tls.as_ref().map(crate::config::Tls::files);
             let (proxy_protocol, multiline) = (listen.proxy_protocol, multiline.clone());
             Place::Stream(Stream { address, protocol, tls, proxy_protocol, multiline })
         };

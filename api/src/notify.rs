@@ -22,8 +22,13 @@ const WAIT_MAX_NS: i64 = 300 * 1_000_000_000;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a destination may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Characters of one value in a message.
-const VALUE_CHARS_MAX: usize = 500;
+/// Characters of one text in a message, and of one value.
+const TEXT_CHARS_MAX: usize = 500;
+const VALUE_CHARS_MAX: usize = 120;
+/// Characters of a message: Slack takes 3,000 in a section.
+const MESSAGE_CHARS_MAX: usize = 2900;
+/// What a message says of the first event, where the alert's group does not.
+const FACTS: [&str; 6] = ["source.ip", "destination.ip", "destination.port", "user.name", "host.name", "url.domain"];
 
 /// A place where alerts are told.
 #[derive(Clone, Debug)]
@@ -197,38 +202,78 @@ impl Worker {
     }
 }
 
-/// The message as Slack's incoming webhooks take it.
+/// An instant as people in Japan read it: `2026-04-01 09:00:00`.
+fn in_japan(time: Time) -> String {
+    time.plus_ns(9 * 3600 * 1_000_000_000).to_string().chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}
+
+/// A level in the language of the message.
+fn level(name: &str, language: &str) -> String {
+    let japanese = match name {
+        "critical" => "緊急",
+        "high" => "高",
+        "medium" => "中",
+        "low" => "低",
+        "informational" => "情報",
+        other => other,
+    };
+    if language == "ja" { japanese.to_owned() } else { name.to_owned() }
+}
+
+/// The message as Slack's incoming webhooks take it: what, where to look, since when and how often, who and whom, and what to do. The plain text
+/// is what a telephone shows, and what those who take no blocks (Mattermost, Rocket.Chat) have, so it has the link too.
 pub(crate) fn message(alert: &Alert, language: &str, base_url: &str) -> String {
     let of = |texts: &std::collections::BTreeMap<String, String>| texts.get(language).or_else(|| texts.values().next()).cloned();
-    let title = of(&alert.title).unwrap_or_else(|| alert.rule.title.clone());
-    let mut lines = vec![format!("*[{}] {}*", alert.rule.level, escape(&title)), format!("<{base_url}/alerts/{}>", alert.id)];
-    let group: Vec<String> = alert.group.iter().map(|(k, v)| format!("{} = {}", escape(k), escape(v))).collect();
-    if !group.is_empty() {
-        lines.push(group.join(", "));
+    let title = escape(&of(&alert.title).unwrap_or_else(|| alert.rule.title.clone()), TEXT_CHARS_MAX);
+    let escape = |text: &str| escape(text, TEXT_CHARS_MAX);
+    let is_japanese = language == "ja";
+    let level = level(&alert.rule.level, language);
+    let link = format!("<{base_url}/alerts/{}>", alert.id);
+    let (first, last) = (in_japan(alert.first), in_japan(alert.last));
+    // Of the same day, the time is enough.
+    let until = if first == last {
+        String::new()
+    } else {
+        format!(" – {}", if first[..10] == last[..10] { &last[11..] } else { &last })
+    };
+    let times = if is_japanese { format!("{}回", alert.count) } else { format!("{} times", alert.count) };
+    let mut lines = vec![format!("*[{level}] {title}*"), link.clone(), format!("{first}{until} JST, {times}")];
+    let facts = FACTS.iter().filter(|name| !alert.group.contains_key(**name));
+    let facts = facts.filter_map(|name| Some((*name, alert.fields.get(*name)?.as_str())));
+    let all = alert.group.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(facts);
+    let all: Vec<String> =
+        all.map(|(name, value)| format!("{} = {}", escape(name), self::escape(value, VALUE_CHARS_MAX))).collect();
+    if !all.is_empty() {
+        lines.push(all.join(", "));
     }
     if let Some(clause) = &alert.clause {
-        lines.push(format!("{} §{}", if language == "ja" { "方針" } else { "Policy" }, escape(clause)));
+        lines.push(format!("{} §{}", if is_japanese { "方針" } else { "Policy" }, escape(clause)));
     }
     lines.extend(of(&alert.meaning).map(|t| escape(&t)));
     lines.extend(
-        of(&alert.first_steps)
-            .map(|t| format!("{}: {}", if language == "ja" { "最初の対応" } else { "First steps" }, escape(&t))),
+        of(&alert.first_steps).map(|t| format!("{}: {}", if is_japanese { "最初の対応" } else { "First steps" }, escape(&t))),
     );
     let text = lines.join("\n");
-    let block = serde_json::json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text.chars().take(2900).collect::<String>()}});
-    serde_json::json!({"text": format!("[{}] {}", alert.rule.level, escape(&title)), "blocks": [block], "unfurl_links": false})
-        .to_string()
+    let block = serde_json::json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text.chars().take(MESSAGE_CHARS_MAX).collect::<String>()}});
+    serde_json::json!({"text": format!("[{level}] {title} {link}"), "blocks": [block], "unfurl_links": false}).to_string()
 }
 
-/// What an attacker wrote stays text: no markup, no mention, no control character, not endless.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (c, hidden) in event::hidden::mark(text).take(VALUE_CHARS_MAX) {
+/// What an attacker wrote stays text: no markup, no mention, no control character, not endless. Within a word `_` marks up nothing, and a name
+/// such as `svc_backup` can be copied from the message.
+fn escape(text: &str, chars_max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(4 * chars_max));
+    let mut marked = event::hidden::mark(text).peekable();
+    let mut in_word = false;
+    for _ in 0..chars_max {
+        let Some((c, hidden)) = marked.next() else { return out };
+        let is_within = in_word && marked.peek().is_some_and(|(next, _)| next.is_alphanumeric());
+        in_word = c.is_alphanumeric();
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '@' => out.push('＠'),
+            '_' if is_within => out.push(c),
             '*' | '_' | '~' | '`' => {
                 out.push('\u{200b}');
                 out.push(c);
@@ -237,6 +282,9 @@ fn escape(text: &str) -> String {
             c => out.push(c),
         }
     }
+    if marked.next().is_some() {
+        out.push('…');
+    }
     out
 }
 
@@ -244,8 +292,11 @@ fn escape(text: &str) -> String {
 mod tests {
     #[test]
     fn what_an_attacker_wrote_stays_text() {
-        let escaped = super::escape("<!channel> @here *bold* \u{202e}x\u{1b}[31m \u{ad}\u{2028}\u{e0041} <http://evil|click>");
+        let escape = |text: &str| super::escape(text, 500);
+        let escaped = escape("<!channel> @here *bold* \u{202e}x\u{1b}[31m \u{ad}\u{2028}\u{e0041} <http://evil|click>");
         assert!(!escaped.contains(['<', '@', '\u{202e}', '\u{1b}', '\u{ad}', '\u{2028}', '\u{e0041}']), "{escaped:?}");
-        assert_eq!(super::escape(&"x".repeat(10_000)).len(), 500);
+        assert_eq!(escape(&"x".repeat(10_000)).chars().count(), 501);
+        assert_eq!(escape("svc_backup"), "svc_backup");
+        assert_eq!(escape("_x_"), "\u{200b}_x\u{200b}_");
     }
 }

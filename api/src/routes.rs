@@ -441,12 +441,13 @@ async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
 
 async fn stats(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
     let stage = (shared.api.stage)();
-    let open = shared.read(move |store| store.open_by_level(identity.tenant)).await?;
+    let tenant = identity.tenant;
+    let (open, undelivered) = shared.read(move |store| Ok((store.open_by_level(tenant)?, store.undelivered(tenant)?))).await?;
     let open: BTreeMap<String, i64> = open.into_iter().collect();
     let searcher = &shared.api.searchers[identity.tenant as usize];
     Ok(Json(json!({"events_per_second": stage.events_per_second, "received_total": stage.received, "parsed_total": stage.parsed,
         "quarantined_total": stage.quarantined, "journal_position": stage.journal_position, "indexed_position": searcher.position(),
-        "documents": searcher.documents(), "alerts_open": open, "started": shared.api.started}))
+        "documents": searcher.documents(), "alerts_open": open, "undelivered": undelivered, "started": shared.api.started}))
     .into_response())
 }
 

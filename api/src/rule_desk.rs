@@ -67,6 +67,9 @@ pub(crate) async fn in_force(
         let mut entry = json!(rule);
         let (count, last_alert) = alerts.get(&rule.id).map_or((0, None), |(n, last)| (*n, Some(Time::from_unix_ns(*last))));
         let (cost, last) = done.get(at).copied().unwrap_or_default();
+        let titles: BTreeMap<&str, &str> =
+            rule.texts.iter().map(|(language, texts)| (language.as_str(), texts.title.as_str())).collect();
+        entry["titles"] = json!(titles);
         entry["matches"] = json!(cost.matches);
         entry["cost"] = json!({"evaluated": cost.evaluated, "tests": cost.tests, "text_bytes": cost.text_bytes});
         entry["alerts"] = json!(count);

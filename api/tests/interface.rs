@@ -110,7 +110,7 @@ fn a_store_of_the_first_version_is_taken_over() {
         .execute_batch(
             "ALTER TABLE token DROP COLUMN revoked; DROP TABLE quarantine; DROP TABLE heard; DROP TABLE policy_version;
              DROP TABLE rule_mode; DROP TABLE saved_search; DROP TABLE search_run; DROP TABLE source_lost;
-             DROP TABLE audit; DROP TABLE rule_in_force;
+             DROP TABLE audit; DROP TABLE rule_in_force; DROP INDEX outbox_undelivered;
              PRAGMA user_version = 1;",
         )
         .expect("as it was");
@@ -207,6 +207,68 @@ fn a_webhook_is_told_its_own_tenant_only() {
         assert_eq!(deliveries.as_array().map(Vec::len), Some(1), "{deliveries}");
         assert_eq!((&deliveries[0]["destination"], &deliveries[0]["state"]), (&json!(name), &json!("delivered")));
     }
+}
+
+#[test]
+fn a_message_says_what_when_and_who_and_stays_text() {
+    let server = Server::start(Limits::default());
+    let (address, told) = webhook();
+    let destination = |language: &str| Destination {
+        name: language.to_owned(),
+        tenant: 0,
+        slack_webhook: format!("http://{address}/hook"),
+        language: language.to_owned(),
+    };
+    let destinations = [destination("ja"), destination("en")];
+    let AlertChange::New(mut told_of) = alert(0, "a0") else { unreachable!("it is new") };
+    let titles = [("ja", "総当たり"), ("en", "Guessing")].map(|(language, text)| (language.to_owned(), text.to_owned()));
+    told_of.title = BTreeMap::from(titles).into();
+    told_of.group = [("user.name".to_owned(), "<!channel> *x*".to_owned())].into();
+    told_of.fields = [("source.ip".to_owned(), "203.0.113.9".to_owned()), ("message".to_owned(), "long".to_owned())].into();
+    told_of.count = 12;
+    told_of.last = start().plus_ns(90 * SECOND_NS);
+    server.apply(1, &[AlertChange::New(told_of)], &destinations, &mut Tally::default());
+    let clock: Arc<dyn Clock> = server.clock.clone();
+    let notifier = Notifier::start(&server.store, &clock, &destinations, "http://lookout.example").expect("starts");
+    notifier.ring();
+    let mut messages: Vec<Value> = (0..2)
+        .map(|_| told.recv().expect("told"))
+        .map(|text| serde_json::from_str(text.split_once("\r\n\r\n").expect("a body").1).expect("JSON"))
+        .collect();
+    notifier.stop();
+    messages.sort_by_key(|message| message["text"].as_str().map(|text| text.contains("Guessing")));
+    let link = "<http://lookout.example/alerts/a0>";
+    let who = "user.name = &lt;!channel&gt; \u{200b}*x\u{200b}*, source.ip = 203.0.113.9";
+    for (message, title, times) in [(&messages[0], "[高] 総当たり", "12回"), (&messages[1], "[high] Guessing", "12 times")]
+    {
+        assert_eq!(message["text"], format!("{title} {link}"));
+        let when = format!("2026-04-01 09:00:00 – 09:01:30 JST, {times}");
+        assert_eq!(message["blocks"][0]["text"]["text"], format!("*{title}*\n{link}\n{when}\n{who}"));
+    }
+}
+
+/// Whoever looks at the overview learns that nobody is told.
+#[test]
+fn a_destination_that_is_away_is_told_with_its_reason() {
+    let server = Server::start(Limits::default());
+    // Nothing listens there: the port was given up at once.
+    let away = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket").local_addr().expect("an address");
+    let destination =
+        Destination { name: "away".into(), tenant: 0, slack_webhook: format!("http://{away}/hook"), language: "ja".into() };
+    server.apply(1, &[alert(0, "a0")], std::slice::from_ref(&destination), &mut Tally::default());
+    let undelivered = |token: usize| server.get("/api/v1/stats", &server.tokens[token]).expect("read")["undelivered"].clone();
+    assert_eq!(undelivered(0)[0]["failing"], 0);
+    let clock: Arc<dyn Clock> = server.clock.clone();
+    let notifier = Notifier::start(&server.store, &clock, &[destination], "http://lookout.example").expect("starts");
+    notifier.ring();
+    while undelivered(0)[0]["failing"] == 0 {
+        std::thread::yield_now();
+    }
+    notifier.stop();
+    let told = undelivered(0);
+    assert_eq!((&told[0]["destination"], &told[0]["waiting"], &told[0]["given_up"]), (&json!("away"), &json!(1), &json!(0)));
+    assert!(told[0]["last_error"].as_str().is_some_and(|why| why.contains("refused")), "{told}");
+    assert_eq!(undelivered(1), json!([]), "another tenant's is not told");
 }
 
 /// One datagram from each address, received at `at`; each fifth cannot be read.

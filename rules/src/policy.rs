@@ -34,6 +34,14 @@ pub struct PolicyProblem {
     pub warning: bool,
 }
 
+impl PolicyProblem {
+    /// Its lines as they follow a file's name: `:3,9`, or nothing.
+    pub fn place(&self) -> String {
+        let lines: Vec<String> = self.lines.iter().map(usize::to_string).collect();
+        if lines.is_empty() { String::new() } else { format!(":{}", lines.join(",")) }
+    }
+}
+
 /// A zone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Zone {

@@ -70,7 +70,9 @@ pub fn read(text: &str) -> Result<Node, (usize, String)> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line() as usize);
         // The first line says what; the rest is a picture of the place.
-        (line, error.to_string().lines().next().unwrap_or("not YAML").to_owned())
+        let text = error.to_string();
+        let what = text.lines().next().unwrap_or("not YAML");
+        (line, what.strip_prefix("error: ").unwrap_or(what).to_owned())
     })
 }
 

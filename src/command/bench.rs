@@ -28,7 +28,7 @@ use crate::role;
 #[derive(Args, Debug)]
 pub(crate) struct Bench {
     /// Events a second that are offered, about
-    #[arg(long, default_value_t = 50_000)]
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
     /// How long, such as 60s or 5m
     #[arg(long = "for", default_value = "60s", value_parser = duration)]

@@ -130,10 +130,8 @@ fn prove(file: &Path) -> Result<Option<Policy>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
     let say_all = |problems: &[PolicyProblem]| {
         for p in problems {
-            let lines: Vec<String> = p.lines.iter().map(usize::to_string).collect();
-            let place = if lines.is_empty() { String::new() } else { format!(":{}", lines.join(",")) };
             let kind = if p.warning { "warning" } else { "error" };
-            super::say(&format!("{}{place}: {kind}: {}", file.display(), p.reason));
+            super::say(&format!("{}{}: {kind}: {}", file.display(), p.place(), p.reason));
         }
     };
     Ok(match Policy::parse(&text) {

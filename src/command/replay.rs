@@ -71,6 +71,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     if args.threads > 0 {
         config.threads = args.threads;
     }
+    role::must_exist(&config.rules.paths)?;
     let (rules, problems) = role::load_rules(&config.rules);
     for p in problems.iter().filter(|p| p.refused) {
         super::complain(&format!("{}:{}: refused: {}", p.path, p.line, p.reason));
@@ -86,7 +87,9 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
         policy: policy.clone(),
         threads: config.worker_threads(),
     };
-    let site = Arc::new(role::load_site(&config.behaviour)?.with_policy(policy));
+    let (site, problems) = role::load_site(&config.behaviour)?;
+    problems.iter().for_each(|problem| super::complain(problem));
+    let site = Arc::new(site.with_policy(policy));
     let lateness_ns = i64::from(config.rules.lateness_s) * 1_000_000_000;
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });
     let mut correlator = Correlator::new(rules, config.rules.correlate_options()?);
@@ -150,7 +153,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
         let stats =
             statistics(&spent, watch.elapsed().as_secs_f64(), alerts.len(), &correlator, &behaviour, (&verdicts(&cells), span));
         if path.as_os_str() == "-" {
-            super::complain(&stats);
+            writeln!(std::io::stderr().lock(), "{stats}")?;
         } else {
             std::fs::write(path, stats + "\n").with_context(|| format!("failed to write {}", path.display()))?;
         }

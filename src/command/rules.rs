@@ -41,7 +41,10 @@ pub(crate) enum RulesCommand {
 
 pub(crate) fn run(command: &RulesCommand) -> Result<ExitCode> {
     match command {
-        RulesCommand::Check { paths } => Ok(check(paths)),
+        RulesCommand::Check { paths } => {
+            crate::role::must_exist(paths)?;
+            Ok(check(paths))
+        }
         RulesCommand::Test { cases, junit } => test(cases, junit.as_deref()),
         RulesCommand::Explain(args) => explain::run(args),
         RulesCommand::Backtest(args) => backtest::run(args),
@@ -115,6 +118,8 @@ fn test(paths: &[PathBuf], junit: Option<&Path>) -> Result<ExitCode> {
         std::fs::write(path, junit::document(&suites)).with_context(|| format!("failed to write {}", path.display()))?;
     }
     super::say(&format!("{passed} passed, {failed} failed"));
+    // A folder that holds none is most likely not the one that was meant.
+    anyhow::ensure!(passed + failed > 0, "no case was found");
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

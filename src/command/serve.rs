@@ -9,10 +9,12 @@ use anyhow::{Context, Result};
 use api::RuleDesk;
 use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rules::Problem;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::config::Config;
+
 use crate::role;
 use crate::rule_desk::Desk;
 
@@ -48,7 +50,12 @@ pub(crate) fn start_metrics() -> Result<PrometheusHandle> {
 pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     if args.check {
-        return check(&config);
+        let of_file = || {
+            args.config
+                .as_ref()
+                .map_or_else(|| "bad configuration".to_owned(), |p| format!("bad configuration in {}", p.display()))
+        };
+        return check(&config).with_context(of_file);
     }
     start_logging("info,tantivy=warn");
     let metrics = start_metrics()?;
@@ -85,18 +92,37 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     })
 }
 
-/// Says what is wrong with the configuration, the rules and the policy that it names.
+/// Says what is wrong with the configuration, and with the rules, the policy and the other files that it names: what would keep the service
+/// from starting is an error, what it would do without is told and gives 1.
 fn check(config: &Config) -> Result<ExitCode> {
     role::decode_settings(&config.decode, event::Time::EPOCH)?;
+    for (at, listen) in config.listen.iter().enumerate() {
+        if let Some(tls) = &listen.tls {
+            tls.files().check().with_context(|| format!("listen[{at}].tls"))?;
+        }
+    }
+    let (_, mut without) = role::load_site(&config.behaviour)?;
     if let Some(path) = &config.policy {
         role::load_policy(path)?;
     }
     let (set, problems) = role::load_rules(&config.rules);
-    for problem in &problems {
-        super::say(&format!("{}:{}: {}", problem.path, problem.line, problem.reason));
+    for Problem { path, line, reason, refused, .. } in &problems {
+        let told = format!("{path}:{line}: {reason}");
+        if *refused { without.push(told) } else { super::say(&format!("{told} (a warning)")) }
     }
-    super::say(&format!("the configuration is valid; {} rules", set.rules().len()));
-    Ok(if problems.iter().any(|p| p.refused) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    for mode in &config.rules.modes {
+        if !set.rules().any(|rule| rule.id == mode.rule) {
+            without.push(format!("rules.modes: no rule has the id {:?}", mode.rule));
+        }
+    }
+    without.iter().for_each(|told| super::say(&super::visible(told)));
+    let rules = set.rules().len();
+    if without.is_empty() {
+        super::say(&format!("the configuration is valid; {rules} rules"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    super::say(&format!("the service would start with {rules} rules, and without what is named above"));
+    Ok(ExitCode::FAILURE)
 }
 
 /// Loads the rules anew at SIGHUP and, where they are watched, when a file has changed.

@@ -10,6 +10,7 @@ use clap::Subcommand;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::role;
 
 /// What to do with tokens.
 #[derive(Subcommand, Debug)]
@@ -20,7 +21,7 @@ pub(crate) enum TokenCommand {
         #[arg(long)]
         config: Option<PathBuf>,
         /// Whose it is
-        #[arg(long)]
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
         /// The tenant that it may see
         #[arg(long)]
@@ -48,8 +49,12 @@ pub(crate) enum TokenCommand {
 pub(crate) fn run(command: &TokenCommand) -> Result<ExitCode> {
     let (TokenCommand::Create { config, .. } | TokenCommand::List { config } | TokenCommand::Revoke { config, .. }) = command;
     let config = config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
-    std::fs::create_dir_all(&config.data)?;
-    let store = Store::open(&config.data.join("mihari.sqlite"), Arc::new(SystemClock))?;
+    let database = config.data.join("mihari.sqlite");
+    match command {
+        TokenCommand::Create { .. } => role::make_data(&config.data)?,
+        _ => anyhow::ensure!(database.exists(), "there is no {}: is this the service's configuration?", database.display()),
+    }
+    let store = Store::open(&database, Arc::new(SystemClock))?;
     match command {
         TokenCommand::Create { name, tenant, days, .. } => {
             super::say(&store.create_token(name, config.tenant(tenant.as_deref())?.0, *days)?);

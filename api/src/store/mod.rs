@@ -38,7 +38,7 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     FIRST,
     "ALTER TABLE token ADD COLUMN revoked INTEGER;",
     quarantine::TABLE,
@@ -47,6 +47,7 @@ const MIGRATIONS: [&str; 8] = [
     saved::TABLES,
     counts::LOST,
     audit::TABLES,
+    outbox::UNDELIVERED,
 ];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "

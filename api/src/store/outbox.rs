@@ -6,6 +6,25 @@ use serde::Serialize;
 
 use super::{Result, Store};
 
+/// Finds what has not arrived without a look at all that has.
+pub(super) const UNDELIVERED: &str = "CREATE INDEX outbox_undelivered ON outbox (state, at) WHERE state <> 'delivered';";
+/// For how long it is told that messages were given up, in nanoseconds.
+const GIVEN_UP_TOLD_NS: i64 = 7 * 86_400 * 1_000_000_000;
+
+/// What has not arrived at a destination.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Undelivered {
+    pub(crate) destination: String,
+    /// Messages that wait, those that were tried already among them.
+    pub(crate) waiting: i64,
+    /// Of these, tried in vain.
+    pub(crate) failing: i64,
+    /// Tried in vain until their time was up, within the last week.
+    pub(crate) given_up: i64,
+    /// What the last one failed with.
+    pub(crate) last_error: Option<String>,
+}
+
 /// A message and how far it has come.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Delivery {
@@ -42,6 +61,31 @@ impl Store {
                 })
             };
             Ok(statement.query_map([id], delivery)?.collect::<std::result::Result<_, _>>()?)
+        })
+    }
+
+    /// What of a tenant's messages has not arrived, by destination.
+    pub(crate) fn undelivered(&self, tenant: u32) -> Result<Vec<Undelivered>> {
+        let since = self.clock.now().plus_ns(-GIVEN_UP_TOLD_NS).unix_ns();
+        self.read(|connection| {
+            // Beside max() the other columns are of the row that has it.
+            let mut statement = connection.prepare_cached(
+                "SELECT o.destination, sum(o.state = 'waiting'), sum(o.state = 'waiting' AND o.attempts > 0), sum(o.state = 'dead'),
+                   o.last_error, max(o.at)
+                 FROM outbox o JOIN alert a ON a.id = o.alert
+                 WHERE o.state <> 'delivered' AND a.tenant = ?1 AND (o.state = 'waiting' OR o.at >= ?2)
+                 GROUP BY o.destination ORDER BY o.destination",
+            )?;
+            let undelivered = |row: &Row<'_>| {
+                Ok(Undelivered {
+                    destination: row.get(0)?,
+                    waiting: row.get(1)?,
+                    failing: row.get(2)?,
+                    given_up: row.get(3)?,
+                    last_error: row.get(4)?,
+                })
+            };
+            Ok(statement.query_map(params![tenant, since], undelivered)?.collect::<std::result::Result<_, _>>()?)
         })
     }
 

@@ -26,6 +26,16 @@ pub struct TlsFiles {
     pub client_authorities: Option<PathBuf>,
 }
 
+impl TlsFiles {
+    /// Reads them, as a listener will.
+    ///
+    /// # Errors
+    /// Where they cannot be used.
+    pub fn check(&self) -> Result<(), TlsError> {
+        load(self).map(drop)
+    }
+}
+
 /// The certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

@@ -33,7 +33,7 @@ pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
     };
     let settings = role::decode_settings(&config.decode, plan.start)?;
     let lateness_ns = i64::from(config.rules.lateness_s) * SECOND_NS;
-    let site = Arc::new(role::load_site(&config.behaviour)?.with_policy(Some(policy.clone())));
+    let site = Arc::new(role::load_site(&config.behaviour)?.0.with_policy(Some(policy.clone())));
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });
     let mut correlator = Correlator::new(rules.clone(), config.rules.correlate_options()?);
     let parts = Parts { settings, rules: InForce::new(rules), policy: Some(policy), threads: config.worker_threads() };

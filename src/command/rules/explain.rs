@@ -37,6 +37,7 @@ pub(super) fn run(args: &Explain) -> Result<ExitCode> {
     if of_file {
         paths.push(file.to_owned());
     }
+    crate::role::must_exist(&args.rules)?;
     let config = config::Rules { pack: paths.is_empty(), paths, ..config::Rules::default() };
     let (set, problems) = crate::role::load_rules(&config);
     for p in problems.iter().filter(|p| p.refused && (!of_file || p.path == args.rule)) {
@@ -75,6 +76,14 @@ fn event(text: &str) -> Result<Batch> {
         text = inside;
     }
     let text = text.trim();
+    if text.is_empty() {
+        bail!("the record is empty");
+    }
+    // A single word that looks like a path is a mistyped one, not a record.
+    if !text.contains(char::is_whitespace) && (text.starts_with(['/', '.']) || text.ends_with(".json") || text.ends_with(".log"))
+    {
+        bail!("failed to read {text}: there is no such file");
+    }
     if text.starts_with('{') {
         return rules::cases::batch_of(&[text]).map_err(|reason| anyhow::anyhow!("not an event: {reason}"));
     }

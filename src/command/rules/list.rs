@@ -61,6 +61,7 @@ struct Line<'r> {
 
 pub(super) fn run(args: &List) -> Result<ExitCode> {
     let config = config::Rules { paths: args.paths.clone(), pack: args.paths.is_empty(), ..config::Rules::default() };
+    crate::role::must_exist(&args.paths)?;
     let (set, _) = crate::role::load_rules(&config);
     let set = Arc::new(set);
     let mut coverage = Coverage::default();

@@ -1,0 +1,99 @@
+//! What a person at a terminal meets: exit codes, what is said of mistakes, what is left behind.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the program in `dir` with arguments that a space parts.
+fn run(dir: &Path, line: &str) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_mihari")).args(line.split(' ')).current_dir(dir).output().expect("runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+#[test]
+fn what_is_not_there_is_bad_input() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("empty")).expect("made");
+    std::fs::write(dir.path().join("a.log"), "a record\n").expect("written");
+    for (line, said) in [
+        ("rules check nowhere", "nowhere"),
+        ("rules list nowhere", "nowhere"),
+        ("rules test empty", "no case was found"),
+        ("rules explain sshd nowhere.json", "no rule is called"),
+        ("replay --rules nowhere a.log", "nowhere"),
+        ("policy check nowhere", "nowhere"),
+        ("parse nowhere", "nowhere"),
+        ("verify nowhere", "nowhere"),
+        ("token list", "mihari-data/mihari.sqlite"),
+        ("token create --name=", "--name"),
+        ("search --token x --url http://127.0.0.1:1", "http://127.0.0.1:1"),
+    ] {
+        let (code, _, errors) = run(dir.path(), line);
+        assert_eq!(code, 2, "{line}: {errors}");
+        assert!(errors.contains(said), "{line}: {errors}");
+    }
+    assert!(!dir.path().join("mihari-data").exists(), "who only looks makes nothing");
+}
+
+#[test]
+fn a_mistyped_file_is_not_explained_as_a_record() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rule = "title: A\nlogsource: {product: linux}\ndetection: {s: {a: b}, condition: s}\nlevel: low\n";
+    std::fs::write(dir.path().join("a.yml"), rule).expect("written");
+    let (code, _, errors) = run(dir.path(), "rules explain a.yml event.json");
+    assert!(code == 2 && errors.contains("event.json"), "{errors}");
+    assert_eq!(run(dir.path(), r#"rules explain a.yml {"a":"b"}"#).0, 0);
+    assert_eq!(run(dir.path(), r#"rules explain a.yml {"a":"c"}"#).0, 1);
+}
+
+#[test]
+fn statistics_on_standard_error_are_json() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("a.log"), "a record\n").expect("written");
+    let (code, alerts, stats) = run(dir.path(), "replay --stats - a.log");
+    assert_eq!((code, alerts.as_str()), (0, ""));
+    let stats: serde_json::Value = serde_json::from_str(&stats).expect("JSON");
+    assert_eq!(stats["frames"], 1);
+}
+
+#[test]
+fn the_data_are_their_owner_s_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert_eq!(run(dir.path(), "token create --name alice").0, 0);
+    let mode = std::fs::metadata(dir.path().join("mihari-data")).expect("made").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let (code, tokens, _) = run(dir.path(), "token list");
+    assert!(code == 0 && tokens.contains("alice"), "{tokens}");
+}
+
+/// What would keep the service from starting is told before it is tried.
+#[test]
+fn a_configuration_is_checked_with_the_files_that_it_names() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let check = |text: &str| {
+        std::fs::write(dir.path().join("mihari.yaml"), text).expect("written");
+        let (code, told, errors) = run(dir.path(), "serve --check --config mihari.yaml");
+        (code, told + &errors)
+    };
+    assert_eq!(check("{}").0, 0);
+    for (text, said) in [
+        ("listen: [{kind: relp, address: '127.0.0.1:0', tls: {certificate: no.pem, key: no.pem}}]", "listen[0].tls"),
+        ("behaviour: {inside: [somewhere]}", "somewhere"),
+        ("behaviour: {safelist: {ports: [udp]}}", "udp"),
+        ("decode: {time_zone: Mars/Base}", "Mars/Base"),
+        ("policy: no.yaml", "no.yaml"),
+    ] {
+        let (code, told) = check(text);
+        assert!(code == 2 && told.contains("mihari.yaml") && told.contains(said), "{text}: {told}");
+    }
+    for (text, said) in [
+        ("rules: {paths: [no.yml]}", "no.yml"),
+        ("rules: {modes: [{rule: nothing, mode: off}]}", "nothing"),
+        ("behaviour: {indicators: [no.csv]}", "no.csv"),
+    ] {
+        let (code, told) = check(text);
+        assert!(code == 1 && told.contains(said) && !told.contains("valid"), "{text}: {told}");
+    }
+}
