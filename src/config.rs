@@ -171,6 +171,54 @@ impl Lines {
 }
 
 impl Listen {
+    /// What the types cannot say.
+    fn check(&self) -> Result<()> {
+        let (needs_address, needs_path) = match self.kind {
+            ListenKind::SyslogUdp | ListenKind::SyslogTcp | ListenKind::Relp | ListenKind::FlowUdp | ListenKind::IpfixTcp => {
+                (true, false)
+            }
+            ListenKind::File => (false, true),
+            ListenKind::Kafka | ListenKind::Stdin => (false, false),
+        };
+        if self.address.is_some() != needs_address || self.path.is_some() != needs_path {
+            bail!("a socket needs address, a file needs path, and neither takes the other");
+        }
+        let is_stream = matches!(self.kind, ListenKind::SyslogTcp | ListenKind::Relp | ListenKind::IpfixTcp);
+        if !is_stream && (self.tls.is_some() || self.proxy_protocol) {
+            bail!("tls and proxy_protocol are for connections");
+        }
+        if !needs_address && (!self.allow.is_empty() || self.records_per_second.is_some()) {
+            bail!("allow and records_per_second are for sockets");
+        }
+        if self.records_per_second == Some(0) {
+            bail!("records_per_second is at least 1");
+        }
+        let is_datagrams = needs_address && !is_stream;
+        if !(1..=SOCKETS_MAX).contains(&self.sockets) || (!is_datagrams && self.sockets != 1) {
+            bail!("sockets is 1 to {SOCKETS_MAX}, for datagrams");
+        }
+        if self.receive_buffer_bytes.is_some_and(|bytes| !is_datagrams || !(1..=RECEIVE_BUFFER_BYTES_MAX).contains(&bytes)) {
+            bail!("receive_buffer_bytes is 1 to {RECEIVE_BUFFER_BYTES_MAX}, for datagrams");
+        }
+        if self.kafka.is_some() != (self.kind == ListenKind::Kafka) {
+            bail!("kafka is for the kind kafka, which needs it");
+        }
+        if let Some(kafka) = &self.kafka {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            let named = (1..=100).contains(&kafka.group.len()) && kafka.group.chars().all(plain);
+            if kafka.brokers.is_empty() || kafka.topics.is_empty() || !named {
+                bail!("kafka needs brokers, topics and a plain group name");
+            }
+        }
+        if let Some(lines) = &self.multiline {
+            lines.multiline()?;
+            if !matches!(self.kind, ListenKind::SyslogTcp | ListenKind::File | ListenKind::Stdin) {
+                bail!("multiline is for what comes line by line");
+            }
+        }
+        Ok(())
+    }
+
     /// A socket of this kind with every default.
     pub(crate) fn socket(kind: ListenKind, address: SocketAddr) -> Listen {
         Listen {
@@ -519,53 +567,7 @@ impl Config {
             }
         }
         for (at, listen) in self.listen.iter().enumerate() {
-            let (needs_address, needs_path) = match listen.kind {
-                ListenKind::SyslogUdp | ListenKind::SyslogTcp | ListenKind::Relp | ListenKind::FlowUdp | ListenKind::IpfixTcp => {
-                    (true, false)
-                }
-                ListenKind::File => (false, true),
-                ListenKind::Kafka | ListenKind::Stdin => (false, false),
-            };
-            if listen.address.is_some() != needs_address || listen.path.is_some() != needs_path {
-                bail!("listen[{at}]: a socket needs address, a file needs path, and neither takes the other");
-            }
-            let is_stream = matches!(listen.kind, ListenKind::SyslogTcp | ListenKind::Relp | ListenKind::IpfixTcp);
-            if !is_stream && (listen.tls.is_some() || listen.proxy_protocol) {
-                bail!("listen[{at}]: tls and proxy_protocol are for connections");
-            }
-            if !needs_address && (!listen.allow.is_empty() || listen.records_per_second.is_some()) {
-                bail!("listen[{at}]: allow and records_per_second are for sockets");
-            }
-            if listen.records_per_second == Some(0) {
-                bail!("listen[{at}]: records_per_second is at least 1");
-            }
-            let is_datagrams = needs_address && !is_stream;
-            if !(1..=SOCKETS_MAX).contains(&listen.sockets) || (!is_datagrams && listen.sockets != 1) {
-                bail!("listen[{at}]: sockets is 1 to {SOCKETS_MAX}, for datagrams");
-            }
-            if listen.receive_buffer_bytes.is_some_and(|bytes| !is_datagrams || !(1..=RECEIVE_BUFFER_BYTES_MAX).contains(&bytes))
-            {
-                bail!("listen[{at}]: receive_buffer_bytes is 1 to {RECEIVE_BUFFER_BYTES_MAX}, for datagrams");
-            }
-            if listen.kafka.is_some() != (listen.kind == ListenKind::Kafka) {
-                bail!("listen[{at}]: kafka is for the kind kafka, which needs it");
-            }
-            if let Some(kafka) = &listen.kafka {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-                let named = (1..=100).contains(&kafka.group.len()) && kafka.group.chars().all(plain);
-                if kafka.brokers.is_empty() || kafka.topics.is_empty() || !named {
-                    bail!("listen[{at}]: kafka needs brokers, topics and a plain group name");
-                }
-            }
-            if let Some(lines) = &listen.multiline {
-                lines.multiline().with_context(|| format!("listen[{at}]"))?;
-                if !matches!(listen.kind, ListenKind::SyslogTcp | ListenKind::File | ListenKind::Stdin) {
-                    bail!("listen[{at}]: multiline is for what comes line by line");
-                }
-            }
-            if let Some(tenant) = &listen.tenant {
-                self.tenant(Some(tenant)).with_context(|| format!("listen[{at}]"))?;
-            }
+            listen.check().and_then(|()| self.tenant(listen.tenant.as_deref())).with_context(|| format!("listen[{at}]"))?;
         }
         if self.api.connections_max == 0 || self.api.connections_per_address_max == 0 {
             bail!("api: without connections nobody can ask");

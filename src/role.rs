@@ -198,6 +198,48 @@ impl Intake for JournalIntake {
     }
 }
 
+/// Where records come in, as configured.
+fn places(config: &Config, journal: &Arc<Journal>) -> Result<Vec<Listen>> {
+    let mut listens = Vec::new();
+    for listen in &config.listen {
+        let tenant = config.tenant(listen.tenant.as_deref())?;
+        let socket = listen.address.context("a socket needs an address");
+        let multiline = listen.multiline.as_ref().map(crate::config::Lines::multiline).transpose()?;
+        let stream = |address, protocol| {
+            let tls = listen.tls.as_ref().map(crate::config::Tls::files);
+            let (proxy_protocol, multiline) = (listen.proxy_protocol, multiline.clone());
+            Place::Stream(Stream { address, protocol, tls, proxy_protocol, multiline })
+        };
+        let datagrams = |address| Datagrams {
+            address,
+            sockets: listen.sockets,
+            receive_buffer_bytes: listen.receive_buffer_bytes.unwrap_or(RECEIVE_BUFFER_BYTES),
+        };
+        let place = match listen.kind {
+            ListenKind::SyslogUdp => Place::SyslogUdp(datagrams(socket?)),
+            ListenKind::FlowUdp => Place::FlowUdp(datagrams(socket?)),
+            ListenKind::SyslogTcp => stream(socket?, StreamProtocol::Syslog),
+            ListenKind::Relp => stream(socket?, StreamProtocol::Relp),
+            ListenKind::IpfixTcp => stream(socket?, StreamProtocol::Ipfix),
+            ListenKind::File => {
+                let path = listen.path.clone().context("a file needs a path")?;
+                Place::File { path, from_start: listen.from == From::Start, multiline }
+            }
+            ListenKind::Kafka => {
+                let crate::config::Kafka { brokers, topics, group, properties } =
+                    listen.kafka.clone().context("kafka needs brokers")?;
+                let marks = Marks::open(&config.data.join(format!("kafka-{group}.json")), &group, journal)
+                    .with_context(|| format!("failed to find how far the group {group} was read"))?;
+                Place::Kafka(Kafka { brokers, topics, group, properties, marks })
+            }
+            ListenKind::Stdin => Place::Stdin { multiline },
+        };
+        let admission = Admission { allow: listen.allow.clone(), records_per_second: listen.records_per_second };
+        listens.push(Listen { place, tenant, admission });
+    }
+    Ok(listens)
+}
+
 /// A service that runs.
 pub(crate) struct Service {
     /// The address of the HTTP interface.
@@ -392,44 +434,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         files: Arc::new(|path| dashboards::file(path).map(|f| StaticFile { bytes: f.bytes, content_type: f.content_type })),
     };
     let server = tokio::spawn(api::serve(listener, api, config.api.limits(), stop.clone()));
-    let mut listens = Vec::new();
-    for listen in &config.listen {
-        let tenant = config.tenant(listen.tenant.as_deref())?;
-        let socket = listen.address.context("a socket needs an address");
-        let multiline = listen.multiline.as_ref().map(crate::config::Lines::multiline).transpose()?;
-        let stream = |address, protocol| {
-            let tls = listen.tls.as_ref().map(crate::config::Tls::files);
-            let (proxy_protocol, multiline) = (listen.proxy_protocol, multiline.clone());
-            Place::Stream(Stream { address, protocol, tls, proxy_protocol, multiline })
-        };
-        let datagrams = |address| Datagrams {
-            address,
-            sockets: listen.sockets,
-            receive_buffer_bytes: listen.receive_buffer_bytes.unwrap_or(RECEIVE_BUFFER_BYTES),
-        };
-        let place = match listen.kind {
-            ListenKind::SyslogUdp => Place::SyslogUdp(datagrams(socket?)),
-            ListenKind::FlowUdp => Place::FlowUdp(datagrams(socket?)),
-            ListenKind::SyslogTcp => stream(socket?, StreamProtocol::Syslog),
-            ListenKind::Relp => stream(socket?, StreamProtocol::Relp),
-            ListenKind::IpfixTcp => stream(socket?, StreamProtocol::Ipfix),
-            ListenKind::File => {
-                let path = listen.path.clone().context("a file needs a path")?;
-                Place::File { path, from_start: listen.from == From::Start, multiline }
-            }
-            ListenKind::Kafka => {
-                let crate::config::Kafka { brokers, topics, group, properties } =
-                    listen.kafka.clone().context("kafka needs brokers")?;
-                let marks = Marks::open(&config.data.join(format!("kafka-{group}.json")), &group, &journal)
-                    .with_context(|| format!("failed to find how far the group {group} was read"))?;
-                Place::Kafka(Kafka { brokers, topics, group, properties, marks })
-            }
-            ListenKind::Stdin => Place::Stdin { multiline },
-        };
-        let admission = Admission { allow: listen.allow.clone(), records_per_second: listen.records_per_second };
-        listens.push(Listen { place, tenant, admission });
-    }
-    let listeners = Listeners::start(&listens, &journal.appender(), &clock, &stop)?;
+    let listeners = Listeners::start(&places(config, &journal)?, &journal.appender(), &clock, &stop)?;
     let bound = listeners.bound().to_vec();
     for (listen, address) in config.listen.iter().zip(&bound) {
         info!(kind = ?listen.kind, address = ?address, path = ?listen.path, "listening");

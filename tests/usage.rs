@@ -26,6 +26,7 @@ fn what_is_not_there_is_bad_input() {
         ("policy check nowhere", "nowhere"),
         ("parse nowhere", "nowhere"),
         ("verify nowhere", "nowhere"),
+        ("verify a.log", "is a file"),
         ("token list", "mihari-data/mihari.sqlite"),
         ("token create --name=", "--name"),
         ("search --token x --url http://127.0.0.1:1", "http://127.0.0.1:1"),

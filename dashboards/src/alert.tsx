@@ -1,5 +1,6 @@
 import { For, Match, Show, Switch, createEffect, createResource, createSignal, on } from "solid-js";
 import { Group, title } from "./alerts";
+import { Anchor } from "./anchor";
 import { type Action, type Alert, type Delivery, type Entry, type Hit, type Problem, get, post, problemOf } from "./api";
 import { EventPanel, FieldName, summary } from "./event";
 import { keys } from "./keys";
@@ -132,7 +133,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
               <Show when={pick(a().meaning)}>{(text) => <><dt>{t("meaning")}</dt><dd>{visible(text())}</dd></>}</Show>
               <Show when={pick(a().false_positives)}>{(text) => <><dt>{t("falsePositives")}</dt><dd>{visible(text())}</dd></>}</Show>
               <Show when={a().clause}>{(clause) => <><dt>{t("clause")}</dt><dd>§{visible(clause())}</dd></>}</Show>
-              <dt>{t("rule")}</dt><dd>{visible(a().rule.title)} <span class="dim mono">{visible(a().rule.id)} {visible(a().rule.tags.join(" "))}</span></dd>
+              <dt>{t("rule")}</dt><dd><Anchor to={address("/rules", { r: a().rule.id })}>{visible(a().rule.title)}</Anchor> · <Anchor to={address("/alerts", { rule: a().rule.id, status: "all" })}>{t("alertsOfRule")}</Anchor> <span class="dim mono">{visible(a().rule.id)} {visible(a().rule.tags.join(" "))}</span></dd>
             </dl>
             <h3>{t("evidence")} <span class="dim">{number(events().length)}</span></h3>
             <div class="scroll"><table><tbody>

@@ -7,7 +7,7 @@ import { language, number, pick, t, utc } from "./i18n";
 import { Freshness, LEVELS, Level, Status } from "./parts";
 import { address, change, go, parameter, parameters, path } from "./place";
 import { kept, poll } from "./poll";
-import { show, visible, when } from "./text";
+import { brief, show, visible, when } from "./text";
 import { me } from "./user";
 
 const STATES = [["open,acknowledged", "notClosed"], ["open", "open"], ["acknowledged", "acknowledged"], ["closed", "closed"], ["all", "all"]] as const;
@@ -29,6 +29,8 @@ export function AlertTable(props: {
   fresh?: ReadonlySet<string>;
   /** Without what a list beside other things has no room for. */
   compact?: boolean;
+  /** Of today the time only. */
+  brief?: boolean;
   loaded: boolean;
   open: (alert: Alert) => void;
 }) {
@@ -47,7 +49,7 @@ export function AlertTable(props: {
                 <td class="state"><Status status={alert.status} /> <Show when={alert.assignee}>{(name) => <span class="dim">{visible(name())}</span>}</Show></td>
                 <td class="number">{number(alert.count)}</td>
                 <td class="time wide">{when(alert.first, utc())}</td>
-                <td class="time">{when(alert.last, utc())}</td>
+                <td class="time" title={when(alert.last, utc())}>{props.compact || props.brief ? brief(alert.last, utc()) : when(alert.last, utc())}</td>
               </tr>
             )}
           </For>
@@ -63,12 +65,13 @@ export function Inbox() {
   const states = createMemo(() => parameter("status") || "open,acknowledged");
   const level = createMemo(() => parameter("level"));
   const levels = (): string[] => level().split(",").filter(Boolean);
+  const rule = createMemo(() => parameter("rule"));
   const mine = createMemo(() => parameter("mine") === "1");
   const [size, setSize] = createSignal(PAGE);
   const list = poll((signal) => get<{ alerts: Alert[]; total: number }>(address("/alerts", {
-    size: String(size()), status: states() === "all" ? "" : states(), level: level(), assignee: mine() ? me()?.name : "",
+    size: String(size()), status: states() === "all" ? "" : states(), level: level(), rule: rule(), assignee: mine() ? me()?.name : "",
   }), signal), LOOK_EVERY);
-  createEffect(on([states, level, mine, me, size], () => void list.again(), { defer: true }));
+  createEffect(on([states, level, rule, mine, me, size], () => void list.again(), { defer: true }));
   const alerts = kept(() => list.data()?.alerts ?? []);
   const [chosen, setChosen] = createSignal<string>();
   const [fresh, setFresh] = createSignal<ReadonlySet<string>>(new Set());
@@ -130,13 +133,14 @@ export function Inbox() {
             <For each={LEVELS}>{(one) => <button class={one} aria-pressed={levels().includes(one)} onClick={() => toggle(one)}>{t(one)}</button>}</For>
           </div>
           <label class="check"><input type="checkbox" checked={mine()} onChange={(e) => change({ mine: e.currentTarget.checked ? "1" : "" })} /> {t("mine")}</label>
+          <Show when={rule()}><button class="chip" title={rule()} onClick={() => change({ rule: "" })}>{t("oneRule")} <span aria-hidden="true">×</span><span class="sr">{t("removeFacet")}</span></button></Show>
           <span class="grow" />
           <span class="dim"><b>{number(list.data()?.total)}</b> {t("alertsListed")}</span>
           <LineState line={line()} />
         </div>
         <Freshness of={list} />
         <div class="panel flush">
-          <AlertTable alerts={alerts()} loaded={list.data() !== undefined} fresh={fresh()} selected={id() ?? chosen()} open={open} />
+          <AlertTable alerts={alerts()} loaded={list.data() !== undefined} fresh={fresh()} selected={id() ?? chosen()} brief={id() !== undefined} open={open} />
           <Show when={(list.data()?.total ?? 0) > alerts().length && alerts().length > 0 && size() < 500}><div class="tools pad"><button onClick={() => setSize((n) => Math.min(500, n + PAGE))}>{t("moreAlerts")}</button></div></Show>
         </div>
         <p class="sr" aria-live="polite">{news()}</p>

@@ -60,6 +60,8 @@ export type Stats = {
   quarantined_total: number;
   documents: number;
   alerts_open: Record<string, number>;
+  /** Messages about alerts that have not arrived. */
+  undelivered?: { destination: string; waiting: number; failing: number; given_up: number; last_error: string | null }[];
 };
 export type Source = {
   address: string; transport: string; format: string; first: string; last: string; received: number; parsed: number; quarantined: number; bytes: number;
@@ -84,7 +86,7 @@ export type SavedSearch = SearchText & {
 export type Mode = "off" | "record" | "alert";
 export type LogSource = { product?: string; category?: string; service?: string };
 export type Rule = {
-  id: string; title: string; level: string; status: string; kind: string; tags: string[]; log_source: LogSource; path: string; clause?: string; alerts: number; matches: number;
+  id: string; title: string; titles?: Record<string, string>; level: string; status: string; kind: string; tags: string[]; log_source: LogSource; path: string; clause?: string; alerts: number; matches: number;
   last_match: string | null; mode: Mode; cost: { evaluated: number; tests: number; text_bytes: number };
 };
 export type RuleProblem = { path: string; line: number; refused: boolean; reason: string; hint?: string };

@@ -6,7 +6,7 @@ import { Anchor } from "./anchor";
 import { Copy, Panel } from "./parts";
 import { address } from "./place";
 import { Terminal } from "./terminal";
-import { condition, show, visible, when } from "./text";
+import { condition, exact, show, visible, when } from "./text";
 
 /** A record in one line: a flow by what it says, for its raw form is a packet. */
 export const summary = (hit: Hit): string => {
@@ -42,7 +42,7 @@ export function EventPanel(props: {
   return (
     <Panel label={`${t("event")} ${props.hit.id}`} close={props.close} back={back}>
       <div class="tools head">
-        <h2 class="grow">{when(props.hit.time, utc())} <span class="dim">{props.hit.id}</span></h2>
+        <h2 class="grow">{exact(props.hit.time, utc())} <span class="dim">{props.hit.id}</span></h2>
         <Show when={props.step}>
           <button aria-label={t("previous")} title={`${t("previous")} (k)`} onClick={() => props.step?.(-1)}>↑</button>
           <button aria-label={t("next")} title={`${t("next")} (j)`} onClick={() => props.step?.(1)}>↓</button>
@@ -78,7 +78,7 @@ export function EventPanel(props: {
               </For>
             )}
           </For>
-          <tr><th scope="row">{t("received")}</th><td class="mono">{when(props.hit.received, utc())}</td><td /></tr>
+          <tr><th scope="row">{t("received")}</th><td class="mono">{exact(props.hit.received, utc())}</td><td /></tr>
         </tbody>
       </table>
       <h3>{t("context")}</h3>

@@ -26,7 +26,7 @@ export function useZones(): { policy: () => Policy | undefined; name: (zone: str
 export function MatrixTable(props: { matrix: Matrix; small?: boolean; chosen?: string; name: (zone: string) => string; choose: (cell: Cell) => void }) {
   const cell = (from: string, to: string): Cell | undefined => props.matrix.cells.find((c) => c.from === from && c.to === to);
   const name = (zone: string): string => visible(props.name(zone));
-  const said = (c: Cell): string => `${name(c.from)} → ${name(c.to)}: ${cellName(c)}, ${t("violations")} ${c.violations}, ${t("allowed")} ${c.allowed}, ${t("denied")} ${c.denied}`;
+  const said = (c: Cell): string => `${name(c.from)} → ${name(c.to)}: ${cellName(c)} (${t(REASONS[c.reason])}), ${t("violations")} ${c.violations}, ${t("allowed")} ${c.allowed}, ${t("denied")} ${c.denied}`;
   return (
     <div class="scroll">
       <table class="matrix" classList={{ small: props.small ?? false }}>

@@ -1,4 +1,4 @@
-import { For, Show } from "solid-js";
+import { For, Show, createMemo } from "solid-js";
 import { AlertTable } from "./alerts";
 import { Anchor } from "./anchor";
 import { type Alert, type Matrix, type SearchAnswer, type Source, type Stats, get, post } from "./api";
@@ -8,7 +8,7 @@ import { MatrixTable, useZones } from "./matrix";
 import { Freshness, LEVELS, Level } from "./parts";
 import { address, go } from "./place";
 import { kept, poll } from "./poll";
-import { condition, visible, when } from "./text";
+import { brief, condition, visible, when } from "./text";
 
 /** How often the overview looks again, in milliseconds. */
 const LOOK_EVERY = 2000;
@@ -28,11 +28,15 @@ export function Overview() {
     return { agg: found.aggs["hist"]!, range: [end - 3_600_000, end] as [number, number] };
   }, LOOK_SELDOM);
   const open = (level: string): number => stats.data()?.alerts_open[level] ?? 0;
+  // One text, so that it is said again only where it has changed.
+  const untold = createMemo(() => (stats.data()?.undelivered ?? []).filter((one) => one.failing > 0 || one.given_up > 0)
+    .map((one) => `${t("undelivered")} ${visible(one.destination)}: ${number(one.failing)} ${t("failingMessages")}, ${number(one.given_up)} ${t("givenUp")} (${visible(one.last_error ?? "")})`).join("\n"));
   const newest = kept(() => alerts.data()?.alerts ?? []);
   return (
     <>
       {/* Where the server is away, it is said once. */}
       <Freshness of={stats} />
+      <Show when={untold()}><p class="stale" role="alert" data-untold>{untold()}</p></Show>
       <div class="tiles">
         <div class="panel tile"><b data-rate>{stats.data() ? number(stats.data()?.events_per_second) : "–"}</b><span>{t("eventsPerSecond")}</span></div>
         <div class="panel tile levels">
@@ -64,8 +68,8 @@ export function Overview() {
               <thead><tr><th>{t("source")}</th><th>{t("format")}</th><th class="number">{t("received")}</th><th class="number">{t("quarantined")}</th><th>{t("last")}</th></tr></thead>
               <tbody><For each={sources.data()?.sources} fallback={<tr><td colspan={5} class="dim empty">{sources.data() ? t("none") : t("loading")}</td></tr>}>{(s) => (
                 <tr>
-                  <td class="mono">{s.address === "other" ? <span class="dim">{t("otherSources")}</span> : <Anchor to={address("/search", { q: condition("log.source.address", s.address) })}>{visible(s.address)}</Anchor>} <span class="dim">{s.transport}</span></td>
-                  <td>{s.format}</td><td class="number">{number(s.received)}</td><td class="number" classList={{ problem: s.quarantined > 0 }}>{number(s.quarantined)}</td><td class="time" lang={language()}>{when(s.last, utc())}</td>
+                  <td class="mono nowrap">{s.address === "other" ? <span class="dim">{t("otherSources")}</span> : <Anchor to={address("/search", { q: condition("log.source.address", s.address) })}>{visible(s.address)}</Anchor>} <span class="dim">{s.transport}</span></td>
+                  <td>{s.format}</td><td class="number">{number(s.received)}</td><td class="number" classList={{ problem: s.quarantined > 0 }}>{number(s.quarantined)}</td><td class="time" lang={language()} title={when(s.last, utc())}>{brief(s.last, utc())}</td>
                 </tr>
               )}</For></tbody>
             </table></div>

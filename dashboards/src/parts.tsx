@@ -26,7 +26,7 @@ export const told = (problem: Problem): string => {
 export function Wrong(props: { problem: Problem; query?: string }) {
   return (
     <div class="problem" role="alert">
-      {t("error")}: {told(props.problem)}
+      {t(props.problem.position === undefined ? "error" : "queryWrong")}: {told(props.problem)}
       <Show when={props.query !== undefined && props.problem.position !== undefined}>
         <div class="mark">{`${visible(props.query ?? "")}\n${" ".repeat(props.problem.position ?? 0)}^`}</div>
       </Show>

@@ -43,8 +43,8 @@ export function QuarantinePage() {
         </select></label>
         <span class="dim"><b data-total={list.data()?.total}>{number(list.data()?.total)}</b> {t("recordsListed")}</span>
         <span class="grow" />
-        <button disabled={reading.busy()} onClick={() => void reparse(true)}>{t("reparseTry")}</button>
-        <button disabled={reading.busy()} onClick={() => void reparse(false)}>{t("reparse")}</button>
+        <button disabled={reading.busy() || list.data()?.total === 0} onClick={() => void reparse(true)}>{t("reparseTry")}</button>
+        <button disabled={reading.busy() || list.data()?.total === 0} onClick={() => void reparse(false)}>{t("reparse")}</button>
       </div>
       <Show when={done()} keyed>{(d) => <p role="status" data-released={d.released}>{t("lookedAt")}: <b>{number(d.looked_at)}</b> · {t(d.dry ? "readable" : "released")}: <b>{number(d.released)}</b></p>}</Show>
       <Show when={reading.problem()} keyed>{(problem) => <Wrong problem={problem} />}</Show>

@@ -2,7 +2,7 @@ import { For, Show, createMemo, createResource, createSignal } from "solid-js";
 import { act } from "./act";
 import { Anchor } from "./anchor";
 import { type Explanation, type LogSource, type Mode, type Part, type Rule, type Rules, Problem, ask, get, post } from "./api";
-import { type Key, number, t, utc } from "./i18n";
+import { type Key, number, pick, t, utc } from "./i18n";
 import { Freshness, Level, Panel, Wrong } from "./parts";
 import { address, change, parameter } from "./place";
 import { kept, poll } from "./poll";
@@ -14,6 +14,8 @@ const SHOWN = 300;
 export const MODES: readonly (readonly [Mode, Key])[] = [["alert", "modeAlert"], ["record", "modeRecord"], ["off", "modeOff"]];
 const modeName = (mode: Mode): string => t(MODES.find(([one]) => one === mode)![1]);
 const logSource = (source: LogSource): string => [source.product, source.category, source.service].filter(Boolean).map((part) => visible(part!)).join(" / ") || "*";
+/** A rule's title in the language of the screen. */
+const titleOf = (rule: Rule): string => visible(pick(rule.titles) ?? rule.title);
 /** ATT&CK techniques of a rule, as they are called: T1110.003. */
 const techniques = (rule: Rule): string[] => rule.tags.flatMap((tag) => /^attack\.(t\d.*)$/.exec(tag)?.[1]?.toUpperCase() ?? []);
 
@@ -25,8 +27,8 @@ export function RulesPage() {
   const mode = (): string => parameter("mode");
   const listed = createMemo(() => {
     const words = wanted().split(/\s+/).filter(Boolean);
-    const found = rules().filter((rule) => (!mode() || rule.mode === mode()) && words.every((word) => `${rule.title} ${rule.id} ${rule.tags.join(" ")} ${rule.level} ${logSource(rule.log_source)}`.toLowerCase().includes(word)));
-    return found.sort((a, b) => b.matches - a.matches || (b.last_match ?? "").localeCompare(a.last_match ?? "") || a.title.localeCompare(b.title));
+    const found = rules().filter((rule) => (!mode() || rule.mode === mode()) && words.every((word) => `${rule.title} ${Object.values(rule.titles ?? {}).join(" ")} ${rule.id} ${rule.tags.join(" ")} ${rule.level} ${logSource(rule.log_source)}`.toLowerCase().includes(word)));
+    return found.sort((a, b) => b.matches - a.matches || (b.last_match ?? "").localeCompare(a.last_match ?? "") || titleOf(a).localeCompare(titleOf(b)));
   });
   const chosen = createMemo(() => rules().find((rule) => rule.id === parameter("r")));
   const loading = act();
@@ -65,7 +67,7 @@ export function RulesPage() {
             <tbody><For each={listed().slice(0, SHOWN)} fallback={<tr><td colspan={8} class="dim empty">{list.data() ? t("none") : t("loading")}</td></tr>}>{(rule) => (
               <tr class="row" classList={{ selected: rule.id === chosen()?.id }} data-rule={rule.id} onClick={() => change({ r: rule.id })}>
                 <td><Level level={rule.level} /></td>
-                <td class="what"><button class="plain" onClick={(e) => { e.stopPropagation(); change({ r: rule.id }); }}>{visible(rule.title)}</button></td>
+                <td class="what"><button class="plain" onClick={(e) => { e.stopPropagation(); change({ r: rule.id }); }}>{titleOf(rule)}</button></td>
                 <td class="nowrap" data-mode={rule.mode}>{modeName(rule.mode)}</td>
                 <td class="number" data-label={t("hitsOfRule")}>{number(rule.matches)}</td><td class="number" data-label={t("alerts")}>{number(rule.alerts)}</td><td class="number wide">{number(rule.cost.tests)}</td>
                 <td class="time wide">{rule.last_match ? when(rule.last_match, utc()) : ""}</td>
@@ -107,7 +109,7 @@ function RulePanel(props: { rule: Rule; again: () => Promise<void>; close: () =>
   return (
     <Panel label={t("rule")} close={props.close} back={() => document.querySelector("tr.selected button")}>
       <div class="tools head"><h2 class="grow">{t("rule")}</h2><button onClick={() => props.close()}>{t("closeIt")} <kbd>Esc</kbd></button></div>
-      <p class="said">{visible(props.rule.title)}</p>
+      <p class="said">{titleOf(props.rule)}</p>
       <p class="facts"><Level level={props.rule.level} /><span>{visible(props.rule.kind)}</span><span>{visible(props.rule.status)}</span><Show when={props.rule.clause}>{(clause) => <span>§{visible(clause())}</span>}</Show></p>
       <div class="tools acts" role="group" aria-label={t("mode")}>
         <div class="tabs"><For each={MODES}>{([value, name]) => <button aria-pressed={props.rule.mode === value} disabled={setting.busy()} onClick={() => void set(value)}>{t(name)}</button>}</For></div>

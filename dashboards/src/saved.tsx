@@ -199,7 +199,7 @@ export function SaveDialog(props: { search: Omit<SearchText, "name" | "schedule"
       <form onSubmit={(e) => { e.preventDefault(); void save(); }}>
         <h2>{t("saveSearch")}</h2>
         <label>{t("name")} <input name="name" value={name()} required autofocus maxlength={200} onInput={(e) => setName(e.currentTarget.value)} autocomplete="off" /></label>
-        <p class="mono">{visible(props.search.query) || "*"}</p>
+        <p><span class="dim">{t("query")}:</span> <span class="mono">{visible(props.search.query) || t("everything")}</span></p>
         <Show when={saving.problem()} keyed>{(problem) => <Wrong problem={problem} query={props.search.query} />}</Show>
         <div class="tools"><button class="primary" disabled={saving.busy()}>{t("save")}</button><button type="button" onClick={() => props.close()}>{t("cancel")}</button><span class="grow" /><Anchor to="/searches">{t("saved")}</Anchor></div>
       </form>

@@ -144,10 +144,10 @@ export function SearchPage() {
       <Show when={problem()} keyed>{(p) => <Wrong problem={p} query={query()} />}</Show>
       <div class="results" classList={{ busy: busy(), split: event() !== undefined }}>
         <Facets answer={answer()} narrow={add} changed={() => void run()} />
-        <section class="panel flush" aria-label={t("search")} aria-busy={busy()}>
+        <section class="panel flush" aria-label={t("search")} aria-busy={busy()} hidden={answer() === undefined && problem() !== undefined}>
           <Show when={answer()} keyed fallback={<p class="dim pad">{problem() ? "" : t("loading")}</p>}>{(a) => (
             <>
-              <div class="tools pad"><span><b data-total={a.total}>{number(a.total)}</b> {t("hits")}</span> <span class="dim">{a.took_ms} ms</span><Show when={!a.complete}><span class="problem">{t("incomplete")}</span></Show>
+              <div class="tools pad"><span role="status"><b data-total={a.total}>{number(a.total)}</b> {t("hits")}</span> <span class="dim">{a.took_ms} ms</span><Show when={!a.complete}><span class="problem">{t("incomplete")}</span></Show>
                 <span class="grow" />
                 <label>{t("sort")} <select name="sort" onChange={(e) => change({ sort: e.currentTarget.value, e: "" }, true)}>
                   <For each={[...new Set(["desc", "asc", ...columns().flatMap((name) => [name, `-${name}`]), sort()])]}>{(one) => <option value={one} selected={one === sort()}>{sortName(one)}</option>}</For>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { messages } from "./messages";
-import { condition, dump, fieldAt, narrow, show, visible, when } from "./text";
+import { brief, condition, dump, exact, fieldAt, narrow, show, visible, when } from "./text";
 
 describe("what a sender wrote", () => {
   it("shows hidden characters", () => {
@@ -70,5 +70,16 @@ describe("times", () => {
     expect(when("2026-04-01T00:00:00Z", false)).toBe("2026-04-01 09:00:00");
     expect(when("2026-04-01T00:00:00Z", true)).toBe("2026-04-01 00:00:00");
     expect(when("2026-04-01T00:00:00Z", false, false)).toBe("09:00:00");
+  });
+  it("have the fraction that an event has", () => {
+    expect(exact("2026-04-01T00:00:00.123456Z", false)).toBe("2026-04-01 09:00:00.123");
+    expect(exact("2026-04-01T00:00:00Z", true)).toBe("2026-04-01 00:00:00");
+  });
+  it("are short where there is little room, by the day in the zone that is shown", () => {
+    const now = new Date("2026-04-01T16:00:00Z");
+    expect(brief("2026-04-01T15:30:01Z", false, now)).toBe("00:30:01");
+    expect(brief("2026-04-01T14:30:01Z", false, now)).toBe("04-01 23:30");
+    expect(brief("2026-04-01T14:30:01Z", true, now)).toBe("14:30:01");
+    expect(brief("no time", true, now)).toBe("no time");
   });
 });

@@ -89,6 +89,17 @@ function format(zone: string, date: boolean): Intl.DateTimeFormat {
   return made;
 }
 
+/** The same with the fraction of the second that the record has, to the millisecond: what came first matters in an event. */
+export const exact = (iso: string, utc: boolean): string => `${when(iso, utc)}${/\.\d{1,3}/.exec(iso)?.[0] ?? ""}`;
+
+/** The same where there is little room: of today the time, else the day and the minute. */
+export function brief(iso: string, utc: boolean, now = new Date()): string {
+  const whole = when(iso, utc);
+  if (Number.isNaN(Date.parse(iso))) return whole;
+  const [day, time] = whole.split(" ") as [string, string];
+  return day === when(now.toISOString(), utc).split(" ")[0] ? time : `${day.slice(5)} ${time.slice(0, 5)}`;
+}
+
 /** An instant as people read it: in Japan's time unless asked otherwise. */
 export function when(iso: string, utc: boolean, date = true): string {
   const time = new Date(iso);

@@ -15,6 +15,11 @@ pub(crate) struct Verify {
 }
 
 pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
+    anyhow::ensure!(
+        !args.path.is_file(),
+        "{} is a file: the journal's folder is needed, for its segments prove each other",
+        args.path.display()
+    );
     let below = args.path.join("journal");
     let journal = if below.is_dir() { &below } else { &args.path };
     let report = ingest::log::verify(journal)?;

@@ -36,6 +36,33 @@ test("the overview goes on after a failure, and says that it is old meanwhile", 
     await page.locator(".stale").waitFor({ state: "detached" });
   }));
 
+test("the overview says that people are not told, and why", () =>
+  at("/", {}, async (page) => {
+    await page.locator("[data-rate]").waitFor();
+    assert.equal(await page.locator("[data-untold]").count(), 0);
+    const away = { destination: "duty <b>", waiting: 3, failing: 2, given_up: 1, last_error: "the destination answered 503" };
+    await page.route("**/api/v1/stats", async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, json: { ...(await response.json()), undelivered: [away, { ...away, destination: "fine", failing: 0, given_up: 0 }] } });
+    });
+    await page.getByRole("alert").filter({ hasText: "届いていません: duty <b>: 2 件が再送待ち, 1 件を断念 (the destination answered 503)" }).waitFor();
+    assert.ok(!(await page.locator("[data-untold]").innerText()).includes("fine"), "what only waits is no failure");
+  }));
+
+test("an alert leads to its rule, in the reader's language, and to the other alerts of it", () =>
+  at("/alerts", {}, async (page) => {
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.9" }).click();
+    await page.getByRole("link", { name: "このルールのアラート" }).click();
+    await until("one rule", () => new URL(page.url()).searchParams.get("rule"));
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.10" }).waitFor();
+    await page.getByRole("button", { name: "一つのルールのみ" }).click();
+    assert.equal(new URL(page.url()).searchParams.get("rule"), null);
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.9" }).click();
+    await page.locator(".side dl.advice a").first().click();
+    await page.locator(".side .said", { hasText: "ゾーン間の禁止された通信" }).waitFor();
+    await page.locator("tr.selected", { hasText: "ゾーン間の禁止された通信" }).waitFor();
+  }));
+
 test("a revoked token leads to a sign-in that says so, and back to the same place", async () => {
   const token = service.newToken("leaver");
   await at("/search?q=taro", { token }, async (page) => {
