@@ -65,7 +65,7 @@ fn check(mut response: ureq::http::Response<ureq::Body>) -> Result<ureq::http::R
 pub fn post(url: &str, path: &str, token: &str, body: &str) -> Result<String, ClientError> {
     let request = agent().post(format!("{url}{path}")).header("Authorization", format!("Bearer {token}"));
     let sent = request.header("Content-Type", "application/json").send(body).map_err(unreachable(url))?;
-    Ok(check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(unreachable(url))?)
+    check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(unreachable(url))
 }
 
 /// Changes a part of something by JSON and gives the answer.
@@ -75,7 +75,7 @@ pub fn post(url: &str, path: &str, token: &str, body: &str) -> Result<String, Cl
 pub fn patch(url: &str, path: &str, token: &str, body: &str) -> Result<String, ClientError> {
     let request = agent().patch(format!("{url}{path}")).header("Authorization", format!("Bearer {token}"));
     let sent = request.header("Content-Type", "application/json").send(body).map_err(unreachable(url))?;
-    Ok(check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(unreachable(url))?)
+    check(sent)?.body_mut().with_config().limit(64 << 20).read_to_string().map_err(unreachable(url))
 }
 
 /// Posts JSON and gives the answer as it comes, in lines where it can come so.
