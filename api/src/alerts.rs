@@ -15,14 +15,18 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
+use crate::saved;
 use crate::search::{events, instant};
 use crate::server::{ALIVE, Shared, watch};
 use crate::store::{AlertFilter, Delivery, Done, Identity, NewAction, Stored};
 
+/// The states of an alert.
+const STATUSES: [&str; 4] = ["open", "acknowledged", "closed", "recorded"];
 /// Alerts of one page.
 const SIZE_MAX: usize = 500;
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ListParameters {
     status: Option<String>,
     level: Option<String>,
@@ -54,6 +58,13 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let now = shared.api.clock.now();
     let set = |text: Option<String>| text.filter(|t| !t.is_empty());
+    // A mistyped state must not look like an empty inbox.
+    for (name, asked, known) in [("status", &p.status, &STATUSES[..]), ("level", &p.level, &saved::LEVELS[..])] {
+        let mut asked = asked.as_deref().unwrap_or("").split(',').filter(|value| !value.is_empty());
+        if let Some(unknown) = asked.find(|value| !known.contains(value)) {
+            return Err(Problem::bad("refused", format!("{name}: {unknown:?} is none of {}", known.join(", "))));
+        }
+    }
     let filter = AlertFilter {
         status: set(p.status),
         level: set(p.level),

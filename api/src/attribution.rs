@@ -92,6 +92,7 @@ fn decide<W: Clone + Ord>(held: &[Held<W>], at: i64) -> (Confidence, BTreeSet<W>
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
     ip: String,
     port: Option<u16>,

@@ -299,6 +299,7 @@ pub(crate) fn table() -> Vec<Route> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SourcesParameters {
     size: Option<usize>,
 }

@@ -114,6 +114,7 @@ pub(crate) async fn reload(
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ExplainParameters {
     event: String,
 }

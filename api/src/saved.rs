@@ -28,7 +28,7 @@ const COLUMNS_MAX: usize = 20;
 /// Minutes between two runs.
 const EVERY_MINUTES_MAX: u32 = 24 * 60;
 const MINUTE_NS: i64 = 60 * 1_000_000_000;
-const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
+pub(crate) const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
 
 /// What a person writes of a saved search.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -320,6 +320,7 @@ pub(crate) async fn one_event(
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ContextParameters {
     #[serde(default)]
     before: Option<usize>,
@@ -360,6 +361,7 @@ pub(crate) async fn fields(State(shared): State<Arc<Shared>>, Extension(identity
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TailParameters {
     #[serde(default)]
     query: String,

@@ -229,6 +229,7 @@ pub(crate) async fn policy(State(shared): State<Arc<Shared>>) -> Result<Response
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct MatrixParameters {
     from: Option<String>,
     to: Option<String>,
@@ -298,6 +299,7 @@ async fn text_of(shared: &Arc<Shared>, sha256: String) -> Result<String, Problem
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct DiffParameters {
     a: String,
     b: String,
