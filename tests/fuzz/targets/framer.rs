@@ -1,3 +1,5 @@
+//! Framing of streams.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(init: fuzz::begin("framer"), |bytes: &[u8]| fuzz::ask("framer", bytes));

@@ -1,3 +1,5 @@
+//! Rule files: compiled = plain.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(init: fuzz::begin("rule"), |bytes: &[u8]| fuzz::ask("rule", bytes));
