@@ -117,8 +117,12 @@ impl super::Reader for Reader {
         };
         if !bracketed(message, &mut put) {
             let bare = without_lead(message);
-            let whole = WHOLE.iter().find(|style| is_whole(bare, **style));
-            let Some(style) = whole.or_else(|| STYLES.iter().find(|style| fits(message, **style))) else { return false };
+            let enough =
+                |style: &&Style| memchr::memchr_iter(style.equals as u8, message.as_bytes()).nth(PAIRS_MIN - 1).is_some();
+            let whole = WHOLE.iter().filter(enough).find(|style| is_whole(bare, **style));
+            let Some(style) = whole.or_else(|| STYLES.iter().filter(enough).find(|style| fits(message, **style))) else {
+                return false;
+            };
             styled(if whole.is_some() { bare } else { message }, *style, |pair| {
                 if is_key(pair.key) || whole.is_some() {
                     put(pair.key, pair.value);

@@ -6,6 +6,7 @@
 //! is marked by `guessed` in `mihari.flags`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 
 use event::{FieldId, RowBuilder};
 
@@ -246,6 +247,31 @@ const FAILED: &[&str] = &[
 const WENT_WELL: &[&str] =
     &["succe", "accepted", "logged in", "authenticated", "signed in", "granted", " passed", "しました", "成功"];
 
+/// Words that are looked for anywhere in a text, by their first byte in small letters.
+struct Anywhere(Vec<Vec<&'static str>>);
+
+/// Those of a login, that it failed, that it went well.
+static SAID: LazyLock<[Anywhere; 3]> = LazyLock::new(|| [LOGIN, FAILED, WENT_WELL].map(Anywhere::new));
+
+impl Anywhere {
+    fn new(words: &[&'static str]) -> Anywhere {
+        let mut lists = vec![Vec::new(); 256];
+        for word in words {
+            lists[usize::from(word.as_bytes()[0])].push(*word);
+        }
+        Anywhere(lists)
+    }
+
+    /// Whether one of them stands in `text`, in any case of ASCII letters.
+    fn stand_in(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        (0..bytes.len()).any(|at| {
+            let list = &self.0[usize::from(bytes[at].to_ascii_lowercase())];
+            list.iter().any(|word| bytes[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())))
+        })
+    }
+}
+
 /// Words of a line's beginning among which its level stands.
 const LEVEL_WITHIN: usize = 4;
 
@@ -274,8 +300,8 @@ pub(in crate::decode) fn guess(text: &str, row: &mut RowBuilder<'_>) {
     if contains(text, "CEF:") || contains(text, "LEEF:") {
         return; // It has a form, and is broken or carried by a text: what its values say is not what the text says.
     }
-    let says = |words: &[&str]| words.iter().any(|word| contains(text, word));
-    let login = says(LOGIN);
+    let [logins, failures, successes] = &*SAID;
+    let login = logins.stand_in(text);
     let found = ends(text, login, row) | name(text, login, row) | hardware(text, row);
     if !found {
         return;
@@ -283,9 +309,9 @@ pub(in crate::decode) fn guess(text: &str, row: &mut RowBuilder<'_>) {
     request(text, row);
     row.text(FieldId::FLAGS, "guessed");
     if row.get(FieldId::EVENT_OUTCOME).is_none() && login {
-        let outcome = if says(FAILED) {
+        let outcome = if failures.stand_in(text) {
             "failure"
-        } else if says(WENT_WELL) {
+        } else if successes.stand_in(text) {
             "success"
         } else {
             return;
