@@ -376,10 +376,28 @@ impl Registry {
     }
 }
 
+/// How the folders of programs begin.
+const PROGRAM_FOLDERS: [&str; 12] = [
+    "/usr/",
+    "/bin/",
+    "/sbin/",
+    "/opt/",
+    "/lib",
+    "/etc/",
+    "/var/",
+    "/snap/",
+    "/home/",
+    "/System/",
+    "/Library/",
+    "/Applications/",
+];
+
 /// The readers of a program's records: by its name without its folder, then by the name's first part.
 fn by_app<'t>(apps: &'t HashMap<String, Vec<u16>>, scratch: &mut String, name: &str) -> Option<&'t [u16]> {
     scratch.clear();
-    scratch.push_str(if name.starts_with('/') { name.rsplit('/').next().unwrap_or(name) } else { name });
+    // A path that is none of a program's is a URL's: `/api/login`.
+    let is_program = PROGRAM_FOLDERS.iter().any(|folder| name.starts_with(folder));
+    scratch.push_str(if is_program { name.rsplit('/').next().unwrap_or(name) } else { name });
     scratch.make_ascii_lowercase();
     if let Some(numbers) = apps.get(scratch.as_str()) {
         return Some(numbers);
