@@ -16,7 +16,7 @@ const SCAN: [&str; 4] = [
     "One device asks for many addresses by DHCP",
 ];
 const GUESSING: &str = "Passwords are being guessed";
-const SHIPPED: [&str; 21] = [
+const SHIPPED: [&str; 27] = [
     BEACON,
     UNANSWERED,
     LONG,
@@ -38,6 +38,12 @@ const SHIPPED: [&str; 21] = [
     "Data in the names of DNS queries",
     "Data carried in DNS or ping packets",
     "A terminal sends mail to many servers outside",
+    "A host inside talks to a chat server outside",
+    "A host inside talks to many strangers on ports of no service",
+    "A host inside asks for many names that do not exist",
+    "A name with addresses in very many networks",
+    "Pages asked for at a machine's pace",
+    "A host inside floods somebody outside",
 ];
 
 struct Alert {

@@ -62,6 +62,27 @@ behaviour: {type: carrier, ping_bytes: 40, bytes: 1000}
 ---
 title: Mail
 behaviour: {type: mail, hosts: 3}
+---
+title: Chat
+behaviour: {type: chat, connections: 2}
+---
+title: Peers
+behaviour: {type: peers, hosts: 5, networks: 3, failed_share: 0}
+---
+title: Made-up names
+behaviour: {type: names, what: made_up, names: 5, entropy: 0}
+---
+title: Many addresses
+behaviour: {type: names, what: addresses, networks: 5}
+---
+title: Clicks
+behaviour: {type: clicks, queries: 1, hosts: 3, gap: 1h, span: 5s}
+---
+title: Outgoing flood
+behaviour: {type: flood, class: inside, bits_per_second: 1000, seconds: 1s}
+---
+title: Strangers
+behaviour: {type: scan, class: outside, digest: 'yes', hosts: 3}
 ";
 
 /// What an event tells of.
@@ -85,9 +106,15 @@ enum Kind {
     Proxied,
     Failure,
     Success,
+    Irc,
+    Peer,
+    NoName,
+    Addresses,
+    Page,
+    Stranger,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 22] = [
     Kind::Answered,
     Kind::Unanswered,
     Kind::Upload,
@@ -104,6 +131,12 @@ const KINDS: [Kind; 16] = [
     Kind::Proxied,
     Kind::Failure,
     Kind::Success,
+    Kind::Irc,
+    Kind::Peer,
+    Kind::NoName,
+    Kind::Addresses,
+    Kind::Page,
+    Kind::Stranger,
 ];
 
 /// An event: its number in the order of time, when it happened, how long it took to arrive (both in milliseconds), what it tells of.
@@ -133,9 +166,11 @@ fn streams() -> impl Strategy<Value = Vec<Seen>> {
 fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
     let Seen { source, other, number, .. } = seen;
     let mut text = |name: &'static str, value: &str| row.text(FieldId::known(name), value);
-    text("source.ip", &format!("10.0.0.{source}"));
+    let stranger = matches!(seen.kind, Kind::Stranger);
+    text("source.ip", &if stranger { format!("198.{}.7.{source}", number % 250) } else { format!("10.0.0.{source}") });
     let outside = format!("198.51.100.{}", other % 2);
-    let (inside, mail) = (format!("10.0.1.{other}"), format!("203.0.113.{other}"));
+    let (inside, mail) = (format!("10.0.{}.{other}", if stranger { 2 + number % 9 } else { 1 }), format!("203.0.113.{other}"));
+    let peer = format!("{}.{other}.0.9", 20 + number % 50);
     let ports = |row: &mut event::RowBuilder<'_>, from: u64, to: u64| {
         row.uint(FieldId::known("source.port"), from);
         row.uint(FieldId::known("destination.port"), to);
@@ -146,6 +181,15 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
             text("dns.question.registered_domain", "example.com");
             text("dns.question.type", "A");
             text("destination.ip", if *other == 0 { "198.51.100.53" } else { "10.0.0.53" });
+            return;
+        }
+        Kind::NoName | Kind::Addresses => {
+            let made_up = matches!(seen.kind, Kind::NoName);
+            let domain = if made_up { format!("k{number}x.com") } else { "many.example.org".to_owned() };
+            text("dns.question.name", &domain);
+            text("dns.response_code", if made_up { "NXDOMAIN" } else { "NOERROR" });
+            text("dns.answers.data", if made_up { "" } else { "20.1.0.9,21.1.0.9" });
+            text("dns.answers.data", &format!("30.{}.0.9", number % 200));
             return;
         }
         Kind::Proxied => {
@@ -168,7 +212,9 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
         Kind::Administration => (&inside, "tcp", "answered"),
         Kind::Ping => (&inside, "icmp", ""),
         Kind::PingOut => (&outside, "icmp", ""),
-        Kind::Mail => (&mail, "tcp", "answered"),
+        Kind::Mail | Kind::Page => (&mail, "tcp", "answered"),
+        Kind::Peer => (&peer, "udp", if number % 3 == 0 { "unanswered" } else { "answered" }),
+        Kind::Stranger => (&inside, "tcp", "unanswered"),
         Kind::There | Kind::Back => (&outside, "udp", ""),
         _ => (&outside, "tcp", "answered"),
     };
@@ -202,6 +248,10 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
         Kind::Unanswered => ports(row, 40_000 + number, if *other > 4 { 445 } else { 80 + u64::from(*other) }),
         Kind::Ping | Kind::PingOut => row.uint(FieldId::known("icmp.type"), 8),
         Kind::Mail => ports(row, 40_000 + number, 25),
+        Kind::Irc => ports(row, 40_000 + number, 6667),
+        Kind::Peer => ports(row, 40_000 + number, 20_000 + number % 900),
+        Kind::Page => ports(row, 40_000 + number, 80),
+        Kind::Stranger => ports(row, 40_000 + number, 3389),
         _ => ports(row, 40_000 + number % 50, 443),
     }
     if matches!(seen.kind, Kind::Long) {

@@ -1,5 +1,5 @@
-//! What a connection speaks, by the first bytes of each side: TLS and its server name, HTTP and its host, SSH, SMB, RDP, SMTP, FTP, and
-//! DNS messages. Reads borrowed bytes; whatever does not fit is unknown.
+//! What a connection speaks, by the first bytes of each side: TLS and its server name, HTTP and its host, SSH, SMB, RDP, SMTP, FTP, IRC,
+//! and DNS messages. Reads borrowed bytes; whatever does not fit is unknown.
 
 /// What the first bytes of one side say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,7 +43,7 @@ pub(super) fn spoken(b: &[u8], from_client: bool) -> Option<Spoken<'_>> {
         [3, 0, _, _, _, 0xe0 | 0xd0, ..] => is("rdp"),
         [b'R', b'F', b'B', b' ', ..] => is("vnc"),
         [0xff, 0xfb..=0xfe, ..] => is("telnet"),
-        _ if from_client => http(b),
+        _ if from_client => http(b).or_else(|| if speaks_irc(b) { is("irc") } else { None }),
         _ if b.starts_with(b"HTTP/1.") => is("http"),
         _ if b.starts_with(b"220 ") || b.starts_with(b"220-") => {
             let line = String::from_utf8_lossy(b.split(|c| *c == b'\n').next().unwrap_or(b)).to_ascii_lowercase();
@@ -53,6 +53,14 @@ pub(super) fn spoken(b: &[u8], from_client: bool) -> Option<Spoken<'_>> {
         _ if b.starts_with(b"* OK") => is("imap"),
         _ => None,
     }
+}
+
+/// What a client of IRC says first (RFC 2812 §3.1, and the capability negotiation of IRCv3).
+fn speaks_irc(b: &[u8]) -> bool {
+    const FIRST: [&[u8]; 3] = [b"NICK ", b"PASS ", b"CAP LS"];
+    let starts = |word: &[u8]| b.len() >= word.len() && b[..word.len()].eq_ignore_ascii_case(word);
+    // FTP and POP3 say USER first too, but no NICK behind it.
+    FIRST.into_iter().any(starts) || starts(b"USER ") && b.windows(6).any(|part| part.eq_ignore_ascii_case(b"\nNICK "))
 }
 
 fn http(b: &[u8]) -> Option<Spoken<'_>> {
@@ -172,6 +180,10 @@ mod tests {
             (b"220 FTP server ready\r\n", false, Some("ftp")),
             (b"\0\0\0\x54\xfeSMB@", true, Some("smb")),
             (b"\x03\0\0\x13\x0e\xe0", true, Some("rdp")),
+            (b"NICK k7x2q9\r\nUSER a b c :d\r\n", true, Some("irc")),
+            (b"USER a b c :d\r\nNICK k7x2q9\r\n", true, Some("irc")),
+            (b"USER anonymous\r\n", true, None),
+            (b"nickname\r\n", true, None),
             (b"GETTING there\r\n", true, None),
             (b"", true, None),
         ] {

@@ -122,7 +122,7 @@ fn is_reverse(domain: &str) -> bool {
 }
 
 /// Bits of entropy a character, letter case aside; the dots left out.
-fn entropy(name: &str) -> f64 {
+pub(super) fn entropy(name: &str) -> f64 {
     let mut counts = [0u32; 256];
     let mut all = 0u32;
     for byte in name.bytes().filter(|byte| *byte != b'.') {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::observe::{Answer, What};
 use super::sketch::{Distinct, mix, mix_text};
 use super::table::Table;
-use super::{Found, Parameters, View};
+use super::{Found, Parameters, View, site};
 
 #[derive(Default, Deserialize, Serialize)]
 struct Host {
@@ -73,7 +73,7 @@ impl FirstSeen {
             return;
         }
         // A provider's addresses change within their network; what counts is the network (/24, /48), or the name.
-        let network = if o.destination >> 32 == 0xffff { o.destination & !0xff } else { o.destination & (u128::MAX << 80) };
+        let network = site::network(o.destination, 24, 48);
         let target = if o.what == What::Proxied { mix_text(view.name()) } else { mix(network ^ (u128::from(o.port) << 1)) };
         let is_new = host.destinations.insert(target);
         if !is_new || o.time.saturating_sub(host.since) < p.learn || known == 0 {

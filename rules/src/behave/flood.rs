@@ -1,6 +1,9 @@
 //! Floods: a destination that gets more than a rate of bits, packets or flows for some seconds. The alert measures it: peak rates, volume,
 //! duration, sources, class.
 //!
+//! By class also what comes from inside alone: a host of ours that takes part in an attack on somebody else. There only what is hardly
+//! answered counts; a call or an upload goes both ways.
+//!
 //! A record's bytes and packets are spread evenly over the seconds from its begin to its end; of sampled traffic the estimate counts.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +54,8 @@ struct Target {
     port: u16,
     transport: u8,
     sampling: u32,
+    /// Who of ours sends, where the class is inside: the first ones.
+    senders: Vec<u128>,
 }
 
 /// What a flood is made of.
@@ -64,6 +69,10 @@ const WARM: f64 = 128.0;
 const COLD_S: i64 = 30;
 /// Seconds after which an alert's measures are told again.
 const AGAIN_S: i64 = 60;
+/// What is answered with less than this share of its bytes is hardly answered: acknowledgements of an upload are more.
+const ANSWERED_SHARE: f64 = 0.001;
+/// Senders that an alert names.
+const SENDERS_MAX: usize = 16;
 /// A flood is over after so many seconds below every rate.
 const OVER_S: i64 = 10;
 
@@ -95,6 +104,13 @@ impl Flood {
         if o.transport == 6 && o.answer == Answer::Yes && view.source_inside {
             return;
         }
+        let from_inside = p.class == "inside";
+        if from_inside && (!view.source_inside || view.destination_inside || o.turned || !hardly_answered(o)) {
+            return;
+        }
+        if p.class == "outside" && view.source_inside {
+            return;
+        }
         // What is read as an answer goes to who asked, or to whom somebody else asked in the name of: amplification.
         let (victim, sender) = if o.turned { (o.source, o.destination) } else { (o.destination, o.source) };
         self.targets.expire(o.time.saturating_sub(SECONDS_MAX as i64 * SECOND_NS));
@@ -107,11 +123,14 @@ impl Flood {
         let second = o.end.div_euclid(SECOND_NS);
         if second - target.last_warm > COLD_S && target.since == 0 {
             target.sources = Distinct::default();
+            target.senders.clear();
             target.classes = Default::default();
             target.evidence.clear();
         }
         target.last_warm = target.last_warm.max(second);
-        target.sources.insert(mix(sender));
+        if target.sources.insert(mix(sender)) && from_inside && target.senders.len() < SENDERS_MAX {
+            target.senders.push(sender);
+        }
         target.classes[class(o)] += packets;
         if target.evidence.len() < EVIDENCE_MAX {
             target.evidence.push(o.event);
@@ -265,6 +284,12 @@ impl Target {
         f.explain("packets", packets.round());
         f.explain("seconds", seconds);
         f.explain("sources", self.sources.count());
+        if let [sender] = self.senders[..] {
+            f.fields.insert("source.ip".to_owned(), address(sender).to_string());
+        }
+        if !self.senders.is_empty() {
+            f.explain("senders", self.senders.iter().map(|ip| address(*ip).to_string()).collect::<Vec<_>>().join(" "));
+        }
         if self.sampling > 1 {
             f.explain("sampled", format!("1 in {}: estimated from what was sampled", self.sampling));
         }
@@ -277,6 +302,11 @@ impl Second {
     fn size(&self, p: &Parameters) -> f64 {
         (self.bits / p.bits_per_second).max(self.packets / p.packets_per_second).max(self.flows / p.flows_per_second)
     }
+}
+
+/// Whether next to nothing comes back.
+fn hardly_answered(o: &Observation) -> bool {
+    o.answer.failed() || o.transport != 6 && (o.received as f64) <= o.sent as f64 * ANSWERED_SHARE
 }
 
 fn class(o: &Observation) -> usize {

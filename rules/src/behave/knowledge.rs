@@ -128,6 +128,11 @@ impl Knowledge {
         self.roles.get(&(tenant, host)).copied().unwrap_or_default()
     }
 
+    /// Whether a host is known to answer on a port.
+    pub(super) fn serves(&self, tenant: u32, host: u128, port: u16, transport: u8) -> bool {
+        self.services.get(&(tenant, host, port, transport)).is_some()
+    }
+
     /// Sources inside that the tenant has.
     pub(super) fn sources_inside(&self, tenant: u32) -> u64 {
         self.sources.get(&tenant).map_or(0, |sources| sources.inside.count())

@@ -13,6 +13,8 @@
 mod beacon;
 mod bypass;
 mod carrier;
+mod chat;
+mod clicks;
 mod connection;
 pub(crate) mod conversation;
 mod dns;
@@ -28,8 +30,10 @@ mod lateral;
 mod legs;
 mod long_connection;
 mod mail;
+mod names;
 mod observe;
 mod parameters;
+mod peers;
 mod port;
 mod queue;
 mod scan;
@@ -86,10 +90,14 @@ pub(crate) enum Kind {
     Hours,
     Carrier,
     Mail,
+    Chat,
+    Peers,
+    Names,
+    Clicks,
 }
 
 impl Kind {
-    const ALL: [Kind; 17] = [
+    const ALL: [Kind; 21] = [
         Kind::Beacon,
         Kind::LongConnection,
         Kind::Scan,
@@ -107,6 +115,10 @@ impl Kind {
         Kind::Hours,
         Kind::Carrier,
         Kind::Mail,
+        Kind::Chat,
+        Kind::Peers,
+        Kind::Names,
+        Kind::Clicks,
     ];
 
     fn name(self) -> &'static str {
@@ -128,6 +140,10 @@ impl Kind {
             Kind::Hours => "hours",
             Kind::Mail => "mail",
             Kind::Carrier => "carrier",
+            Kind::Chat => "chat",
+            Kind::Peers => "peers",
+            Kind::Names => "names",
+            Kind::Clicks => "clicks",
         }
     }
 }
@@ -166,7 +182,10 @@ impl Kind {
             Kind::Scan => flow && p.class != if source_inside { "outside" } else { "inside" },
             Kind::Guessing => what == What::Login || flow && !failed,
             Kind::Exfiltration => flow && !failed && source_inside,
-            Kind::DnsTunnel => what == What::Query,
+            Kind::DnsTunnel | Kind::Names => what == What::Query,
+            Kind::Chat => flow && !failed && !destination_inside,
+            Kind::Peers => flow && !destination_inside,
+            Kind::Clicks => proxied || matches!(what, What::Flow | What::Request) && !destination_inside,
             Kind::FirstSeen if p.what == "service" => flow && !failed && destination_inside,
             Kind::FirstSeen => proxied || !failed && source_inside && !destination_inside,
             Kind::Port => flow && !failed,
@@ -263,6 +282,10 @@ enum Watch {
     Hours(hours::Hours),
     Carrier(carrier::Carrier),
     Mail(mail::Mail),
+    Chat(chat::Chat),
+    Peers(peers::Peers),
+    Names(names::Names),
+    Clicks(clicks::Clicks),
 }
 
 impl Watch {
@@ -285,6 +308,10 @@ impl Watch {
             Kind::Hours => Watch::Hours(hours::Hours),
             Kind::Mail => Watch::Mail(mail::Mail::new(parameters)),
             Kind::Carrier => Watch::Carrier(carrier::Carrier::new(parameters)),
+            Kind::Chat => Watch::Chat(chat::Chat::new(parameters)),
+            Kind::Peers => Watch::Peers(peers::Peers::new(parameters)),
+            Kind::Names => Watch::Names(names::Names::new(parameters)),
+            Kind::Clicks => Watch::Clicks(clicks::Clicks::new(parameters)),
         }
     }
 
@@ -305,6 +332,10 @@ impl Watch {
             Watch::Hours(watch) => watch.take(view, p, found),
             Watch::Mail(watch) => watch.take(view, p, found),
             Watch::Carrier(watch) => watch.take(view, p, found),
+            Watch::Chat(watch) => watch.take(view, p, found),
+            Watch::Peers(watch) => watch.take(view, p, found),
+            Watch::Names(watch) => watch.take(view, p, found),
+            Watch::Clicks(watch) => watch.take(view, p, found),
             Watch::Source(_) | Watch::Zone(_) => {}
         }
     }
@@ -329,6 +360,10 @@ impl Watch {
             Watch::Hours(_) => (0, 0),
             Watch::Mail(watch) => watch.size(),
             Watch::Carrier(watch) => watch.size(),
+            Watch::Chat(watch) => watch.size(),
+            Watch::Peers(watch) => watch.size(),
+            Watch::Names(watch) => watch.size(),
+            Watch::Clicks(watch) => watch.size(),
         }
     }
 }
@@ -714,7 +749,7 @@ mod tests {
     use super::observe::Answer;
     use super::*;
 
-    const RULES: [&str; 16] = [
+    const RULES: [&str; 22] = [
         "type: beacon",
         "type: beacon\nanswered: 'no'",
         "type: long_connection\nbands: [1s]",
@@ -731,6 +766,12 @@ mod tests {
         "type: bypass\nof: dns",
         "type: lateral",
         "type: mail",
+        "type: chat",
+        "type: peers",
+        "type: names\nwhat: made_up",
+        "type: names\nwhat: addresses",
+        "type: clicks",
+        "type: carrier",
     ];
 
     proptest! {

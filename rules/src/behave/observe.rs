@@ -155,6 +155,10 @@ pub(super) struct Observation {
     pub(super) file: Span,
     /// For whom a device in between asked, where the record says so; 0 otherwise.
     pub(super) behalf: u128,
+    /// DNS: there is no such name.
+    pub(super) no_such_name: bool,
+    /// DNS: the addresses that the answer has, blanks between.
+    pub(super) answers: Span,
     /// A further record of a connection that was told of before: its volume is new, the connection is not.
     pub(super) continued: bool,
 }
@@ -207,6 +211,8 @@ impl Observation {
             hash: Span::default(),
             file: Span::default(),
             behalf: 0,
+            no_such_name: false,
+            answers: Span::default(),
             continued: false,
         }
     }
@@ -221,6 +227,7 @@ impl Observation {
             &mut self.url,
             &mut self.hash,
             &mut self.file,
+            &mut self.answers,
         ] {
             *span = span.moved(from, to);
         }
@@ -294,6 +301,8 @@ slots! {
     MD5: "file.hash.md5",
     FILE: "file.name",
     BEHALF: "network.forwarded_ip",
+    RESPONSE_CODE: "dns.response_code",
+    ANSWERS: "dns.resolved_ip" | "dns.answers.data",
     CLIENT: "client.ip",
     SERVER: "server.ip",
     SOURCE_NAT: "source.nat.ip",
@@ -453,6 +462,8 @@ impl Observer {
             hash: put(cells.text(Slot::SHA256).or(cells.text(Slot::SHA1)).or(cells.text(Slot::MD5))),
             file: put(cells.text(Slot::FILE)),
             behalf: cells.address(Slot::BEHALF).unwrap_or(0),
+            no_such_name: false,
+            answers: Span::default(),
         };
         o.answer = answer(&cells, &o, received.or(received_packets));
         match what {
@@ -460,6 +471,10 @@ impl Observer {
                 o.name = put(cells.text(Slot::QUESTION));
                 o.domain = put(cells.text(Slot::REGISTERED).or_else(|| cells.text(Slot::QUESTION).map(registered)));
                 o.detail = put(cells.text(Slot::QUESTION_TYPE));
+                o.no_such_name = cells.text(Slot::RESPONSE_CODE).is_some_and(|code| code.eq_ignore_ascii_case("NXDOMAIN"));
+                if cells.has(Slot::ANSWERS) {
+                    o.answers = answers(event, text);
+                }
             }
             What::Login => {
                 o.name = put(cells.text(Slot::HOST));
@@ -484,6 +499,21 @@ impl Observer {
         }
         Some(o)
     }
+}
+
+/// The addresses that a DNS answer has, blanks between; of those that fit.
+fn answers(event: EventRef<'_>, text: &mut String) -> Span {
+    let fields = ["dns.resolved_ip", "dns.answers.data"].map(FieldId::known);
+    let mut all = String::new();
+    for (_, value) in event.cells().filter(|(field, _)| fields.contains(field)) {
+        let mut add = |ip: std::net::IpAddr| all.extend([if all.is_empty() { "" } else { " " }, &ip.to_string()]);
+        match value {
+            Value::Ip(ip) => add(ip),
+            Value::Text(list) => list.split([',', ' ']).filter_map(|part| part.parse().ok()).for_each(&mut add),
+            _ => {}
+        }
+    }
+    if all.is_empty() { Span::default() } else { Span::push(text, &all) }
 }
 
 /// Who began, and where it went, where the record says more than its two ends.

@@ -40,6 +40,7 @@ pub(crate) struct Parameters {
     pub(super) users: u64,
     pub(super) sources: u64,
     pub(super) clients: u64,
+    pub(super) networks: u64,
     pub(super) names: u64,
     pub(super) stable: u64,
     pub(super) records: u64,
@@ -58,6 +59,7 @@ pub(crate) struct Parameters {
     /// Bits a character.
     pub(super) entropy: f64,
     pub(super) bits_per_second: f64,
+    pub(super) bytes_per_second: f64,
     pub(super) packets_per_second: f64,
     pub(super) flows_per_second: f64,
     // Timespans in nanoseconds.
@@ -83,6 +85,7 @@ pub(crate) struct Parameters {
     pub(super) announced: Vec<Announced>,
     pub(super) doh: Safelist,
     pub(super) admin_ports: Safelist,
+    pub(super) chat_ports: Safelist,
 }
 
 /// A number: its name, default, smallest and largest value.
@@ -112,6 +115,7 @@ fn shape(kind: Kind) -> Shape {
                 ("timing_score", 0.7, 0.0, 1.0),
                 ("connections", 20.0, 4.0, 500.0),
                 ("prevalence", 0.5, 0.0, 1.0),
+                ("bytes_per_second", 50_000.0, 1.0, 1e12),
             ],
             spans: &[("span", "60s"), ("idle", "1d")],
             lists: &[],
@@ -187,7 +191,7 @@ fn shape(kind: Kind) -> Shape {
             ],
             spans: &[("seconds", "5s")],
             lists: &[],
-            words: &[],
+            words: &[CLASS],
         },
         Kind::Lateral => Shape {
             numbers: &[ENTRIES, ("hosts", 4.0, 2.0, 10_000.0), ("clients", 5.0, 2.0, 100_000.0)],
@@ -228,6 +232,40 @@ fn shape(kind: Kind) -> Shape {
                 ("bytes", 100_000.0, 1000.0, 1e12),
             ],
             spans: &[("span", "10m")],
+            lists: &[],
+            words: &[],
+        },
+        Kind::Chat => Shape {
+            numbers: &[
+                ENTRIES,
+                ("connections", 3.0, 1.0, 1000.0),
+                ("bytes_per_second", 2000.0, 1.0, 1e9),
+                ("bytes", 20_000.0, 100.0, 1e12),
+            ],
+            spans: &[("duration", "60s"), ("forget", "1d")],
+            lists: &["chat_ports"],
+            words: &[],
+        },
+        Kind::Peers => Shape {
+            numbers: &[
+                ENTRIES,
+                ("hosts", 40.0, 5.0, 100_000.0),
+                ("networks", 25.0, 2.0, 60_000.0),
+                ("failed_share", 0.2, 0.0, 1.0),
+            ],
+            spans: &[("span", "1h")],
+            lists: &[],
+            words: &[],
+        },
+        Kind::Names => Shape {
+            numbers: &[ENTRIES, ("names", 25.0, 5.0, 100_000.0), ("networks", 30.0, 5.0, 60_000.0), ("entropy", 2.0, 0.0, 8.0)],
+            spans: &[("span", "1h")],
+            lists: &[],
+            words: &[("what", &["made_up", "addresses"])],
+        },
+        Kind::Clicks => Shape {
+            numbers: &[ENTRIES, ("queries", 20.0, 1.0, 1e6), ("hosts", 60.0, 3.0, 100_000.0)],
+            spans: &[("gap", "15s"), ("span", "30m")],
             lists: &[],
             words: &[],
         },
@@ -299,6 +337,7 @@ impl Parameters {
             })
         };
         let (doh, admin_ports) = (names("doh", "domains"), names("admin_ports", "ports"));
+        let chat_ports = names("chat_ports", "ports");
         let announced: Vec<Result<Announced, String>> = read.list("announced").iter().map(|text| Announced::read(text)).collect();
         let announced =
             announced.into_iter().filter_map(|one| one.map_err(|reason| faults.push(Fault::new(&["announced"], reason))).ok());
@@ -327,6 +366,7 @@ impl Parameters {
             users: read.count("users"),
             sources: read.count("sources"),
             clients: read.count("clients"),
+            networks: read.count("networks"),
             names: read.count("names"),
             stable: read.count("stable"),
             records: read.count("records"),
@@ -342,6 +382,7 @@ impl Parameters {
             opens: read.number("opens"),
             closes: read.number("closes"),
             bits_per_second: read.number("bits_per_second"),
+            bytes_per_second: read.number("bytes_per_second"),
             packets_per_second: read.number("packets_per_second"),
             flows_per_second: read.number("flows_per_second"),
             span: read.span("span"),
@@ -365,6 +406,7 @@ impl Parameters {
             announced,
             doh,
             admin_ports,
+            chat_ports,
         })
     }
 }

@@ -3,7 +3,8 @@
 //! Counts go over an episode: as long as tries follow each other with no longer pause than the gap. Beside the counts stands the
 //! sequential test of Jung, Paxson, Berger, Balakrishnan (2004, "Fast Portscan Detection Using Sequential Hypothesis Testing"): each first
 //! contact that fails makes a scanner four times likelier, each that succeeds four times less. An alert comes again when ten times as many
-//! were tried. Scanners outside that share the work are counted by their network (/24, /64) too: no address of it does enough alone.
+//! were tried. Scanners outside that share the work are counted by their network (/24, /64) too: no address of it does enough alone. And strangers who do so by what they are after: many of them,
+//! a few tries each, within minutes many more than that port is usually tried by.
 
 use std::collections::BTreeMap;
 
@@ -45,8 +46,29 @@ enum Key {
 const REQUESTS_PART: u64 = 3;
 /// Of a network so many times the hosts that one source needs: many customers of a provider are as many strangers.
 const NETWORK_TIMES: u64 = 4;
-/// And at least so many of its addresses.
+/// What one provider gives to one customer, or a little more, is /24, /64; and at least so many of its addresses.
 const NETWORK_SOURCES_MIN: u64 = 4;
+
+/// How long tries of strangers on one port are counted together, in gaps; and how long it is remembered what is usual.
+const STRANGERS_GAPS: i64 = 2;
+const USUAL_NS: i64 = 86_400_000_000_000;
+/// More than usual by so much; what was usual fades by a tenth each time.
+const USUAL_TIMES: f64 = 4.0;
+const USUAL_FADES: f64 = 0.9;
+
+/// Tries on one port from anywhere outside.
+#[derive(Default, Deserialize, Serialize)]
+struct Strangers {
+    start: i64,
+    tries: u64,
+    sources: Distinct<64, 9>,
+    hosts: Distinct<64, 9>,
+    /// How many sources there were at most, before.
+    usual: f64,
+    told: bool,
+    examples: Vec<u128>,
+    evidence: Vec<EventId>,
+}
 
 #[derive(Default, Deserialize, Serialize)]
 struct Episode {
@@ -68,6 +90,8 @@ pub(super) struct Scan {
     episodes: Table<Key, Episode>,
     /// Who takes part, where several addresses of a network scan.
     parts: Table<Key, Distinct<16, 6>>,
+    /// By tenant, port and protocol.
+    strangers: Table<(u32, u16, u8), Strangers>,
     /// Where the rule wants one: by tenant, who scanned on the day that goes on.
     digests: BTreeMap<u32, Digest>,
 }
@@ -88,11 +112,17 @@ const SCANNERS_MAX: usize = 1000;
 
 impl Scan {
     pub(super) fn new(p: &Parameters) -> Scan {
-        Scan { episodes: Table::new(p.entries_max), parts: Table::new(p.entries_max), digests: BTreeMap::new() }
+        Scan {
+            episodes: Table::new(p.entries_max),
+            parts: Table::new(p.entries_max),
+            strangers: Table::new(p.entries_max),
+            digests: BTreeMap::new(),
+        }
     }
 
     pub(super) fn size(&self) -> (u64, usize) {
-        (self.episodes.evicted() + self.parts.evicted(), self.episodes.byte_len() + self.parts.byte_len())
+        let evicted = self.episodes.evicted() + self.parts.evicted() + self.strangers.evicted();
+        (evicted, self.episodes.byte_len() + self.parts.byte_len() + self.strangers.byte_len())
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
@@ -135,12 +165,53 @@ impl Scan {
             self.count(Key::Ports(o.tenant, o.source, o.destination, o.transport), "ports", port, failed, shown, view, p, found);
             self.count(contacts, "contacts", host, failed, o.destination, view, p, found);
             if !view.source_inside && p.digest == "yes" {
-                let network = Key::Network(o.tenant, network(o.source), o.port, o.transport);
+                let network = Key::Network(o.tenant, site::network(o.source, 24, 64), o.port, o.transport);
                 self.parts.expire(o.time.saturating_sub(p.gap));
                 self.parts.entry(network, o.time).insert(mix(o.source));
                 self.count(network, "network", host, failed, o.destination, view, p, found);
+                if failed {
+                    self.strangers(view, p, found);
+                }
             }
         }
+    }
+
+    /// A try from outside that failed, with those of everybody else on that port.
+    fn strangers(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        self.strangers.expire(o.time.saturating_sub(USUAL_NS));
+        let all = self.strangers.entry((o.tenant, o.port, o.transport), o.time);
+        if o.time.saturating_sub(all.start) > p.gap.saturating_mul(STRANGERS_GAPS) {
+            let usual = (all.sources.count() as f64).max(all.usual * USUAL_FADES);
+            *all = Strangers { start: o.time, usual, ..Strangers::default() };
+        }
+        all.tries += 1;
+        all.hosts.insert(mix(o.destination));
+        if all.sources.insert(mix(o.source)) && all.examples.len() < EXAMPLES_MAX {
+            all.examples.push(o.source);
+        }
+        if all.evidence.len() < EVIDENCE_MAX {
+            all.evidence.push(o.event);
+        }
+        let (sources, hosts, least) = (all.sources.count(), all.hosts.count(), p.hosts * NETWORK_TIMES);
+        // Each has a few tries, and they do not ask for one thing that many want.
+        let shared = sources >= least && hosts >= least && all.tries <= sources * 2;
+        if all.told || !shared || (sources as f64) < all.usual * USUAL_TIMES {
+            return;
+        }
+        all.told = true;
+        let kind = "hosts on one port, by many addresses of many networks";
+        let mut f = Found::at(view, &["destination.port", "network.transport"]);
+        f.group.insert("scan".to_owned(), kind.to_owned());
+        f.start = all.start;
+        f.evidence.clone_from(&all.evidence);
+        f.explain("kind", kind);
+        f.explain("sources", sources);
+        f.explain("failed", hosts);
+        f.explain("usual_sources", all.usual.round());
+        f.seconds("span_s", o.time - all.start);
+        f.explain("examples", all.examples.iter().map(|a| site::address(*a).to_string()).collect::<Vec<_>>().join(" "));
+        found.push(self.digests.entry(o.tenant).or_default().add(f, o.source, hosts, kind));
     }
 
     #[expect(clippy::too_many_arguments, reason = "one try, counted in each of three ways")]
@@ -226,17 +297,12 @@ impl Scan {
         f.explain("examples", examples.join(" "));
         if p.digest == "yes" {
             let digest = self.digests.entry(o.tenant).or_default();
-            let source = if of == "network" { network(o.source) } else { o.source };
+            let source = if of == "network" { site::network(o.source, 24, 64) } else { o.source };
             found.push(digest.add(f, source, count, kind));
         } else {
             found.push(f);
         }
     }
-}
-
-/// The network of an address: what one provider gives to one customer, or a little more.
-fn network(address: u128) -> u128 {
-    if address >> 32 == 0xffff { address & !0xff } else { address & (u128::MAX << 64) }
 }
 
 impl Digest {

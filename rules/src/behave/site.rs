@@ -80,6 +80,12 @@ pub(super) fn address(bits: u128) -> IpAddr {
     std::net::Ipv6Addr::from_bits(bits).to_canonical()
 }
 
+/// The network of an address: its first `v4` bits, of IPv6 its first `v6`.
+pub(super) fn network(address: u128, v4: u32, v6: u32) -> u128 {
+    let bits = if address >> 32 == 0xffff { 96 + v4 } else { v6 };
+    address & (u128::MAX << (128 - bits))
+}
+
 /// Whether it is no single host: multicast, broadcast of all, unspecified.
 pub(super) fn is_many(address: u128) -> bool {
     let v4 = address as u32;

@@ -14,6 +14,10 @@ const BEACON: &str = "Regular connections to one place outside";
 const UNANSWERED: &str = "Regular calls to one place outside that nobody answers";
 const CARRIER: &str = "Data carried in DNS or ping packets";
 const SPAM: &str = "A terminal sends mail to many servers outside";
+const CHAT: &str = "A host inside talks to a chat server outside";
+const PEERS: &str = "A host inside talks to many strangers on ports of no service";
+const FLOOD: &str = "A host inside floods somebody outside";
+const CLICKS: &str = "Pages asked for at a machine's pace";
 
 pub(crate) const ATTACKS: &[Attack] = &[
     ("horizontal scan from inside", &[INSIDE], |d| hosts(d, true)),
@@ -36,6 +40,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ("tunnel in DNS, fetching", &[CARRIER], |d| dns(d, false)),
     ("tunnel in pings", &[CARRIER], pings),
     ("spam", &[SPAM], spam),
+    ("orders by IRC, in one long connection", &[CHAT], |d| chat(d, true)),
+    ("orders by IRC, made again and again", &[CHAT], |d| chat(d, false)),
+    ("bots that know each other", &[PEERS], network_of_bots),
+    ("attack on others by datagrams", &[FLOOD], |d| flood(d, UDP)),
+    ("attack on others by pings", &[FLOOD], |d| flood(d, ICMP)),
+    ("attack on others by SYNs", &[FLOOD], syns),
+    ("clicks on advertisements", &[CLICKS], clicks),
+    ("scan shared by strangers outside", &[OUTSIDE], strangers),
 ];
 
 fn terminal(d: &mut Dice) -> Ipv4Addr {
@@ -232,6 +244,81 @@ fn spam(d: &mut Dice) -> Vec<Flow> {
             let (to, end) = (d.outside(), mostly_failed(d, 0.6, 0.3));
             let sent = d.range(2000, 30_000);
             Flow::new(d, n as f64 * gap, from, to, TCP, 25).bytes(sent, 1200).lasting(2.0).ending(end)
+        })
+        .collect()
+}
+
+/// Hours of next to nothing, told of in parts, or a minute now and then when the server sends the bot away.
+fn chat(d: &mut Dice, long: bool) -> Vec<Flow> {
+    let (from, to, port) = (terminal(d), d.outside(), d.pick(&[6660u16, 6666, 6667, 6668, 6669, 6697]));
+    if long {
+        let length = d.scale(120.0, 5.0 * 3600.0);
+        let (sent, received) = (d.between(0.5, 20.0) * length, d.between(1.0, 60.0) * length);
+        return vec![Flow::new(d, 0.0, from, to, TCP, port).bytes(400 + sent as u64, 900 + received as u64).lasting(length)];
+    }
+    let (count, gap) = (d.range(5, 30), d.scale(30.0, 3600.0));
+    (0..count)
+        .map(|n| {
+            let (sent, received, length) = (d.range(200, 2000), d.range(300, 6000), d.between(1.0, 40.0));
+            Flow::new(d, n as f64 * gap * 1.1, from, to, TCP, port).bytes(sent, received).lasting(length)
+        })
+        .collect()
+}
+
+/// Most of them are there, and all say the same.
+fn network_of_bots(d: &mut Dice) -> Vec<Flow> {
+    let (from, count, gap) = (terminal(d), d.range(120, 500), d.scale(0.3, 6.0));
+    let (sent, gone) = (d.range(60, 400), d.between(0.3, 0.6));
+    let peers: Vec<_> = (0..100).map(|_| (d.outside(), d.range(1100, 65_000) as u16)).collect();
+    (0..count)
+        .map(|n| {
+            let (to, port) = peers[n as usize % peers.len()];
+            let end = if (u64::from(port) * 7919 % 1000) as f64 / 1000.0 < gone { End::Silent } else { End::Answered };
+            Flow::new(d, n as f64 * gap, from, to, UDP, port).bytes(sent, sent).ending(end)
+        })
+        .collect()
+}
+
+fn flood(d: &mut Dice, transport: u8) -> Vec<Flow> {
+    let (from, to, port) = (terminal(d), d.outside(), d.pick(&[53u16, 80, 443, 3074, 27_015]));
+    let (bits, seconds, each) = (d.scale(3e7, 5e8), d.range(20, 200), d.between(0.2, 5.0));
+    (0..(seconds as f64 / each) as u64)
+        .map(|n| {
+            let sent = (bits / 8.0 * each) as u64;
+            Flow::new(d, n as f64 * each, from, to, transport, port).bytes(sent, 0).ending(End::Silent).lasting(each)
+        })
+        .collect()
+}
+
+fn syns(d: &mut Dice) -> Vec<Flow> {
+    let (from, to, port) = (terminal(d), d.outside(), d.pick(&[80u16, 443, 22, 25_565]));
+    let (rate, seconds) = (d.scale(80.0, 400.0), d.range(20, 60));
+    (0..(rate * seconds as f64) as u64).map(|n| Flow::new(d, n as f64 / rate, from, to, TCP, port).ending(End::Silent)).collect()
+}
+
+fn clicks(d: &mut Dice) -> Vec<Flow> {
+    let (from, gap, seconds) = (terminal(d), d.scale(0.1, 1.8), d.range(2400, 5400));
+    let places: Vec<_> = (0..d.range(80, 400)).map(|_| d.outside()).collect();
+    let mut at = 0.0;
+    let mut all = Vec::new();
+    while at < seconds as f64 {
+        let (to, sent, received, lost) =
+            (d.pick(&places), d.scale(300.0, 1500.0) as u64, d.scale(400.0, 60_000.0) as u64, d.share());
+        let flow = Flow::new(d, at, from, to, TCP, 80).bytes(sent, received).lasting(0.4);
+        all.push(if lost < 0.1 { flow.ending(End::Silent) } else { flow });
+        at += gap * d.between(0.3, 1.7);
+    }
+    all
+}
+
+/// Addresses that have nothing to do with each other, one or two tries each.
+fn strangers(d: &mut Dice) -> Vec<Flow> {
+    let (count, gap, port) = (d.range(150, 400), d.scale(0.1, 1.0), d.pick(&[22u16, 3389, 445, 5900, 8443]));
+    let hosts = d.range(80, 240);
+    (0..count)
+        .map(|n| {
+            let (from, to) = (d.outside(), neighbour(n % hosts));
+            Flow::new(d, n as f64 * gap, from, to, TCP, port).ending(End::Silent)
         })
         .collect()
 }

@@ -31,6 +31,9 @@ pub(crate) fn day(d: &mut Dice) -> Vec<Flow> {
     serve(d, &mut all);
     jobs(d, &mut all);
     oddities(d, &sites, &mut all);
+    programs(d, &sites, &mut all);
+    calls(d, &mut all);
+    office(d, &sites, &mut all);
     all.retain(|flow| flow.at < DAY);
     all
 }
@@ -206,5 +209,92 @@ fn oddities(d: &mut Dice, sites: &[Ipv4Addr], all: &mut Vec<Flow>) {
     while at < 4.0 * HOUR {
         all.push(Flow::new(d, at, terminal(8), sites[4], ICMP, 0).bytes(84 * 4, 84 * 4).lasting(4.0));
         at += 60.0;
+    }
+}
+
+/// What programs fetch by themselves: pages of the weather, mail in a browser, lists of viruses, updates that terminals give each other.
+fn programs(d: &mut Dice, sites: &[Ipv4Addr], all: &mut Vec<Flow>) {
+    for n in 0..20 {
+        let from = terminal(n);
+        // A page of the weather or the news that is left open: asked for again when somebody looks at it, of a size that differs.
+        let mut at = d.between(0.0, HOUR);
+        while at < 10.0 * HOUR {
+            let received = d.scale(4000.0, 400_000.0) as u64;
+            let sent = d.scale(600.0, 3000.0) as u64;
+            all.push(Flow::new(d, at, from, sites[7], TCP, 443).bytes(sent, received).lasting(1.5));
+            at += 120.0 + d.wait(400.0);
+        }
+        // Mail in a browser: every half minute while it is open, through whichever of a few addresses; everybody's is there.
+        let mut at = d.between(0.0, HOUR);
+        while at < 9.0 * HOUR {
+            let to = sites[10 + d.range(0, 4) as usize];
+            let (sent, received) = (d.range(700, 900), d.scale(500.0, 9000.0) as u64);
+            all.push(Flow::new(d, at, from, to, TCP, 443).bytes(sent, received).lasting(0.3));
+            at += d.between(20.0, 90.0);
+        }
+        // Lists of viruses, hourly or so, and their pieces, several at once from a network of servers, without encryption.
+        let mut at = d.between(0.0, HOUR);
+        while at < DAY {
+            for _ in 0..d.range(3, 12) {
+                let (begin, to, received) = (at + d.between(0.0, 20.0), d.pick(&sites[20..40]), d.scale(5000.0, 3e7) as u64);
+                all.push(Flow::new(d, begin, from, to, TCP, 80).bytes(500, received).lasting(2.0));
+            }
+            at += d.between(0.6, 1.4) * 2.0 * HOUR;
+        }
+        // Updates from other terminals, here and outside.
+        for _ in 0..d.range(0, 12) {
+            let (at, length) = (d.between(0.0, 10.0 * HOUR), d.scale(1.0, 60.0));
+            let to = if d.share() < 0.7 { terminal(d.range(0, 20)) } else { d.outside() };
+            let gone = d.share() < 0.1 && to.octets()[0] != 10;
+            let flow = Flow::new(d, at, from, to, TCP, 7680).bytes(9000, 2_000_000).lasting(length);
+            all.push(if gone { flow.ending(End::Silent) } else { flow });
+        }
+    }
+}
+
+/// Calls by video: a relay of the provider, and a few people directly, some of whom cannot be reached; both ways, for an hour.
+fn calls(d: &mut Dice, all: &mut Vec<Flow>) {
+    for n in 0..10 {
+        let (from, at, length) = (terminal(n * 2), d.between(0.0, 9.0 * HOUR), d.between(600.0, 1700.0));
+        for _ in 0..d.range(2, 5) {
+            let (to, port) = (d.outside(), d.range(10_000, 60_000) as u16);
+            let tried = Flow::new(d, at, from, to, UDP, port).bytes(180, 0).ending(End::Silent);
+            all.push(tried);
+        }
+        let (relay, port) = (d.outside(), d.pick(&[3478u16, 3480, 8801, 19_305]));
+        let rate = d.scale(60_000.0, 600_000.0);
+        let (sent, received) = ((rate * length) as u64, (rate * length * d.between(0.7, 4.0)) as u64);
+        all.push(Flow::new(d, at + 1.0, from, relay, UDP, port).bytes(sent, received).lasting(length));
+    }
+}
+
+/// An upload to a store outside by QUIC and one by TCP, a copy of a server to another site at night, printers that are asked how they
+/// are, a program that checks an address list of links slowly, a project's chat in a browser.
+fn office(d: &mut Dice, sites: &[Ipv4Addr], all: &mut Vec<Flow>) {
+    let at = d.between(0.0, 9.0 * HOUR);
+    all.push(Flow::new(d, at, terminal(3), sites[50], UDP, 443).bytes(400_000_000, 5_000_000).lasting(60.0));
+    all.push(Flow::new(d, at + 900.0, terminal(4), sites[51], TCP, 443).bytes(300_000_000, 4_000_000).lasting(40.0));
+    let mut at = d.between(0.0, 60.0);
+    while at < DAY {
+        for n in 0..4u8 {
+            let printer = Ipv4Addr::new(10, 9, 2, 10 + n);
+            let off = n == 3 && at > 12.0 * HOUR;
+            let asked = Flow::new(d, at, FILES, printer, UDP, 161).bytes(90, 120).lasting(0.01);
+            all.push(if off { asked.ending(End::Silent) } else { asked });
+        }
+        at += 600.0;
+    }
+    let mut at = d.between(0.0, HOUR);
+    while at < 8.0 * HOUR {
+        let (to, lost, received) = (d.outside(), d.share(), d.scale(500.0, 90_000.0) as u64);
+        let flow = Flow::new(d, at, terminal(11), to, TCP, 443).bytes(700, received).lasting(0.5);
+        all.push(if lost < 0.1 { flow.ending(End::Silent) } else { flow });
+        at += d.wait(90.0);
+    }
+    // A stream: one place, much, without end; and a download by many connections at once.
+    let mut at = d.between(0.0, HOUR);
+    for _ in 0..600 {
+        all.push(Flow::new(d, at, terminal(12), sites[52], TCP, 80).bytes(500, 900_000).lasting(3.0));
+        at += d.between(3.0, 5.0);
     }
 }
