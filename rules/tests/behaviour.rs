@@ -153,7 +153,7 @@ struct Seen {
 /// A few hundred events, each at a time of its own: what happened at one instant is taken in the order of the log.
 fn streams() -> impl Strategy<Value = Vec<Seen>> {
     let one = (1i64..900, 0i64..=LATENESS_S * 1000, prop::sample::select(KINDS.to_vec()), 0u8..3, 0u8..8);
-    prop::collection::vec(one, 150..600).prop_map(|all| {
+    prop::collection::vec(one, 200..800).prop_map(|all| {
         let mut time = 1_770_000_000_000;
         let seen = |(number, (gap, delay, kind, source, other))| {
             time += gap;
@@ -231,7 +231,8 @@ fn fill(row: &mut event::RowBuilder<'_>, seen: &Seen) {
     }
     let (sent, received) = match seen.kind {
         Kind::Upload => (400_000, Some(100)),
-        Kind::There | Kind::Back | Kind::Ping | Kind::PingOut => (90 + number % 7, None),
+        Kind::PingOut => (600, None),
+        Kind::There | Kind::Back | Kind::Ping => (90 + number % 7, None),
         _ => (500 + number % 5, Some(700)),
     };
     row.uint(FieldId::known("source.bytes"), sent);

@@ -67,7 +67,8 @@ impl Chat {
         talk.sent += o.sent;
         talk.received += o.received;
         // A further record of one tells its whole length.
-        talk.lasted = if o.continued { talk.lasted.max(o.end - o.start) } else { talk.lasted + (o.end - o.start) };
+        let lasts = o.end.saturating_sub(o.start);
+        talk.lasted = if o.continued { talk.lasted.max(lasts) } else { talk.lasted.saturating_add(lasts) };
         talk.heard |= heard;
         if talk.evidence.len() < EVIDENCE_MAX {
             talk.evidence.push(o.event);

@@ -98,7 +98,7 @@ impl Knowledge {
         let new = Role {
             proxy: tcp && PROXY_PORTS.contains(&o.port) && many,
             resolver: o.port == 53 && matches!(o.transport, 6 | 17) && many,
-            mail: tcp && destination_inside && MAIL_PORTS.contains(&o.port),
+            mail: tcp && MAIL_PORTS.contains(&o.port),
             server: many && destination_inside,
         };
         if new.proxy || new.resolver || new.mail || new.server {

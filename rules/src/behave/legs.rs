@@ -143,7 +143,7 @@ impl Way {
         let number = self.next;
         self.next += 1;
         if side == Side::First {
-            self.longest = self.longest.max(leg.end - leg.start);
+            self.longest = self.longest.max(leg.end.saturating_sub(leg.start));
         }
         let legs = self.side_mut(side);
         legs.of.insert((leg.source, leg.destination, leg.transport), number);
@@ -180,7 +180,7 @@ impl Way {
             leg.file = told.file;
         }
         if side == Side::First {
-            self.longest = self.longest.max(leg.end - leg.start);
+            self.longest = self.longest.max(leg.end.saturating_sub(leg.start));
         }
         let legs = self.side_mut(side);
         legs.index(side, number, &leg);

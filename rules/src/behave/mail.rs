@@ -45,7 +45,8 @@ impl Mail {
         if o.what != What::Flow || o.port != SMTP || o.transport != 6 || o.continued {
             return;
         }
-        if !view.source_inside || view.destination_inside || view.role.mail || view.expected(p) {
+        // Where the site's own addresses are public ones that it did not name, neither end is inside.
+        if view.destination_inside || view.role.mail || view.expected(p) {
             return;
         }
         self.windows.expire(o.time.saturating_sub(p.span));

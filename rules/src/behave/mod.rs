@@ -193,7 +193,7 @@ impl Kind {
             Kind::Lateral => flow && !failed && source_inside && destination_inside,
             Kind::Hours => what == What::Login && !failed,
             Kind::Carrier => flow && source_inside,
-            Kind::Mail => flow && source_inside && !destination_inside,
+            Kind::Mail => flow && !destination_inside,
             // A flood that goes on is told of by the clock, whatever it is that comes.
             Kind::Flood | Kind::Indicator => true,
             // They watch records, and what the policy says of conversations.

@@ -154,7 +154,7 @@ fn half(way: &Way, tenant: u32, side: Side, number: u64, policy: &Policy, p: &Pa
     };
     f.explain("kind", kind);
     f.seconds("within_s", p.within);
-    f.seconds("leg_s", leg.end - leg.start);
+    f.seconds("leg_s", leg.end.saturating_sub(leg.start));
     if leg.bytes > 0 {
         f.explain("bytes", leg.bytes);
     }
