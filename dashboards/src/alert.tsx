@@ -9,7 +9,7 @@ import { Freshness, Level, Modal, Panel, Status, Wrong, told } from "./parts";
 import { address, go } from "./place";
 import { Terminal } from "./terminal";
 import { kept, poll } from "./poll";
-import { condition, show, visible, when } from "./text";
+import { condition, narrow, show, visible, when } from "./text";
 import { me } from "./user";
 
 const DISPOSITIONS = ["true_positive", "false_positive", "benign", "duplicate"] as const;
@@ -82,9 +82,9 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
     r: () => { if (alert()?.status === "closed") void reopen(); },
   });
   const related = (a: Alert): string => Object.entries(a.group).filter(([k]) => k.includes(".")).map(([k, v]) => condition(k, v)).join(" AND ");
-  const around = (a: Alert): string => {
+  const around = (a: Alert, query = related(a)): string => {
     const at = (iso: string, by: number): string => new Date(Date.parse(iso) + by).toISOString();
-    return address("/search", { q: related(a), from: at(a.first, -AROUND), to: at(a.last, AROUND) });
+    return address("/search", { q: query, from: at(a.first, -AROUND), to: at(a.last, AROUND) });
   };
   const events = kept(() => found.data()?.entries.flatMap((entry) => entry.event ?? []) ?? []);
   return (
@@ -163,7 +163,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
         )}</Match>
       </Switch>
       <Show when={closing()}><CloseDialog cancel={() => setClosing(false)} close={(d, text) => void close(d, text)} /></Show>
-      <Show when={event()} keyed>{(hit) => <EventPanel hit={hit} close={() => setEvent(undefined)} show={setEvent} />}</Show>
+      <Show when={event()} keyed>{(hit) => <EventPanel hit={hit} close={() => setEvent(undefined)} show={setEvent} narrow={(added, negate) => go(around(alert()!, narrow(negate ? related(alert()!) : "", added, negate)))} />}</Show>
     </Panel>
   );
 }

@@ -201,6 +201,7 @@ const texts = {
   line: ["行", "Line"],
   // saved and scheduled searches
   saved: ["保存した検索", "Saved searches"],
+  noSaved: ["まだありません。検索画面の「保存する…」で作れます。", "None yet: make one by “Save…” on the search screen."],
   save: ["保存する", "Save"],
   saveSearch: ["この検索を保存する", "Save this search"],
   hasSaved: ["保存しました", "Saved"],

@@ -30,7 +30,7 @@ export function SavedPage() {
         <div class="panel flush"><div class="scroll">
           <table class="cards saved">
             <thead><tr><th>{t("name")}</th><th class="wide">{t("query")}</th><th>{t("schedule")}</th><th class="wide">{t("condition")}</th><th>{t("state")}</th><th class="wide">{t("nextRun")}</th><th class="wide">{t("owner")}</th></tr></thead>
-            <tbody><For each={searches()} fallback={<tr><td colspan={7} class="dim empty">{list.data() ? t("none") : t("loading")}</td></tr>}>{(search) => (
+            <tbody><For each={searches()} fallback={<tr><td colspan={7} class="dim empty">{list.data() ? t("noSaved") : t("loading")}</td></tr>}>{(search) => (
               <tr class="row" classList={{ selected: search.id === chosen()?.id }} data-search={search.name} onClick={() => change({ s: search.id })}>
                 <td class="what"><button class="plain" onClick={(e) => { e.stopPropagation(); change({ s: search.id }); }}>{visible(search.name)}</button></td>
                 <td class="mono wide"><span class="two-lines">{visible(search.query)}</span></td>

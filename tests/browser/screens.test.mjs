@@ -63,6 +63,15 @@ test("an alert leads to its rule, in the reader's language, and to the other ale
     await page.locator("tr.selected", { hasText: "ゾーン間の禁止された通信" }).waitFor();
   }));
 
+test("what an alert's event has leads to a search for it", () =>
+  at("/alerts", {}, async (page) => {
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.9" }).click();
+    await page.locator("[data-evidence] button").first().click();
+    await page.getByRole("button", { name: "絞り込む destination.port", exact: true }).first().click();
+    await page.locator("tr[data-hit]", { hasText: "10.2.16.9" }).waitFor();
+    assert.match(new URL(page.url()).searchParams.get("q"), /^destination\.port:"\d+"$/);
+  }));
+
 test("a revoked token leads to a sign-in that says so, and back to the same place", async () => {
   const token = service.newToken("leaver");
   await at("/search?q=taro", { token }, async (page) => {
@@ -209,7 +218,7 @@ test("facets narrow and exclude, also under OR", () =>
     // Numbers and addresses too.
     await page.goto(`${service.url}/search?q=${encodeURIComponent("mihari.format:netfilter")}`);
     await page.locator("tr[data-hit]", { hasText: "DPT=8443" }).click();
-    await page.getByRole("button", { name: "絞り込む destination.port" }).click();
+    await page.getByRole("button", { name: "絞り込む destination.port", exact: true }).first().click();
     await total(1);
     await page.locator("tr[data-hit]").click();
     await page.getByRole("button", { name: "絞り込む source.ip" }).click();
