@@ -87,6 +87,55 @@ fn what_is_committed_is_read_back_over_rolls_and_restarts() {
     assert_eq!(report.frames, 640);
 }
 
+/// The segments that are made ready come one after the other, and none is left over.
+#[test]
+fn segments_made_ready_are_written_to_and_what_is_left_of_them_goes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let part = dir.path().join("next.part");
+    let (journal, _) = open(dir.path());
+    let appender = journal.appender();
+    let (mut group, mut taken) = (0, 0);
+    while taken < 3 {
+        let was_ready = part.exists();
+        appender.append_blocking(frames(group * 20, 20)).expect("appends");
+        journal.sync().expect("syncs");
+        group += 1;
+        taken += u32::from(was_ready && !part.exists());
+        assert!(group < 100_000, "no segment was made ready");
+    }
+    let all = read_all(&journal, 1);
+    assert_eq!(all.len() as u64, group * 20);
+    drop(journal);
+    assert!(!part.exists());
+    assert_eq!(verify(dir.path()).expect("reads").problem, None);
+    let (journal, recovery) = open(dir.path());
+    assert_eq!((recovery.torn_bytes, recovery.quarantined), (0, None));
+    assert_eq!(read_all(&journal, 1), all);
+}
+
+/// A machine that died before the newest segment's name was on the disk finds it by what stands in it.
+#[test]
+fn a_segment_is_found_under_the_name_by_which_it_was_made_ready() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let all = write(dir.path(), 30);
+    let part = dir.path().join("next.part");
+    let newest = segments(dir.path()).pop().expect("a segment");
+    std::fs::rename(&newest, &part).expect("renamed");
+    let (journal, recovery) = open(dir.path());
+    assert_eq!((recovery.torn_bytes, recovery.quarantined), (0, None));
+    assert_eq!(read_all(&journal, 1), all);
+    assert!(newest.exists() && !part.exists());
+    drop(journal);
+    // What was made ready and never taken, or says that it is what is there already, is nothing.
+    let older = std::fs::read(&segments(dir.path())[0]).expect("reads");
+    for left in [vec![0; 16 * 1024], b"torn".to_vec(), older] {
+        std::fs::write(&part, left).expect("written");
+        let (journal, _) = open(dir.path());
+        assert!(!part.exists());
+        assert_eq!(read_all(&journal, 1), all);
+    }
+}
+
 #[test]
 fn a_second_process_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -15,9 +15,10 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use event::limits::BATCH_BYTES_MAX;
 use event::{Clock, Content, FrameHead, Frames, Position, TenantId, Time, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tracing::{error, info, warn};
+use tracing::{error, info, trace_span, warn};
 
 use super::LogError;
+use super::ahead::{self, Ahead};
 use super::format::{Commit, Encoder, HEADER_BYTES, Hash, Header, KIND_COMMIT, VERSION};
 use super::packer::{self, Ask};
 use super::reader::{Fetched, Fetcher, Reader};
@@ -37,6 +38,8 @@ const TICK_TIME: Duration = Duration::from_secs(1);
 const RETRY_TIME: Duration = Duration::from_millis(500);
 /// The partition of a journal on one machine.
 const PARTITION: u32 = 0;
+/// Once so much of a segment is written, the next is made ready: a quarter, so that what never fills one makes none.
+const READY_PART: u64 = 4;
 /// What the compressing thread is asked at once: it looks at all that is closed, whoever asks.
 const PACKER_ASKS_MAX: usize = 4;
 
@@ -185,6 +188,7 @@ impl Journal {
             return Err(LogError::InUse { path: dir.to_owned() });
         }
         let removed = retention::finish(dir)?;
+        ahead::settle(dir)?;
         tidy(dir)?;
         let (recovery, chain) = recover(dir)?;
         let shared = Arc::new(Shared {
@@ -197,9 +201,11 @@ impl Journal {
         });
         let (requests, inbox) = crossbeam_channel::bounded(APPENDS_WAITING_MAX + 2);
         let packer = if options.compress { Some(start_packer(&shared)?) } else { None };
+        let ahead = Ahead::start(dir, options.segment_bytes.max(HEADER_BYTES as u64))?;
         let writer = Writer {
             shared: shared.clone(),
             closed: packer.as_ref().map(|packer| packer.asks.clone()),
+            ahead,
             options,
             clock: clock.clone(),
             next: recovery.next,
@@ -494,6 +500,7 @@ struct Writer {
     shared: Arc<Shared>,
     /// Who is told of closed segments.
     closed: Option<Sender<Ask>>,
+    ahead: Ahead,
     options: JournalOptions,
     clock: Arc<dyn Clock>,
     next: u64,
@@ -515,6 +522,7 @@ impl Writer {
             let mut bytes = 0;
             // The first append of a group sets its end; those that follow do not move it.
             let mut end = crossbeam_channel::after(TICK_TIME);
+            let gather = trace_span!("gather").entered();
             loop {
                 let request = crossbeam_channel::select! {
                     recv(inbox) -> request => request,
@@ -546,6 +554,7 @@ impl Writer {
                     break;
                 }
             }
+            drop(gather);
             if group.is_empty() && !closing && waiters.is_empty() {
                 let mut tick = internal(TenantId(0), Transport::Internal, Content::Tick);
                 tick.received = self.clock.now();
@@ -577,6 +586,7 @@ impl Writer {
         {
             warn!(path = %segment.path.display(), %error, "failed to cut the unused end of a segment");
         }
+        self.ahead.end();
         info!(last = self.next - 1, "journal closed");
     }
 
@@ -615,14 +625,16 @@ impl Writer {
         }
         metrics::counter!("mihari_journal_commits_total").increment(1);
         metrics::gauge!("mihari_journal_position").set(commit_seq as f64);
+        let _publish = trace_span!("publish", first, last = commit_seq).entered();
         self.shared.publish(commit_seq);
     }
 
     fn try_commit(&mut self, group: &[Frames], first: u64, commit_seq: u64) -> Result<(), LogError> {
         let mut segment = match self.segment.take() {
             Some(segment) => segment,
-            None => self.begin_segment(first)?,
+            None => trace_span!("begin").in_scope(|| self.begin_segment(first))?,
         };
+        let encode = trace_span!("encode").entered();
         self.buffer.clear();
         let mut encoder = Encoder { out: &mut self.buffer, first_offset: segment.first, place: segment.place };
         let mut leaves = Vec::with_capacity((commit_seq - first) as usize);
@@ -633,24 +645,27 @@ impl Writer {
         }
         let commit = Commit::new(&self.chain, first, commit_seq - 1, &leaves);
         encoder.commit(commit_seq, &commit);
-        let result = segment.file.write_all_at(&self.buffer, segment.place);
+        drop(encode);
+        let result = trace_span!("write").in_scope(|| segment.file.write_all_at(&self.buffer, segment.place));
         if let Err(error) = result {
             let path = segment.path.clone();
             self.segment = Some(segment);
             return Err(LogError::io("write", path)(error));
         }
-        if let Err(error) = segment.file.sync_data() {
+        if let Err(error) = trace_span!("sync").in_scope(|| segment.file.sync_data()) {
             // After a failed sync the page cache tells nothing: only a restart that reads the disk knows what is there.
             error!(path = %segment.path.display(), %error, "failed to sync the journal; stopping at once");
             std::process::abort();
         }
+        let before = segment.place;
         segment.place += self.buffer.len() as u64;
         self.chain = commit.chain;
-        if segment.place >= self.options.segment_bytes {
-            if let Err(error) = segment.file.set_len(segment.place).and_then(|()| segment.file.sync_all()) {
-                warn!(path = %segment.path.display(), %error, "failed to cut the unused end of a segment");
-            }
-        } else {
+        let due = self.options.segment_bytes / READY_PART;
+        if before < due && segment.place >= due {
+            self.ahead.ask();
+        }
+        // A segment that is full ends where it was written last: there is nothing to cut.
+        if segment.place < self.options.segment_bytes {
             self.segment = Some(segment);
         }
         Ok(())
@@ -665,14 +680,34 @@ impl Writer {
     }
 
     fn begin_segment(&self, first: u64) -> Result<OpenSegment, LogError> {
+        let header = Header {
+            version: VERSION,
+            partition: PARTITION,
+            first_offset: first,
+            created: self.clock.now(),
+            previous: self.chain,
+        };
         let path = self.shared.dir.join(file_name(first));
+        let ready = self.ahead.take(&header).map_err(LogError::io("begin", &path))?;
+        let file = ready.map_or_else(|| self.make_segment(&path, &header), Ok)?;
+        let mut segments = self.shared.segments.write().expect("no code panics under this lock");
+        if let Err(at) = segments.binary_search(&first) {
+            segments.insert(at, first);
+        }
+        drop(segments);
+        tell_closed(self.closed.as_ref());
+        Ok(OpenSegment { file, path, first, place: HEADER_BYTES as u64 })
+    }
+
+    /// Makes a segment where none is ready.
+    fn make_segment(&self, path: &Path, header: &Header) -> Result<File, LogError> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(true)
             .read(true)
             .write(true)
-            .open(&path)
-            .map_err(LogError::io("create", &path))?;
+            .open(path)
+            .map_err(LogError::io("create", path))?;
         let begin = || -> io::Result<()> {
             // A full disk shows here, before a record depends on it.
             rustix::fs::fallocate(
@@ -681,27 +716,14 @@ impl Writer {
                 0,
                 self.options.segment_bytes.max(HEADER_BYTES as u64),
             )?;
-            let header = Header {
-                version: VERSION,
-                partition: PARTITION,
-                first_offset: first,
-                created: self.clock.now(),
-                previous: self.chain,
-            };
             file.write_all_at(&header.encode(), 0)?;
             file.sync_all()
         };
         if let Err(error) = begin() {
-            drop(std::fs::remove_file(&path)); // It holds nothing; what matters is the first error.
+            drop(std::fs::remove_file(path)); // It holds nothing; what matters is the first error.
             return Err(LogError::io("begin", path)(error));
         }
         sync_dir(&self.shared.dir)?;
-        let mut segments = self.shared.segments.write().expect("no code panics under this lock");
-        if let Err(at) = segments.binary_search(&first) {
-            segments.insert(at, first);
-        }
-        drop(segments);
-        tell_closed(self.closed.as_ref());
-        Ok(OpenSegment { file, path, first, place: HEADER_BYTES as u64 })
+        Ok(file)
     }
 }

@@ -3,9 +3,11 @@
 //! ```text
 //!  Appender ─▶ bounded queue ─▶ writer thread ─▶ segment files ─▶ Reader (from any offset)
 //!                               group commit, fdatasync            fetch (one frame)
-//!                                                   └▶ compressed once it is closed (packer)
+//!                                 ▲                 └▶ compressed once it is closed (packer)
+//!                                 └ the next one, made ready (ahead)
 //! ```
 
+mod ahead;
 pub mod format;
 mod journal;
 mod packed;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use tracing::{info, warn};
+use tracing::{debug_span, info, warn};
 
 use super::LogError;
 use super::journal::{Shared, sync_dir};
@@ -25,6 +25,8 @@ use super::segment::{Step, Walker, files};
 const BLOCKS_AT_ONCE: usize = 8;
 /// How long it rests.
 const REST: Duration = Duration::from_millis(20);
+/// How nice the thread is: it has minutes, others have not.
+const NICE: i32 = 10;
 /// Compressed bytes after which they are synced: the intake's own syncs never wait for more.
 const SYNC_BYTES: u64 = 2 << 20;
 
@@ -38,6 +40,9 @@ pub(super) enum Ask {
 
 /// Compresses what is closed, until the sender of `stop` is dropped.
 pub(super) fn run(shared: &Arc<Shared>, asks: &Receiver<Ask>, stop: &Receiver<Infallible>) {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        warn!(%error, "the thread that compresses runs at the priority of all");
+    }
     let mut next = 0;
     while let Ok(ask) = asks.recv() {
         // The newest segment is written to, or will be.
@@ -47,7 +52,7 @@ pub(super) fn run(shared: &Arc<Shared>, asks: &Receiver<Ask>, stop: &Receiver<In
             if !shared.hold(first) {
                 continue; // It is being removed.
             }
-            let done = pack(&shared.dir, first, stop);
+            let done = debug_span!("compress", first).in_scope(|| pack(&shared.dir, first, stop));
             shared.let_go(first);
             match done {
                 Ok(true) => next = first + 1,
