@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use api::Limits;
 use event::limits::FRAME_BYTES_MAX;
 use ingest::listen::{Multiline, TlsFiles};
-use ingest::log::Retention;
+use ingest::log::{JournalOptions, Retention};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -416,9 +416,17 @@ pub(crate) struct Journal {
     pub(crate) retention_days: Option<u32>,
     /// Bytes of all segments beyond which the oldest closed ones are removed; absent: no bound.
     pub(crate) retention_bytes: Option<u64>,
+    /// Bytes of a segment; `mihari bench` tries others.
+    #[serde(skip)]
+    pub(crate) segment_bytes: Option<u64>,
 }
 
 impl Journal {
+    pub(crate) fn options(self) -> JournalOptions {
+        let usual = JournalOptions::default();
+        JournalOptions { segment_bytes: self.segment_bytes.unwrap_or(usual.segment_bytes), ..usual }
+    }
+
     pub(crate) fn retention(self) -> Retention {
         let day_ns = 86_400 * 1_000_000_000;
         Retention { age_ns: self.retention_days.map(|days| i64::from(days) * day_ns), bytes: self.retention_bytes }

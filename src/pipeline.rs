@@ -22,6 +22,7 @@ use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
 use rules::policy::Policy;
 use rules::{Detector, Match, RuleCost, RuleSet};
+use tracing::trace_span;
 
 use crate::clock::Stopwatch;
 
@@ -145,7 +146,8 @@ pub(crate) fn run(
         while let Some(batch) = waiting.remove(&next) {
             next += 1;
             let watch = Stopwatch::start();
-            result = sink(Some(batch));
+            let LogRange { first, last, .. } = batch.batch.range;
+            result = trace_span!("sink", first, last).in_scope(|| sink(Some(batch)));
             Spent::add(&spent.sink_ns, &watch);
             if result.is_err() {
                 break;
@@ -193,6 +195,8 @@ fn read(
                 Content::Text | Content::Tick | Content::Released | Content::Mark | Content::Tombstone => {}
             }
         }
+        let last = frames.get(frames.len().saturating_sub(1)).map_or(0, |frame| frame.head.position.offset);
+        drop(trace_span!("read", last).entered());
         let changed = flows.template_changes() != templates_told;
         templates_told = flows.template_changes();
         let templates = changed.then(|| Arc::new(flows.snapshot()));
@@ -220,6 +224,9 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
     let mut rules = parts.rules.get();
     let mut detector = Detector::new(rules.clone());
     for Job { number, rules: of_batch, frames, mut builder, lost, heard, templates } in inbox {
+        let first = frames.get(0).map_or(0, |f| f.head.position.offset);
+        let last = frames.get(frames.len().saturating_sub(1)).map(|f| f.head);
+        let working = trace_span!("work", first, last = last.map_or(0, |h| h.position.offset)).entered();
         let watch = Stopwatch::start();
         let mut records = 0;
         for frame in frames.iter() {
@@ -233,8 +240,6 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
                 Content::Tick | Content::Loss | Content::Mark | Content::Tombstone => {}
             }
         }
-        let first = frames.get(0).map_or(0, |f| f.head.position.offset);
-        let last = frames.get(frames.len().saturating_sub(1)).map(|f| f.head);
         let range = LogRange { partition: 0, first, last: last.map_or(0, |h| h.position.offset) };
         let mut batch = builder.finish(range, last.map_or(Time::UNKNOWN, |h| h.received));
         Spent::add(&spent.text_ns, &watch);
@@ -257,6 +262,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         let refused = |event: &EventRef<'_>| event.all(FieldId::FLAGS).any(|flag| flag == Value::Text("format_pin_refused"));
         metrics::counter!("mihari_format_pin_refused_total").increment(batch.iter().filter(refused).count() as u64);
         let costs = (0..).zip(detector.take_costs()).filter(|(_, cost)| *cost != RuleCost::default()).collect();
+        drop(working);
         if done.send((number, Done { batch, rules: rules.clone(), matches, costs, lost, heard, templates })).is_err() {
             break;
         }

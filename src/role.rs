@@ -18,7 +18,7 @@ use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{
     Admission, Datagrams, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol,
 };
-use ingest::log::{Appender, Journal, JournalOptions};
+use ingest::log::{Appender, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
 use rules::behave::indicator::Indicators;
@@ -283,7 +283,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let policy = config.policy.as_deref().map(load_policy).transpose()?.map(Arc::new);
     let settings = decode_settings(&config.decode, started)?;
     make_data(&config.data)?;
-    let (journal, recovery) = Journal::open(&config.data.join("journal"), JournalOptions::default(), clock.clone())
+    let (journal, recovery) = Journal::open(&config.data.join("journal"), config.journal.options(), clock.clone())
         .context("failed to open the journal")?;
     info!(next = recovery.next, torn_bytes = recovery.torn_bytes, "journal recovered");
     if let Some(copy) = &recovery.quarantined {

@@ -12,6 +12,7 @@ use std::thread::Thread;
 
 use tantivy::index::{SegmentId, SegmentMeta};
 use tantivy::{FutureResult, IndexWriter, TantivyDocument, TantivyError};
+use tracing::{Span, debug_span};
 
 use crate::segment::Segment;
 
@@ -23,9 +24,9 @@ const MERGED_MAX: usize = 64;
 /// document; a shard of two million has 61 such segments at most.
 const DOCUMENTS_ENOUGH: u32 = 32_768;
 
-/// The merge that runs, if one does.
+/// The merge that runs, if one does, with the span that tells how long.
 #[derive(Default)]
-pub(crate) struct Merging(Option<FutureResult<Option<SegmentMeta>>>);
+pub(crate) struct Merging(Option<(FutureResult<Option<SegmentMeta>>, Span)>);
 
 impl Merging {
     /// Looks after the merge that runs, and begins the next where one is due. True: a merge has ended.
@@ -35,7 +36,7 @@ impl Merging {
         segments: &[Arc<Segment>],
     ) -> Result<bool, TantivyError> {
         let mut ended = false;
-        if let Some(running) = &mut self.0 {
+        if let Some((running, _)) = &mut self.0 {
             match Pin::new(running).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(result) => {
@@ -49,7 +50,7 @@ impl Merging {
         if !ended {
             let due = due(segments);
             if !due.is_empty() {
-                self.0 = Some(writer.merge(&due));
+                self.0 = Some((writer.merge(&due), debug_span!(parent: None, "merge")));
             }
         }
         Ok(ended)
@@ -57,7 +58,7 @@ impl Merging {
 
     /// Waits for the merge that runs. Not by the future's own blocking call, which fails on one that was polled before.
     pub(crate) fn wait(&mut self) -> Result<(), TantivyError> {
-        let Some(mut running) = self.0.take() else { return Ok(()) };
+        let Some((mut running, _span)) = self.0.take() else { return Ok(()) };
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
         loop {

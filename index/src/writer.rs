@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use event::{Batch, TenantId, Time};
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError};
+use tracing::{debug_span, trace_span};
 
 use crate::IndexError;
 use crate::document::Documents;
@@ -138,6 +139,7 @@ impl Writer {
     /// # Errors
     /// Where the engine fails.
     pub fn write(&mut self, batch: &Batch) -> Result<(), IndexError> {
+        let _write = trace_span!("write", first = batch.range.first, last = batch.range.last).entered();
         let mut waiting = Vec::with_capacity(HANDED_OVER);
         for event in batch.iter() {
             let offset = event.id().frame.offset;
@@ -189,15 +191,16 @@ impl Writer {
         }
         let payload = serde_json::to_string(&self.payload).expect("a payload is serialisable");
         let fail = self.fail("commit");
+        let _commit = trace_span!("commit", last = self.last).entered();
         let commit = |writer: &mut IndexWriter<TantivyDocument>| {
-            let mut prepared = writer.prepare_commit()?;
+            let mut prepared = trace_span!("prepare").in_scope(|| writer.prepare_commit())?;
             prepared.set_payload(&payload); // A commit without it would lose the position: this is the only one.
-            prepared.commit()
+            trace_span!("finish").in_scope(|| prepared.commit())
         };
         commit(&mut self.open.writer).map_err(fail)?;
-        shard::sync_dir(&self.open.shard.dir)?;
+        trace_span!("sync").in_scope(|| shard::sync_dir(&self.open.shard.dir))?;
         (self.pending, self.pending_bytes) = (0, 0);
-        self.open.shard.publish(Some(self.payload.clone()))?;
+        trace_span!("publish", last = self.last).in_scope(|| self.open.shard.publish(Some(self.payload.clone())))?;
         metrics::gauge!("mihari_indexed_position").set(self.last as f64);
         let span = self.payload.received.map_or(0, |(low, high)| high.saturating_sub(low));
         if self.payload.docs >= self.options.shard_documents || span >= self.options.shard_span_ns {
@@ -208,6 +211,7 @@ impl Writer {
 
     /// Looks after merging.
     fn tend(&mut self) -> Result<(), IndexError> {
+        let _tend = trace_span!("tend").entered();
         let segments = self.open.shard.segments()?;
         if self.open.merging.tend(&mut self.open.writer, &segments).map_err(self.fail("merge"))? {
             self.open.shard.publish(None)?;
@@ -234,6 +238,7 @@ impl Writer {
 
     /// Closes the open shard and begins the next.
     fn roll(&mut self) -> Result<(), IndexError> {
+        let _roll = debug_span!("roll").entered();
         let path = self.dir.join(shard_name(self.last + 1));
         let (index, shard) = shard::open(&path, &self.layout)?;
         shard::sync_dir(&self.dir)?;
@@ -300,6 +305,7 @@ impl Drop for Writer {
 
 /// Merges what is small in a shard that is not written to any more, and ends its threads.
 fn close(mut open: Open) -> Result<(), IndexError> {
+    let _close = debug_span!("close").entered();
     let shard = open.shard.clone();
     let fail = |source| shard.fault("close", source);
     open.merging.wait().map_err(fail)?;

@@ -3,6 +3,8 @@
 //! The service runs as it does in `mihari demo`; several municipalities at their busiest hour send to it over loopback sockets, in the
 //! same process. Each second a marked record is sent and looked for, so that the time until it is found is measured, not inferred.
 
+mod stages;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -14,11 +16,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use event::Clock;
-use ingest::log::Journal;
 use municipality::{Channel, DEVICES, Plan, town};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
+use self::stages::Stages;
 use super::demo::{duration, own_folder};
-use super::serve::{start_logging, start_metrics};
+use super::serve::{log_layer, start_metrics};
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, Listen, ListenKind};
 use crate::pipeline::Spent;
@@ -39,6 +43,12 @@ pub(crate) struct Bench {
     /// Threads that decode and match; the machine's cores by default
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// Events after which a shard of the index is closed, where it is to happen often
+    #[arg(long)]
+    shard_events: Option<u64>,
+    /// Bytes of a segment of the journal, where it is to happen often that one is closed
+    #[arg(long)]
+    segment_bytes: Option<u64>,
     /// Where to keep data; a folder of its own below the system's temporary one otherwise, removed at the end
     #[arg(long)]
     data: Option<PathBuf>,
@@ -58,18 +68,19 @@ const LAG_MAX: Duration = Duration::from_secs(2);
 /// How often a marked record is sent, and how often it is looked for.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 const PROBE_LOOK: Duration = Duration::from_millis(50);
+/// How often it is tried to remove the folder.
+const REMOVALS_MAX: u32 = 100;
 /// How long after the last record the rest may take.
 const AFTER_MAX: Duration = Duration::from_secs(600);
 /// What counts as a stall of the intake.
 const STALL: Duration = Duration::from_millis(100);
-/// Records after which pauses are looked for: before, the senders begin.
-const PAUSES_FROM: u64 = 10_000;
-/// How often it is looked whether more has become durable.
-const DURABLE_LOOK: Duration = Duration::from_millis(2);
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
-    start_logging("warn,tantivy=error");
+    let stages = Stages::new();
+    let ours = ["index", "ingest::log", "mihari"].map(|target| (target, tracing::Level::TRACE));
+    let listen = stages.clone().with_filter(tracing_subscriber::filter::Targets::new().with_targets(ours));
+    tracing_subscriber::registry().with(log_layer("warn,tantivy=error")).with(listen).init();
     let metrics = start_metrics()?;
     let own = if args.data.is_some() { None } else { Some(own_folder("bench")?) };
     let data = args.data.clone().or_else(|| own.clone()).context("no folder")?;
@@ -86,11 +97,23 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     };
     config.api.address.set_port(0);
     config.rules.paths = args.rules.clone();
+    config.index.shard_events = args.shard_events.unwrap_or(config.index.shard_events);
+    config.journal.segment_bytes = args.segment_bytes;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
-    let result = runtime.block_on(measure(args, &config, metrics));
+    let result = runtime.block_on(measure(args, &config, metrics, &stages));
     drop(runtime);
     if let Some(own) = own {
-        std::fs::remove_dir_all(&own).with_context(|| format!("failed to remove {}", own.display()))?;
+        let mut removed = std::fs::remove_dir_all(&own);
+        for _ in 0..REMOVALS_MAX {
+            if removed.is_ok() {
+                break;
+            }
+            // A merge of the engine that runs on writes until it finds that nobody waits for it.
+            let waited = crossbeam_channel::never::<()>().recv_timeout(PROBE_LOOK);
+            debug_assert!(waited.is_err());
+            removed = std::fs::remove_dir_all(&own);
+        }
+        removed.with_context(|| format!("failed to remove {}", own.display()))?;
     }
     result
 }
@@ -103,7 +126,12 @@ struct Sent {
     late_ns: AtomicU64,
 }
 
-async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_prometheus::PrometheusHandle) -> Result<ExitCode> {
+async fn measure(
+    args: &Bench,
+    config: &Config,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    stages: &Stages,
+) -> Result<ExitCode> {
     let service = role::start(config, metrics).await?;
     let bound: Vec<SocketAddr> = service.bound.iter().copied().flatten().collect();
     let [syslog, flow] = bound[..] else { anyhow::bail!("a listener has no address") };
@@ -130,12 +158,8 @@ async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_promet
         senders.push(std::thread::Builder::new().name("generator".to_owned()).spawn(run)?);
     }
     let probe = {
-        let (stop, searcher) = (stop.clone(), service.searchers[0].clone());
-        std::thread::Builder::new().name("probe".to_owned()).spawn(move || probe(&searcher, syslog, &stop))?
-    };
-    let pauses = {
-        let (stop, journal) = (stop.clone(), service.journal.clone());
-        std::thread::Builder::new().name("pauses".to_owned()).spawn(move || pauses(&journal, &stop))?
+        let (stop, searcher, stages) = (stop.clone(), service.searchers[0].clone(), stages.clone());
+        std::thread::Builder::new().name("probe".to_owned()).spawn(move || probe(&searcher, syslog, &stop, &stages))?
     };
     let stopping = service.stopping();
     let mut look = tokio::time::interval(PROBE_LOOK);
@@ -174,8 +198,8 @@ async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_promet
     }
     let sending = watch.elapsed();
     stop.store(true, Ordering::Relaxed);
+    stages.end();
     let probed = probe.join().map_err(|_| anyhow::anyhow!("the probe panicked"))??;
-    let mut pauses = pauses.join().map_err(|_| anyhow::anyhow!("who looks for pauses panicked"))?;
     let total = sent.records.load(Ordering::Relaxed) + probed.sent;
     while watch.elapsed() < sending + AFTER_MAX {
         look.tick().await;
@@ -198,16 +222,7 @@ async fn measure(args: &Bench, config: &Config, metrics: metrics_exporter_promet
         behind.as_secs_f64(),
     ));
     super::say(&probed.shown());
-    pauses.sort_unstable();
-    let pause_ms = |part: f64| pauses.get((pauses.len().saturating_sub(1) as f64 * part) as usize).map_or(0, Duration::as_millis);
-    super::say(&format!(
-        "from one synced write of the journal to the next: median {} ms, 99.9 % {} ms, longest {} ms; over 100 ms {} of {}",
-        pause_ms(0.5),
-        pause_ms(0.999),
-        pause_ms(1.0),
-        pauses.iter().filter(|pause| **pause > STALL).count(),
-        pauses.len()
-    ));
+    stages.told().iter().for_each(|line| super::say(line));
     profile(&service.spent, events, whole)?;
     service.stop().await?;
     let size = |name: &str| bytes_of(&config.data.join(name)).unwrap_or(0) as f64 / events.max(1) as f64;
@@ -271,7 +286,7 @@ impl Probed {
     }
 }
 
-fn probe(searcher: &index::Searcher, syslog: SocketAddr, stop: &AtomicBool) -> Result<Probed> {
+fn probe(searcher: &index::Searcher, syslog: SocketAddr, stop: &AtomicBool, stages: &Stages) -> Result<Probed> {
     let socket = UdpSocket::bind((Ipv4Addr::new(127, 21, 0, 1), 0)).context("failed to make a socket")?;
     let never = crossbeam_channel::never::<()>();
     let limits = index::SearchLimits { stop: Arc::new(|| false) };
@@ -293,9 +308,8 @@ fn probe(searcher: &index::Searcher, syslog: SocketAddr, stop: &AtomicBool) -> R
             let query = index::query::parse(word, SystemClock.now()).map_err(|e| anyhow::anyhow!("{e:?}"))?;
             let request = index::SearchRequest { size: 1, total_max: Some(1), ..index::SearchRequest::new(query) };
             let answer = searcher.search(&request, &limits)?;
-            if answer.hits.is_empty() {
-                break;
-            }
+            let Some(hit) = answer.hits.first() else { break };
+            stages.found(hit.id.frame.offset, since.elapsed());
             found.push(n);
             probed.delays.push(since.elapsed());
         }
@@ -309,26 +323,6 @@ fn probe(searcher: &index::Searcher, syslog: SocketAddr, stop: &AtomicBool) -> R
         let waited = never.recv_timeout(PROBE_LOOK);
         debug_assert!(waited.is_err());
     }
-}
-
-/// How long it took each time until more had become durable, from the first records on: while they come without a break, how long the intake
-/// stands still, but for what the kernel's receive buffer takes meanwhile.
-fn pauses(journal: &Journal, stop: &AtomicBool) -> Vec<Duration> {
-    let never = crossbeam_channel::never::<()>();
-    let (first, mut pauses) = (journal.durable(), Vec::new());
-    let mut last = (first, Stopwatch::start());
-    while !stop.load(Ordering::Relaxed) {
-        let durable = journal.durable();
-        if durable != last.0 {
-            if durable > first + PAUSES_FROM {
-                pauses.push(last.1.elapsed());
-            }
-            last = (durable, Stopwatch::start());
-        }
-        let waited = never.recv_timeout(DURABLE_LOOK);
-        debug_assert!(waited.is_err());
-    }
-    pauses
 }
 
 /// Where the time went: by stage as the pipeline counts it (by the clock), and by thread as the kernel does (on the processor).

@@ -11,7 +11,11 @@ use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rules::Problem;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{Subscriber, info};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
 
@@ -37,9 +41,13 @@ const FIRST_TOKEN_DAYS: u32 = 90;
 
 /// Own messages as JSON lines on standard error; `MIHARI_LOG` chooses what.
 pub(crate) fn start_logging(default: &str) {
-    use tracing_subscriber::EnvFilter;
+    tracing_subscriber::registry().with(log_layer(default)).init();
+}
+
+/// What writes the log to the standard error stream.
+pub(crate) fn log_layer<S: Subscriber + for<'l> LookupSpan<'l>>(default: &str) -> impl Layer<S> {
     let filter = EnvFilter::try_from_env("MIHARI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter)
 }
 
 /// The process's metrics.
