@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use api::{Api, Commit, Destination, Hub, Intake, Notifier, RuleDesk, Scheduler, Schedules, Stage, StaticFile, Store, Tally};
+use api::{
+    Api, Commit, Destination, Hub, Intake, Notifier, RuleDesk, Scheduler, Schedules, Stage, State, StaticFile, Store, Tally,
+};
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, BatchBuilder, Clock, Frame, Frames, LogRange, TenantId, Time};
@@ -25,7 +27,7 @@ use rules::behave::indicator::Indicators;
 use rules::policy::Policy;
 use rules::{Behaviour, BehaviourOptions, CorrelateOptions, Correlator, LoadOptions, Modes, RuleSet, Site};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug_span, error, info, trace_span, warn};
 
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
@@ -556,6 +558,7 @@ impl Analysis {
         // The position that the states below belong to; what lies between it and `analysed` is read again for their sake. Without any, the
         // log is read from its beginning.
         let mut remembered = 0;
+        let mut templates: Option<Arc<Vec<u8>>> = None;
         for (name, bytes) in &resume.snapshots {
             match name.as_str() {
                 "correlator" => {
@@ -573,6 +576,7 @@ impl Analysis {
                     }
                 }
                 "templates" => {
+                    templates = Some(Arc::new(bytes.clone()));
                     if !flows.restore(bytes) {
                         warn!("the flow templates could not be read; they come again");
                     }
@@ -615,10 +619,12 @@ impl Analysis {
         let mut missing: Vec<Missing> = Vec::new();
         let mut position = analysed;
         let mut stored = analysed;
-        let mut templates: Option<Arc<Vec<u8>>> = None;
         // The first state is stored at once: until there is one, a restart reads the whole log.
         let (mut watch, mut state_watch) = (Stopwatch::start(), None::<Stopwatch>);
         let (mut cost, mut state_cost) = (Duration::ZERO, Duration::ZERO);
+        let told = self.remembered.clone();
+        let states = self.store.state_writer(move |position| told.store(position, Ordering::Relaxed));
+        let states = states.context("failed to start the thread that stores states")?;
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
@@ -680,30 +686,32 @@ impl Analysis {
             // An alert is stored at once, but storing must not take all the time.
             let due = watch.elapsed() >= COMMIT_TIME || (!changes.is_empty() && watch.elapsed() > cost * 10);
             if position > stored && (due || last) {
+                // A state is stored once its position is, so that none is ahead of the alerts.
                 let state_time = STATE_TIME.max(state_cost * STATE_SHARE);
-                let (mut watched, mut numbers) = (None, Vec::new());
-                let state = (last || state_watch.as_ref().is_none_or(|w| w.elapsed() >= state_time)).then(|| {
+                let state_due = !states.busy() && state_watch.as_ref().is_none_or(|w| w.elapsed() >= state_time);
+                let state = (last || state_due).then(|| {
+                    let _take = debug_span!("take state").entered();
                     let taking = Stopwatch::start();
-                    let mut state = position.to_le_bytes().to_vec();
-                    state.extend(correlator.snapshot());
-                    numbers = sequences.snapshot();
-                    watched = Some(behaviour.snapshot()).filter(|bytes| bytes.len() <= BEHAVIOUR_BYTES_MAX);
+                    let mut correlation = position.to_le_bytes().to_vec();
+                    correlation.extend(correlator.snapshot());
+                    let watched = Some(behaviour.snapshot()).filter(|bytes| bytes.len() <= BEHAVIOUR_BYTES_MAX);
                     if watched.is_none() {
                         warn!(bytes = behaviour.byte_len(), "the state of the behaviour analysis is too large to store");
                     }
+                    let mut parts = vec![
+                        ("sequences", Arc::new(sequences.snapshot())),
+                        ("correlator", Arc::new(correlation)),
+                        ("behaviour", Arc::new(watched.unwrap_or_default())),
+                    ];
+                    parts.extend(templates.clone().map(|templates| ("templates", templates)));
                     (state_watch, state_cost) = (Some(Stopwatch::start()), taking.elapsed());
-                    state
+                    State { position, parts }
                 });
                 let commit_watch = Stopwatch::start();
-                let states =
-                    state.as_deref().map(|correlator| States { correlator, behaviour: watched.as_deref(), sequences: &numbers });
-                self.commit(position, &mut changes, states, &mut templates, &mut tally)?;
-                match state {
-                    Some(_) => {
-                        self.remembered.store(position, Ordering::Relaxed);
-                        state_cost += commit_watch.elapsed();
-                    }
-                    None => cost = commit_watch.elapsed(),
+                trace_span!("store").in_scope(|| self.commit(position, &mut changes, &mut tally))?;
+                cost = commit_watch.elapsed();
+                if let Some(state) = state {
+                    states.store(state);
                 }
                 stored = position;
                 watch = Stopwatch::start();
@@ -711,31 +719,14 @@ impl Analysis {
             Ok(())
         });
         drop(batches);
+        states.end();
         let indexed = indexer.join().map_err(|_| anyhow::anyhow!("the indexer panicked"))?;
         result.and(indexed)
     }
 
-    fn commit(
-        &self,
-        position: u64,
-        changes: &mut Vec<AlertChange>,
-        states: Option<States<'_>>,
-        templates: &mut Option<Arc<Vec<u8>>>,
-        tally: &mut Tally,
-    ) -> Result<()> {
-        let mut snapshots: Vec<(&str, &[u8])> = Vec::new();
-        // The templates are those of the position of the state: both or neither.
-        let flow_state = states.and_then(|_| templates.take());
-        if let Some(States { correlator, behaviour, sequences }) = states {
-            snapshots.push(("correlator", correlator));
-            snapshots.push(("behaviour", behaviour.unwrap_or_default()));
-            snapshots.push(("sequences", sequences));
-        }
-        if let Some(flow_state) = &flow_state {
-            snapshots.push(("templates", flow_state));
-        }
+    fn commit(&self, position: u64, changes: &mut Vec<AlertChange>, tally: &mut Tally) -> Result<()> {
         let modes = self.desk.modes();
-        let commit = Commit { position, changes, snapshots: &snapshots, destinations: &self.destinations, modes: &modes };
+        let commit = Commit { position, changes, destinations: &self.destinations, modes: &modes };
         let new = self.store.apply(&commit, tally)?;
         for change in changes.iter().filter(|change| modes.is_told(change.alert())) {
             self.hub.alert(change.alert().tenant, &change.alert().id);
@@ -754,14 +745,6 @@ fn ring(notifier: &Mutex<Option<Notifier>>) {
     if let Some(notifier) = &*notifier.lock().expect("no code panics under this lock") {
         notifier.ring();
     }
-}
-
-/// What a restart takes up, all of one position.
-#[derive(Clone, Copy)]
-struct States<'s> {
-    correlator: &'s [u8],
-    behaviour: Option<&'s [u8]>,
-    sequences: &'s [u8],
 }
 
 /// What the behaviour analysis and the exporters' sequence numbers hold and have given up, as metrics.

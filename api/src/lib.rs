@@ -1,7 +1,7 @@
 //! What the outside sees: search, alerts, notifications.
 //!
 //! ```text
-//!  pipeline ─ Commit (alerts, counts, position, snapshots: one transaction) ─▶ Store (SQLite)
+//!  pipeline ─ Commit (alerts, counts, position: one transaction) ─▶ Store (SQLite); states of a position ─▶ a file beside it
 //!  browser, tools ─▶ routes ─▶ Store, index::Searcher, log (raw text)          └─▶ outbox ─▶ Notifier ─▶ chat
 //! ```
 //!
@@ -44,5 +44,5 @@ pub use notify::{Destination, Notifier};
 pub use rule_desk::{RuleDesk, RulesShown};
 pub use schedule::{Scheduler, Schedules};
 pub use server::{Api, Files, Stage, StaticFile, serve};
-pub use store::{AlertFilter, Commit, Identity, PolicyVersion, Resume, Store, StoreError, TokenInfo};
+pub use store::{AlertFilter, Commit, Identity, PolicyVersion, Resume, State, StateWriter, Store, StoreError, TokenInfo};
 pub use tally::Tally;

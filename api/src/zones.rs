@@ -388,8 +388,7 @@ mod tests {
             for _ in 0..2 {
                 let mut tally = Tally::default();
                 tally.sensors(&batch(part, offset), &policy);
-                let commit =
-                    Commit { position: offset, changes: &[], snapshots: &[], destinations: &[], modes: &rules::Modes::default() };
+                let commit = Commit { position: offset, changes: &[], destinations: &[], modes: &rules::Modes::default() };
                 store.apply(&commit, &mut tally).expect("stored");
             }
             offset += part.len() as u64;
@@ -405,8 +404,7 @@ mod tests {
             (cell(3, Verdict::Violation), 1),
         ];
         tally.verdicts(&policy, counts.into_iter().collect());
-        let commit =
-            Commit { position: offset, changes: &[], snapshots: &[], destinations: &[], modes: &rules::Modes::default() };
+        let commit = Commit { position: offset, changes: &[], destinations: &[], modes: &rules::Modes::default() };
         store.apply(&commit, &mut tally).expect("stored");
         let hours = |from: i64, to: i64, until: i64| {
             let (from, to) = (START_S + from * HOUR_S, START_S + to * HOUR_S);

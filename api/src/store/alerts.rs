@@ -350,7 +350,6 @@ mod tests {
             let commit = Commit {
                 position,
                 changes: &[change],
-                snapshots: &[],
                 destinations: &destinations,
                 modes: &rules::Modes::default(),
             };

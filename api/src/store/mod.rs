@@ -11,10 +11,11 @@ mod modes;
 mod outbox;
 mod quarantine;
 mod saved;
+mod state;
 mod token;
 mod zones;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) use counts::{SourcePage, SourcesOf};
 pub(crate) use outbox::{Delivery, Due};
 pub(crate) use quarantine::{Listed, QuarantineFilter};
 pub(crate) use saved::{Changed, DueSearch, Run, SavedSearch};
+pub use state::{State, StateWriter};
 pub use token::{Identity, TokenInfo};
 pub use zones::PolicyVersion;
 pub(crate) use zones::{CellRow, HeardRow};
@@ -108,8 +110,6 @@ pub struct Commit<'a> {
     pub position: u64,
     /// Alerts, in their order.
     pub changes: &'a [AlertChange],
-    /// States to take up after a restart, by name.
-    pub snapshots: &'a [(&'a str, &'a [u8])],
     /// Where new alerts are told.
     pub destinations: &'a [Destination],
     /// The modes of rules: an alert that is only recorded has the status `recorded` and is told nowhere.
@@ -128,6 +128,8 @@ pub struct Resume {
 /// A database of alerts and counts.
 #[derive(Clone)]
 pub struct Store {
+    /// Where the states lie.
+    states: PathBuf,
     writer: Arc<Mutex<Connection>>,
     readers: Arc<Readers>,
     clock: Arc<dyn Clock>,
@@ -169,7 +171,8 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let idle = (0..READERS).map(|_| Connection::open_with_flags(path, flags)).collect::<std::result::Result<_, _>>()?;
         let readers = Readers { idle: Mutex::new(idle), given_back: Condvar::new() };
-        Ok(Store { writer: Arc::new(Mutex::new(connection)), readers: Arc::new(readers), clock })
+        let states = state::path_of(path);
+        Ok(Store { states, writer: Arc::new(Mutex::new(connection)), readers: Arc::new(readers), clock })
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
@@ -206,11 +209,6 @@ impl Store {
         }
         counts::write(&transaction, tally)?;
         zones::write(&transaction, tally)?;
-        for (name, bytes) in commit.snapshots {
-            transaction
-                .prepare_cached("INSERT INTO snapshot (name, bytes) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET bytes = ?2")?
-                .execute(params![name, bytes])?;
-        }
         transaction
             .prepare_cached("INSERT INTO progress (id, position) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET position = ?1")?
             .execute(params![commit.position as i64])?;
@@ -219,18 +217,49 @@ impl Store {
         Ok(new)
     }
 
-    /// Where the pipeline goes on.
+    /// Where the pipeline goes on. A file of states that cannot be read counts as none, and is told.
     ///
     /// # Errors
     /// Where the database fails.
     pub fn resume(&self) -> Result<Resume> {
+        let stored = self.states(|_| true);
         self.read(|connection| {
             // One transaction, so that position and states are of the same commit.
             let transaction = connection.unchecked_transaction()?;
             let position = position(&transaction)?;
+            match stored {
+                Some(stored) if stored.position <= position => return Ok(Resume { position, snapshots: stored.snapshots }),
+                // The database was put back to an earlier day: what it does not know is analysed again, by states that know nothing of it.
+                Some(stored) => tracing::warn!(position, state = stored.position, "the stored states are ahead of the database"),
+                None => {}
+            }
+            // Programs before had them in the database.
             let mut statement = transaction.prepare("SELECT name, bytes FROM snapshot ORDER BY name")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(Resume { position, snapshots: rows.collect::<std::result::Result<_, _>>()? })
+        })
+    }
+
+    /// Those of the stored states that are wanted, with their position; none where none are stored.
+    fn states(&self, wanted: impl Fn(&str) -> bool) -> Option<Resume> {
+        state::read(&self.states, wanted).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %self.states.display(), "the stored states cannot be read");
+            None
+        })
+    }
+
+    /// Starts the thread that stores states; it calls `done` with the position of each that is stored.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn state_writer(&self, done: impl Fn(u64) + Send + 'static) -> std::io::Result<StateWriter> {
+        let store = self.clone();
+        StateWriter::start(&self.states, move |position| {
+            // What a program before had in the database is of an earlier position.
+            if let Err(error) = store.writer().execute("DELETE FROM snapshot", []) {
+                tracing::warn!(%error, "failed to remove the states that were stored in the database");
+            }
+            done(position);
         })
     }
 
@@ -247,6 +276,9 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub fn snapshot(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        if let Some(mut found) = self.states(|stored| stored == name) {
+            return Ok(found.snapshots.pop().map(|(_, bytes)| bytes));
+        }
         self.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT bytes FROM snapshot WHERE name = ?1")?;
             Ok(statement.query_row([name], |row| row.get(0)).optional()?)

@@ -250,7 +250,7 @@ impl Server {
         tally: &mut Tally,
         modes: &Modes,
     ) {
-        let commit = Commit { position, changes, snapshots: &[], destinations, modes };
+        let commit = Commit { position, changes, destinations, modes };
         self.store.apply(&commit, tally).expect("stored");
     }
 }
