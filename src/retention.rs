@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
+use api::Store;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use event::{Clock, Time};
 use index::Searcher;
@@ -38,6 +39,7 @@ impl Trimmer {
         searchers: &[Searcher],
         remembered: &Arc<AtomicU64>,
         last_received: Time,
+        store: &Store,
     ) -> io::Result<Option<Trimmer>> {
         if *retention == Retention::default() {
             return Ok(None);
@@ -49,6 +51,7 @@ impl Trimmer {
             searchers: searchers.to_vec(),
             remembered: remembered.clone(),
             last_received,
+            store: store.clone(),
         };
         let thread = std::thread::Builder::new().name("retention".to_owned()).spawn(move || work.run(&stopped))?;
         Ok(Some(Trimmer { stop, thread }))
@@ -67,6 +70,7 @@ struct Work {
     searchers: Vec<Searcher>,
     remembered: Arc<AtomicU64>,
     last_received: Time,
+    store: Store,
 }
 
 impl Work {
@@ -86,6 +90,13 @@ impl Work {
             let passed = indexed.min(self.remembered.load(Ordering::Relaxed));
             match self.journal.trim(&self.retention, passed, Some(now).filter(|_| trusted)) {
                 Ok(removed) => {
+                    if let (Some(first), Some(last)) = (removed.first(), removed.last()) {
+                        let told =
+                            self.store.journal_removed(removed.len(), (first.first, last.last), last.reason.word(), last.bound);
+                        if let Err(error) = told {
+                            warn!(%error, "failed to record for auditors what was removed; the journal has it too");
+                        }
+                    }
                     for tombstone in removed {
                         info!(first = tombstone.first, last = tombstone.last, reason = ?tombstone.reason, "a segment of the journal was removed");
                     }

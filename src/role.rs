@@ -81,7 +81,7 @@ pub(crate) fn make_data(path: &Path) -> Result<()> {
 /// Records for auditors that these rules match from this log offset on.
 fn record_rules(store: &Store, rules: &RuleSet, from: u64, by: &str) -> Result<()> {
     let hash: String = rules.hash().iter().map(|b| format!("{b:02x}")).collect();
-    store.rules_in_force(&hash, &rules.identities().collect::<Vec<_>>(), from, by).context("failed to record the rules in force")
+    store.rules_in_force(&hash, rules.written(), from, by).context("failed to record the rules in force")
 }
 
 /// Reads and proves the zone file.
@@ -338,7 +338,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     }
     let desk = Arc::new(Desk::new(&config.rules, rules.clone(), problems, modes, clock.clone()));
     let remembered = Arc::new(AtomicU64::new(0));
-    let trimmer = Trimmer::start(&config.journal.retention(), &journal, &searchers, &remembered, recovery.received)?;
+    let trimmer = Trimmer::start(&config.journal.retention(), &journal, &searchers, &remembered, recovery.received, &store)?;
     let stop_analysis = Arc::new(AtomicBool::new(false));
     let failed = Arc::new(AtomicBool::new(false));
     let again =
@@ -597,10 +597,10 @@ impl Analysis {
         info!(analysed, indexed, remembered, "analysis goes on");
         self.remembered.store(remembered, Ordering::Relaxed);
         let (batches, inbox) = bounded::<Arc<Batch>>(INDEX_WAITING_MAX);
-        let (times, searchable) = ((self.index_time, self.index_keep_ns), self.searchable.clone());
+        let (times, searchable, store) = ((self.index_time, self.index_keep_ns), self.searchable.clone(), self.store.clone());
         let indexer = std::thread::Builder::new()
             .name("indexer".to_owned())
-            .spawn(move || index_batches(writers, &inbox, times, &searchable))?;
+            .spawn(move || index_batches(writers, &inbox, times, &searchable, &store))?;
         let mut reader = self.journal.reader(remembered.min(indexed) + 1);
         let (journal, stop) = (self.journal.clone(), self.stop.clone());
         let source = move |frames: &mut Frames| {
@@ -765,6 +765,7 @@ fn index_batches(
     inbox: &crossbeam_channel::Receiver<Arc<Batch>>,
     (index_time, keep_ns): (Duration, Option<i64>),
     searchable: &Searchable,
+    store: &Store,
 ) -> Result<()> {
     let mut writers: Vec<Writer> = writers.into_iter().map(|(writer, _)| writer).collect();
     let mut watch = Stopwatch::start();
@@ -786,9 +787,11 @@ fn index_batches(
                 writer.commit().context("failed to commit the index")?;
                 // Ages are told by the log: a machine whose clock is wrong must not lose its history.
                 if let Some(keep_ns) = keep_ns.filter(|_| newest != Time::UNKNOWN) {
-                    let gone = writer.drop_before(newest.plus_ns(-keep_ns)).context("failed to drop old shards")?;
+                    let before = newest.plus_ns(-keep_ns);
+                    let gone = writer.drop_before(before).context("failed to drop old shards")?;
                     if gone > 0 {
                         info!(shards = gone, "old shards dropped");
+                        store.shards_dropped(writer.tenant().0, gone, before).context("failed to record what was dropped")?;
                     }
                 }
             }

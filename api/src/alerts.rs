@@ -176,7 +176,7 @@ pub(crate) async fn act(
     }
     let new = NewAction { action: body.action, comment: body.comment, assignee: body.assignee, disposition: body.disposition };
     let (actor, of) = (identity.clone(), id.clone());
-    if !shared.write(move |store| store.act(actor.tenant, &of, &actor.name, &new)).await? {
+    if !shared.write(move |store| store.act(&actor, &of, &new)).await? {
         return Err(Problem::not_found());
     }
     shared.api.hub.alert(identity.tenant, &id);

@@ -84,7 +84,8 @@ pub(crate) async fn reparse(
     let Json(which) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
     let (filter, size) = (which.filter()?, which.size.unwrap_or(SIZE_MAX).min(SIZE_MAX));
     let tenant = identity.tenant;
-    let (records, _) = shared.read(move |store| store.quarantined(tenant, &filter, size)).await?;
+    let asked = filter.clone();
+    let (records, _) = shared.read(move |store| store.quarantined(tenant, &asked, size)).await?;
     let looked_at = records.len();
     let after = records.last().map(|record| record.id).filter(|_| looked_at == size as usize);
     let (raw, intake) = (shared.api.raw.clone(), shared.api.intake.clone());
@@ -103,7 +104,8 @@ pub(crate) async fn reparse(
     let mut released = readable.len();
     if !which.dry_run && released > 0 {
         let ids: Vec<EventId> = readable.iter().map(|(id, _)| *id).collect();
-        let begun = shared.write(move |store| store.begin_release(tenant, &ids)).await?;
+        let by = identity.clone();
+        let begun = shared.write(move |store| store.begin_release(&by, &filter, &ids)).await?;
         released = begun.len();
         let mut parts = vec![Frames::default()];
         for (_, (head, bytes)) in readable.iter().filter(|(id, _)| begun.binary_search(id).is_ok()) {

@@ -288,9 +288,10 @@ pub(crate) fn table() -> Vec<Route> {
             "/api/v1/audit",
             "audit",
             "What was in force when, and who changed it, the newest first",
-            &["what", "before", "size"],
+            &["what", "before", "size", "texts"],
             get(audit::list),
         ),
+        read("/api/v1/audit/rules/{id}", "auditRule", "What a rule said at some time", &["at"], get(audit::rule)),
         read("/api/v1/whoami", "whoami", "Whose token this is", &[], get(whoami)),
         Route { answer: "text/plain", ..read("/metrics", "metrics", "Metrics for Prometheus", &[], get(metrics)) },
     ];
@@ -464,8 +465,8 @@ async fn revoke_token(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     tracing::info!(token = id, by = identity.name, "a token is revoked");
-    let (of, by) = (id.clone(), identity.name);
-    if !shared.write(move |store| store.revoke(Some(identity.tenant), &of, &by)).await? {
+    let of = id.clone();
+    if !shared.write(move |store| store.revoke(Some(identity.tenant), &of, (&identity).into())).await? {
         return Err(Problem::not_found());
     }
     Ok(Json(json!({"id": id, "revoked": true})).into_response())

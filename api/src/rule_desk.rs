@@ -162,10 +162,10 @@ pub(crate) async fn set_mode(
         return Err(Problem::not_found());
     }
     tracing::info!(rule = id, mode = mode.word(), by = identity.name, "a rule's mode is set");
-    let (tenant, actor, rule) = (identity.tenant, identity.name, id.clone());
+    let (tenant, rule) = (identity.tenant, id.clone());
     let history = shared
         .write(move |store| {
-            store.set_rule_mode(tenant, &rule, mode, &actor, comment.as_deref())?;
+            store.set_rule_mode(&identity, &rule, mode, comment.as_deref())?;
             store.rule_mode_history(tenant, &rule)
         })
         .await?;

@@ -231,7 +231,7 @@ pub(crate) async fn create(
     body: Body<Text>,
 ) -> Result<Response, Problem> {
     let text = checked(body, &*shared.api.clock)?;
-    let saved = shared.write(move |store| store.save_search(identity.tenant, &text, &identity.name)).await?;
+    let saved = shared.write(move |store| store.save_search(&identity, &text)).await?;
     Ok(tagged(&saved))
 }
 
@@ -243,7 +243,7 @@ pub(crate) async fn change(
     body: Body<Text>,
 ) -> Result<Response, Problem> {
     let (text, version) = (checked(body, &*shared.api.clock)?, version_seen(&headers)?);
-    answer(shared.write(move |store| store.change_search(identity.tenant, &id, version, &text, &identity.name)).await?)
+    answer(shared.write(move |store| store.change_search(&identity, &id, version, &text)).await?)
 }
 
 pub(crate) async fn delete(
@@ -254,7 +254,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let version = version_seen(&headers)?;
     tracing::info!(search = id, by = identity.name, "a saved search is to be deleted");
-    answer(shared.write(move |store| store.delete_search(identity.tenant, &id, version)).await?)
+    answer(shared.write(move |store| store.delete_search(&identity, &id, version)).await?)
 }
 
 pub(crate) async fn runs(

@@ -129,6 +129,11 @@ impl Writer {
         Ok((writer, last))
     }
 
+    /// Whose events it writes.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// A searcher over what is and will be committed.
     pub fn searcher(&self) -> Searcher {
         Searcher::new(self.layout.clone(), self.shards.clone())

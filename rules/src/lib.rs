@@ -39,4 +39,4 @@ pub use mapping::Mapping;
 pub use mode::{Mode, Modes};
 pub use necessary::Necessary;
 pub use pack::pack;
-pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, load, read_files};
+pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, Written, load, read_files};

@@ -160,6 +160,20 @@ pub(crate) struct Rule {
     pub(crate) body: Body,
     /// Over its id, its text and, for a correlation, those of every rule that it hangs on.
     pub(crate) key: RuleKey,
+    /// What was written: the rule, then the filters that narrow it.
+    texts: Vec<Arc<str>>,
+}
+
+/// A rule as it was written, for whoever keeps what was in force.
+#[derive(Debug)]
+pub struct Written<'r> {
+    /// Its id.
+    pub id: &'r str,
+    /// What tells whether another rule of this id is the same, in hexadecimal: over its text and, for a correlation, over those of every rule that it
+    /// hangs on.
+    pub identity: String,
+    /// Its text, then those of the filters that narrow it.
+    pub texts: &'r [Arc<str>],
 }
 
 impl Rule {
@@ -457,6 +471,7 @@ impl Builder {
         let mut rules: Vec<Rule> = Vec::with_capacity(parsed.len());
         let keys: Vec<RuleKey> = (0..parsed.len()).map(|at| key_of(at, &parsed, &by_name)).collect();
         for ((at, mut rule), key) in parsed.into_iter().enumerate().zip(keys) {
+            let texts = std::iter::once(Arc::from(rule.document.text.as_str())).chain(rule.filters.iter().cloned()).collect();
             let body = match rule.content {
                 Content::Rule(expr) => {
                     let group = rule.info.group.iter().map(|g| self.mapping.fields(&rule.info.source, g)).collect();
@@ -474,7 +489,7 @@ impl Builder {
                             reason: format!("the correlation names {missing:?}, which is not loaded"),
                             hint: Some("load the rule too; rules are named by id or name".to_owned()),
                         });
-                        rules.push(Rule { info: rule.info, body: never(), key });
+                        rules.push(Rule { info: rule.info, body: never(), key, texts });
                         continue;
                     };
                     if let Some(place) = found.iter().position(|other| behaves[*other]) {
@@ -488,7 +503,7 @@ impl Builder {
                             ),
                             hint: Some("correlate Sigma rules and other correlations".to_owned()),
                         });
-                        rules.push(Rule { info: rule.info, body: never(), key });
+                        rules.push(Rule { info: rule.info, body: never(), key, texts });
                         continue;
                     }
                     let generate = written.generate;
@@ -511,7 +526,7 @@ impl Builder {
                 Content::Behaviour(parameters) => Body::Behaviour(parameters),
                 Content::Filter { .. } => unreachable!("filters were taken out above"),
             };
-            rules.push(Rule { info: rule.info, body, key });
+            rules.push(Rule { info: rule.info, body, key, texts });
         }
         for (rule, silent) in rules.iter_mut().zip(silent) {
             rule.info.alerts = !silent;
@@ -675,11 +690,10 @@ impl RuleSet {
         self.hash
     }
 
-    /// Each rule's id, with what tells whether another rule of this id is the same, in hexadecimal: over its text and, for a correlation, over those
-    /// of every rule that it hangs on.
-    pub fn identities(&self) -> impl Iterator<Item = (String, String)> {
+    /// The rules as they were written.
+    pub fn written(&self) -> impl Iterator<Item = Written<'_>> {
         let hexadecimal = |key: &RuleKey| key.iter().map(|b| format!("{b:02x}")).collect();
-        self.rules.iter().map(move |rule| (rule.info.id.clone(), hexadecimal(&rule.key)))
+        self.rules.iter().map(move |rule| Written { id: &rule.info.id, identity: hexadecimal(&rule.key), texts: &rule.texts })
     }
 
     /// Where the rules with these keys stand here; none for those that are no more, or not as they were.

@@ -5,7 +5,8 @@ use rules::alert::Alert;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
-use super::{Result, Store, StoreError};
+use super::audit::{self, Change};
+use super::{Identity, Result, Store, StoreError};
 use crate::notify::Destination;
 
 /// The name under which the program itself acts; people's tokens have names of their own.
@@ -156,7 +157,8 @@ impl Store {
     }
 
     /// Appends what a person does; the state follows from it. False where the tenant has no such alert.
-    pub(crate) fn act(&self, tenant: u32, id: &str, actor: &str, new: &NewAction) -> Result<bool> {
+    pub(crate) fn act(&self, by: &Identity, id: &str, new: &NewAction) -> Result<bool> {
+        let (tenant, actor) = (by.tenant, by.name.as_str());
         let refused = |text: &str| Err(StoreError::Refused(text.to_owned()));
         match new.action.as_str() {
             "acknowledge" | "escalate" | "reopen" => {}
@@ -178,9 +180,12 @@ impl Store {
         if there.is_none() {
             return Ok(false);
         }
+        let now = self.clock.now();
+        let change = Change::AlertAction { alert: id, action: &new.action, disposition: new.disposition.as_deref() };
+        audit::append(&transaction, Some(tenant), now, by, &change)?;
         transaction.execute(
             "INSERT INTO action (alert, at, actor, action, comment, assignee, disposition) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![id, self.clock.now().unix_ns(), actor, new.action, new.comment, new.assignee, new.disposition],
+            params![id, now.unix_ns(), actor, new.action, new.comment, new.assignee, new.disposition],
         )?;
         let state = match new.action.as_str() {
             "acknowledge" => {
@@ -347,19 +352,15 @@ mod tests {
             language: "ja".to_owned(),
         }];
         let apply = |position, change: AlertChange| {
-            let commit = Commit {
-                position,
-                changes: &[change],
-                destinations: &destinations,
-                modes: &rules::Modes::default(),
-            };
+            let commit = Commit { position, changes: &[change], destinations: &destinations, modes: &rules::Modes::default() };
             store.apply(&commit, &mut Tally::default()).expect("stored")
         };
         let status = || store.alert(0, "a1").expect("read").expect("there").status;
         assert_eq!(apply(1, AlertChange::New(alert(1, 150))), ["a1"]);
         store.delivered("a1", "chat", None, None).expect("written");
         let close = NewAction { action: "close".to_owned(), disposition: Some("benign".to_owned()), ..NewAction::default() };
-        assert!(store.act(0, "a1", "sato", &close).expect("done"));
+        let sato = Identity { name: "sato".to_owned(), tenant: 0, token: "t1".to_owned() };
+        assert!(store.act(&sato, "a1", &close).expect("done"));
         clock.0.store(250, Ordering::Relaxed);
         // What happened before, and is told late, was part of what was looked at.
         assert!(apply(2, AlertChange::Updated(alert(2, 190))).is_empty());

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 
 use event::Time;
+use rules::Written;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Result, Store};
+use super::texts::{self, ByRule, TextsFound};
+use super::{Identity, Result, Store};
+use crate::saved::Text;
 use crate::search::hexadecimal;
 
 /// The rows, and the rules that the last of them put in force: what the next set is compared with, also over a restart.
@@ -40,6 +43,8 @@ pub(super) enum Change<'a> {
         added: Named,
         removed: Named,
         changed: Named,
+        /// The hash of the list of the texts that are others than before (`texts.rs`); none where they are not kept.
+        texts: Option<&'a str>,
     },
     /// Another zone policy is in force: the hashes of their files.
     Policy { before: Option<&'a str>, after: &'a str },
@@ -49,6 +54,36 @@ pub(super) enum Change<'a> {
     TokenMade { token: &'a str, name: &'a str },
     /// A token was revoked.
     TokenRevoked { token: &'a str },
+    /// A person has saved, changed or deleted a search; with what it said before and says now.
+    SavedSearch { search: &'a str, version: i64, before: Option<&'a Text>, after: Option<&'a Text> },
+    /// A person has released records from quarantine: how many, and which were asked for.
+    Released { records: usize, reason: Option<&'a str>, source: Option<&'a str> },
+    /// A person has acted on an alert; what they wrote stands with it.
+    AlertAction { alert: &'a str, action: &'a str, disposition: Option<&'a str> },
+    /// Retention has removed segments of the journal, oldest first, by the rule's bound (nanoseconds or bytes).
+    JournalRemoved { segments: usize, first_offset: u64, last_offset: u64, rule: &'a str, bound: u64 },
+    /// Retention has dropped shards of the tenant's index: all whose last record was received before this.
+    ShardsDropped { shards: usize, received_before: Time },
+}
+
+/// Who changes something: a person by a token, or the program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By<'a> {
+    name: &'a str,
+    /// The token's id.
+    token: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for By<'a> {
+    fn from(name: &'a str) -> By<'a> {
+        By { name, token: None }
+    }
+}
+
+impl<'a> From<&'a Identity> for By<'a> {
+    fn from(identity: &'a Identity) -> By<'a> {
+        By { name: &identity.name, token: Some(&identity.token) }
+    }
 }
 
 /// Rules by their ids.
@@ -73,6 +108,8 @@ impl Named {
 struct Body<'a> {
     at: Time,
     by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_token: Option<&'a str>,
     #[serde(flatten)]
     change: &'a Change<'a>,
 }
@@ -98,6 +135,9 @@ pub(crate) struct Trail {
     pub(crate) broken_at: Option<i64>,
     /// Where the next page begins.
     pub(crate) before: Option<i64>,
+    /// What was found of the texts, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) texts: Option<TextsFound>,
 }
 
 impl Change<'_> {
@@ -108,12 +148,28 @@ impl Change<'_> {
             Change::RuleMode { .. } => "rule_mode",
             Change::TokenMade { .. } => "token_made",
             Change::TokenRevoked { .. } => "token_revoked",
+            Change::SavedSearch { .. } => "saved_search",
+            Change::Released { .. } => "released",
+            Change::AlertAction { .. } => "alert_action",
+            Change::JournalRemoved { .. } => "journal_removed",
+            Change::ShardsDropped { .. } => "shards_dropped",
         }
     }
 }
 
 /// The kinds of records.
-pub(crate) const KINDS: [&str; 5] = ["rules", "policy", "rule_mode", "token_made", "token_revoked"];
+pub(crate) const KINDS: [&str; 10] = [
+    "rules",
+    "policy",
+    "rule_mode",
+    "token_made",
+    "token_revoked",
+    "saved_search",
+    "released",
+    "alert_action",
+    "journal_removed",
+    "shards_dropped",
+];
 
 fn link(before: &[u8], tenant: Option<u32>, what: &str, body: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -125,8 +181,16 @@ fn link(before: &[u8], tenant: Option<u32>, what: &str, body: &str) -> [u8; 32] 
 }
 
 /// Appends a record; a tenant sees its own and those of none.
-pub(super) fn append(transaction: &Transaction<'_>, tenant: Option<u32>, at: Time, by: &str, change: &Change<'_>) -> Result<()> {
-    let body = serde_json::to_string(&Body { at, by, change }).expect("plain values are serialisable");
+pub(super) fn append<'b>(
+    transaction: &Transaction<'_>,
+    tenant: Option<u32>,
+    at: Time,
+    by: impl Into<By<'b>>,
+    change: &Change<'_>,
+) -> Result<()> {
+    let by = by.into();
+    let body = Body { at, by: by.name, by_token: by.token, change };
+    let body = serde_json::to_string(&body).expect("plain values are serialisable");
     let before: Option<Vec<u8>> =
         transaction.query_row("SELECT link FROM audit ORDER BY seq DESC LIMIT 1", [], |row| row.get(0)).optional()?;
     let link = link(&before.unwrap_or_default(), tenant, change.what(), &body);
@@ -140,54 +204,103 @@ pub(super) fn append(transaction: &Transaction<'_>, tenant: Option<u32>, at: Tim
 }
 
 impl Store {
-    /// Records that these rules (the set's hash, and each rule's id with what tells it from one of the same id) match the log from this offset on,
-    /// unless they did before.
+    /// Records that these rules (with the set's hash) match the log from this offset on, with what they say, unless that is recorded already.
     ///
     /// # Errors
     /// Where the database fails.
-    pub fn rules_in_force(&self, set: &str, rules: &[(String, String)], from_offset: u64, by: &str) -> Result<()> {
+    pub fn rules_in_force<'r>(
+        &self,
+        set: &str,
+        rules: impl Iterator<Item = Written<'r>>,
+        from_offset: u64,
+        by: &str,
+    ) -> Result<()> {
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
-        let last: Option<String> = transaction
-            .query_row(
-                "SELECT json_extract(body, '$.after') FROM audit WHERE what = 'rules' ORDER BY seq DESC LIMIT 1",
-                [],
-                |row| row.get(0),
-            )
-            .optional()?;
-        if last.as_deref() == Some(set) {
+        let last = "SELECT json_extract(body, '$.after'), json_extract(body, '$.texts') FROM audit WHERE what = 'rules'
+             ORDER BY seq DESC LIMIT 1";
+        let last: Option<(String, Option<String>)> =
+            transaction.query_row(last, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        // Programs before kept no texts: what is in force is recorded once more, with them.
+        if last.as_ref().is_some_and(|(last, texts)| last == set && texts.is_some()) {
             return Ok(());
         }
-        let known: Vec<(String, String)> = transaction
-            .prepare("SELECT id, identity FROM rule_in_force")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<std::result::Result<_, _>>()?;
-        let by_id = |rules: &[(String, String)]| {
-            let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            rules.iter().for_each(|(id, identity)| all.entry(id.clone()).or_default().push(identity.clone()));
-            all.values_mut().for_each(|same| same.sort_unstable());
-            all
-        };
-        let (before, after) = (by_id(&known), by_id(rules));
+        let (mut before, mut texts_before) = (ByRule::new(), ByRule::new());
+        let mut statement = transaction.prepare("SELECT id, identity, texts FROM rule_in_force ORDER BY rowid")?;
+        let mut known = statement.query([])?;
+        while let Some(row) = known.next()? {
+            let (id, texts): (String, Option<String>) = (row.get(0)?, row.get(2)?);
+            if let Some(texts) = texts {
+                texts_before.entry(id.clone()).or_default().extend(texts.split(',').map(str::to_owned));
+            }
+            before.entry(id).or_default().push(row.get(1)?);
+        }
+        drop(known);
+        drop(statement);
+        let (mut after, mut texts_after, mut texts) = (ByRule::new(), ByRule::new(), BTreeMap::new());
+        let (mut rows, mut count) = (Vec::new(), 0);
+        for rule in rules {
+            let mut hashes = Vec::new();
+            for text in rule.texts {
+                let hash = texts::hash_of(text);
+                texts.insert(hash.clone(), &**text);
+                hashes.push(hash);
+            }
+            count += 1;
+            after.entry(rule.id.to_owned()).or_default().push(rule.identity.clone());
+            rows.push((rule.id, rule.identity, hashes.join(",")));
+            texts_after.entry(rule.id.to_owned()).or_default().extend(hashes);
+        }
+        before.values_mut().chain(after.values_mut()).for_each(|same| same.sort_unstable());
         let [mut added, mut removed, mut changed] = [const { Named { count: 0, ids: Vec::new() } }; 3];
         for (id, now) in &after {
             match before.get(id) {
                 None => added.add(id),
-                Some(then) if then != now => changed.add(id),
+                // A filter changes what a plain rule says, and nothing that is known of it.
+                Some(then) if then != now || texts_before.get(id).is_some_and(|then| Some(then) != texts_after.get(id)) => {
+                    changed.add(id);
+                }
                 Some(_) => {}
             }
         }
         before.keys().filter(|id| !after.contains_key(*id)).for_each(|id| removed.add(id));
-        let rules_count = rules.len();
+        let kept = texts::keep(&transaction, &texts, &texts_before, &texts_after)?;
+        let before = last.as_ref().map(|(last, _)| last.as_str());
         let change =
-            Change::Rules { before: last.as_deref(), after: set, from_offset, rules: rules_count, added, removed, changed };
+            Change::Rules { before, after: set, from_offset, rules: count, added, removed, changed, texts: kept.as_deref() };
         append(&transaction, None, self.clock.now(), by, &change)?;
         transaction.execute("DELETE FROM rule_in_force", [])?;
-        let mut insert = transaction.prepare("INSERT INTO rule_in_force (id, identity) VALUES (?1, ?2)")?;
-        for (id, identity) in rules {
-            insert.execute(params![id, identity])?;
+        let mut insert = transaction.prepare("INSERT INTO rule_in_force (id, identity, texts) VALUES (?1, ?2, ?3)")?;
+        for (id, identity, texts) in rows {
+            insert.execute(params![id, identity, kept.as_ref().map(|_| texts)])?;
         }
         drop(insert);
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Records that retention has removed so many segments of the journal, up to this offset, by the rule's bound.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn journal_removed(&self, segments: usize, offsets: (u64, u64), rule: &str, bound: u64) -> Result<()> {
+        let (first_offset, last_offset) = offsets;
+        self.record(None, "retention", &Change::JournalRemoved { segments, first_offset, last_offset, rule, bound })
+    }
+
+    /// Records that retention has dropped so many shards of the tenant's index.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn shards_dropped(&self, tenant: u32, shards: usize, received_before: Time) -> Result<()> {
+        self.record(Some(tenant), "retention", &Change::ShardsDropped { shards, received_before })
+    }
+
+    /// Appends a record by itself.
+    fn record(&self, tenant: Option<u32>, by: &str, change: &Change<'_>) -> Result<()> {
+        let mut connection = self.writer();
+        let transaction = connection.transaction()?;
+        append(&transaction, tenant, self.clock.now(), by, change)?;
         transaction.commit()?;
         Ok(())
     }
@@ -213,7 +326,7 @@ impl Store {
                 records.push(AuditRecord { seq, record, link: hexadecimal(&link) });
             }
             let next = records.last().map(|record| record.seq).filter(|_| records.len() == size as usize);
-            Ok(Trail { records, intact: broken_at.is_none(), broken_at, before: next })
+            Ok(Trail { records, intact: broken_at.is_none(), broken_at, before: next, texts: None })
         })
     }
 }

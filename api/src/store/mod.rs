@@ -12,6 +12,7 @@ mod outbox;
 mod quarantine;
 mod saved;
 mod state;
+mod texts;
 mod token;
 mod zones;
 
@@ -40,7 +41,7 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     FIRST,
     "ALTER TABLE token ADD COLUMN revoked INTEGER;",
     quarantine::TABLE,
@@ -50,6 +51,7 @@ const MIGRATIONS: [&str; 9] = [
     counts::LOST,
     audit::TABLES,
     outbox::UNDELIVERED,
+    texts::TABLES,
 ];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::audit::{self, Change};
-use super::{Result, Store};
+use super::{Identity, Result, Store};
 
 /// The table. Settings are appended, never changed.
 pub(super) const TABLE: &str = "
@@ -28,7 +28,8 @@ pub(crate) struct ModeSet {
 
 impl Store {
     /// Appends a setting.
-    pub(crate) fn set_rule_mode(&self, tenant: u32, rule: &str, mode: Mode, actor: &str, comment: Option<&str>) -> Result<()> {
+    pub(crate) fn set_rule_mode(&self, actor: &Identity, rule: &str, mode: Mode, comment: Option<&str>) -> Result<()> {
+        let tenant = actor.tenant;
         let now = self.clock.now();
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
@@ -36,7 +37,7 @@ impl Store {
         let before: Option<String> = transaction.query_row(last, params![tenant, rule], |row| row.get(0)).optional()?;
         transaction.execute(
             "INSERT INTO rule_mode (tenant, rule, mode, at, actor, comment) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![tenant, rule, mode.word(), now.unix_ns(), actor, comment],
+            params![tenant, rule, mode.word(), now.unix_ns(), actor.name, comment],
         )?;
         let change = Change::RuleMode { rule, before: before.as_deref(), after: mode.word(), comment };
         audit::append(&transaction, Some(tenant), now, actor, &change)?;

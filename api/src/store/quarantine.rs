@@ -7,7 +7,8 @@
 use event::{EventId, Position, TenantId, Time};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{Result, Store};
+use super::audit::{self, Change};
+use super::{Identity, Result, Store};
 use crate::tally::{OTHER, Quarantined, day_number, day_text};
 
 pub(super) const TABLE: &str = "
@@ -65,8 +66,9 @@ impl Store {
         })
     }
 
-    /// Marks records as being released: those of `ids` that are not yet.
-    pub(crate) fn begin_release(&self, tenant: u32, ids: &[EventId]) -> Result<Vec<EventId>> {
+    /// Marks records as being released: those of `ids` that are not yet. The filter is the one by which they were found.
+    pub(crate) fn begin_release(&self, by: &Identity, filter: &QuarantineFilter, ids: &[EventId]) -> Result<Vec<EventId>> {
+        let tenant = by.tenant;
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
         let mut begun = Vec::new();
@@ -81,6 +83,11 @@ impl Store {
             if marked == 1 {
                 begun.push(*id);
             }
+        }
+        if !begun.is_empty() {
+            let (reason, source) = (filter.reason.as_deref(), filter.source.as_deref());
+            let change = Change::Released { records: begun.len(), reason, source };
+            audit::append(&transaction, Some(tenant), self.clock.now(), by, &change)?;
         }
         transaction.commit()?;
         Ok(begun)

@@ -8,7 +8,8 @@ use rules::alert::{Alert, EVIDENCE_MAX};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
-use super::{Result, Store, StoreError, alerts};
+use super::audit::{self, Change};
+use super::{Identity, Result, Store, StoreError, alerts};
 use crate::notify::Destination;
 use crate::saved::{Schedule, Text};
 use crate::search::hexadecimal;
@@ -145,7 +146,8 @@ impl Store {
     }
 
     /// Saves a search. Its schedule begins with the whole window before now.
-    pub(crate) fn save_search(&self, tenant: u32, text: &Text, owner: &str) -> Result<SavedSearch> {
+    pub(crate) fn save_search(&self, by: &Identity, text: &Text) -> Result<SavedSearch> {
+        let (tenant, owner) = (by.tenant, &by.name);
         let now = self.clock.now();
         let mut random = [0u8; 8];
         getrandom::fill(&mut random).map_err(|e| StoreError::Refused(format!("no random numbers: {e}")))?;
@@ -161,13 +163,16 @@ impl Store {
                 params![id, tenant, text.name, body(text), owner, now.unix_ns(), window.map(|w| w.0.unix_ns()), window.map(|w| w.1.unix_ns())],
             )
             .map_err(named_twice)?;
+        let change = Change::SavedSearch { search: &id, version: 1, before: None, after: Some(text) };
+        audit::append(&transaction, Some(tenant), now, by, &change)?;
         transaction.commit()?;
         drop(connection);
         self.saved_search(tenant, &id)?.ok_or_else(|| StoreError::Refused("it was deleted at once".to_owned()))
     }
 
     /// Changes one of them, where it still has the version that the person has seen. A schedule that goes on goes on where it was.
-    pub(crate) fn change_search(&self, tenant: u32, id: &str, version: i64, text: &Text, by: &str) -> Result<Changed> {
+    pub(crate) fn change_search(&self, by: &Identity, id: &str, version: i64, text: &Text) -> Result<Changed> {
+        let tenant = by.tenant;
         let now = self.clock.now();
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
@@ -175,8 +180,10 @@ impl Store {
             return Ok(refused);
         }
         has_room(&transaction, tenant, id, text)?;
-        let begun: Option<i64> =
-            transaction.query_row("SELECT window_start FROM saved_search WHERE id = ?1", [id], |row| row.get(0))?;
+        let (begun, before): (Option<i64>, Text) =
+            transaction.query_row("SELECT window_start, body FROM saved_search WHERE id = ?1", [id], |row| {
+                Ok((row.get(0)?, self::text(row, 1)?))
+            })?;
         let window = text.schedule.as_ref().map(|schedule| match begun.map(Time::from_unix_ns) {
             Some(start) => (start, start.plus_ns(schedule.every_ns())),
             None => schedule.window_before(now),
@@ -185,16 +192,19 @@ impl Store {
             .execute(
                 "UPDATE saved_search SET name = ?2, body = ?3, version = version + 1, changed = ?4, changed_by = ?5, window_start = ?6,
                  window_end = ?7, failing_since = NULL, attempts = 0, retry_at = 0, error = NULL WHERE id = ?1",
-                params![id, text.name, body(text), now.unix_ns(), by, window.map(|w| w.0.unix_ns()), window.map(|w| w.1.unix_ns())],
+                params![id, text.name, body(text), now.unix_ns(), by.name, window.map(|w| w.0.unix_ns()), window.map(|w| w.1.unix_ns())],
             )
             .map_err(named_twice)?;
+        let change = Change::SavedSearch { search: id, version: version + 1, before: Some(&before), after: Some(text) };
+        audit::append(&transaction, Some(tenant), now, by, &change)?;
         transaction.commit()?;
         drop(connection);
         Ok(self.saved_search(tenant, id)?.map_or(Changed::NotThere, |search| Changed::Done(Box::new(search))))
     }
 
     /// Deletes one of them, with its runs; its alerts stay.
-    pub(crate) fn delete_search(&self, tenant: u32, id: &str, version: i64) -> Result<Changed> {
+    pub(crate) fn delete_search(&self, by: &Identity, id: &str, version: i64) -> Result<Changed> {
+        let tenant = by.tenant;
         let Some(search) = self.saved_search(tenant, id)? else { return Ok(Changed::NotThere) };
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
@@ -203,6 +213,8 @@ impl Store {
         }
         transaction.execute("DELETE FROM search_run WHERE search = ?1", [id])?;
         transaction.execute("DELETE FROM saved_search WHERE id = ?1", [id])?;
+        let change = Change::SavedSearch { search: id, version, before: Some(&search.text), after: None };
+        audit::append(&transaction, Some(tenant), self.clock.now(), by, &change)?;
         transaction.commit()?;
         Ok(Changed::Done(Box::new(search)))
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::audit::{self, Change};
+use super::audit::{self, By, Change};
 use super::{OTHERS_TIME, Result, Store, StoreError};
 use crate::search::hexadecimal;
 
@@ -119,11 +119,11 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub fn revoke_token(&self, id: &str) -> Result<bool> {
-        self.revoke(None, id, ON_THE_MACHINE)
+        self.revoke(None, id, ON_THE_MACHINE.into())
     }
 
     /// Ends a token of the tenant (or of any) for good. False where there is none by this id.
-    pub(crate) fn revoke(&self, tenant: Option<u32>, id: &str, by: &str) -> Result<bool> {
+    pub(crate) fn revoke(&self, tenant: Option<u32>, id: &str, by: By<'_>) -> Result<bool> {
         let now = self.clock.now();
         let mut connection = self.writer();
         let transaction = connection.transaction()?;

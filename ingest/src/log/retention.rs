@@ -41,6 +41,16 @@ pub enum Reason {
     Bytes,
 }
 
+impl Reason {
+    /// As tombstones and auditors are told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Age => "age",
+            Reason::Bytes => "bytes",
+        }
+    }
+}
+
 /// What is left of a removed segment.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Tombstone {
