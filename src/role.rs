@@ -768,10 +768,12 @@ fn index_batches(
     store: &Store,
 ) -> Result<()> {
     let mut writers: Vec<Writer> = writers.into_iter().map(|(writer, _)| writer).collect();
-    let mut watch = Stopwatch::start();
+    // A commit is due so long after the last one was begun: what it took does not come on top. At least half of that lies between two.
+    let (mut watch, mut taken) = (Stopwatch::start(), Duration::ZERO);
     let (mut newest, mut come) = (Time::UNKNOWN, (0, Time::UNKNOWN));
     loop {
-        let received = inbox.recv_timeout(index_time.saturating_sub(watch.elapsed()).max(Duration::from_millis(1)));
+        let due = index_time.max(taken + index_time / 2);
+        let received = inbox.recv_timeout(due.saturating_sub(watch.elapsed()).max(Duration::from_millis(1)));
         if let Ok(batch) = &received {
             come = (batch.range.last, batch.received);
         }
@@ -782,7 +784,8 @@ fn index_batches(
             newest = newest.max(batch.received);
         }
         let ended = matches!(received, Err(crossbeam_channel::RecvTimeoutError::Disconnected));
-        if ended || watch.elapsed() >= index_time || writers.iter().any(Writer::commit_due) {
+        if ended || watch.elapsed() >= due || writers.iter().any(Writer::commit_due) {
+            watch = Stopwatch::start();
             for writer in &mut writers {
                 writer.commit().context("failed to commit the index")?;
                 // Ages are told by the log: a machine whose clock is wrong must not lose its history.
@@ -796,7 +799,7 @@ fn index_batches(
                 }
             }
             searchable.set(come.0, come.1);
-            watch = Stopwatch::start();
+            taken = watch.elapsed();
         }
         if ended {
             return Ok(());
