@@ -102,8 +102,9 @@ fn files(dir: &Path) -> BTreeMap<String, PathBuf> {
     named.filter(|(name, _)| name != "lock").collect()
 }
 
+/// Of the segments: the one that is being made ready counts for nothing yet.
 fn names(dir: &Path) -> Vec<String> {
-    files(dir).into_keys().collect()
+    files(dir).into_keys().filter(|name| name != "next.part").collect()
 }
 
 fn copy(from: &Path, to: &Path) {
