@@ -15,8 +15,13 @@ use super::Parameters;
 use super::connection::End;
 use super::sketch::mix;
 
-/// Legs at one address that one leg is compared with, from the nearest in time on.
-const COMPARED_MAX: usize = 4096;
+/// Legs that one leg is compared with, from the nearest in time on. Where that is not all, its minute is crowded.
+const COMPARED_MAX: usize = 2048;
+/// Legs that one new leg may part from what they had, one after the other. Where that is not all, its minute is crowded.
+const PARTED_MAX: usize = 64;
+const MINUTE_NS: i64 = 60_000_000_000;
+/// Crowded minutes that are remembered: longer than any leg is.
+const CROWDED_MAX: usize = 26 * 60;
 
 /// A leg: a conversation with the sanitiser, or of it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -110,7 +115,12 @@ pub(super) struct Way {
     next: u64,
     /// How long the longest first leg was.
     longest: i64,
+    /// Minutes in which legs were too many to be compared.
+    crowded: BTreeSet<i64>,
 }
+
+/// There are too many legs at that time.
+struct Crowded;
 
 impl Leg {
     /// The sanitiser's address.
@@ -233,21 +243,47 @@ impl Way {
     /// own looks again.
     fn seek(&mut self, side: Side, number: u64, p: &Parameters) {
         let mut seeking = Some(number);
-        while let Some(number) = seeking.take() {
-            let Some(distance) = self.nearest(side, number, p) else { return };
+        for _ in 0..PARTED_MAX {
+            let Some(number) = seeking.take() else { return };
+            let Some(minute) = self.get(side, number).map(|leg| leg.start.div_euclid(MINUTE_NS)) else { return };
+            if self.crowded.contains(&minute) {
+                return;
+            }
+            let distance = match self.nearest(side, number, p) {
+                Ok(Some(distance)) => distance,
+                Ok(None) => return,
+                Err(Crowded) => return self.crowd(minute),
+            };
             let across = side.across();
-            let lost = self.part(across, distance.across(side));
+            seeking = self.part(across, distance.across(side));
             for (side, number) in [(side, number), (across, distance.across(side))] {
                 if let Some(leg) = self.side_mut(side).all.get_mut(&number) {
                     leg.other = Some(distance);
                 }
             }
-            seeking = lost;
+        }
+        if let Some(leg) = seeking.and_then(|number| self.get(side, number)) {
+            self.crowd(leg.start.div_euclid(MINUTE_NS));
         }
     }
 
-    fn nearest(&self, side: Side, number: u64, p: &Parameters) -> Option<Distance> {
-        let leg = self.get(side, number).filter(|leg| !leg.decided && leg.other.is_none())?;
+    fn crowd(&mut self, minute: i64) {
+        self.crowded.insert(minute);
+        if self.crowded.len() > CROWDED_MAX {
+            self.crowded.pop_first();
+        }
+    }
+
+    /// Whether a leg was there in a crowded minute, or may belong to one that was.
+    pub(super) fn is_crowded(&self, side: Side, number: u64, p: &Parameters) -> bool {
+        self.get(side, number).is_some_and(|leg| {
+            let (from, to) = self.span(side, leg, p);
+            self.crowded.range(from.div_euclid(MINUTE_NS)..=to.div_euclid(MINUTE_NS)).next().is_some()
+        })
+    }
+
+    fn nearest(&self, side: Side, number: u64, p: &Parameters) -> Result<Option<Distance>, Crowded> {
+        let Some(leg) = self.get(side, number).filter(|leg| !leg.decided && leg.other.is_none()) else { return Ok(None) };
         let across = self.side(side.across());
         let free = |distance: &Distance, other: &Leg| !other.decided && other.other.is_none_or(|has| *distance < has);
         let named = leg.named(side).flat_map(|name| across.named.range((name, 0)..=(name, u64::MAX)));
@@ -258,13 +294,18 @@ impl Way {
         });
         let mut best = named.filter(|distance| !distance.unnamed).min();
         if best.is_some() {
-            return best;
+            return Ok(best);
         }
+        let mut compared = 0;
         for (at, starts) in &across.at {
             let apart = if *at == leg.at(side) { 0 } else { p.within };
-            for (compared, (near, other)) in self.by_start(side, leg, starts, p).enumerate() {
-                if compared >= COMPARED_MAX || best.is_some_and(|best| near.saturating_add(apart) > best.ns) {
+            for (near, other) in self.by_start(side, leg, starts, p) {
+                if best.is_some_and(|best| near.saturating_add(apart) > best.ns) {
                     break;
+                }
+                compared += 1;
+                if compared > COMPARED_MAX {
+                    return Err(Crowded);
                 }
                 let Some(o) = across.all.get(&other) else { continue };
                 let Some(distance) = distance(pair(side, (number, leg), (other, o)), p) else { continue };
@@ -273,7 +314,15 @@ impl Way {
                 }
             }
         }
-        best
+        Ok(best)
+    }
+
+    /// When a leg of the other side may have begun.
+    fn span(&self, side: Side, leg: &Leg, p: &Parameters) -> (i64, i64) {
+        match side {
+            Side::First => (leg.start.saturating_sub(p.within), leg.end.saturating_add(p.within)),
+            Side::Second => (leg.start.saturating_sub(p.within).saturating_sub(self.longest), leg.start.saturating_add(p.within)),
+        }
     }
 
     /// Legs of the other side that may be near enough in time, the one that began nearest first: how far, and its number.
@@ -284,10 +333,7 @@ impl Way {
         starts: &'w BTreeSet<(i64, u64)>,
         p: &Parameters,
     ) -> impl Iterator<Item = (i64, u64)> + use<'w> {
-        let (from, to) = match side {
-            Side::First => (leg.start.saturating_sub(p.within), leg.end.saturating_add(p.within)),
-            Side::Second => (leg.start.saturating_sub(p.within).saturating_sub(self.longest), leg.start.saturating_add(p.within)),
-        };
+        let (from, to) = self.span(side, leg, p);
         let start = leg.start;
         let mut before = starts.range((from.min(start), 0)..(start, 0)).rev().peekable();
         let mut after = starts.range((start, 0)..=(to.max(start), u64::MAX)).peekable();
@@ -305,8 +351,15 @@ impl Way {
 
     /// Whether a leg could belong to any of the other side, also to one that explains another.
     pub(super) fn belongs(&self, side: Side, number: u64, p: &Parameters) -> bool {
-        let others = self.others(side, number, p);
-        others.all > others.carry_other_amounts + others.for_other_terminals
+        let Some(leg) = self.get(side, number) else { return false };
+        let across = self.side(side.across());
+        let is_other = |number_of_other: u64| {
+            across.all.get(&number_of_other).is_some_and(|other| {
+                let ((_, first), (_, second)) = pair(side, (number, leg), (number_of_other, other));
+                in_time(first, second, p) && same_terminal(first, second) && fits(first, second, p)
+            })
+        };
+        across.at.values().any(|starts| self.by_start(side, leg, starts, p).take(COMPARED_MAX).any(|(_, other)| is_other(other)))
     }
 
     /// What there is of the other side at a leg's time.
@@ -440,6 +493,29 @@ mod tests {
     fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
         let one = (any::<bool>(), 0i64..120_000, 0i64..20_000, 0u8..3, 0u16..60_000, 0u8..4, 0u8..6);
         prop::collection::vec(one, 1..40)
+    }
+
+    #[test]
+    fn legs_of_a_crowd_are_not_compared_one_by_one_and_later_ones_are_again() {
+        let (p, mut way) = (parameters(), Way::default());
+        let add = |way: &mut Way, is_first: bool, start: i64, kibibytes: u16| {
+            let (side, leg) = leg(&(is_first, start, 0, 0, kibibytes, 3, 0), (start % 60_000) as u16);
+            (side, way.add(side, leg, &p))
+        };
+        for at in 0..=COMPARED_MAX as i64 {
+            add(&mut way, true, at, 60_000);
+        }
+        // What carries another amount than all of them is told apart from them by nobody else's other leg.
+        let (side, odd) = add(&mut way, false, 100, 1);
+        assert!(way.is_crowded(side, odd, &p) && !way.belongs(side, odd, &p));
+        let (_, usual) = add(&mut way, false, 101, 60_000);
+        assert!(way.get(side, usual).is_some_and(|leg| leg.other.is_none()));
+        assert!(way.is_crowded(side, usual, &p) && way.belongs(side, usual, &p));
+        let later = 3_600_000;
+        add(&mut way, true, later, 60_000);
+        let [(_, paired), (_, left)] = [later + 1, later + 2].map(|at| add(&mut way, false, at, 60_000));
+        assert!(way.get(side, paired).is_some_and(|leg| leg.other.is_some()));
+        assert!(way.get(side, left).is_some_and(|leg| leg.other.is_none()) && !way.is_crowded(side, left, &p));
     }
 
     proptest! {

@@ -36,6 +36,7 @@ pub(super) struct Zone {
     ways: BTreeMap<Key, Way>,
     /// When which leg is looked at: decided, and later forgotten.
     clock: BTreeSet<(i64, Key, Side, u64)>,
+    /// Legs that gave way, and those of a crowd that were not compared one by one.
     unchecked: u64,
 }
 
@@ -132,10 +133,13 @@ impl Zone {
                 }
                 continue;
             }
-            let explained = way.decide(side, number);
+            let paired = way.decide(side, number);
+            let crowded = !paired && way.is_crowded(side, number, p);
+            let explained = paired || (shared || crowded) && way.belongs(side, number, p);
             let remembered = if explained { p.session.max(TOLD_NS) } else { REMEMBERED_NS };
             self.clock.insert((at.saturating_add(remembered), key, side, number));
-            if explained || shared && way.belongs(side, number, p) {
+            if explained {
+                self.unchecked += u64::from(crowded);
                 continue;
             }
             found.extend(half(way, key.0, side, number, policy, p));
