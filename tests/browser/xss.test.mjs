@@ -182,7 +182,7 @@ test("saved searches, rules, backtests, quarantine, sources and policies show it
   const event = (await service.found("user.name:xm*", 1)).hits[0].id;
   await page.goto(`${service.url}/rules?r=5f0f4a3c-0c7e-4d55-9f0b-1f1c58a1d001&event=${event}`);
   await page.locator("[data-holds=true]").waitFor();
-  assert.ok((await page.locator(".side").evaluate((side) => side.textContent)).includes("Marked <img src=x onerror=hit(9001)> record"));
+  assert.ok((await page.locator(".side").evaluate((side) => side.textContent)).includes("件名 <img src=x onerror=hit(9004)>"));
   await clean("rules");
   await page.goto(`${service.url}/backtests`);
   await page.locator("textarea[name=yaml]").fill(RULE);
