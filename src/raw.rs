@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use event::{FrameHead, Position, Release, Time};
 use index::{RawSource, Removed};
-use ingest::log::{Journal, Reason, Tombstone};
+use ingest::log::{Journal, Tombstone};
 use tracing::warn;
 
 /// The journal, read record by record.
@@ -55,10 +55,7 @@ impl RawSource for JournalRaw {
         Some(Removed {
             first: of.first,
             last: of.last,
-            rule: match of.reason {
-                Reason::Age => "age",
-                Reason::Bytes => "bytes",
-            },
+            rule: of.reason.word(),
             bound: of.bound,
             at: Time::from_unix_ns(of.removed_ns),
             root: of.root.iter().map(|b| format!("{b:02x}")).collect(),

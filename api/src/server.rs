@@ -157,9 +157,7 @@ impl Shared {
             Err(error) => Err(Problem::internal(&error)),
         }
     }
-}
 
-impl Shared {
     /// Counts a wrong token of an address; false where it has offered too many. A good token passes all the same: behind a proxy everybody
     /// has one address, and none may shut out the others.
     fn failed(&self, ip: IpAddr) -> bool {

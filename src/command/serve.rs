@@ -18,7 +18,6 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
-
 use crate::role;
 use crate::rule_desk::Desk;
 

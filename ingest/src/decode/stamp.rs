@@ -180,20 +180,16 @@ impl<'a> Cursor<'a> {
 
     /// `HH:MM:SS` with a fraction after `.` or `,`.
     fn clock(&mut self) -> Option<(i8, i8, i8, i32)> {
-        let hour = self.number(1, 2).filter(|n| *n < 24)?;
-        self.eat(b':')?;
-        let minute = self.number(2, 2).filter(|n| *n < 60)?;
-        self.eat(b':')?;
-        let second = self.number(2, 2).filter(|n| *n <= 60)?;
-        Some((hour as i8, minute as i8, second as i8, self.fraction()))
+        self.clock_of(b':', 1)
     }
 
-    /// `HH.MM.SS` with a fraction after `.`, as Db2 writes it.
-    fn dotted_clock(&mut self) -> Option<(i8, i8, i8, i32)> {
-        let hour = self.number(2, 2).filter(|n| *n < 24)?;
-        self.eat(b'.')?;
+    /// Hour, minute and second with this between, and a fraction: the hour of so many digits at least.
+    #[inline]
+    fn clock_of(&mut self, between: u8, hour_digits: usize) -> Option<(i8, i8, i8, i32)> {
+        let hour = self.number(hour_digits, 2).filter(|n| *n < 24)?;
+        self.eat(between)?;
         let minute = self.number(2, 2).filter(|n| *n < 60)?;
-        self.eat(b'.')?;
+        self.eat(between)?;
         let second = self.number(2, 2).filter(|n| *n <= 60)?;
         Some((hour as i8, minute as i8, second as i8, self.fraction()))
     }
@@ -356,7 +352,7 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     let mark = c.at;
     let clock = c.clock().or_else(|| {
         c.at = mark;
-        c.dotted_clock()
+        c.clock_of(b'.', 2) // `HH.MM.SS.ffffff`, as Db2 writes it.
     })?;
     let offset_s = c.offset().or_else(|| c.offset_after_blank());
     Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))

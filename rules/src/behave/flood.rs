@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fold::transport_name;
 use super::observe::{Answer, Observation, What};
-use super::site::address;
+use super::site::{address, listed};
 use super::sketch::{Distinct, mix};
 use super::table::Table;
 use super::{Found, Parameters, View};
@@ -288,7 +288,7 @@ impl Target {
             f.fields.insert("source.ip".to_owned(), address(sender).to_string());
         }
         if !self.senders.is_empty() {
-            f.explain("senders", self.senders.iter().map(|ip| address(*ip).to_string()).collect::<Vec<_>>().join(" "));
+            f.explain("senders", listed(&self.senders));
         }
         if self.sampling > 1 {
             f.explain("sampled", format!("1 in {}: estimated from what was sampled", self.sampling));

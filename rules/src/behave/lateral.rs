@@ -77,7 +77,7 @@ impl Lateral {
         f.evidence.clone_from(&episode.evidence);
         f.explain("hosts", hosts);
         f.seconds("span_s", episode.last - episode.start);
-        f.explain("examples", episode.examples.iter().map(|a| site::address(*a).to_string()).collect::<Vec<_>>().join(" "));
+        f.explain("examples", site::listed(&episode.examples));
         found.push(f);
     }
 }

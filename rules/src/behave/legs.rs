@@ -5,6 +5,9 @@
 //! little. Of those that may, the ones that name the same terminal or file do first, then the nearest: in time, at one address of the
 //! sanitiser, in volume. No two legs would rather have each other than what they have (a stable matching; Gale, Shapley 1962, "College
 //! Admissions and the Stability of Marriage"). As both sides see one distance there is exactly one such matching, whatever came first.
+//!
+//! To find it costs comparisons with every leg of that time, or that names the same. Where there are too many, the minute is crowded: no more
+//! pairs are made in it, and any leg of the right time, volume and terminal is enough for another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +18,8 @@ use super::Parameters;
 use super::connection::End;
 use super::sketch::mix;
 
-/// Legs that one leg is compared with, from the nearest in time on. Where that is not all, its minute is crowded.
+/// Legs that one leg is compared with, from the nearest in time on, and addresses of the sanitiser that are looked at for them. Where that is
+/// not all, its minute is crowded.
 const COMPARED_MAX: usize = 2048;
 /// Legs that one new leg may part from what they had, one after the other. Where that is not all, its minute is crowded.
 const PARTED_MAX: usize = 64;
@@ -286,32 +290,32 @@ impl Way {
         let Some(leg) = self.get(side, number).filter(|leg| !leg.decided && leg.other.is_none()) else { return Ok(None) };
         let across = self.side(side.across());
         let free = |distance: &Distance, other: &Leg| !other.decided && other.other.is_none_or(|has| *distance < has);
-        let named = leg.named(side).flat_map(|name| across.named.range((name, 0)..=(name, u64::MAX)));
-        let named = named.filter_map(|(_, other)| Some((other, across.all.get(other)?)));
-        let named = named.filter_map(|(other, o)| {
-            let distance = distance(pair(side, (number, leg), (*other, o)), p)?;
-            free(&distance, o).then_some(distance)
-        });
-        let mut best = named.filter(|distance| !distance.unnamed).min();
+        let to = |other: u64| {
+            let o = across.all.get(&other)?;
+            distance(pair(side, (number, leg), (other, o)), p).filter(|distance| free(distance, o))
+        };
+        let mut compared = 0;
+        let mut one_more = || {
+            compared += 1;
+            if compared > COMPARED_MAX { Err(Crowded) } else { Ok(()) }
+        };
+        let mut best: Option<Distance> = None;
+        for (_, other) in leg.named(side).flat_map(|name| across.named.range((name, 0)..=(name, u64::MAX))) {
+            one_more()?;
+            best = best.into_iter().chain(to(*other).filter(|distance| !distance.unnamed)).min();
+        }
         if best.is_some() {
             return Ok(best);
         }
-        let mut compared = 0;
         for (at, starts) in &across.at {
+            one_more()?;
             let apart = if *at == leg.at(side) { 0 } else { p.within };
             for (near, other) in self.by_start(side, leg, starts, p) {
                 if best.is_some_and(|best| near.saturating_add(apart) > best.ns) {
                     break;
                 }
-                compared += 1;
-                if compared > COMPARED_MAX {
-                    return Err(Crowded);
-                }
-                let Some(o) = across.all.get(&other) else { continue };
-                let Some(distance) = distance(pair(side, (number, leg), (other, o)), p) else { continue };
-                if free(&distance, o) && best.is_none_or(|best| distance < best) {
-                    best = Some(distance);
-                }
+                one_more()?;
+                best = best.into_iter().chain(to(other)).min();
             }
         }
         Ok(best)
@@ -353,13 +357,14 @@ impl Way {
     pub(super) fn belongs(&self, side: Side, number: u64, p: &Parameters) -> bool {
         let Some(leg) = self.get(side, number) else { return false };
         let across = self.side(side.across());
-        let is_other = |number_of_other: u64| {
-            across.all.get(&number_of_other).is_some_and(|other| {
-                let ((_, first), (_, second)) = pair(side, (number, leg), (number_of_other, other));
+        let mut near =
+            across.at.values().take(COMPARED_MAX).flat_map(|starts| self.by_start(side, leg, starts, p).take(COMPARED_MAX));
+        near.any(|(_, at)| {
+            across.all.get(&at).is_some_and(|other| {
+                let ((_, first), (_, second)) = pair(side, (number, leg), (at, other));
                 in_time(first, second, p) && same_terminal(first, second) && fits(first, second, p)
             })
-        };
-        across.at.values().any(|starts| self.by_start(side, leg, starts, p).take(COMPARED_MAX).any(|(_, other)| is_other(other)))
+        })
     }
 
     /// What there is of the other side at a leg's time.
@@ -367,7 +372,7 @@ impl Way {
         let mut others = Others::default();
         let Some(leg) = self.get(side, number) else { return others };
         let across = self.side(side.across());
-        for starts in across.at.values() {
+        for starts in across.at.values().take(COMPARED_MAX) {
             for (near, other) in self.by_start(side, leg, starts, p).take(COMPARED_MAX) {
                 let Some(o) = across.all.get(&other) else { continue };
                 let (first, second) = pair(side, (number, leg), (other, o));
@@ -502,7 +507,7 @@ mod tests {
             let (side, leg) = leg(&(is_first, start, 0, 0, kibibytes, 3, 0), (start % 60_000) as u16);
             (side, way.add(side, leg, &p))
         };
-        for at in 0..=COMPARED_MAX as i64 {
+        for at in 0..COMPARED_MAX as i64 {
             add(&mut way, true, at, 60_000);
         }
         // What carries another amount than all of them is told apart from them by nobody else's other leg.

@@ -55,6 +55,14 @@ impl Window {
             self.examples.push(example());
         }
     }
+
+    fn describe(&self, f: &mut Found, now: i64) {
+        f.start = self.start;
+        f.evidence.clone_from(&self.evidence);
+        f.explain("queries", self.queries);
+        f.seconds("span_s", now - self.start);
+        f.explain("examples", self.examples.join(" "));
+    }
 }
 
 /// See the module.
@@ -106,13 +114,9 @@ impl Names {
         }
         window.next = names * 10;
         let mut f = Found::at(view, &["source.ip"]);
-        f.start = window.start;
-        f.evidence.clone_from(&window.evidence);
         f.explain("domains_that_do_not_exist", names);
-        f.explain("queries", window.queries);
         f.score("entropy_bits_mean", mean);
-        f.seconds("span_s", o.time - window.start);
-        f.explain("examples", window.examples.join(" "));
+        window.describe(&mut f, o.time);
         found.push(f);
     }
 
@@ -139,13 +143,9 @@ impl Names {
         }
         window.next = networks * 10;
         let mut f = Found::at(view, &["dns.question.name"]);
-        f.start = window.start;
-        f.evidence.clone_from(&window.evidence);
         f.explain("networks", networks);
-        f.explain("queries", window.queries);
         f.explain("clients", window.clients.count());
-        f.seconds("span_s", o.time - window.start);
-        f.explain("examples", window.examples.join(" "));
+        window.describe(&mut f, o.time);
         found.push(f);
     }
 }

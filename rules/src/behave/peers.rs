@@ -93,7 +93,7 @@ impl Peers {
         f.score("failed_share", share);
         f.explain("bytes_sent_mean", window.sent / window.tries);
         f.seconds("span_s", o.time - window.start);
-        f.explain("examples", window.examples.iter().map(|a| site::address(*a).to_string()).collect::<Vec<_>>().join(" "));
+        f.explain("examples", site::listed(&window.examples));
         found.push(f);
     }
 }

@@ -210,7 +210,7 @@ impl Scan {
         f.explain("failed", hosts);
         f.explain("usual_sources", all.usual.round());
         f.seconds("span_s", o.time - all.start);
-        f.explain("examples", all.examples.iter().map(|a| site::address(*a).to_string()).collect::<Vec<_>>().join(" "));
+        f.explain("examples", site::listed(&all.examples));
         found.push(self.digests.entry(o.tenant).or_default().add(f, o.source, hosts, kind));
     }
 

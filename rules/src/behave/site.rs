@@ -80,6 +80,11 @@ pub(super) fn address(bits: u128) -> IpAddr {
     std::net::Ipv6Addr::from_bits(bits).to_canonical()
 }
 
+/// Addresses as an alert names them.
+pub(super) fn listed(all: &[u128]) -> String {
+    all.iter().map(|bits| address(*bits).to_string()).collect::<Vec<_>>().join(" ")
+}
+
 /// The network of an address: its first `v4` bits, of IPv6 its first `v6`.
 pub(super) fn network(address: u128, v4: u32, v6: u32) -> u128 {
     let bits = if address >> 32 == 0xffff { 96 + v4 } else { v6 };

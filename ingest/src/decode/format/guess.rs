@@ -328,6 +328,11 @@ pub(super) fn contains(text: &str, word: &str) -> bool {
         .any(|at| text.as_bytes()[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())))
 }
 
+/// Whether it is one of some words, in any case of ASCII letters.
+fn is_one_of(word: &str, words: &[&str]) -> bool {
+    words.iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
 /// Which bytes of ASCII stand between words.
 const DIVIDERS: [bool; 128] = {
     let mut table = [false; 128];
@@ -411,7 +416,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let (mut end, mut between, mut port) = (0, "", None);
     for (at, word) in words(text) {
         // `IP:192.0.2.7`
-        let led = word.split_once(':').filter(|(lead, _)| BEFORE_ADDRESS.iter().any(|known| lead.eq_ignore_ascii_case(known)));
+        let led = word.split_once(':').filter(|(lead, _)| is_one_of(lead, BEFORE_ADDRESS));
         let word = led.map_or(word, |(lead, rest)| {
             before = lead;
             rest
@@ -422,8 +427,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             match (first, second) {
                 (None, _) => {
                     let lead = before.trim_end_matches([':', ']', '[']).trim_start_matches('[');
-                    let one_of = |words: &[&str]| words.iter().any(|known| lead.eq_ignore_ascii_case(known));
-                    let led = one_of(BEFORE_ADDRESS) || (login && !one_of(BEFORE_ANOTHER));
+                    let led = is_one_of(lead, BEFORE_ADDRESS) || (login && !is_one_of(lead, BEFORE_ANOTHER));
                     first = Some((ip, own_port, led));
                     end = at + word.len();
                 }
@@ -491,7 +495,7 @@ fn hardware(text: &str, row: &mut RowBuilder<'_>) -> bool {
             match found {
                 Some((other, _)) if other.eq_ignore_ascii_case(bare) => {}
                 Some(_) => return false,
-                None => found = Some((bare, BEFORE_OWN_MAC.iter().any(|known| before.eq_ignore_ascii_case(known)))),
+                None => found = Some((bare, is_one_of(before, BEFORE_OWN_MAC))),
             }
         }
         before = word;
@@ -527,7 +531,7 @@ fn request(text: &str, row: &mut RowBuilder<'_>) {
             super::url(row, word);
             found = true;
         } else if found
-            && ["returned", "status", "code"].iter().any(|known| before.trim_end_matches(':').eq_ignore_ascii_case(known))
+            && is_one_of(before.trim_end_matches(':'), &["returned", "status", "code"])
             && let Some(status) = word.parse::<u16>().ok().filter(|status| (100..600).contains(status))
         {
             row.int(FieldId::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
@@ -550,7 +554,7 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     }
     let mut last = ["", ""];
     for (_, word) in words(text) {
-        let led = ["for", "by", "login", "logon", "logout"].iter().any(|known| last[0].eq_ignore_ascii_case(known));
+        let led = is_one_of(last[0], &["for", "by", "login", "logon", "logout"]);
         let found = last[1].trim_matches(['[', ']', ':', '.']);
         if led
             && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on") || address(word).is_some())
@@ -573,14 +577,11 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
         // `user:NAME`, `user[NAME]`
         let lead = word.trim_start_matches('[');
         let key = &lead[..lead.find([':', '[']).unwrap_or(lead.len())];
-        if !BEFORE_NAME.iter().any(|known| key.eq_ignore_ascii_case(known)) {
+        if !is_one_of(key, BEFORE_NAME) {
             continue;
         }
         // `Host name: x` is nobody's.
-        if key.eq_ignore_ascii_case("name")
-            && !before.is_empty()
-            && !BEFORE_NAME.iter().any(|known| before.eq_ignore_ascii_case(known))
-        {
+        if key.eq_ignore_ascii_case("name") && !before.is_empty() && !is_one_of(before, BEFORE_NAME) {
             continue;
         }
         let after = &text[at + (word.len() - lead.len()) + key.len()..];
@@ -615,12 +616,9 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
         let found = found.split_once('@').filter(|(_, rest)| is_mac(rest)).map_or(found, |(name, _)| name);
         let plain = quote.is_some() || after.starts_with([':', '=', '[', '\u{ff1a}']);
         let behind = &rest[(found.as_ptr() as usize - rest.as_ptr() as usize) + found.len()..];
-        let led_again = BEFORE_NAME.iter().any(|known| found.eq_ignore_ascii_case(known)) && behind.starts_with([':', '=', '[']);
+        let led_again = is_one_of(found, BEFORE_NAME) && behind.starts_with([':', '=', '[']);
         let none = led_again
-            || found.contains('=')
-                && BEFORE_NAME.iter().any(|known| found.split('=').next().is_some_and(|lead| lead.eq_ignore_ascii_case(known)))
-            || found.contains(':')
-                && BEFORE_NAME.iter().any(|known| found.split(':').next().is_some_and(|lead| lead.eq_ignore_ascii_case(known)))
+            || found.split_once(['=', ':']).is_some_and(|(lead, _)| is_one_of(lead, BEFORE_NAME))
             || !plain
                 && (!contains(key, "user") && key.is_ascii()
                     || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))

@@ -72,23 +72,26 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Time,
         Any,
         "timestamp eventtimestamp eventtime time ts datetime eventdatetime eventdate logtime logtimestamp devtime \
-     devicetime detectiontime detectiontimestamp detecttime detectedat detectiondate triggeredat occurredat occured occuredat identifiedat when \
-     occurred occurtime generatedtime generatedat timegenerated generationtime timecreated activitydatetime \
-     activitytime createdat createddatetime creationtime creationdate createdtime createdon createdate created \
-     firstdetected firstseen starttime startdate starttimestamp begintime published publishtime receivedtime \
-     receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix \
-     epoch epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano \
-     observedtimeunixnano asctime syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat timegeneratedutc 日時 発生日時 ログ日時 時刻 発生時刻",
+     devicetime detectiontime detectiontimestamp detecttime detectedat detectiondate triggeredat occurredat occured \
+     occuredat identifiedat when occurred occurtime generatedtime generatedat timegenerated generationtime timecreated \
+     activitydatetime activitytime createdat createddatetime creationtime creationdate createdtime createdon createdate \
+     created firstdetected firstseen starttime startdate starttimestamp begintime published publishtime receivedtime \
+     receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix epoch \
+     epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano observedtimeunixnano \
+     asctime syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat \
+     timegeneratedutc 日時 発生日時 ログ日時 時刻 発生時刻",
     ),
     (
         Host("source"),
         Ip,
-        "srcip {S}ip {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip \
-     loginip userip userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip \
-     httprequestremoteip requestremoteaddr requestclientip fromip attackip attackerinfoip sourceinfoaddress aip \
-     {S}host srchost realip xrealip xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip 接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip \
-     ipaddress ipaddr callstationid internalip internalipaddress privateip localclientip lastip lastknownip \
-     origin externalip publicip publicipaddress {S}privateip ipアドレス",
+        "srcip {S}ip {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip loginip \
+     userip userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip httprequestremoteip \
+     requestremoteaddr requestclientip fromip attackip attackerinfoip sourceinfoaddress aip {S}host srchost realip xrealip \
+     xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress \
+     geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
+     接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
+     callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
+     publicipaddress {S}privateip ipアドレス",
     ),
     (
         Number("source.port"),
@@ -98,19 +101,19 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Host("destination"),
         Ip,
-        "{D}ip {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip localaddr origdst 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip \
-     localaddress",
+        "{D}ip {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip \
+     localaddr origdst 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip localaddress",
     ),
     (
         Number("destination.port"),
         Port,
-        "{D}port dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst {D}portnumber {D}l4port localport",
+        "{D}port dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst {D}portnumber {D}l4port \
+     localport",
     ),
     (
         As("source.domain"),
         Word,
-        "{S}hostname {S}host {S}fqdn {S}dnsname {S}dns {S}domain shost {S}computername rhost workstation \
-     workstationname",
+        "{S}hostname {S}host {S}fqdn {S}dnsname {S}dns {S}domain shost {S}computername rhost workstation workstationname",
     ),
     (
         As("destination.domain"),
@@ -156,8 +159,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Number("source.bytes"),
         Digits,
-        "{S}bytes sentbytes sentbyte bytessent bytesout outbytes outputbytes txbytes bytestx sent bytestoserver \
-     {S}tobytes uploadbytes clientbytes numbytessent bytesup uploaded origbytes",
+        "{S}bytes sentbytes sentbyte bytessent bytesout outbytes outputbytes txbytes bytestx sent bytestoserver {S}tobytes \
+     uploadbytes clientbytes numbytessent bytesup uploaded origbytes",
     ),
     (
         Number("destination.bytes"),
@@ -174,8 +177,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Number("destination.packets"),
         Digits,
-        "{D}packets {D}pkts receivedpackets packetsreceived rcvdpkt replypkts rcvdpackets packetsin rxpackets inpackets pktsin \
-     pktstoclient",
+        "{D}packets {D}pkts receivedpackets packetsreceived rcvdpkt replypkts rcvdpackets packetsin rxpackets inpackets \
+     pktsin pktstoclient",
     ),
     (Number("network.packets"), Digits, "totalpackets packets packetcount numpackets"),
     (As("source.mac"), Any, "{S}mac {S}macaddress {S}macaddr smac macsrc {S}hwaddr {S}ethernet usermac macaddress macaddr mac"),
@@ -183,14 +186,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Host("source.nat"),
         Ip,
-        "natsrcip natsrc srcnatip srcnat xlatesrc natsourceip natsourceaddress transip snatip natip \
-     {S}translatedaddress {S}translatedip {S}natip translated{S}ip",
+        "natsrcip natsrc srcnatip srcnat xlatesrc natsourceip natsourceaddress transip snatip natip {S}translatedaddress \
+     {S}translatedip {S}natip translated{S}ip",
     ),
     (
         Host("destination.nat"),
         Ip,
-        "natdstip natdst dstnatip dstnat xlatedst natdestinationip natdestinationaddress tranip dnatip \
-     {D}translatedaddress {D}translatedip {D}natip translated{D}ip",
+        "natdstip natdst dstnatip dstnat xlatedst natdestinationip natdestinationaddress tranip dnatip {D}translatedaddress \
+     {D}translatedip {D}natip translated{D}ip",
     ),
     (
         Number("source.nat.port"),
@@ -226,8 +229,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("observer.egress.interface.name"),
         Any,
-        "dstintf dstif dstinterface {D}interface {D}intf outinterface outboundinterface egressinterface interfaceout \
-     outif outiface outputinterface outintf outboundif outinterfacename deviceoutboundinterface egressif",
+        "dstintf dstif dstinterface {D}interface {D}intf outinterface outboundinterface egressinterface interfaceout outif \
+     outiface outputinterface outintf outboundif outinterfacename deviceoutboundinterface egressif",
     ),
     (As("observer.ingress.zone"), Any, "{S}zone {S}zonename fromzone inzone ingresszone zonesrc insidezone"),
     (As("observer.egress.zone"), Any, "{D}zone {D}zonename tozone outzone egresszone zonedst outsidezone"),
@@ -235,13 +238,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Account("user"),
         Any,
         "username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
-     logonuser logon actor actorname actorusername principal principalname userprincipalname upn samaccountname \
-     admin adminname adminuser administrator operator performedby initiatedby executedby requestedby \
-     subjectusername subjectuser callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser \
-     lastloggedinuser lastloggedonuser endpointuser processuser processusername processaccountname \
-     initiatingprocessaccountname requestuser requestusername authuser authusername authenticateduser dbuser \
-     dbusername osuser who userlogin userloginname userlogon userdisplayname identity identityname useremail \
-     actoremail ownername member membername createdby modifiedby loginid ユーザー ユーザ ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername",
+     logonuser logon actor actorname actorusername principal principalname userprincipalname upn samaccountname admin \
+     adminname adminuser administrator operator performedby initiatedby executedby requestedby subjectusername subjectuser \
+     callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser lastloggedinuser lastloggedonuser \
+     endpointuser processuser processusername processaccountname initiatingprocessaccountname requestuser requestusername \
+     authuser authusername authenticateduser dbuser dbusername osuser who userlogin userloginname userlogon userdisplayname \
+     identity identityname useremail actoremail ownername member membername createdby modifiedby loginid ユーザー ユーザ \
+     ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
+     アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername",
     ),
     (
         As("user.id"),
@@ -252,8 +256,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("user.domain"),
         Word,
-        "userdomain domainname accountdomain ntdomain logondomain {S}ntdomain userdomainname \
-     initiatingprocessaccountdomain subjectdomainname realm",
+        "userdomain domainname accountdomain ntdomain logondomain {S}ntdomain userdomainname initiatingprocessaccountdomain \
+     subjectdomainname realm",
     ),
     (
         As("user.email"),
@@ -279,9 +283,9 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("event.action"),
         Text,
         "action act actions deviceaction eventaction actiontaken finalstatus actionname actiontype eventname eventtype \
-     eventtypename operation operationname activity activityname activitytype disposition verdict decision \
-     policyaction ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype 操作 操作種別 auditevent activityaction taskaction アクション 動作 処理 \
-     threataction",
+     eventtypename operation operationname activity activityname activitytype disposition verdict decision policyaction \
+     ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype 操作 \
+     操作種別 auditevent activityaction taskaction アクション 動作 処理 threataction",
     ),
     (
         As("event.code"),
@@ -293,8 +297,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("event.id"),
         Word,
-        "eventuuid eventuniqueid uuid eventguid guid alertid alertuuid alertguid incidentid detectionid uniqueid \
-     logentryid recordid correlationid requestid transactionid traceid id",
+        "eventuuid eventuniqueid uuid eventguid guid alertid alertuuid alertguid incidentid detectionid uniqueid logentryid \
+     recordid correlationid requestid transactionid traceid id",
     ),
     (
         As("event.reason"),
@@ -335,44 +339,46 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
             ],
         ),
         Any,
-        "outcome eventoutcome outcomeresult result resultstatus resulttype resultcode results success issuccess \
-     succeeded issuccessful successful status eventstatus loginstatus authresult authstatus actionresult \
-     actionstatus eventresult operationresult operationstatus activitystatus outcomestatus 結果 認証結果 statuscode",
+        "outcome eventoutcome outcomeresult result resultstatus resulttype resultcode results success issuccess succeeded \
+     issuccessful successful status eventstatus loginstatus authresult authstatus actionresult actionstatus eventresult \
+     operationresult operationstatus activitystatus outcomestatus 結果 認証結果 statuscode",
     ),
     (
         Lower("log.level"),
         Letters,
-        "loglevel level levelname severity severityname 重要度 severitylevel severitylabel severitytext eventseverity sev priority lvl \
-     loglvl criticality risklevel threatlevel alertseverity",
+        "loglevel level levelname severity severityname 重要度 severitylevel severitylabel severitytext eventseverity sev \
+     priority lvl loglvl criticality risklevel threatlevel alertseverity",
     ),
     (
         Number("event.severity"),
         Digits,
-        "severity sev eventseverity severitynumber severityid severityscore severitynormalized severitycode alertseverity risk riskscore \
-     score threatlevel level",
+        "severity sev eventseverity severitynumber severityid severityscore severitynormalized severitycode alertseverity \
+     risk riskscore score threatlevel level",
     ),
     (As("log.logger"), Any, "logger loggername"),
     (
         As("rule.name"),
         Text,
         "rulename ruletitle policyname policy rule acl aclname signature signaturename signaturetitle sigmarulename \
-     detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname \
-     alerttitle title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
-     correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname infectionname",
+     detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname alerttitle \
+     title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
+     correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname \
+     infectionname",
     ),
     (
         As("rule.id"),
         Any,
-        "ruleid terminatingruleid rulesid policyid ruleno rulenumber sigid signatureid ruleindex sid detectionruleid alertruleid rulenum threatid",
+        "ruleid terminatingruleid rulesid policyid ruleno rulenumber sigid signatureid ruleindex sid detectionruleid \
+     alertruleid rulenum threatid",
     ),
     (As("rule.uuid"), Any, "ruleuuid ruleguid ruleuid policyuuid policyuid"),
     (As("rule.ruleset"), Text, "ruleset rulegroup rulesetname policygroup rulebase policyset policyname profile profilename"),
     (
         As("rule.category"),
         Text,
-        "rulecategory urlcategory urlcategories webcategory threatcategory カテゴリ カテゴリー attacktype threattype category categories \
-     categoryname malwaretype detectiontype alertcategory classification threatclass attackcategory contentcategory \
-     cat",
+        "rulecategory urlcategory urlcategories webcategory threatcategory カテゴリ カテゴリー attacktype threattype \
+     category categories categoryname malwaretype detectiontype alertcategory classification threatclass attackcategory \
+     contentcategory cat",
     ),
     (As("rule.description"), Text, "ruledescription policydescription signaturedescription threatdescription alertdescription"),
     (
@@ -391,9 +397,9 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("url.domain"),
         Domain,
-        "urlhost urldomain urlhostname httphost httphostname httpdomain vhost virtualhost sitename site website \
-     webdomain requesthost requesthostname servername hostheader authority requestheadershost host httpmessagehost requestheadersauthority httprequesthost \
-     requestheaderhost headershost",
+        "urlhost urldomain urlhostname httphost httphostname httpdomain vhost virtualhost sitename site website webdomain \
+     requesthost requesthostname servername hostheader authority requestheadershost host httpmessagehost \
+     requestheadersauthority httprequesthost requestheaderhost headershost",
     ),
     (As("url.path"), Separated, "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname"),
     (
@@ -412,9 +418,9 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Number("http.response.status_code"),
         Status,
-        "statuscode httpstatus httpstatuscode httprequeststatus httpmessagestatus httpresponsestatus httpresponsestatuscode httpresponsecode responsecode \
-     responsestatus responsestatuscode status httpcode respcode edgeresponsestatus scstatus returncode \
-     responsehttpstatus rspcode respstatus",
+        "statuscode httpstatus httpstatuscode httprequeststatus httpmessagestatus httpresponsestatus httpresponsestatuscode \
+     httpresponsecode responsecode responsestatus responsestatuscode status httpcode respcode edgeresponsestatus scstatus \
+     returncode responsehttpstatus rspcode respstatus",
     ),
     (
         As("http.request.referrer"),
@@ -443,8 +449,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("user_agent.original"),
         Text,
-        "useragent {H}useragent httpuseragent clientuseragent browseruseragent rawuseragent useragentstring ua \
-     agentstring useragentraw useragentoriginal csuseragent requestclientapplication",
+        "useragent {H}useragent httpuseragent clientuseragent browseruseragent rawuseragent useragentstring ua agentstring \
+     useragentraw useragentoriginal csuseragent requestclientapplication",
     ),
     (
         Without("tls.version", "TLSv"),
@@ -458,14 +464,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("dns.question.name"),
         Domain,
-        "dnsquery dnsqueryname queryname qname dnsquestion dnsname dnsdomain dnshost dnsrequest dnsrrname \
-     dnsquestionname dnsquestiondomain query querydomain questionname domainqueried",
+        "dnsquery dnsqueryname queryname qname dnsquestion dnsname dnsdomain dnshost dnsrequest dnsrrname dnsquestionname \
+     dnsquestiondomain query querydomain questionname domainqueried",
     ),
     (
         As("dns.question.type"),
         Word,
-        "querytype qtype recordtype dnstype dnsquerytype dnsqtype dnsrecordtype dnsrrtype rrtype qtypename \
-     querytypename requesttype dnsrequesttype questiontype",
+        "querytype qtype recordtype dnstype dnsquerytype dnsqtype dnsrecordtype dnsrrtype rrtype qtypename querytypename \
+     requesttype dnsrequesttype questiontype",
     ),
     (As("dns.question.class"), Any, "queryclass qclass qclassname dnsclass"),
     (
@@ -481,14 +487,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Path("file"),
         Separated,
-        "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname ファイルパス パス filelocation filefullname \
-     fullfilename objectpath threatpath threatfilepath infectedfile filenamepath",
+        "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname ファイルパス パス filelocation \
+     filefullname fullfilename objectpath threatpath threatfilepath infectedfile filenamepath",
     ),
     (
         LastPart("file.name"),
         Any,
-        "filename fname file targetfilename filedisplayname attachmentname ファイル名 添付ファイル名 attachment objectfilename originalfilename \
-     threatfilename",
+        "filename fname file targetfilename filedisplayname attachmentname ファイル名 添付ファイル名 attachment \
+     objectfilename originalfilename threatfilename",
     ),
     (As("file.directory"), Any, "folderpath filedirectory directory folder dirname foldername filefolder"),
     (As("file.extension"), Any, "fileextension fileext extension"),
@@ -509,21 +515,21 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("process.command_line"),
         Any,
-        "commandline cmdline processcommandline コマンドライン processcmdline processcommand processargs cmd command commandexecuted \
-     executedcommand initiatingprocesscommandline cmdlineargs",
+        "commandline cmdline processcommandline コマンドライン processcmdline processcommand processargs cmd command \
+     commandexecuted executedcommand initiatingprocesscommandline cmdlineargs",
     ),
     (
         As("process.executable"),
         Separated,
         "processpath imagepath processimagepath processimage image processexecutable processexe exe processfilepath \
-     initiatingprocessfolderpath executable executablepath processfullpath processimagefilename programpath \
-     applicationpath newprocessname",
+     initiatingprocessfolderpath executable executablepath processfullpath processimagefilename programpath applicationpath \
+     newprocessname",
     ),
     (
         LastPart("process.name"),
         Any,
-        "processname procname processfilename プロセス名 processimagename process initiatingprocessfilename program programname \
-     executablename exename {S}processname sproc imagename appexe",
+        "processname procname processfilename プロセス名 processimagename process initiatingprocessfilename program \
+     programname executablename exename {S}processname sproc imagename appexe",
     ),
     (
         Number("process.pid"),
@@ -551,16 +557,16 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Mailbox("email.from.address"),
         Mail,
-        "from sender mailfrom emailfrom senderaddress senderemail senderemailaddress emailsender fromaddress \
-     envelopefrom envelopesender headerfrom 送信者 差出人 smtpfrom smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
+        "from sender mailfrom emailfrom senderaddress senderemail senderemailaddress emailsender fromaddress envelopefrom \
+     envelopesender headerfrom 送信者 差出人 smtpfrom smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
      mailsender",
     ),
     (
         Mailbox("email.to.address"),
         Mail,
         "to recipient recipients rcptto emailto recipientaddress recipientemail recipientemailaddress emailrecipient \
-     toaddress envelopeto enveloperecipient rcpt 受信者 宛先 smtpto smtprcptto toaddresses recipientaddresses mailto toemail \
-     mailrecipient emailrecipients",
+     toaddress envelopeto enveloperecipient rcpt 受信者 宛先 smtpto smtprcptto toaddresses recipientaddresses mailto \
+     toemail mailrecipient emailrecipients",
     ),
     (Mailbox("email.cc.address"), Mail, "cc ccaddress ccaddresses"),
     (As("email.subject"), Text, "emailsubject mailsubject messagesubject 件名 subject msgsubject headersubject"),
@@ -572,25 +578,25 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("host.name"),
         Word,
-        "hostname host computername computer devicename hdn 端末名 コンピューター名 コンピュータ名 ホスト名 マシン名 pc名 端末 devicehostname devname machinename machine dvchost endpointname \
-     endpoint endpointhostname agentcomputername agenthostname agentname dhost node nodename workstationname \
-     workstation clientcomputername computerdnsname hostfqdn devicednsname devicefqdn assetname assethostname asset \
-     systemname servername targethostname affectedhost agentdetectioninfoagentcomputername \
-     agentrealtimeinfoagentcomputername hostidentifier fqdn",
+        "hostname host computername computer devicename hdn 端末名 コンピューター名 コンピュータ名 ホスト名 マシン名 pc名 \
+     端末 devicehostname devname machinename machine dvchost endpointname endpoint endpointhostname agentcomputername \
+     agenthostname agentname dhost node nodename workstationname workstation clientcomputername computerdnsname hostfqdn \
+     devicednsname devicefqdn assetname assethostname asset systemname servername targethostname affectedhost \
+     agentdetectioninfoagentcomputername agentrealtimeinfoagentcomputername hostidentifier fqdn",
     ),
     (
         Address("host.ip", "host.ip"),
         Ip,
-        "hostip hostipaddress hostaddress agentip agentipaddress hip ipv4 ownermachineip assetipv4 端末ip 端末ipアドレス agentipv4 endpointip endpointipaddress endpointiplist \
-     machineip machineipaddress computerip computeripaddress deviceip deviceipaddress deviceaddress assetip localip \
-     localipaddress lastipaddress agentlocalip hostipv4 deviceipv4 deviceinternalip sensorlocalip",
+        "hostip hostipaddress hostaddress agentip agentipaddress hip ipv4 ownermachineip assetipv4 端末ip 端末ipアドレス \
+     agentipv4 endpointip endpointipaddress endpointiplist machineip machineipaddress computerip computeripaddress deviceip \
+     deviceipaddress deviceaddress assetip localip localipaddress lastipaddress agentlocalip hostipv4 deviceipv4 \
+     deviceinternalip sensorlocalip",
     ),
     (As("host.mac"), Any, "hostmac hostmacaddress devicemac devicemacaddress endpointmac agentmac machinemac"),
     (
         As("host.id"),
         Word,
-        "hostid deviceid endpointid machineid computerid agentid agentuuid sensorid assetid deviceuuid hostuuid \
-     machineguid",
+        "hostid deviceid endpointid machineid computerid agentid agentuuid sensorid assetid deviceuuid hostuuid machineguid",
     ),
     (
         As("host.os.name"),
@@ -634,7 +640,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("message"),
         Text,
         "msg description text eventmessage logmessage desc summary details detail eventdescription messagetext \
-     displaymessage shortmessage fullmessage log alertmessage メッセージ 内容 詳細 body activitydescription longdescription note \
-     primarydescription title",
+     displaymessage shortmessage fullmessage log alertmessage メッセージ 内容 詳細 body activitydescription longdescription \
+     note primarydescription title",
     ),
 ];
