@@ -373,23 +373,28 @@ fn after_message_id(message: &str) -> &str {
     if named { rest } else { message }
 }
 
-/// Some gateways write the priority as a word after the host: `user.info kernel: ...`; AIX `auth|security:info sshd[1]: ...`.
+/// Some gateways write the priority as a word after the host: `user.info kernel: ...`; AIX `auth|security:info sshd[1]: ...`;
+/// BIG-IP the severity alone: `notice mcpd[1]: ...`.
 fn after_facility(text: &str) -> &str {
     const NAMES: &[&str] =
         &["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"];
-    if !matches!(text.as_bytes(), [b'a' | b'c' | b'd' | b'f' | b'k' | b'l' | b'm' | b'n' | b's' | b'u', ..]) {
+    if !matches!(text.as_bytes(), [b'a' | b'c' | b'd' | b'e' | b'f' | b'i' | b'k' | b'l' | b'm' | b'n' | b's' | b'u' | b'w', ..])
+    {
         return text;
     }
     // `sshd[12]:` ends it at once.
     let end = text.bytes().take(24).position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'|')));
     let Some(end) = end.filter(|end| text.as_bytes()[*end] == b' ') else { return text };
     let (word, rest) = (&text[..end], &text[end + 1..]);
-    let Some((facility, severity)) = word.split_once(['.', ':']) else { return text };
+    let is_severity =
+        |word| matches!(word, "emerg" | "alert" | "crit" | "err" | "warning" | "warn" | "notice" | "info" | "debug");
+    let Some((facility, severity)) = word.split_once(['.', ':']) else {
+        let is_tag = is_severity(word) && rest.as_bytes().get(run_of(rest.as_bytes(), TAG)) == Some(&b'[');
+        return if is_tag { rest } else { text };
+    };
     let facility = facility.split('|').next().unwrap_or(facility);
     let known = NAMES.contains(&facility) || facility.strip_prefix("local").is_some_and(|n| n.len() == 1);
-    let known =
-        known && matches!(severity, "emerg" | "alert" | "crit" | "err" | "warning" | "warn" | "notice" | "info" | "debug");
-    if known { rest } else { text }
+    if known && is_severity(severity) { rest } else { text }
 }
 
 /// `name: text`, `name[1]: text`, `name[1] text`, `Two Words[1]: text`; else all is text.
@@ -397,6 +402,13 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
     let mut end = run_of(text.as_bytes(), TAG);
     if text.as_bytes().get(end).is_some_and(|b| !b.is_ascii()) {
         end = text.find(|c: char| !(c.is_alphanumeric() || c.is_ascii() && is_of(c as u8, TAG))).unwrap_or(text.len());
+    }
+    // `(squid-1)[711]: text`: a process of several, or one that is not what it is named after yet.
+    if end == 0 && text.starts_with('(') {
+        let inner = 1 + run_of(&text.as_bytes()[1..], TAG);
+        if inner > 1 && text[inner..].starts_with(")[") {
+            end = inner + 1;
+        }
     }
     let name = &text[..end];
     let rest = &text[end..];
