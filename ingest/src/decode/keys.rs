@@ -12,7 +12,7 @@
 //! | `some-ip` | likewise, but `0.0.0.0` and `::` stand for none: another key may have one |
 //! | `endpoint` | `address:port`, `address/port`: `.ip` and `.port` |
 //! | `account` | `DOMAIN\name`: `.name` and `.domain` |
-//! | `mailbox` | `name@domain`: `.name` and `.domain` |
+//! | `mailbox` | `name@domain`, `DOMAIN\name`: `.name` and `.domain` |
 //! | `transport` | an IANA protocol number or name: `network.transport` and, from a number, `network.iana_number` |
 //! | `url` | `url.*`, a text without a scheme beginning with the host (what proxies write) |
 //! | `uri` | `url.*`, a text without a scheme being a path (RFC 3986 §4.2) |
@@ -284,13 +284,15 @@ fn write(target: Target, value: &str, scratch: &mut String, row: &mut RowBuilder
                 row.text(beside, domain);
             }
         }
-        Kind::Mailbox => match (value.rsplit_once('@'), beside) {
-            (Some((name, domain)), Some(beside)) if !name.is_empty() && !domain.is_empty() => {
-                row.text(field, name);
-                row.text(beside, domain);
+        Kind::Mailbox => {
+            match (value.rsplit_once('@').or_else(|| value.split_once('\\').map(|(domain, name)| (name, domain))), beside) {
+                (Some((name, domain)), Some(beside)) if !name.is_empty() && !domain.is_empty() => {
+                    row.text(field, name);
+                    row.text(beside, domain);
+                }
+                _ => row.text(field, value),
             }
-            _ => row.text(field, value),
-        },
+        }
         Kind::Transport => transport(row, value, scratch),
         Kind::Url => super::format::host_url(row, value),
         Kind::Uri => super::format::uri(row, value),

@@ -307,7 +307,9 @@ impl Writer<'_, '_, '_> {
             let table = &plan.values[usize::from(table)];
             let lower = &mut self.scratch.lower;
             lower.clear();
-            lower.extend(text.chars().flat_map(char::to_lowercase));
+            // What is quoted means what stands between the quotes.
+            let plain = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).filter(|_| target.convert == Convert::Plain);
+            lower.extend(plain.unwrap_or(text).chars().flat_map(char::to_lowercase));
             if let Some(meaning) = table.get(lower.as_str()).or_else(|| table.get("*").filter(|_| !text.is_empty())) {
                 self.set(&meaning.set);
                 if let Some(write) = &meaning.write {

@@ -25,7 +25,12 @@ const KEYS: &str = "
     srcip = source.ip:ip
     srcport = source.port:int
     srcmac | src_mac = source.mac
-    mastersrcmac = source.mac?
+    mastersrcmac | stamac | mac = source.mac?
+    src_port = source.port:int?
+    dst_port = destination.port:int?
+    src_int = observer.ingress.interface.name?
+    dst_int = observer.egress.interface.name?
+    policy_id = rule.id?
     srcname = source.domain?
     src_host = source.domain?
     dst_host = destination.domain?
@@ -62,7 +67,7 @@ const KEYS: &str = "
     logdesc = rule.description
     reason | error = event.reason
     user = user.name
-    unauthuser | xauthuser | admin = user.name?
+    unauthuser | xauthuser | admin | login = user.name?
     initiator = user.name?
     dstuser = destination.user.name
     dstunauthuser = destination.user.name?
@@ -202,6 +207,7 @@ impl super::Reader for Reader {
         let (mut date, mut time, mut zone, mut instant) = ("", "", "", None);
         let (mut sent, mut received, mut packets) = (None::<u64>, None::<u64>, None::<u64>);
         let (mut local, mut remote, mut event_type, mut destination_port, mut service) = (("", ""), ("", ""), "", "", "");
+        let mut interface = "";
         for pair in pairs(message) {
             // A user group or name that is not known is written as N/A; the native field keeps it.
             self.keys.put(pair.key, pair.value, row);
@@ -220,6 +226,7 @@ impl super::Reader for Reader {
                 "eventtype" => event_type = pair.value,
                 "dstport" => destination_port = pair.value,
                 "service" => service = pair.value,
+                "ui" => interface = pair.value,
                 "transip" if pair.value != "0.0.0.0" => address(row, FieldId::SOURCE_NAT_IP, FieldId::SOURCE_ADDRESS, pair.value),
                 "policytype" if traffic => row.text(FieldId::RULE_RULESET, pair.value),
                 _ => {}
@@ -230,6 +237,13 @@ impl super::Reader for Reader {
         }
         self.ends_of_tunnel(local, remote, row);
         self.keys.finish(row);
+        // `GUI(192.0.2.7)`, `ssh(192.0.2.7)`: where an administrator sits.
+        if row.get(FieldId::SOURCE_IP).is_none()
+            && let Some(from) = interface.strip_suffix(')').and_then(|interface| interface.split_once('('))
+            && from.1.parse::<std::net::IpAddr>().is_ok()
+        {
+            row.text(FieldId::SOURCE_IP, from.1);
+        }
         if !action.is_empty() {
             row.text(FieldId::EVENT_ACTION, action);
             if let Some(verdict) = keys::verdict(action) {

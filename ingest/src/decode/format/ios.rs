@@ -89,7 +89,7 @@ const MESSAGES: &[(&str, Done, &str)] = &[
     ("CONFIG_I", Told, "Configured from {x} by {u>} on {x} ({s})"),
     ("CONFIG_I", Told, "Configured from {x} by {x} ({s})"),
     ("CONFIG_I", Told, "Configured from {x} by {u}"),
-    ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {s}@{x}"),
+    ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {s4}@{x}"),
     ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {x}"),
     ("CFGLOG_LOGGEDCMD", Told, "User:{u}  logged command:{cmd}"),
     // Interfaces and addresses.

@@ -6,7 +6,7 @@ use event::{FieldId, RowBuilder, Time};
 
 use super::extension::{Extension, Rest, plain};
 use super::{Kind, Recognise, address, number, some_text};
-use crate::decode::cut::{between, cut, word};
+use crate::decode::cut::{cut, word};
 use crate::decode::keys::Keys;
 use crate::decode::stamp;
 use crate::decode::text::Context;
@@ -230,28 +230,66 @@ impl super::Reader for Reader {
 
 /// WatchGuard's messages (Fireware Log Catalog) that hold what has no key.
 fn watchguard(message: &str, row: &mut RowBuilder<'_>) {
-    if let Some([ip, mac, rest]) = cut(message, ["DHCPACK on ", " to ", " "]) {
-        address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, ip);
-        row.text(FieldId::SOURCE_MAC, mac);
-        if let Some(name) = between(rest, "(", ")") {
-            row.text(FieldId::SOURCE_DOMAIN, name);
-        }
+    if message.starts_with("DHCP") {
+        lease(message, row);
         return;
     }
-    // `WebUI User NAME@Firebox-DB from ADDRESS logged in`, `... log in attempt was rejected - REASON`. The name is the sender's: the
-    // address is the one that stands last.
-    if let Some((lead, reason)) = message.split_once(" log in attempt was rejected").or(message.split_once(" logged in"))
-        && let Some((user, from)) = lead.rsplit_once(" from ")
-        && let Some((_, user)) = user.split_once(" User ").or(user.split_once("User "))
+    // `SSL VPN user NAME logged in. Virtual IP address is A. Real IP address is B.`
+    if let Some([user, virtual_ip, real_ip]) =
+        cut(message, ["ser ", " logged in. Virtual IP address is ", ". Real IP address is "])
     {
-        address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, word(from));
-        let name = user.rsplit_once('@').map_or(user, |(name, _)| name);
-        if !name.starts_with('<') {
-            some_text(row, FieldId::USER_NAME, name);
+        let user = user.rsplit_once('@').map_or(user, |(name, _)| name);
+        login(user, real_ip.trim_end_matches('.'), true, "", row);
+        address(row, FieldId::SOURCE_NAT_IP, FieldId::SOURCE_ADDRESS, virtual_ip);
+        return;
+    }
+    // `Authentication of SSLVPN user [NAME@Firebox-DB] from ADDRESS was rejected, REASON`, `WebUI User NAME@Firebox-DB from ADDRESS
+    // logged in`, `... log in attempt was rejected - REASON`. The name is the sender's: the address is the one that stands last.
+    let said = [(" was rejected", false), (" log in attempt was rejected", false), (" was accepted", true), (" logged in", true)];
+    for (words, good) in said.into_iter().rev() {
+        if let Some((lead, reason)) = message.split_once(words)
+            && let Some((user, from)) = lead.rsplit_once(" from ")
+            && let Some((_, user)) =
+                user.split_once(" User ").or_else(|| user.split_once("User ")).or_else(|| user.split_once("user "))
+        {
+            let user = user.strip_prefix('[').and_then(|user| user.strip_suffix(']')).unwrap_or(user);
+            let user = user.rsplit_once('@').map_or(user, |(name, _)| name);
+            login(user, word(from), good, reason.trim_start_matches([' ', '-', ',']), row);
+            return;
         }
-        let failed = message.contains(" rejected");
-        row.text(FieldId::EVENT_OUTCOME, if failed { "failure" } else { "success" });
-        some_text(row, FieldId::EVENT_REASON, reason.trim_start_matches([' ', '-']));
+    }
+}
+
+fn login(user: &str, from: &str, good: bool, reason: &str, row: &mut RowBuilder<'_>) {
+    address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, from);
+    // `<missing user name>`
+    if !user.starts_with('<') {
+        some_text(row, FieldId::USER_NAME, user);
+    }
+    row.text(FieldId::EVENT_OUTCOME, if good { "success" } else { "failure" });
+    some_text(row, FieldId::EVENT_REASON, reason);
+}
+
+/// `DHCPACK on ADDRESS to MAC (NAME) via INTERFACE`, `DHCPREQUEST for ADDRESS from MAC (NAME) via ...`, `DHCPDISCOVER from MAC via ...`.
+fn lease(message: &str, row: &mut RowBuilder<'_>) {
+    let words = message.split_ascii_whitespace();
+    let mut before = "";
+    for now in words {
+        match before {
+            "on" | "for" | "of" => address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, now),
+            "to" | "from" if now.len() == 17 && now.bytes().filter(|b| *b == b':').count() == 5 => {
+                row.text(FieldId::SOURCE_MAC, now);
+            }
+            "via" => break,
+            _ => {
+                if let Some(name) = now.strip_prefix('(').and_then(|name| name.strip_suffix(')'))
+                    && row.get(FieldId::SOURCE_MAC).is_some()
+                {
+                    row.text(FieldId::SOURCE_DOMAIN, name);
+                }
+            }
+        }
+        before = now;
     }
 }
 

@@ -241,7 +241,7 @@ impl super::Reader for Reader {
         if first.is_empty() || first.len() > 4 || !first.bytes().all(|b| b.is_ascii_digit()) || stamp::iso(received).is_none() {
             return false;
         }
-        let kind = if kind == "END" { "START" } else { kind };
+        let kind = if matches!(kind, "END" | "TUNNEL") { "START" } else { kind };
         let Some(of_type) = self.types.iter().find(|known| known.name == kind) else { return false };
         of_type.kind.mark(row);
         row.text(FieldId::OBSERVER_VENDOR, "Palo Alto Networks");

@@ -609,6 +609,9 @@ fn plain_of(name: &str) -> String {
     plain(name).map_or(String::new(), |(plain, length)| String::from_utf8_lossy(&plain[..length]).into_owned())
 }
 
+/// The beginning of 1990, in nanoseconds since 1970: no record is older.
+const YEAR_1990_NS: i64 = 631_152_000_000_000_000;
+
 /// What stands for no value.
 const NOTHING: &[&str] = &["", "-", "--", "N/A", "NA", "null", "none", "(null)", "undefined", "(empty)", "(none)", "nil"];
 
@@ -682,7 +685,10 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         }),
     };
     good && match (to, value) {
-        (To::Time, value) => crate::decode::record::table::time(value, context).is_some(),
+        // How long something took bears a name like that of when it was.
+        (To::Time, value) => {
+            crate::decode::record::table::time(value, context).is_some_and(|time| time.unix_ns() >= YEAR_1990_NS)
+        }
         (To::Case(..), _) => true,
         (To::Lower(_), Value::Text(text)) => is_word(text) || only == Only::Letters,
         (To::Url, Value::Text(text)) => is_word(text) && text.contains(['/', '.']),

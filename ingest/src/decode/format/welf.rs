@@ -58,7 +58,7 @@ const SONICWALL: &str = "
 
 const REMOTE_ACCESS: &str = "
     src = source.ip:ip
-    dst = destination.domain
+    dst
     fw = observer.ip:ip
     sn = observer.serial_number
     user = user.name:mailbox
@@ -259,15 +259,16 @@ impl Reader {
 
     fn remote_access(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         self.remote_access.write(message, context, &mut self.scratch, row);
-        if let Some(text) = pairs(message).find(|pair| pair.key == "msg").map(|pair| pair.value) {
-            if text.starts_with("User login successful") {
-                row.text(FieldId::EVENT_ACTION, "login");
-                row.text(FieldId::EVENT_OUTCOME, "success");
-            } else if text.starts_with("User login failed") {
-                row.text(FieldId::EVENT_ACTION, "login");
-                row.text(FieldId::EVENT_OUTCOME, "failure");
-            }
-        }
+        let value = |key: &str| pairs(message).find(|pair| pair.key == key).map_or("", |pair| pair.value);
+        super::address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, value("dst"));
+        let (action, outcome) = match value("msg") {
+            text if text.starts_with("User login successful") => ("login", "success"),
+            text if text.starts_with("User login failed") => ("login", "failure"),
+            text if text.starts_with("User logged out") => ("logout", "success"),
+            _ => return,
+        };
+        row.text(FieldId::EVENT_ACTION, action);
+        row.text(FieldId::EVENT_OUTCOME, outcome);
     }
 
     fn stormshield(&mut self, kind: &str, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
@@ -308,16 +309,15 @@ impl Reader {
         if code.len() >= 8 && code.bytes().take(3).all(|b| b.is_ascii_uppercase()) {
             row.text(FieldId::EVENT_CODE, code);
         }
-        match code {
-            "AUT24326" | "AUT22673" | "AUT31504" => {
-                row.text(FieldId::EVENT_ACTION, "login");
-                row.text(FieldId::EVENT_OUTCOME, "success");
-            }
-            "AUT24327" | "AUT23457" | "AUT24321" => {
-                row.text(FieldId::EVENT_ACTION, "login");
-                row.text(FieldId::EVENT_OUTCOME, "failure");
-            }
-            _ => {}
+        let meaning = match code {
+            "AUT24326" | "AUT22670" | "AUT31504" | "AUT24414" => Some(("login", "success")),
+            "AUT24327" | "AUT23457" | "AUT24321" => Some(("login", "failure")),
+            "AUT22673" | "AUT31085" => Some(("logout", "success")),
+            _ => None,
+        };
+        if let Some((action, outcome)) = meaning {
+            row.text(FieldId::EVENT_ACTION, action);
+            row.text(FieldId::EVENT_OUTCOME, outcome);
         }
         if let Some(policy) = text.strip_prefix("Host Checker policy '").and_then(|rest| rest.split_once('\'')) {
             row.text(FieldId::RULE_NAME, policy.0);
