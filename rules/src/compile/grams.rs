@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Where no literal is shorter than seven bytes, each has four windows side by side, and each fourth window of a value is looked up: one of
-//! the four stands there wherever the literal does. With literals of five or six bytes it is two and each second, with shorter ones one and each.
+//! the four stands there wherever the literal does. With literals of eleven bytes it is eight and each eighth, with those of four one and each.
+//! So short literals, where they are few, are searched for otherwise ([`super::packed`]).
 //!
 //! Chosen over an automaton of Aho and Corasick because the choice of the window makes hits rare, because lookups do not wait for each
 //! other as an automaton's states do, and because thousands of long literals (hash sums) need a few bytes each in place of a state a byte.
@@ -17,6 +18,7 @@
 use hashbrown::HashMap;
 
 use super::hash::Table;
+use super::packed::{self, Packed};
 use super::rarity::Rarity;
 
 /// Bytes of a window; shorter literals have windows of their own length.
@@ -26,6 +28,7 @@ pub(super) const WINDOW_BYTES: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Grams {
     widths: Vec<Width>,
+    packed: Vec<Packed>,
 }
 
 #[derive(Debug)]
@@ -60,6 +63,16 @@ pub(super) struct Found {
 }
 
 impl Found {
+    fn has(&self, name: u32) -> bool {
+        self.seen[name as usize] == self.round
+    }
+
+    /// Whether the literal is found here for the first time.
+    #[inline]
+    pub(super) fn is_new(&mut self, name: u32) -> bool {
+        std::mem::replace(&mut self.seen[name as usize], self.round) != self.round
+    }
+
     fn begin(&mut self, names: usize) {
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
@@ -80,6 +93,20 @@ const FILTER_BITS_MIN: usize = 1 << 10;
 /// 16 KiB: a filter stays in the first-level cache.
 const FILTER_BITS_MAX: usize = 1 << 17;
 
+/// Windows of a literal side by side at most.
+const STEP_MAX: usize = 8;
+/// Entries of a width whose literals have more than [`STEP_USUAL`] windows each: with more, too many foreign windows pass the filter.
+const ENTRIES_MAX: usize = 8192;
+const STEP_USUAL: usize = 4;
+/// Bytes of a usual text, for prices.
+const USUAL_BYTES: usize = 64;
+/// What it costs to look a window up, to search for literals packed together, and that by byte: instructions, about.
+const WINDOW_PRICE: usize = 11;
+const PACKED_PRICE: usize = 60;
+const PACKED_BYTE_PRICE: usize = 2;
+/// Shorter literals stand in too many places.
+const PACKED_BYTES_MIN: usize = 3;
+
 impl Grams {
     /// Literals, none empty, with the number that each is known by: numbers below `literals.len()` of the whole matcher.
     pub(super) fn new(literals: Vec<(String, u32)>, rarity: &Rarity) -> Grams {
@@ -87,23 +114,41 @@ impl Grams {
         for (text, name) in literals {
             by_width[text.len().min(WINDOW_BYTES) - 1].push((text, name));
         }
-        let widths = by_width.into_iter().enumerate().filter(|(_, of)| !of.is_empty());
-        Grams { widths: widths.map(|(at, of)| Width::new(at + 1, of, rarity)).collect() }
+        let mut grams = Grams::default();
+        for (mut literals, bytes) in by_width.into_iter().zip(1..).filter(|(of, _)| !of.is_empty()) {
+            let step = if bytes == WINDOW_BYTES { cheapest_step(&literals) } else { 2 };
+            let (short, long) = literals.drain(..).partition(|(text, _)| text.len() < bytes + step - 1);
+            let short: Vec<(String, u32)> = short;
+            let is_packed =
+                bytes >= PACKED_BYTES_MIN && price(short.len(), long.len(), step) < price(0, short.len() + long.len(), 1);
+            match is_packed.then(|| packed_of(&short)).flatten() {
+                Some(packed) => {
+                    grams.packed.extend(packed);
+                    literals = long;
+                }
+                None => literals = short.into_iter().chain(long).collect(),
+            }
+            if !literals.is_empty() {
+                grams.widths.push(Width::new(bytes, literals, rarity));
+            }
+        }
+        grams
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.widths.is_empty()
+        self.widths.is_empty() && self.packed.is_empty()
     }
 
-    /// Windows of a usual text that are looked up.
+    /// What it costs to look a usual text up, in look-ups of a table.
     pub(super) fn price(&self) -> usize {
-        const USUAL_BYTES: usize = 32;
-        self.widths.iter().map(|width| USUAL_BYTES / width.step).sum()
+        let windows: usize = self.widths.iter().map(|width| USUAL_BYTES / 2 / width.step).sum();
+        windows + self.packed.len() * PACKED_PRICE / WINDOW_PRICE
     }
 
     /// Bytes of the shortest literal.
     pub(super) fn shortest(&self) -> Option<usize> {
-        self.widths.iter().flat_map(|width| &width.literals).map(|(literal, _)| literal.len()).min()
+        let of_widths = self.widths.iter().flat_map(|width| &width.literals).map(|(literal, _)| literal.len());
+        of_widths.chain(self.packed.iter().filter_map(Packed::shortest)).min()
     }
 
     /// Calls `hit` once with every literal that `value` contains. `names`: above every number a literal is known by.
@@ -112,17 +157,34 @@ impl Grams {
         for width in &self.widths {
             width.find(value, found, &mut hit);
         }
+        for packed in &self.packed {
+            packed.find(value, found, &mut hit);
+        }
     }
 }
 
-/// Windows of a literal side by side at most: a power of two.
-const STEP_MAX: usize = 4;
+/// What a usual text costs with so many literals packed, and so many others of which each `step`th window is looked up.
+fn price(packed: usize, others: usize, step: usize) -> usize {
+    let windows = if others > 0 { USUAL_BYTES / step * WINDOW_PRICE } else { 0 };
+    windows + packed.div_ceil(packed::LITERALS_MAX) * (PACKED_PRICE + USUAL_BYTES * PACKED_BYTE_PRICE)
+}
+
+/// The step between windows with which a usual text costs least, where shorter literals are packed.
+fn cheapest_step(literals: &[(String, u32)]) -> usize {
+    let shorter = |step: usize| literals.iter().filter(|(text, _)| text.len() < WINDOW_BYTES + step - 1).count();
+    let steps = (1..=STEP_MAX).filter(|step| *step <= STEP_USUAL || literals.len() * step <= ENTRIES_MAX);
+    steps.min_by_key(|step| price(shorter(*step), literals.len() - shorter(*step), *step)).unwrap_or(1)
+}
+
+fn packed_of(literals: &[(String, u32)]) -> Option<Vec<Packed>> {
+    literals.chunks(packed::LITERALS_MAX).map(|literals| Packed::new(literals.to_vec())).collect()
+}
 
 impl Width {
     fn new(bytes: usize, literals: Vec<(String, u32)>, rarity: &Rarity) -> Width {
         let shortest = literals.iter().map(|(text, _)| text.len()).min().unwrap_or(bytes);
-        let step = 1 << (shortest - bytes + 1).ilog2();
-        let step = if bytes < WINDOW_BYTES { 1 } else { STEP_MAX.min(step) };
+        let step_max = if literals.len() * STEP_MAX <= ENTRIES_MAX { STEP_MAX } else { STEP_USUAL };
+        let step = if bytes < WINDOW_BYTES { 1 } else { step_max.min(shortest - bytes + 1) };
         let mut sharing: HashMap<u32, u64> = HashMap::with_capacity(literals.len() * step);
         let mut entries: Vec<(u32, Entry)> = Vec::with_capacity(literals.len() * step);
         let mut weights = Vec::new();
@@ -164,28 +226,15 @@ impl Width {
     }
 
     fn find(&self, value: &[u8], found: &mut Found, hit: &mut impl FnMut(u32)) {
-        // Windows are loaded one by one: none waits for the one before.
-        let mut look = |at: usize, window: u32| {
-            if self.may_have(window) {
-                self.compare(value, at + WINDOW_BYTES, window, found, hit);
-            }
-        };
         match (self.bytes, self.step) {
-            (WINDOW_BYTES, STEP_MAX) => {
-                for (at, window) in value.as_chunks::<WINDOW_BYTES>().0.iter().enumerate() {
-                    look(at * WINDOW_BYTES, u32::from_le_bytes(*window));
-                }
-            }
-            (WINDOW_BYTES, 1) => {
-                for (at, window) in value.windows(WINDOW_BYTES).enumerate() {
-                    look(at, number(window));
-                }
-            }
-            (WINDOW_BYTES, step) => {
-                for (at, window) in value.windows(WINDOW_BYTES).enumerate().step_by(step) {
-                    look(at, number(window));
-                }
-            }
+            (WINDOW_BYTES, 1) => self.find_each::<1>(value, found, hit),
+            (WINDOW_BYTES, 2) => self.find_each::<2>(value, found, hit),
+            (WINDOW_BYTES, 3) => self.find_each::<3>(value, found, hit),
+            (WINDOW_BYTES, 4) => self.find_apart::<4>(value, found, hit),
+            (WINDOW_BYTES, 5) => self.find_apart::<5>(value, found, hit),
+            (WINDOW_BYTES, 6) => self.find_apart::<6>(value, found, hit),
+            (WINDOW_BYTES, 7) => self.find_apart::<7>(value, found, hit),
+            (WINDOW_BYTES, _) => self.find_apart::<STEP_MAX>(value, found, hit),
             _ => {
                 let mut window = 0u32;
                 for (at, byte) in value.iter().enumerate() {
@@ -195,6 +244,34 @@ impl Width {
                     }
                 }
             }
+        }
+    }
+
+    /// Looks up each `STEP`th window. Windows are loaded one by one: none waits for the one before.
+    #[inline]
+    fn find_each<const STEP: usize>(&self, value: &[u8], found: &mut Found, hit: &mut impl FnMut(u32)) {
+        for (at, window) in value.windows(WINDOW_BYTES).enumerate().step_by(STEP) {
+            self.look(value, at, number(window), found, hit);
+        }
+    }
+
+    /// The same where no two of these windows overlap.
+    #[inline]
+    fn find_apart<const STEP: usize>(&self, value: &[u8], found: &mut Found, hit: &mut impl FnMut(u32)) {
+        let (steps, rest) = value.as_chunks::<STEP>();
+        for (at, step) in steps.iter().enumerate() {
+            self.look(value, at * STEP, number(step), found, hit);
+        }
+        if rest.len() >= WINDOW_BYTES {
+            self.look(value, value.len() - rest.len(), number(rest), found, hit);
+        }
+    }
+
+    /// Compares the literals that have the window at `at`.
+    #[inline]
+    fn look(&self, value: &[u8], at: usize, window: u32, found: &mut Found, hit: &mut impl FnMut(u32)) {
+        if self.may_have(window) {
+            self.compare(value, at + WINDOW_BYTES, window, found, hit);
         }
     }
 
@@ -211,16 +288,12 @@ impl Width {
         for entry in &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize] {
             let Some(start) = end.checked_sub(entry.before as usize) else { continue };
             let (literal, name) = &self.literals[entry.literal as usize];
-            let seen = &mut found.seen[*name as usize];
-            if *seen != found.round && value[start..].starts_with(literal) {
-                *seen = found.round;
+            if !found.has(*name) && value[start..].starts_with(literal) && found.is_new(*name) {
                 hit(*name);
             }
         }
     }
 }
-
-const _: () = assert!(STEP_MAX == WINDOW_BYTES, "windows that are looked up lie side by side");
 
 /// A window's word in a filter, and its bit there.
 #[inline]

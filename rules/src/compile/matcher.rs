@@ -32,7 +32,9 @@ pub(super) struct Matcher {
     gates_start: Box<[u32]>,
     gates: Box<[u32]>,
     /// Whether any gate asks for text.
-    pub(super) reads_text: bool,
+    reads_text: bool,
+    /// Whether any asks for text that a number can be written as.
+    reads_digits: bool,
 }
 
 /// Lengths of texts: a bit for each number of bytes, the last one for all that are longer.
@@ -61,6 +63,9 @@ impl Lengths {
         self.0 >> bytes.min(63) & 1 != 0
     }
 }
+
+/// What numbers are written with, also infinity and what is no number.
+const NUMBER_BYTES: &[u8] = b"0123456789+-.einfa";
 
 /// Distinguishes the hashes of whole values from those of the cache.
 const WHOLE_SEED: u64 = 0x5742_6d65;
@@ -92,6 +97,7 @@ impl Matcher {
             gates.extend(of);
             gates_start.push(gates.len() as u32);
         }
+        let reads_digits = by_anchor.iter().flatten().any(|(text, _)| text.bytes().all(|byte| NUMBER_BYTES.contains(&byte)));
         let [wholes, starts, ends, within] = by_anchor;
         let mut wholes: Vec<(u64, Box<str>, u32)> =
             wholes.into_iter().map(|(text, name)| (hash(text.as_bytes(), WHOLE_SEED), text.into_boxed_str(), name)).collect();
@@ -115,7 +121,24 @@ impl Matcher {
             gates_start: gates_start.into(),
             gates: gates.into(),
             reads_text,
+            reads_digits,
         }
+    }
+
+    /// Whether it only asks for texts within values: then it may be asked for several values at once, one behind the other.
+    pub(super) fn is_within(&self) -> bool {
+        let is_anchored = !self.wholes.is_empty() || !self.starts.is_empty() || !self.ends.is_empty();
+        !is_anchored && self.present.is_empty() && self.numbers.is_empty() && self.networks.is_empty()
+    }
+
+    /// Whether a number can open a gate.
+    pub(super) fn reads_numbers(&self) -> bool {
+        self.reads_digits || !self.present.is_empty() || !self.numbers.is_empty() || !self.networks.is_empty()
+    }
+
+    /// Whether the value's text can open a gate.
+    pub(super) fn reads_text_of(&self, value: Value<'_>) -> bool {
+        self.reads_text && (self.reads_digits || !matches!(value, Value::Int(_) | Value::Uint(_) | Value::Float(_)))
     }
 
     /// What it costs to look a usual text up, in look-ups of a table.

@@ -18,6 +18,7 @@ mod grams;
 mod hash;
 mod ladder;
 mod matcher;
+mod packed;
 mod plan;
 mod program;
 mod rarity;

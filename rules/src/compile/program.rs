@@ -188,6 +188,9 @@ impl Guards {
     }
 }
 
+/// Stands between values that are looked at together: no text has it, in lower case or not.
+pub(super) const BETWEEN: u8 = 0xff;
+
 /// Makes tests of one event, each text folded once.
 #[derive(Default)]
 pub(crate) struct Maker {
@@ -249,9 +252,8 @@ impl Maker {
         bound.fields.iter().any(|field| event.all(*field).any(|value| holds(self, value)))
     }
 
-    /// The lower case of all values one after the other, between them a byte that no text has.
+    /// The lower case of all values one after the other, [`BETWEEN`] each.
     fn values(&mut self, event: EventRef<'_>) -> &[u8] {
-        const BETWEEN: u8 = 0xff;
         if self.values.is_empty() {
             for (_, value) in event.cells().filter(|(_, value)| *value != Value::Null) {
                 fold_value(value, &mut self.plain, &mut self.values);

@@ -13,7 +13,7 @@ use super::grams::Found;
 use super::hash::hash;
 use super::matcher::{Lengths, Matcher};
 use super::plan::{Member, Plan, Tally, VAIN_SHARE};
-use super::program::{self, Ask, Maker, fold_value};
+use super::program::{self, Ask, BETWEEN, Maker, fold_value};
 use crate::detect::RuleCost;
 use crate::ruleset::{Body, RuleSet};
 
@@ -32,6 +32,8 @@ pub(crate) struct State {
     finds: Vec<u64>,
     gates: Vec<u32>,
     cell: CellText,
+    /// The values of fields without matchers of their own, in lower case: for keywords.
+    run: Vec<u8>,
     found: Found,
     cache: Cache,
     maker: Maker,
@@ -90,6 +92,8 @@ struct Route {
     matchers: Vec<Matching>,
     /// The list for fields that have no matchers of their own, but for keywords.
     others: u16,
+    /// Whether these fields' values can be looked up together.
+    is_run: bool,
 }
 
 /// The matchers of a field, those of keywords last: looked up together, and cached together.
@@ -103,6 +107,8 @@ struct List {
     is_costly: bool,
     /// Of texts in which anything can be found.
     lengths: Lengths,
+    /// Whether anything can be found in numbers.
+    reads_numbers: bool,
     /// Values looked for in the cache since that was last judged, and how many were there; below 0 so many are to be looked up without.
     asked: i32,
     known: i32,
@@ -204,6 +210,7 @@ impl State {
             finds: Vec::new(),
             gates: Vec::new(),
             cell: CellText::default(),
+            run: Vec::new(),
             found: Found::default(),
             cache: Cache::default(),
             maker: Maker::default(),
@@ -244,7 +251,7 @@ impl State {
 
     /// Makes the rules candidates whose gates the event opens, and those without gate.
     fn choose(&mut self, event: EventRef<'_>, source: usize) {
-        let State { plans, routes, answers, chosen, candidates, finds, gates, cell, found, cache, asked, .. } = self;
+        let State { plans, routes, answers, chosen, candidates, finds, gates, cell, run, found, cache, asked, .. } = self;
         let now = self.event;
         candidates.clear();
         let Some(route) = &mut routes[source] else { return };
@@ -259,6 +266,7 @@ impl State {
         }
         // First every value's slot, then what stands there: the memory answers all at once, not one after the other.
         asked.clear();
+        run.clear();
         for (at, field) in event.fields().enumerate() {
             let of_field = route.fields.get(field.index()).copied().unwrap_or(0);
             let Some(number) = (if of_field == 0 { route.others } else { of_field }).checked_sub(1) else { continue };
@@ -266,6 +274,17 @@ impl State {
             let hash = match event.cell_bytes(at) {
                 // Most fields' values are too short for any keyword. What is not ASCII may have another length in lower case.
                 Some(text) if !list.lengths.have(text.len()) && text.is_ascii() => continue,
+                None if !list.reads_numbers && matches!(event.cell(at), Value::Int(_) | Value::Uint(_) | Value::Float(_)) => {
+                    continue;
+                }
+                _ if of_field == 0 && route.is_run => {
+                    let value = event.cell(at);
+                    if value != Value::Null {
+                        fold_value(value, &mut cell.plain, run);
+                        run.push(BETWEEN);
+                    }
+                    continue;
+                }
                 Some(text) if text.len() <= VALUE_BYTES_MAX && list.is_cached() => hash(text, seed(list.owner)),
                 Some(_) => 0,
                 None => match event.cell(at) {
@@ -277,6 +296,15 @@ impl State {
             asked.push(Asked { cell: at as u16, list: number, hash, slot });
         }
         let mut opener = Opener { plans, answers, chosen, candidates, now };
+        if !run.is_empty() {
+            let List { start, end, .. } = route.lists[usize::from(route.others) - 1];
+            let matchers = &route.matchers[start as usize..end as usize];
+            for (place, Matching { matcher, .. }) in matchers.iter().enumerate() {
+                gates.clear();
+                matcher.find_text(run, found, gates);
+                gates.iter().for_each(|gate| opener.open(matchers, find_of(place, *gate)));
+            }
+        }
         for Asked { cell: at, list, hash, slot } in asked.iter().copied() {
             let list = &mut route.lists[usize::from(list)];
             let List { start, end, owner, .. } = *list;
@@ -379,13 +407,17 @@ impl State {
             route.matchers.extend(matchers.iter().chain(&keywords).cloned());
             let matchers = route.matchers[start as usize..].iter().map(|of| &of.matcher);
             let is_costly = matchers.clone().map(|matcher| matcher.price()).sum::<usize>() > CACHED_ABOVE;
+            let reads_numbers = matchers.clone().any(|matcher| matcher.reads_numbers());
             let lengths = matchers.map(|matcher| matcher.lengths()).fold(Lengths::default(), Lengths::and);
             let owner = self.owners.wrapping_add(2 * route.lists.len() as u32).max(1);
-            route.lists.push(List { start, end: route.matchers.len() as u32, owner, is_costly, lengths, asked: 0, known: 0 });
+            let end = route.matchers.len() as u32;
+            route.lists.push(List { start, end, owner, is_costly, lengths, reads_numbers, asked: 0, known: 0 });
             route.lists.len() as u16
         };
+        let mut is_run = false;
         if !keywords.is_empty() {
             route.others = add(&[]);
+            is_run = keywords.iter().all(|of| of.matcher.is_within());
         }
         for (field, matchers) in fields {
             let list = add(&matchers);
@@ -394,7 +426,7 @@ impl State {
             }
             route.fields[field.index()] = list;
         }
-        route
+        Route { is_run, ..route }
     }
 
     /// Gives rules of a plan other gates, chosen by what was counted, where that is worth it.
@@ -431,7 +463,7 @@ fn find(matcher: &Matcher, value: Value<'_>, cell: &mut CellText, found: &mut Fo
         return;
     }
     matcher.find_value(value, gates);
-    if matcher.reads_text {
+    if matcher.reads_text_of(value) {
         matcher.find_text(cell.folded(value), found, gates);
     }
 }

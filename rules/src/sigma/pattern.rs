@@ -174,16 +174,41 @@ pub fn fold_onto(text: &str, out: &mut String) {
 pub(crate) fn fold_onto_bytes(text: &str, out: &mut Vec<u8>) {
     let from = out.len();
     out.extend_from_slice(text.as_bytes());
-    let mut all = 0;
-    for byte in &mut out[from..] {
-        all |= *byte;
-        byte.make_ascii_lowercase();
-    }
-    if !all.is_ascii() {
+    if !fold_ascii(&mut out[from..]) {
         out.truncate(from);
         let mut push = |c: char| out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         text.chars().for_each(|c| fold_char(c, &mut push));
     }
+}
+
+/// Makes the letters of ASCII lower case, eight bytes a step; the last step may overlap the one before it. Whether there are no others.
+fn fold_ascii(bytes: &mut [u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    fn step(bytes: &mut [u8; 8]) -> u64 {
+        let word = u64::from_le_bytes(*bytes);
+        // The high bit of each byte that is at least `A`, or above `Z`: below 128 there is no carry from one byte into the next.
+        let low = word & !HIGH;
+        let (at_least, above) = (low + ONES * (128 - b'A' as u64), low + ONES * (127 - b'Z' as u64));
+        let upper = (at_least ^ above) & !word & HIGH;
+        *bytes = (word | upper >> 2).to_le_bytes();
+        word
+    }
+    let (steps, rest) = bytes.as_chunks_mut::<8>();
+    let all = steps.iter_mut().fold(0, |all, bytes| all | step(bytes));
+    if rest.is_empty() {
+        return all & HIGH == 0;
+    }
+    let last = if let Some(last) = bytes.last_chunk_mut() {
+        step(last)
+    } else {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let before = step(&mut word);
+        bytes.copy_from_slice(&word[..bytes.len()]);
+        before
+    };
+    (all | last) & HIGH == 0
 }
 
 /// Lower case, by way of upper case where that is one character: so the final sigma is a sigma, and the long s an s. The Turkic `ı` is
@@ -202,6 +227,22 @@ fn fold_char(c: char, push: &mut impl FnMut(char)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_is_folded_wherever_it_stands() {
+        for byte in 0..=0x17f_u32 {
+            let c = char::from_u32(byte).expect("a character");
+            for length in 0..40 {
+                for at in [0, length / 2, length] {
+                    let text: String =
+                        "AZaz@[`{".chars().cycle().take(at).chain([c]).chain("Q".repeat(length - at).chars()).collect();
+                    let mut folded = b"X".to_vec();
+                    fold_onto_bytes(&text, &mut folded);
+                    assert_eq!(folded[1..], *fold(&text).as_bytes(), "{text}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn escapes_are_those_of_the_specification() {
