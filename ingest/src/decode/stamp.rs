@@ -261,7 +261,9 @@ impl<'a> Cursor<'a> {
         match found {
             Some((_, hours)) => {
                 self.at = self.text.len() - rest.len() + word;
-                Some(hours * 3600)
+                // `GMT+09:00`, `UTC+0900`: the offset is from there.
+                let from_there = if *hours == 0 && matches!(self.peek(), Some(b'+' | b'-')) { self.offset() } else { None };
+                Some(hours * 3600 + from_there.unwrap_or(0))
             }
             None => {
                 self.at = mark;

@@ -3,7 +3,7 @@
 use event::{FieldId, RowBuilder};
 
 use super::web::{quoted, request_line};
-use super::{Kind, Recognise, host_and_port_of, number, some_text};
+use super::{Kind, Recognise, host_and_port_of, host_before_port_of, number, some_text};
 use crate::decode::stamp;
 use crate::decode::text::Context;
 
@@ -137,5 +137,5 @@ impl super::Reader for Reader {
 }
 
 fn client_of(client: &str, row: &mut RowBuilder<'_>) {
-    host_and_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, client);
+    host_before_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, client);
 }

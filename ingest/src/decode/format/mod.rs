@@ -286,6 +286,17 @@ pub(super) fn host_and_port_of(row: &mut RowBuilder<'_>, ip: FieldId, name: Fiel
     number(row, port, number_text.unwrap_or(""));
 }
 
+/// Likewise where a port always stands behind the host: the last part of `2001:db8::7:443` is one then.
+pub(super) fn host_before_port_of(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, port: FieldId, text: &str) {
+    match text.rsplit_once(':') {
+        Some((host, last)) if host.parse::<std::net::Ipv6Addr>().is_ok() && last.parse::<u16>().is_ok() => {
+            address(row, ip, name, host);
+            number(row, port, last);
+        }
+        _ => host_and_port_of(row, ip, name, port, text),
+    }
+}
+
 /// Adds text in lower case.
 fn lower_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
     super::record::table::lower(row, field, text);

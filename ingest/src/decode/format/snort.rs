@@ -2,7 +2,7 @@
 
 use event::{FieldId, RowBuilder};
 
-use super::{Kind, Recognise, host_and_port_of, number};
+use super::{Kind, Recognise, host_and_port_of, host_before_port_of, number};
 use crate::decode::stamp;
 use crate::decode::text::Context;
 
@@ -88,8 +88,10 @@ impl super::Reader for Reader {
         if !protocol.is_empty() {
             super::lower_text(row, FieldId::NETWORK_TRANSPORT, protocol);
         }
-        host_and_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, from);
-        host_and_port_of(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, FieldId::DESTINATION_PORT, to);
+        // Suricata gives every end a port, ICMP's type and code for want of one.
+        let end_of = if is_suricata { host_before_port_of } else { host_and_port_of };
+        end_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, from);
+        end_of(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, FieldId::DESTINATION_PORT, to);
         true
     }
 }

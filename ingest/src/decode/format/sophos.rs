@@ -18,6 +18,7 @@ pub(super) struct Reader {
 
 const KEYS: &str = "
     src_ip | sourceip = source.ip:ip
+    remote_ip = source.ip:ip?
     remoteinterfaceip | ipaddress | client_ip = source.ip:ip?
     dst_ip | destinationip = destination.ip:ip
     localinterfaceip = destination.ip:ip?
@@ -188,12 +189,11 @@ impl super::Reader for Reader {
         if let (Some(sent), Some(received)) = (sent, received) {
             row.uint(FieldId::NETWORK_BYTES, sent.saturating_add(received));
         }
-        self.scratch.clear();
-        match instant {
-            "" => self.scratch.extend([date, "T", time, if zone == "GMT" || zone == "UTC" { "Z" } else { "" }]),
-            instant => self.scratch.push_str(instant),
-        }
-        context.set_time(row, stamp::iso(&self.scratch).map(|(stamp, _)| stamp));
+        let stamp = match instant {
+            "" => stamp::assemble(date, time, zone),
+            instant => stamp::iso(instant).map(|(stamp, _)| stamp),
+        };
+        context.set_time(row, stamp);
         true
     }
 }

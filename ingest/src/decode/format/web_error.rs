@@ -3,7 +3,7 @@
 use event::{FieldId, RowBuilder};
 
 use super::web::request_line;
-use super::{Kind, Recognise, host_and_port_of, number, some_text};
+use super::{Kind, Recognise, host_and_port_of, host_before_port_of, number, some_text};
 use crate::decode::names::Names;
 use crate::decode::stamp;
 use crate::decode::text::Context;
@@ -91,7 +91,9 @@ impl Reader {
         }
         number(row, self.thread, thread);
         if count > 0 {
-            host_and_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, clients[0]);
+            // Apache 2.4, which names the process, gives every client a port.
+            let client_of = if process.is_empty() { host_and_port_of } else { host_before_port_of };
+            client_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, clients[0]);
         }
         if security {
             self.security(rest, row);
