@@ -350,7 +350,7 @@ impl BatchBuilder {
             cells_start,
             cells_end: cells_start,
         };
-        let mut row = RowBuilder { batch, fixed, orders, row, raw, fields_refused: false, seen: [0; SEEN_WORDS] };
+        let mut row = RowBuilder { batch, fixed, orders, row, raw, fields_refused: false, ordered: 0, seen: [0; SEEN_WORDS] };
         if head.truncated {
             row.text(FieldId::FLAGS, "truncated");
         }
@@ -417,6 +417,8 @@ pub struct RowBuilder<'a> {
     row: Row,
     raw: &'a str,
     fields_refused: bool,
+    /// How many cells were taken over in the order of their fields.
+    ordered: usize,
     /// A bit for each field that has a cell, or had one: many fields share a bit. What is not there needs no search.
     seen: [u64; SEEN_WORDS],
 }
@@ -504,96 +506,111 @@ impl<'a> RowBuilder<'a> {
     /// Adds text. Not copied where it lies within the raw text.
     #[inline]
     pub fn text(&mut self, field: FieldId, text: &str) {
-        let start = if let Some(at) = self.raw_at(text) {
-            self.row.raw.start as usize + at
-        } else {
-            let start = self.batch.text.len();
-            if start + text.len() > BATCH_TEXT_BYTES_MAX {
-                self.fields_refused = true;
-                return;
-            }
-            self.batch.text.push_str(text);
-            start
-        };
-        self.cell(field, Kind::Text, text.len() as u32, start as u64);
+        self.value(field, Value::Text(text));
     }
 
     /// Adds a text of the code itself, of which the batch keeps one copy for all its events.
     #[inline]
     pub fn fixed(&mut self, field: FieldId, text: &'static str) {
-        match self.fixed.iter().find(|(known, _)| std::ptr::eq(*known, text)) {
-            Some((_, start)) => self.cell(field, Kind::Text, text.len() as u32, u64::from(*start)),
-            None => {
-                let start = self.batch.text.len() as u32;
-                let before = self.cell_count();
-                self.text(field, text);
-                if self.cell_count() > before && self.fixed.len() < FIXED_MAX {
-                    self.fixed.push((text, start));
-                }
-            }
+        if let Some(start) = self.fixed_text(text) {
+            self.cell(field, Kind::Text, text.len() as u32, start);
         }
     }
 
     /// Adds an integer.
     #[inline]
     pub fn int(&mut self, field: FieldId, n: i64) {
-        self.cell(field, Kind::Int, 0, n as u64);
+        self.value(field, Value::Int(n));
     }
 
     /// Adds an unsigned integer of any size.
     #[inline]
     pub fn uint(&mut self, field: FieldId, n: u64) {
-        let kind = if i64::try_from(n).is_ok() { Kind::Int } else { Kind::Uint };
-        self.cell(field, kind, 0, n);
+        self.value(field, Value::Uint(n));
     }
 
     /// Adds a number with a fraction.
     pub fn float(&mut self, field: FieldId, n: f64) {
-        self.cell(field, Kind::Float, 0, n.to_bits());
+        self.value(field, Value::Float(n));
     }
 
     /// Adds true or false.
     pub fn bool(&mut self, field: FieldId, b: bool) {
-        self.cell(field, Kind::Bool, 0, u64::from(b));
+        self.value(field, Value::Bool(b));
     }
 
     /// Adds a present field without a value.
     pub fn null(&mut self, field: FieldId) {
-        self.cell(field, Kind::Null, 0, 0);
+        self.value(field, Value::Null);
     }
 
     /// Adds an address.
     #[inline]
     pub fn ip(&mut self, field: FieldId, ip: IpAddr) {
-        match ip {
-            IpAddr::V4(ip) => self.cell(field, Kind::Ip4, 0, u64::from(ip.to_bits())),
-            IpAddr::V6(ip) => {
-                let at = self.batch.wide.len() as u64;
-                self.batch.wide.push(ip);
-                self.cell(field, Kind::Ip6, 0, at);
-            }
-        }
+        self.value(field, Value::Ip(ip));
     }
 
     /// Adds an instant.
     #[inline]
     pub fn time_cell(&mut self, field: FieldId, time: Time) {
-        self.cell(field, Kind::Time, 0, time.unix_ns() as u64);
+        self.value(field, Value::Time(time));
     }
 
     /// Adds any value.
     #[inline]
     pub fn value(&mut self, field: FieldId, value: Value<'_>) {
-        match value {
-            Value::Null => self.null(field),
-            Value::Text(text) => self.text(field, text),
-            Value::Int(n) => self.int(field, n),
-            Value::Uint(n) => self.uint(field, n),
-            Value::Float(n) => self.float(field, n),
-            Value::Bool(b) => self.bool(field, b),
-            Value::Ip(ip) => self.ip(field, ip),
-            Value::Time(time) => self.time_cell(field, time),
+        if let Some((kind, len, payload)) = self.payload(value) {
+            self.cell(field, kind, len, payload);
         }
+    }
+
+    /// A value as a cell has it; what is longer than a cell goes into the batch. None of a text for which there is no room.
+    #[inline]
+    fn payload(&mut self, value: Value<'_>) -> Option<(Kind, u32, u64)> {
+        Some(match value {
+            Value::Null => (Kind::Null, 0, 0),
+            Value::Text(text) => {
+                let start = match self.raw_at(text) {
+                    Some(at) => self.row.raw.start as usize + at,
+                    None => self.push_text(text)?,
+                };
+                (Kind::Text, text.len() as u32, start as u64)
+            }
+            Value::Int(n) => (Kind::Int, 0, n as u64),
+            Value::Uint(n) => (int_kind(n), 0, n),
+            Value::Float(n) => (Kind::Float, 0, n.to_bits()),
+            Value::Bool(b) => (Kind::Bool, 0, u64::from(b)),
+            Value::Ip(IpAddr::V4(ip)) => (Kind::Ip4, 0, u64::from(ip.to_bits())),
+            Value::Ip(IpAddr::V6(ip)) => {
+                self.batch.wide.push(ip);
+                (Kind::Ip6, 0, self.batch.wide.len() as u64 - 1)
+            }
+            Value::Time(time) => (Kind::Time, 0, time.unix_ns() as u64),
+        })
+    }
+
+    /// Where the batch has a text now. None where there is no room for it.
+    fn push_text(&mut self, text: &str) -> Option<usize> {
+        let start = self.batch.text.len();
+        if start + text.len() > BATCH_TEXT_BYTES_MAX {
+            self.fields_refused = true;
+            return None;
+        }
+        self.batch.text.push_str(text);
+        Some(start)
+    }
+
+    /// Where the batch has a text of the code itself.
+    #[inline]
+    fn fixed_text(&mut self, text: &'static str) -> Option<u64> {
+        if let Some((_, start)) = self.fixed.iter().find(|(known, _)| std::ptr::eq(*known, text)) {
+            return Some(u64::from(*start));
+        }
+        let start = self.push_text(text)?;
+        if self.fixed.len() < FIXED_MAX {
+            self.fixed.push((text, start as u32));
+        }
+        Some(start as u64)
     }
 
     /// The first value of `field` so far. A search from the start: decoding asks rarely.
@@ -626,6 +643,7 @@ impl<'a> RowBuilder<'a> {
         }
         let removed = self.batch.cells.len() - kept;
         self.batch.cells.truncate(kept);
+        self.ordered = 0;
         removed
     }
 
@@ -692,7 +710,36 @@ impl<'a> RowBuilder<'a> {
     pub fn rewind(&mut self, mark: Mark) {
         self.batch.cells.truncate(mark.cells.max(self.row.cells_start as usize));
         self.row.time = mark.time;
+        self.ordered = 0;
         self.fields_refused = false;
+    }
+
+    /// Begins with the cells of the row before, to change those that differ. None, and nothing done, where there is no row before or
+    /// this one has cells already.
+    #[inline]
+    pub fn begin_as_before(&mut self) -> Option<Cells<'_>> {
+        let before = self.batch.rows.last().filter(|_| self.cell_count() == 0)?;
+        self.seen = [u64::MAX; SEEN_WORDS];
+        self.batch.cells.extend_from_within(before.cells_start as usize..before.cells_end as usize);
+        self.ordered = self.cell_count();
+        Some(Cells(&mut self.batch.cells[self.row.cells_start as usize..]))
+    }
+
+    /// Another value in the place of the `nth` cell so far; a text is kept as [`RowBuilder::fixed`] keeps it. False, and nothing
+    /// changed, where there is no room for the text.
+    ///
+    /// # Panics
+    /// Where there are fewer cells.
+    #[inline]
+    pub fn put(&mut self, nth: usize, value: Value<'static>) -> bool {
+        let made = match value {
+            Value::Text(text) => self.fixed_text(text).map(|start| (Kind::Text, text.len() as u32, start)),
+            value => self.payload(value),
+        };
+        let Some((kind, len, payload)) = made else { return false };
+        let cell = &mut self.batch.cells[self.row.cells_start as usize + nth];
+        *cell = Cell { payload, len, kind, ..*cell };
+        true
     }
 
     #[inline]
@@ -707,6 +754,48 @@ impl<'a> RowBuilder<'a> {
     }
 }
 
+/// The cells that a row has so far.
+pub struct Cells<'a>(&'a mut [Cell]);
+
+impl Cells<'_> {
+    /// How many they are.
+    #[expect(clippy::len_without_is_empty, reason = "who begins as before compares the number")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Puts an unsigned integer in the place of the `nth`, which is a number.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn put_uint(&mut self, nth: usize, n: u64) {
+        self.put(nth, int_kind(n), n);
+    }
+
+    /// Puts an address in the place of the `nth`, which is an address.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn put_ip4(&mut self, nth: usize, ip: Ipv4Addr) {
+        self.put(nth, Kind::Ip4, ip.to_bits().into());
+    }
+
+    #[inline]
+    fn put(&mut self, nth: usize, kind: Kind, payload: u64) {
+        let cell = &mut self.0[nth];
+        debug_assert_eq!(cell.len, 0, "no text");
+        (cell.kind, cell.payload) = (kind, payload);
+    }
+}
+
+/// How an unsigned integer is kept.
+#[inline]
+fn int_kind(n: u64) -> Kind {
+    if i64::try_from(n).is_ok() { Kind::Int } else { Kind::Uint }
+}
+
 impl Drop for RowBuilder<'_> {
     fn drop(&mut self) {
         let start = self.row.cells_start as usize;
@@ -716,7 +805,9 @@ impl Drop for RowBuilder<'_> {
             self.batch.text.push_str("fields_refused");
             self.batch.cells.push(Cell { payload: at as u64, len: 14, field: FieldId::FLAGS, kind: Kind::Text });
         }
-        self.orders.sort(&mut self.batch.cells[start..], |cell| cell.field);
+        if self.ordered == 0 || self.ordered != self.cell_count() {
+            self.orders.sort(&mut self.batch.cells[start..], |cell| cell.field);
+        }
         self.row.cells_end = self.batch.cells.len() as u32;
         self.batch.rows.push(self.row);
     }

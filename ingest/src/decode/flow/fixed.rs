@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use event::{BatchBuilder, FieldId, FormatId, Frame, RowBuilder, Time};
 
-use super::plan::{Packet, Plan};
+use super::plan::{Packet, Plan, Written};
 use super::{Export, Field, FlowDecoder, Heard, Unit, be16, be32, stream_key};
 
 /// Elements and their lengths; 0 for what stands for nothing.
@@ -87,7 +87,7 @@ impl Layout {
     }
 
     /// Writes the record that `rest` begins with; gives what follows.
-    fn record<'b>(&self, rest: &'b [u8], packet: Packet<'_>, row: &mut RowBuilder<'_>) -> &'b [u8] {
+    fn record<'b>(&self, rest: &'b [u8], packet: Packet<'_>, before: &mut Written, row: &mut RowBuilder<'_>) -> &'b [u8] {
         for (at, length, field) in &self.prefixes {
             let Some(prefix) = be32(rest, *at) else { continue };
             let mut text = [0; "255.255.255.255/255".len()];
@@ -97,7 +97,7 @@ impl Layout {
             let text = &text[..text.len() - unused];
             row.text(*field, std::str::from_utf8(text).expect("digits"));
         }
-        self.plan.record(rest, packet, row)
+        self.plan.record(rest, packet, before, row)
     }
 }
 
@@ -193,12 +193,13 @@ impl FlowDecoder {
         }
         let rate = if version == 5 { u64::from(be16(b, 22).unwrap_or_default() & 0x3fff) } else { 0 };
         let packet = Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate), rates: None };
+        let mut before = Written::default();
         for _ in 0..count {
             if rest.len() < layout.plan.bytes() {
                 return Some("flow packet has fewer records than it says");
             }
             let mut row = self.row(&frame.head, nth, layout.format, batch);
-            rest = layout.record(rest, packet, &mut row);
+            rest = layout.record(rest, packet, &mut before, &mut row);
         }
         None
     }

@@ -22,7 +22,7 @@ use super::Decoder;
 use element::meaning;
 use fixed::Fixed;
 use list::Lists;
-use plan::{Packet, Plan};
+use plan::{Packet, Plan, Written};
 use sampling::{Names, Rate, Rates, Scope, Told};
 use sequence::StreamKey;
 pub use sequence::{Heard, Missing, Sequences, Unit};
@@ -431,9 +431,10 @@ impl FlowDecoder {
         let rates = self.sampling.of(domain);
         if let Some(plan) = &template.plan {
             let packet = Packet { export, domain: Some(domain.id), template: Some(id), sampling: None, rates };
+            let mut before = Written::default();
             while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
                 let mut row = self.row(head, nth, format, batch);
-                b = plan.record(b, packet, &mut row);
+                b = plan.record(b, packet, &mut before, &mut row);
                 if late {
                     row.text(self.late, "decoded_late");
                 }
@@ -607,10 +608,10 @@ impl Flow {
                 }
             }
             (0, element) if sampling::is_part(element) => self.rate.element(element, v),
-            (0, 61) => add_direction(row, v),
-            (0, 89) => add_forwarding(row, v),
-            (0, 230) => add_nat_event(row, v),
-            (0, 233 | 40_005) => add_action(row, v),
+            (0, 61) => add_fixed(row, FieldId::NETWORK_DIRECTION, direction(v)),
+            (0, 89) => add_fixed(row, FieldId::EVENT_ACTION, forwarding(v)),
+            (0, 230) => add_fixed(row, FieldId::EVENT_ACTION, nat_event(v)),
+            (0, 233 | 40_005) => add_fixed(row, FieldId::EVENT_ACTION, firewall_event(v)),
             (0, element @ (154 | 156)) => self.start = instant(element, v, export).or(self.start),
             (0, element @ (155 | 157)) => self.end = instant(element, v, export).or(self.end),
             (0, element @ (22 | 150 | 152 | 158)) => self.start = instant(element, v, export),
@@ -674,49 +675,53 @@ fn instant(element: u16, v: &[u8], export: Export) -> Option<Time> {
     }
 }
 
-/// forwardingStatus (RFC 7270 §4.12): dropped.
-fn add_forwarding(row: &mut RowBuilder<'_>, v: &[u8]) {
-    if v.last().is_some_and(|status| status >> 6 == 2) {
-        row.text(FieldId::EVENT_ACTION, "dropped");
-    }
+/// forwardingStatus (RFC 7270 §4.12).
+fn forwarding(v: &[u8]) -> Option<&'static str> {
+    v.last().filter(|status| *status >> 6 == 2).map(|_| "dropped")
 }
 
 /// flowDirection (IANA): of the observer's interface.
-fn add_direction(row: &mut RowBuilder<'_>, v: &[u8]) {
-    match unsigned(v) {
-        Some(0) => row.fixed(FieldId::NETWORK_DIRECTION, "ingress"),
-        Some(1) => row.fixed(FieldId::NETWORK_DIRECTION, "egress"),
-        _ => {}
+fn direction(v: &[u8]) -> Option<&'static str> {
+    match unsigned(v)? {
+        0 => Some("ingress"),
+        1 => Some("egress"),
+        _ => None,
     }
 }
 
 /// natEvent (IANA, "NAT Event Type").
-fn add_nat_event(row: &mut RowBuilder<'_>, v: &[u8]) {
-    let action = match unsigned(v) {
-        Some(1 | 4 | 6) => "nat_session_created",
-        Some(2 | 5 | 7) => "nat_session_deleted",
-        Some(3) => "nat_addresses_exhausted",
-        Some(8 | 10) => "nat_binding_created",
-        Some(9 | 11) => "nat_binding_deleted",
-        Some(12) => "nat_ports_exhausted",
-        Some(13) => "nat_quota_exceeded",
-        Some(14) => "nat_address_bound",
-        Some(15) => "nat_address_released",
-        Some(16) => "nat_ports_allocated",
-        Some(17) => "nat_ports_released",
-        Some(18) => "nat_threshold_reached",
-        _ => return,
-    };
-    row.fixed(FieldId::EVENT_ACTION, action);
+fn nat_event(v: &[u8]) -> Option<&'static str> {
+    Some(match unsigned(v)? {
+        1 | 4 | 6 => "nat_session_created",
+        2 | 5 | 7 => "nat_session_deleted",
+        3 => "nat_addresses_exhausted",
+        8 | 10 => "nat_binding_created",
+        9 | 11 => "nat_binding_deleted",
+        12 => "nat_ports_exhausted",
+        13 => "nat_quota_exceeded",
+        14 => "nat_address_bound",
+        15 => "nat_address_released",
+        16 => "nat_ports_allocated",
+        17 => "nat_ports_released",
+        18 => "nat_threshold_reached",
+        _ => return None,
+    })
 }
 
 /// firewallEvent (IANA).
-fn add_action(row: &mut RowBuilder<'_>, v: &[u8]) {
-    match unsigned(v) {
-        Some(3) => row.text(FieldId::EVENT_ACTION, "denied"),
-        Some(1) => row.text(FieldId::EVENT_ACTION, "flow_created"),
-        Some(2) => row.text(FieldId::EVENT_ACTION, "flow_deleted"),
-        _ => {}
+fn firewall_event(v: &[u8]) -> Option<&'static str> {
+    match unsigned(v)? {
+        1 => Some("flow_created"),
+        2 => Some("flow_deleted"),
+        3 => Some("denied"),
+        _ => None,
+    }
+}
+
+/// Adds a text of the code itself, where there is one.
+fn add_fixed(row: &mut RowBuilder<'_>, field: FieldId, text: Option<&'static str>) {
+    if let Some(text) = text {
+        row.fixed(field, text);
     }
 }
 
@@ -758,7 +763,12 @@ fn add_mac(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
 
 /// A number of one to eight bytes (reduced-size encoding, RFC 7011 §6.2). None of none or more.
 fn unsigned(v: &[u8]) -> Option<u64> {
-    (1..=8).contains(&v.len()).then(|| v.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
+    match v {
+        [n] => Some((*n).into()),
+        [a, b, c, d] => Some(u32::from_be_bytes([*a, *b, *c, *d]).into()),
+        [a, b, c, d, e, f, g, h] => Some(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])),
+        _ => (1..=8).contains(&v.len()).then(|| v.iter().fold(0, |n, b| n << 8 | u64::from(*b))),
+    }
 }
 
 /// `dateTimeMicroseconds` and `dateTimeNanoseconds`: NTP timestamps (RFC 7011 §6.1.9).

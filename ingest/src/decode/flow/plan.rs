@@ -8,12 +8,14 @@
 //! numbers, so that a row needs no sorting. A template with a field of variable length has no plan; [`super::record`] reads its records
 //! element by element, and is the plain twin that every plan must agree with.
 
-use event::{FieldId, RowBuilder, Time};
+use std::net::Ipv4Addr;
+
+use event::{FieldId, RowBuilder, Time, Value};
 
 use super::element::{Form, add_text, meaning};
 use super::list::is_list;
 use super::sampling::{self, Names, is_part, rate_of};
-use super::{Export, Field, VARIABLE, add_action, add_direction, add_forwarding, add_mac, add_nat_event, address, instant};
+use super::{Export, Field, VARIABLE, add_mac, address, direction, firewall_event, forwarding, instant, nat_event};
 
 /// The steps of one record.
 #[derive(Debug)]
@@ -25,6 +27,61 @@ pub(super) struct Plan {
     /// What the record names that a sampling rate may be of.
     names: Box<[Part]>,
     steps: Box<[Step]>,
+    repeats: Repeats,
+}
+
+/// How a record is written that has what the one before has: the steps, by their numbers, whose values may differ.
+#[derive(Debug, Default)]
+struct Repeats {
+    /// Whether it can be: there are few steps, and none whose text is made of the record.
+    can: bool,
+    /// Each record has them.
+    numbers: Vec<(u8, Part)>,
+    /// Of four bytes: each record has them.
+    addresses: Vec<(u8, Part)>,
+    others: Vec<u8>,
+}
+
+/// Steps of a plan whose records can be written as the one before.
+const REPEATED_MAX: usize = 64;
+/// A step that wrote nothing.
+const NOWHERE: u8 = u8::MAX;
+
+impl Repeats {
+    fn of(steps: &[Step]) -> Repeats {
+        let mut repeats = Repeats { can: steps.len() <= REPEATED_MAX, ..Repeats::default() };
+        for (Step { write, part, .. }, nth) in steps.iter().zip(0..=u8::MAX) {
+            match write {
+                Write::Uint => repeats.numbers.push((nth, *part)),
+                Write::Ip if part.length == 4 => repeats.addresses.push((nth, *part)),
+                Write::Mac | Write::Said => repeats.can = false,
+                // All records of a packet have the same.
+                Write::Text(_) | Write::Exporter | Write::Domain | Write::Template => {}
+                _ => repeats.others.push(nth),
+            }
+        }
+        repeats
+    }
+}
+
+/// Where the steps of a plan put the cells of the record before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    /// How many cells they are; none where they are not known.
+    cells: usize,
+    places: [u8; REPEATED_MAX],
+}
+
+impl Default for Written {
+    fn default() -> Written {
+        Written { cells: 0, places: [NOWHERE; REPEATED_MAX] }
+    }
+}
+
+impl Written {
+    fn place(&self, step: u8) -> usize {
+        self.places[usize::from(step)].into()
+    }
 }
 
 /// An element within the record.
@@ -125,90 +182,129 @@ impl Plan {
         self.bytes
     }
 
-    /// Writes the record that `rest` begins with, all cells of it; gives what follows.
+    /// Writes the record that `rest` begins with, all cells of it; gives what follows. `before` is what was written of the record
+    /// before, where that was of the same packet and plan and in the row before.
     ///
     /// # Panics
     /// Where `rest` is shorter than a record.
-    pub(super) fn record<'b>(&self, rest: &'b [u8], packet: Packet<'_>, row: &mut RowBuilder<'_>) -> &'b [u8] {
-        let (record, after) = rest.split_at(self.bytes);
-        let start = self.start.and_then(|part| part.instant(record, packet.export));
-        let end = self.end.and_then(|part| part.instant(record, packet.export));
+    pub(super) fn record<'b>(
+        &self,
+        rest: &'b [u8],
+        packet: Packet<'_>,
+        before: &mut Written,
+        row: &mut RowBuilder<'_>,
+    ) -> &'b [u8] {
+        let (bytes, after) = rest.split_at(self.bytes);
+        let instant = |part: Option<Part>| part.and_then(|part| part.instant(bytes, packet.export));
+        let record = Record { bytes, rest, packet, names: &self.names, start: instant(self.start), end: instant(self.end) };
+        if before.cells == 0 || !self.as_before(&record, before, row) {
+            self.whole(&record, before, row);
+        }
+        row.time(record.end.unwrap_or(packet.export.time));
+        after
+    }
+
+    /// Writes each step's cell, and says in `written` where.
+    fn whole(&self, record: &Record<'_, '_>, written: &mut Written, row: &mut RowBuilder<'_>) {
         let mut sampled = false;
-        for Step { field, write, part } in &self.steps {
+        for (Step { field, write, part }, nth) in self.steps.iter().zip(0..) {
+            let cells = row.cell_count();
             match *write {
-                Write::Uint => row.uint(*field, number(rest, part)),
-                Write::Ip => {
-                    if let Some(ip) = address(part.of(record)) {
-                        row.ip(*field, ip);
-                    }
-                }
-                Write::Mac => add_mac(row, *field, part.of(record)),
-                Write::Transport => {
-                    if let Some(name) = crate::decode::format::transport(number(rest, part)) {
-                        row.fixed(*field, name);
-                    }
-                }
-                Write::IcmpType => row.uint(*field, number(rest, part) >> 8),
-                Write::IcmpCode => row.uint(*field, number(rest, part) & 0xff),
-                Write::Sampling => {
-                    let rate = number(rest, part);
-                    if rate > 0 {
-                        row.uint(*field, rate);
-                        sampled = true;
-                    }
-                }
-                Write::SamplingTold => {
-                    if !sampled && let Some(rate) = packet.sampling.or_else(|| packet.rate(&self.names, rest)) {
-                        row.uint(*field, rate);
-                    }
-                }
-                Write::Direction => add_direction(row, part.of(record)),
-                Write::NatEvent => add_nat_event(row, part.of(record)),
+                Write::Mac => add_mac(row, *field, part.of(record.bytes)),
                 // Where the first of several is empty the next one counts.
-                Write::Said => {
-                    if row.get(*field).is_none() {
-                        add_text(row, *field, part.of(record));
-                    }
-                }
-                Write::Forwarding => add_forwarding(row, part.of(record)),
-                Write::Firewall => add_action(row, part.of(record)),
+                Write::Said if row.get(*field).is_none() => add_text(row, *field, part.of(record.bytes)),
+                Write::Said => {}
                 Write::Text(text) => row.fixed(*field, text),
                 Write::Exporter => {
                     if let Some(exporter) = row.source() {
                         row.ip(*field, exporter);
                     }
                 }
-                Write::Domain => {
-                    if let Some(domain) = packet.domain {
-                        row.uint(*field, domain.into());
-                    }
-                }
-                Write::Template => {
-                    if let Some(template) = packet.template {
-                        row.uint(*field, template.into());
-                    }
-                }
-                Write::Start => {
-                    if let Some(start) = start {
-                        row.time_cell(*field, start);
-                    }
-                }
-                Write::End => {
-                    if let Some(end) = end {
-                        row.time_cell(*field, end);
-                    }
-                }
-                Write::Duration => {
-                    if let (Some(start), Some(end)) = (start, end)
-                        && end >= start
-                    {
-                        row.int(*field, end.since_ns(start));
-                    }
-                }
+                write => match record.value(write, part, &mut sampled) {
+                    Some(Value::Text(text)) => row.fixed(*field, text),
+                    Some(value) => row.value(*field, value),
+                    None => {}
+                },
+            }
+            if let Some(place) = written.places.get_mut(nth) {
+                *place = if row.cell_count() > cells { cells as u8 } else { NOWHERE };
             }
         }
-        row.time(end.unwrap_or(packet.export.time));
-        after
+        written.cells = if self.repeats.can { row.cell_count() } else { 0 };
+    }
+
+    /// Takes the cells of the record before and puts this one's values in their places. False, and nothing written, where the two
+    /// differ in what they have.
+    fn as_before(&self, record: &Record<'_, '_>, before: &Written, row: &mut RowBuilder<'_>) -> bool {
+        let mark = row.mark();
+        let Some(mut cells) = row.begin_as_before() else { return false };
+        let is_alike = cells.len() == before.cells && {
+            for (step, part) in &self.repeats.numbers {
+                cells.put_uint(before.place(*step), number(record.rest, part));
+            }
+            for (step, part) in &self.repeats.addresses {
+                cells.put_ip4(before.place(*step), Ipv4Addr::from_bits(number(record.rest, part) as u32));
+            }
+            let mut sampled = false;
+            self.repeats.others.iter().all(|step| {
+                let Step { write, part, .. } = &self.steps[*step as usize];
+                match (record.value(*write, part, &mut sampled), before.places[*step as usize]) {
+                    (None, NOWHERE) => true,
+                    (None, _) | (Some(_), NOWHERE) => false,
+                    (Some(value), place) => row.put(place.into(), value),
+                }
+            })
+        };
+        if !is_alike {
+            row.rewind(mark);
+        }
+        is_alike
+    }
+}
+
+/// A record and what its steps need.
+struct Record<'b, 'r> {
+    bytes: &'b [u8],
+    /// The record and what follows it.
+    rest: &'b [u8],
+    packet: Packet<'r>,
+    names: &'r [Part],
+    start: Option<Time>,
+    end: Option<Time>,
+}
+
+impl Record<'_, '_> {
+    /// What a step writes; none where the record has no such thing. `sampled` is whether a step before told the record's own rate.
+    #[inline(always)]
+    fn value(&self, write: Write, part: &Part, sampled: &mut bool) -> Option<Value<'static>> {
+        let number = || number(self.rest, part);
+        Some(match write {
+            Write::Uint => Value::Uint(number()),
+            Write::Ip => Value::Ip(address(part.of(self.bytes))?),
+            Write::Transport => Value::Text(crate::decode::format::transport(number())?),
+            Write::IcmpType => Value::Uint(number() >> 8),
+            Write::IcmpCode => Value::Uint(number() & 0xff),
+            Write::Sampling => {
+                let rate = Some(number()).filter(|rate| *rate > 0)?;
+                *sampled = true;
+                Value::Uint(rate)
+            }
+            Write::SamplingTold if *sampled => return None,
+            Write::SamplingTold => Value::Uint(self.packet.sampling.or_else(|| self.packet.rate(self.names, self.rest))?),
+            Write::Direction => Value::Text(direction(part.of(self.bytes))?),
+            Write::Forwarding => Value::Text(forwarding(part.of(self.bytes))?),
+            Write::Firewall => Value::Text(firewall_event(part.of(self.bytes))?),
+            Write::NatEvent => Value::Text(nat_event(part.of(self.bytes))?),
+            Write::Domain => Value::Uint(self.packet.domain?.into()),
+            Write::Template => Value::Uint(self.packet.template?.into()),
+            Write::Start => Value::Time(self.start?),
+            Write::End => Value::Time(self.end?),
+            Write::Duration => {
+                let (start, end) = self.start.zip(self.end).filter(|(start, end)| end >= start)?;
+                Value::Int(end.since_ns(start))
+            }
+            Write::Mac | Write::Said | Write::Text(_) | Write::Exporter => return None, // The row writes them itself.
+        })
     }
 }
 
@@ -310,21 +406,22 @@ impl Draft {
             self.every(field, write, nowhere);
         }
         self.steps.sort_by_key(|step| step.field);
-        Plan { bytes, start: self.start, end: self.end, names: self.names.into(), steps: self.steps.into() }
+        let repeats = Repeats::of(&self.steps);
+        Plan { bytes, start: self.start, end: self.end, names: self.names.into(), steps: self.steps.into(), repeats }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use event::{BatchBuilder, Content, FrameHead, LogRange, Transport, Value};
+    use event::{BatchBuilder, Content, EventRef, FrameHead, LogRange, Transport};
     use proptest::prelude::*;
 
     use super::super::sampling::Scope;
     use super::super::{FlowDecoder, REVERSE_PEN, template_of};
     use super::*;
 
-    /// The cells of a record and its time, by the plan where there is one and `planned`, else element by element.
-    fn decoded(fields: &[Field], record: &[u8], rates: &[(Scope, u64)], planned: bool) -> (Time, Vec<(FieldId, String)>) {
+    /// The cells of each record of a set and its time, by the plan where there is one and `planned`, else element by element.
+    fn decoded(fields: &[Field], set: &[u8], rates: &[(Scope, u64)], planned: bool) -> Vec<(Time, Vec<(FieldId, String)>)> {
         let mut decoder = FlowDecoder::default();
         let domain = super::super::Domain { tenant: 0, exporter: "192.0.2.1".parse().unwrap(), version: 9, id: 3 };
         let mut template = template_of(fields.to_vec(), false, Time::EPOCH).unwrap();
@@ -343,12 +440,13 @@ mod tests {
         };
         let export = Export { time: Time::from_unix_s(1_700_000_000), uptime_ms: Some(5_000) };
         let mut batch = BatchBuilder::default();
-        assert_eq!(decoder.data(domain, 256, record, export, &head, &mut 0, false, &mut batch), (true, 1));
+        let records = set.len() / fields.iter().map(|field| usize::from(field.length)).sum::<usize>();
+        assert_eq!(decoder.data(domain, 256, set, export, &head, &mut 0, false, &mut batch), (true, records as u32));
         let batch = batch.finish(LogRange::default(), Time::EPOCH);
-        assert_eq!(batch.len(), 1);
-        let event = batch.event(0);
+        assert_eq!(batch.len(), records);
         let text = |value: Value<'_>| format!("{value:?}");
-        (event.time(), event.cells().map(|(field, value)| (field, text(value))).collect())
+        let cells = |event: EventRef<'_>| event.cells().map(|(field, value)| (field, text(value))).collect();
+        batch.iter().map(|event| (event.time(), cells(event))).collect()
     }
 
     /// Elements that something is done with, some that nothing is, and lengths that fit and that do not.
@@ -389,7 +487,7 @@ mod tests {
             let rates = [(Scope::Sampler(0), 7), (Scope::Selector(0), 7)];
             let [plain, planned] = [false, true].map(|planned| decoded(&fields, &[0; 21], &rates, planned));
             assert_eq!(plain, planned);
-            assert!(planned.1.contains(&(FieldId::FLOW_SAMPLING_RATE, "Int(7)".to_owned())), "{planned:?}");
+            assert!(planned[0].1.contains(&(FieldId::FLOW_SAMPLING_RATE, "Int(7)".to_owned())), "{planned:?}");
         }
     }
 
@@ -399,12 +497,17 @@ mod tests {
         #[test]
         fn a_plan_writes_what_its_twin_does(
             mut fields in prop::collection::vec(field(), 1..24), bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..4], 600),
-            rates in prop::collection::vec((scope(), 1u64..1000), 0..4),
+            records in 1usize..6, alike in any::<bool>(), rates in prop::collection::vec((scope(), 1u64..1000), 0..4),
         ) {
             fields[0].length = fields[0].length.max(1);
-            let length = fields.iter().map(|field| usize::from(field.length)).sum();
-            let (plain, planned) =
-                (decoded(&fields, &bytes[..length], &rates, false), decoded(&fields, &bytes[..length], &rates, true));
+            let length: usize = fields.iter().map(|field| usize::from(field.length)).sum();
+            let mut set = bytes[..length * records.min(600 / length)].to_vec();
+            if alike {
+                set = bytes[..length].repeat(records);
+                let last = set.len() - 1;
+                set[last] ^= 1;
+            }
+            let (plain, planned) = (decoded(&fields, &set, &rates, false), decoded(&fields, &set, &rates, true));
             prop_assert_eq!(plain, planned);
         }
     }
