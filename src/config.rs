@@ -449,7 +449,7 @@ pub(crate) struct Index {
 
 impl Default for Index {
     fn default() -> Index {
-        Index { commit_ms: 1000, shard_events: 2_000_000, shard_hours: 24, retention_days: None }
+        Index { commit_ms: 800, shard_events: 2_000_000, shard_hours: 24, retention_days: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 
 use event::{Batch, TenantId, Time};
-use tantivy::indexer::{NoMergePolicy, UserOperation};
+use tantivy::indexer::{IndexWriterOptions, NoMergePolicy, UserOperation};
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError};
 use tracing::{debug_span, trace_span};
 
@@ -19,6 +19,8 @@ use crate::shard::{self, Payload, Shard, VERSION};
 
 /// Documents that go to the engine's thread at once.
 const HANDED_OVER: usize = 128;
+/// Once a shard has such a part of what closes it, the next is made ready: half, so that what never fills one makes none.
+const READY_PART: u64 = 2;
 
 /// How an index is kept.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub struct Writer {
     pending_bytes: u64,
     last: u64,
     shards: Arc<RwLock<Vec<Arc<Shard>>>>,
+    /// The shard after the open one, made ready beside: its files and folders are synced a dozen times, for which nobody should wait.
+    next: Option<JoinHandle<Result<Open, IndexError>>>,
     closing: Option<JoinHandle<Result<(), IndexError>>>,
 }
 
@@ -103,13 +107,18 @@ impl Writer {
         let mut newest = None;
         for path in names {
             let (index, shard) = shard::open(&path, &layout)?;
+            // One that was made ready and never written to is made again when it is due: the one before it is open still.
+            if newest.is_some() && shard.payload().v == 0 && shard.documents() == 0 {
+                drop(index);
+                remove(&dir, &shard)?;
+                continue;
+            }
             shards.push(shard.clone());
             newest = Some((index, shard));
         }
         let (index, shard) = newest.expect("there is one shard at least");
         let payload = Payload::clone(&shard.payload());
-        // An open shard that was never committed says 0; the ones before it know better.
-        let last = shards.iter().map(|s| s.payload().last).max().unwrap_or(0);
+        let last = last_of(&shards);
         let open = open_writer(options, index, shard)?;
         let shards = Arc::new(RwLock::new(shards));
         let writer = Writer {
@@ -124,6 +133,7 @@ impl Writer {
             pending_bytes: 0,
             last,
             shards,
+            next: None,
             closing: None,
         };
         Ok((writer, last))
@@ -207,11 +217,22 @@ impl Writer {
         (self.pending, self.pending_bytes) = (0, 0);
         trace_span!("publish", last = self.last).in_scope(|| self.open.shard.publish(Some(self.payload.clone())))?;
         metrics::gauge!("mihari_indexed_position").set(self.last as f64);
-        let span = self.payload.received.map_or(0, |(low, high)| high.saturating_sub(low));
-        if self.payload.docs >= self.options.shard_documents || span >= self.options.shard_span_ns {
+        if self.has_part(1) {
             return self.roll();
         }
+        if self.next.is_none() && self.has_part(READY_PART) {
+            let (options, dir, layout, first) = (self.options.clone(), self.dir.clone(), self.layout.clone(), self.last + 1);
+            let ready = std::thread::Builder::new().name("index-ready".to_owned());
+            let ready = ready.spawn(move || begin_shard(&options, &dir, &layout, first));
+            self.next = Some(ready.map_err(shard::io("start a thread for", &self.dir))?);
+        }
         self.tend()
+    }
+
+    /// Whether the open shard has this part of what closes it.
+    fn has_part(&self, part: u64) -> bool {
+        let span = self.payload.received.map_or(0, |(low, high)| high.saturating_sub(low));
+        self.payload.docs >= self.options.shard_documents.div_ceil(part) || span >= self.options.shard_span_ns / part as i64
     }
 
     /// Looks after merging.
@@ -244,10 +265,11 @@ impl Writer {
     /// Closes the open shard and begins the next.
     fn roll(&mut self) -> Result<(), IndexError> {
         let _roll = debug_span!("roll").entered();
-        let path = self.dir.join(shard_name(self.last + 1));
-        let (index, shard) = shard::open(&path, &self.layout)?;
-        shard::sync_dir(&self.dir)?;
-        let next = open_writer(&self.options, index, shard.clone())?;
+        let next = match self.next.take() {
+            Some(ready) => joined(ready)?,
+            None => begin_shard(&self.options, &self.dir, &self.layout, self.last + 1)?,
+        };
+        let shard = next.shard.clone();
         let before = std::mem::replace(&mut self.open, next);
         self.payload = Payload { first: self.last + 1, ..Payload::default() };
         self.documents = Documents::default();
@@ -260,11 +282,7 @@ impl Writer {
     }
 
     fn join_closing(&mut self) -> Result<(), IndexError> {
-        match self.closing.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(()),
-        }
+        self.closing.take().map_or(Ok(()), joined)
     }
 
     /// Drops the closed shards whose last record was received before `time`. Gives how many they were.
@@ -285,11 +303,7 @@ impl Writer {
             self.join_closing()?;
         }
         for shard in &gone {
-            // Renamed first: half a shard must never be opened.
-            let aside = self.dir.join(format!("{GONE}{}", shard.name));
-            std::fs::rename(&shard.dir, &aside).map_err(shard::io("rename", &shard.dir))?;
-            shard::sync_dir(&self.dir)?;
-            std::fs::remove_dir_all(&aside).map_err(shard::io("remove", &aside))?;
+            remove(&self.dir, shard)?;
         }
         Ok(gone.len())
     }
@@ -305,7 +319,32 @@ impl Drop for Writer {
         if let Err(error) = self.join_closing() {
             tracing::warn!(%error, "failed to close a shard");
         }
+        if let Some(Err(error)) = self.next.take().map(joined) {
+            tracing::warn!(%error, "failed to make a shard ready");
+        }
     }
+}
+
+/// Waits for a thread and gives what it has done.
+fn joined<T>(thread: JoinHandle<Result<T, IndexError>>) -> Result<T, IndexError> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Makes the shard for what comes from the log offset `first` on, or some time after it.
+fn begin_shard(options: &IndexOptions, dir: &Path, layout: &Layout, first: u64) -> Result<Open, IndexError> {
+    let _begin = debug_span!("begin").entered();
+    let (index, shard) = shard::open(&dir.join(shard_name(first)), layout)?;
+    shard::sync_dir(dir)?;
+    open_writer(options, index, shard)
+}
+
+/// Removes a shard that nothing writes to.
+fn remove(dir: &Path, shard: &Shard) -> Result<(), IndexError> {
+    // Renamed first: half a shard must never be opened.
+    let aside = dir.join(format!("{GONE}{}", shard.name));
+    std::fs::rename(&shard.dir, &aside).map_err(shard::io("rename", &shard.dir))?;
+    shard::sync_dir(dir)?;
+    std::fs::remove_dir_all(&aside).map_err(shard::io("remove", &aside))
 }
 
 /// Merges what is small in a shard that is not written to any more, and ends its threads.
@@ -324,8 +363,15 @@ fn close(mut open: Open) -> Result<(), IndexError> {
     shard.publish(None)
 }
 
+/// The last log offset in these shards. One that was never committed says 0; the ones before it know better.
+fn last_of(shards: &[Arc<Shard>]) -> u64 {
+    shards.iter().map(|shard| shard.payload().last).max().unwrap_or(0)
+}
+
 fn open_writer(options: &IndexOptions, index: Index, shard: Arc<Shard>) -> Result<Open, IndexError> {
-    let writer = index.writer_with_num_threads(1, options.heap_bytes).map_err(|source| shard.fault("write to", source))?;
+    let threads = IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1);
+    let writer = index.writer_with_options(threads.memory_budget_per_thread(options.heap_bytes).build());
+    let writer = writer.map_err(|source| shard.fault("write to", source))?;
     // Which segments are neighbours only we know: see `merge`.
     writer.set_merge_policy(Box::new(NoMergePolicy));
     Ok(Open { index, writer, shard, merging: Merging::default() })
@@ -334,7 +380,7 @@ fn open_writer(options: &IndexOptions, index: Index, shard: Arc<Shard>) -> Resul
 /// What the folder of a shard is renamed to before it is removed.
 const GONE: &str = ".gone-";
 
-/// Shards sort by the offset at which they begin.
+/// Shards sort by the offset at which they begin, or one a little before.
 fn shard_name(first: u64) -> String {
     format!("shard-{first:020}")
 }

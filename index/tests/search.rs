@@ -293,3 +293,19 @@ fn a_search_that_is_told_to_stop_says_so() {
     let found = writer.searcher().search(&request("*"), &SearchLimits { stop: Arc::new(|| true) }).expect("searches");
     assert!(!found.complete);
 }
+
+#[test]
+fn a_shard_that_was_made_ready_and_not_begun_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folders = || std::fs::read_dir(dir.path().join("tenant-0")).expect("a folder").count();
+    let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    writer.write(&batch(1, 100)).expect("writes");
+    writer.commit().expect("commits");
+    drop(writer);
+    assert_eq!(folders(), 2);
+    let (mut writer, last) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    assert_eq!((folders(), last), (1, 100), "what was open is open still");
+    writer.write(&batch(101, 40)).expect("writes");
+    writer.commit().expect("commits");
+    assert_eq!(writer.searcher().usage().expect("reads").len(), 1);
+}
