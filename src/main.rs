@@ -11,6 +11,7 @@ mod raw;
 mod reread;
 mod retention;
 mod role;
+mod room;
 mod rule_desk;
 
 use std::process::ExitCode;

@@ -35,6 +35,7 @@ use crate::pipeline::{self, Done, Parts, Spent};
 use crate::raw::JournalRaw;
 use crate::reread::{JournalAgain, MessagesAgain};
 use crate::retention::Trimmer;
+use crate::room::Room;
 use crate::rule_desk::Desk;
 
 /// How long the reader waits for the journal before it looks whether to stop.
@@ -305,10 +306,10 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     };
     let mut writers = Vec::new();
     for tenant in 0..config.tenants.len() {
-        writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?);
+        writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?.0);
     }
     let messages: Arc<dyn index::Messages> = Arc::new(MessagesAgain::new(&journal, &settings));
-    let searchers: Vec<Searcher> = writers.iter().map(|(writer, _)| writer.searcher().with_messages(messages.clone())).collect();
+    let searchers: Vec<Searcher> = writers.iter().map(|writer| writer.searcher().with_messages(messages.clone())).collect();
     let listener = tokio::net::TcpListener::bind(config.api.address)
         .await
         .with_context(|| format!("failed to listen on {}", config.api.address))?;
@@ -343,7 +344,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let failed = Arc::new(AtomicBool::new(false));
     let again =
         JournalAgain { journal: journal.clone(), settings: settings.clone(), policy: policy.clone(), store: store.clone() };
-    let searchable = Searchable::default();
+    let (searchable, room) = (Searchable::default(), Room::new(&config.data));
     let analysis = Analysis {
         parts: Parts {
             settings: settings.clone(),
@@ -368,6 +369,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         destinations,
         notifier: notifier.clone(),
         remembered: remembered.clone(),
+        room: room.clone(),
     };
     let scheduler = Scheduler {
         store: store.clone(),
@@ -429,6 +431,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
                 quarantined,
                 journal_position: stage_journal.durable(),
                 searchable_position: searchable.get().0,
+                waits_for_room: room.is_waited_for(),
             }
         }),
         clock: clock.clone(),
@@ -543,15 +546,36 @@ struct Analysis {
     notifier: Arc<Mutex<Option<Notifier>>>,
     /// Up to where the state goes that is stored.
     remembered: Arc<AtomicU64>,
+    room: Room,
 }
 
 impl Analysis {
-    /// Reads the journal from where each consumer stands, until told to stop.
-    fn run(self, writers: Vec<(Writer, u64)>) -> Result<()> {
+    /// Analyses until told to stop. On a full disk it waits for room and goes on as after a restart, from what is stored: the journal waits by
+    /// itself.
+    fn run(self, mut writers: Vec<Writer>) -> Result<()> {
+        let mut so_far = SoFar { rules: self.parts.rules.get(), shown: 0 };
+        loop {
+            let fault = match self.read_on(&mut writers, &mut so_far) {
+                Err(fault) if self.room.is_scarce() && !writers.is_empty() && !self.stop.load(Ordering::Relaxed) => fault,
+                ended => return ended,
+            };
+            metrics::counter!("mihari_analysis_lacked_room_total").increment(1);
+            if !self.room.is_waited_for() {
+                error!(error = format!("{fault:#}"), "the disk is full: the analysis waits for room");
+            }
+            self.room.wait(&self.stop);
+            for writer in &mut writers {
+                writer.roll_back().context("failed to go on with the index")?;
+            }
+        }
+    }
+
+    /// Reads the journal from where each consumer stands, until told to stop. The writers are given back, but where a thread has panicked.
+    fn read_on(&self, writers: &mut Vec<Writer>, so_far: &mut SoFar) -> Result<()> {
         let resume = self.store.resume()?;
-        let indexed = writers.iter().map(|(_, last)| *last).min().unwrap_or(0);
+        let indexed = writers.iter().map(Writer::last).min().unwrap_or(0);
         let analysed = resume.position;
-        let mut rules = self.parts.rules.get();
+        let mut rules = so_far.rules.clone();
         let mut correlator = Correlator::new(rules.clone(), self.correlate.clone());
         let mut behaviour = Behaviour::new(rules.clone(), self.behaviour.clone());
         let (mut flows, mut sequences) = (FlowDecoder::default(), Sequences::default());
@@ -598,9 +622,11 @@ impl Analysis {
         self.remembered.store(remembered, Ordering::Relaxed);
         let (batches, inbox) = bounded::<Arc<Batch>>(INDEX_WAITING_MAX);
         let (times, searchable, store) = ((self.index_time, self.index_keep_ns), self.searchable.clone(), self.store.clone());
-        let indexer = std::thread::Builder::new()
-            .name("indexer".to_owned())
-            .spawn(move || index_batches(writers, &inbox, times, &searchable, &store))?;
+        let (mut taken, room) = (std::mem::take(writers), self.room.clone());
+        let indexer = std::thread::Builder::new().name("indexer".to_owned()).spawn(move || {
+            let indexed = index_batches(&mut taken, &inbox, times, &searchable, &store, &room);
+            (taken, indexed)
+        })?;
         let mut reader = self.journal.reader(remembered.min(indexed) + 1);
         let (journal, stop) = (self.journal.clone(), self.stop.clone());
         let source = move |frames: &mut Frames| {
@@ -636,9 +662,8 @@ impl Analysis {
                     behaviour.replace(rules.clone());
                     let from = batch.range.first.max(position + 1);
                     info!(rules = rules.rules().len(), from, "other rules are in force");
-                    if let Some(by) = self.desk.take_asker(&rules) {
-                        record_rules(&self.store, &rules, from, &by)?;
-                    }
+                    self.desk.record_asker(&rules, |by| record_rules(&self.store, &rules, from, by))?;
+                    so_far.rules = rules.clone();
                 }
                 let modes = self.desk.modes();
                 modes.keep_matches(&rules, &batch, &mut matches);
@@ -658,7 +683,9 @@ impl Analysis {
                 }
                 // A batch without frames, where the reader waited in vain, has offset 0: what waits to be stored must outlast it.
                 if offset > analysed {
-                    self.desk.note(&rules, &batch, &matches, &costs);
+                    if offset > so_far.shown {
+                        self.desk.note(&rules, &batch, &matches, &costs);
+                    }
                     tally.add(&batch);
                     if let Some(policy) = &self.parts.policy {
                         tally.sensors(&batch, policy);
@@ -675,9 +702,10 @@ impl Analysis {
                 missing.clear(); // What is of before `analysed` the store has.
                 metrics::counter!("mihari_events_total").increment(batch.len() as u64);
                 let batch = Arc::new(batch);
-                if offset > analysed && !batch.is_empty() {
+                if offset > analysed.max(so_far.shown) && !batch.is_empty() {
                     self.hub.publish(batch.clone());
                 }
+                so_far.shown = so_far.shown.max(offset);
                 // One without events too: it says how far the log has come.
                 if offset > 0 && batches.send(batch).is_err() {
                     anyhow::bail!("the index has failed");
@@ -720,8 +748,10 @@ impl Analysis {
         });
         drop(batches);
         states.end();
-        let indexed = indexer.join().map_err(|_| anyhow::anyhow!("the indexer panicked"))?;
-        result.and(indexed)
+        let (taken, indexed) = indexer.join().map_err(|_| anyhow::anyhow!("the indexer panicked"))?;
+        *writers = taken;
+        // Where the index has failed, the analysis tells only that it did.
+        indexed.and(result)
     }
 
     fn commit(&self, position: u64, changes: &mut Vec<AlertChange>, tally: &mut Tally) -> Result<()> {
@@ -738,6 +768,14 @@ impl Analysis {
         changes.clear();
         Ok(())
     }
+}
+
+/// What outlasts a wait for room.
+struct SoFar {
+    /// The rules in force, as auditors know them.
+    rules: Arc<RuleSet>,
+    /// The last log offset whose events live tails and rule figures have had.
+    shown: u64,
 }
 
 /// Says that there may be something to deliver.
@@ -761,13 +799,13 @@ fn tell(behaviour: &Behaviour, sequences: &Sequences) {
 
 /// Writes batches into the index and commits in time.
 fn index_batches(
-    writers: Vec<(Writer, u64)>,
+    writers: &mut [Writer],
     inbox: &crossbeam_channel::Receiver<Arc<Batch>>,
     (index_time, keep_ns): (Duration, Option<i64>),
     searchable: &Searchable,
     store: &Store,
+    room: &Room,
 ) -> Result<()> {
-    let mut writers: Vec<Writer> = writers.into_iter().map(|(writer, _)| writer).collect();
     // A commit is due so long after the last one was begun: what it took does not come on top. At least half of that lies between two.
     let (mut watch, mut taken) = (Stopwatch::start(), Duration::ZERO);
     let (mut newest, mut come) = (Time::UNKNOWN, (0, Time::UNKNOWN));
@@ -778,7 +816,7 @@ fn index_batches(
             come = (batch.range.last, batch.received);
         }
         if let Some(batch) = received.as_ref().ok().filter(|batch| !batch.is_empty()) {
-            for writer in &mut writers {
+            for writer in writers.iter_mut() {
                 writer.write(batch).context("failed to write the index")?;
             }
             newest = newest.max(batch.received);
@@ -786,7 +824,7 @@ fn index_batches(
         let ended = matches!(received, Err(crossbeam_channel::RecvTimeoutError::Disconnected));
         if ended || watch.elapsed() >= due || writers.iter().any(Writer::commit_due) {
             watch = Stopwatch::start();
-            for writer in &mut writers {
+            for writer in writers.iter_mut() {
                 writer.commit().context("failed to commit the index")?;
                 // Ages are told by the log: a machine whose clock is wrong must not lose its history.
                 if let Some(keep_ns) = keep_ns.filter(|_| newest != Time::UNKNOWN) {
@@ -799,6 +837,7 @@ fn index_batches(
                 }
             }
             searchable.set(come.0, come.1);
+            room.found();
             taken = watch.elapsed();
         }
         if ended {

@@ -118,11 +118,17 @@ impl Desk {
         write().expect("writing to a String does not fail");
     }
 
-    /// Who asked for these rules, which match from now on; once. Sets that were replaced before they matched anything were never in force.
-    pub(crate) fn take_asker(&self, rules: &Arc<RuleSet>) -> Option<String> {
+    /// Tells `record` who asked for these rules, which match from now on; once, unless it fails. Sets that were replaced before they matched
+    /// anything were never in force.
+    pub(crate) fn record_asker<E>(&self, rules: &Arc<RuleSet>, record: impl FnOnce(&str) -> Result<(), E>) -> Result<(), E> {
+        let is = |(set, _): &(Arc<RuleSet>, String)| Arc::ptr_eq(set, rules);
+        let by = self.state().asked_for.iter().find(|asked| is(asked)).map(|(_, by)| by.clone());
+        let Some(by) = by else { return Ok(()) };
+        record(&by)?;
         let mut state = self.state();
-        let at = state.asked_for.iter().position(|(set, _)| Arc::ptr_eq(set, rules))?;
-        state.asked_for.drain(..=at).next_back().map(|(_, by)| by)
+        let to = state.asked_for.iter().position(is).map_or(0, |at| at + 1);
+        state.asked_for.drain(..to);
+        Ok(())
     }
 
     /// Reads the rules and puts them in force, if nothing is refused that those in force had not refused too.

@@ -70,6 +70,8 @@ pub struct Stage {
     pub journal_position: u64,
     /// The offset up to which the log is searchable, what becomes no event included.
     pub searchable_position: u64,
+    /// Whether the disk is full, so that the analysis waits.
+    pub waits_for_room: bool,
 }
 
 /// Everything that the server answers from.
@@ -311,8 +313,12 @@ async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Ready where the store answers; the rest was opened before the server began.
+/// Ready where the store answers and what comes in is analysed; the rest was opened before the server began.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    if (shared.api.stage)().waits_for_room {
+        let detail = "the disk is full: the analysis waits for room";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).into_response();
+    }
     match shared.read(Store::tokens).await {
         Ok(_) => "ok\n".into_response(),
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the alert store does not answer").into_response(),

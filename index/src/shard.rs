@@ -145,11 +145,16 @@ pub(crate) fn open(dir: &Path, layout: &Layout) -> Result<(Index, Arc<Shard>), I
         }
     };
     Layout::register(&index);
-    let payload = index.load_metas().map_err(fail("read"))?.payload;
-    let payload: Payload = payload.as_deref().and_then(|p| serde_json::from_str(p).ok()).unwrap_or_default();
+    let payload = payload(&index).map_err(fail("read"))?;
     let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(fail("open"))?;
     let (payload, segments) = (RwLock::new(Arc::new(payload)), Mutex::new(Vec::new()));
     Ok((index, Arc::new(Shard { name, dir: dir.to_owned(), reader, payload, segments })))
+}
+
+/// What the last commit says; the default where there was none.
+pub(crate) fn payload(index: &Index) -> tantivy::Result<Payload> {
+    let payload = index.load_metas()?.payload;
+    Ok(payload.as_deref().and_then(|p| serde_json::from_str(p).ok()).unwrap_or_default())
 }
 
 fn version(payload: &str) -> u32 {

@@ -181,6 +181,37 @@ impl Writer {
         Ok(())
     }
 
+    /// The last log offset that is in the index or was written to it.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// After a fault that has passed (a full disk): forgets what was written since the last commit. The log is read again from [`Writer::last`] on.
+    ///
+    /// # Errors
+    /// Where the engine cannot begin anew.
+    pub fn roll_back(&mut self) -> Result<(), IndexError> {
+        if let Err(error) = self.join_closing() {
+            tracing::warn!(%error, "failed to close a shard: it stays in more segments");
+        }
+        if let Some(Err(error)) = self.next.take().map(joined) {
+            tracing::warn!(%error, "failed to make a shard ready: it is made again");
+        }
+        self.open.merging = Merging::default();
+        self.open.writer.rollback().map_err(self.fail("roll back"))?;
+        self.open.writer.set_merge_policy(Box::new(NoMergePolicy));
+        // What the disk says, not what was shown: a commit may have failed when all of it was there.
+        self.payload = shard::payload(&self.open.index).map_err(self.fail("read"))?;
+        self.open.shard.publish(Some(self.payload.clone()))?;
+        self.documents = Documents::default();
+        (self.pending, self.pending_bytes) = (0, 0);
+        self.last = last_of(&self.shards.read().expect("no code panics under this lock"));
+        if self.payload.v == 0 {
+            self.payload.first = self.last + 1; // It was begun, and nothing of it was committed.
+        }
+        Ok(())
+    }
+
     /// How many events are not committed yet.
     pub fn pending(&self) -> u64 {
         self.pending

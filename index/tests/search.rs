@@ -295,6 +295,28 @@ fn a_search_that_is_told_to_stop_says_so() {
 }
 
 #[test]
+fn what_was_not_committed_is_forgotten_and_can_be_written_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, _) = Writer::open(&options(dir.path()), TenantId(0)).expect("opens");
+    let searcher = writer.searcher();
+    writer.write(&batch(1, 100)).expect("writes");
+    writer.commit().expect("commits"); // From half of what closes a shard on, the next one is made ready.
+    for _ in 0..2 {
+        writer.write(&batch(101, 100)).expect("writes");
+        assert_eq!(writer.last(), 200);
+        writer.roll_back().expect("goes on");
+        assert_eq!((writer.last(), writer.pending()), (100, 0));
+        assert_eq!(searcher.search(&request("*"), &limits()).expect("searches").total, 100);
+    }
+    for first in [101, 201, 301] {
+        writer.write(&batch(first, 100)).expect("writes");
+        writer.commit().expect("commits");
+    }
+    assert_eq!(searcher.search(&request("*"), &limits()).expect("searches").total, 400);
+    assert_eq!(searcher.usage().expect("reads").len(), 3, "two shards closed, one begun");
+}
+
+#[test]
 fn a_shard_that_was_made_ready_and_not_begun_leaves_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let folders = || std::fs::read_dir(dir.path().join("tenant-0")).expect("a folder").count();

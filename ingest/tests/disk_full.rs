@@ -1,19 +1,17 @@
 //! A disk that is full is waited out: what was acknowledged is there, nothing more is acknowledged, senders wait, readers read on, and once
 //! there is room everything goes on by itself. On a real one: a tmpfs of 8 MiB in a mount namespace of the test's own.
-#![expect(clippy::print_stdout, reason = "a test tells what it skips")]
 
-use std::io::Write;
+#[path = "../../tests/program/small_disk.rs"]
+mod small_disk;
+
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Clock, Content, FrameHead, Frames, Time, Transport};
 use ingest::log::{Journal, JournalOptions, verify};
+use small_disk::{fill, on_a_small_disk};
 
-const DISK: &str = "MIHARI_TEST_SMALL_DISK";
-/// What `unshare` or `mount` may not do here ends in this.
-const NOT_ALLOWED: i32 = 77;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the journal may be silent before it counts as waiting: it tries again twice meanwhile.
 const SILENCE: Duration = Duration::from_millis(1200);
@@ -30,38 +28,7 @@ impl Clock for Still {
 
 #[test]
 fn a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost() {
-    if let Some(disk) = std::env::var_os(DISK) {
-        return on(Path::new(&disk));
-    }
-    let dir = tempfile::tempdir().expect("a folder");
-    let script = format!("mount -t tmpfs -o size=8m none \"$0\" || exit {NOT_ALLOWED}; exec \"$@\"");
-    let run = Command::new("unshare")
-        .args(["--map-root-user", "--mount", "sh", "-c", &script])
-        .arg(dir.path())
-        .arg(std::env::current_exe().expect("this program"))
-        .args(["--exact", "a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost", "--nocapture"])
-        .env(DISK, dir.path())
-        .output();
-    let told = match run {
-        Ok(told) => told,
-        Err(error) => return println!("skipped: unshare cannot be run: {error}"),
-    };
-    let said = || format!("{}\n{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
-    if told.status.code() == Some(NOT_ALLOWED) || said().contains("unshare: ") {
-        return println!("skipped: no mount namespace of one's own here: {}", said());
-    }
-    assert!(told.status.success() && said().contains("1 passed"), "{}", said());
-}
-
-/// A file that takes all the room there is.
-fn fill(path: &Path) {
-    let mut ballast = std::fs::File::create(path).expect("made");
-    let mut part = vec![0xA5; 64 << 10];
-    while !part.is_empty() {
-        if ballast.write_all(&part).is_err() {
-            part.truncate(part.len() / 2);
-        }
-    }
+    on_a_small_disk("a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost", 8, on);
 }
 
 fn record(n: u64) -> Frames {
@@ -97,7 +64,7 @@ fn on(disk: &Path) {
     let appender = journal.appender();
     let mut next = 0;
     for _ in 0..3 {
-        fill(&ballast);
+        fill(&ballast, 0);
         // Until nobody is told any more that a record is on the disk.
         let waiting = loop {
             let (appender, n) = (appender.clone(), next);

@@ -65,6 +65,8 @@ impl StateWriter {
                 match write(&at, &state, &stopped) {
                     Ok(()) => done(state.position),
                     Err(error) => {
+                        // On a full disk the rest of it would be in everybody's way; what matters is the first error.
+                        drop(std::fs::remove_file(part_of(&at)));
                         metrics::counter!("mihari_state_write_errors_total").increment(1);
                         warn!(%error, path = %at.display(), "failed to store the state: the one before is taken up after a restart");
                     }
@@ -104,8 +106,13 @@ pub(super) fn path_of(store: &Path) -> PathBuf {
     store.with_extension("state")
 }
 
+/// The file while it is being written.
+fn part_of(path: &Path) -> PathBuf {
+    path.with_extension("state.part")
+}
+
 fn write(path: &Path, state: &State, stopped: &Receiver<()>) -> io::Result<()> {
-    let part = path.with_extension("state.part");
+    let part = part_of(path);
     let pieces = Pieces { file: File::create(&part)?, unsynced: 0, stopped };
     let mut out = zstd::Encoder::new(pieces, LEVEL)?;
     out.include_checksum(true)?;
