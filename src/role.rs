@@ -89,7 +89,8 @@ fn record_rules(store: &Store, rules: &RuleSet, from: u64, by: &str) -> Result<(
 pub(crate) fn load_policy(path: &Path) -> Result<Policy> {
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
     match Policy::parse(&text) {
-        Ok((policy, problems)) => {
+        Ok((policy, mut problems)) => {
+            problems.extend(policy.ended_exceptions(SystemClock.now()));
             for problem in problems {
                 warn!(path = %path.display(), lines = ?problem.lines, reason = problem.reason, "the zone policy");
             }

@@ -252,6 +252,15 @@ pub struct Communication {
 }
 
 impl Policy {
+    /// A warning for each exception that is over at `now`: it decides nothing any more.
+    pub fn ended_exceptions(&self, now: Time) -> impl Iterator<Item = PolicyProblem> {
+        self.exceptions.iter().filter(move |line| line.until.is_some_and(|until| until < now)).map(|line| {
+            let reason =
+                format!("the exception {} is over; it is never used", line.about.get("ticket").map_or("", String::as_str));
+            PolicyProblem { lines: vec![line.line], reason, warning: true }
+        })
+    }
+
     /// The name of the zone that holds an address.
     pub fn zone_of(&self, ip: IpAddr) -> &str {
         &self.zones[usize::from(self.zone_index(ip))].name

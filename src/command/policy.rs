@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use event::Clock;
 use rules::policy::{Change, Policy, PolicyProblem, diff};
 use serde::Deserialize;
 
 use super::client::{self, Service};
+use crate::clock::SystemClock;
 
 /// What to do with a zone file.
 #[derive(Subcommand, Debug)]
@@ -139,7 +141,8 @@ fn prove(file: &Path) -> Result<Option<Policy>> {
             say_all(&problems);
             None
         }
-        Ok((policy, problems)) => {
+        Ok((policy, mut problems)) => {
+            problems.extend(policy.ended_exceptions(SystemClock.now()));
             say_all(&problems);
             Some(policy)
         }

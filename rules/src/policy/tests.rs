@@ -35,6 +35,15 @@ fn lines_decide() {
 }
 
 #[test]
+fn ended_exceptions_are_told() {
+    let (policy, _) = Policy::parse(SMALL).expect("valid");
+    let told = |now: &str| policy.ended_exceptions(now.parse().expect("a time")).collect::<Vec<_>>();
+    assert_eq!(told("2027-03-31T14:59:59Z"), []);
+    let reason = "the exception t is over; it is never used".to_owned();
+    assert_eq!(told("2027-03-31T15:00:00Z"), [PolicyProblem { lines: vec![10], reason, warning: true }]);
+}
+
+#[test]
 fn what_does_not_hold_together_is_refused_with_its_lines() {
     for (find, put, lines, word) in [
         ("10.2.0.0/16", "10.1.0.0/16", vec![2, 3], "zone a and in zone b"),
