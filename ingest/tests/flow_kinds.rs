@@ -283,11 +283,11 @@ fn what_sflow_puts_beside_a_packet() {
     let mut sample = be(&[(1, 4), (0, 4), (3, 4), (512, 4), (512, 4), (0, 4), (0, 4), (3, 4), (0, 4), (4, 4)]);
     sample.extend(be(&[(records.len() as u64, 4)]));
     sample.extend(records.concat());
-    let counters = be(&[(1, 4), (3, 4), (0, 4)]);
+    let vendor = be(&[(1, 4), (3, 4), (0, 4)]);
     let mut bytes = be(&[(5, 4), (1, 4), (0xc000_02fe, 4), (0, 4), (9, 4), (60_000, 4), (2, 4)]);
-    bytes.extend([be(&[(2, 4)]), opaque(&counters), be(&[(3, 4)]), opaque(&sample)].concat());
+    bytes.extend([be(&[((9 << 12) | 2, 4)]), opaque(&vendor), be(&[(3, 4)]), opaque(&sample)].concat());
     let batch = decode(&mut FlowDecoder::default(), &bytes);
-    assert_eq!(batch.len(), 1, "counters are no flow");
+    assert_eq!(batch.len(), 1, "what an enterprise counts is its own");
     says(
         batch.event(0),
         &[
@@ -316,4 +316,90 @@ fn what_sflow_puts_beside_a_packet() {
         lies[at] = 0xff;
         decode(&mut FlowDecoder::default(), &lies);
     }
+}
+
+/// A datagram of sFlow with one sample of counters in either form.
+fn counters(expanded: bool, records: &[Vec<u8>]) -> Vec<u8> {
+    let mut sample = be(&[(7, 4)]);
+    sample.extend(if expanded { be(&[(0, 4), (70_000_000, 4)]) } else { be(&[(3, 4)]) });
+    sample.extend(be(&[(records.len() as u64, 4)]));
+    sample.extend(records.concat());
+    let mut bytes = be(&[(5, 4), (1, 4), (0xc000_02fe, 4), (0, 4), (9, 4), (60_000, 4), (1, 4)]);
+    bytes.extend([be(&[(if expanded { 4 } else { 2 }, 4)]), opaque(&sample)].concat());
+    bytes
+}
+
+#[test]
+fn what_sflow_counts_is_a_metric() {
+    const UNKNOWN: u64 = u32::MAX as u64;
+    let record = |format: u64, body: &[(u64, usize)]| [be(&[(format, 4)]), opaque(&be(body))].concat();
+    let interface = |index: u64| {
+        let (head, input) =
+            ([(index, 4), (6, 4), (10_000_000_000, 8), (1, 4), (3, 4)], [(1 << 40, 8), (11, 4), (12, 4), (13, 4)]);
+        let output = [(1 << 41, 8), (21, 4), (22, 4), (UNKNOWN, 4), (24, 4), (25, 4), (0, 4)];
+        record(1, &[&head[..], &input, &[(14, 4), (15, 4), (16, 4)], &output].concat())
+    };
+    let ethernet = record(2, &(1..=13).map(|n| (n, 4)).collect::<Vec<_>>());
+    let vlan = record(5, &[(110, 4), (5000, 8), (1, 4), (2, 4), (3, 4), (4, 4)]);
+    let processor = record(1001, &[(1250, 4), (UNKNOWN, 4), (75, 4), (1 << 33, 8), (1 << 32, 8)]);
+    let vendor = record((9 << 12) | 1, &[(1, 3)]);
+    let switch = counters(false, &[interface(3), ethernet, vlan, processor, vendor, interface(4)]);
+    let batch = decode(&mut FlowDecoder::default(), &switch);
+    assert_eq!((batch.len(), batch.event(0).format().name()), (1, "sflow"));
+    says(
+        batch.event(0),
+        &[
+            ("event.kind", "metric"),
+            ("observer.ip", "192.0.2.254"),
+            ("flow.agent_ip", "192.0.2.254"),
+            ("observer.ingress.interface.id", "3"),
+            ("observer.egress.interface.id", "3"),
+            ("sflow.interface.bits_per_second", "10000000000"),
+            ("sflow.interface.in.bytes", "1099511627776"),
+            ("sflow.interface.in.discards", "14"),
+            ("sflow.interface.in.unknown_protocols", "16"),
+            ("sflow.interface.out.bytes", "2199023255552"),
+            ("sflow.interface.out.errors", "25"),
+            ("sflow.ethernet.alignment_errors", "1"),
+            ("sflow.ethernet.symbol_errors", "13"),
+            ("network.vlan.id", "110"),
+            ("sflow.vlan.discards", "4"),
+            ("sflow.processor.percent_5s", "12.5"),
+            ("sflow.processor.percent_5m", "0.75"),
+            ("sflow.processor.memory_free_bytes", "4294967296"),
+        ],
+    );
+    for unknown in ["sflow.interface.out.broadcast", "sflow.processor.percent_1m", "event.category", "source.ip"] {
+        assert_eq!(told(batch.event(0), &[unknown]), [], "{unknown}");
+    }
+    let host =
+        [be(&[(2000, 4)]), opaque(&[opaque(b"web-1"), be(&[(0xabc, 16), (3, 4), (2, 4)]), opaque(b"6.12")].concat())].concat();
+    let load = u64::from(1.5f32.to_bits());
+    let rest: Vec<(u64, usize)> = (1..=14).map(|n| (n * 1000, 4)).collect();
+    let processors = record(2003, &[&[(load, 4), (load, 4), (u64::from(f32::NAN.to_bits()), 4)], &rest[..]].concat());
+    let memory = record(2004, &[&(1..=7).map(|n| (n, 8)).collect::<Vec<_>>()[..], &[(8, 4), (9, 4), (10, 4), (11, 4)]].concat());
+    let disk = record(2005, &[(1, 8), (2, 8), (9050, 4), (3, 4), (4, 8), (5500, 4), (6, 4), (7, 8), (8000, 4)]);
+    let network = record(2006, &[(1 << 40, 8), (2, 4), (3, 4), (4, 4), (5, 8), (6, 4), (7, 4), (8, 4)]);
+    let server = counters(true, &[host, processors, memory, disk, network]);
+    says(
+        decode(&mut FlowDecoder::default(), &server).event(0),
+        &[
+            ("host.name", "web-1"),
+            ("host.id", "00000000000000000000000000000abc"),
+            ("host.os.version", "6.12"),
+            ("sflow.cpu.load_1m", "1.5"),
+            ("host.uptime", "5000"),
+            ("sflow.cpu.user_s", "6"),
+            ("sflow.cpu.context_switches", "14000"),
+            ("sflow.memory.swap_free_bytes", "7"),
+            ("sflow.memory.swapped_out", "11"),
+            ("sflow.disk.fullest_partition_percent", "90.5"),
+            ("host.disk.write.bytes", "7"),
+            ("host.network.ingress.bytes", "1099511627776"),
+            ("host.network.egress.packets", "6"),
+            ("observer.ingress.interface.id", "70000000"),
+        ],
+    );
+    survives(&switch, &[]);
+    survives(&server, &[]);
 }

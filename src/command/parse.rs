@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use event::limits::BATCH_BYTES_MAX;
-use event::{BatchBuilder, Clock, Content, Frame, FrameHead, Frames, LogRange, Position, Time, Transport};
+use event::{BatchBuilder, Clock, Content, EventRef, Frame, FrameHead, Frames, LogRange, Position, Time, Transport};
 use ingest::capture::Capture;
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
@@ -34,6 +34,9 @@ pub(crate) struct Parse {
     /// Files and folders of format descriptions, besides the shipped ones
     #[arg(long)]
     formats: Vec<PathBuf>,
+    /// Print what devices counted (sFlow's counter samples) too, not records of traffic alone
+    #[arg(long)]
+    metrics: bool,
     /// Records without a year lie nearest to this instant; without it, to the file's age
     #[arg(long)]
     reference: Option<Time>,
@@ -131,7 +134,9 @@ fn file(args: &Parse, path: &Path, out: &mut impl Write) -> Result<()> {
                 _ => text_decoder.decode_as(frame, args.format.as_deref(), &mut builder),
             }
         }
-        for event in builder.finish(LogRange::default(), Time::UNKNOWN).iter() {
+        let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+        let is_counted = |event: &EventRef<'_>| event.log_source() == FlowDecoder::counters();
+        for event in batch.iter().filter(|event| args.metrics || !is_counted(event)) {
             text.clear();
             writer.write(event, &mut text);
             text.push(b'\n');

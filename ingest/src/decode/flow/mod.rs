@@ -4,6 +4,7 @@
 //! Data that come before their template are held, within bounds, and decoded when it comes. A set that makes no sense costs itself only.
 //! Counts are those observed; a sampling rate is stored beside them, never multiplied in.
 
+mod counters;
 mod element;
 mod fixed;
 mod list;
@@ -26,6 +27,7 @@ use plan::{Packet, Plan, Written};
 use sampling::{Names, Rate, Rates, Scope, Told};
 use sequence::StreamKey;
 pub use sequence::{Heard, Missing, Sequences, Unit};
+use sflow::Part;
 use table::{TEMPLATES_MAX, Table, Waiting};
 
 /// Fields of one template.
@@ -93,6 +95,7 @@ pub struct FlowDecoder {
     v9: FormatId,
     ipfix: FormatId,
     log_source: LogSourceId,
+    counters: LogSourceId,
     late: FieldId,
     agent: FieldId,
 }
@@ -108,6 +111,7 @@ impl Default for FlowDecoder {
             v9: FormatId::known("netflow_v9"),
             ipfix: FormatId::known("ipfix"),
             log_source: LogSourceId::intern(LogSource { product: Some("netflow"), category: Some("flow"), service: None }),
+            counters: FlowDecoder::counters(),
             late: FieldId::FLAGS,
             agent: FieldId::known("flow.agent_ip"),
         }
@@ -121,6 +125,11 @@ impl Decoder for FlowDecoder {
 }
 
 impl FlowDecoder {
+    /// The log source of what devices have counted: no traffic.
+    pub fn counters() -> LogSourceId {
+        LogSourceId::intern(LogSource { product: Some("sflow"), category: None, service: None })
+    }
+
     /// As [`Decoder::decode`], and appends the packet's sequence numbers for [`Sequences`].
     pub fn decode_heard(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder, heard: &mut Vec<Heard>) {
         let before = batch.len();
@@ -194,7 +203,7 @@ impl FlowDecoder {
         true
     }
 
-    /// sFlow: an event for each packet sample.
+    /// sFlow: an event for each sample, of a packet or of counters.
     fn sflow(
         &mut self,
         frame: Frame<'_>,
@@ -216,9 +225,25 @@ impl FlowDecoder {
         for _ in 0..head.samples {
             match sflow::sample(&mut head.rest) {
                 None => return Some("flow packet has fewer records than it says"),
-                Some(None) => {}
-                Some(Some(_)) if *nth >= EVENTS_PER_FRAME_MAX => return Some("flow packet has too many records"),
-                Some(Some(sample)) => {
+                Some(Part::Other) => {}
+                Some(_) if *nth >= EVENTS_PER_FRAME_MAX => return Some("flow packet has too many records"),
+                Some(Part::Counters(counters)) => {
+                    let mut row = self.row(&frame.head, nth, self.sflow, batch);
+                    row.log_source(self.counters);
+                    row.text(FieldId::EVENT_KIND, "metric");
+                    if let Some(exporter) = row.source() {
+                        row.ip(FieldId::OBSERVER_IP, exporter);
+                    }
+                    row.uint(FieldId::FLOW_DOMAIN_ID, head.sub_agent.into());
+                    if let Some(agent) = head.agent {
+                        row.ip(self.agent, agent);
+                    }
+                    if !counters.write(&mut row) {
+                        row.text(FieldId::FLAGS, "record_cut");
+                        problem = Some("flow record is cut");
+                    }
+                }
+                Some(Part::Packet(sample)) => {
                     let of = key.map(|key| StreamKey { unit: Unit::Samples, of: sample.of, ..key });
                     heard.extend(of.map(|key| count_of(key, sample.sequence)));
                     let mut row = self.begin(&frame.head, nth, self.sflow, batch);

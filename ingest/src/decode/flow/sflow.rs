@@ -1,13 +1,14 @@
-//! sFlow version 5 (sflow.org, "sFlow Version 5", July 2004): packet samples as flow events.
+//! sFlow version 5 (sflow.org, "sFlow Version 5", July 2004): packet samples as flow events, counter samples as metrics
+//! ([`super::counters`]).
 //!
-//! Each sample of a packet is an event: one packet and its bytes as observed, and the sampling rate beside them. Counter samples are no
-//! flows and are left out. The datagram has no wall clock: an event happened when its datagram was received.
+//! Each sample of a packet is an event: one packet and its bytes as observed, and the sampling rate beside them. The datagram has no wall clock: an event happened when its datagram was received.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use event::{FieldId, RowBuilder};
 
+use super::counters::Counters;
 use crate::packet;
 
 /// Bytes that are read one after the other.
@@ -20,25 +21,35 @@ impl<'b> Reader<'b> {
         Reader { bytes }
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
         let (head, rest) = self.bytes.split_first_chunk::<4>()?;
         self.bytes = rest;
         Some(u32::from_be_bytes(*head))
     }
 
-    fn take(&mut self, n: usize) -> Option<&'b [u8]> {
+    pub(super) fn take(&mut self, n: usize) -> Option<&'b [u8]> {
         let (head, rest) = self.bytes.split_at_checked(n)?;
         self.bytes = rest;
         Some(head)
     }
 
     /// Opaque data: a length and so many bytes, filled up to a multiple of four (RFC 4506 §4.10). The fill may be cut off.
-    fn opaque(&mut self) -> Option<Reader<'b>> {
+    pub(super) fn opaque(&mut self) -> Option<Reader<'b>> {
         let length = self.u32()? as usize;
         let data = self.take(length)?;
         let fill = length.next_multiple_of(4) - length;
         self.bytes = self.bytes.get(fill..).unwrap_or_default();
         Some(Reader { bytes: data })
+    }
+
+    /// The class and index of what was sampled.
+    pub(super) fn data_source(&mut self, expanded: bool) -> Option<(u32, u32)> {
+        let first = self.u32()?;
+        Some(if expanded { (first, self.u32()?) } else { (first >> 24, first & 0x00ff_ffff) })
     }
 
     /// An address with its kind before it: 0 is unknown.
@@ -97,22 +108,26 @@ pub(super) struct Sample<'b> {
     rest: Reader<'b>,
 }
 
-/// The next sample: `None` where the datagram is cut, `Some(None)` for one that is no packet sample.
-pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Option<Sample<'b>>> {
+/// What a datagram is made of.
+pub(super) enum Part<'b> {
+    Packet(Sample<'b>),
+    Counters(Counters<'b>),
+    /// An enterprise's own.
+    Other,
+}
+
+/// The next sample: `None` where the datagram is cut.
+pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Part<'b>> {
     let format = r.u32()?;
     let mut r = r.opaque()?;
     let expanded = match format {
         1 => false,
         3 => true,
-        _ => return Some(None), // Counters, or an enterprise's own.
+        2 | 4 => return Counters::read(r, format == 4).map(Part::Counters),
+        _ => return Some(Part::Other),
     };
     let sequence = r.u32()?;
-    let of = if expanded {
-        (r.u32()?, r.u32()?)
-    } else {
-        let source = r.u32()?;
-        (source >> 24, source & 0x00ff_ffff)
-    };
+    let of = r.data_source(expanded)?;
     let rate = r.u32()?;
     r.take(8)?; // Pool and drops.
     let (input, output) = if expanded {
@@ -126,7 +141,7 @@ pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Option<Sample<'b>>> {
         (index(r.u32()?), index(r.u32()?))
     };
     let records = r.u32()?;
-    Some(Some(Sample { sequence, of, rate, input, output, records, rest: r }))
+    Some(Part::Packet(Sample { sequence, of, rate, input, output, records, rest: r }))
 }
 
 impl Sample<'_> {
