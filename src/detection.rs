@@ -50,5 +50,5 @@ pub(crate) fn shows(alert: &Alert, incident: &Incident) -> bool {
     claim(incident.kind).contains(&alert.rule.id.as_str())
         && alert.last >= incident.start
         && alert.first <= incident.end
-        && (alert.group.values().any(|value| *value == source) || alert.fields.values().any(|value| *value == source))
+        && (alert.group.values().chain(alert.fields.values()).any(|value| value == source))
 }

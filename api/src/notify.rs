@@ -238,9 +238,9 @@ pub(crate) fn message(alert: &Alert, language: &str, base_url: &str) -> String {
     };
     let times = if is_japanese { format!("{}回", alert.count) } else { format!("{} times", alert.count) };
     let mut lines = vec![format!("*[{level}] {title}*"), link.clone(), format!("{first}{until} JST, {times}")];
-    let facts = FACTS.iter().filter(|name| !alert.group.contains_key(**name));
-    let facts = facts.filter_map(|name| Some((*name, alert.fields.get(*name)?.as_str())));
-    let all = alert.group.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(facts);
+    let facts = FACTS.iter().filter(|name| alert.group.get(name).is_none());
+    let facts = facts.filter_map(|name| Some((*name, alert.fields.get(name)?)));
+    let all = alert.group.iter().chain(facts);
     let all: Vec<String> =
         all.map(|(name, value)| format!("{} = {}", escape(name), self::escape(value, VALUE_CHARS_MAX))).collect();
     if !all.is_empty() {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use event::{Clock, EventId, FieldId, Time};
 use index::query::{Scalar, Test};
 use index::{Aggregation, AggregationKind, Hit, Query, SearchLimits, SearchRequest, Searcher, TermsOrder, query};
-use rules::alert::{Alert, AlertRule, ByLanguage, FIELDS_MAX, VALUE_BYTES_MAX, alert_id};
+use rules::alert::{Alert, AlertRule, ByLanguage, FIELDS_MAX, TextMap, VALUE_BYTES_MAX, alert_id};
 use tracing::{info, warn};
 
 use crate::hub::Hub;
@@ -193,7 +193,7 @@ pub(crate) struct Found {
 /// The condition holds: for all, or for one group.
 #[derive(Debug)]
 pub(crate) struct Firing {
-    pub(crate) group: BTreeMap<String, String>,
+    pub(crate) group: TextMap,
     pub(crate) count: u64,
     /// The newest of its events.
     hits: Vec<Hit>,
@@ -238,7 +238,7 @@ pub(crate) fn find(
     }
     let holds = |n: u64| schedule.condition.holds(n, count);
     let Some(field) = &schedule.group_by else {
-        let firing = Firing { group: BTreeMap::new(), count: answer.total, hits: answer.hits };
+        let firing = Firing { group: TextMap::default(), count: answer.total, hits: answer.hits };
         return Ok(Found {
             matched: answer.total,
             firings: holds(answer.total).then_some(firing).into_iter().collect(),
@@ -251,7 +251,7 @@ pub(crate) fn find(
         .into_iter()
         .filter(|bucket| holds(bucket.count))
         .map(|bucket| Firing {
-            group: BTreeMap::from([(field.clone(), bucket.key)]),
+            group: [(field, bucket.key)].into_iter().collect(),
             count: bucket.count,
             hits: bucket.aggs.into_values().flat_map(|newest| newest.hits).collect(),
         })
@@ -297,11 +297,11 @@ fn alert(due: &DueSearch, firing: Firing) -> Alert {
 
 /// Says that a schedule is blind: an alert of its own, which each further attempt folds into.
 fn failing(due: &DueSearch, reason: &str) -> Alert {
-    let group = BTreeMap::from([("state".to_owned(), "failing".to_owned())]);
+    let group = [("state", "failing")].into_iter().collect();
     bare(due, group, format!("the scheduled search says nothing, for it fails: {reason}"))
 }
 
-fn bare(due: &DueSearch, group: BTreeMap<String, String>, message: String) -> Alert {
+fn bare(due: &DueSearch, group: TextMap, message: String) -> Alert {
     let schedule = &due.schedule;
     let rule = AlertRule {
         id: due.id.clone(),
@@ -327,7 +327,7 @@ fn bare(due: &DueSearch, group: BTreeMap<String, String>, message: String) -> Al
         last: due.window_end,
         count: 1,
         evidence: Vec::new(),
-        fields: BTreeMap::new(),
+        fields: TextMap::default(),
         explanation: BTreeMap::new(),
     }
 }

@@ -31,13 +31,13 @@ fn alert(tenant: u32, id: &str) -> AlertChange {
         first_steps: ByLanguage::default(),
         false_positives: ByLanguage::default(),
         clause: None,
-        group: BTreeMap::new(),
+        group: Default::default(),
         window_start: start(),
         first: start(),
         last: start(),
         count: 1,
         evidence: Vec::new(),
-        fields: BTreeMap::new(),
+        fields: Default::default(),
         explanation: BTreeMap::new(),
     })
 }
@@ -223,8 +223,8 @@ fn a_message_says_what_when_and_who_and_stays_text() {
     let AlertChange::New(mut told_of) = alert(0, "a0") else { unreachable!("it is new") };
     let titles = [("ja", "総当たり"), ("en", "Guessing")].map(|(language, text)| (language.to_owned(), text.to_owned()));
     told_of.title = BTreeMap::from(titles).into();
-    told_of.group = [("user.name".to_owned(), "<!channel> *x*".to_owned())].into();
-    told_of.fields = [("source.ip".to_owned(), "203.0.113.9".to_owned()), ("message".to_owned(), "long".to_owned())].into();
+    told_of.group = [("user.name", "<!channel> *x*")].into_iter().collect();
+    told_of.fields = [("source.ip", "203.0.113.9"), ("message", "long")].into_iter().collect();
     told_of.count = 12;
     told_of.last = start().plus_ns(90 * SECOND_NS);
     server.apply(1, &[AlertChange::New(told_of)], &destinations, &mut Tally::default());

@@ -3,7 +3,6 @@
 
 mod server;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -240,7 +239,7 @@ fn a_condition_that_holds_alerts_once_and_repeats_fold() {
     assert_eq!(first["meaning"]["und"], "確認すること");
     let path = format!("/api/v1/alerts/{}", first["id"].as_str().expect("an id"));
     assert_eq!(server.get(&path, &server.tokens[0]).expect("there")["deliveries"].as_array().map(Vec::len), Some(1));
-    let by_rule = BTreeMap::from([("user.name".to_owned(), "a".to_owned())]);
+    let by_rule = [("user.name", "a")].into_iter().collect();
     assert_eq!(first["id"], rules::alert::alert_id(0, &id, &by_rule, at(0)), "told from tenant, search, group and window alone");
     // The next window folds into it; what comes hours later is another one.
     run(10);

@@ -7,6 +7,8 @@ use event::{EventId, Time};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use crate::text_map::TextMap;
+
 /// Events that an alert names; of more, the first ones and the last.
 pub const EVIDENCE_MAX: usize = 50;
 /// Fields of the first event that an alert shows.
@@ -58,7 +60,7 @@ pub struct Alert {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
     /// What tells it apart from other alerts of the rule.
-    pub group: BTreeMap<String, String>,
+    pub group: TextMap,
     /// When its window began: of a plain rule the period in which repeats fold, else when the first event of it happened.
     pub window_start: Time,
     /// When the first event of it happened.
@@ -70,7 +72,7 @@ pub struct Alert {
     /// Events that show it.
     pub evidence: Vec<EventId>,
     /// Fields of the first event.
-    pub fields: BTreeMap<String, String>,
+    pub fields: TextMap,
     /// Of a behaviour: every number that led to the alert, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub explanation: BTreeMap<String, String>,
@@ -114,10 +116,10 @@ impl AlertChange {
 }
 
 /// The id: the first 16 bytes of SHA-256 over tenant, rule, group and the beginning of its window. No clock, no chance.
-pub fn alert_id(tenant: u32, rule: &str, group: &BTreeMap<String, String>, window_start: Time) -> String {
+pub fn alert_id(tenant: u32, rule: &str, group: &TextMap, window_start: Time) -> String {
     let mut hash = Sha256::new();
     hash.update(tenant.to_le_bytes());
-    for part in std::iter::once(rule).chain(group.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()])) {
+    for part in std::iter::once(rule).chain(group.iter().flat_map(|(k, v)| [k, v])) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

@@ -204,7 +204,7 @@ fn behave(set: RuleSet, case: &Case<'_>) -> Result<Vec<ExpectedAlert>, String> {
     });
     let said = new.map(|alert| ExpectedAlert {
         at_index: 0,
-        group: alert.group.values().cloned().collect(),
+        group: alert.group.values().map(str::to_owned).collect(),
         rule: alert.rule.title.clone(),
     });
     Ok(said.collect())

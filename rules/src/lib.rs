@@ -26,6 +26,7 @@ mod ruleset;
 pub mod sigma;
 pub mod style;
 mod test_of;
+mod text_map;
 pub mod yaml;
 
 pub use behave::conversation::CellKey;

@@ -62,7 +62,7 @@ impl Ran {
             .alerts()
             .into_values()
             .filter(|a| a.rule.id == DEGRADED_RULE)
-            .map(|a| (a.group["rule.name"].clone(), a.count))
+            .map(|a| (a.group["rule.name"].to_owned(), a.count))
             .collect();
         found.sort();
         found
@@ -127,7 +127,7 @@ fn the_group_that_was_idle_longest_gives_way_and_the_rule_says_so() {
     // Address 999 is still there, address 0 is not.
     events.extend([(20, "a", 999, 0), (20, "a", 999, 0), (20, "a", 0, 0), (20, "a", 0, 0)]);
     let ran = run(bounds, &events, 64, false);
-    let flooded: Vec<&str> = ran.titled("Flooded").iter().map(|a| a.group["ip"].as_str()).collect();
+    let flooded: Vec<&str> = ran.titled("Flooded").iter().map(|a| &a.group["ip"]).collect();
     assert_eq!(flooded, ["999"]);
     assert_eq!(ran.by_rule["Flooded"].groups_evicted, 901);
     assert_eq!(ran.titled("Quiet").len(), 1, "the other rule is untouched");

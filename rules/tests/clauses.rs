@@ -100,7 +100,7 @@ fn p12_one_of_a_hundred_sources_falls_silent_and_is_missed_within_its_own_period
             return Some(((MONDAY_S + at) * SECOND_NS, IpAddr::from([192, 0, 2, source as u8]), fill));
         }
     });
-    let hosts: Vec<&str> = alerts.iter().map(|alert| alert.group["host.name"].as_str()).collect();
+    let hosts: Vec<&str> = alerts.iter().map(|alert| &alert.group["host.name"]).collect();
     assert_eq!(hosts, ["device41"], "nobody else, also not those who sleep at night");
     let after_s = alerts[0].last.unix_s() - MONDAY_S - stop_s;
     let told = |name: &str| alerts[0].explanation[name].parse::<f64>().expect("a number");

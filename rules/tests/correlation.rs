@@ -375,7 +375,7 @@ fn by_the_correlator(set: &Arc<RuleSet>, events: &[Seen], per: usize, interrupte
     let mut said = Said::new();
     for alert in out.iter().map(AlertChange::alert).filter(|a| a.rule.kind == "correlation") {
         let spec = SPECS.iter().find(|s| s.title == alert.rule.title).expect("only these alert");
-        let group = spec.by.iter().map(|name| alert.group[*name].clone()).collect();
+        let group = spec.by.iter().map(|name| alert.group[*name].to_owned()).collect();
         let evidence = alert.evidence.iter().copied().collect();
         let times = (alert.first.unix_s(), alert.last.unix_s());
         said.insert((alert.rule.title.clone(), group), (times.0, times.1, alert.count, evidence));

@@ -177,7 +177,7 @@ fn run_by(set: &Arc<RuleSet>, policy: &str, records: impl Iterator<Item = Record
 }
 
 fn groups(ran: &Ran) -> Vec<[&str; 2]> {
-    ran.new.iter().map(|alert| ["source.ip", "destination.ip"].map(|field| alert.group[field].as_str())).collect()
+    ran.new.iter().map(|alert| ["source.ip", "destination.ip"].map(|field| &alert.group[field])).collect()
 }
 
 const TALKERS: [(&str, &str, u16); 4] = [

@@ -319,7 +319,7 @@ mod tests {
 
     fn alert(count: u64, last: i64) -> Alert {
         let rule = AlertRule { id: "r".into(), title: "R".into(), level: "high".into(), tags: Vec::new(), kind: "sigma".into() };
-        let (none, at) = (std::collections::BTreeMap::new, Time::from_unix_s);
+        let at = Time::from_unix_s;
         Alert {
             id: "a1".into(),
             tenant: 0,
@@ -329,14 +329,14 @@ mod tests {
             first_steps: ByLanguage::default(),
             false_positives: ByLanguage::default(),
             clause: None,
-            group: none(),
+            group: Default::default(),
             window_start: at(100),
             first: at(100),
             last: at(last),
             count,
             evidence: Vec::new(),
-            fields: none(),
-            explanation: none(),
+            fields: Default::default(),
+            explanation: Default::default(),
         }
     }
 

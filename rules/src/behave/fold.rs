@@ -184,6 +184,7 @@ impl Fold {
             given_up = 1;
         }
         let said = info.said();
+        let group = group.into_iter().collect();
         let short = |(name, value): (String, String)| (name, value[..value.floor_char_boundary(VALUE_BYTES_MAX)].to_owned());
         let mut alert = Alert {
             id: alert_id(tenant, &info.id, &group, start),

@@ -2,14 +2,13 @@
 //!
 //! A match waits long after its batch is gone, so what it needs is copied, into a buffer that many matches share.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use event::{EventRef, FieldId, Time, Value};
 
-use crate::alert::{FIELDS_MAX, VALUE_BYTES_MAX};
+use crate::alert::{FIELDS_MAX, TextMap, VALUE_BYTES_MAX};
 use crate::sigma::item::Number;
 
 /// Bytes of the fields of one event that wait for an alert; further fields are not shown.
@@ -189,15 +188,15 @@ pub(super) fn put_plain_key(event: EventRef<'_>, named: &[Vec<FieldId>], period:
 }
 
 /// The names and values of a key that [`put_plain_key`] has written.
-pub(super) fn plain_group(key: &[u8], named: &[Vec<FieldId>]) -> BTreeMap<String, String> {
-    let Some((_period, key)) = key.split_first_chunk::<8>() else { return BTreeMap::new() };
+pub(super) fn plain_group(key: &[u8], named: &[Vec<FieldId>]) -> TextMap {
+    let Some((_period, key)) = key.split_first_chunk::<8>() else { return TextMap::default() };
     if named.is_empty() {
-        let Some((place, rest)) = key.split_first() else { return BTreeMap::new() };
-        let name = USUAL.get(usize::from(*place)).map(|f| f.name().to_owned());
-        return name.into_iter().zip(texts(rest).into_iter().map(str::to_owned)).collect();
+        let Some((place, rest)) = key.split_first() else { return TextMap::default() };
+        let name = USUAL.get(usize::from(*place)).map(|f| f.name());
+        return name.into_iter().zip(texts(rest)).collect();
     }
-    let names = named.iter().map(|fields| fields.first().map_or("", |f| f.name()).to_owned());
-    names.zip(texts(key).into_iter().map(str::to_owned)).collect()
+    let names = named.iter().map(|fields| fields.first().map_or("", |f| f.name()));
+    names.zip(texts(key)).collect()
 }
 
 /// Appends the fields that an alert would show.
@@ -246,9 +245,9 @@ pub(super) fn put_carried(event: EventRef<'_>, names: &[Vec<FieldId>], out: &mut
 /// What [`put_carried`] has written by this number.
 pub(super) fn carried(mut bytes: &[u8], number: u16) -> Option<String> {
     loop {
-        let (_, text, rest) = next_shown(bytes)?;
+        let (_, value, rest) = next_shown(bytes)?;
         if bytes.get(1..4) == Some(&[CARRIED, number.to_le_bytes()[0], number.to_le_bytes()[1]]) {
-            return Some(text);
+            return Some(value.to_string());
         }
         bytes = rest;
     }
@@ -263,36 +262,40 @@ fn put_fixed(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The fields that [`put_shown`] has written, by name.
-pub(super) fn shown(mut bytes: &[u8]) -> BTreeMap<String, String> {
-    let (mut fields, names) = (BTreeMap::new(), &*NAMES);
-    while let Some((place, text, rest)) = next_shown(bytes) {
+pub(super) fn shown(mut bytes: &[u8]) -> TextMap {
+    let (mut fields, names) = (TextMap::with_capacity(SHOWN_USUAL, SHOWN_USUAL_BYTES), &*NAMES);
+    while let Some((place, value, rest)) = next_shown(bytes) {
         if let Some(name) = names.get(usize::from(place)) {
-            fields.insert((*name).to_owned(), text);
+            fields.insert(name, value);
         }
         bytes = rest;
     }
     fields
 }
 
-fn next_shown(bytes: &[u8]) -> Option<(u8, String, &[u8])> {
+/// How many fields an alert usually shows, and their bytes with their names.
+const SHOWN_USUAL: usize = 8;
+const SHOWN_USUAL_BYTES: usize = 256;
+
+fn next_shown(bytes: &[u8]) -> Option<(u8, Value<'_>, &[u8])> {
     fn fixed<const N: usize>(rest: &[u8]) -> Option<([u8; N], &[u8])> {
         rest.split_first_chunk::<N>().map(|(found, rest)| (*found, rest))
     }
     let ([place, kind], rest) = fixed::<2>(bytes)?;
-    let (text, rest) = match kind {
-        0 => (String::new(), rest),
-        1 => next_text(rest).map(|(text, rest)| (text.to_owned(), rest))?,
-        2 => fixed(rest).map(|(b, rest)| (i64::from_le_bytes(b).to_string(), rest))?,
-        3 => fixed(rest).map(|(b, rest)| (u64::from_le_bytes(b).to_string(), rest))?,
-        4 => fixed(rest).map(|(b, rest)| (f64::from_le_bytes(b).to_string(), rest))?,
-        5 => fixed(rest).map(|([b], rest)| ((b != 0).to_string(), rest))?,
-        6 => fixed(rest).map(|(b, rest)| (Ipv4Addr::from_octets(b).to_string(), rest))?,
-        7 => fixed(rest).map(|(b, rest)| (Ipv6Addr::from_octets(b).to_string(), rest))?,
-        8 => fixed(rest).map(|(b, rest)| (Time::from_unix_ns(i64::from_le_bytes(b)).to_string(), rest))?,
-        CARRIED => fixed::<2>(rest).and_then(|(_, rest)| next_text(rest)).map(|(text, rest)| (text.to_owned(), rest))?,
+    let (value, rest) = match kind {
+        0 => (Value::Null, rest),
+        1 => next_text(rest).map(|(text, rest)| (Value::Text(text), rest))?,
+        2 => fixed(rest).map(|(b, rest)| (Value::Int(i64::from_le_bytes(b)), rest))?,
+        3 => fixed(rest).map(|(b, rest)| (Value::Uint(u64::from_le_bytes(b)), rest))?,
+        4 => fixed(rest).map(|(b, rest)| (Value::Float(f64::from_le_bytes(b)), rest))?,
+        5 => fixed(rest).map(|([b], rest)| (Value::Bool(b != 0), rest))?,
+        6 => fixed(rest).map(|(b, rest)| (Value::Ip(Ipv4Addr::from_octets(b).into()), rest))?,
+        7 => fixed(rest).map(|(b, rest)| (Value::Ip(Ipv6Addr::from_octets(b).into()), rest))?,
+        8 => fixed(rest).map(|(b, rest)| (Value::Time(Time::from_unix_ns(i64::from_le_bytes(b))), rest))?,
+        CARRIED => fixed::<2>(rest).and_then(|(_, rest)| next_text(rest)).map(|(text, rest)| (Value::Text(text), rest))?,
         _ => return None,
     };
-    Some((place, text, rest))
+    Some((place, value, rest))
 }
 
 #[cfg(test)]
@@ -307,10 +310,9 @@ mod tests {
         let event = batch.event(0);
         let mut bytes = Vec::new();
         put_shown(event, &mut bytes);
-        let expected: BTreeMap<String, String> =
-            SHOWN.iter().filter_map(|f| Some((f.name().to_owned(), event.get(*f)?.to_string()))).collect();
+        let expected: TextMap = SHOWN.iter().filter_map(|f| Some((f.name().to_owned(), event.get(*f)?.to_string()))).collect();
         assert_eq!(shown(&bytes), expected);
-        assert_eq!(expected.len(), 8);
+        assert_eq!(expected.iter().len(), 8);
         put_carried(
             event,
             &[vec![FieldId::known("absent")], vec![FieldId::known("other")], vec![FieldId::SOURCE_PORT]],

@@ -10,7 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::encode;
 use super::short::Short;
 use super::window::{NONE, Slab};
-use crate::alert::{Alert, AlertChange, AlertRule, ByLanguage, EVIDENCE_MAX, alert_id};
+use crate::alert::{Alert, AlertChange, AlertRule, ByLanguage, EVIDENCE_MAX, TextMap, alert_id};
 use crate::ruleset::{Body, RuleSet};
 
 /// Alerts of one rule and tenant that repeats fold into; the one that was opened first gives way (counted): a repeat of it counts anew.
@@ -267,11 +267,8 @@ pub(super) fn body(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> Aler
     let rule = &set.rules[rule];
     let group = match &rule.body {
         Body::Sigma { group, .. } => encode::plain_group(&open.key, group),
-        Body::Behaviour(_) => BTreeMap::new(), // Folds by itself.
-        Body::Correlation(bound) => {
-            let values = encode::texts(&open.key).into_iter().map(str::to_owned);
-            bound.written.group_by.iter().cloned().zip(values).collect()
-        }
+        Body::Behaviour(_) => TextMap::default(), // Folds by itself.
+        Body::Correlation(bound) => bound.written.group_by.iter().zip(encode::texts(&open.key)).collect(),
     };
     let fields = encode::shown(&open.fields);
     let said = rule.info.said();
@@ -280,7 +277,7 @@ pub(super) fn body(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> Aler
         meaning: said.meaning.clone(),
         first_steps: said.first_steps.clone(),
         false_positives: said.false_positives.clone(),
-        clause: fields.get(FieldId::POLICY_CLAUSE.name()).cloned().or_else(|| rule.info.clause.clone()),
+        clause: fields.get(FieldId::POLICY_CLAUSE.name()).map(str::to_owned).or_else(|| rule.info.clause.clone()),
         ..bare(said.rule.clone(), tenant, group, open, fields)
     }
 }
@@ -303,7 +300,7 @@ pub(super) fn degraded(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> 
     };
     let both =
         |ja: &str, en: &str| Arc::new(BTreeMap::from([("ja".to_owned(), ja.to_owned()), ("en".to_owned(), en.to_owned())]));
-    let group = BTreeMap::from([("rule.id".to_owned(), info.id.clone()), ("rule.name".to_owned(), info.title.clone())]);
+    let group = [("rule.id", &info.id), ("rule.name", &info.title)].into_iter().collect();
     Alert {
         title: both("ルールの監視能力が低下", "Rule degraded"),
         meaning: both(
@@ -314,17 +311,11 @@ pub(super) fn degraded(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> 
             "偽装された送信元による大量のイベントがないか確認し、ルールの条件や group-by を絞ってください。",
             "Look for a flood of events, for instance from forged addresses; narrow the rule's condition or group-by.",
         ),
-        ..bare(said.into(), tenant, group, open, BTreeMap::new())
+        ..bare(said.into(), tenant, group, open, TextMap::default())
     }
 }
 
-fn bare(
-    rule: Arc<AlertRule>,
-    tenant: u32,
-    group: BTreeMap<String, String>,
-    open: &Open,
-    fields: BTreeMap<String, String>,
-) -> Alert {
+fn bare(rule: Arc<AlertRule>, tenant: u32, group: TextMap, open: &Open, fields: TextMap) -> Alert {
     let start = Time::from_unix_ns(open.start);
     Alert {
         id: alert_id(tenant, &rule.id, &group, start),
