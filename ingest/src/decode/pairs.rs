@@ -90,8 +90,8 @@ pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<
     } else {
         let mut rest = text;
         while !rest.is_empty() {
-            rest = rest.trim_start_matches(|c: char| Some(c) == style.separator || c == ' ' || c == '\t');
             let between = |c: char| style.separator.map_or(is_separator(c), |s| s == c);
+            rest = rest.trim_start_matches(|c: char| between(c) || c == ' ' || c == '\t');
             let Some(at) = rest.find(|c| c == style.equals || between(c)) else { break };
             let after = &rest[at..];
             let Some(value) = after.strip_prefix(style.equals) else {

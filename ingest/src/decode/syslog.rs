@@ -348,12 +348,16 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
     if let Some(device) = word.strip_suffix(':').filter(|_| after.starts_with('%')) {
         return Header { app: Some(device), message: after, ..header }; // Cisco: whatever the device is called.
     }
+    if word.starts_with("(\"") && word.ends_with("\")") {
+        let (app, procid, message) = tag(after.trim_start()); // UniFi: `("MODEL,MAC,VERSION") hostapd: text`.
+        return Header { app, procid, message, ..header };
+    }
     let host = (1..=HOST_BYTES_MAX).contains(&word.len()) && run_of(rest.as_bytes(), HOST) == word.len();
     if word.ends_with(':') || word.starts_with('%') || !host && word.bytes().any(|b| b == b'[') {
         let (app, procid, message) = tag(rest); // No host.
         return Header { app, procid, message, ..header };
     }
-    if !host || !has_priority && is_level(word) {
+    if !host || !has_priority && (is_level(word) || word == "-") {
         return Header { message: rest, ..header };
     }
     let after = after_facility(after.trim_start());
@@ -433,7 +437,19 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
     if rest.starts_with(' ') {
         return spaced_tag(text).unwrap_or((None, None, text));
     }
+    if rest.starts_with(',')
+        && let Some(after) = after_model(text)
+    {
+        return tag(after);
+    }
     (None, None, text)
+}
+
+/// UniFi's access points put what they are before the program: `U6-Pro,0a1b2c3d4e5f,U6-Pro-6.5.28+14491: hostapd[2101]: text`.
+fn after_model(text: &str) -> Option<&str> {
+    let (model, after) = text.split_once(": ").filter(|(model, _)| model.len() <= HOST_BYTES_MAX && !model.contains(' '))?;
+    let is_mac = |part: &str| part.len() == 12 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    model.split(',').take(2).any(is_mac).then_some(after)
 }
 
 /// `Google Chrome[85294]: text`: macOS names programs as people do.

@@ -208,6 +208,13 @@ impl TextDecoder {
             if row.get(FieldId::MESSAGE).is_none() {
                 row.text(FieldId::MESSAGE, h.message);
             }
+            if let Some((_, Some(level))) = format::beginning(h.message) {
+                row.text(FieldId::LOG_LEVEL, level);
+            } else if h.message.starts_with('[')
+                && let Some(level) = format::level(h.message)
+            {
+                row.text(FieldId::LOG_LEVEL, level);
+            }
             format::guess(h.message, row);
         } else if let Some((stamp, level)) = format::beginning(text) {
             // A program's own log, of which nothing more is known.
@@ -219,6 +226,11 @@ impl TextDecoder {
             row.text(FieldId::MESSAGE, text);
             format::guess(text, row);
         } else {
+            if text.starts_with(|c: char| c.is_ascii_digit())
+                && let Some(level) = format::level(text)
+            {
+                row.text(FieldId::LOG_LEVEL, level);
+            }
             row.text(FieldId::MESSAGE, text);
             format::guess(text, row);
             row.quarantine(if text.is_empty() { "empty record" } else { "no decoder knows this record" });

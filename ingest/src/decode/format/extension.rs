@@ -87,7 +87,7 @@ pub(super) struct Rest {
 impl Rest {
     pub(super) fn new() -> Rest {
         let mut record = Record::new();
-        let usual = Usual::with_makers(&mut record.keys);
+        let usual = Usual::new(&mut record.keys);
         Rest { record, usual }
     }
 
@@ -173,10 +173,18 @@ pub(super) fn plain<'t>(text: &'t str, scratch: &'t mut String) -> &'t str {
     scratch
 }
 
-/// Whether the text is a Windows path whose backslashes the sender did not escape: there `\n` is no line end.
+/// Whether the text is a Windows path or an account (`TOWN\noda`) whose backslashes the sender did not escape: there `\n` is no line end.
 fn is_bare_path(text: &str) -> bool {
+    let named = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.$".contains(&b));
     matches!(text.as_bytes(), [drive, b':', b'\\', next, ..] if drive.is_ascii_alphabetic() && *next != b'\\')
+        || text.len() <= ACCOUNT_BYTES_MAX
+            && text
+                .split_once('\\')
+                .is_some_and(|(domain, name)| named(domain) && named(name) && !domain.bytes().any(|b| b.is_ascii_lowercase()))
 }
+
+/// A longer text is no `DOMAIN\name`.
+const ACCOUNT_BYTES_MAX: usize = 64;
 
 /// Adds a hash under the name that its length tells.
 pub(super) fn hash(text: &str, row: &mut RowBuilder<'_>) {

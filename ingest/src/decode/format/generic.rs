@@ -4,7 +4,7 @@ use event::{FieldId, RowBuilder};
 
 use super::usual::{self, Usual};
 use super::{Kind, Recognise};
-use crate::decode::pairs::{Style, styled};
+use crate::decode::pairs::{Pair, Style, styled};
 use crate::decode::record::{Fields, Key, Keys, Record};
 use crate::decode::text::Context;
 
@@ -46,6 +46,21 @@ fn without_lead(text: &str) -> &str {
     let Some((lead, rest)) = text.split_once(": ") else { return text };
     let is_next = rest.split_once(':').is_some_and(|(key, value)| value.starts_with(' ') && usual::is_known(key));
     if is_next && !usual::is_known(lead) { rest } else { text }
+}
+
+/// Pairs with colons within a text: only where enough of their names are known, and only those.
+const COLONS: Style = style(None, ':');
+
+/// Whether the value stands directly behind the colon, unlike in prose.
+fn is_tight(pair: Pair<'_>) -> bool {
+    !pair.value.is_empty() && pair.value.as_ptr() as usize == pair.key.as_ptr() as usize + pair.key.len() + 1
+}
+
+/// Whether there are enough pairs with colons whose names are known.
+fn has_colons(text: &str) -> bool {
+    let mut known = 0;
+    styled(text, COLONS, |pair| known += usize::from(is_tight(pair) && usual::is_known(pair.key)));
+    known >= PAIRS_MIN
 }
 
 /// The pairs of `[key = value] [key = value]`, where there are enough.
@@ -120,16 +135,27 @@ impl super::Reader for Reader {
             let enough =
                 |style: &&Style| memchr::memchr_iter(style.equals as u8, message.as_bytes()).nth(PAIRS_MIN - 1).is_some();
             let whole = WHOLE.iter().filter(enough).find(|style| is_whole(bare, **style));
-            let Some(style) = whole.or_else(|| STYLES.iter().filter(enough).find(|style| fits(message, **style))) else {
-                return false;
+            let style = whole.or_else(|| STYLES.iter().filter(enough).find(|style| fits(message, **style)));
+            let colons = || Some(&COLONS).filter(enough).filter(|_| has_colons(message));
+            let Some(style) = style.or_else(colons) else { return false };
+            let is_of = |pair: Pair<'_>| match *style == COLONS {
+                true => is_tight(pair) && usual::is_known(pair.key),
+                false => is_key(pair.key) || whole.is_some(),
             };
             styled(if whole.is_some() { bare } else { message }, *style, |pair| {
-                if is_key(pair.key) || whole.is_some() {
-                    put(pair.key, pair.value);
+                if is_of(pair) {
+                    // `[UserID:taro]`
+                    let value = if *style == COLONS { pair.value.trim_end_matches([']', ')']) } else { pair.value };
+                    put(pair.key.trim_start_matches(['[', '(']), value);
                 }
             });
         }
         self.plain.write(&self.record, message, context, row);
+        if row.get(FieldId::EVENT_OUTCOME).is_none()
+            && let Some((lead, _)) = message.split_once(['=', '{']).filter(|_| row.get(FieldId::USER_NAME).is_some())
+        {
+            super::guess::outcome(lead, row);
+        }
         true
     }
 }
@@ -140,6 +166,8 @@ pub(super) struct Plain {
     fields: Fields,
     usual: Usual,
     message: Key,
+    /// The names of what a program says in its own words.
+    says: [Key; 3],
 }
 
 impl Plain {
@@ -149,6 +177,7 @@ impl Plain {
             fields: Fields::new(""),
             usual: Usual::new(keys),
             message: keys.declare("message"),
+            says: ["message", "msg", "Message"].map(|name| keys.declare(name)),
         }
     }
 
@@ -170,6 +199,10 @@ impl Plain {
         }
         if record.too_many() {
             row.text(FieldId::FLAGS, "fields_refused");
+        }
+        if let Some(said) = self.says.iter().find_map(|key| view.text(*key)) {
+            super::guess(said, row);
+            super::guess::outcome(said, row);
         }
         if !view.has(self.message) && row.get(FieldId::MESSAGE).is_none() {
             row.text(FieldId::MESSAGE, text);

@@ -62,6 +62,50 @@ const BEFORE_ADDRESS: &[&str] = &[
 const BEFORE_ANOTHER: &[&str] =
     &["to", "server", "destination", "dst", "dest", "local", "at", "on", "via", "proxy", "against", "listening", "with"];
 
+/// Words before the address of whoever began it, where the other's has one of [`BEFORE_TARGET`] before it.
+const BEFORE_SOURCE: &[&str] = &[
+    "from",
+    "source",
+    "src",
+    "srcip",
+    "src_ip",
+    "src-ip",
+    "source_ip",
+    "saddr",
+    "sip",
+    "client",
+    "client_ip",
+    "clientip",
+    "remote",
+    "peer",
+    "initiator",
+    "attacker",
+    "origin",
+    "送信元",
+    "接続元",
+];
+
+/// Words before the address of whoever was spoken to.
+const BEFORE_TARGET: &[&str] = &[
+    "to",
+    "destination",
+    "dst",
+    "dest",
+    "dstip",
+    "dst_ip",
+    "dst-ip",
+    "dest_ip",
+    "destination_ip",
+    "daddr",
+    "dip",
+    "server",
+    "target",
+    "responder",
+    "victim",
+    "宛先",
+    "接続先",
+];
+
 /// Words between two addresses of which the first spoke to the second.
 const BETWEEN: &[&str] = &["to", ">", "->", "-->", "=>", "==>", "→"];
 
@@ -272,8 +316,9 @@ impl Anywhere {
     }
 }
 
-/// Words of a line's beginning among which its level stands.
+/// Words of a line's beginning among which its level stands; in capital letters it may stand further behind.
 const LEVEL_WITHIN: usize = 4;
+const CAPITAL_LEVEL_WITHIN: usize = 8;
 
 /// How a program's own log begins: the time, and how grave it is.
 pub(in crate::decode) fn beginning(text: &str) -> Option<(Stamp, Option<&str>)> {
@@ -288,10 +333,16 @@ pub(in crate::decode) fn beginning(text: &str) -> Option<(Stamp, Option<&str>)> 
     }
     let bare = text.trim_start_matches(['[', '(', '"']);
     let (stamp, rest) = stamp::any(bare)?;
-    let level = words(&rest[..rest.floor_char_boundary(128)])
-        .take(LEVEL_WITHIN)
-        .map(|(_, word)| word.trim_matches(['[', ']', ':', '-', '*']));
-    Some((stamp, level.into_iter().find(|word| is_level(word))))
+    Some((stamp, level(rest)))
+}
+
+/// How grave the text says at its beginning that it is.
+pub(in crate::decode) fn level(text: &str) -> Option<&str> {
+    words(&text[..text.floor_char_boundary(128)]).take(CAPITAL_LEVEL_WITHIN).enumerate().find_map(|(nth, (_, word))| {
+        let bare = word.trim_matches(['[', ']', ':', '-', '*']);
+        let bare = bare.split(['[', ']', ':']).find(|part| is_level(part)).unwrap_or(bare); // `[12][auth][WARNING]`, `::WARNING::`
+        (is_level(bare) && (nth < LEVEL_WITHIN || bare.bytes().all(|b| b.is_ascii_uppercase()))).then_some(bare)
+    })
 }
 
 /// Writes what `text` says.
@@ -300,25 +351,41 @@ pub(in crate::decode) fn guess(text: &str, row: &mut RowBuilder<'_>) {
     if contains(text, "CEF:") || contains(text, "LEEF:") {
         return; // It has a form, and is broken or carried by a text: what its values say is not what the text says.
     }
-    let [logins, failures, successes] = &*SAID;
-    let login = logins.stand_in(text);
+    let login = SAID[0].stand_in(text);
     let found = ends(text, login, row) | name(text, login, row) | hardware(text, row);
     if !found {
         return;
     }
     request(text, row);
     row.text(FieldId::FLAGS, "guessed");
-    if row.get(FieldId::EVENT_OUTCOME).is_none() && login {
-        let outcome = if failures.stand_in(text) {
-            "failure"
-        } else if successes.stand_in(text) {
-            "success"
-        } else {
-            return;
-        };
-        row.text(FieldId::EVENT_CATEGORY, "authentication");
-        row.text(FieldId::EVENT_OUTCOME, outcome);
+    if login {
+        write_outcome(text, row);
     }
+}
+
+/// Writes whether the login went well that `text` tells of, where something else has told whose it is.
+pub(super) fn outcome(text: &str, row: &mut RowBuilder<'_>) {
+    let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+    if row.get(FieldId::EVENT_OUTCOME).is_none() && SAID[0].stand_in(text) && write_outcome(text, row) {
+        row.text(FieldId::FLAGS, "guessed");
+    }
+}
+
+fn write_outcome(text: &str, row: &mut RowBuilder<'_>) -> bool {
+    let [_, failures, successes] = &*SAID;
+    if row.get(FieldId::EVENT_OUTCOME).is_some() {
+        return false;
+    }
+    let outcome = if failures.stand_in(text) {
+        "failure"
+    } else if successes.stand_in(text) {
+        "success"
+    } else {
+        return false;
+    };
+    row.text(FieldId::EVENT_CATEGORY, "authentication");
+    row.text(FieldId::EVENT_OUTCOME, outcome);
+    true
 }
 
 /// Whether `text` holds `word`, in any case of ASCII letters.
@@ -373,6 +440,11 @@ fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
         let rest = &word[at..];
         rest[rest.chars().next().map_or(0, char::len_utf8)..].trim_start_matches(':')
     });
+    let word = word.trim_end_matches('-'); // `192.0.2.7:40122->192.0.2.9:445/tcp`
+    let word = match word.rsplit_once('/') {
+        Some((before, after)) if is_one_of(after, TRANSPORTS) => before,
+        _ => word,
+    };
     let bare = word.trim_end_matches(['.', ':', ']']).trim_start_matches(['[', '/', '@']);
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Some((ip.to_canonical(), None));
@@ -405,61 +477,137 @@ fn port_in_brackets(rest: &str) -> Option<u16> {
     rest.strip_prefix(['(', '['])?.split_once([')', ']'])?.0.parse().ok()
 }
 
+/// An address of a text.
+#[derive(Clone, Copy)]
+struct End<'t> {
+    ip: IpAddr,
+    port: Option<u16>,
+    /// The word before it, without marks.
+    lead: &'t str,
+    /// Where it begins and where the text goes on behind it.
+    at: usize,
+    behind: usize,
+}
+
 /// Who spoke to whom. Of a `login`, the only address is whose it is, whatever stands before it.
 fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::SOURCE_IP).is_some() {
         return false;
     }
     let mut before = "";
-    let mut first: Option<(IpAddr, Option<u16>, bool)> = None;
-    let mut second: Option<(IpAddr, Option<u16>)> = None;
-    let (mut end, mut between, mut port) = (0, "", None);
+    let mut found: [Option<End<'_>>; 2] = [None, None];
+    let mut last = 0;
+    let mut named: [Option<u16>; 2] = [None, None];
     for (at, word) in words(text) {
-        // `IP:192.0.2.7`
-        let led = word.split_once(':').filter(|(lead, _)| is_one_of(lead, BEFORE_ADDRESS));
+        // `IP:192.0.2.7`, `src-port:40122`
+        let led =
+            word.split_once(':').filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
         let word = led.map_or(word, |(lead, rest)| {
             before = lead;
             rest
         });
         let at = at + led.map_or(0, |(lead, _)| lead.len() + 1);
-        if let Some((ip, own_port)) = address(word) {
-            let own_port = own_port.or_else(|| port_in_brackets(&text[at + word.len()..]));
-            match (first, second) {
-                (None, _) => {
-                    let lead = before.trim_end_matches([':', ']', '[']).trim_start_matches('[');
-                    let led = is_one_of(lead, BEFORE_ADDRESS) || (login && !is_one_of(lead, BEFORE_ANOTHER));
-                    first = Some((ip, own_port, led));
-                    end = at + word.len();
+        if let Some((ip, port)) = address(word) {
+            let behind = at + word.len();
+            let port = port.or_else(|| port_in_brackets(&text[behind..]));
+            let lead = before.trim_end_matches([':', ']', '[']).trim_start_matches('[');
+            let end = End { ip, port, lead, at, behind };
+            match found {
+                [None, _] => found[0] = Some(end),
+                [Some(one), None] if one.ip != ip => {
+                    found[1] = Some(end);
+                    last = 1;
                 }
-                (Some((one, ..)), None) if one != ip => {
-                    second = Some((ip, own_port));
-                    between = text[end..at].trim_matches(|c: char| c.is_ascii_digit() || " ()[],".contains(c));
-                }
-                (Some((one, ..)), other) if one != ip && other.is_none_or(|(two, _)| two != ip) => return false,
+                [Some(one), Some(two)] if one.ip != ip && two.ip != ip => return false,
                 _ => {}
             }
-        } else if before.eq_ignore_ascii_case("port") && port.is_none() && first.is_some() && second.is_none() {
-            port = word.trim_end_matches(['.', ':', ']']).parse::<u16>().ok();
+        } else if let Some(port) = word.trim_end_matches(['.', ':', ']']).parse::<u16>().ok().filter(|port| *port > 0) {
+            match port_of(before) {
+                Some(Whose::Last) => {
+                    if let Some(end) = &mut found[last] {
+                        end.port = end.port.or(Some(port));
+                    }
+                }
+                Some(Whose::Source) => named[0] = named[0].or(Some(port)),
+                Some(Whose::Destination) => named[1] = named[1].or(Some(port)),
+                None => {}
+            }
         }
         before = word;
     }
-    let Some((ip, own_port, led)) = first else { return false };
-    match second {
-        None if led => {}
-        Some((to, to_port)) if BETWEEN.contains(&between) => {
-            traffic(text, row);
-            row.ip(FieldId::DESTINATION_IP, to);
-            if let Some(port) = to_port {
-                row.int(FieldId::DESTINATION_PORT, i64::from(port));
-            }
+    let [Some(mut one), two] = found else { return false };
+    if let Some(mut two) = two {
+        let source = |end: &End<'_>| is_one_of(end.lead, BEFORE_SOURCE);
+        let target = |end: &End<'_>| is_one_of(end.lead, BEFORE_TARGET);
+        let between = &text[one.behind..two.at];
+        let bare = between.trim_matches(|c: char| c.is_ascii_digit() || " ()[],".contains(c));
+        if target(&one) && source(&two) {
+            std::mem::swap(&mut one, &mut two);
+        } else if bare.is_empty() && text[one.at..].starts_with('[') && text[..two.behind].ends_with(']') {
+            // `from [CLIENT, PROXY]`
+            row.ip(FieldId::SOURCE_IP, one.ip);
+            return true;
+        } else if let Some(columns) = columns(text, &one, &two) {
+            (one.port, two.port) = (one.port.or(columns[0]), two.port.or(columns[1]));
+        } else if !(BETWEEN.contains(&bare) || source(&one) && target(&two)) {
+            return false;
         }
-        _ => return false,
+        traffic(text, row);
+        row.ip(FieldId::DESTINATION_IP, two.ip);
+        if let Some(port) = two.port.or(named[1]) {
+            row.int(FieldId::DESTINATION_PORT, i64::from(port));
+        }
+    } else if !is_one_of(one.lead, BEFORE_ADDRESS) && (!login || is_one_of(one.lead, BEFORE_ANOTHER)) {
+        return false;
     }
-    row.ip(FieldId::SOURCE_IP, ip);
-    if let Some(port) = own_port.or(port) {
+    row.ip(FieldId::SOURCE_IP, one.ip);
+    if let Some(port) = one.port.or(named[0]) {
         row.int(FieldId::SOURCE_PORT, i64::from(port));
     }
     true
+}
+
+/// Whether a word before a colon says whose the value behind it is.
+fn is_lead(word: &str) -> bool {
+    is_one_of(word, BEFORE_SOURCE) || is_one_of(word, BEFORE_TARGET) || port_of(word).is_some()
+}
+
+/// Whose a port is.
+enum Whose {
+    /// Of the address before it.
+    Last,
+    Source,
+    Destination,
+}
+
+/// Whose the port is that stands behind `lead`.
+fn port_of(lead: &str) -> Option<Whose> {
+    let lead = lead.trim_end_matches(':');
+    let is_port = lead.len().checked_sub(4).and_then(|at| lead.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case("port"));
+    match lead.as_bytes().first()?.to_ascii_lowercase() {
+        b'p' if lead.eq_ignore_ascii_case("port") => Some(Whose::Last),
+        b's' if lead.eq_ignore_ascii_case("spt") || is_port => Some(Whose::Source),
+        b'd' if lead.eq_ignore_ascii_case("dpt") || is_port => Some(Whose::Destination),
+        _ => None,
+    }
+}
+
+/// The ports of two addresses that stand in neighbouring columns of one table: `192.0.2.7|40122|192.0.2.9|80`. None where they do not.
+fn columns(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]> {
+    let between = text[one.behind..two.at].trim_matches(['"', ' ']);
+    let divider = between.chars().next().filter(|c| matches!(c, ',' | '|' | ';' | '\t'))?;
+    let inner = between[1..].strip_suffix(divider).map(|inner| inner.trim_matches(['"', ' ']));
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    match inner {
+        None if between.len() == 1 && !text[one.behind..two.at].contains(' ') => Some([None, None]),
+        Some(inner) => {
+            let own = port(inner)?;
+            let after = text[two.behind..].trim_start_matches('"').trim_start_matches(' ').strip_prefix(divider).unwrap_or("");
+            let next = after.split(divider).next().unwrap_or("").trim_matches(['"', ' ']);
+            Some([Some(own), port(next)])
+        }
+        None => None,
+    }
 }
 
 /// What was done with the traffic between two ends, and its protocol.
@@ -467,6 +615,7 @@ fn traffic(text: &str, row: &mut RowBuilder<'_>) {
     let mut verdict = None;
     for (_, word) in words(text) {
         let word = word.trim_matches(['[', ']', ':', '.', '{', '}']);
+        let word = word.rsplit([':', '/']).next().unwrap_or(word); // `proto:TCP`, `192.0.2.7:445/tcp`
         if row.get(FieldId::NETWORK_TRANSPORT).is_none()
             && let Some(transport) = TRANSPORTS.iter().find(|known| word.eq_ignore_ascii_case(known))
         {
@@ -491,11 +640,16 @@ fn hardware(text: &str, row: &mut RowBuilder<'_>) -> bool {
     for (_, word) in words(text) {
         let bare = word.trim_matches(['[', ']', '.', ',']).trim_end_matches(':');
         let bare = bare.rsplit_once('@').map_or(bare, |(_, after)| after);
+        // `[client:00-11-22-33-44-55]`
+        let led = bare.split_once(':').filter(|(lead, _)| lead.len() > 2 || lead.eq_ignore_ascii_case("ap"));
+        let (lead, bare) = led.map_or((before, bare), |(lead, rest)| (lead.trim_start_matches('['), rest));
         if is_mac(bare) {
+            let own = is_one_of(lead, BEFORE_OWN_MAC);
             match found {
                 Some((other, _)) if other.eq_ignore_ascii_case(bare) => {}
-                Some(_) => return false,
-                None => found = Some((bare, is_one_of(before, BEFORE_OWN_MAC))),
+                Some((_, false)) if own => {}
+                Some((_, false)) => return false,
+                Some((_, true)) | None => found = Some((bare, own)),
             }
         }
         before = word;
@@ -587,11 +741,14 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
         let after = &text[at + (word.len() - lead.len()) + key.len()..];
         let rest = after.trim_start_matches([' ', ':', '=', '[', '\u{ff1a}']);
         let rest = rest.strip_prefix("is ").filter(|rest| rest.starts_with('"')).unwrap_or(rest); // `the user name is "x"`
-        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`' | '<' | '「' | '『'));
+        let rest = rest.strip_prefix("entry ").filter(|rest| rest.starts_with('(')).unwrap_or(rest);
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`' | '<' | '{' | '(' | '「' | '『'));
         let found = match quote {
             Some(quote) => {
                 let close = match quote {
                     '<' => '>',
+                    '{' => '}',
+                    '(' => ')',
                     '「' => '」',
                     '『' => '』',
                     other => other,
@@ -614,19 +771,21 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
         };
         let Some(found) = found.filter(|found| !found.is_empty() && *found != "-" && found.len() <= 256) else { continue };
         let found = found.split_once('@').filter(|(_, rest)| is_mac(rest)).map_or(found, |(name, _)| name);
-        let plain = quote.is_some() || after.starts_with([':', '=', '[', '\u{ff1a}']);
+        let plain = quote.is_some_and(|quote| quote != '(') || after.starts_with([':', '=', '[', '\u{ff1a}']);
         let behind = &rest[(found.as_ptr() as usize - rest.as_ptr() as usize) + found.len()..];
-        let led_again = is_one_of(found, BEFORE_NAME) && behind.starts_with([':', '=', '[']);
+        let led_again = is_one_of(found, BEFORE_NAME) && behind.starts_with([':', '=', '['])
+            || is_one_of(found, &["user", "username"]) && behind.starts_with(' ') && quote.is_none();
         let none = led_again
             || found.split_once(['=', ':']).is_some_and(|(lead, _)| is_one_of(lead, BEFORE_NAME))
             || !plain
                 && (!contains(key, "user") && key.is_ascii()
                     || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
                     || found.contains(['=', '/']));
+        let none = none || quote == Some('(') && found.contains(' ');
         if none || address(found).is_some() || found.bytes().all(|b| b.is_ascii_punctuation()) {
             continue;
         }
-        row.text(FieldId::USER_NAME, found);
+        super::account(row, found);
         return true;
     }
     false

@@ -1,6 +1,8 @@
 //! Cisco ISE (Cisco, "ISE Syslogs"): `CISE_CATEGORY ID PARTS NTH TIME OFFSET SEQUENCE CODE SEVERITY CLASS: text, Key=value, Key=value,`.
 //! A long message comes in parts; the later ones hold the rest of the pairs only.
 
+use std::net::IpAddr;
+
 use event::{FieldId, RowBuilder};
 
 use super::{Kind, Recognise, some_text};
@@ -12,6 +14,10 @@ pub(super) struct Reader {
     kind: Kind,
     keys: Keys,
     category: FieldId,
+    observer: FieldId,
+    /// Whether the record is the ACS's: there the device that asked is not who logs in.
+    is_acs: bool,
+    device: Option<IpAddr>,
 }
 
 const KEYS: &str = "
@@ -58,6 +64,9 @@ impl Reader {
             kind: Kind::new("cisco_ise", Some("cisco"), Some("authentication"), Some("ise")),
             keys: Keys::new("cisco.ise.", KEYS),
             category: FieldId::known("cisco.ise.category"),
+            observer: FieldId::known("observer.ip"),
+            is_acs: false,
+            device: None,
         }
     }
 
@@ -77,6 +86,15 @@ impl Reader {
                     }
                 }
                 return;
+            }
+            "Device IP Address" if self.is_acs => {
+                self.device = value.parse().ok();
+                return;
+            }
+            "Remote-Address" | "Calling-Station-ID" if self.is_acs => {
+                if let (Ok(ip), None) = (value.parse(), row.get(FieldId::SOURCE_IP)) {
+                    row.ip(FieldId::SOURCE_IP, ip);
+                }
             }
             _ => {}
         }
@@ -139,6 +157,8 @@ impl super::Reader for Reader {
         row.text(FieldId::EVENT_CATEGORY, "authentication");
         some_text(row, self.category, category);
         self.keys.begin();
+        self.is_acs = category.starts_with("CSCOacs_");
+        self.device = None;
         let mut pairs = rest.trim_start();
         if let Some((time, after)) = stamp::iso(pairs) {
             context.set_time(row, Some(time));
@@ -172,6 +192,12 @@ impl super::Reader for Reader {
             }
         }
         self.keys.finish(row);
+        if let Some(device) = self.device {
+            row.ip(self.observer, device);
+            if row.get(FieldId::SOURCE_IP).is_none() {
+                row.ip(FieldId::SOURCE_IP, device);
+            }
+        }
         if row.get(FieldId::MESSAGE).is_none() {
             row.text(FieldId::MESSAGE, message);
         }

@@ -48,7 +48,7 @@ use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Value};
 
 use super::grams::Needed;
 use super::text::Context;
-pub(super) use guess::{beginning, guess};
+pub(super) use guess::{beginning, guess, level};
 pub(super) use registry::{Recognise, Registry, names};
 pub(super) use usual::Usual;
 
@@ -170,6 +170,15 @@ pub(super) fn transport(number: u64) -> Option<&'static str> {
         132 => "sctp",
         _ => return None,
     })
+}
+
+/// `user.name` and, of `DOMAIN\\name`, `user.domain`.
+fn account(row: &mut RowBuilder<'_>, text: &str) {
+    let (domain, name) = super::keys::account(text);
+    row.text(FieldId::USER_NAME, name);
+    if let Some(domain) = domain {
+        row.text(FieldId::USER_DOMAIN, domain);
+    }
 }
 
 /// `network.transport` and, where known, `network.iana_number` from a protocol's number or name.

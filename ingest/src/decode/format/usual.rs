@@ -25,6 +25,9 @@ const NAME_BYTES_MAX: usize = 48;
 /// The rank of names that are not in the table.
 const LAST_RANK: u16 = u16::MAX;
 
+/// A name that is one of the table's only without what its maker puts before it stands behind those that are.
+const MAKERS_RANK: u16 = 1 << 14;
+
 /// Keys that only say that something follows.
 const HOLDERS: &[&str] = &[
     "data",
@@ -106,8 +109,10 @@ const HOLDERS: &[&str] = &[
 ];
 
 /// Keys below which a name may be somebody else's.
-const OTHERS: &[&str] =
-    &["parent", "target", "dest", "dst", "old", "previous", "prior", "before", "grand", "child", "server", "new", "after"];
+const OTHERS: &[&str] = &[
+    "parent", "target", "dest", "dst", "old", "previous", "prior", "before", "grand", "child", "server", "new", "after",
+    "manager", "owner", "related", "last",
+];
 
 /// Names of one plain word: whose they are is said by what stands before them.
 const PLAIN: &[&str] = &[
@@ -292,6 +297,9 @@ const ECS: &[&str] = &[
 /// Of which rules a name is one, and how they prefer it.
 type Places = Vec<(u16, u16)>;
 
+/// What a path means, and whether only without what its maker puts before it.
+type Meaning = (&'static [(u16, u16)], bool);
+
 static NAMES: LazyLock<HashMap<String, Places>> = LazyLock::new(|| {
     let mut names: HashMap<String, Places> = HashMap::new();
     for (rule, (.., list)) in USUAL.iter().enumerate() {
@@ -330,11 +338,12 @@ pub(in crate::decode) struct Usual {
     /// The rules of a request's method and host, and of the host's name.
     request: [usize; 3],
     /// The rules of a URL's path and of a file's, and what tells that there is a request.
-    path: [usize; 6],
-    /// Whether makers put their names before those of the table.
-    makers: bool,
+    path: [usize; 8],
+    /// The rules of a file's size, and what tells that there is a file.
+    size: [usize; 4],
     generation: u32,
-    meanings: Vec<Option<&'static [(u16, u16)]>>,
+    /// What each path means, and whether only without what stands before its name.
+    meanings: Vec<Option<Meaning>>,
     best: Vec<Option<(u16, Key)>>,
     /// A bit for each rule that has a best key.
     touched: Vec<u64>,
@@ -356,16 +365,21 @@ impl Usual {
         let ends =
             ["source", "destination", "source.port", "destination.port", "process.name", "process.executable"].map(rule_of);
         let request = ["http.request.method", "url.domain", "host.name"].map(rule_of);
-        let path =
-            ["url.path", "file", "http.request.method", "http.response.status_code", "url.original", "url.domain"].map(rule_of);
+        let path = [
+            "url.path",
+            "file",
+            "process.executable",
+            "process.command_line",
+            "http.request.method",
+            "http.response.status_code",
+            "url.original",
+            "url.domain",
+        ]
+        .map(rule_of);
         let touched = vec![0; rules.len().div_ceil(64)];
         let email = FieldId::known("user.email");
-        Usual { rules, own, date, email, ends, request, path, makers: false, generation: 0, meanings: Vec::new(), best, touched }
-    }
-
-    /// The table for names that may have their maker's name before them, as in CEF and LEEF.
-    pub(in crate::decode) fn with_makers(keys: &mut Keys) -> Usual {
-        Usual { makers: true, ..Usual::new(keys) }
+        let size = ["file.size", "file", "file.name", "file.hash"].map(rule_of);
+        Usual { rules, own, date, email, ends, request, path, size, generation: 0, meanings: Vec::new(), best, touched }
     }
 
     /// Writes the fields that the record's names usually mean, but for keys that are `told` otherwise. What the row holds already
@@ -381,7 +395,7 @@ impl Usual {
     ) {
         self.touched.fill(0);
         for (key, value) in view.iter() {
-            let meaning = self.meaning(keys, key);
+            let (meaning, of_maker) = self.meaning(keys, key);
             if meaning.is_empty() || told.contains(&key) || says_nothing(value) {
                 continue;
             }
@@ -393,14 +407,16 @@ impl Usual {
                 let rule = usize::from(*rule);
                 self.touched[rule / 64] |= 1 << (rule % 64);
                 let best = &mut self.best[rule];
-                if best.is_none_or(|(before, _)| *rank < before) {
-                    *best = Some((*rank, key));
+                let rank = if of_maker { *rank | MAKERS_RANK } else { *rank };
+                if best.is_none_or(|(before, _)| rank < before) {
+                    *best = Some((rank, key));
                 }
             }
         }
         self.turn_ends(keys);
         self.settle_host(keys);
         self.settle_path(keys);
+        self.settle_size(keys);
         let has_time = self.best[0].is_some();
         for nth in each_bit(&self.touched) {
             let Some((_, key)) = self.best[nth].take() else { continue };
@@ -435,7 +451,7 @@ impl Usual {
         }
         if row.get(FieldId::USER_NAME).is_none()
             && let Some(Value::Text(id)) = row.get(FieldId::USER_ID)
-            && is_name(id)
+            && is_name(id.rsplit('\\').next().unwrap_or(id))
         {
             row.copy_first(FieldId::USER_ID, FieldId::USER_NAME);
         }
@@ -445,23 +461,34 @@ impl Usual {
     fn settle_host(&mut self, keys: &Keys) {
         let [method, asked, written] = self.request;
         let is_host = |best: &Option<(u16, Key)>| best.is_some_and(|(_, key)| keys.name(key).eq_ignore_ascii_case("host"));
-        let other = if self.best[method].is_some() { written } else { asked };
+        let other = if self.best[method].is_some() && is_host(&self.best[asked]) { written } else { asked };
         if is_host(&self.best[other]) {
             self.best[other] = None;
         }
     }
 
-    /// `path` is a file's where nothing else tells of a request.
+    /// `path` is a file's where nothing else tells of a request, a program's beside its command line.
     fn settle_path(&mut self, keys: &Keys) {
-        let [path, file, told @ ..] = self.path;
+        let [path, file, program, command, told @ ..] = self.path;
         let is_plain = self.best[path].is_some_and(|(_, key)| {
             let name = keys.name(key);
             name.rsplit('.').next().unwrap_or(name).eq_ignore_ascii_case("path")
         });
         if is_plain && told.iter().all(|rule| self.best[*rule].is_none()) {
             let best = self.best[path].take();
-            self.touched[file / 64] |= 1 << (file % 64);
-            self.best[file] = self.best[file].or(best);
+            let is_program = self.best[command].is_some() && self.best[program].is_none() && self.best[file].is_none();
+            let whose = if is_program { program } else { file };
+            self.touched[whose / 64] |= 1 << (whose % 64);
+            self.best[whose] = self.best[whose].or(best);
+        }
+    }
+
+    /// `size` is a file's where something else tells of one.
+    fn settle_size(&mut self, keys: &Keys) {
+        let [size, told @ ..] = self.size;
+        let is_plain = self.best[size].is_some_and(|(_, key)| keys.name(key).eq_ignore_ascii_case("size"));
+        if is_plain && told.iter().all(|rule| self.best[*rule].is_none()) {
+            self.best[size] = None;
         }
     }
 
@@ -485,18 +512,18 @@ impl Usual {
         }
     }
 
-    fn meaning(&mut self, keys: &Keys, key: Key) -> &'static [(u16, u16)] {
+    fn meaning(&mut self, keys: &Keys, key: Key) -> Meaning {
         if self.generation != keys.generation() {
             self.generation = keys.generation();
             self.meanings.clear();
         }
         if let Some(Some(known)) = self.meanings.get(key.index()) {
-            return known;
+            return *known;
         }
         let name = keys.name(key);
-        let mut meaning = find(name);
-        if meaning.is_empty() && self.makers {
-            meaning = without_maker(name).map_or(&[], find);
+        let mut meaning = (find(name), false);
+        if meaning.0.is_empty() {
+            meaning = (without_maker(name).map_or(&[], find), true);
         }
         if self.meanings.len() <= key.index() {
             self.meanings.resize(keys.len(), None);
@@ -541,14 +568,15 @@ pub(super) fn is_known(name: &str) -> bool {
     plain(name).is_some_and(|(plain, length)| std::str::from_utf8(&plain[..length]).is_ok_and(|plain| NAMES.contains_key(plain)))
 }
 
-/// The name without what its maker puts before it: `InfobloxDNSQType` is `DNSQType`, `UNIFIclientIp` is `clientIp`. None where no rest of it
-/// is in the table, or where the rest is a plain word or somebody else's.
+/// The name without what its maker puts before it: `InfobloxDNSQType` is `DNSQType`, `UNIFIclientIp` is `clientIp`, `FW_POLICY_NAME` is
+/// `POLICY_NAME`. None where no rest of it is in the table, or where the rest is a plain word or somebody else's.
 fn without_maker(name: &str) -> Option<&str> {
     let bytes = name.as_bytes();
     let word = |at: usize| {
         let (before, here) = (bytes[at - 1], bytes[at]);
         let next_is_small = bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
-        here.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_small)
+        matches!(before, b'_' | b'-') && here.is_ascii_alphabetic()
+            || here.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_small)
             || here.is_ascii_lowercase() && before.is_ascii_uppercase() && at >= 2 && bytes[at - 2].is_ascii_uppercase()
     };
     (1..bytes.len().min(NAME_BYTES_MAX)).filter(|at| name.is_ascii() && word(*at)).find_map(|at| {
@@ -649,7 +677,8 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
             Value::Text(text) => {
                 !text.is_empty()
                     && is_word(text)
-                    && (matches!(to, To::Protocol) && !text.contains('/') || !matches!(to, To::Protocol) && ip_of(text).is_none())
+                    && (matches!(to, To::Protocol) && !text.contains('/') && !is_application(text)
+                        || !matches!(to, To::Protocol) && ip_of(text).is_none())
             }
             Value::Int(_) | Value::Uint(_) => {
                 !matches!(to.field(), "source.domain" | "destination.domain" | "host.name" | "service.name" | "network.protocol")
@@ -674,6 +703,8 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
             Value::Int(_) | Value::Uint(_) => true,
             _ => false,
         },
+        Only::Application => text.is_some_and(is_application),
+        Only::Undotted => text.is_some_and(|text| is_word(text) && !text.contains(['.', '/', ':']) && text.len() <= 64),
         Only::Two => text.is_some_and(|text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic())),
         Only::Unique => text.is_some_and(|text| {
             text.len() >= 16
@@ -701,6 +732,16 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         (To::As(_), Value::Text(_) | Value::Int(_) | Value::Uint(_)) => true,
         _ => false,
     }
+}
+
+/// Whether the word names a protocol of applications.
+fn is_application(word: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "http", "https", "ssh", "ftp", "ftps", "sftp", "telnet", "rdp", "vnc", "smb", "cifs", "nfs", "smtp", "smtps", "imap",
+        "imaps", "pop3", "pop3s", "dns", "dhcp", "ntp", "snmp", "ldap", "ldaps", "kerberos", "tls", "ssl", "sip", "mqtt",
+        "modbus", "mysql", "tds", "radius",
+    ];
+    word.len() <= 8 && NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
 /// Whether what stands as a user's id is his name: words that people choose, no number, code or key.

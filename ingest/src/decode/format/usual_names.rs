@@ -7,7 +7,8 @@ use crate::decode::record::table::To::{
     Without,
 };
 use Only::{
-    Any, Code, Digits, Domain, Http, Ip, Letters, Mail, Method, Port, Separated, Status, Technique, Text, Two, Unique, Word,
+    Any, Application, Code, Digits, Domain, Http, Ip, Letters, Mail, Method, Port, Separated, Status, Technique, Text, Two,
+    Undotted, Unique, Word,
 };
 
 /// Which values count: names such as `from`, `source` and `status` mean other things as well.
@@ -47,6 +48,10 @@ pub(super) enum Only {
     Two,
     /// What one event alone has: too long for a kind of events.
     Unique,
+    /// A protocol of applications, as `http` and `ssh`.
+    Application,
+    /// One word without a dot.
+    Undotted,
 }
 
 /// Words that stand for one of several in a name.
@@ -132,6 +137,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Word,
         "appproto appprotocol applicationprotocol l7proto l7protocol layer7protocol service servicename",
     ),
+    (Lower("network.protocol"), Application, "protocol proto protocolname networkprotocol"),
     (As("network.application"), Any, "app application appname applicationname appid appdisplayname cloudapp apptype"),
     (
         Case(
@@ -166,7 +172,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Number("destination.bytes"),
         Digits,
         "{D}bytes receivedbytes rcvdbytes rcvdbyte bytesreceived bytesrecv bytesrcvd bytesin inbytes inputbytes rxbytes \
-     bytesrx rcvd bytestoclient downloadbytes serverbytes numbytesreceived bytesdown downloaded replybytes",
+     bytesrx rcvd recvbytes bytestoclient downloadbytes serverbytes numbytesreceived bytesdown downloaded replybytes",
     ),
     (Number("network.bytes"), Digits, "totalbytes numbytes bytestotal octets transferredbytes byteslen"),
     (
@@ -243,7 +249,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser lastloggedinuser lastloggedonuser \
      endpointuser processuser processusername processaccountname initiatingprocessaccountname requestuser requestusername \
      authuser authusername authenticateduser dbuser dbusername osuser who userlogin userloginname userlogon userdisplayname \
-     identity identityname useremail actoremail ownername member membername createdby modifiedby loginid ユーザー ユーザ \
+     identity identityname useremail actoremail ownername member membername createdby createdbyname createdbylogin \
+     createdbyusername modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername",
     ),
@@ -259,10 +266,11 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "userdomain domainname accountdomain ntdomain logondomain {S}ntdomain userdomainname initiatingprocessaccountdomain \
      subjectdomainname realm",
     ),
+    (As("user.domain"), Undotted, "domain"),
     (
         As("user.email"),
         Mail,
-        "useremail useremailaddress email emailaddress mail actoremail actoremailaddress usermail upn userprincipalname \
+        "useremail useremailaddress email emailaddress mail createdbylogin createdbyemail memberemail operatoremail adminemail actoremail actoremailaddress usermail upn userprincipalname \
      user username loginname login accountemail actor userid actorid",
     ),
     (
@@ -488,7 +496,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Path("file"),
         Separated,
         "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname ファイルパス パス filelocation \
-     filefullname fullfilename objectpath threatpath threatfilepath infectedfile filenamepath",
+     filefullname fullfilename objectpath threatpath threatfilepath infectedfile filenamepath object",
     ),
     (
         LastPart("file.name"),
@@ -499,7 +507,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (As("file.directory"), Any, "folderpath filedirectory directory folder dirname foldername filefolder"),
     (As("file.extension"), Any, "fileextension fileext extension"),
     (As("file.type"), Any, "filetype filetypename"),
-    (Number("file.size"), Digits, "filesize fsize filebytes objectsize filelength filesizebytes"),
+    (Number("file.size"), Digits, "filesize fsize filebytes objectsize filelength filesizebytes size"),
     (Hash("file.hash"), Any, "md5 {F}md5 {F}md5hash {F}hashmd5 md5hash hashmd5 md5sum filemd5sum hashesmd5"),
     (
         Hash("file.hash"),
@@ -630,7 +638,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (As("container.name"), Any, "containername"),
     (As("container.image.name"), Any, "containerimage containerimagename"),
     (As("orchestrator.namespace"), Any, "kubernetesnamespace k8snamespacename kubernetesnamespacename podnamespace"),
-    (As("service.name"), Word, "servicename resourceservicename daemon component module"),
+    (As("service.name"), Word, "servicename service resourceservicename daemon component module"),
     (
         Duration("event.duration", 1e6),
         Any,
