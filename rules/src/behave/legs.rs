@@ -6,10 +6,8 @@
 //! sanitiser, in volume. No two legs would rather have each other than what they have (a stable matching; Gale, Shapley 1962, "College
 //! Admissions and the Stability of Marriage"). As both sides see one distance there is exactly one such matching, whatever came first.
 //!
-//! A leg that has one is looked at only by those that may be nearer to it than that one is: they lie by how far that is, as powers of two.
-//! So among many legs few are compared. Where it is still too many (thousands that none fits), the minute is crowded: no more pairs are made
-//! as they come, but when the time of a leg is over, it takes the earliest of those left that may be its. Each explains one other there too:
-//! taken in the order in which their times are over, as many find one as can (Glover 1967, "Maximum Matching in a Convex Bipartite Graph").
+//! To find it costs comparisons with every leg of that time, or that names the same. Where there are too many, the minute is crowded: no more
+//! pairs are made in it, and any leg of the right time, volume and terminal is enough for another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +18,11 @@ use super::Parameters;
 use super::connection::End;
 use super::sketch::mix;
 
-/// Legs that are compared for a new one, and for those that thereby lose what they had. Where that is not all, its minute is crowded.
-const COMPARED_MAX: usize = 8192;
+/// Legs that one leg is compared with, from the nearest in time on, and addresses of the sanitiser that are looked at for them. Where that is
+/// not all, its minute is crowded.
+const COMPARED_MAX: usize = 2048;
+/// Legs that one new leg may part from what they had, one after the other. Where that is not all, its minute is crowded.
+const PARTED_MAX: usize = 64;
 const MINUTE_NS: i64 = 60_000_000_000;
 /// Crowded minutes that are remembered: longer than any leg is.
 const CROWDED_MAX: usize = 26 * 60;
@@ -51,6 +52,8 @@ pub(super) struct Leg {
     pub(super) other: Option<Distance>,
     /// It stays with what it has: its time is over, or that of the one that it has.
     pub(super) decided: bool,
+    /// Its time is over.
+    pub(super) over: bool,
 }
 
 /// How far a pair of legs is, least first; no two pairs are as far.
@@ -61,8 +64,6 @@ pub(super) struct Distance {
     ns: i64,
     first: u64,
     second: u64,
-    /// How much of it is more than the distance of two addresses.
-    beyond: i64,
 }
 
 impl Distance {
@@ -80,7 +81,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    pub(super) fn across(self) -> Side {
+    fn across(self) -> Side {
         if self == Side::First { Side::Second } else { Side::First }
     }
 }
@@ -97,31 +98,15 @@ pub(super) struct Others {
     pub(super) nearest: Option<(i64, u64)>,
 }
 
-/// Where legs that are not decided are sought.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-enum Place {
-    /// By the hash of what they name, see [`Leg::named`].
-    Named(u64),
-    /// By the sanitiser's address.
-    At(u128),
-    Anywhere,
-}
-
-/// How far a leg may be to one that lies under `n`, if it is to be nearer than what that has: less than 2 to the power of `n` nanoseconds.
-type Reach = u8;
-
-/// What has no other one is within everybody's reach.
-const ALONE: Reach = 64;
-
 /// The legs of one side.
 #[derive(Default, Deserialize, Serialize)]
 struct Legs {
     /// By number, in the order in which they came.
     all: BTreeMap<u64, Leg>,
-    /// By their start.
-    starts: BTreeSet<(i64, u64)>,
-    /// Those that are not decided, by their start.
-    open: BTreeMap<(Place, Reach), BTreeSet<(i64, u64)>>,
+    /// By the sanitiser's address, and their start.
+    at: BTreeMap<u128, BTreeSet<(i64, u64)>>,
+    /// By what they name: [`named`].
+    named: BTreeSet<(u64, u64)>,
     /// The newest of each conversation.
     of: BTreeMap<(End, End, u8), u64>,
 }
@@ -152,20 +137,6 @@ impl Leg {
         let terminal = if side == Side::First { self.source.0 } else { self.behalf };
         [(terminal != 0).then(|| mix(terminal)), (self.file != 0).then_some(self.file)].into_iter().flatten()
     }
-
-    /// Where it is sought, and by whom: what names the same goes before what is near.
-    fn places(&self, side: Side) -> impl Iterator<Item = (Place, Reach)> {
-        let reach = |ns: i64| (i64::BITS - ns.leading_zeros()) as Reach;
-        let named = self.other.filter(|has| !has.unnamed).map_or(ALONE, |has| reach(has.ns));
-        let (near, far) = match self.other {
-            None => (Some(ALONE), Some(ALONE)),
-            Some(has) if has.unnamed => (Some(reach(has.ns)), (has.beyond >= 0).then(|| reach(has.beyond))),
-            Some(_) => (None, None),
-        };
-        let places = self.named(side).map(move |name| (Place::Named(name), named));
-        let places = places.chain(near.map(|reach| (Place::At(self.at(side)), reach)));
-        places.chain(far.map(|reach| (Place::Anywhere, reach))).filter(|_| !self.decided)
-    }
 }
 
 impl Way {
@@ -190,7 +161,8 @@ impl Way {
         }
         let legs = self.side_mut(side);
         legs.of.insert((leg.source, leg.destination, leg.transport), number);
-        legs.put(side, number, leg);
+        legs.index(side, number, &leg);
+        legs.all.insert(number, leg);
         self.seek(side, number, p);
         number
     }
@@ -199,12 +171,15 @@ impl Way {
     pub(super) fn extend(&mut self, side: Side, told: &Leg, p: &Parameters) {
         let legs = self.side_mut(side);
         let Some(number) = legs.of.get(&(told.source, told.destination, told.transport)).copied() else { return };
-        let Some(mut leg) = legs.take(side, number) else { return };
+        let Some(mut leg) = legs.all.remove(&number) else { return };
+        legs.forget(side, number, &leg);
         // All its distances change: the one that it has looks anew without it, and then it looks itself.
         if !leg.decided
             && let Some(had) = leg.other.take().map(|distance| distance.across(side))
         {
-            self.side_mut(side.across()).change(side.across(), had, |had| had.other = None);
+            if let Some(had) = self.side_mut(side.across()).all.get_mut(&had) {
+                had.other = None;
+            }
             self.seek(side.across(), had, p);
         }
         leg.start = leg.start.min(told.start);
@@ -221,23 +196,28 @@ impl Way {
         if side == Side::First {
             self.longest = self.longest.max(leg.end.saturating_sub(leg.start));
         }
-        self.side_mut(side).put(side, number, leg);
+        let legs = self.side_mut(side);
+        legs.index(side, number, &leg);
+        legs.all.insert(number, leg);
         self.seek(side, number, p);
     }
 
-    /// The time of a leg is over: it keeps the one that it has, and that one keeps it and need not be looked at any more; gives that one.
-    pub(super) fn decide(&mut self, side: Side, number: u64) -> Option<u64> {
-        let decide = |leg: &mut Leg| leg.decided = true;
-        self.side_mut(side).change(side, number, decide);
-        let other = self.get(side, number)?.other?.across(side);
-        self.side_mut(side.across()).change(side.across(), other, decide);
-        Some(other)
+    /// The time of a leg is over: it keeps the one that it has, and that one keeps it. Says whether it has one.
+    pub(super) fn decide(&mut self, side: Side, number: u64) -> bool {
+        let Some(leg) = self.side_mut(side).all.get_mut(&number) else { return true };
+        (leg.decided, leg.over) = (true, true);
+        let Some(other) = leg.other else { return false };
+        if let Some(other) = self.side_mut(side.across()).all.get_mut(&other.across(side)) {
+            other.decided = true;
+        }
+        true
     }
 
     /// Forgets a leg.
     pub(super) fn remove(&mut self, side: Side, number: u64) {
         let legs = self.side_mut(side);
-        let Some(leg) = legs.take(side, number) else { return };
+        let Some(leg) = legs.all.remove(&number) else { return };
+        legs.forget(side, number, &leg);
         let conversation = (leg.source, leg.destination, leg.transport);
         if legs.of.get(&conversation) == Some(&number) {
             legs.of.remove(&conversation);
@@ -247,59 +227,48 @@ impl Way {
         }
     }
 
+    /// Whether a leg was taken out of the pairs that are still made.
+    pub(super) fn is_decided(&self, side: Side, number: u64) -> bool {
+        self.get(side, number).is_none_or(|leg| leg.decided)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.firsts.all.is_empty() && self.seconds.all.is_empty()
+    }
+
+    /// Takes a leg's other one from it, and gives that.
+    fn part(&mut self, side: Side, number: u64) -> Option<u64> {
+        let other = self.side_mut(side).all.get_mut(&number)?.other.take()?.across(side);
+        self.side_mut(side.across()).all.get_mut(&other)?.other = None;
+        Some(other)
     }
 
     /// Finds the other one of a leg that has none: the nearest of those that it is nearer to than what they have. Who thereby loses its
     /// own looks again.
     fn seek(&mut self, side: Side, number: u64, p: &Parameters) {
-        let (mut seeking, mut left) = (Some(number), COMPARED_MAX);
-        while let Some(number) = seeking {
+        let mut seeking = Some(number);
+        for _ in 0..PARTED_MAX {
+            let Some(number) = seeking.take() else { return };
             let Some(minute) = self.get(side, number).map(|leg| leg.start.div_euclid(MINUTE_NS)) else { return };
             if self.crowded.contains(&minute) {
                 return;
             }
-            let distance = match self.nearest(side, number, &mut left, p) {
+            let distance = match self.nearest(side, number, p) {
                 Ok(Some(distance)) => distance,
                 Ok(None) => return,
                 Err(Crowded) => return self.crowd(minute),
             };
-            seeking = self.join(side, distance);
+            let across = side.across();
+            seeking = self.part(across, distance.across(side));
+            for (side, number) in [(side, number), (across, distance.across(side))] {
+                if let Some(leg) = self.side_mut(side).all.get_mut(&number) {
+                    leg.other = Some(distance);
+                }
+            }
         }
-    }
-
-    /// Makes a pair; gives what the one across from `side` had before.
-    fn join(&mut self, side: Side, distance: Distance) -> Option<u64> {
-        let across = side.across();
-        let had = self.get(across, distance.across(side)).and_then(|leg| leg.other).map(|had| had.across(across));
-        if let Some(had) = had {
-            self.side_mut(side).change(side, had, |leg| leg.other = None);
+        if let Some(leg) = seeking.and_then(|number| self.get(side, number)) {
+            self.crowd(leg.start.div_euclid(MINUTE_NS));
         }
-        for (side, number) in [(Side::First, distance.first), (Side::Second, distance.second)] {
-            self.side_mut(side).change(side, number, |leg| leg.other = Some(distance));
-        }
-        had
-    }
-
-    /// In a crowd, at the end of a leg's time: the earliest of those that have no other one and may be its, what names the same first. Says
-    /// whether there is one.
-    pub(super) fn settle(&mut self, side: Side, number: u64, p: &Parameters) -> bool {
-        let found = self.earliest(side, number, p);
-        if let Some(distance) = found {
-            self.join(side, distance);
-        }
-        found.is_some()
-    }
-
-    fn earliest(&self, side: Side, number: u64, p: &Parameters) -> Option<Distance> {
-        let leg = self.get(side, number).filter(|leg| leg.other.is_none() && !leg.decided)?;
-        let across = self.side(side.across());
-        let (from, to) = self.span(side, leg, p);
-        let places = leg.named(side).map(Place::Named).chain([Place::Anywhere]);
-        let alone = places.filter_map(|place| across.open.get(&(place, ALONE)));
-        let mut near = alone.flat_map(|starts| starts.range((from, 0)..=(to.max(from), u64::MAX))).take(COMPARED_MAX);
-        near.find_map(|(_, at)| distance(pair(side, (number, leg), (*at, across.all.get(at)?)), p))
     }
 
     fn crowd(&mut self, minute: i64) {
@@ -317,44 +286,39 @@ impl Way {
         })
     }
 
-    fn nearest(&self, side: Side, number: u64, left: &mut usize, p: &Parameters) -> Result<Option<Distance>, Crowded> {
+    fn nearest(&self, side: Side, number: u64, p: &Parameters) -> Result<Option<Distance>, Crowded> {
         let Some(leg) = self.get(side, number).filter(|leg| !leg.decided && leg.other.is_none()) else { return Ok(None) };
-        let mut best: Option<Distance> = None;
-        for name in leg.named(side) {
-            self.nearest_at(Place::Named(name), 0, (side, number, leg), (&mut best, left), p)?;
-        }
-        if best.is_none() {
-            self.nearest_at(Place::At(leg.at(side)), 0, (side, number, leg), (&mut best, left), p)?;
-            self.nearest_at(Place::Anywhere, p.within, (side, number, leg), (&mut best, left), p)?;
-        }
-        Ok(best)
-    }
-
-    /// Looks in one place, where all are `apart` at least, for what is nearer than the best so far.
-    fn nearest_at(
-        &self,
-        place: Place,
-        apart: i64,
-        (side, number, leg): (Side, u64, &Leg),
-        (best, left): (&mut Option<Distance>, &mut usize),
-        p: &Parameters,
-    ) -> Result<(), Crowded> {
         let across = self.side(side.across());
-        for ((_, reach), starts) in across.open.range((place, 0)..=(place, ALONE)).rev() {
-            let reach = 1_i64.checked_shl(u32::from(*reach)).filter(|reach| *reach > 0).unwrap_or(i64::MAX);
+        let free = |distance: &Distance, other: &Leg| !other.decided && other.other.is_none_or(|has| *distance < has);
+        let to = |other: u64| {
+            let o = across.all.get(&other)?;
+            distance(pair(side, (number, leg), (other, o)), p).filter(|distance| free(distance, o))
+        };
+        let mut compared = 0;
+        let mut one_more = || {
+            compared += 1;
+            if compared > COMPARED_MAX { Err(Crowded) } else { Ok(()) }
+        };
+        let mut best: Option<Distance> = None;
+        for (_, other) in leg.named(side).flat_map(|name| across.named.range((name, 0)..=(name, u64::MAX))) {
+            one_more()?;
+            best = best.into_iter().chain(to(*other).filter(|distance| !distance.unnamed)).min();
+        }
+        if best.is_some() {
+            return Ok(best);
+        }
+        for (at, starts) in &across.at {
+            one_more()?;
+            let apart = if *at == leg.at(side) { 0 } else { p.within };
             for (near, other) in self.by_start(side, leg, starts, p) {
-                if near >= reach || best.is_some_and(|best| near.saturating_add(apart) > best.ns) {
+                if best.is_some_and(|best| near.saturating_add(apart) > best.ns) {
                     break;
                 }
-                *left = left.checked_sub(1).ok_or(Crowded)?;
-                let Some(o) = across.all.get(&other) else { continue };
-                let nearer = distance(pair(side, (number, leg), (other, o)), p)
-                    .filter(|distance| o.other.is_none_or(|has| *distance < has))
-                    .filter(|distance| !distance.unnamed || !matches!(place, Place::Named(_)));
-                *best = best.iter().copied().chain(nearer).min();
+                one_more()?;
+                best = best.into_iter().chain(to(other)).min();
             }
         }
-        Ok(())
+        Ok(best)
     }
 
     /// When a leg of the other side may have begun.
@@ -389,17 +353,14 @@ impl Way {
         })
     }
 
-    /// Legs of the other side that may be near enough in time, also those that explain another; the nearest ones.
-    fn at_its_time<'w>(&'w self, side: Side, leg: &Leg, p: &Parameters) -> impl Iterator<Item = (i64, u64, &'w Leg)> + use<'w> {
-        let across = self.side(side.across());
-        let near = self.by_start(side, leg, &across.starts, p).take(COMPARED_MAX);
-        near.filter_map(|(near, number)| Some((near, number, across.all.get(&number)?)))
-    }
-
     /// Whether a leg could belong to any of the other side, also to one that explains another.
     pub(super) fn belongs(&self, side: Side, number: u64, p: &Parameters) -> bool {
-        self.get(side, number).is_some_and(|leg| {
-            self.at_its_time(side, leg, p).any(|(_, at, other)| {
+        let Some(leg) = self.get(side, number) else { return false };
+        let across = self.side(side.across());
+        let mut near =
+            across.at.values().take(COMPARED_MAX).flat_map(|starts| self.by_start(side, leg, starts, p).take(COMPARED_MAX));
+        near.any(|(_, at)| {
+            across.all.get(&at).is_some_and(|other| {
                 let ((_, first), (_, second)) = pair(side, (number, leg), (at, other));
                 in_time(first, second, p) && same_terminal(first, second) && fits(first, second, p)
             })
@@ -410,20 +371,24 @@ impl Way {
     pub(super) fn others(&self, side: Side, number: u64, p: &Parameters) -> Others {
         let mut others = Others::default();
         let Some(leg) = self.get(side, number) else { return others };
-        for (near, other, o) in self.at_its_time(side, leg, p) {
-            let (first, second) = pair(side, (number, leg), (other, o));
-            if !in_time(first.1, second.1, p) {
-                continue;
+        let across = self.side(side.across());
+        for starts in across.at.values().take(COMPARED_MAX) {
+            for (near, other) in self.by_start(side, leg, starts, p).take(COMPARED_MAX) {
+                let Some(o) = across.all.get(&other) else { continue };
+                let (first, second) = pair(side, (number, leg), (other, o));
+                if !in_time(first.1, second.1, p) {
+                    continue;
+                }
+                others.all += 1;
+                if !same_terminal(first.1, second.1) {
+                    others.for_other_terminals += 1;
+                } else if !fits(first.1, second.1, p) {
+                    others.carry_other_amounts += 1;
+                } else if o.other.is_some() {
+                    others.explain_another += 1;
+                }
+                others.nearest = others.nearest.into_iter().chain([(near, other)]).min();
             }
-            others.all += 1;
-            if !same_terminal(first.1, second.1) {
-                others.for_other_terminals += 1;
-            } else if !fits(first.1, second.1, p) {
-                others.carry_other_amounts += 1;
-            } else if o.other.is_some() {
-                others.explain_another += 1;
-            }
-            others.nearest = others.nearest.into_iter().chain([(near, other)]).min();
         }
         others
     }
@@ -435,32 +400,20 @@ impl Way {
 }
 
 impl Legs {
-    fn put(&mut self, side: Side, number: u64, leg: Leg) {
-        self.starts.insert((leg.start, number));
-        for place in leg.places(side) {
-            self.open.entry(place).or_default().insert((leg.start, number));
-        }
-        self.all.insert(number, leg);
+    fn index(&mut self, side: Side, number: u64, leg: &Leg) {
+        self.at.entry(leg.at(side)).or_default().insert((leg.start, number));
+        self.named.extend(leg.named(side).map(|name| (name, number)));
     }
 
-    fn take(&mut self, side: Side, number: u64) -> Option<Leg> {
-        let leg = self.all.remove(&number)?;
-        self.starts.remove(&(leg.start, number));
-        for place in leg.places(side) {
-            let Some(starts) = self.open.get_mut(&place) else { continue };
+    fn forget(&mut self, side: Side, number: u64, leg: &Leg) {
+        if let Some(starts) = self.at.get_mut(&leg.at(side)) {
             starts.remove(&(leg.start, number));
             if starts.is_empty() {
-                self.open.remove(&place);
+                self.at.remove(&leg.at(side));
             }
         }
-        Some(leg)
-    }
-
-    /// Changes a leg, if it is there: it is sought elsewhere then.
-    fn change(&mut self, side: Side, number: u64, change: impl FnOnce(&mut Leg)) {
-        if let Some(mut leg) = self.take(side, number) {
-            change(&mut leg);
-            self.put(side, number, leg);
+        for name in leg.named(side) {
+            self.named.remove(&(name, number));
         }
     }
 }
@@ -484,7 +437,7 @@ fn distance(((a, first), (b, second)): (Numbered<'_>, Numbered<'_>), p: &Paramet
     let (less, more) = (first.bytes.min(second.bytes), first.bytes.max(second.bytes));
     let unlike = if less == 0 { 0 } else { p.within - (i128::from(p.within) * i128::from(less) / i128::from(more)) as i64 };
     let ns = first.start.abs_diff(second.start).min(i64::MAX as u64 / 2) as i64 + apart + unlike;
-    Some(Distance { unnamed: !named, ns, first: a, second: b, beyond: ns - p.within })
+    Some(Distance { unnamed: !named, ns, first: a, second: b })
 }
 
 fn in_time(first: &Leg, second: &Leg, p: &Parameters) -> bool {
@@ -537,6 +490,7 @@ mod tests {
             file: u64::from(file.saturating_sub(3)),
             other: None,
             decided: false,
+            over: false,
         };
         (side, leg)
     }
@@ -546,114 +500,30 @@ mod tests {
         prop::collection::vec(one, 1..40)
     }
 
-    fn add(way: &mut Way, drawn: Drawn, p: &Parameters) -> (Side, u64) {
-        let (side, leg) = leg(&drawn, (way.next % 60_000) as u16);
-        (side, way.add(side, leg, p))
-    }
-
-    fn other(way: &Way, (side, number): (Side, u64)) -> Option<u64> {
-        way.get(side, number)?.other.map(|has| has.across(side))
-    }
-
-    /// Sessions a second for a minute, through three addresses or each on from another one. What is made of them is up to twice as much, up to
-    /// 200 ms later. One of the second legs is nobody's. Says whether any minute was crowded, and how many legs have no other one in the end.
-    fn busy(sessions: i64) -> (bool, usize) {
-        let (p, mut way, mut seed) = (parameters(), Way::default(), 7);
-        let mut draw = |below: u64| {
-            seed = mix(u128::from(seed));
-            (seed % below) as i64
-        };
-        let mut legs: Vec<Drawn> = vec![(false, 30_001, 900, 1, 300, 2, 0)];
-        for n in 0..sessions * 60 {
-            let (start, at, kibibytes) = (n * 1000 / sessions, draw(3) as u8, draw(4000) as u16);
-            let on = if draw(2) == 0 { at } else { 2 - at };
-            legs.push((true, start, 900, at, kibibytes, 0, 0));
-            legs.push((false, start + 1 + draw(200), 900, on, kibibytes + draw(4000) as u16, 2, 0));
-        }
-        legs.sort_by_key(|leg| leg.1);
-        let added: Vec<(Side, u64)> = legs.into_iter().map(|leg| add(&mut way, leg, &p)).collect();
-        for (side, number) in &added {
-            if way.is_crowded(*side, *number, &p) {
-                way.settle(*side, *number, &p);
-            }
-            way.decide(*side, *number);
-        }
-        (!way.crowded.is_empty(), added.into_iter().filter(|leg| other(&way, *leg).is_none()).count())
-    }
-
     #[test]
-    fn what_goes_past_is_found_among_the_sessions_of_a_town_and_in_a_crowd() {
-        assert_eq!(busy(30), (false, 1));
-        assert_eq!(busy(300), (true, 1));
-    }
-
-    #[test]
-    fn where_too_many_fit_none_the_legs_take_the_earliest_left_each_one_and_later_ones_are_compared_again() {
+    fn legs_of_a_crowd_are_not_compared_one_by_one_and_later_ones_are_again() {
         let (p, mut way) = (parameters(), Way::default());
+        let add = |way: &mut Way, is_first: bool, start: i64, kibibytes: u16| {
+            let (side, leg) = leg(&(is_first, start, 0, 0, kibibytes, 3, 0), (start % 60_000) as u16);
+            (side, way.add(side, leg, &p))
+        };
         for at in 0..COMPARED_MAX as i64 {
-            add(&mut way, (true, at, 0, 0, 60_000, 3, 0), &p);
+            add(&mut way, true, at, 60_000);
         }
         // What carries another amount than all of them is told apart from them by nobody else's other leg.
-        let (side, odd) = add(&mut way, (false, 100, 0, 0, 1, 3, 0), &p);
-        assert!(way.is_crowded(side, odd, &p) && !way.settle(side, odd, &p) && !way.belongs(side, odd, &p));
-        let fits = [(false, 101, 0, 0, 1, 3, 0), (true, 102, 0, 0, 2, 3, 0), (false, 103, 0, 0, 2, 3, 0)];
-        let [one, first, two] = fits.map(|leg| add(&mut way, leg, &p));
-        assert_eq!([one, first, two].map(|leg| other(&way, leg)), [None; 3]);
-        assert!(way.settle(first.0, first.1, &p));
-        let taken = [(side, odd), one, two].map(|leg| other(&way, leg));
-        assert_eq!(taken, [Some(first.1), None, None], "the earliest, and no more than one");
+        let (side, odd) = add(&mut way, false, 100, 1);
+        assert!(way.is_crowded(side, odd, &p) && !way.belongs(side, odd, &p));
+        let (_, usual) = add(&mut way, false, 101, 60_000);
+        assert!(way.get(side, usual).is_some_and(|leg| leg.other.is_none()));
+        assert!(way.is_crowded(side, usual, &p) && way.belongs(side, usual, &p));
         let later = 3_600_000;
-        let [_, paired, left] = [(true, 0), (false, 1), (false, 2)]
-            .map(|(is_first, ms)| add(&mut way, (is_first, later + ms, 0, 0, 60_000, 3, 0), &p));
-        assert!(other(&way, paired).is_some() && other(&way, left).is_none() && !way.is_crowded(side, left.1, &p));
-    }
-
-    /// How many pairs there can be at most: each first leg takes a second one, and who has that another (Kuhn 1955).
-    fn most(may: &[Vec<usize>], seconds: usize) -> usize {
-        fn find(first: usize, may: &[Vec<usize>], seen: &mut [bool], has: &mut [Option<usize>]) -> bool {
-            may[first].iter().any(|second| {
-                if std::mem::replace(&mut seen[*second], true) {
-                    return false;
-                }
-                let free = has[*second].is_none_or(|other| find(other, may, seen, has));
-                if free {
-                    has[*second] = Some(first);
-                }
-                free
-            })
-        }
-        let mut has = vec![None; seconds];
-        (0..may.len()).filter(|first| find(*first, may, &mut vec![false; seconds], &mut has)).count()
+        add(&mut way, true, later, 60_000);
+        let [(_, paired), (_, left)] = [later + 1, later + 2].map(|at| add(&mut way, false, at, 60_000));
+        assert!(way.get(side, paired).is_some_and(|leg| leg.other.is_some()));
+        assert!(way.get(side, left).is_some_and(|leg| leg.other.is_none()) && !way.is_crowded(side, left, &p));
     }
 
     proptest! {
-        #[test]
-        fn in_a_crowd_as_many_legs_find_one_as_can(all in drawn()) {
-            let (p, mut way) = (parameters(), Way::default());
-            way.crowded.extend(-1..5);
-            // Whoever it is, and little.
-            let plain = |(is_first, start, length, at, kibibytes, ..): Drawn| {
-                (is_first, start, length, at, kibibytes % 4000, 2, 0)
-            };
-            let added: Vec<(Side, u64)> = all.into_iter().map(|leg| add(&mut way, plain(leg), &p)).collect();
-            let of = |side| added.iter().filter(move |leg| leg.0 == side).map(|leg| leg.1).collect::<Vec<u64>>();
-            let (mut firsts, seconds) = (of(Side::First), of(Side::Second));
-            let leg = |side, number| way.get(side, number).expect("there");
-            let may = firsts.iter().map(|first| {
-                let fits = |second: &&u64| in_time(leg(Side::First, *first), leg(Side::Second, **second), &p);
-                (0..seconds.len()).filter(|at| fits(&&seconds[*at])).collect()
-            });
-            let most = most(&may.collect::<Vec<Vec<usize>>>(), seconds.len());
-            firsts.sort_by_key(|first| way.get(Side::First, *first).map(|leg| leg.end));
-            let mut found = 0;
-            for first in firsts {
-                prop_assert!(way.get(Side::First, first).is_some_and(|leg| leg.other.is_none()));
-                found += usize::from(way.settle(Side::First, first, &p));
-                way.decide(Side::First, first);
-            }
-            prop_assert_eq!(found, most);
-        }
-
         /// Against the obvious form: of all pairs the nearest is taken, and again of those that are left. In whatever order they come, and
         /// told in one record or in two.
         #[test]

@@ -18,10 +18,8 @@ use super::{Found, Parameters};
 use crate::policy::{Policy, Verdict};
 
 const SECOND_NS: i64 = 1_000_000_000;
-/// Legs that are remembered, altogether, some 700 bytes each; beyond it those that are decided are forgotten, then the one whose time comes
-/// first is not looked at any more (counted).
-const LEGS_MAX: usize = 300_000;
-const LEG_BYTES: usize = size_of::<Leg>() + 400;
+/// Legs that are remembered, altogether; beyond it the one whose time comes first is not looked at any more (counted where it waited).
+const LEGS_MAX: usize = 100_000;
 /// Tenants and invariants of which legs are remembered.
 const WAYS_MAX: usize = 10_000;
 /// How long a leg without another one is remembered: a session of screen transfer may be told of when it ends.
@@ -36,17 +34,15 @@ type Key = (u32, usize);
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Zone {
     ways: BTreeMap<Key, Way>,
-    /// When which leg is decided.
-    waiting: BTreeSet<(i64, Key, Side, u64)>,
-    /// When which leg that is decided is forgotten.
-    decided: BTreeSet<(i64, Key, Side, u64)>,
+    /// When which leg is looked at: decided, and later forgotten.
+    clock: BTreeSet<(i64, Key, Side, u64)>,
     /// Legs that gave way, and those of a crowd that were not compared one by one.
     unchecked: u64,
 }
 
 impl Zone {
     pub(super) fn size(&self) -> (u64, usize) {
-        (self.unchecked, (self.waiting.len() + self.decided.len()) * LEG_BYTES)
+        (self.unchecked, self.clock.len() * (size_of::<Leg>() + 200))
     }
 
     /// Takes what was judged; of what is no news only the legs.
@@ -103,6 +99,7 @@ impl Zone {
                 file: carried.file,
                 other: None,
                 decided: false,
+                over: false,
             };
             if !judged.news {
                 way.extend(side, &leg, p);
@@ -110,40 +107,14 @@ impl Zone {
             }
             let due = leg.due;
             let number = way.add(side, leg, p);
-            self.waiting.insert((due, key, side, number));
-            self.make_room();
-        }
-    }
-
-    fn make_room(&mut self) {
-        if self.waiting.len() + self.decided.len() <= LEGS_MAX {
-            return;
-        }
-        if let Some((_, key, side, number)) = self.decided.pop_first() {
-            self.forget(key, side, number);
-        } else if let Some((due, key, side, number)) = self.waiting.pop_first() {
-            self.unchecked += 1;
-            self.decide(key, side, number, due);
-            self.forget(key, side, number);
-        }
-    }
-
-    /// The time of a leg is over, and that of the one that it has, which is forgotten at `forgotten`. Says whether it has one.
-    fn decide(&mut self, key: Key, side: Side, number: u64, forgotten: i64) -> bool {
-        let Some(way) = self.ways.get_mut(&key) else { return false };
-        let Some(other) = way.decide(side, number) else { return false };
-        let due = way.get(side.across(), other).map_or(i64::MAX, |leg| leg.due);
-        if self.waiting.remove(&(due, key, side.across(), other)) {
-            self.decided.insert((forgotten.max(due), key, side.across(), other));
-        }
-        true
-    }
-
-    fn forget(&mut self, key: Key, side: Side, number: u64) {
-        if let Some(way) = self.ways.get_mut(&key) {
-            way.remove(side, number);
-            if way.is_empty() {
-                self.ways.remove(&key);
+            self.clock.insert((due, key, side, number));
+            if self.clock.len() > LEGS_MAX
+                && let Some((_, key, side, number)) = self.clock.pop_first()
+                && let Some(way) = self.ways.get_mut(&key)
+            {
+                self.unchecked += u64::from(!way.is_decided(side, number));
+                way.decide(side, number);
+                way.remove(side, number);
             }
         }
     }
@@ -152,24 +123,26 @@ impl Zone {
     /// some was not told of any more: there a leg of the right time is enough.
     pub(super) fn look(&mut self, now: i64, policy: &Policy, p: &Parameters, found: &mut Vec<Found>) {
         let shared = p.legs == "several" || now == i64::MAX;
-        loop {
-            let next = self.waiting.first().map_or(i64::MAX, |first| first.0);
-            while let Some((_, key, side, number)) = self.decided.first().copied().filter(|first| first.0 <= now.min(next)) {
-                self.decided.pop_first();
-                self.forget(key, side, number);
-            }
-            let Some((at, key, side, number)) = self.waiting.first().copied().filter(|first| first.0 <= now) else { return };
-            self.waiting.pop_first();
+        while self.clock.first().is_some_and(|(at, ..)| *at <= now) {
+            let Some((at, key, side, number)) = self.clock.pop_first() else { return };
             let Some(way) = self.ways.get_mut(&key) else { continue };
-            let crowded = way.is_crowded(side, number, p) && way.settle(side, number, p);
-            let explained = self.decide(key, side, number, at.saturating_add(p.session.max(TOLD_NS)));
-            let explained = explained || shared && self.ways.get(&key).is_some_and(|way| way.belongs(side, number, p));
-            let remembered = if explained { p.session.max(TOLD_NS) } else { REMEMBERED_NS };
-            self.decided.insert((at.saturating_add(remembered), key, side, number));
-            self.unchecked += u64::from(crowded);
-            if !explained && let Some(way) = self.ways.get(&key) {
-                found.extend(half(way, key.0, side, number, policy, p));
+            if way.get(side, number).is_none_or(|leg| leg.over) {
+                way.remove(side, number);
+                if way.is_empty() {
+                    self.ways.remove(&key);
+                }
+                continue;
             }
+            let paired = way.decide(side, number);
+            let crowded = !paired && way.is_crowded(side, number, p);
+            let explained = paired || (shared || crowded) && way.belongs(side, number, p);
+            let remembered = if explained { p.session.max(TOLD_NS) } else { REMEMBERED_NS };
+            self.clock.insert((at.saturating_add(remembered), key, side, number));
+            if explained {
+                self.unchecked += u64::from(crowded);
+                continue;
+            }
+            found.extend(half(way, key.0, side, number, policy, p));
         }
     }
 }
