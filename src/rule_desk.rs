@@ -30,9 +30,12 @@ pub(crate) struct Desk {
     state: Mutex<State>,
 }
 
+/// Sets of rules that wait to be in force at most: while the analysis waits (a full disk) each holds all of its rules.
+const ASKED_MAX: usize = 8;
+
 struct State {
     rules: Arc<RuleSet>,
-    /// Sets that were loaded and have matched nothing yet, with who asked for them, in their order.
+    /// Sets that were loaded and have matched nothing yet, with who asked for them, in their order: at most [`ASKED_MAX`].
     asked_for: Vec<(Arc<RuleSet>, String)>,
     refused: Arc<Vec<Problem>>,
     loaded: Time,
@@ -151,6 +154,9 @@ impl Desk {
         let count = rules.rules().len();
         state.done = vec![Default::default(); count];
         (state.rules, state.refused, state.loaded, state.failure) = (rules.clone(), Arc::new(problems), self.clock.now(), None);
+        if state.asked_for.len() == ASKED_MAX {
+            state.asked_for.remove(0); // Overtaken before it matched anything.
+        }
         state.asked_for.push((rules.clone(), by.to_owned()));
         self.in_force.set(rules);
         metrics::counter!("mihari_rules_reload_total", "result" => "loaded").increment(1);

@@ -1,4 +1,4 @@
-//! TextMap by name, as an alert has them: sorted, in two pieces of memory however many there are.
+//! Texts by name, as an alert has them: sorted, in two pieces of memory however many there are.
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display, Formatter, Write};

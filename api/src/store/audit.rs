@@ -157,7 +157,7 @@ impl Change<'_> {
     }
 }
 
-/// The kinds of records.
+/// What [`Change::what`] can be.
 pub(crate) const KINDS: [&str; 10] = [
     "rules",
     "policy",
@@ -188,6 +188,7 @@ pub(super) fn append<'b>(
     by: impl Into<By<'b>>,
     change: &Change<'_>,
 ) -> Result<()> {
+    debug_assert!(KINDS.contains(&change.what()), "who reads the trail can ask for each kind");
     let by = by.into();
     let body = Body { at, by: by.name, by_token: by.token, change };
     let body = serde_json::to_string(&body).expect("plain values are serialisable");
