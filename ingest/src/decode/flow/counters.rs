@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use event::{FieldId, RowBuilder};
 
+use super::add_short;
 use super::element::add_text;
 use super::sflow::Reader;
 
@@ -188,7 +189,7 @@ impl<'b> Counters<'b> {
     /// Writes what its records say; each kind of them once. False where they are cut.
     pub(super) fn write(mut self, row: &mut RowBuilder<'_>) -> bool {
         let (class, index) = self.of;
-        row.text(*SOURCE, &format!("{class}:{index}"));
+        add_short(row, *SOURCE, format_args!("{class}:{index}"));
         if class == 0 {
             row.uint(FieldId::OBSERVER_EGRESS_INTERFACE_ID, index.into());
         }
@@ -242,8 +243,9 @@ fn numbers(mut r: Reader<'_>, fields: &[(Unit, FieldId)], row: &mut RowBuilder<'
 fn describe(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
     let (name, id) = (r.opaque()?, r.take(16)?);
     add_text(row, FieldId::HOST_NAME, name.bytes());
-    if id.iter().any(|byte| *byte != 0) {
-        row.text(*HOST_ID, &id.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let id = id.first_chunk().map_or(0, |id| u128::from_be_bytes(*id));
+    if id != 0 {
+        add_short(row, *HOST_ID, format_args!("{id:032x}"));
     }
     let (_machine, _system, release) = (r.u32()?, r.u32()?, r.opaque()?);
     add_text(row, *SYSTEM_VERSION, release.bytes());

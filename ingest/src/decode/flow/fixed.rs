@@ -1,14 +1,13 @@
 //! NetFlow whose records are fixed: v1, v5, v7 and v8 (Cisco, "NetFlow Export Datagram Format"). Each layout is told as v9 would tell it, in
 //! elements and lengths, and written by the same steps.
 
-use std::io::Write;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use event::{BatchBuilder, FieldId, FormatId, Frame, RowBuilder, Time};
 
 use super::plan::{Packet, Plan, Written};
-use super::{Export, Field, FlowDecoder, Heard, Unit, be16, be32, stream_key};
+use super::{Export, Field, FlowDecoder, Heard, Unit, add_short, be16, be32, stream_key};
 
 /// Elements and their lengths; 0 for what stands for nothing.
 type Elements = &'static [(u16, u16)];
@@ -90,12 +89,7 @@ impl Layout {
     fn record<'b>(&self, rest: &'b [u8], packet: Packet<'_>, before: &mut Written, row: &mut RowBuilder<'_>) -> &'b [u8] {
         for (at, length, field) in &self.prefixes {
             let Some(prefix) = be32(rest, *at) else { continue };
-            let mut text = [0; "255.255.255.255/255".len()];
-            let mut left = &mut text[..];
-            write!(left, "{}/{}", Ipv4Addr::from_bits(prefix), rest[*length]).expect("it is no longer than that");
-            let unused = left.len();
-            let text = &text[..text.len() - unused];
-            row.text(*field, std::str::from_utf8(text).expect("digits"));
+            add_short(row, *field, format_args!("{}/{}", Ipv4Addr::from_bits(prefix), rest[*length]));
         }
         self.plan.record(rest, packet, before, row)
     }

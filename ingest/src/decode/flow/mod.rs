@@ -14,6 +14,8 @@ mod sequence;
 mod sflow;
 mod table;
 
+use std::fmt;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -234,31 +236,31 @@ impl FlowDecoder {
                     if let Some(exporter) = row.source() {
                         row.ip(FieldId::OBSERVER_IP, exporter);
                     }
-                    row.uint(FieldId::FLOW_DOMAIN_ID, head.sub_agent.into());
-                    if let Some(agent) = head.agent {
-                        row.ip(self.agent, agent);
-                    }
+                    self.agent_of(&head, &mut row);
                     if !counters.write(&mut row) {
-                        row.text(FieldId::FLAGS, "record_cut");
-                        problem = Some("flow record is cut");
+                        problem = Some(cut(&mut row));
                     }
                 }
                 Some(Part::Packet(sample)) => {
                     let of = key.map(|key| StreamKey { unit: Unit::Samples, of: sample.of, ..key });
                     heard.extend(of.map(|key| count_of(key, sample.sequence)));
                     let mut row = self.begin(&frame.head, nth, self.sflow, batch);
-                    row.uint(FieldId::FLOW_DOMAIN_ID, head.sub_agent.into());
-                    if let Some(agent) = head.agent {
-                        row.ip(self.agent, agent);
-                    }
+                    self.agent_of(&head, &mut row);
                     if !sample.write(&mut row) {
-                        row.text(FieldId::FLAGS, "record_cut");
-                        problem = Some("flow record is cut");
+                        problem = Some(cut(&mut row));
                     }
                 }
             }
         }
         problem
+    }
+
+    /// Which agent told a sample.
+    fn agent_of(&self, head: &sflow::Head<'_>, row: &mut RowBuilder<'_>) {
+        row.uint(FieldId::FLOW_DOMAIN_ID, head.sub_agent.into());
+        if let Some(agent) = head.agent {
+            row.ip(self.agent, agent);
+        }
     }
 
     /// NetFlow v9 and IPFIX: a header and sets of templates and data.
@@ -743,6 +745,12 @@ fn firewall_event(v: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Marks a sample whose records are cut: the problem of its packet.
+fn cut(row: &mut RowBuilder<'_>) -> &'static str {
+    row.text(FieldId::FLAGS, "record_cut");
+    "flow record is cut"
+}
+
 /// Adds a text of the code itself, where there is one.
 fn add_fixed(row: &mut RowBuilder<'_>, field: FieldId, text: Option<&'static str>) {
     if let Some(text) = text {
@@ -772,6 +780,18 @@ fn address(v: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+/// Adds a text of at most [`SHORT_BYTES`], which is written without memory of its own.
+fn add_short(row: &mut RowBuilder<'_>, field: FieldId, text: fmt::Arguments<'_>) {
+    let mut bytes = [0; SHORT_BYTES];
+    let mut left = &mut bytes[..];
+    left.write_fmt(text).expect("it is no longer than that");
+    let unused = left.len();
+    row.text(field, std::str::from_utf8(&bytes[..SHORT_BYTES - unused]).expect("text"));
+}
+
+/// Bytes of an address with the length of a prefix, of a UUID, of two numbers.
+const SHORT_BYTES: usize = 32;
 
 fn add_mac(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -1,0 +1,431 @@
+//! One event in the making: its cells, which come in any order and are sorted when it is complete.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Batch, Cell, FIXED_MAX, Kind, Row};
+use crate::limits::{BATCH_TEXT_BYTES_MAX, CELLS_PER_EVENT_MAX};
+use crate::order::Orders;
+use crate::{FieldId, FormatId, LogSourceId, Time, Value};
+
+/// How far a [`RowBuilder`] had come.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    cells: usize,
+    time: Time,
+}
+
+/// One event in the making.
+pub struct RowBuilder<'a> {
+    batch: &'a mut Batch,
+    fixed: &'a mut Vec<(&'static str, u32)>,
+    orders: &'a mut Orders<Cell>,
+    row: Row,
+    raw: &'a str,
+    fields_refused: bool,
+    /// How many cells were taken over in the order of their fields.
+    ordered: usize,
+    /// A bit for each field that has a cell, or had one: many fields share a bit. What is not there needs no search.
+    seen: [u64; SEEN_WORDS],
+}
+
+/// Words of [`RowBuilder::seen`]: of the fifty fields of a long record few share a bit.
+const SEEN_WORDS: usize = 8;
+
+/// The word of [`RowBuilder::seen`] and the bit in it.
+#[inline]
+fn seen_bit(field: FieldId) -> (usize, u64) {
+    (field.index() / 64 % SEEN_WORDS, 1 << (field.index() % 64))
+}
+
+impl<'a> RowBuilder<'a> {
+    /// Begins `row`, whose raw text in `batch` is `raw`.
+    #[inline]
+    pub(super) fn new(
+        batch: &'a mut Batch,
+        fixed: &'a mut Vec<(&'static str, u32)>,
+        orders: &'a mut Orders<Cell>,
+        row: Row,
+        raw: &'a str,
+    ) -> RowBuilder<'a> {
+        RowBuilder { batch, fixed, orders, row, raw, fields_refused: false, ordered: 0, seen: [0; SEEN_WORDS] }
+    }
+
+    /// The raw text that [`BatchBuilder::row`] was given.
+    pub fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// Sets the event's own time. Where it lies outside what the limits allow about the receipt, the receipt stands and the
+    /// claimed time goes to `event.created` with the flag `time_suspect`. Where no receipt is known, any time is believed.
+    #[inline]
+    pub fn time(&mut self, time: Time) {
+        use crate::limits::{EVENT_AGE_MAX_NS, EVENT_AHEAD_MAX_NS};
+        let age = self.row.received.since_ns(time);
+        if self.row.received == Time::UNKNOWN || (-EVENT_AHEAD_MAX_NS..=EVENT_AGE_MAX_NS).contains(&age) {
+            self.row.time = time;
+        } else {
+            self.time_cell(FieldId::EVENT_CREATED, time);
+            self.text(FieldId::FLAGS, "time_suspect");
+        }
+    }
+
+    /// The event's time as it stands.
+    pub fn time_now(&self) -> Time {
+        self.row.time
+    }
+
+    /// The frame's receive time.
+    pub fn received(&self) -> Time {
+        self.row.received
+    }
+
+    /// The address that sent the frame.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.row.source
+    }
+
+    /// Sets the Sigma log source.
+    pub fn log_source(&mut self, id: LogSourceId) {
+        self.row.log_source = id;
+    }
+
+    /// Sets the format by which the record is read.
+    pub fn format(&mut self, id: FormatId) {
+        self.row.format = id;
+    }
+
+    /// Marks the record as one that no decoder can read, and says why (a fixed text: it becomes a metric label).
+    pub fn quarantine(&mut self, reason: &'static str) {
+        self.row.quarantined = true;
+        self.text(FieldId::ERROR_MESSAGE, reason);
+    }
+
+    /// Whether [`RowBuilder::quarantine`] was called.
+    pub fn is_quarantined(&self) -> bool {
+        self.row.quarantined
+    }
+
+    /// Where in the raw text `text` begins, where it lies there.
+    #[inline]
+    pub fn raw_at(&self, text: &str) -> Option<usize> {
+        let (raw_at, at) = (self.raw.as_ptr() as usize, text.as_ptr() as usize);
+        let within = at >= raw_at && at + text.len() <= raw_at + self.raw.len();
+        within.then(|| at - raw_at)
+    }
+
+    /// Adds the part of the raw text that begins at `start` and is `len` bytes long: whole characters, as a decoder found them.
+    #[inline]
+    pub fn raw_part(&mut self, field: FieldId, start: usize, len: usize) {
+        debug_assert!(self.raw.get(start..start + len).is_some());
+        self.cell(field, Kind::Text, len as u32, u64::from(self.row.raw.start) + start as u64);
+    }
+
+    /// Adds text. Not copied where it lies within the raw text.
+    #[inline]
+    pub fn text(&mut self, field: FieldId, text: &str) {
+        self.value(field, Value::Text(text));
+    }
+
+    /// Adds a text of the code itself, of which the batch keeps one copy for all its events.
+    #[inline]
+    pub fn fixed(&mut self, field: FieldId, text: &'static str) {
+        if let Some(start) = self.fixed_text(text) {
+            self.cell(field, Kind::Text, text.len() as u32, start);
+        }
+    }
+
+    /// Adds an integer.
+    #[inline]
+    pub fn int(&mut self, field: FieldId, n: i64) {
+        self.value(field, Value::Int(n));
+    }
+
+    /// Adds an unsigned integer of any size.
+    #[inline]
+    pub fn uint(&mut self, field: FieldId, n: u64) {
+        self.value(field, Value::Uint(n));
+    }
+
+    /// Adds a number with a fraction.
+    pub fn float(&mut self, field: FieldId, n: f64) {
+        self.value(field, Value::Float(n));
+    }
+
+    /// Adds true or false.
+    pub fn bool(&mut self, field: FieldId, b: bool) {
+        self.value(field, Value::Bool(b));
+    }
+
+    /// Adds a present field without a value.
+    pub fn null(&mut self, field: FieldId) {
+        self.value(field, Value::Null);
+    }
+
+    /// Adds an address.
+    #[inline]
+    pub fn ip(&mut self, field: FieldId, ip: IpAddr) {
+        self.value(field, Value::Ip(ip));
+    }
+
+    /// Adds an instant.
+    #[inline]
+    pub fn time_cell(&mut self, field: FieldId, time: Time) {
+        self.value(field, Value::Time(time));
+    }
+
+    /// Adds any value.
+    #[inline]
+    pub fn value(&mut self, field: FieldId, value: Value<'_>) {
+        if let Some((kind, len, payload)) = self.payload(value) {
+            self.cell(field, kind, len, payload);
+        }
+    }
+
+    /// A value as a cell has it; what is longer than a cell goes into the batch. None of a text for which there is no room.
+    #[inline]
+    fn payload(&mut self, value: Value<'_>) -> Option<(Kind, u32, u64)> {
+        Some(match value {
+            Value::Null => (Kind::Null, 0, 0),
+            Value::Text(text) => {
+                let start = match self.raw_at(text) {
+                    Some(at) => self.row.raw.start as usize + at,
+                    None => self.push_text(text)?,
+                };
+                (Kind::Text, text.len() as u32, start as u64)
+            }
+            Value::Int(n) => (Kind::Int, 0, n as u64),
+            Value::Uint(n) => (int_kind(n), 0, n),
+            Value::Float(n) => (Kind::Float, 0, n.to_bits()),
+            Value::Bool(b) => (Kind::Bool, 0, u64::from(b)),
+            Value::Ip(IpAddr::V4(ip)) => (Kind::Ip4, 0, u64::from(ip.to_bits())),
+            Value::Ip(IpAddr::V6(ip)) => {
+                self.batch.wide.push(ip);
+                (Kind::Ip6, 0, self.batch.wide.len() as u64 - 1)
+            }
+            Value::Time(time) => (Kind::Time, 0, time.unix_ns() as u64),
+        })
+    }
+
+    /// Where the batch has a text now. None where there is no room for it.
+    fn push_text(&mut self, text: &str) -> Option<usize> {
+        let start = self.batch.text.len();
+        if start + text.len() > BATCH_TEXT_BYTES_MAX {
+            self.fields_refused = true;
+            return None;
+        }
+        self.batch.text.push_str(text);
+        Some(start)
+    }
+
+    /// Where the batch has a text of the code itself.
+    #[inline]
+    fn fixed_text(&mut self, text: &'static str) -> Option<u64> {
+        if let Some((_, start)) = self.fixed.iter().find(|(known, _)| std::ptr::eq(*known, text)) {
+            return Some(u64::from(*start));
+        }
+        let start = self.push_text(text)?;
+        if self.fixed.len() < FIXED_MAX {
+            self.fixed.push((text, start as u32));
+        }
+        Some(start as u64)
+    }
+
+    /// The first value of `field` so far. A search from the start: decoding asks rarely.
+    #[inline]
+    pub fn get(&self, field: FieldId) -> Option<Value<'_>> {
+        let at = self.find(field)?;
+        Some(self.batch.value(&self.batch.cells[at]))
+    }
+
+    /// Where the first cell of `field` is.
+    #[inline]
+    fn find(&self, field: FieldId) -> Option<usize> {
+        let (word, bit) = seen_bit(field);
+        if self.seen[word] & bit == 0 {
+            return None;
+        }
+        let start = self.row.cells_start as usize;
+        self.batch.cells[start..].iter().position(|cell| cell.field == field).map(|at| start + at)
+    }
+
+    /// Takes away every value of `field`; how many there were.
+    pub fn remove(&mut self, field: FieldId) -> usize {
+        let Some(start) = self.find(field) else { return 0 };
+        let mut kept = start;
+        for at in start..self.batch.cells.len() {
+            if self.batch.cells[at].field != field {
+                self.batch.cells[kept] = self.batch.cells[at];
+                kept += 1;
+            }
+        }
+        let removed = self.batch.cells.len() - kept;
+        self.batch.cells.truncate(kept);
+        self.ordered = 0;
+        removed
+    }
+
+    /// Keeps only a part of the first value of `field`. Nothing where that is no text or has no such part.
+    pub fn keep_part(&mut self, field: FieldId, part: std::ops::Range<usize>) {
+        let Some(at) = self.find(field) else { return };
+        if let Value::Text(text) = self.batch.value(&self.batch.cells[at])
+            && text.get(part.clone()).is_some()
+        {
+            let cell = &mut self.batch.cells[at];
+            cell.payload += part.start as u64;
+            cell.len = part.len() as u32;
+        }
+    }
+
+    /// Adds the first value of `from` once more, as `to`: text is not copied. Nothing where `from` is absent.
+    pub fn copy_first(&mut self, from: FieldId, to: FieldId) {
+        if let Some(at) = self.find(from) {
+            let Cell { payload, len, kind, .. } = self.batch.cells[at];
+            self.cell(to, kind, len, payload);
+        }
+    }
+
+    /// Adds a part of the first value of `from` as `to`, not copied. Nothing where that is no text or has no such part.
+    pub fn copy_part(&mut self, from: FieldId, part: std::ops::Range<usize>, to: FieldId) {
+        let Some(at) = self.find(from) else { return };
+        let cell = self.batch.cells[at];
+        if let Value::Text(text) = self.batch.value(&cell)
+            && text.get(part.clone()).is_some()
+        {
+            self.cell(to, Kind::Text, part.len() as u32, cell.payload + part.start as u64);
+        }
+    }
+
+    /// How many cells there are so far.
+    pub fn cell_count(&self) -> usize {
+        self.batch.cells.len() - self.row.cells_start as usize
+    }
+
+    /// The `nth` cell so far, in the order of writing.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn cell_at(&self, nth: usize) -> (FieldId, Value<'_>) {
+        let cell = &self.batch.cells[self.row.cells_start as usize + nth];
+        (cell.field, self.batch.value(cell))
+    }
+
+    /// Adds the `nth` cell once more, as `to`: text is not copied.
+    ///
+    /// # Panics
+    /// Where there are fewer cells.
+    pub fn copy_cell(&mut self, nth: usize, to: FieldId) {
+        let Cell { payload, len, kind, .. } = self.batch.cells[self.row.cells_start as usize + nth];
+        self.cell(to, kind, len, payload);
+    }
+
+    /// The cells so far, for [`RowBuilder::rewind`].
+    pub fn mark(&self) -> Mark {
+        Mark { cells: self.batch.cells.len(), time: self.row.time }
+    }
+
+    /// Takes back what was added since `mark`: a decoder that finds half-way that the record is not its own gives way.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.batch.cells.truncate(mark.cells.max(self.row.cells_start as usize));
+        self.row.time = mark.time;
+        self.ordered = 0;
+        self.fields_refused = false;
+    }
+
+    /// Begins with the cells of the row before, to change those that differ. None, and nothing done, where there is no row before or
+    /// this one has cells already.
+    #[inline]
+    pub fn begin_as_before(&mut self) -> Option<Cells<'_>> {
+        let before = self.batch.rows.last().filter(|_| self.cell_count() == 0)?;
+        self.seen = [u64::MAX; SEEN_WORDS];
+        self.batch.cells.extend_from_within(before.cells_start as usize..before.cells_end as usize);
+        self.ordered = self.cell_count();
+        Some(Cells(&mut self.batch.cells[self.row.cells_start as usize..]))
+    }
+
+    /// Another value in the place of the `nth` cell so far; a text is kept as [`RowBuilder::fixed`] keeps it. False, and nothing
+    /// changed, where there is no room for the text.
+    ///
+    /// # Panics
+    /// Where there are fewer cells.
+    #[inline]
+    pub fn put(&mut self, nth: usize, value: Value<'static>) -> bool {
+        let made = match value {
+            Value::Text(text) => self.fixed_text(text).map(|start| (Kind::Text, text.len() as u32, start)),
+            value => self.payload(value),
+        };
+        let Some((kind, len, payload)) = made else { return false };
+        let cell = &mut self.batch.cells[self.row.cells_start as usize + nth];
+        *cell = Cell { payload, len, kind, ..*cell };
+        true
+    }
+
+    #[inline]
+    fn cell(&mut self, field: FieldId, kind: Kind, len: u32, payload: u64) {
+        if self.batch.cells.len() - self.row.cells_start as usize >= CELLS_PER_EVENT_MAX {
+            self.fields_refused = true;
+            return;
+        }
+        let (word, bit) = seen_bit(field);
+        self.seen[word] |= bit;
+        self.batch.cells.push(Cell { payload, len, field, kind });
+    }
+}
+
+/// The cells that a row has so far.
+pub struct Cells<'a>(&'a mut [Cell]);
+
+impl Cells<'_> {
+    /// How many they are.
+    #[expect(clippy::len_without_is_empty, reason = "who begins as before compares the number")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Puts an unsigned integer in the place of the `nth`, which is a number.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn put_uint(&mut self, nth: usize, n: u64) {
+        self.put(nth, int_kind(n), n);
+    }
+
+    /// Puts an address in the place of the `nth`, which is an address.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn put_ip4(&mut self, nth: usize, ip: Ipv4Addr) {
+        self.put(nth, Kind::Ip4, ip.to_bits().into());
+    }
+
+    #[inline]
+    fn put(&mut self, nth: usize, kind: Kind, payload: u64) {
+        let cell = &mut self.0[nth];
+        debug_assert_eq!(cell.len, 0, "no text");
+        (cell.kind, cell.payload) = (kind, payload);
+    }
+}
+
+/// How an unsigned integer is kept.
+#[inline]
+fn int_kind(n: u64) -> Kind {
+    if i64::try_from(n).is_ok() { Kind::Int } else { Kind::Uint }
+}
+
+impl Drop for RowBuilder<'_> {
+    fn drop(&mut self) {
+        let start = self.row.cells_start as usize;
+        if self.fields_refused {
+            self.batch.cells.truncate(start + CELLS_PER_EVENT_MAX - 1);
+            let at = self.batch.text.len();
+            self.batch.text.push_str("fields_refused");
+            self.batch.cells.push(Cell { payload: at as u64, len: 14, field: FieldId::FLAGS, kind: Kind::Text });
+        }
+        if self.ordered == 0 || self.ordered != self.cell_count() {
+            self.orders.sort(&mut self.batch.cells[start..], |cell| cell.field);
+        }
+        self.row.cells_end = self.batch.cells.len() as u32;
+        self.batch.rows.push(self.row);
+    }
+}
