@@ -345,9 +345,10 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     }
     let year = c.number(4, 4)?;
     let separator = c.eat_any(b"-/:.")?;
-    let month = c.number(2, 2)?;
+    let digits_min = if matches!(separator, b'/' | b'.') { 1 } else { 2 }; // `2026/4/1 9:00:00`
+    let month = c.number(digits_min, 2)?;
     c.eat(separator)?;
-    let day = c.number(2, 2)?;
+    let day = c.number(digits_min, 2)?;
     if c.eat_any(b"Tt -")? == b' ' {
         while c.eat(b' ').is_some() {} // An hour of one digit after a blank.
     }
@@ -711,6 +712,8 @@ mod tests {
             ("2026/04/01 09:00:00 +0100 x", "2026-04-01T08:00:00Z", " x"),
             ("2026-04-01T09:00:00Z", "2026-04-01T09:00:00Z", ""),
             ("2026-04-01-09.00.00.125 x", "2026-04-01T00:00:00.125Z", " x"),
+            ("2026/4/1 9:00:00 x", "2026-04-01T00:00:00Z", " x"),
+            ("2026.4.1 9:00:00 x", "2026-04-01T00:00:00Z", " x"),
         ] {
             assert_eq!(at(iso(text), reference), (time.to_owned(), rest.to_owned()), "{text}");
         }

@@ -62,7 +62,7 @@ pub(super) fn after(
             }
         }
         // Data Connector: what was asked for stands as the destination's domain.
-        "Infoblox" if class.starts_with("DNS") => {
+        "Infoblox" => {
             if let Some(name) = pairs.get("destinationDnsDomain") {
                 row.text(FieldId::DNS_QUESTION_NAME, name.trim_end_matches('.'));
             }

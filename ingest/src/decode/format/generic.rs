@@ -151,10 +151,11 @@ impl super::Reader for Reader {
             });
         }
         self.plain.write(&self.record, message, context, row);
-        if row.get(FieldId::EVENT_OUTCOME).is_none()
-            && let Some((lead, _)) = message.split_once(['=', '{']).filter(|_| row.get(FieldId::USER_NAME).is_some())
-        {
-            super::guess::outcome(lead, row);
+        if let Some((lead, _)) = message.split_once(['=', '{']) {
+            super::guess(lead, row);
+            if row.get(FieldId::USER_NAME).is_some() {
+                super::guess::outcome(lead, row);
+            }
         }
         true
     }

@@ -316,6 +316,9 @@ impl Anywhere {
     }
 }
 
+/// Dividers that a text has at least which is a row of a table.
+const TABLE_DIVIDERS_MIN: usize = 4;
+
 /// Words of a line's beginning among which its level stands; in capital letters it may stand further behind.
 const LEVEL_WITHIN: usize = 4;
 const CAPITAL_LEVEL_WITHIN: usize = 8;
@@ -549,16 +552,24 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             return true;
         } else if let Some(columns) = columns(text, &one, &two) {
             (one.port, two.port) = (one.port.or(columns[0]), two.port.or(columns[1]));
-        } else if !(BETWEEN.contains(&bare) || source(&one) && target(&two)) {
-            return false;
+        } else {
+            let beside = bare.is_empty() && one.port.is_some() && two.port.is_some(); // `192.0.2.7:40122 192.0.2.9:445`
+            let led = BETWEEN.contains(&bare) || source(&one) && target(&two);
+            if !(led || beside || fills_column(text, &one) && fills_column(text, &two)) {
+                return false;
+            }
         }
         traffic(text, row);
         row.ip(FieldId::DESTINATION_IP, two.ip);
         if let Some(port) = two.port.or(named[1]) {
             row.int(FieldId::DESTINATION_PORT, i64::from(port));
         }
-    } else if !is_one_of(one.lead, BEFORE_ADDRESS) && (!login || is_one_of(one.lead, BEFORE_ANOTHER)) {
-        return false;
+    } else {
+        let led = is_one_of(one.lead, BEFORE_ADDRESS) || login && !is_one_of(one.lead, BEFORE_ANOTHER);
+        let peer = text[one.at..].starts_with('/') && one.port.is_some() && !is_one_of(one.lead, BEFORE_TARGET); // as Java writes it
+        if !(led || peer || fills_column(text, &one) || asks(&text[one.behind..])) {
+            return false;
+        }
     }
     row.ip(FieldId::SOURCE_IP, one.ip);
     if let Some(port) = one.port.or(named[0]) {
@@ -608,6 +619,26 @@ fn columns(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]>
         }
         None => None,
     }
+}
+
+/// Whether an address fills a column of a table.
+fn fills_column(text: &str, end: &End<'_>) -> bool {
+    let before = text[..end.at].trim_end_matches('"').chars().next_back();
+    let after = text[end.behind..].trim_start_matches('"').chars().next();
+    before.is_some_and(|divider| {
+        matches!(divider, ',' | '|' | ';' | '\t')
+            && after.is_none_or(|after| after == divider)
+            && text.matches(divider).count() >= TABLE_DIVIDERS_MIN
+    })
+}
+
+/// Whether the text goes on with a request: a method and a target, or a URL.
+fn asks(text: &str) -> bool {
+    let mut before = "";
+    words(text).any(|(_, word)| {
+        let is_method = METHODS.contains(&std::mem::replace(&mut before, word));
+        word.starts_with("http://") || word.starts_with("https://") || is_method && word.starts_with('/')
+    })
 }
 
 /// What was done with the traffic between two ends, and its protocol.
@@ -660,7 +691,7 @@ fn hardware(text: &str, row: &mut RowBuilder<'_>) -> bool {
 }
 
 /// Six pairs of hexadecimal digits with `:` or `-` between, or three groups of four with dots.
-fn is_mac(word: &str) -> bool {
+pub(super) fn is_mac(word: &str) -> bool {
     let good = |separator: u8, every: usize| {
         word.bytes().enumerate().all(|(at, b)| if at % every == every - 1 { b == separator } else { b.is_ascii_hexdigit() })
     };
@@ -708,10 +739,11 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     }
     let mut last = ["", ""];
     for (_, word) in words(text) {
-        let led = is_one_of(last[0], &["for", "by", "login", "logon", "logout"]);
+        let led = is_one_of(last[0], &["for", "by", "as", "login", "logon", "logout"]);
         let found = last[1].trim_matches(['[', ']', ':', '.']);
+        let quoted = || text[..last[1].as_ptr() as usize - text.as_ptr() as usize].ends_with(['"', '\'']);
         if led
-            && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on") || address(word).is_some())
+            && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on") || address(word).is_some() || quoted())
             && !found.is_empty()
             && !NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
             && address(found).is_none()
@@ -762,7 +794,7 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
                         c.is_whitespace()
                             || matches!(
                                 c,
-                                ',' | ';' | ')' | ']' | '"' | '\'' | '(' | '、' | '。' | '」' | '\u{ff08}' | '\u{ff09}'
+                                ',' | ';' | '|' | ')' | ']' | '"' | '\'' | '(' | '、' | '。' | '」' | '\u{ff08}' | '\u{ff09}'
                             )
                     })
                     .unwrap_or(rest.len());

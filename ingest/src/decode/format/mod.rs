@@ -183,6 +183,7 @@ fn account(row: &mut RowBuilder<'_>, text: &str) {
 
 /// `network.transport` and, where known, `network.iana_number` from a protocol's number or name.
 pub(super) fn protocol(row: &mut RowBuilder<'_>, text: &str) {
+    let text = text.split_once('(').map_or(text, |(first, _)| first); // `6(tcp)`
     match text.parse::<u64>() {
         Ok(number) => {
             row.uint(FieldId::NETWORK_IANA_NUMBER, number);

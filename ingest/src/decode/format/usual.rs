@@ -56,6 +56,7 @@ const HOLDERS: &[&str] = &[
     "results",
     "alert",
     "alerts",
+    "labels",
     "object",
     "source",
     "extra",
@@ -704,6 +705,7 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
             _ => false,
         },
         Only::Application => text.is_some_and(is_application),
+        Only::Mac => text.is_some_and(super::guess::is_mac),
         Only::Undotted => text.is_some_and(|text| is_word(text) && !text.contains(['.', '/', ':']) && text.len() <= 64),
         Only::Two => text.is_some_and(|text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic())),
         Only::Unique => text.is_some_and(|text| {

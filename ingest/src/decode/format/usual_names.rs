@@ -7,7 +7,7 @@ use crate::decode::record::table::To::{
     Without,
 };
 use Only::{
-    Any, Application, Code, Digits, Domain, Http, Ip, Letters, Mail, Method, Port, Separated, Status, Technique, Text, Two,
+    Any, Application, Code, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Separated, Status, Technique, Text, Two,
     Undotted, Unique, Word,
 };
 
@@ -52,6 +52,8 @@ pub(super) enum Only {
     Application,
     /// One word without a dot.
     Undotted,
+    /// A hardware address.
+    Mac,
 }
 
 /// Words that stand for one of several in a name.
@@ -59,10 +61,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     // Who began it.
     (
         "S",
-        "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender",
+        "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender cli",
     ),
     // What it went to.
-    ("D", "dst dest destination server target victim responder resp"),
+    ("D", "dst dest destination server target victim responder resp srv"),
     ("IP", "ip ipaddress ipaddr address addr ipv4 ipv6 ipv4address ipv6address ipv4addr ipv6addr ipaddressv4 ipaddressv6"),
     // Where of a request something stands.
     ("R", " http request httprequest httpmessage"),
@@ -96,7 +98,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
      callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス",
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress",
     ),
     (
         Number("source.port"),
@@ -130,7 +132,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Protocol,
         Word,
         "transport protoname ipproto ipprotocol transportprotocol l4proto l4protocol layer4protocol proto protocol \
-     protocolname protocolid networkprotocol",
+     protocolname protocolid protocolidentifier prot networkprotocol",
     ),
     (
         Lower("network.protocol"),
@@ -166,15 +168,15 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Number("source.bytes"),
         Digits,
         "{S}bytes sentbytes sentbyte bytessent bytesout outbytes outputbytes txbytes bytestx sent bytestoserver {S}tobytes \
-     uploadbytes clientbytes numbytessent bytesup uploaded origbytes",
+     uploadbytes clientbytes numbytessent bytesup uploaded origbytes sentoctets csbytes",
     ),
     (
         Number("destination.bytes"),
         Digits,
         "{D}bytes receivedbytes rcvdbytes rcvdbyte bytesreceived bytesrecv bytesrcvd bytesin inbytes inputbytes rxbytes \
-     bytesrx rcvd recvbytes bytestoclient downloadbytes serverbytes numbytesreceived bytesdown downloaded replybytes",
+     bytesrx rcvd recvbytes bytestoclient downloadbytes serverbytes numbytesreceived bytesdown downloaded replybytes recvdbytes recvdoctets receivedoctets scbytes",
     ),
-    (Number("network.bytes"), Digits, "totalbytes numbytes bytestotal octets transferredbytes byteslen"),
+    (Number("network.bytes"), Digits, "totalbytes numbytes bytestotal octets transferredbytes byteslen octetdeltacount"),
     (
         Number("source.packets"),
         Digits,
@@ -183,11 +185,16 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Number("destination.packets"),
         Digits,
-        "{D}packets {D}pkts receivedpackets packetsreceived rcvdpkt replypkts rcvdpackets packetsin rxpackets inpackets \
+        "{D}packets {D}pkts receivedpackets packetsreceived rcvdpkt replypkts rcvdpackets recvdpackets packetsin rxpackets inpackets \
      pktsin pktstoclient",
     ),
-    (Number("network.packets"), Digits, "totalpackets packets packetcount numpackets"),
-    (As("source.mac"), Any, "{S}mac {S}macaddress {S}macaddr smac macsrc {S}hwaddr {S}ethernet usermac macaddress macaddr mac"),
+    (Number("network.packets"), Digits, "totalpackets packets packetcount numpackets packetdeltacount"),
+    (
+        As("source.mac"),
+        Any,
+        "{S}mac {S}macaddress {S}macaddr smac macsrc {S}hwaddr {S}ethernet usermac macaddress macaddr mac macアドレス",
+    ),
+    (As("source.mac"), Mac, "callingstationid"),
     (As("destination.mac"), Any, "{D}mac {D}macaddress {D}macaddr dmac macdst"),
     (
         Host("source.nat"),
@@ -230,13 +237,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("observer.ingress.interface.name"),
         Any,
         "srcintf srcif srcinterface {S}interface {S}intf ininterface inboundinterface ingressinterface interfacein inif \
-     iniface inputinterface inintf inboundif ininterfacename deviceinboundinterface ingressif",
+     iniface inputinterface inintf inboundif ininterfacename deviceinboundinterface ingressif ingressinterfacename",
     ),
     (
         As("observer.egress.interface.name"),
         Any,
         "dstintf dstif dstinterface {D}interface {D}intf outinterface outboundinterface egressinterface interfaceout outif \
-     outiface outputinterface outintf outboundif outinterfacename deviceoutboundinterface egressif",
+     outiface outputinterface outintf outboundif outinterfacename deviceoutboundinterface egressif egressinterfacename",
     ),
     (As("observer.ingress.zone"), Any, "{S}zone {S}zonename fromzone inzone ingresszone zonesrc insidezone"),
     (As("observer.egress.zone"), Any, "{D}zone {D}zonename tozone outzone egresszone zonedst outsidezone"),
@@ -252,7 +259,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      identity identityname useremail actoremail ownername member membername createdby createdbyname createdbylogin \
      createdbyusername modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
-     アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername",
+     アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
+     useraccount domainuser ntuser osusername vpnuser authenticatedusername operatorname sessionuser csusername operatedby",
     ),
     (
         As("user.id"),
@@ -293,7 +301,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "action act actions deviceaction eventaction actiontaken finalstatus actionname actiontype eventname eventtype \
      eventtypename operation operationname activity activityname activitytype disposition verdict decision policyaction \
      ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype 操作 \
-     操作種別 auditevent activityaction taskaction アクション 動作 処理 threataction",
+     操作種別 auditevent activityaction taskaction アクション 動作 処理 threataction \
+     actionid actionidentifier op typename",
     ),
     (
         As("event.code"),
@@ -371,7 +380,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname alerttitle \
      title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
      correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname \
-     infectionname",
+     infectionname signame virus filtername matchedpolicy triggeredrule",
     ),
     (
         As("rule.id"),
@@ -385,7 +394,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("rule.category"),
         Text,
         "rulecategory urlcategory urlcategories webcategory threatcategory カテゴリ カテゴリー attacktype threattype \
-     category categories categoryname malwaretype detectiontype alertcategory classification threatclass attackcategory \
+     category categories categoryname malwaretype detectiontype alertcategory classification threatclass attackcategory attackfamily \
      contentcategory cat",
     ),
     (As("rule.description"), Text, "ruledescription policydescription signaturedescription threatdescription alertdescription"),
@@ -400,14 +409,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Url,
         Any,
         "url requesturl fullurl urlfull urloriginal httpurl アクセスurl httprequesturl destinationurl desturl targeturl \
-     maliciousurl uri requesturi httpuri httprequesturi httpmessageuri rawurl requestedurl link accessurl",
+     maliciousurl uri requesturi httpuri httprequesturi httpmessageuri rawurl requestedurl link accessurl csuri",
     ),
     (
         As("url.domain"),
         Domain,
         "urlhost urldomain urlhostname httphost httphostname httpdomain vhost virtualhost sitename site website webdomain \
      requesthost requesthostname servername hostheader authority requestheadershost host httpmessagehost \
-     requestheadersauthority httprequesthost requestheaderhost headershost",
+     requestheadersauthority httprequesthost requestheaderhost headershost cshost",
     ),
     (As("url.path"), Separated, "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname"),
     (
@@ -496,7 +505,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Path("file"),
         Separated,
         "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname ファイルパス パス filelocation \
-     filefullname fullfilename objectpath threatpath threatfilepath infectedfile filenamepath object",
+     filefullname fullfilename objectpath threatpath threatfilepath infectedfile filenamepath object pathname fullfilepath",
     ),
     (
         LastPart("file.name"),
@@ -531,7 +540,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Separated,
         "processpath imagepath processimagepath processimage image processexecutable processexe exe processfilepath \
      initiatingprocessfolderpath executable executablepath processfullpath processimagefilename programpath applicationpath \
-     newprocessname",
+     newprocessname processbinary",
     ),
     (
         LastPart("process.name"),
@@ -555,7 +564,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("process.parent.executable"),
         Separated,
-        "{P}path {P}imagepath {P}image {P}executable {P}exe {P}filepath parentimage parentpath parentexecutable \
+        "{P}path {P}imagepath {P}image {P}executable {P}exe {P}binary {P}filepath parentimage parentpath parentexecutable \
      parentbaseimage",
     ),
     (As("process.parent.command_line"), Any, "{P}commandline {P}cmdline {P}cmd parentcommandline parentcmdline"),
@@ -566,14 +575,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Mailbox("email.from.address"),
         Mail,
         "from sender mailfrom emailfrom senderaddress senderemail senderemailaddress emailsender fromaddress envelopefrom \
-     envelopesender headerfrom 送信者 差出人 smtpfrom smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
+     envelopesender headerfrom 送信者 差出人 smtpfrom fromaddr senderaddr smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
      mailsender",
     ),
     (
         Mailbox("email.to.address"),
         Mail,
         "to recipient recipients rcptto emailto recipientaddress recipientemail recipientemailaddress emailrecipient \
-     toaddress envelopeto enveloperecipient rcpt 受信者 宛先 smtpto smtprcptto toaddresses recipientaddresses mailto \
+     toaddress envelopeto enveloperecipient rcpt 受信者 宛先 smtpto toaddr smtprcptto toaddresses recipientaddresses mailto \
      toemail mailrecipient emailrecipients",
     ),
     (Mailbox("email.cc.address"), Mail, "cc ccaddress ccaddresses"),
@@ -586,10 +595,10 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("host.name"),
         Word,
-        "hostname host computername computer devicename hdn 端末名 コンピューター名 コンピュータ名 ホスト名 マシン名 pc名 \
+        "hostname host computername computer devicename hdn 端末名 コンピューター名 コンピュータ名 ホスト名 マシン名 pc名 端末機名 \
      端末 devicehostname devname machinename machine dvchost endpointname endpoint endpointhostname agentcomputername \
      agenthostname agentname dhost node nodename workstationname workstation clientcomputername computerdnsname hostfqdn \
-     devicednsname devicefqdn assetname assethostname asset systemname servername targethostname affectedhost \
+     devicednsname devicefqdn assetname assethostname asset systemname pcname servername targethostname affectedhost \
      agentdetectioninfoagentcomputername agentrealtimeinfoagentcomputername hostidentifier fqdn",
     ),
     (
