@@ -378,6 +378,30 @@ fn p02_a_bypass_does_not_hide_among_the_sessions_of_others() {
     }
 }
 
+/// Two hundred a second, of which those of the first seconds are told with their second leg last: too many to be compared each with each.
+/// Each explains one other there too.
+#[test]
+fn p02_a_bypass_does_not_hide_in_a_crowd_that_is_not_compared_one_by_one() {
+    let crowd = || {
+        let bytes = |n: u16| (3000.0 * 10f64.powf(f64::from(n) * 0.618 % 1.0 * 4.0)) as i64;
+        (0..6000u16).flat_map(move |n| session(n, i64::from(n) * 5, 200 + i64::from(n) % 40 * 300, bytes(n)))
+    };
+    let [lone_first, lone_second] = session(6100, 15_000, 2000, 777_000);
+    let end = flow(7_200_000, ("10.3.16.9", 50_000), ("172.20.1.10", 8080));
+    for (name, odd) in
+        [("none", None), ("a first leg without a second", Some(lone_first)), ("a second leg without a first", Some(lone_second))]
+    {
+        let mut records: Vec<Record> = crowd().chain(odd.clone()).chain([end.clone()]).collect();
+        records.sort_by_key(|record| record.ms);
+        let ran = run(POLICY, records.into_iter(), &["zone-sanitiser"], 500, true);
+        let side = |ip: &str| if ip.starts_with("10.2.") { "first" } else { "second" };
+        let told: Vec<(&str, bool)> =
+            ran.new.iter().map(|alert| (side(&alert.group["source.ip"]), alert.explanation.contains_key("crowd"))).collect();
+        let expected: Vec<(&str, bool)> = odd.iter().map(|odd| (side(odd.from.0), true)).collect();
+        assert_eq!(told, expected, "{name}: {:?}", ran.new.iter().map(|alert| &alert.explanation).collect::<Vec<_>>());
+    }
+}
+
 /// Where records end, legs are missing that would have come: one of the right time is enough there, none is not.
 #[test]
 fn p02_the_end_of_the_records_is_no_missing_leg() {

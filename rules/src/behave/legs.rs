@@ -7,7 +7,8 @@
 //! Admissions and the Stability of Marriage"). As both sides see one distance there is exactly one such matching, whatever came first.
 //!
 //! To find it costs comparisons with every leg of that time, or that names the same. Where there are too many, the minute is crowded: no more
-//! pairs are made in it, and any leg of the right time, volume and terminal is enough for another.
+//! pairs are made in it as legs come. There a leg takes one that is left when its time is over; where none is, others change theirs for it,
+//! so that the crowd has as many pairs as it can ([`Way::settle`]). Each still explains one other: what goes past leaves one over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,10 @@ use super::sketch::mix;
 const COMPARED_MAX: usize = 2048;
 /// Legs that one new leg may part from what they had, one after the other. Where that is not all, its minute is crowded.
 const PARTED_MAX: usize = 64;
+/// Legs that may change theirs for one that is left over in a crowd, the nearest in time; and comparisons to find them, for all legs whose time
+/// is over within a minute. Where that is not all, any leg of the right time, volume and terminal is enough.
+const CHANGED_MAX: usize = 8192;
+const CHANGE_COMPARED_MAX: usize = 1 << 20;
 const MINUTE_NS: i64 = 60_000_000_000;
 /// Crowded minutes that are remembered: longer than any leg is.
 const CROWDED_MAX: usize = 26 * 60;
@@ -71,6 +76,10 @@ impl Distance {
     fn across(self, side: Side) -> u64 {
         if side == Side::First { self.second } else { self.first }
     }
+
+    fn ends(self) -> [(Side, u64); 2] {
+        [(Side::First, self.first), (Side::Second, self.second)]
+    }
 }
 
 /// To the sanitiser, or from it on.
@@ -98,13 +107,18 @@ pub(super) struct Others {
     pub(super) nearest: Option<(i64, u64)>,
 }
 
+/// Legs by their start: how near one must be to be had by it, see [`Leg::reach`].
+type Starts = BTreeMap<(i64, u64), i64>;
+
 /// The legs of one side.
 #[derive(Default, Deserialize, Serialize)]
 struct Legs {
     /// By number, in the order in which they came.
     all: BTreeMap<u64, Leg>,
     /// By the sanitiser's address, and their start.
-    at: BTreeMap<u128, BTreeSet<(i64, u64)>>,
+    at: BTreeMap<u128, Starts>,
+    /// Those that have no other one and whose time is not over.
+    left: Starts,
     /// By what they name: [`named`].
     named: BTreeSet<(u64, u64)>,
     /// The newest of each conversation.
@@ -121,10 +135,20 @@ pub(super) struct Way {
     longest: i64,
     /// Minutes in which legs were too many to be compared.
     crowded: BTreeSet<i64>,
+    /// The minute in which others were last sought that change theirs, and what remains of its comparisons.
+    searched: (i64, usize),
 }
 
 /// There are too many legs at that time.
 struct Crowded;
+
+/// A leg that another one could be had for, were it to change its own.
+struct Change {
+    seeker: u64,
+    /// The one that it has now, which the leg at `back` would take.
+    has: u64,
+    back: usize,
+}
 
 impl Leg {
     /// The sanitiser's address.
@@ -136,6 +160,21 @@ impl Leg {
     fn named(&self, side: Side) -> impl Iterator<Item = u64> {
         let terminal = if side == Side::First { self.source.0 } else { self.behalf };
         [(terminal != 0).then(|| mix(terminal)), (self.file != 0).then_some(self.file)].into_iter().flatten()
+    }
+
+    /// Nobody that is further than this, and does not name the same, can be had in place of what it has.
+    fn reach(&self) -> i64 {
+        match self.other {
+            _ if self.decided => i64::MIN,
+            None => i64::MAX,
+            Some(has) if has.unnamed => has.ns,
+            Some(_) => i64::MIN,
+        }
+    }
+
+    /// It has no other one, and its time is not over.
+    fn is_left(&self) -> bool {
+        self.other.is_none() && !self.over
     }
 }
 
@@ -177,9 +216,7 @@ impl Way {
         if !leg.decided
             && let Some(had) = leg.other.take().map(|distance| distance.across(side))
         {
-            if let Some(had) = self.side_mut(side.across()).all.get_mut(&had) {
-                had.other = None;
-            }
+            self.side_mut(side.across()).change(side.across(), had, |had| had.other = None);
             self.seek(side.across(), had, p);
         }
         leg.start = leg.start.min(told.start);
@@ -204,12 +241,10 @@ impl Way {
 
     /// The time of a leg is over: it keeps the one that it has, and that one keeps it. Says whether it has one.
     pub(super) fn decide(&mut self, side: Side, number: u64) -> bool {
-        let Some(leg) = self.side_mut(side).all.get_mut(&number) else { return true };
-        (leg.decided, leg.over) = (true, true);
+        self.side_mut(side).change(side, number, |leg| (leg.decided, leg.over) = (true, true));
+        let Some(leg) = self.get(side, number) else { return true };
         let Some(other) = leg.other else { return false };
-        if let Some(other) = self.side_mut(side.across()).all.get_mut(&other.across(side)) {
-            other.decided = true;
-        }
+        self.side_mut(side.across()).change(side.across(), other.across(side), |leg| leg.decided = true);
         true
     }
 
@@ -238,8 +273,9 @@ impl Way {
 
     /// Takes a leg's other one from it, and gives that.
     fn part(&mut self, side: Side, number: u64) -> Option<u64> {
-        let other = self.side_mut(side).all.get_mut(&number)?.other.take()?.across(side);
-        self.side_mut(side.across()).all.get_mut(&other)?.other = None;
+        let other = self.get(side, number)?.other?.across(side);
+        self.side_mut(side).change(side, number, |leg| leg.other = None);
+        self.side_mut(side.across()).change(side.across(), other, |leg| leg.other = None);
         Some(other)
     }
 
@@ -260,15 +296,94 @@ impl Way {
             };
             let across = side.across();
             seeking = self.part(across, distance.across(side));
-            for (side, number) in [(side, number), (across, distance.across(side))] {
-                if let Some(leg) = self.side_mut(side).all.get_mut(&number) {
-                    leg.other = Some(distance);
-                }
-            }
+            self.join(distance);
         }
         if let Some(leg) = seeking.and_then(|number| self.get(side, number)) {
             self.crowd(leg.start.div_euclid(MINUTE_NS));
         }
+    }
+
+    fn join(&mut self, distance: Distance) {
+        for (side, number) in distance.ends() {
+            self.side_mut(side).change(side, number, |leg| leg.other = Some(distance));
+        }
+    }
+
+    /// In a crowd, when the time of a leg is over that has no other one: finds it one, also where others change theirs for it. What has one
+    /// keeps one; so no crowd has more pairs (augmenting paths; Berge 1957, "Two Theorems in Graph Theory"). Says whether all that may
+    /// change was looked at.
+    pub(super) fn settle(&mut self, side: Side, number: u64, p: &Parameters) -> bool {
+        if let Some(distance) = self.nearest_left(side, number, p) {
+            self.join(distance);
+            return true;
+        }
+        let Some(minute) = self.get(side, number).map(|leg| leg.due.div_euclid(MINUTE_NS)) else { return true };
+        if self.searched.0 != minute {
+            self.searched = (minute, CHANGE_COMPARED_MAX);
+        }
+        let mut remain = self.searched.1;
+        let pairs = self.changes(side, number, &mut remain, p);
+        self.searched.1 = remain;
+        let Ok(pairs) = pairs else { return false };
+        for distance in pairs {
+            self.join(distance);
+            if distance.ends().iter().any(|(side, number)| self.is_decided(*side, *number)) {
+                for (side, number) in distance.ends() {
+                    self.side_mut(side).change(side, number, |leg| leg.decided = true);
+                }
+            }
+        }
+        true
+    }
+
+    /// The one that began nearest of those that have no other one.
+    fn nearest_left(&self, side: Side, number: u64, p: &Parameters) -> Option<Distance> {
+        let (leg, across) = (self.get(side, number)?, self.side(side.across()));
+        let mut near = self.by_start(side, leg, &across.left, p).take(COMPARED_MAX);
+        near.find_map(|(_, at, _)| distance(pair(side, (number, leg), (at, across.all.get(&at)?)), p))
+    }
+
+    /// The pairs to make so that a leg has another one, and each that has one now has one then; none where there is no such way.
+    fn changes(&self, side: Side, number: u64, remain: &mut usize, p: &Parameters) -> Result<Vec<Distance>, Crowded> {
+        let across = self.side(side.across());
+        let Some(start) = self.get(side, number).map(|leg| leg.start) else { return Ok(Vec::new()) };
+        let each = CHANGED_MAX / across.at.len().max(1);
+        let near = across.at.values().flat_map(|starts| outwards(starts, start, (i64::MIN, i64::MAX)).take(each));
+        let mut unseen: BTreeSet<(i64, u64)> = near.filter_map(|(_, at, _)| Some((across.all.get(&at)?.start, at))).collect();
+        *remain = remain.saturating_sub(unseen.len());
+        let (mut reached, mut at) = (vec![Change { seeker: number, has: 0, back: 0 }], 0);
+        while let Some(&Change { seeker, .. }) = reached.get(at) {
+            at += 1;
+            let Some(leg) = self.get(side, seeker) else { continue };
+            let (from, to) = self.span(side, leg, p);
+            let in_time: Vec<(i64, u64)> = unseen.range((from, 0)..=(to.max(from), u64::MAX)).copied().collect();
+            for (start, other) in in_time {
+                *remain = remain.checked_sub(1).ok_or(Crowded)?;
+                let Some(o) = across.all.get(&other) else { continue };
+                let Some(distance) = distance(pair(side, (seeker, leg), (other, o)), p) else { continue };
+                unseen.remove(&(start, other));
+                match o.other.map(|has| has.across(side.across())) {
+                    Some(seeker) => reached.push(Change { seeker, has: other, back: at - 1 }),
+                    None if o.over => {}
+                    None => return Ok(self.along(side, &reached, at - 1, distance, p)),
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The pairs of a way found: the last one takes what is left, each one before it what the one after it had.
+    fn along(&self, side: Side, reached: &[Change], mut at: usize, last: Distance, p: &Parameters) -> Vec<Distance> {
+        let across = self.side(side.across());
+        let mut pairs = vec![last];
+        while at > 0 {
+            let Change { has, back, .. } = reached[at];
+            let seeker = reached[back].seeker;
+            let legs = self.get(side, seeker).zip(across.all.get(&has));
+            pairs.extend(legs.and_then(|(leg, other)| distance(pair(side, (seeker, leg), (has, other)), p)));
+            at = back;
+        }
+        pairs
     }
 
     fn crowd(&mut self, minute: i64) {
@@ -310,12 +425,15 @@ impl Way {
         for (at, starts) in &across.at {
             one_more()?;
             let apart = if *at == leg.at(side) { 0 } else { p.within };
-            for (near, other) in self.by_start(side, leg, starts, p) {
-                if best.is_some_and(|best| near.saturating_add(apart) > best.ns) {
+            for (near, other, reach) in self.by_start(side, leg, starts, p) {
+                let ns = near.saturating_add(apart);
+                if best.is_some_and(|best| ns > best.ns) {
                     break;
                 }
                 one_more()?;
-                best = best.into_iter().chain(to(other)).min();
+                if ns <= reach {
+                    best = best.into_iter().chain(to(other)).min();
+                }
             }
         }
         Ok(best)
@@ -329,28 +447,15 @@ impl Way {
         }
     }
 
-    /// Legs of the other side that may be near enough in time, the one that began nearest first: how far, and its number.
+    /// Legs of the other side that may be near enough in time, as [`outwards`] gives them.
     fn by_start<'w>(
         &self,
         side: Side,
         leg: &Leg,
-        starts: &'w BTreeSet<(i64, u64)>,
+        starts: &'w Starts,
         p: &Parameters,
-    ) -> impl Iterator<Item = (i64, u64)> + use<'w> {
-        let (from, to) = self.span(side, leg, p);
-        let start = leg.start;
-        let mut before = starts.range((from.min(start), 0)..(start, 0)).rev().peekable();
-        let mut after = starts.range((start, 0)..=(to.max(start), u64::MAX)).peekable();
-        std::iter::from_fn(move || {
-            let gone = before.peek().map(|(at, _)| start.saturating_sub(*at));
-            let comes = after.peek().map(|(at, _)| at.saturating_sub(start));
-            match (gone, comes) {
-                (Some(ns), None) => before.next().map(|(_, other)| (ns, *other)),
-                (Some(gone), Some(comes)) if gone < comes => before.next().map(|(_, other)| (gone, *other)),
-                (_, Some(ns)) => after.next().map(|(_, other)| (ns, *other)),
-                (None, None) => None,
-            }
-        })
+    ) -> impl Iterator<Item = (i64, u64, i64)> + use<'w> {
+        outwards(starts, leg.start, self.span(side, leg, p))
     }
 
     /// Whether a leg could belong to any of the other side, also to one that explains another.
@@ -359,7 +464,7 @@ impl Way {
         let across = self.side(side.across());
         let mut near =
             across.at.values().take(COMPARED_MAX).flat_map(|starts| self.by_start(side, leg, starts, p).take(COMPARED_MAX));
-        near.any(|(_, at)| {
+        near.any(|(_, at, _)| {
             across.all.get(&at).is_some_and(|other| {
                 let ((_, first), (_, second)) = pair(side, (number, leg), (at, other));
                 in_time(first, second, p) && same_terminal(first, second) && fits(first, second, p)
@@ -373,7 +478,7 @@ impl Way {
         let Some(leg) = self.get(side, number) else { return others };
         let across = self.side(side.across());
         for starts in across.at.values().take(COMPARED_MAX) {
-            for (near, other) in self.by_start(side, leg, starts, p).take(COMPARED_MAX) {
+            for (near, other, _) in self.by_start(side, leg, starts, p).take(COMPARED_MAX) {
                 let Some(o) = across.all.get(&other) else { continue };
                 let (first, second) = pair(side, (number, leg), (other, o));
                 if !in_time(first.1, second.1, p) {
@@ -400,12 +505,29 @@ impl Way {
 }
 
 impl Legs {
+    fn change(&mut self, side: Side, number: u64, change: impl FnOnce(&mut Leg)) {
+        let Some(leg) = self.all.get_mut(&number) else { return };
+        change(leg);
+        let (at, start, reach, left) = (leg.at(side), (leg.start, number), leg.reach(), leg.is_left());
+        self.place(at, start, reach, left);
+    }
+
+    fn place(&mut self, at: u128, start: (i64, u64), reach: i64, left: bool) {
+        self.at.entry(at).or_default().insert(start, reach);
+        if left {
+            self.left.insert(start, reach);
+        } else {
+            self.left.remove(&start);
+        }
+    }
+
     fn index(&mut self, side: Side, number: u64, leg: &Leg) {
-        self.at.entry(leg.at(side)).or_default().insert((leg.start, number));
+        self.place(leg.at(side), (leg.start, number), leg.reach(), leg.is_left());
         self.named.extend(leg.named(side).map(|name| (name, number)));
     }
 
     fn forget(&mut self, side: Side, number: u64, leg: &Leg) {
+        self.left.remove(&(leg.start, number));
         if let Some(starts) = self.at.get_mut(&leg.at(side)) {
             starts.remove(&(leg.start, number));
             if starts.is_empty() {
@@ -416,6 +538,21 @@ impl Legs {
             self.named.remove(&(name, number));
         }
     }
+}
+
+/// Legs that began between two times, the nearest to `start` first: how far, its number, its reach.
+fn outwards(starts: &Starts, start: i64, (from, to): (i64, i64)) -> impl Iterator<Item = (i64, u64, i64)> + use<'_> {
+    let mut before = starts.range((from.min(start), 0)..(start, 0)).rev().peekable();
+    let mut after = starts.range((start, 0)..=(to.max(start), u64::MAX)).peekable();
+    std::iter::from_fn(move || {
+        let gone = before.peek().map(|((at, _), _)| start.saturating_sub(*at));
+        let comes = after.peek().map(|((at, _), _)| at.saturating_sub(start));
+        let (ns, next) = match (gone, comes) {
+            (Some(gone), comes) if comes.is_none_or(|comes| gone < comes) => (gone, before.next()),
+            (_, comes) => (comes?, after.next()),
+        };
+        next.map(|((_, number), reach)| (ns, *number, *reach))
+    })
 }
 
 type Numbered<'l> = (u64, &'l Leg);
@@ -510,12 +647,14 @@ mod tests {
         for at in 0..COMPARED_MAX as i64 {
             add(&mut way, true, at, 60_000);
         }
-        // What carries another amount than all of them is told apart from them by nobody else's other leg.
+        // What carries another amount than all of them is not explained by them, another one is when its time is over.
         let (side, odd) = add(&mut way, false, 100, 1);
-        assert!(way.is_crowded(side, odd, &p) && !way.belongs(side, odd, &p));
         let (_, usual) = add(&mut way, false, 101, 60_000);
-        assert!(way.get(side, usual).is_some_and(|leg| leg.other.is_none()));
-        assert!(way.is_crowded(side, usual, &p) && way.belongs(side, usual, &p));
+        for (number, explained) in [(odd, false), (usual, true)] {
+            assert!(way.get(side, number).is_some_and(|leg| leg.other.is_none()) && way.is_crowded(side, number, &p));
+            assert!(way.settle(side, number, &p));
+            assert_eq!(way.decide(side, number), explained);
+        }
         let later = 3_600_000;
         add(&mut way, true, later, 60_000);
         let [(_, paired), (_, left)] = [later + 1, later + 2].map(|at| add(&mut way, false, at, 60_000));
@@ -523,19 +662,69 @@ mod tests {
         assert!(way.get(side, left).is_some_and(|leg| leg.other.is_none()) && !way.is_crowded(side, left, &p));
     }
 
+    /// Pairs that may be made, by the places of the two legs.
+    fn possible(legs: &[(Side, Leg)], p: &Parameters) -> Vec<(Distance, usize, usize)> {
+        let of = |side| legs.iter().enumerate().filter(move |(_, (is, _))| *is == side);
+        let all = of(Side::First).flat_map(|(a, (_, first))| of(Side::Second).map(move |(b, (_, second))| (a, first, b, second)));
+        all.filter_map(|(a, first, b, second)| Some((distance(((0, first), (0, second)), p)?, a, b))).collect()
+    }
+
+    /// The most pairs that can be made of these: each first leg takes one for which another finds another (Kuhn 1955).
+    fn most(pairs: &[(Distance, usize, usize)]) -> usize {
+        fn takes(
+            a: usize,
+            pairs: &[(Distance, usize, usize)],
+            seen: &mut BTreeSet<usize>,
+            of: &mut BTreeMap<usize, usize>,
+        ) -> bool {
+            pairs.iter().filter(|pair| pair.1 == a).any(|&(_, _, b)| {
+                let free = seen.insert(b) && of.get(&b).copied().is_none_or(|has| takes(has, pairs, seen, of));
+                if free {
+                    of.insert(b, a);
+                }
+                free
+            })
+        }
+        let (firsts, mut of) = (pairs.iter().map(|pair| pair.1).collect::<BTreeSet<_>>(), BTreeMap::new());
+        firsts.into_iter().filter(|a| takes(*a, pairs, &mut BTreeSet::new(), &mut of)).count()
+    }
+
     proptest! {
+        /// In a crowd, from whatever leg on it is one, there are as many pairs as there can be, each of two that may be one.
+        #[test]
+        fn a_crowd_has_as_many_pairs_as_it_can(all in drawn(), order in any::<u64>(), since in 0usize..40) {
+            let p = parameters();
+            let legs: Vec<(Side, Leg)> = all.iter().enumerate().map(|(n, one)| leg(one, n as u16)).collect();
+            let mut way = Way::default();
+            let mut numbers = Vec::new();
+            for (n, (side, leg)) in legs.iter().enumerate() {
+                if n == since {
+                    (0..3).for_each(|minute| way.crowd(minute));
+                }
+                numbers.push((mix(u128::from(order) << 64 | n as u128), *side, way.add(*side, leg.clone(), &p)));
+            }
+            numbers.sort_unstable();
+            for (_, side, number) in &numbers {
+                let alone = way.get(*side, *number).is_some_and(|leg| leg.other.is_none());
+                prop_assert!(!alone || way.settle(*side, *number, &p));
+                way.decide(*side, *number);
+            }
+            let pairs: Vec<Distance> = way.firsts.all.values().filter_map(|leg| leg.other).collect();
+            for (side, number) in pairs.iter().flat_map(|pair| [(Side::First, pair.first), (Side::Second, pair.second)]) {
+                let other = way.get(side, number).and_then(|leg| leg.other);
+                prop_assert!(other.is_some_and(|other| pairs.contains(&other)));
+                prop_assert!(way.explained_by(side, number).is_some_and(|leg| leg.decided));
+            }
+            prop_assert_eq!(pairs.len(), most(&possible(&legs, &p)));
+        }
+
         /// Against the obvious form: of all pairs the nearest is taken, and again of those that are left. In whatever order they come, and
         /// told in one record or in two.
         #[test]
         fn pairs_are_those_that_are_nearest(all in drawn(), order in any::<u64>(), twice in prop::collection::vec(any::<bool>(), 40)) {
             let p = parameters();
             let legs: Vec<(Side, Leg)> = all.iter().enumerate().map(|(n, one)| leg(one, n as u16)).collect();
-            let mut pairs: Vec<(Distance, usize, usize)> = Vec::new();
-            for (a, (_, first)) in legs.iter().enumerate().filter(|(_, leg)| leg.0 == Side::First) {
-                for (b, (_, second)) in legs.iter().enumerate().filter(|(_, leg)| leg.0 == Side::Second) {
-                    pairs.extend(distance(((0, first), (0, second)), &p).map(|distance| (distance, a, b)));
-                }
-            }
+            let mut pairs = possible(&legs, &p);
             pairs.sort();
             prop_assume!(pairs.windows(2).all(|two| two[0].0 < two[1].0));
             let (mut taken, mut expected) = (BTreeSet::new(), BTreeSet::new());

@@ -133,13 +133,15 @@ impl Zone {
                 }
                 continue;
             }
+            let alone = way.get(side, number).is_some_and(|leg| leg.other.is_none());
+            let crowded = alone && !shared && way.is_crowded(side, number, p);
+            let unchecked = crowded && !way.settle(side, number, p);
             let paired = way.decide(side, number);
-            let crowded = !paired && way.is_crowded(side, number, p);
-            let explained = paired || (shared || crowded) && way.belongs(side, number, p);
+            let explained = paired || (shared || unchecked) && way.belongs(side, number, p);
             let remembered = if explained { p.session.max(TOLD_NS) } else { REMEMBERED_NS };
             self.clock.insert((at.saturating_add(remembered), key, side, number));
             if explained {
-                self.unchecked += u64::from(crowded);
+                self.unchecked += u64::from(unchecked);
                 continue;
             }
             found.extend(half(way, key.0, side, number, policy, p));
@@ -172,6 +174,12 @@ fn half(way: &Way, tenant: u32, side: Side, number: u64, policy: &Policy, p: &Pa
         if count > 0 {
             f.explain(name, count);
         }
+    }
+    if way.is_crowded(side, number, p) {
+        f.explain(
+            "crowd",
+            "legs too many to be compared each with each: one of that time has no other, which need not be this one",
+        );
     }
     if let Some((ns, nearest)) = others.nearest
         && let Some(other) = way.get(across, nearest)
