@@ -247,7 +247,7 @@ impl Keys {
 
 /// What devices write for nothing.
 pub(super) fn is_absent(value: &str) -> bool {
-    matches!(value, "" | "-" | "N/A" | "n/a" | "(null)")
+    matches!(value, "" | "-" | "N/A" | "n/a" | "<n/a>" | "(null)")
 }
 
 /// Writes `value` as `target`; false where it is none of that kind.

@@ -11,6 +11,9 @@ use crate::decode::text::Context;
 /// Pairs that a record needs to be taken for key=value text.
 const PAIRS_MIN: usize = 3;
 
+/// Words of a name at most, where something else than a blank stands between pairs.
+const NAME_WORDS_MAX: usize = 4;
+
 /// Names that are known, which text with colons needs.
 const KNOWN_MIN: u32 = 2;
 
@@ -18,8 +21,15 @@ const KNOWN_MIN: u32 = 2;
 const STYLES: [Style; 4] = [style(None, '='), style(Some('\t'), '='), style(Some('|'), '='), style(Some('^'), '=')];
 
 /// What may stand between pairs whose values hold blanks, where the text is nothing but pairs.
-const WHOLE: [Style; 5] =
-    [style(Some(';'), '='), style(Some(','), '='), style(Some(','), ':'), style(Some(';'), ':'), style(Some('|'), ':')];
+const WHOLE: [Style; 7] = [
+    style(Some(';'), '='),
+    style(Some(','), '='),
+    style(Some('\t'), '='),
+    style(Some('|'), '='),
+    style(Some(','), ':'),
+    style(Some(';'), ':'),
+    style(Some('|'), ':'),
+];
 
 const fn style(separator: Option<char>, equals: char) -> Style {
     Style { separator, equals, spaced: false }
@@ -35,8 +45,7 @@ fn is_whole(text: &str, style: Style) -> bool {
         let key = key.trim();
         known += u32::from(usual::is_known(key));
         count += 1;
-        let word = |word: &str| is_key(word) || word.split(' ').count() <= 4 && word.split(' ').all(is_key);
-        word(key) && (style.equals == '=' || value.starts_with(' ') || value.is_empty())
+        is_name(key, style) && (style.equals == '=' || value.starts_with(' ') || value.is_empty())
     });
     good && (style.equals == '=' || known >= KNOWN_MIN) && count >= PAIRS_MIN
 }
@@ -83,6 +92,11 @@ fn is_key(text: &str) -> bool {
     text.len() <= 64 && text.bytes().all(plain) && text.bytes().any(|b| b.is_ascii_alphabetic() || !b.is_ascii())
 }
 
+/// Whether the text may be a name of `style`: one word, several where no blank ends a pair.
+fn is_name(text: &str, style: Style) -> bool {
+    is_key(text) || style.separator.is_some() && text.split(' ').count() <= NAME_WORDS_MAX && text.split(' ').all(is_key)
+}
+
 /// Whether the text is pairs of `style`: it begins with one, or words stand before them and pairs are the greater part.
 fn fits(text: &str, style: Style) -> bool {
     let Some(first) = memchr::memchr(b'=', text.as_bytes()) else { return false };
@@ -91,7 +105,7 @@ fn fits(text: &str, style: Style) -> bool {
     }
     let (mut count, mut bytes) = (0, 0);
     styled(text, style, |pair| {
-        if is_key(pair.key) {
+        if is_name(pair.key, style) {
             count += 1;
             bytes += pair.key.len() + pair.value.len() + 2;
         }
@@ -140,7 +154,7 @@ impl super::Reader for Reader {
             let Some(style) = style.or_else(colons) else { return false };
             let is_of = |pair: Pair<'_>| match *style == COLONS {
                 true => is_tight(pair) && usual::is_known(pair.key),
-                false => is_key(pair.key) || whole.is_some(),
+                false => is_name(pair.key, *style),
             };
             styled(if whole.is_some() { bare } else { message }, *style, |pair| {
                 if is_of(pair) {

@@ -174,6 +174,7 @@ const NO_NAME: &[&str] = &[
     "authentication",
     "by",
     "cannot",
+    "client",
     "connected",
     "could",
     "created",
@@ -181,9 +182,11 @@ const NO_NAME: &[&str] = &[
     "database",
     "deleted",
     "denied",
+    "device",
     "disabled",
     "disconnected",
     "does",
+    "domain",
     "entry",
     "error",
     "exec",
@@ -194,6 +197,7 @@ const NO_NAME: &[&str] = &[
     "group",
     "had",
     "has",
+    "host",
     "id",
     "in",
     "incorrect",
@@ -218,9 +222,12 @@ const NO_NAME: &[&str] = &[
     "page",
     "password",
     "profile",
+    "realm",
     "rejected",
     "request",
     "requested",
+    "server",
+    "service",
     "session",
     "successful",
     "successfully",
@@ -334,9 +341,15 @@ pub(in crate::decode) fn beginning(text: &str) -> Option<(Stamp, Option<&str>)> 
         };
         return Some((stamp, Some(level)));
     }
+    let text = text.split_at_checked(3).filter(|(letter, _)| letter.ends_with(", ")).map_or(text, |(_, rest)| rest); // Ruby: `I, [`
     let bare = text.trim_start_matches(['[', '(', '"']);
-    let (stamp, rest) = stamp::any(bare)?;
-    Some((stamp, level(rest)))
+    if let Some((stamp, rest)) = stamp::any(bare) {
+        return Some((stamp, level(rest)));
+    }
+    // `WARNING 2026-04-01 09:00:00`, `[INFO] [2026-04-01 09:00:00]`
+    let first = bare.split([' ', ']', ':']).next().filter(|word| is_level(word))?;
+    let (stamp, _) = stamp::any(bare[first.len()..].trim_start_matches([' ', ']', ':', '-', '[']))?;
+    Some((stamp, Some(first)))
 }
 
 /// How grave the text says at its beginning that it is.
@@ -344,6 +357,7 @@ pub(in crate::decode) fn level(text: &str) -> Option<&str> {
     words(&text[..text.floor_char_boundary(128)]).take(CAPITAL_LEVEL_WITHIN).enumerate().find_map(|(nth, (_, word))| {
         let bare = word.trim_matches(['[', ']', ':', '-', '*']);
         let bare = bare.split(['[', ']', ':']).find(|part| is_level(part)).unwrap_or(bare); // `[12][auth][WARNING]`, `::WARNING::`
+        let bare = bare.rsplit('.').next().filter(|part| part.bytes().all(|b| b.is_ascii_uppercase())).unwrap_or(bare); // `app.WARNING`
         (is_level(bare) && (nth < LEVEL_WITHIN || bare.bytes().all(|b| b.is_ascii_uppercase()))).then_some(bare)
     })
 }
@@ -726,7 +740,7 @@ fn request(text: &str, row: &mut RowBuilder<'_>) {
     }
 }
 
-/// `user "NAME"`, `user: NAME`, `user NAME`; of a `login` also the one word of `for NAME from`, `by NAME from`.
+/// `user "NAME"`, `user: NAME`, `user NAME`; of a `login` also the one word of `for NAME from`, `by NAME from`, `for NAME: `.
 fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::USER_NAME).is_some() {
         return false;
@@ -743,7 +757,10 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         let found = last[1].trim_matches(['[', ']', ':', '.']);
         let quoted = || text[..last[1].as_ptr() as usize - text.as_ptr() as usize].ends_with(['"', '\'']);
         if led
-            && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on") || address(word).is_some() || quoted())
+            && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on")
+                || address(word).is_some()
+                || quoted()
+                || last[1].ends_with(':'))
             && !found.is_empty()
             && !NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
             && address(found).is_none()

@@ -48,6 +48,7 @@ use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Value};
 
 use super::grams::Needed;
 use super::text::Context;
+use guess::outcome;
 pub(super) use guess::{beginning, guess, level};
 pub(super) use registry::{Recognise, Registry, names};
 pub(super) use usual::Usual;

@@ -10,7 +10,7 @@
 //! Each table gives the few readers that a record may belong to, by its first byte and the pairs of bytes that it holds, so the cost of a
 //! record does not grow with the number of formats.
 
-use event::RowBuilder;
+use event::{FieldId, RowBuilder};
 use hashbrown::HashMap;
 
 use super::Reader;
@@ -318,15 +318,21 @@ impl Registry {
             return true;
         }
         if !self.within
-            && let Some(object) = structured::behind_words(message)
+            && let Some((lead, object)) = structured::behind_words(message)
         {
             let header = Header { message: object, ..context.header };
             let inner = Context { header, grams: Grams::new(), first_time: FirstTime::default(), ..*context };
             self.within = true;
             let mark = row.mark();
+            let beginning = super::beginning(lead);
+            context.set_time(row, beginning.map(|(stamp, _)| stamp));
             let read = self.read(&inner, row);
             self.within = false;
             if read {
+                if let Some(level) = beginning.and_then(|(_, level)| level).filter(|_| row.get(FieldId::LOG_LEVEL).is_none()) {
+                    row.text(FieldId::LOG_LEVEL, level);
+                }
+                super::outcome(lead, row);
                 return true;
             }
             row.rewind(mark);

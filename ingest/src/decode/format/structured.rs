@@ -212,16 +212,17 @@ fn object_of<'a>(context: &Context<'a>) -> &'a str {
 /// Bytes of words before an object at most.
 const LEAD_BYTES_MAX: usize = 96;
 
-/// The object that stands behind a few words (`vendor: {"a":1}`) or alone in a list (`[{"a":1}]`), and goes on to the end.
-pub(super) fn behind_words(message: &str) -> Option<&str> {
+/// The object that stands behind a few words (`vendor: {"a":1}`) or alone in a list (`[{"a":1}]`) and goes on to the end, and what stands
+/// before it.
+pub(super) fn behind_words(message: &str) -> Option<(&str, &str)> {
     let message = message.trim();
     if let Some(object) = message.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return Some(object.trim()).filter(|object| object.starts_with('{'));
+        return Some(("", object.trim())).filter(|(_, object)| object.starts_with('{'));
     }
     let start = memchr::memchr(b'{', message.as_bytes()).filter(|start| (1..=LEAD_BYTES_MAX).contains(start))?;
-    let object = &message[start..];
+    let (lead, object) = message.split_at(start);
     let begins = object[1..].trim_start().starts_with('"');
-    (begins && object.ends_with('}') && message[..start].ends_with([' ', ':', '\t', '='])).then_some(object)
+    (begins && object.ends_with('}') && lead.ends_with([' ', ':', '\t', '='])).then_some((lead, object))
 }
 
 /// What reading a record as JSON came to.

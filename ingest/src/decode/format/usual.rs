@@ -642,7 +642,8 @@ fn plain_of(name: &str) -> String {
 const YEAR_1990_NS: i64 = 631_152_000_000_000_000;
 
 /// What stands for no value.
-const NOTHING: &[&str] = &["", "-", "--", "N/A", "NA", "null", "none", "(null)", "undefined", "(empty)", "(none)", "nil"];
+const NOTHING: &[&str] =
+    &["", "-", "--", "N/A", "<n/a>", "NA", "null", "none", "(null)", "undefined", "(empty)", "(none)", "nil"];
 
 /// Whether the value stands for none.
 fn says_nothing(value: Value<'_>) -> bool {

@@ -98,7 +98,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
      callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress",
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip",
     ),
     (
         Number("source.port"),
@@ -376,7 +376,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("rule.name"),
         Text,
-        "rulename ruletitle policyname policy rule acl aclname signature signaturename signaturetitle sigmarulename \
+        "rulename ruletitle rule policyname policy acl aclname signature signaturename signaturetitle sigmarulename \
      detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname alerttitle \
      title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
      correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname \
@@ -418,7 +418,11 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      requesthost requesthostname servername hostheader authority requestheadershost host httpmessagehost \
      requestheadersauthority httprequesthost requestheaderhost headershost cshost",
     ),
-    (As("url.path"), Separated, "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname"),
+    (
+        As("url.path"),
+        Separated,
+        "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname resourcepath",
+    ),
     (
         As("url.query"),
         Any,
@@ -437,7 +441,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Status,
         "statuscode httpstatus httpstatuscode httprequeststatus httpmessagestatus httpresponsestatus httpresponsestatuscode \
      httpresponsecode responsecode responsestatus responsestatuscode status httpcode respcode edgeresponsestatus scstatus \
-     returncode responsehttpstatus rspcode respstatus",
+     returncode proxystatuscode responsehttpstatus rspcode respstatus",
     ),
     (
         As("http.request.referrer"),
