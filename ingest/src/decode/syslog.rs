@@ -32,6 +32,18 @@ pub(super) fn header(record: &str) -> Header<'_> {
     rfc3164(rest, priority)
 }
 
+/// `name[1]: text`, `name: text` of a record without any header, as some forms keep it. None where it begins otherwise; whether it is
+/// a program's name, the caller knows.
+pub(super) fn tagged(record: &str) -> Option<Header<'_>> {
+    let (app, procid, message) = tag(record);
+    let good = match procid {
+        Some(pid) => pid.bytes().all(|b| b.is_ascii_digit()),
+        // Sentences begin with capitals (`Audit: ...`), programs' names do not.
+        None => app.is_some_and(|app| !app.bytes().any(|b| b.is_ascii_uppercase())),
+    };
+    good.then_some(Header { app, procid, message, ..Header::default() })
+}
+
 /// What follows the priority.
 pub(super) fn after_priority(record: &str) -> &str {
     priority(bare(record)).1

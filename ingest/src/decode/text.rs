@@ -108,7 +108,14 @@ impl TextDecoder {
         // A record that the arena had no room for is empty here; everything below works on what the row holds.
         let text = row.raw();
         let received = row.received();
-        let header = syslog::header(text);
+        let mut header = syslog::header(text);
+        if header.priority.is_none()
+            && header.stamp.is_none()
+            && let Some(tagged) = syslog::tagged(text)
+            && tagged.app.is_some_and(|app| self.registry.knows(app))
+        {
+            header = tagged;
+        }
         let mut context = Context {
             record: text,
             header,
