@@ -262,7 +262,7 @@ fn write(target: Target, value: &str, scratch: &mut String, row: &mut RowBuilder
         },
         Kind::Ip | Kind::SomeIp => match (value.trim_matches(['[', ']']).parse::<IpAddr>(), beside) {
             (Ok(ip), _) if kind == Kind::SomeIp && ip.is_unspecified() => return false,
-            (Ok(ip), _) => row.ip(field, ip),
+            (Ok(ip), _) => row.ip(field, ip.to_canonical()),
             (Err(_), Some(beside)) => {
                 row.text(beside, value);
                 return false;
@@ -373,7 +373,8 @@ pub(super) fn account(text: &str) -> (Option<&str>, &str) {
 
 /// `success` or `failure` for the words that devices use.
 pub(super) fn outcome(word: &str) -> Option<&'static str> {
-    let has = |words: &[&str]| words.iter().any(|w| word.eq_ignore_ascii_case(w));
+    let first = word.split(' ').next().unwrap_or(word);
+    let has = |words: &[&str]| words.iter().any(|w| first.eq_ignore_ascii_case(w));
     if has(&["success", "successful", "succeeded", "ok", "passed", "successfully"]) {
         Some("success")
     } else if has(&["failure", "failed", "fail", "error", "unsuccessful", "negotiate_error", "denied", "rejected"]) {

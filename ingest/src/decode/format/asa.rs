@@ -141,8 +141,10 @@ impl Reader {
             for (name, value) in found {
                 capture(name, value, self.connection, self.acl, &mut self.scratch, row);
             }
-            if matches!(number, 313_001 | 313_004 | 106_018 | 106_013) {
-                row.text(FieldId::NETWORK_TRANSPORT, "icmp");
+            match number {
+                313_001 | 313_004 | 106_018 | 106_013 => row.text(FieldId::NETWORK_TRANSPORT, "icmp"),
+                313_008 => row.text(FieldId::NETWORK_TRANSPORT, "ipv6-icmp"),
+                _ => {}
             }
             self.began(value("w"), value("s"), value("d"), message.done, row);
             return;

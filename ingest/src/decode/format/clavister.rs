@@ -31,7 +31,10 @@ const KEYS: &str = "
     hwdest = destination.mac
     rule = rule.name
     username | user = user.name
-    ipaddr = source.ip:ip?
+    ipaddr | remote_ip = source.ip:ip?
+    dstip | local_ip = destination.ip:ip?
+    virusname = rule.description
+    filename = file.name
     connrecvzone | recvzone = observer.ingress.zone
     conndestzone = observer.egress.zone
     application = network.application
@@ -107,8 +110,7 @@ impl super::Reader for Reader {
             if key == "client_ip" {
                 client = value;
             }
-            let of_groups = key.starts_with("conn") && !key.ends_with("zone")
-                || matches!(key, "srcip" | "destip" | "srcport" | "destport" | "id" | "event" | "rule");
+            let of_groups = key.starts_with("conn") && !key.ends_with("zone") || matches!(key, "id" | "event" | "rule");
             if !of_groups {
                 self.keys.put(key, value, row);
             }

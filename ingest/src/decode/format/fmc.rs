@@ -37,7 +37,7 @@ impl super::Reader for Reader {
         let mut rest = message.trim_end();
         let whole = closed("x00", &mut rest) && closed("x0a", &mut rest);
         let Some([host, user, from, area, action]) = cut(rest, ["", ": ", "@", ", ", ", "]) else { return false };
-        let told = whole || area.contains(" > ") && from.parse::<std::net::IpAddr>().is_ok();
+        let told = whole || context.header.app.is_some() && from.parse::<std::net::IpAddr>().is_ok();
         if !told || host.contains(' ') || user.contains(' ') {
             return false;
         }

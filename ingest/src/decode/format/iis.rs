@@ -238,11 +238,18 @@ impl Reader {
     fn read_error(&mut self, whole: &str, words: &[&str], context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let is_end = |at: usize| is_address(words[at]) && words[at + 1].parse::<u16>().is_ok();
         let or_nothing = |at: usize| words[at] == "-" && words[at + 1] == "-";
-        if words.len() < 13 || !(is_end(2) || or_nothing(2)) || !(is_end(4) || or_nothing(4)) || (or_nothing(2) && or_nothing(4))
+        let [.., status, site, reason, queue] = words else { return false };
+        // Where no end is known, that the reason is a word of http.sys tells (`Timer_MinBytesPerSecond`, `AppOffline`).
+        let is_reason = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_uppercase()) && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        if words.len() < 13
+            || !(is_end(2) || or_nothing(2))
+            || !(is_end(4) || or_nothing(4))
+            || or_nothing(2) && or_nothing(4) && !is_reason(reason)
         {
             return false;
         }
-        let [.., status, site, reason, queue] = words else { return false };
         let is_version = words[6] == "-" || words[6].starts_with("HTTP/");
         if !is_version || !(is_status(status) || *status == "-") {
             return false;
@@ -252,7 +259,12 @@ impl Reader {
             self.put(whole, name, word);
         }
         // Between the method and the status: the target, which an attacker may have given blanks, and in newer versions the stream.
-        let target = &words[8..words.len() - 4];
+        let target = match &words[8..words.len() - 4] {
+            [target @ .., stream] if !target.is_empty() && (*stream == "-" || words[6] == "HTTP/2" && is_number(stream)) => {
+                target
+            }
+            target => target,
+        };
         if let [first, .., last] | [first @ last] = target {
             let (from, to) =
                 (first.as_ptr() as usize - whole.as_ptr() as usize, last.as_ptr() as usize - whole.as_ptr() as usize);

@@ -266,7 +266,7 @@ pub(super) fn capture(
         "si" => row.text(F::OBSERVER_INGRESS_INTERFACE_NAME, value),
         "di" => row.text(F::OBSERVER_EGRESS_INTERFACE_NAME, value),
         "u" | "su" => {
-            let (domain, user) = keys::account(value);
+            let (domain, user) = keys::account(value.trim_matches('\''));
             row.text(if name == "u" { F::USER_NAME } else { F::SOURCE_USER_NAME }, user);
             if let Some(domain) = domain {
                 row.text(F::USER_DOMAIN, domain);

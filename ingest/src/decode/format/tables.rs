@@ -293,6 +293,7 @@ const CADDY: Format = Format {
             ("status", Number("http.response.status_code")),
             ("duration", Duration("event.duration", 1e9)),
             ("request.tls.server_name", As("tls.client.server_name")),
+            ("request.tls.proto", As("tls.next_protocol")),
         ],
     )],
 };

@@ -740,9 +740,9 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
 /// Whether the word names a protocol of applications.
 fn is_application(word: &str) -> bool {
     const NAMES: &[&str] = &[
-        "http", "https", "ssh", "ftp", "ftps", "sftp", "telnet", "rdp", "vnc", "smb", "cifs", "nfs", "smtp", "smtps", "imap",
-        "imaps", "pop3", "pop3s", "dns", "dhcp", "ntp", "snmp", "ldap", "ldaps", "kerberos", "tls", "ssl", "sip", "mqtt",
-        "modbus", "mysql", "tds", "radius",
+        "http", "https", "h2", "h2c", "h3", "ssh", "ftp", "ftps", "sftp", "telnet", "rdp", "vnc", "smb", "cifs", "nfs", "smtp",
+        "smtps", "imap", "imaps", "pop3", "pop3s", "dns", "dhcp", "ntp", "snmp", "ldap", "ldaps", "kerberos", "tls", "ssl",
+        "sip", "mqtt", "modbus", "mysql", "tds", "radius",
     ];
     word.len() <= 8 && NAMES.iter().any(|name| word.eq_ignore_ascii_case(name))
 }

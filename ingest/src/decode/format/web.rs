@@ -140,7 +140,7 @@ impl Reader {
         let address_of = |part: &str| part.trim_matches(['[', ']']).parse::<IpAddr>().ok();
         let addresses = || parts().filter_map(address_of);
         match addresses().find(|ip| is_public(*ip)).or_else(|| addresses().next()) {
-            Some(ip) => row.ip(FieldId::SOURCE_IP, ip),
+            Some(ip) => row.ip(FieldId::SOURCE_IP, ip.to_canonical()),
             None => {
                 if let Some(name) = parts().next() {
                     address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, name);
