@@ -48,6 +48,7 @@ pub(crate) enum CellState {
 pub(crate) struct Counts {
     /// What passed: kept, by exception, and against the policy.
     allowed: i64,
+    /// What was denied or came to nothing: what nothing allows, and what a line allows.
     denied: i64,
     violations: i64,
     attempts: i64,
@@ -71,6 +72,7 @@ impl Counts {
                 self.attempts += n;
                 self.denied += n;
             }
+            "denied" => self.denied += n,
             _ => self.unclear += n,
         }
     }
@@ -402,6 +404,7 @@ mod tests {
             (cell(1, Verdict::Kept), 5),
             (cell(2, Verdict::Attempt), 3),
             (cell(3, Verdict::Violation), 1),
+            (cell(3, Verdict::Denied), 6),
         ];
         tally.verdicts(&policy, counts.into_iter().collect());
         let commit = Commit { position: offset, changes: &[], destinations: &[], modes: &rules::Modes::default() };
@@ -425,7 +428,7 @@ mod tests {
         assert_eq!(states(&hours(1, 2, HOUR_S + 20 * 60), "a", "b"), (NotObserved, "silent", vec![NotObserved]));
         assert_eq!(states(&hours(5, 6, 5 * HOUR_S), "a", "b"), (NotObserved, "no hour", vec![]));
         let counted = all.iter().find(|cell| cell.from == "a" && cell.to == "b").expect("a cell").counts;
-        assert_eq!((counted.allowed, counted.denied, counted.violations, counted.attempts), (13, 3, 1, 3));
+        assert_eq!((counted.allowed, counted.denied, counted.violations, counted.attempts), (13, 9, 1, 3));
         // Another tenant has heard nothing.
         assert!(store.heard(1, START_S, START_S + 4 * HOUR_S).expect("rows").is_empty());
     }

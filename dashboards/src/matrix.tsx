@@ -10,7 +10,8 @@ import { Histogram } from "./histogram";
 import { Anchor } from "./anchor";
 
 const LOOK_EVERY = 10_000;
-const VERDICTS = [["violations", "violation"], ["denied", "attempt"], ["exceptions", "exception"], ["unclear", "unclear"]] as const;
+/** What a cell counts, with the verdicts of its records. */
+const VERDICTS = [["violations", ["violation"]], ["denied", ["attempt", "denied"]], ["exceptions", ["exception"]], ["unclear", ["unclear"]]] as const;
 
 const state = (cell: { state: Cell["state"] }): "broken" | "kept" | "unseen" => (cell.state === "not observed" ? "unseen" : cell.state);
 const cellName = (cell: { state: Cell["state"] }): string => t(cell.state === "not observed" ? "notObserved" : cell.state);
@@ -110,11 +111,14 @@ function Sensors(props: { sensors: Sensor[] }) {
 
 function CellPanel(props: { cell: Cell; from: string; policy: Policy | undefined; name: (zone: string) => string; close: () => void }) {
   // The answers of conversations lie the other way round; the interface says how both are found.
-  const query = (verdict?: string): string => (verdict ? `(${props.cell.query}) AND ${condition("policy.verdict", verdict)}` : props.cell.query);
+  const query = (verdicts: readonly string[] = []): string => {
+    const any = verdicts.map((verdict) => condition("policy.verdict", verdict));
+    return any.length > 0 ? `(${props.cell.query}) AND ${any.length > 1 ? `(${any.join(" OR ")})` : any[0]}` : props.cell.query;
+  };
   const [hours] = createResource(() => props.from, (from) => get<Matrix>(`/policy/matrix?hours=true&from=${encodeURIComponent(from)}`).catch(() => undefined));
   const hourly = () => hours()?.cells.find((c) => c.from === props.cell.from && c.to === props.cell.to)?.hours?.slice().reverse() ?? [];
   const later = (hour: string): string => new Date(Date.parse(hour) + 3_600_000).toISOString();
-  const to = (verdict?: string): string => address("/search", { q: query(verdict), from: props.from });
+  const to = (verdicts?: readonly string[]): string => address("/search", { q: query(verdicts), from: props.from });
   const [inside] = createResource(() => query(), (q) => post<SearchAnswer>("/search", {
     query: q, from: props.from, size: 0,
     aggs: Object.fromEntries([["hist", { date_histogram: {} }], ...["source.ip", "destination.ip", "destination.port"].map((field) => [field, { terms: { field, size: 6 } }])]),
@@ -138,7 +142,7 @@ function CellPanel(props: { cell: Cell; from: string; policy: Policy | undefined
       <Show when={props.cell.sensors.length > 0}><p class="dim">{t("sensors")}: {props.cell.sensors.map(visible).join(", ")}<Show when={props.cell.silent.length > 0}> – {t("silent")}: {props.cell.silent.map(visible).join(", ")}</Show></p></Show>
       <div class="tools">
         <Anchor class="button" to={to()}>{t("events24")}</Anchor>
-        <For each={VERDICTS}>{([name, verdict]) => <Show when={props.cell[name] > 0}><Anchor class={`button ${name}`} to={to(verdict)}>{t(name)}: {number(props.cell[name])}</Anchor></Show>}</For>
+        <For each={VERDICTS}>{([name, verdicts]) => <Show when={props.cell[name] > 0}><Anchor class={`button ${name}`} to={to(verdicts)}>{t(name)}: {number(props.cell[name])}</Anchor></Show>}</For>
       </div>
       <Show when={found()?.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} height={90} />}</Show>
       <Show when={hourly().length > 0}>

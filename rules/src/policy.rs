@@ -195,9 +195,9 @@ pub enum Decision {
 pub enum Verdict {
     /// Within one zone.
     Internal,
-    /// Allowed by a line, or denied as it should be where nobody tried.
+    /// Allowed by a line, and not denied.
     Kept,
-    /// Allowed by an exception.
+    /// Allowed by an exception, and not denied.
     Exception,
     /// Nothing allows it, and it was let through.
     Violation,
@@ -205,12 +205,21 @@ pub enum Verdict {
     Attempt,
     /// The record does not say enough.
     Unclear,
+    /// A line or an exception allows it, and it was denied or came to nothing all the same. Last: stored states have numbers for these.
+    Denied,
 }
 
 impl Verdict {
     /// Every verdict, in their order.
-    pub const ALL: [Verdict; 6] =
-        [Verdict::Internal, Verdict::Kept, Verdict::Exception, Verdict::Violation, Verdict::Attempt, Verdict::Unclear];
+    pub const ALL: [Verdict; 7] = [
+        Verdict::Internal,
+        Verdict::Kept,
+        Verdict::Exception,
+        Verdict::Violation,
+        Verdict::Attempt,
+        Verdict::Unclear,
+        Verdict::Denied,
+    ];
 
     /// The word that stands in `policy.verdict`.
     pub fn name(self) -> &'static str {
@@ -221,6 +230,7 @@ impl Verdict {
             Verdict::Violation => "violation",
             Verdict::Attempt => "attempt",
             Verdict::Unclear => "unclear",
+            Verdict::Denied => "denied",
         }
     }
 }
@@ -319,6 +329,8 @@ impl Policy {
         }
         match decision {
             Decision::Internal => judged(Verdict::Internal, None),
+            // Only what passed uses what is allowed.
+            Decision::Allowed(line) | Decision::Exception(line) if passed == Some(false) => judged(Verdict::Denied, Some(line)),
             Decision::Allowed(line) => judged(Verdict::Kept, Some(line)),
             Decision::Exception(line) => judged(Verdict::Exception, Some(line)),
             // What goes to many stays on its own link unless the file says where it belongs.

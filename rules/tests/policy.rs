@@ -256,6 +256,29 @@ fn p01_devices_that_disagree_give_one_alert() {
     }
 }
 
+/// Allow and deny are never counted alike: what a line or an exception allows and a device denied is counted apart, until it passes.
+#[test]
+fn p01_what_was_denied_is_no_allowed_traffic() {
+    let (from, to) = (("10.3.16.9", 50_000), ("172.20.1.10", 8080));
+    let (excepted, server) = (("10.1.5.10", 50_000), ("10.2.8.4", 1433));
+    let unanswered = |from, to| Record { flags: Some(0x02), ..flow(0, from, to) };
+    let denied = |from, to| Record { denied: true, ..flow(0, from, to) };
+    let passed = |from, to| Record { sensor: 2, ..flow(40, from, to) };
+    for (records, verdict) in [
+        (vec![denied(from, to)], Verdict::Denied),
+        (vec![unanswered(from, to)], Verdict::Denied),
+        (vec![denied(from, to), passed(from, to)], Verdict::Kept),
+        (vec![passed(from, to), denied(from, to)], Verdict::Kept),
+        (vec![denied(excepted, server)], Verdict::Denied),
+        (vec![denied(excepted, server), passed(excepted, server)], Verdict::Exception),
+    ] {
+        let ran = run(POLICY, records.clone().into_iter(), &["zone-violation"], 1, true);
+        let counted: Vec<_> = ran.cells.iter().map(|((.., counted), count)| (*counted, *count)).collect();
+        assert_eq!(counted, [(verdict, 1)], "{records:?}");
+        assert!(ran.new.is_empty(), "{records:?}");
+    }
+}
+
 /// A firewall that lets an opening pass has let it pass, whether or not somebody answers; the packets back are answers.
 #[test]
 fn p01_what_a_firewall_lets_pass_has_passed() {
@@ -314,12 +337,15 @@ fn p02_lgwan_reaches_the_internet_through_the_sanitiser_with_both_legs() {
     let end = flow(7_200_000, ("10.3.16.9", 50_000), ("172.20.1.10", 8080));
     let direct = flow(0, ("10.2.16.9", 50_000), ("10.3.10.8", 443));
     let late = |delay_ms| Record { delay_ms, ..second(5_000) };
+    let denied = |ms| Record { denied: true, sensor: 2, ..second(ms) };
     for (name, records, expected) in [
         ("direct", vec![direct], vec![["10.2.16.9", "10.3.10.8"]]),
         ("two legs", vec![first.clone(), second(5_000)], vec![]),
         ("the second leg told late, within lateness", vec![first.clone(), late(29_000)], vec![]),
         ("one leg: the first", vec![first.clone()], vec![["10.2.16.9", "10.9.1.20"]]),
         ("one leg: the second", vec![second(5_000)], vec![["10.9.1.21", "10.3.10.8"]]),
+        ("one leg, and one that was denied", vec![first.clone(), denied(5_000)], vec![["10.2.16.9", "10.9.1.20"]]),
+        ("a denied leg that another device let pass", vec![first.clone(), denied(5_000), second(5_040)], vec![]),
         (
             "the second leg comes too late",
             vec![first, second(60_000)],

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A record that shows more than those before it (a device let pass what another one had denied) makes the verdict graver, and the counts
-//! follow; one that shows less changes nothing.
+//! follow; one that shows less changes nothing. What a line allows and a device denied is counted as denied, until a record shows that it passed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -440,13 +440,14 @@ impl Carried {
     }
 }
 
-/// Of two verdicts on one conversation the graver one stands.
+/// Of two verdicts on one conversation the one that shows more, or is graver, stands.
 fn gravity(verdict: Verdict) -> u8 {
     match verdict {
-        Verdict::Internal | Verdict::Kept | Verdict::Exception => 0,
-        Verdict::Unclear => 1,
-        Verdict::Attempt => 2,
-        Verdict::Violation => 3,
+        Verdict::Denied => 0,
+        Verdict::Internal | Verdict::Kept | Verdict::Exception => 1,
+        Verdict::Unclear => 2,
+        Verdict::Attempt => 3,
+        Verdict::Violation => 4,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Communication, Policy, Verdict};
 
 impl Policy {
     /// Writes zones and verdict on every communication of the batch: `zone.source`, `zone.destination`, `policy.verdict` (`internal`,
-    /// `kept`, `exception`, `violation`, `attempt`, `unclear`), for those not kept `policy.clause`, and the deciding line.
+    /// `kept`, `denied`, `exception`, `violation`, `attempt`, `unclear`), for those not kept `policy.clause`, and the deciding line.
     pub fn annotate(&self, batch: &mut Batch) {
         // Of many events in a row the log source is the same.
         let mut last: Option<(LogSourceId, Option<&'static str>)> = None;

@@ -126,6 +126,9 @@ fn events_get_their_verdicts() {
     let (a, b, c) = ("10.1.0.1", "10.2.0.1", "8.8.8.8");
     let told: &[Told] = &[
         ("firewall", (a, 50_000), (b, 443), &[TCP, ALLOWED], "kept", None),
+        ("firewall", (a, 50_000), (b, 443), &[TCP, DENIED], "denied", None),
+        ("firewall", ("10.1.0.9", 50_000), (c, 25), &[TCP, DROP], "denied", None),
+        ("flow", (a, 50_000), (b, 443), &[TCP, SYN], "denied", None),
         ("firewall", (a, 50_000), (b, 444), &[TCP, ALLOWED], "violation", Some("1")),
         ("firewall", (a, 50_000), (b, 444), &[TCP, DENIED], "attempt", Some("1")),
         ("firewall", (a, 50_000), (b, 444), &[TCP, DROP], "attempt", Some("1")),
