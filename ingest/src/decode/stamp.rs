@@ -414,7 +414,9 @@ pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
             .eat(b' ')
             .and_then(|()| c.number(4, 4))
             .filter(|y| (1970..2262).contains(y) && !matches!(c.peek(), Some(b'0'..=b'9')));
-        if year.is_none() || !matches!(c.peek(), None | Some(b' ' | b':')) {
+        // `2026: text`; `2001:db8::7 ...` is the sender.
+        let ends = matches!(text.as_bytes()[c.at..], [] | [b' ', ..] | [b':'] | [b':', b' ' | b'%', ..]);
+        if year.is_none() || !ends {
             year = None;
             c.at = mark;
         }
@@ -702,6 +704,7 @@ mod tests {
             ("Apr 1 09:00:00.125 host", "2026-04-01T00:00:00.125Z", " host"),
             ("Apr 1 09:00:00 2025 host", "2025-04-01T00:00:00Z", " host"),
             ("Apr 1 09:00:00 UTC: x", "2026-04-01T09:00:00Z", ": x"),
+            ("Apr 1 09:00:00 2001:db8::7 x", "2026-04-01T00:00:00Z", " 2001:db8::7 x"),
             ("Apr 1 09:00:00 2026ish", "2026-04-01T00:00:00Z", " 2026ish"),
         ] {
             assert_eq!(at(bsd(text), reference), (time.to_owned(), rest.to_owned()), "{text}");

@@ -428,6 +428,8 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
     }
     let name = &text[..end];
     let rest = &text[end..];
+    // `gdm-password][711]: text`: GNOME's display manager leaves a bracket of its own.
+    let rest = rest.strip_prefix(']').filter(|rest| rest.starts_with(['[', ':'])).unwrap_or(rest);
     if name.is_empty() || name.len() > 64 {
         return (None, None, text);
     }
@@ -634,6 +636,8 @@ mod tests {
             ("<134> id=firewall sn=1", None, None, None, " id=firewall sn=1", false),
             ("<30>device=\"SFW\" date=2026-04-01", None, None, None, "device=\"SFW\" date=2026-04-01", false),
             ("<13>CEF:0|a|b|1|2|c|3|src=192.0.2.1", None, None, None, "CEF:0|a|b|1|2|c|3|src=192.0.2.1", false),
+            ("Apr  1 09:00:00 2001:db8::7 app[1]: x", Some("2001:db8::7"), Some("app"), Some("1"), "x", true),
+            ("Apr  1 09:00:00 pc gdm-password][12]: x", Some("pc"), Some("gdm-password"), Some("12"), "x", true),
             ("Apr  1 09:00:00 mac Two Words[12]: x", Some("mac"), Some("Two Words"), Some("12"), "x", true),
             ("Apr  1 09:00:00 gw user.info kernel: x", Some("gw"), Some("kernel"), None, "x", true),
             ("<191>999 - h a - m - x", Some("h"), Some("a"), None, "x", false),

@@ -191,7 +191,7 @@ impl Reader {
         row.text(FieldId::EVENT_KIND, "alert");
         row.text(FieldId::OBSERVER_PRODUCT, "ModSecurity");
         row.text(FieldId::OBSERVER_TYPE, "waf");
-        let denied = text.starts_with("ModSecurity: Access denied");
+        let denied = text.split_once("ModSecurity: ").is_some_and(|(_, said)| said.starts_with("Access denied"));
         row.text(FieldId::EVENT_ACTION, if denied { "denied" } else { "warning" });
         let mut rest = text;
         // A value ends at `"]` before the next tag: the data that it quotes may hold quotes of its own.

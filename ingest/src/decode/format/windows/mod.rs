@@ -84,6 +84,9 @@ data! {
     query_results = "QueryResults",
     remote_name = "RemoteName",
     event_type = "EventType",
+    param1 = "Param1",
+    param2 = "Param2",
+    param3 = "Param3",
 }
 
 /// Fields that are written here.
@@ -530,6 +533,21 @@ impl<'t> Event<'_, 't> {
             && let Some(client) = line_of(message, "Client Address: ")
         {
             super::host_and_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, client);
+        }
+        // Who connected by remote desktop stands in numbered values, or in the message's lines.
+        if self.provider() == "Microsoft-Windows-TerminalServices-RemoteConnectionManager" && self.id() == 1149 {
+            let said = |key, label| self.text(key).or_else(|| line_of(message, label)).filter(|value| !value.is_empty());
+            for (key, label, field) in
+                [(data.param1, "User: ", FieldId::USER_NAME), (data.param2, "Domain: ", FieldId::USER_DOMAIN)]
+            {
+                if let Some(value) = said(key, label).filter(|_| row.get(field).is_none()) {
+                    row.text(field, value);
+                }
+            }
+            if let Some(client) = said(data.param3, "Source Network Address: ").filter(|_| row.get(FieldId::SOURCE_IP).is_none())
+            {
+                super::address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, client);
+            }
         }
         if self.provider() == "Microsoft-Windows-AppLocker"
             && row.get(self.fields.file_path).is_none()
