@@ -1,4 +1,4 @@
-//! Cutting a text at words that stand in it in a fixed order: for messages that a device writes as sentences.
+//! Cutting a text: at words that stand in it in a fixed order, for messages that a device writes as sentences; and at its ends.
 
 /// The parts of `text` that follow each of `words`, each up to the next word, the last one up to the end. Each word is found at its
 /// first place behind the one before; none where one is missing. A first word that is empty begins at the start.
@@ -27,6 +27,14 @@ pub(super) fn between<'t>(text: &'t str, open: &str, close: &str) -> Option<&'t 
 /// The first word of `text`, up to a blank.
 pub(super) fn word(text: &str) -> &str {
     text.trim_start().split([' ', '\t']).next().unwrap_or("")
+}
+
+/// The text without blanks around it, at once where neither end is one: most values have none.
+pub(super) fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
 }
 
 #[cfg(test)]

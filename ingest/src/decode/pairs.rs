@@ -1,5 +1,7 @@
 //! `key=value` pairs: values bare, or in double quotes with backslash escapes; and what vendors make of them.
 
+use super::cut::trimmed;
+
 /// One pair, borrowed from the record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pair<'a> {
@@ -99,7 +101,7 @@ pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<
                 continue;
             };
             let value = if style.equals == '=' { value } else { value.trim_start_matches(' ') };
-            let key = rest[..at].trim();
+            let key = trimmed(&rest[..at]);
             let key = if style.separator == Some(']') { key.trim_start_matches('[') } else { key }; // `[key=value][key=value]`
             let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key); // `"key"="value"`
             let (value, end) = match value.strip_prefix('"') {
@@ -109,7 +111,7 @@ pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<
                 }
                 None => value.split_at(value.find(between).unwrap_or(value.len())),
             };
-            each(Pair { key, value: value.trim() });
+            each(Pair { key, value: trimmed(value) });
             rest = end;
         }
     }
@@ -132,7 +134,7 @@ fn quoted_end(quoted: &str, between: impl Fn(char) -> bool) -> usize {
 /// `key=value with blanks key=value`: a value ends where the next word before an unescaped `=` begins.
 fn spaced<'a>(text: &'a str, equals: char, mut each: impl FnMut(Pair<'a>)) {
     let Some(mut end) = unescaped(text, equals) else { return };
-    let mut key = text[..end].trim();
+    let mut key = trimmed(&text[..end]);
     key = key.rsplit([' ', '\t']).next().unwrap_or(key);
     let mut rest = text;
     loop {
@@ -147,7 +149,7 @@ fn spaced<'a>(text: &'a str, equals: char, mut each: impl FnMut(Pair<'a>)) {
                 None => from = place + equals.len_utf8(),
             }
         };
-        let value = next.map_or(after, |(start, _)| &after[..start]).trim();
+        let value = trimmed(next.map_or(after, |(start, _)| &after[..start]));
         let bare = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
         each(Pair { key, value: bare });
         match next {
@@ -198,6 +200,8 @@ fn closing_quote(quoted: &str) -> usize {
         match bytes.get(place + 1) {
             None => return place,
             Some(next) if is_separator(char::from(*next)) => return place,
+            // `level="info": text`, `[.. key="value"]`
+            Some(b':' | b']' | b')') if matches!(bytes.get(place + 2), None | Some(b' ')) => return place,
             _ => at = place + 1,
         }
     }

@@ -5,6 +5,7 @@ use event::{FieldId, RowBuilder, Value};
 use super::plan::{Constant, Key, LinePlan, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
 use super::template::{FirstTime, Hit};
+use crate::decode::cut::trimmed;
 use crate::decode::format::{self, Usual, protocol, url};
 use crate::decode::names::Names;
 use crate::decode::pairs::{self, Style};
@@ -292,7 +293,7 @@ impl Writer<'_, '_, '_> {
         if is_header(target.field)
             && !target.if_absent
             && !matches!(target.convert, Convert::Nothing | Convert::Parts(_))
-            && !matches!(text.trim(), "" | "-")
+            && !matches!(trimmed(text), "" | "-")
         {
             self.row.remove(target.field);
         }
@@ -302,7 +303,7 @@ impl Writer<'_, '_, '_> {
     /// Writes what `text` means by `values`, or else says.
     fn convert_meant(&mut self, target: &Target, text: &str) {
         let plan = self.plan;
-        let mut text = text.trim();
+        let mut text = trimmed(text);
         if let Some(table) = target.values {
             let table = &plan.values[usize::from(table)];
             let lower = &mut self.scratch.lower;

@@ -323,8 +323,11 @@ impl Anywhere {
     }
 }
 
+/// What stands between the columns of a table.
+const COLUMN_DIVIDERS: [char; 5] = [',', '|', ';', '\t', '`'];
+
 /// Dividers that a text has at least which is a row of a table.
-const TABLE_DIVIDERS_MIN: usize = 4;
+const TABLE_DIVIDERS_MIN: usize = 3;
 
 /// Words of a line's beginning among which its level stands; in capital letters it may stand further behind.
 const LEVEL_WITHIN: usize = 4;
@@ -620,7 +623,7 @@ fn port_of(lead: &str) -> Option<Whose> {
 /// The ports of two addresses that stand in neighbouring columns of one table: `192.0.2.7|40122|192.0.2.9|80`. None where they do not.
 fn columns(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]> {
     let between = text[one.behind..two.at].trim_matches(['"', ' ']);
-    let divider = between.chars().next().filter(|c| matches!(c, ',' | '|' | ';' | '\t'))?;
+    let divider = between.chars().next().filter(|c| COLUMN_DIVIDERS.contains(c))?;
     let inner = between[1..].strip_suffix(divider).map(|inner| inner.trim_matches(['"', ' ']));
     let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
     match inner {
@@ -639,8 +642,8 @@ fn columns(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]>
 fn fills_column(text: &str, end: &End<'_>) -> bool {
     let before = text[..end.at].trim_end_matches('"').chars().next_back();
     let after = text[end.behind..].trim_start_matches('"').chars().next();
-    before.is_some_and(|divider| {
-        matches!(divider, ',' | '|' | ';' | '\t')
+    before.or(after).is_some_and(|divider| {
+        COLUMN_DIVIDERS.contains(&divider)
             && after.is_none_or(|after| after == divider)
             && text.matches(divider).count() >= TABLE_DIVIDERS_MIN
     })

@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 use event::{FieldId, RowBuilder, Value};
 
 use super::usual_names::{Only, USUAL, WORDS};
+use crate::decode::cut::trimmed;
 use crate::decode::keys::verdict;
 use crate::decode::record::table::{Rule, To};
 use crate::decode::record::{Key, Keys, View};
@@ -643,21 +644,24 @@ const YEAR_1990_NS: i64 = 631_152_000_000_000_000;
 
 /// What stands for no value.
 const NOTHING: &[&str] =
-    &["", "-", "--", "N/A", "<n/a>", "NA", "null", "none", "(null)", "undefined", "(empty)", "(none)", "nil"];
+    &["", "-", "--", "N/A", "<n/a>", "NA", "null", "none", "(null)", "undefined", "(empty)", "(none)", "nil", "NOT_TRANSLATED"];
 
 /// Whether the value stands for none.
 fn says_nothing(value: Value<'_>) -> bool {
     match value {
         Value::Null => true,
         // None of them is longer: most values are told by that.
-        Value::Text(text) => text.len() < 16 && NOTHING.iter().any(|nothing| text.trim().eq_ignore_ascii_case(nothing)),
+        Value::Text(text) if text.len() < 16 => {
+            let text = trimmed(text);
+            NOTHING.iter().any(|nothing| text.eq_ignore_ascii_case(nothing))
+        }
         _ => false,
     }
 }
 
 /// Whether the value is of the kind that the field holds.
 fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
-    let text = value.as_text().map(str::trim);
+    let text = value.as_text().map(trimmed);
     let number = || match value {
         Value::Int(n) => Some(n),
         Value::Uint(n) => i64::try_from(n).ok(),
