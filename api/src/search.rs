@@ -76,6 +76,11 @@ pub(crate) fn instant(text: Option<&str>, name: &'static str, now: Time) -> Resu
     }
 }
 
+/// Refuses a range that ends before it begins: its answer would look as if there were nothing.
+pub(crate) fn ordered(from: Time, to: Time) -> Result<(), Problem> {
+    if from > to { Err(Problem::bad("bad_time", format!("from {from} is after to {to}"))) } else { Ok(()) }
+}
+
 pub(crate) async fn search(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,

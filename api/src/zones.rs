@@ -246,6 +246,7 @@ pub(crate) async fn matrix_route(
     let now = shared.api.clock.now();
     let to = search::instant(range.to.as_deref(), "to", now)?.unwrap_or(now);
     let from = search::instant(range.from.as_deref(), "from", now)?.unwrap_or_else(|| to.plus_ns(-24 * HOUR_S * 1_000_000_000));
+    search::ordered(from, to)?;
     let hourly = range.hours.as_deref().is_some_and(|text| !matches!(text, "" | "false" | "no" | "0"));
     let Some(policy) = shared.api.policy.clone() else {
         return Ok(Json(json!({"zones": [], "cells": [], "sensors": []})).into_response());
