@@ -8,7 +8,7 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, Position, Time, Transport};
 use index::{Hit, SearchRequest, Sort};
-use rules::policy::Policy;
+use rules::policy::{self, Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -23,34 +23,8 @@ const PAGE: usize = 1000;
 const TIME_NS_MAX: i64 = 20 * 1_000_000_000;
 /// Kinds of change in one answer; further ones are summed up.
 const CHANGES_MAX: usize = 1000;
-/// What a verdict hangs on, and what was said.
-const FIELDS: [&str; 25] = [
-    "source.ip",
-    "source.port",
-    "destination.ip",
-    "destination.port",
-    "client.ip",
-    "client.port",
-    "server.ip",
-    "server.port",
-    "source.nat.ip",
-    "source.nat.port",
-    "destination.nat.ip",
-    "destination.nat.port",
-    "network.transport",
-    "network.iana_number",
-    "flow.tcp_flags",
-    "event.type",
-    "event.action",
-    "zone.source",
-    "zone.destination",
-    "policy.verdict",
-    "policy.clause",
-    "policy.line",
-    "mihari.log_source.category",
-    "mihari.log_source.product",
-    "mihari.log_source.service",
-];
+/// What a verdict hangs on beside what [`policy::fields`] names.
+const LOG_SOURCE: [&str; 3] = ["mihari.log_source.category", "mihari.log_source.product", "mihari.log_source.service"];
 /// Those that a policy writes.
 const SAID: [&str; 5] = ["zone.source", "zone.destination", "policy.verdict", "policy.clause", "policy.line"];
 
@@ -92,10 +66,11 @@ pub(crate) async fn what_if(
     let (draft, warnings) = Policy::parse(&body.yaml).map_err(|problems| zones::refused(&problems))?;
     let (draft, began) = (Arc::new(draft), shared.api.clock.now());
     let (from, to) = (search::instant(body.from.as_deref(), "from", began)?, search::instant(body.to.as_deref(), "to", began)?);
+    let from = from.unwrap_or_else(|| began.plus_ns(-86_400 * 1_000_000_000));
+    search::ordered(from, to.unwrap_or(Time::MAX))?;
     let mut request = SearchRequest::new(search::parse("zone.source:*", began)?);
-    request.from = from.or_else(|| Some(began.plus_ns(-86_400 * 1_000_000_000)));
-    (request.to, request.sort, request.size) = (to, Sort::Desc, PAGE);
-    request.fields = Some(FIELDS.iter().map(|field| (*field).to_owned()).collect());
+    (request.from, request.to, request.sort, request.size) = (Some(from), to, Sort::Desc, PAGE);
+    request.fields = Some(policy::fields().chain(LOG_SOURCE).chain(SAID).map(str::to_owned).collect());
     request.total_max = Some(0);
     let (mut found, mut complete) = (Found::default(), true);
     loop {
@@ -148,32 +123,32 @@ impl Found {
 
 /// What the draft would say otherwise of these records.
 fn compare(draft: &Policy, hits: &[Hit]) -> Found {
-    let mut batch = batch(hits);
-    draft.annotate(&mut batch);
+    let batch = batch(hits);
     let mut found = Found { looked_at: hits.len() as u64, ..Found::default() };
-    for (hit, event) in hits.iter().zip(batch.iter()) {
+    for (hit, verdict) in hits.iter().zip(draft.verdicts(&batch)) {
         let before = |name: &str| hit.fields.get(name).and_then(|v| first(v).as_str()).unwrap_or("").to_owned();
-        let after = |field| event.get(field).and_then(|v| v.as_text()).unwrap_or("").to_owned();
-        let (from, to, said) = (before("zone.source"), before("zone.destination"), before("policy.verdict"));
+        let said = before("policy.verdict");
+        // The zones of a record are those of its source and its destination; told are those of who began and who was called.
+        let forth = verdict.is_none_or(|verdict| verdict.from_source);
+        let (source, destination) = (before("zone.source"), before("zone.destination"));
+        let (from, to) = if forth { (source, destination) } else { (destination, source) };
         let (new_from, new_to, new_said) =
-            (after(FieldId::ZONE_SOURCE), after(FieldId::ZONE_DESTINATION), after(FieldId::POLICY_VERDICT));
-        if (&from, &to, &said) == (&new_from, &new_to, &new_said) {
+            verdict.map_or(("", "", ""), |verdict| (verdict.from, verdict.to, verdict.verdict.name()));
+        if (from.as_str(), to.as_str(), said.as_str()) == (new_from, new_to, new_said) {
             continue;
         }
         let text = |name: &str| hit.fields.get(name).map(first).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
         let transport = text("network.transport").or_else(|| text("network.iana_number")).unwrap_or_else(|| "any".to_owned());
-        // The service's port is the lower one.
-        let port = |name: &str| text(name).and_then(|p| p.parse::<u16>().ok());
-        let port = port("destination.port").into_iter().chain(port("source.port")).min();
+        let port = text(if forth { "destination.port" } else { "source.port" });
         let service = port.map_or(transport.clone(), |port| format!("{transport}/{port}"));
         let words = |verdict: &str, zones: (&str, &str)| {
-            if (from.as_str(), to.as_str()) == (new_from.as_str(), new_to.as_str()) {
+            if (from.as_str(), to.as_str()) == (new_from, new_to) {
                 verdict.to_owned()
             } else {
                 format!("{verdict} ({} → {})", zones.0, zones.1)
             }
         };
-        let (before, after) = (words(&said, (&from, &to)), words(&new_said, (&new_from, &new_to)));
+        let (before, after) = (words(&said, (&from, &to)), words(new_said, (new_from, new_to)));
         let change = Change { from: from.clone(), to: to.clone(), service, before, after };
         let entry = found.changes.entry(change).or_insert_with(|| (0, Some(hit.id.to_string())));
         entry.0 += 1;

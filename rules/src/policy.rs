@@ -246,6 +246,24 @@ pub(crate) struct Judgement {
     pub(crate) line: Option<usize>,
 }
 
+/// What the policy says of one record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RecordVerdict<'p> {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The zone of who began.
+    pub from: &'p str,
+    /// The zone of who was called.
+    pub to: &'p str,
+    /// Whether the record's source is who began.
+    pub from_source: bool,
+}
+
+/// The fields of a record that its verdict hangs on, beside its log source and time.
+pub fn fields() -> impl Iterator<Item = &'static str> {
+    crate::behave::observe::fields()
+}
+
 /// One communication, from its beginner to its other end.
 #[derive(Clone, Copy, Debug)]
 pub struct Communication {
@@ -279,6 +297,11 @@ impl Policy {
     /// The index of the zone that holds an address.
     pub(crate) fn zone_index(&self, ip: IpAddr) -> u16 {
         self.lookup.zone(ip.to_canonical())
+    }
+
+    /// The index of the zone of all other addresses.
+    fn rest(&self) -> u16 {
+        self.zones.iter().position(|zone| zone.rest).unwrap_or(0) as u16
     }
 
     /// What the policy says.
@@ -320,7 +343,10 @@ impl Policy {
         proxied: bool,
     ) -> Judgement {
         let real = translated.map_or(*c, |(ip, port)| Communication { destination: ip, port: port.or(c.port), ..*c });
-        let (from, to) = (self.zone_index(real.source), self.zone_index(real.destination));
+        // With whom a proxy spoke that does not say so is not known: somebody in none of the zones that have addresses.
+        let unknown = proxied && real.destination.is_unspecified();
+        let to = if unknown { self.rest() } else { self.zone_index(real.destination) };
+        let from = self.zone_index(real.source);
         let judged = |verdict, line| Judgement { verdict, from, to, line };
         let mut decision = self.decide_between(from, to, &real);
         if decision == Decision::Denied && real.port != c.port {
@@ -334,7 +360,7 @@ impl Policy {
             Decision::Allowed(line) => judged(Verdict::Kept, Some(line)),
             Decision::Exception(line) => judged(Verdict::Exception, Some(line)),
             // What goes to many stays on its own link unless the file says where it belongs.
-            Decision::Denied if self.zones[usize::from(to)].rest && is_of_the_link(real.destination) => {
+            Decision::Denied if !unknown && self.zones[usize::from(to)].rest && is_of_the_link(real.destination) => {
                 judged(Verdict::Internal, None)
             }
             Decision::Denied if self.zones[usize::from(from)].rest && is_of_the_link(real.source) => {
@@ -342,8 +368,8 @@ impl Policy {
             }
             Decision::Denied => judged(
                 match passed {
-                    Some(true) if proxied && self.allows_by_way(&real) => Verdict::Kept,
-                    Some(true) if self.hangs_on_what_is_unknown(&real) => Verdict::Unclear,
+                    Some(true) if proxied && self.allows_by_way(from, to, &real) => Verdict::Kept,
+                    Some(true) if self.hangs_on_what_is_unknown(from, to, &real) => Verdict::Unclear,
                     Some(true) => Verdict::Violation,
                     Some(false) => Verdict::Attempt,
                     None => Verdict::Unclear,
@@ -360,10 +386,10 @@ impl Policy {
 
     /// Whether a line would allow it with another protocol or port, and the event does not say which it had: a later fragment has no
     /// port.
-    fn hangs_on_what_is_unknown(&self, c: &Communication) -> bool {
+    fn hangs_on_what_is_unknown(&self, from: u16, to: u16, c: &Communication) -> bool {
         let protocols = c.protocol.map_or(0..=u8::MAX, |p| p..=p);
         let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
-        let lines = self.table.lines(self.lookup.zone(source), self.lookup.zone(destination)).iter();
+        let lines = self.table.lines(from, to).iter();
         let mut services = lines.filter(|line| line.is_about(source, destination, c.time)).flat_map(|line| &line.service);
         (c.protocol.is_none() || c.port.is_none())
             && services.any(|s| {

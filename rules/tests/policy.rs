@@ -54,6 +54,8 @@ struct Record {
     /// The terminal for which it is, and the file that it carries, where it says so.
     behalf: &'static str,
     file: &'static str,
+    /// The host that a proxy was asked for, where the record does not say with whom the proxy spoke.
+    asked: &'static str,
 }
 
 /// A firewall that writes flags of the packets that it decides on.
@@ -74,6 +76,7 @@ fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) -> Record {
         bytes: 900,
         behalf,
         file,
+        asked: "",
     }
 }
 
@@ -100,10 +103,19 @@ fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
     let mut row = builder.row(&head, 0, "");
     let at = |ms: i64| Time::from_unix_ns(START_S * 1_000_000_000 + ms * 1_000_000);
     row.time(at(record.ms));
-    let category = if record.flags.is_some() && record.sensor != FIREWALL { "flow" } else { "firewall" };
+    let category = if !record.asked.is_empty() {
+        row.text(FieldId::known("url.domain"), record.asked);
+        "proxy"
+    } else if record.flags.is_some() && record.sensor != FIREWALL {
+        "flow"
+    } else {
+        "firewall"
+    };
     row.log_source(LogSourceId::intern(LogSource { category: Some(category), ..LogSource::default() }));
     row.ip(FieldId::SOURCE_IP, record.from.0.parse().expect("an address"));
-    row.ip(FieldId::DESTINATION_IP, record.to.0.parse().expect("an address"));
+    if record.asked.is_empty() {
+        row.ip(FieldId::DESTINATION_IP, record.to.0.parse().expect("an address"));
+    }
     row.int(FieldId::SOURCE_PORT, i64::from(record.from.1));
     row.int(FieldId::DESTINATION_PORT, i64::from(record.to.1));
     row.text(FieldId::NETWORK_TRANSPORT, record.transport);
@@ -293,6 +305,66 @@ fn p01_what_a_firewall_lets_pass_has_passed() {
     ] {
         let ran = run(POLICY, [record.clone()].into_iter(), &["zone-violation"], 1, false);
         assert_eq!(ran.new.len(), alerts, "{record:?}");
+    }
+}
+
+/// The one conversation that a record makes by itself: its zones from who began, and its verdict; and what is written onto the record.
+fn alone(record: &Record) -> ((String, String, Verdict), [String; 3]) {
+    let policy = Policy::parse(POLICY).expect("valid").0;
+    let mut builder = BatchBuilder::default();
+    fill(&mut builder, 1, record);
+    let mut batch = builder.finish(LogRange { partition: 0, first: 1, last: 1 }, Time::UNKNOWN);
+    policy.annotate(&mut batch);
+    let event = batch.event(0);
+    let written = [FieldId::ZONE_SOURCE, FieldId::ZONE_DESTINATION, FieldId::POLICY_VERDICT]
+        .map(|field| event.get(field).and_then(|v| v.as_text()).unwrap_or("").to_owned());
+    let cells = run(POLICY, [record.clone()].into_iter(), &["zone-violation"], 1, false).cells;
+    let inside = || (written[0].clone(), written[1].clone(), Verdict::Internal);
+    (cells.into_keys().next().unwrap_or_else(inside), written)
+}
+
+/// Whoever attacks chooses the port from which: it makes no answer of what a firewall denied, let pass, or saw begin.
+#[test]
+fn p01_the_port_of_the_sender_excuses_nobody() {
+    let web = ("198.51.100.7", 443);
+    let names = ("172.20.1.10", 53);
+    let desk = ("172.20.1.10", 3389);
+    let record = |from, to, transport, flags, denied| Record { flags, denied, transport, sensor: FIREWALL, ..flow(0, from, to) };
+    for (record, from, to, verdict) in [
+        (record(web, desk, "tcp", None, true), "outside", "seccloud", Verdict::Attempt),
+        (record(web, desk, "tcp", Some(0x02), true), "outside", "seccloud", Verdict::Attempt),
+        (record(web, desk, "tcp", Some(0x12), true), "outside", "seccloud", Verdict::Attempt),
+        (record(web, desk, "tcp", None, false), "outside", "seccloud", Verdict::Violation),
+        (record(names, ("10.3.16.9", 3389), "udp", None, true), "seccloud", "internet", Verdict::Attempt),
+        (record(names, ("10.3.16.9", 3389), "udp", None, false), "seccloud", "internet", Verdict::Violation),
+        // An answer on the wire, and one that a packet filter let pass, which its flags say.
+        (Record { sensor: 1, ..record(web, desk, "tcp", Some(0x18), false) }, "seccloud", "outside", Verdict::Kept),
+        (record(web, desk, "tcp", Some(0x10), false), "seccloud", "outside", Verdict::Kept),
+    ] {
+        let (told, written) = alone(&record);
+        assert_eq!(told, (from.to_owned(), to.to_owned(), verdict), "{record:?}");
+        assert_eq!(written[2], verdict.name(), "{record:?}");
+    }
+}
+
+/// A proxy that does not say with whom it spoke is judged by the host that was asked for, where that is an address, else as somebody outside.
+#[test]
+fn p02_a_proxy_without_the_other_end_has_a_verdict() {
+    for (from, asked, denied, to, verdict) in [
+        ("10.3.16.9", "www.example.jp", false, "outside", Verdict::Kept),
+        ("10.3.16.9", "www.example.jp", true, "outside", Verdict::Attempt),
+        ("10.1.16.9", "www.example.jp", false, "outside", Verdict::Violation),
+        ("10.3.16.9", "10.1.16.2", false, "mynumber", Verdict::Violation),
+        ("10.3.16.9", "[2001:db8::7]", false, "outside", Verdict::Kept),
+        ("10.2.16.9", "10.3.10.8", false, "internet", Verdict::Kept),
+    ] {
+        let record = Record { asked, denied, ..flow(0, (from, 0), ("", 443)) };
+        let ((zone, other, told), written) = alone(&record);
+        assert_eq!((other.as_str(), told), (to, verdict), "{record:?}");
+        assert_eq!(written, [zone.as_str(), to, verdict.name()], "{record:?}");
+        let ran = run(POLICY, [record].into_iter(), &["zone-violation"], 1, false);
+        assert_eq!(ran.new.len(), usize::from(verdict == Verdict::Violation));
+        assert!(ran.new.iter().all(|alert| alert.group["source.ip"] == *from));
     }
 }
 
@@ -734,6 +806,30 @@ fn verdicts_do_not_hang_on_arrival() {
             prop_assert_eq!(&expected.cells, &again.cells);
             prop_assert_eq!(told(&expected), told(&again));
         }
+        Ok(())
+    });
+    if let Err(why) = law {
+        panic!("{why}");
+    }
+}
+
+/// What is written onto a record is the verdict of the conversation that it makes by itself, so that a search finds what an alert is about.
+#[test]
+fn a_record_has_the_verdict_of_its_conversation() {
+    const HOSTS: [&str; 6] = ["10.1.16.9", "10.2.16.9", "10.9.1.20", "10.3.10.8", "172.20.1.10", "198.51.100.7"];
+    let flags = prop::sample::select(vec![None, Some(2), Some(0x10), Some(0x12), Some(0x14), Some(0x1b)]);
+    let one = (0usize..6, 0usize..6, 442u16..446, 442u16..446, flags, any::<bool>(), any::<bool>());
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(256));
+    let law = runner.run(&one, |(from, to, source_port, port, flags, denied, firewall)| {
+        let sensor = if firewall { FIREWALL } else { 1 };
+        let (from, to) = ((HOSTS[from], source_port), (HOSTS[to], port));
+        let ((began, called, verdict), written) = alone(&Record { flags, denied, sensor, ..flow(0, from, to) });
+        prop_assert_eq!(&written[2], verdict.name());
+        let mut zones = [written[0].clone(), written[1].clone()];
+        let mut ends = [began, called];
+        zones.sort();
+        ends.sort();
+        prop_assert_eq!(zones, ends);
         Ok(())
     });
     if let Err(why) = law {

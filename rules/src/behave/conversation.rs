@@ -11,13 +11,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use event::EventId;
-use event::Time;
+use event::{EventId, EventRef, Time};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Connections, End, Key, REMEMBERED_NS};
-use super::observe::{Observation, What};
-use super::site::address;
+use super::observe::{Answer, Observation, Observer, What};
+use super::site::{address, bits};
 use super::sketch::mix_text;
 use super::table::Place;
 use crate::policy::{Communication, Decision, Judgement, Policy, Verdict};
@@ -213,46 +212,16 @@ impl Conversations {
         text: &str,
         out: &mut Vec<Judged>,
     ) {
-        if o.destination == 0 || o.source == 0 || matches!(o.what, What::Login | What::File) {
+        if o.source == 0 || o.destination == 0 && o.what != What::Proxied || matches!(o.what, What::Login | What::File) {
             return;
         }
         self.now = o.time;
-        let (mut sender, mut receiver) = ((o.source, o.source_port), (o.destination, o.port));
-        if o.turned {
-            std::mem::swap(&mut sender, &mut receiver);
-        }
-        let told = Told {
-            event: o.event,
-            tenant: o.tenant,
-            transport: o.transport,
-            sender,
-            receiver,
-            time: o.time,
-            start: o.start,
-            end: o.end,
-            passed: o.passed,
-            proxied: o.what == What::Proxied,
-            translated: (o.translated, o.translated_port),
-            sampling: o.sampling,
-            carried: Carried::of(o, text),
-        };
-        let mut plain = plain(o);
-        // A device that logs packets tells of answers too, as if they began something.
-        if plain == Some((sender, Evidence::Told)) && !o.known && !o.both_ways && sender.1 < receiver.1 && sender.1 != 0 {
-            let answered = Communication {
-                source: address(receiver.0),
-                destination: address(sender.0),
-                protocol: (o.transport != 0).then_some(o.transport),
-                port: Some(sender.1),
-                time: Time::from_unix_ns(o.time),
-            };
-            if matches!(policy.decide(&answered), Decision::Allowed(_) | Decision::Exception(_)) {
-                plain = Some((receiver, Evidence::Ports));
-            }
-        }
-        if !matches!(o.transport, 1 | 58) && (o.source_port == 0 || o.port == 0) {
+        let told = Told::of(o, text);
+        let Told { sender, receiver, .. } = told;
+        let plain = plain(o, policy);
+        if !told.has_ports() {
             // Two of them cannot be told apart, so each is one.
-            let (from, evidence) = plain.unwrap_or(((o.source, o.source_port), Evidence::Record));
+            let (from, evidence) = plain.unwrap_or_else(|| told.presumed());
             self.tell(connections, policy, &told, from, evidence, None, out);
             return;
         }
@@ -269,7 +238,7 @@ impl Conversations {
             plain.is_some_and(|(from, evidence)| evidence == Evidence::Flags && (from != talk.from() || o.transport == 6));
         let opened_again = (opens || other) && o.start > talk.end.saturating_add(REOPENED_NS);
         if opened_again && let Some(first) = self.half(talk.waiting) {
-            let (from, evidence) = by_ports(&first);
+            let (from, evidence) = first.presumed();
             connections.at_mut(place).talk = Talk { waiting: 0, ..talk.begun_by(from) };
             self.tell(connections, policy, &first, from, evidence, Some(place), out);
         }
@@ -333,12 +302,12 @@ impl Conversations {
             None if (first.start - told.start).abs() < START_NOISE_NS
                 && is_service(first.sender.1) != is_service(first.receiver.1) =>
             {
-                Some(by_ports(&first))
+                Some(first.presumed())
             }
             None => Some(match first.start.cmp(&told.start) {
                 std::cmp::Ordering::Less => (first.sender, Evidence::Start),
                 std::cmp::Ordering::Greater => (told.sender, Evidence::Start),
-                std::cmp::Ordering::Equal => by_ports(&first),
+                std::cmp::Ordering::Equal => first.presumed(),
             }),
         };
         let merged = Talk { start: talk.start.min(told.start), end: talk.end.max(told.end), ..talk };
@@ -355,7 +324,7 @@ impl Conversations {
         let Some(Half { key, told, .. }) = self.halves.pop_front() else { return };
         let number = self.first;
         self.first += 1;
-        let (from, evidence) = by_ports(&told);
+        let (from, evidence) = told.presumed();
         let Some(place) = connections.place(&key) else {
             // The table has forgotten it meanwhile.
             self.tell(connections, policy, &told, from, evidence, None, out);
@@ -381,19 +350,9 @@ impl Conversations {
         place: Option<Place>,
         out: &mut Vec<Judged>,
     ) {
-        let forth = from == told.sender || from.0 == told.sender.0 && told.sender.0 != told.receiver.0;
-        let (source, destination) = if forth { (told.sender, told.receiver) } else { (told.receiver, told.sender) };
-        let number = |port: u16| (port != 0 || matches!(told.transport, 1 | 58)).then_some(port);
-        let c = Communication {
-            source: address(source.0),
-            destination: address(destination.0),
-            protocol: (told.transport != 0).then_some(told.transport),
-            port: number(destination.1),
-            time: Time::from_unix_ns(told.time),
-        };
-        let translated: Option<(IpAddr, Option<u16>)> =
-            (told.translated.0 != 0).then(|| (address(told.translated.0), (told.translated.1 != 0).then_some(told.translated.1)));
-        let judgement = policy.judge(&c, translated, told.passed, told.proxied);
+        let (source, destination) =
+            if told.is_from_sender(from) { (told.sender, told.receiver) } else { (told.receiver, told.sender) };
+        let judgement = told.judge(policy, from);
         let talk = place.map(|place| &mut connections.at_mut(place).talk);
         let before = talk.as_ref().and_then(|talk| talk.told);
         let news = before.is_none_or(|before| gravity(judgement.verdict) > gravity(before.verdict));
@@ -431,6 +390,93 @@ impl Conversations {
     }
 }
 
+/// Judges records one by one, each as a conversation of which nothing else is told.
+pub(crate) struct RecordJudge {
+    observer: Observer,
+    text: String,
+}
+
+impl RecordJudge {
+    pub(crate) fn new() -> RecordJudge {
+        RecordJudge { observer: Observer::new(true), text: String::new() }
+    }
+
+    /// The verdict on a record, and whether its source is who began; none for what is no communication.
+    pub(crate) fn judge(&mut self, event: EventRef<'_>, policy: &Policy) -> Option<(Judgement, bool)> {
+        self.text.clear();
+        let o = self.observer.communication(event, &mut self.text)?;
+        let told = Told::of(&o, &self.text);
+        let (from, _) = plain(&o, policy).unwrap_or_else(|| told.presumed());
+        Some((told.judge(policy, from), told.is_from_sender(from)))
+    }
+}
+
+impl Told {
+    fn of(o: &Observation, text: &str) -> Told {
+        let (mut sender, mut receiver) = ((o.source, o.source_port), (o.destination, o.port));
+        if o.turned {
+            std::mem::swap(&mut sender, &mut receiver);
+        }
+        let proxied = o.what == What::Proxied;
+        if proxied && o.destination == 0 {
+            // The proxy does not say with whom it spoke: the host that was asked for, where that is an address.
+            let host = o.name.of(text).trim_start_matches('[').trim_end_matches(']');
+            receiver.0 = host.parse().map_or(0, bits);
+        }
+        Told {
+            event: o.event,
+            tenant: o.tenant,
+            transport: o.transport,
+            sender,
+            receiver,
+            time: o.time,
+            start: o.start,
+            end: o.end,
+            passed: o.passed,
+            proxied,
+            translated: (o.translated, o.translated_port),
+            sampling: o.sampling,
+            carried: Carried::of(o, text),
+        }
+    }
+
+    /// Whether ports tell its conversation from others of its ends; messages of ICMP have none, and are one.
+    fn has_ports(&self) -> bool {
+        matches!(self.transport, 1 | 58) || self.sender.1 != 0 && self.receiver.1 != 0
+    }
+
+    /// Who began, where nothing but the order of the record and its ports says so: the lower port is the service's.
+    fn presumed(&self) -> (End, Evidence) {
+        match self.sender.1.cmp(&self.receiver.1) {
+            std::cmp::Ordering::Greater if self.has_ports() => (self.sender, Evidence::Ports),
+            std::cmp::Ordering::Less if self.has_ports() => (self.receiver, Evidence::Ports),
+            _ => (self.sender, Evidence::Record),
+        }
+    }
+
+    /// Whether `from` is its sender's end.
+    fn is_from_sender(&self, from: End) -> bool {
+        from == self.sender || from.0 == self.sender.0 && self.sender.0 != self.receiver.0
+    }
+
+    /// The verdict, where `from` began.
+    fn judge(&self, policy: &Policy, from: End) -> Judgement {
+        let (source, destination) =
+            if self.is_from_sender(from) { (self.sender, self.receiver) } else { (self.receiver, self.sender) };
+        let number = |port: u16| (port != 0 || matches!(self.transport, 1 | 58)).then_some(port);
+        let c = Communication {
+            source: address(source.0),
+            destination: address(destination.0),
+            protocol: (self.transport != 0).then_some(self.transport),
+            port: number(destination.1),
+            time: Time::from_unix_ns(self.time),
+        };
+        let translated: Option<(IpAddr, Option<u16>)> =
+            (self.translated.0 != 0).then(|| (address(self.translated.0), (self.translated.1 != 0).then_some(self.translated.1)));
+        policy.judge(&c, translated, self.passed, self.proxied)
+    }
+}
+
 impl Carried {
     fn of(o: &Observation, text: &str) -> Carried {
         let bytes = if o.sampling > 1 { 0 } else { o.sent.saturating_add(o.received) };
@@ -451,19 +497,37 @@ fn gravity(verdict: Verdict) -> u8 {
     }
 }
 
-/// Who began, where the record by itself leaves no doubt.
-fn plain(o: &Observation) -> Option<(End, Evidence)> {
+/// Who began, where the record by itself leaves no doubt. Whoever sent what a device denied did: an answer is denied to nobody whose
+/// question was not, and a sender chooses its ports.
+fn plain(o: &Observation, policy: &Policy) -> Option<(End, Evidence)> {
     let (source, destination) = ((o.source, o.source_port), (o.destination, o.port));
     let (sender, receiver) = if o.turned { (destination, source) } else { (source, destination) };
     if o.known {
         return Some((source, Evidence::Told));
+    }
+    if o.answer == Answer::Denied {
+        return Some((sender, Evidence::Told));
     }
     match (o.transport, o.flags) {
         (6, Some(flags)) if flags & 0x12 == 0x02 => Some((sender, Evidence::Flags)),
         // SYN and ACK together and nothing that follows them, or a reset in answer to a SYN: an answer.
         (6, Some(0x12 | 0x14 | 0x16)) => Some((receiver, Evidence::Flags)),
         (1 | 58, _) => Some((if is_icmp_answer(o) { receiver } else { sender }, Evidence::Flags)),
-        _ if !o.one_way => Some((source, Evidence::Told)),
+        // A device that logs packets tells of answers too, as if they began something: one that opens nothing, and comes from where there is
+        // an allowed service, is the answer of that.
+        (6, Some(_)) if !o.one_way && !o.both_ways && (1..receiver.1).contains(&sender.1) => {
+            let answered = Communication {
+                source: address(receiver.0),
+                destination: address(sender.0),
+                protocol: Some(o.transport),
+                port: Some(sender.1),
+                time: Time::from_unix_ns(o.time),
+            };
+            let allowed = matches!(policy.decide(&answered), Decision::Allowed(_) | Decision::Exception(_));
+            Some(if allowed { (receiver, Evidence::Ports) } else { (sender, Evidence::Told) })
+        }
+        // A firewall's session is told from its initiator's side.
+        _ if !o.one_way => Some((sender, Evidence::Told)),
         _ => None,
     }
 }
@@ -480,13 +544,4 @@ fn is_icmp_answer(o: &Observation) -> bool {
 /// Ports that only services have (RFC 6335 §6).
 fn is_service(port: u16) -> bool {
     (1..1024).contains(&port)
-}
-
-/// The lower port is the service's, so that the other end began.
-fn by_ports(told: &Told) -> (End, Evidence) {
-    match told.sender.1.cmp(&told.receiver.1) {
-        std::cmp::Ordering::Greater => (told.sender, Evidence::Ports),
-        std::cmp::Ordering::Less => (told.receiver, Evidence::Ports),
-        std::cmp::Ordering::Equal => (told.sender, Evidence::Record),
-    }
 }

@@ -31,7 +31,7 @@ mod legs;
 mod long_connection;
 mod mail;
 mod names;
-mod observe;
+pub(crate) mod observe;
 mod parameters;
 mod peers;
 mod port;

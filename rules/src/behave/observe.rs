@@ -240,8 +240,18 @@ impl Observation {
 }
 
 /// IANA protocol number of a name or number.
-pub(super) fn transport_number(name: &str) -> Option<u8> {
-    let known = [("tcp", 6), ("udp", 17), ("icmp", 1), ("ipv6-icmp", 58), ("icmp6", 58), ("gre", 47), ("esp", 50), ("sctp", 132)];
+pub(crate) fn transport_number(name: &str) -> Option<u8> {
+    let known = [
+        ("tcp", 6),
+        ("udp", 17),
+        ("icmp", 1),
+        ("ipv6-icmp", 58),
+        ("icmp6", 58),
+        ("gre", 47),
+        ("esp", 50),
+        ("ah", 51),
+        ("sctp", 132),
+    ];
     known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, n)| *n).or_else(|| name.parse().ok())
 }
 
@@ -313,6 +323,11 @@ slots! {
 }
 
 const SLOTS: usize = Slot::END as usize;
+
+/// The fields that an observation is read from.
+pub(crate) fn fields() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|(name, _)| *name)
+}
 
 /// Reads observations off events; holds the table of fields.
 pub(super) struct Observer {
@@ -387,6 +402,29 @@ impl Observer {
 
     /// What the event tells of; texts go to `text`. `time` is where it stands in the order.
     pub(super) fn observe(&mut self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
+        let cells = self.cells(event);
+        if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() {
+            return None;
+        }
+        let category = self.category(event.log_source());
+        let what = what(&cells, category).filter(|(_, begins)| self.policy || !begins)?;
+        Some(observation(event, &cells, category, what, time, text))
+    }
+
+    /// A record as one of a communication, whatever else it tells of: none without two ends, but for a proxy's, which may not say with whom
+    /// it spoke.
+    pub(super) fn communication(&mut self, event: EventRef<'_>, text: &mut String) -> Option<Observation> {
+        let cells = self.cells(event);
+        let category = self.category(event.log_source());
+        let what = what(&cells, category).map(|(what, _)| what).filter(|what| !matches!(what, What::Login | What::File));
+        if !cells.has(Slot::SOURCE) || !cells.has(Slot::DESTINATION) && what != Some(What::Proxied) {
+            return None;
+        }
+        let what = (what.unwrap_or(What::Request), false);
+        Some(observation(event, &cells, category, what, event.time().unix_ns(), text))
+    }
+
+    fn cells<'b>(&self, event: EventRef<'b>) -> Cells<'b> {
         let mut cells = Cells([None; SLOTS]);
         for (field, value) in event.cells() {
             let Some(slot) = self.slot_of.get(field.index()) else { continue };
@@ -397,108 +435,115 @@ impl Observer {
                 *cell = Some(value);
             }
         }
-        if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() {
-            return None;
-        }
-        let source = cells.address(Slot::SOURCE);
-        let category = self.category(event.log_source());
-        let (what, begins) = what(&cells, category).filter(|(_, begins)| self.policy || !begins)?;
-        let happened = event.time().unix_ns();
-        let duration = cells.number(Slot::DURATION).and_then(|ns| i64::try_from(ns).ok());
-        let end = cells.time(Slot::FINISH);
-        // A record says when it began, or how long it took until it was written; Zeek writes when it began and how long it took.
-        let start = cells.time(Slot::START).unwrap_or_else(|| match (duration, cells.has(Slot::STATE)) {
-            (Some(ns), false) => end.unwrap_or(happened).saturating_sub(ns),
-            _ => happened,
-        });
-        let end = end.unwrap_or_else(|| start.saturating_add(duration.unwrap_or(0))).max(start);
-        let transport = cells.number(Slot::NUMBER).and_then(|n| u8::try_from(n).ok());
-        let transport = transport.or_else(|| cells.text(Slot::TRANSPORT).and_then(transport_number)).unwrap_or(0);
-        let port = |slot| cells.number(slot).and_then(|n| u16::try_from(n).ok());
-        let (sent, received) = (cells.number(Slot::SENT), cells.number(Slot::RECEIVED));
-        let (sent_packets, received_packets) = (cells.number(Slot::SENT_PACKETS), cells.number(Slot::RECEIVED_PACKETS));
-        let both_ways = received.is_some() || received_packets.is_some() || cells.has(Slot::ARGUS);
-        let total = cells.number(Slot::BYTES);
-        let flags = cells.number(Slot::FLAGS).and_then(|n| u8::try_from(n & 0xff).ok());
-        let mut put = |part: Option<&str>| part.map_or(Span::default(), |part| Span::push(text, part));
-        let mut o = Observation {
-            event: event.id(),
-            tenant: event.tenant().0,
-            what,
-            answer: Answer::Unknown,
-            transport,
-            flags,
-            // Zeek writes the type of a message where others write a port.
-            icmp: cells
-                .number(Slot::ICMP)
-                .or_else(|| cells.number(Slot::SOURCE_PORT).filter(|_| matches!(transport, 1 | 58) && cells.has(Slot::STATE)))
-                .and_then(|n| u8::try_from(n).ok()),
-            source_port: port(Slot::SOURCE_PORT).unwrap_or(0),
-            port: port(Slot::PORT).or(port(Slot::URL_PORT)).unwrap_or(0),
-            protocol: put(cells.text(Slot::PROTOCOL)),
-            time,
-            start,
-            end,
-            source: source.unwrap_or(0),
-            destination: cells.address(Slot::DESTINATION).unwrap_or(0),
-            sent: sent.or_else(|| Some(total? - received.unwrap_or(0).min(total?))).unwrap_or(0),
-            received: received.or(cells.number(Slot::RESPONSE_BYTES)).or_else(|| total?.checked_sub(sent?)).unwrap_or(0),
-            packets: cells.number(Slot::PACKETS).unwrap_or(sent_packets.unwrap_or(0) + received_packets.unwrap_or(0)),
-            both_ways,
-            sampling: cells.number(Slot::SAMPLING).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
-            known: false,
-            turned: false,
-            one_way: false,
-            begins,
-            passed: None,
-            translated: 0,
-            translated_port: 0,
-            observer: observer(event),
-            continued: false,
-            name: Span::default(),
-            domain: Span::default(),
-            detail: Span::default(),
-            url: put(cells.text(Slot::URL)),
-            hash: put(cells.text(Slot::SHA256).or(cells.text(Slot::SHA1)).or(cells.text(Slot::MD5))),
-            file: put(cells.text(Slot::FILE)),
-            behalf: cells.address(Slot::BEHALF).unwrap_or(0),
-            no_such_name: false,
-            answers: Span::default(),
-        };
-        o.answer = answer(&cells, &o, received.or(received_packets));
-        match what {
-            What::Query => {
-                o.name = put(cells.text(Slot::QUESTION));
-                o.domain = put(cells.text(Slot::REGISTERED).or_else(|| cells.text(Slot::QUESTION).map(registered)));
-                o.detail = put(cells.text(Slot::QUESTION_TYPE));
-                o.no_such_name = cells.text(Slot::RESPONSE_CODE).is_some_and(|code| code.eq_ignore_ascii_case("NXDOMAIN"));
-                if cells.has(Slot::ANSWERS) {
-                    o.answers = answers(event, text);
-                }
-            }
-            What::Login => {
-                o.name = put(cells.text(Slot::HOST));
-                o.detail = put(cells.text(Slot::USER));
-            }
-            _ => {
-                o.name = put(cells.text(Slot::SERVER_NAME).or(cells.text(Slot::DOMAIN)));
-                o.detail = put(cells.text(Slot::METHOD));
-            }
-        }
-        // Seen where it passes, by who does not decide whether it may: a firewall's record may show flags too.
-        let told = [Slot::STATE, Slot::ARGUS, Slot::FLAGS, Slot::ANSWER].into_iter().any(|slot| cells.has(slot));
-        let wire = category != Some("firewall") && (told || category == Some("flow") || cells.text(Slot::ACTION) == Some("flow"));
-        let word = [Slot::TYPE, Slot::ACTION].into_iter().find_map(|slot| cells.text(slot).and_then(passed_word));
-        o.passed = passed(word, o.answer, wire);
-        o.one_way = wire && !both_ways;
-        if matches!(what, What::Flow | What::Proxied | What::Request) && source.is_some() && o.destination != 0 {
-            ends(&cells, &mut o);
-        }
-        if !o.known {
-            turn(&mut o);
-        }
-        Some(o)
+        cells
     }
+}
+
+/// The observation that the cells of an event make. `category` is that of its log source.
+fn observation(
+    event: EventRef<'_>,
+    cells: &Cells<'_>,
+    category: Option<&str>,
+    (what, begins): (What, bool),
+    time: i64,
+    text: &mut String,
+) -> Observation {
+    let source = cells.address(Slot::SOURCE);
+    let happened = event.time().unix_ns();
+    let duration = cells.number(Slot::DURATION).and_then(|ns| i64::try_from(ns).ok());
+    let end = cells.time(Slot::FINISH);
+    // A record says when it began, or how long it took until it was written; Zeek writes when it began and how long it took.
+    let start = cells.time(Slot::START).unwrap_or_else(|| match (duration, cells.has(Slot::STATE)) {
+        (Some(ns), false) => end.unwrap_or(happened).saturating_sub(ns),
+        _ => happened,
+    });
+    let end = end.unwrap_or_else(|| start.saturating_add(duration.unwrap_or(0))).max(start);
+    let transport = cells.number(Slot::NUMBER).and_then(|n| u8::try_from(n).ok());
+    let transport = transport.or_else(|| cells.text(Slot::TRANSPORT).and_then(transport_number)).unwrap_or(0);
+    let port = |slot| cells.number(slot).and_then(|n| u16::try_from(n).ok());
+    let (sent, received) = (cells.number(Slot::SENT), cells.number(Slot::RECEIVED));
+    let (sent_packets, received_packets) = (cells.number(Slot::SENT_PACKETS), cells.number(Slot::RECEIVED_PACKETS));
+    let both_ways = received.is_some() || received_packets.is_some() || cells.has(Slot::ARGUS);
+    let total = cells.number(Slot::BYTES);
+    let flags = cells.number(Slot::FLAGS).and_then(|n| u8::try_from(n & 0xff).ok());
+    let mut put = |part: Option<&str>| part.map_or(Span::default(), |part| Span::push(text, part));
+    let mut o = Observation {
+        event: event.id(),
+        tenant: event.tenant().0,
+        what,
+        answer: Answer::Unknown,
+        transport,
+        flags,
+        // Zeek writes the type of a message where others write a port.
+        icmp: cells
+            .number(Slot::ICMP)
+            .or_else(|| cells.number(Slot::SOURCE_PORT).filter(|_| matches!(transport, 1 | 58) && cells.has(Slot::STATE)))
+            .and_then(|n| u8::try_from(n).ok()),
+        source_port: port(Slot::SOURCE_PORT).unwrap_or(0),
+        port: port(Slot::PORT).or(port(Slot::URL_PORT)).unwrap_or(0),
+        protocol: put(cells.text(Slot::PROTOCOL)),
+        time,
+        start,
+        end,
+        source: source.unwrap_or(0),
+        destination: cells.address(Slot::DESTINATION).unwrap_or(0),
+        sent: sent.or_else(|| Some(total? - received.unwrap_or(0).min(total?))).unwrap_or(0),
+        received: received.or(cells.number(Slot::RESPONSE_BYTES)).or_else(|| total?.checked_sub(sent?)).unwrap_or(0),
+        packets: cells.number(Slot::PACKETS).unwrap_or(sent_packets.unwrap_or(0) + received_packets.unwrap_or(0)),
+        both_ways,
+        sampling: cells.number(Slot::SAMPLING).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+        known: false,
+        turned: false,
+        one_way: false,
+        begins,
+        passed: None,
+        translated: 0,
+        translated_port: 0,
+        observer: observer(event),
+        continued: false,
+        name: Span::default(),
+        domain: Span::default(),
+        detail: Span::default(),
+        url: put(cells.text(Slot::URL)),
+        hash: put(cells.text(Slot::SHA256).or(cells.text(Slot::SHA1)).or(cells.text(Slot::MD5))),
+        file: put(cells.text(Slot::FILE)),
+        behalf: cells.address(Slot::BEHALF).unwrap_or(0),
+        no_such_name: false,
+        answers: Span::default(),
+    };
+    o.answer = answer(cells, &o, received.or(received_packets));
+    match what {
+        What::Query => {
+            o.name = put(cells.text(Slot::QUESTION));
+            o.domain = put(cells.text(Slot::REGISTERED).or_else(|| cells.text(Slot::QUESTION).map(registered)));
+            o.detail = put(cells.text(Slot::QUESTION_TYPE));
+            o.no_such_name = cells.text(Slot::RESPONSE_CODE).is_some_and(|code| code.eq_ignore_ascii_case("NXDOMAIN"));
+            if cells.has(Slot::ANSWERS) {
+                o.answers = answers(event, text);
+            }
+        }
+        What::Login => {
+            o.name = put(cells.text(Slot::HOST));
+            o.detail = put(cells.text(Slot::USER));
+        }
+        _ => {
+            o.name = put(cells.text(Slot::SERVER_NAME).or(cells.text(Slot::DOMAIN)));
+            o.detail = put(cells.text(Slot::METHOD));
+        }
+    }
+    // Seen where it passes, by who does not decide whether it may: a firewall's record may show flags too.
+    let told = [Slot::STATE, Slot::ARGUS, Slot::FLAGS, Slot::ANSWER].into_iter().any(|slot| cells.has(slot));
+    let wire = category != Some("firewall") && (told || category == Some("flow") || cells.text(Slot::ACTION) == Some("flow"));
+    let word = [Slot::TYPE, Slot::ACTION].into_iter().find_map(|slot| cells.text(slot).and_then(passed_word));
+    o.passed = passed(word, o.answer, wire);
+    o.one_way = wire && !both_ways;
+    if matches!(what, What::Flow | What::Proxied | What::Request) && source.is_some() && o.destination != 0 {
+        ends(cells, &mut o);
+    }
+    if !o.known {
+        turn(&mut o);
+    }
+    o
 }
 
 /// The addresses that a DNS answer has, blanks between; of those that fit.
@@ -574,8 +619,21 @@ fn what(cells: &Cells<'_>, category: Option<&str>) -> Option<(What, bool)> {
     if ends && matches!(action, "connection-started" | "flow_created" | "start") {
         return Some((What::Flow, true));
     }
+    if ends && is_proxy(cells, category) && !is_named(cells) {
+        return Some((What::Proxied, true));
+    }
     let decided = || [Slot::TYPE, Slot::ACTION].into_iter().any(|slot| cells.text(slot).and_then(passed_word).is_some());
     kind(cells, category).map(|what| (what, false)).or_else(|| (ends && decided()).then_some((What::Flow, true)))
+}
+
+/// Whether a proxy tells it; `of` is the category of the event's log source.
+fn is_proxy(cells: &Cells<'_>, of: Option<&str>) -> bool {
+    cells.text(Slot::OBSERVER_TYPE) == Some("proxy") || of == Some("proxy")
+}
+
+/// Whether it says by name what it was about.
+fn is_named(cells: &Cells<'_>) -> bool {
+    [Slot::DOMAIN, Slot::SERVER_NAME, Slot::URL].into_iter().any(|slot| cells.has(slot))
 }
 
 /// `of` is the category of the event's log source.
@@ -590,14 +648,13 @@ fn kind(cells: &Cells<'_>, of: Option<&str>) -> Option<What> {
         return cells.has(Slot::SOURCE).then_some(What::Login);
     }
     let (source, destination) = (cells.has(Slot::SOURCE), cells.has(Slot::DESTINATION));
-    let named = cells.has(Slot::DOMAIN) || cells.has(Slot::SERVER_NAME) || cells.has(Slot::URL);
+    let named = is_named(cells);
     // Without both ends and a way of transport it is no connection.
     let carried = cells.has(Slot::TRANSPORT) || cells.has(Slot::NUMBER) || cells.has(Slot::PORT);
     let counted = cells.has(Slot::SENT) || cells.has(Slot::BYTES) || cells.has(Slot::PACKETS) || cells.has(Slot::SENT_PACKETS);
-    let proxy = cells.text(Slot::OBSERVER_TYPE) == Some("proxy") || of == Some("proxy");
     // A request to a proxy, as a sensor beside it saw it: an absolute address, or the method that opens a tunnel.
     let asked = cells.text(Slot::METHOD) == Some("CONNECT");
-    if source && named && (proxy || asked) {
+    if source && named && (is_proxy(cells, of) || asked) {
         return Some(What::Proxied);
     }
     if source && destination && carried {

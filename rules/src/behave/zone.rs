@@ -218,7 +218,9 @@ fn found(
     let mut fields = BTreeMap::new();
     let mut put = |name: &str, value: String| fields.insert(name.to_owned(), value);
     put("source.ip", address(source.0).to_string());
-    put("destination.ip", address(destination.0).to_string());
+    if destination.0 != 0 {
+        put("destination.ip", address(destination.0).to_string());
+    }
     if destination.1 != 0 {
         put("destination.port", destination.1.to_string());
     }

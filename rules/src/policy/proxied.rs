@@ -8,9 +8,8 @@ const TCP: u8 = 6;
 impl Policy {
     /// Whether a zone lies between that the source may reach by TCP and that may reach the destination. Where an invariant forbids the
     /// pair, only the zone that it names counts, and none where it names none.
-    pub(super) fn allows_by_way(&self, c: &Communication) -> bool {
+    pub(super) fn allows_by_way(&self, from: u16, to: u16, c: &Communication) -> bool {
         let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
-        let (from, to) = (self.lookup.zone(source), self.lookup.zone(destination));
         let between = match self.table.way(from, to) {
             Way::Any => 0..self.zones.len() as u16,
             Way::Only(zone) => zone..zone + 1,

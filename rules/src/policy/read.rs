@@ -7,9 +7,9 @@ use event::Time;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
-use super::record::protocol_number;
 use super::table::{Lookup, Table};
 use super::{Cell, Line, MustDeny, Observe, Policy, PolicyProblem, Sensors, Service, Zone};
+use crate::behave::observe::transport_number;
 use crate::yaml::{self, Document, Node};
 
 /// Zones, and lines of each kind, in one file.
@@ -475,7 +475,7 @@ fn parse_service(text: &str) -> Option<Service> {
         return Some(Service { protocol: None, low: 0, high: u16::MAX });
     }
     let (protocol, ports) = text.split_once('/').map_or((text, None), |(protocol, ports)| (protocol, Some(ports)));
-    let protocol = Some(protocol_number(protocol)?);
+    let protocol = Some(transport_number(protocol)?);
     let Some(ports) = ports else { return Some(Service { protocol, low: 0, high: u16::MAX }) };
     let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
     let (low, high) = (low.parse().ok()?, high.parse().ok()?);

@@ -121,6 +121,9 @@ fn events_get_their_verdicts() {
     const ALLOWED: (&str, Value<'static>) = ("event.type", Value::Text("allowed"));
     const DENIED: (&str, Value<'static>) = ("event.type", Value::Text("denied"));
     const DROP: (&str, Value<'static>) = ("event.action", Value::Text("DROP"));
+    const ANSWERED: (&str, Value<'static>) = ("destination.bytes", Value::Int(711));
+    const CLIENT: (&str, Value<'static>) = ("client.ip", Value::Text("10.1.0.1"));
+    const SERVER: (&str, Value<'static>) = ("server.ip", Value::Text("10.2.0.1"));
     const SYN: (&str, Value<'static>) = ("flow.tcp_flags", Value::Int(2));
     const WHOLE: (&str, Value<'static>) = ("flow.tcp_flags", Value::Int(0x1b));
     let (a, b, c) = ("10.1.0.1", "10.2.0.1", "8.8.8.8");
@@ -154,6 +157,12 @@ fn events_get_their_verdicts() {
         ("flow", (b, 443), (a, 50_000), &[TCP, SYN], "attempt", Some("1")),
         ("flow", (b, 444), (a, 50_000), &[TCP, WHOLE], "violation", Some("1")),
         ("flow", (b, 443), (a, 22), &[TCP, WHOLE], "violation", Some("1")),
+        // A sensor on the wire says what became of a connection, and who began it.
+        ("network", (a, 50_000), (b, 444), &[TCP, ("zeek.connection.conn_state", Value::Text("SF"))], "violation", Some("1")),
+        ("network", (a, 50_000), (b, 444), &[TCP, ("zeek.connection.conn_state", Value::Text("S0"))], "attempt", Some("1")),
+        ("network", (a, 50_000), (b, 443), &[TCP, ("zeek.connection.conn_state", Value::Text("SF"))], "kept", None),
+        ("network", (a, 50_000), (b, 444), &[TCP, ("event.action", Value::Text("flow")), ANSWERED], "violation", Some("1")),
+        ("network", (b, 444), (a, 50_000), &[TCP, ("argus.state", Value::Text("s_")), CLIENT, SERVER], "attempt", Some("1")),
         // By way of a proxy in zone b, which a may reach; from b outside there is no zone between.
         ("proxy", (a, 0), (c, 443), &[TCP, ALLOWED], "kept", None),
         ("proxy", (a, 0), (c, 443), &[TCP, DENIED], "attempt", Some("1")),
