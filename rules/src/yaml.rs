@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
 
 /// Bytes of one rule or policy file. The largest of the public rules, a list of drivers, has 280 KiB.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -28,6 +29,26 @@ pub enum Node {
     Map(Vec<(String, Node)>),
 }
 
+/// A value with the line (from 1) on which it begins.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The line.
+    pub line: usize,
+    /// The value.
+    pub value: PlacedValue,
+}
+
+/// A YAML value whose parts have their lines.
+#[derive(Clone, Debug)]
+pub enum PlacedValue {
+    /// Neither a sequence nor a mapping.
+    Scalar(Node),
+    /// A sequence.
+    List(Vec<Placed>),
+    /// A mapping: each key with its line, and its value.
+    Map(Vec<(String, usize, Placed)>),
+}
+
 /// One document of a file, and the line (from 1) on which it begins.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -41,6 +62,23 @@ pub struct Document {
 
 /// Splits `text` into its documents and reads each.
 pub fn documents(text: &str) -> Vec<Document> {
+    let read_one = |(line, text): (usize, String)| {
+        let value = read(&text).map_err(|(at, reason)| (line + at - 1, reason));
+        Document { line, text, value }
+    };
+    parts(text).into_iter().map(read_one).collect()
+}
+
+/// Reads a file of one document with the lines of all its values. An error has its line, from 1.
+pub fn placed(text: &str) -> Result<Placed, (usize, String)> {
+    let [(first, part)] = &parts(text)[..] else { return Err((1, "the file has not one document".to_owned())) };
+    let mut placed: Placed = read_as(part).map_err(|(line, reason)| (first + line - 1, reason))?;
+    placed.shift(first - 1);
+    Ok(placed)
+}
+
+/// The documents of a file, each with the line on which it begins.
+fn parts(text: &str) -> Vec<(usize, String)> {
     let mut parts: Vec<(usize, String)> = vec![(1, String::new())];
     for (at, line) in text.lines().enumerate() {
         if line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace) {
@@ -51,15 +89,16 @@ pub fn documents(text: &str) -> Vec<Document> {
         }
     }
     let used = |part: &str| part.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#') && l.trim() != "...");
+    parts.retain(|(_, part)| used(part));
     parts
-        .into_iter()
-        .filter(|(_, part)| used(part))
-        .map(|(line, text)| Document { line, value: read(&text).map_err(|(at, reason)| (line + at - 1, reason)), text })
-        .collect()
 }
 
 /// Reads one document. An error has its line, from 1.
 pub fn read(text: &str) -> Result<Node, (usize, String)> {
+    read_as(text)
+}
+
+fn read_as<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
     if text.len() > FILE_BYTES_MAX {
         return Err((1, format!("larger than {FILE_BYTES_MAX} bytes")));
     }
@@ -139,6 +178,124 @@ impl Node {
             Node::Text(text) => text.clone(),
             Node::List(_) | Node::Map(_) => return None,
         })
+    }
+}
+
+impl Placed {
+    /// The value of `key`, where this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Placed> {
+        self.entries().iter().find(|(k, ..)| k == key).map(|(.., value)| value)
+    }
+
+    /// The keys, their lines and values of a mapping; of anything else none.
+    pub fn entries(&self) -> &[(String, usize, Placed)] {
+        match &self.value {
+            PlacedValue::Map(entries) => entries,
+            PlacedValue::Scalar(_) | PlacedValue::List(_) => &[],
+        }
+    }
+
+    /// As a person would write a scalar that is not empty; nothing for anything else.
+    pub fn scalar(&self) -> Option<String> {
+        match &self.value {
+            PlacedValue::Scalar(node) => node.scalar().filter(|text| !text.trim().is_empty()),
+            PlacedValue::List(_) | PlacedValue::Map(_) => None,
+        }
+    }
+
+    /// Moves all lines down by so many.
+    fn shift(&mut self, by: usize) {
+        self.line += by;
+        match &mut self.value {
+            PlacedValue::Scalar(_) => {}
+            PlacedValue::List(list) => list.iter_mut().for_each(|one| one.shift(by)),
+            PlacedValue::Map(entries) => {
+                for (_, line, value) in entries {
+                    *line += by;
+                    value.shift(by);
+                }
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Placed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Placed, D::Error> {
+        let Spanned { value, referenced, .. } = Spanned::<PlacedValue>::deserialize(deserializer)?;
+        Ok(Placed { line: referenced.line() as usize, value })
+    }
+}
+
+impl<'de> Deserialize<'de> for PlacedValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PlacedValue, D::Error> {
+        deserializer.deserialize_any(PlacedVisitor)
+    }
+}
+
+/// As [`NodeVisitor`], keeping lines.
+struct PlacedVisitor;
+
+impl<'de> Visitor<'de> for PlacedVisitor {
+    type Value = PlacedValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        NodeVisitor.expecting(f)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Null))
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<PlacedValue, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<PlacedValue, D::Error> {
+        PlacedValue::deserialize(deserializer)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, b: bool) -> Result<PlacedValue, E> {
+        NodeVisitor.visit_bool(b).map(PlacedValue::Scalar)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, n: i64) -> Result<PlacedValue, E> {
+        NodeVisitor.visit_i64(n).map(PlacedValue::Scalar)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<PlacedValue, E> {
+        NodeVisitor.visit_u64(n).map(PlacedValue::Scalar)
+    }
+
+    fn visit_i128<E: serde::de::Error>(self, n: i128) -> Result<PlacedValue, E> {
+        NodeVisitor.visit_i128(n).map(PlacedValue::Scalar)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, n: f64) -> Result<PlacedValue, E> {
+        NodeVisitor.visit_f64(n).map(PlacedValue::Scalar)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PlacedValue, E> {
+        NodeVisitor.visit_str(text).map(PlacedValue::Scalar)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<PlacedValue, A::Error> {
+        let mut list = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            list.push(one);
+        }
+        Ok(PlacedValue::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PlacedValue, A::Error> {
+        let mut entries: Vec<(String, usize, Placed)> = Vec::new();
+        while let Some(Spanned { value: key, referenced, .. }) = map.next_key::<Spanned<Node>>()? {
+            let key = key.scalar().ok_or_else(|| A::Error::custom("a key must be a scalar"))?;
+            if entries.iter().any(|(k, ..)| *k == key) {
+                return Err(A::Error::custom(format!("the key {key:?} stands twice")));
+            }
+            entries.push((key, referenced.line() as usize, map.next_value()?));
+        }
+        Ok(PlacedValue::Map(entries))
     }
 }
 

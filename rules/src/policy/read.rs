@@ -1,6 +1,6 @@
 //! Reading a zone file, and proving it: what collides, what is never used, what an invariant forbids, what nobody sees.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use event::Time;
@@ -10,11 +10,13 @@ use sha2::{Digest, Sha256};
 use super::table::{Lookup, Table};
 use super::{Cell, Line, MustDeny, Observe, Policy, PolicyProblem, Sensors, Service, Zone};
 use crate::behave::observe::transport_number;
-use crate::yaml::{self, Document, Node};
+use crate::yaml::{self, FILE_BYTES_MAX, Node, Placed, PlacedValue};
 
-/// Zones, and lines of each kind, in one file.
+/// Zones of one file.
 const ZONES_MAX: usize = 250;
-const LINES_MAX: usize = 10_000;
+/// Lines of each kind in one file: as many as fit into it where each says who, why and until when.
+const LINES_MAX: usize = FILE_BYTES_MAX / LINE_BYTES;
+const LINE_BYTES: usize = 200;
 /// Problems of one file that are told; a file with more is told so.
 pub(super) const PROBLEMS_MAX: usize = 500;
 /// Japan Standard Time, in which dates of the file are meant.
@@ -65,29 +67,23 @@ impl Reader<'_> {
     }
 
     fn read(&mut self) -> Option<Policy> {
-        let mut documents = yaml::documents(self.text);
-        if documents.len() != 1 {
-            self.problem(&[1], "a policy file has one document".to_owned());
-            return None;
-        }
-        let document = documents.remove(0);
-        let node = match &document.value {
-            Ok(node) => node.clone(),
+        let file = match yaml::placed(self.text) {
+            Ok(file) => file,
             Err((line, reason)) => {
-                self.problem(&[*line], reason.clone());
+                self.problem(&[line], reason);
                 return None;
             }
         };
-        self.keys(&node, &document, &["model", "zones", "default", "allow", "exceptions", "must_deny", "observe"]);
-        if node.get("default").is_some_and(|d| d.text() != Some("deny")) {
-            self.problem(&[document.line_of(&["default"])], "default: only deny is possible".to_owned());
+        self.keys(&file, &["model", "zones", "default", "allow", "exceptions", "must_deny", "observe"]);
+        if let Some(default) = file.get("default").filter(|default| default.scalar().as_deref() != Some("deny")) {
+            self.problem(&[default.line], "default: only deny is possible".to_owned());
         }
-        let zones = self.zones(&node, &document);
+        let (zones, places) = self.zones(&file);
         let names: Vec<String> = zones.iter().map(|z| z.name.clone()).collect();
-        let allow = self.lines(&node, "allow", &names, false);
-        let exceptions = self.lines(&node, "exceptions", &names, true);
-        let must_deny = self.must_deny(&node, &names);
-        let observe = self.observe(&node, &names);
+        let allow = self.lines(&file, "allow", &names, false);
+        let exceptions = self.lines(&file, "exceptions", &names, true);
+        let must_deny = self.must_deny(&file, &names);
+        let observe = self.observe(&file, &names);
         let blind = blind(&names, &observe);
         let index = |name: &str| names.iter().position(|n| n == name).unwrap_or(0) as u16;
         let mut cells: Cells = HashMap::new();
@@ -104,6 +100,8 @@ impl Reader<'_> {
                 });
             }
         }
+        let lookup = Lookup::new(&zones);
+        self.prove_reached(&zones, &places, &lookup);
         self.prove_single(&cells);
         self.prove_used(&zones, &exceptions);
         self.prove_invariants(&must_deny, &allow, &exceptions);
@@ -111,8 +109,7 @@ impl Reader<'_> {
             self.warn(&[], format!("no sensor sees {from} → {to}: it is never reported as kept"));
         }
         let sha256 = Sha256::digest(self.text).iter().map(|b| format!("{b:02x}")).collect();
-        let model = node.get("model").and_then(Node::scalar).unwrap_or_default();
-        let lookup = Lookup::new(&zones);
+        let model = self.text_at(&file, "model").unwrap_or_default();
         let sensors = Sensors::new(&observe);
         let table = Table::new(names.len(), cells, &must_deny, index);
         Some(Policy {
@@ -131,66 +128,174 @@ impl Reader<'_> {
         })
     }
 
-    fn keys(&mut self, node: &Node, document: &Document, known: &[&str]) {
-        let Node::Map(entries) = node else {
-            self.problem(&[document.line], "expected a mapping".to_owned());
-            return;
+    /// Refuses what is no mapping, and keys that there are not.
+    fn keys(&mut self, of: &Placed, known: &[&str]) {
+        if !matches!(of.value, PlacedValue::Map(_)) {
+            self.problem(&[of.line], "expected a mapping".to_owned());
+        }
+        for (key, line, _) in of.entries().iter().filter(|(key, ..)| !known.contains(&key.as_str())) {
+            self.problem(&[*line], format!("unknown key {key:?}"));
+        }
+    }
+
+    /// The text at a key. One that is there and is none, or is empty, is refused: it would say something else than was meant.
+    fn text_at(&mut self, of: &Placed, key: &str) -> Option<String> {
+        let node = of.get(key)?;
+        let text = node.scalar();
+        if text.is_none() {
+            self.problem(&[node.line], format!("{key}: expected one value that is not empty"));
+        }
+        text
+    }
+
+    /// The texts at a key, each with its line, of a list or of one value; with the same refusals.
+    fn texts_at(&mut self, of: &Placed, key: &str) -> Vec<(String, usize)> {
+        let Some(node) = of.get(key) else { return Vec::new() };
+        let elements = match &node.value {
+            PlacedValue::List(list) if !list.is_empty() => &list[..],
+            _ => std::slice::from_ref(node),
         };
-        for (key, _) in entries {
-            if !known.contains(&key.as_str()) {
-                self.problem(&[document.line_of(&[key])], format!("unknown key {key:?}"));
+        let mut texts = Vec::new();
+        for element in elements {
+            match element.scalar() {
+                Some(text) => texts.push((text, element.line)),
+                None => self.problem(&[element.line], format!("{key}: expected values that are not empty")),
+            }
+        }
+        texts
+    }
+
+    /// The prefixes at a key, each with its line.
+    fn networks_at(&mut self, of: &Placed, key: &str) -> Vec<(IpNet, usize)> {
+        let mut nets = Vec::new();
+        for (text, line) in self.texts_at(of, key) {
+            match network(&text) {
+                Some(net) => nets.push((net, line)),
+                None => self.problem(&[line], format!("{key}: {text:?} is no address or prefix")),
+            }
+        }
+        nets
+    }
+
+    /// The entries of a section of the file, a list, as many as are read.
+    fn section<'f>(&mut self, file: &'f Placed, name: &str) -> &'f [Placed] {
+        let Some((_, line, node)) = file.entries().iter().find(|(key, ..)| key == name) else { return &[] };
+        match &node.value {
+            PlacedValue::Scalar(Node::Null) => &[],
+            PlacedValue::List(list) => {
+                self.bound(name, *line, list.len(), LINES_MAX);
+                &list[..list.len().min(LINES_MAX)]
+            }
+            _ => {
+                self.problem(&[*line], format!("{name}: expected a list"));
+                &[]
             }
         }
     }
 
-    fn zones(&mut self, node: &Node, document: &Document) -> Vec<Zone> {
-        let Some(Node::Map(entries)) = node.get("zones") else {
-            self.problem(&[document.line_of(&["zones"])], "no zones".to_owned());
-            return Vec::new();
+    /// Refuses a section with more entries than are read.
+    fn bound(&mut self, section: &str, line: usize, count: usize, max: usize) {
+        if count > max {
+            self.problem(&[line], format!("{section}: {count} entries, at most {max} are read"));
+        }
+    }
+
+    /// The zones, and the line of each.
+    fn zones(&mut self, file: &Placed) -> (Vec<Zone>, Vec<usize>) {
+        let Some((_, section, node)) = file.entries().iter().find(|(key, ..)| key == "zones") else {
+            self.problem(&[file.line], "no zones".to_owned());
+            return (Vec::new(), Vec::new());
         };
-        let mut zones: Vec<Zone> = Vec::new();
+        if node.entries().is_empty() {
+            self.problem(&[*section], "zones: expected a mapping of names to zones".to_owned());
+        }
+        let (mut zones, mut places): (Vec<Zone>, Vec<usize>) = (Vec::new(), Vec::new());
         let mut seen: HashMap<IpNet, (String, usize)> = HashMap::new();
-        self.bound("zones", entries.len(), ZONES_MAX);
-        for (name, node) in entries.iter().take(ZONES_MAX) {
-            let line = yaml::line_in(self.text, &["zones", name]) + 1;
-            self.entry_keys(node, line, &["name", "cidr", "clause", "rest"]);
-            let mut cidr = Vec::new();
-            for text in node.get("cidr").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
-                match network(&text) {
-                    Some(net) => {
-                        if let Some((other, other_line)) = seen.insert(net, (name.clone(), line)) {
-                            self.problem(&[other_line, line], format!("{net} is in zone {other} and in zone {name}"));
-                        }
-                        cidr.push(net);
-                    }
-                    None => self.problem(&[line], format!("{text:?} is no prefix")),
-                }
+        self.bound("zones", *section, node.entries().len(), ZONES_MAX);
+        for (name, line, node) in node.entries().iter().take(ZONES_MAX) {
+            // `*` is every zone; a name stands in records, alerts and queries.
+            if name.trim().is_empty() || name == "*" || name.chars().any(char::is_control) {
+                self.problem(&[*line], format!("{name:?} is no name for a zone"));
             }
-            let rest = matches!(node.get("rest"), Some(Node::Bool(true)));
+            self.keys(node, &["name", "cidr", "clause", "rest"]);
+            let mut cidr = Vec::new();
+            for (net, at) in self.networks_at(node, "cidr") {
+                if let Some((other, other_line)) = seen.insert(net, (name.clone(), at)) {
+                    self.problem(&[other_line, at], format!("{net} is in zone {other} and in zone {name}"));
+                }
+                cidr.push(net);
+            }
+            let rest = match node.get("rest").map(|rest| (rest.line, &rest.value)) {
+                None => false,
+                Some((_, PlacedValue::Scalar(Node::Bool(rest)))) => *rest,
+                Some((line, _)) => {
+                    self.problem(&[line], "rest: true or false".to_owned());
+                    false
+                }
+            };
             if cidr.is_empty() && !rest {
-                self.problem(&[line], format!("zone {name} has no addresses"));
+                self.problem(&[*line], format!("zone {name} has no addresses"));
             }
             let names = match node.get("name") {
-                Some(Node::Map(names)) => {
-                    names.iter().filter_map(|(language, n)| Some((language.clone(), n.scalar()?))).collect()
+                Some(names) if !names.entries().is_empty() => {
+                    let languages = names.entries().iter().map(|(language, ..)| language);
+                    languages.filter_map(|language| Some((language.clone(), self.text_at(names, language)?))).collect()
                 }
-                Some(other) => other.scalar().map(|n| ("en".to_owned(), n)).into_iter().collect(),
-                None => std::collections::BTreeMap::new(),
+                _ => self.text_at(node, "name").map(|name| ("en".to_owned(), name)).into_iter().collect(),
             };
-            zones.push(Zone { name: name.clone(), names, cidr, clause: node.get("clause").and_then(Node::scalar), rest });
+            let clause = self.text_at(node, "clause");
+            zones.push(Zone { name: name.clone(), names, cidr, clause, rest });
+            places.push(*line);
         }
         self.nested(&seen);
-        match zones.iter().filter(|z| z.rest).count() {
+        let rests: Vec<usize> = zones.iter().zip(&places).filter(|(zone, _)| zone.rest).map(|(_, line)| *line).collect();
+        match rests.len() {
             1 => {}
-            0 => {
-                self.problem(
-                    &[document.line_of(&["zones"])],
-                    "no zone has `rest: true`: other addresses have no zone".to_owned(),
-                );
-            }
-            _ => self.problem(&[document.line_of(&["rest:"])], "more than one zone has `rest: true`".to_owned()),
+            0 => self.problem(&[*section], "no zone has `rest: true`: other addresses have no zone".to_owned()),
+            _ => self.problem(&rests, "more than one zone has `rest: true`".to_owned()),
         }
-        zones
+        (zones, places)
+    }
+
+    /// Refuses prefixes of which longer ones of other zones leave nothing, and tells where they leave nothing of the rest.
+    fn prove_reached(&mut self, zones: &[Zone], places: &[usize], lookup: &Lookup) {
+        for v6 in [false, true] {
+            let starts = lookup.starts(v6);
+            let holders = |low: u128, high: u128| -> BTreeSet<u16> {
+                let inside = starts[starts.partition_point(|start| *start <= low)..].iter().take_while(|start| **start <= high);
+                std::iter::once(&low).chain(inside).map(|at| lookup.zone_of_bits(*at, v6)).collect()
+            };
+            for (at, zone) in zones.iter().enumerate() {
+                for net in &zone.cidr {
+                    let (low, high) = match net {
+                        IpNet::V4(net) if !v6 => (net.network().to_bits().into(), net.broadcast().to_bits().into()),
+                        IpNet::V6(net) if v6 => (net.network().to_bits(), net.broadcast().to_bits()),
+                        _ => continue,
+                    };
+                    let holders = holders(low, high);
+                    if holders.contains(&(at as u16)) {
+                        continue;
+                    }
+                    let lines: Vec<usize> = std::iter::once(at)
+                        .chain(holders.iter().map(|zone| usize::from(*zone)))
+                        .map(|zone| places[zone])
+                        .collect();
+                    let reason =
+                        format!("{net} of zone {} holds no address: longer prefixes of other zones have them all", zone.name);
+                    self.problem(&lines, reason);
+                }
+            }
+        }
+        if let Some(at) = zones.iter().position(|zone| zone.rest)
+            && [false, true]
+                .into_iter()
+                .all(|v6| lookup.starts(v6).iter().all(|start| usize::from(lookup.zone_of_bits(*start, v6)) != at))
+        {
+            self.warn(
+                &[places[at]],
+                format!("zone {} holds no address: the prefixes of other zones have them all", zones[at].name),
+            );
+        }
     }
 
     /// Warns of prefixes that lie within another zone's. Sorted, an outer prefix stands before its inner ones: the open ones are a stack.
@@ -213,16 +318,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Refuses a section with more entries than are read.
-    fn bound(&mut self, section: &str, count: usize, max: usize) {
-        if count > max {
-            self.problem(
-                &[yaml::line_in(self.text, &[section]) + 1],
-                format!("{section}: {count} entries, at most {max} are read"),
-            );
-        }
-    }
-
     /// An exception whose addresses are not those of its zones is never used.
     fn prove_used(&mut self, zones: &[Zone], exceptions: &[Line]) {
         let covering = |net: &IpNet| {
@@ -241,71 +336,43 @@ impl Reader<'_> {
         }
     }
 
-    fn entry_keys(&mut self, node: &Node, line: usize, known: &[&str]) {
-        match node {
-            Node::Map(entries) => {
-                for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-                    self.problem(&[line], format!("unknown key {key:?}"));
-                }
-            }
-            _ => self.problem(&[line], "expected a mapping".to_owned()),
+    /// The zone that a key names.
+    fn zone_at(&mut self, of: &Placed, key: &str, names: &[String]) -> Option<String> {
+        if of.get(key).is_none() {
+            self.problem(&[of.line], format!("{key} is missing"));
         }
-    }
-
-    /// The lines of the elements of the list `section`.
-    fn lines_of_list(&self, section: &str) -> Vec<usize> {
-        let start = self.text.lines().position(|l| l.starts_with(&format!("{section}:"))).unwrap_or(0);
-        let body = self.text.lines().enumerate().skip(start + 1);
-        let body = body.take_while(|(_, l)| l.starts_with([' ', '-', '#']) || l.trim().is_empty());
-        let dashes: Vec<(usize, usize)> = body
-            .filter(|(_, l)| l.trim_start().starts_with("- "))
-            .map(|(at, l)| (at + 1, l.len() - l.trim_start().len()))
-            .collect();
-        let depth = dashes.iter().map(|(_, depth)| *depth).min().unwrap_or(0);
-        dashes.into_iter().filter(|(_, d)| *d == depth).map(|(at, _)| at).collect()
-    }
-
-    fn zone_name(&mut self, node: &Node, key: &str, names: &[String], line: usize) -> Option<String> {
-        let name = node.get(key).and_then(Node::scalar);
-        match name {
-            Some(name) if names.contains(&name) => Some(name),
-            Some(name) => {
-                self.problem(&[line], format!("{key}: no zone is named {name:?}"));
-                None
-            }
-            None => {
-                self.problem(&[line], format!("{key} is missing"));
-                None
-            }
+        let name = self.text_at(of, key)?;
+        let known = names.contains(&name);
+        if !known {
+            self.problem(&[of.line], format!("{key}: no zone is named {name:?}"));
         }
+        known.then_some(name)
     }
 
-    fn lines(&mut self, node: &Node, section: &str, names: &[String], exception: bool) -> Vec<Line> {
+    fn lines(&mut self, file: &Placed, section: &str, names: &[String], exception: bool) -> Vec<Line> {
         const ABOUT: [&str; 4] = ["basis", "owner", "reason", "ticket"];
-        let places = self.lines_of_list(section);
+        let known: &[&str] = if exception {
+            &["from", "to", "service", "src", "dst", "until", "basis", "owner", "reason", "ticket"]
+        } else {
+            &["from", "to", "service", "basis", "owner", "reason", "ticket"]
+        };
         let mut lines = Vec::new();
-        self.bound(section, node.get(section).map_or(&[][..], Node::elements).len(), LINES_MAX);
-        for (at, entry) in node.get(section).map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
-            let line = places.get(at).copied().unwrap_or(1);
-            let known: &[&str] = if exception {
-                &["from", "to", "service", "src", "dst", "until", "basis", "owner", "reason", "ticket"]
-            } else {
-                &["from", "to", "service", "basis", "owner", "reason", "ticket"]
-            };
-            self.entry_keys(entry, line, known);
-            let (from, to) = (self.zone_name(entry, "from", names, line), self.zone_name(entry, "to", names, line));
+        for entry in self.section(file, section) {
+            let line = entry.line;
+            self.keys(entry, known);
+            let (from, to) = (self.zone_at(entry, "from", names), self.zone_at(entry, "to", names));
             let mut service = Vec::new();
-            for text in entry.get("service").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
+            for (text, line) in self.texts_at(entry, "service") {
                 match parse_service(&text) {
                     Some(s) => service.push(s),
                     None => self.problem(&[line], format!("{text:?} is no service (tcp/443, udp/1024-2048, icmp, any)")),
                 }
             }
-            if entry.get("service").is_none_or(|services| services.elements().is_empty()) {
+            if entry.get("service").is_none() {
                 self.problem(&[line], "no service".to_owned());
             }
             let mut net = |key: &str| {
-                let text = entry.get(key).and_then(Node::scalar)?;
+                let text = self.text_at(entry, key)?;
                 let found = network(&text);
                 if found.is_none() {
                     self.problem(&[line], format!("{key}: {text:?} is no address or prefix"));
@@ -313,19 +380,17 @@ impl Reader<'_> {
                 found
             };
             let (src, dst) = (net("src"), net("dst"));
-            let until = entry.get("until").and_then(Node::scalar);
+            let until = self.text_at(entry, "until");
             let until_time = until.as_deref().and_then(end_of_day);
             if until.is_some() && until_time.is_none() {
                 self.problem(&[line], format!("until: {:?} is no date (2027-03-31)", until.unwrap_or_default()));
             }
             if exception {
-                for key in ["owner", "ticket", "until"] {
-                    if entry.get(key).is_none() {
-                        self.problem(&[line], format!("an exception needs {key}"));
-                    }
+                for key in ["owner", "ticket", "until"].into_iter().filter(|key| entry.get(key).is_none()) {
+                    self.problem(&[line], format!("an exception needs {key}"));
                 }
             }
-            let about = ABOUT.iter().filter_map(|key| Some(((*key).to_owned(), entry.get(key)?.scalar()?))).collect();
+            let about = ABOUT.iter().filter_map(|key| Some(((*key).to_owned(), self.text_at(entry, key)?))).collect();
             if let (Some(from), Some(to)) = (from, to) {
                 if from == to {
                     self.problem(&[line], format!("{from} → {to}: within a zone everything is allowed"));
@@ -336,67 +401,71 @@ impl Reader<'_> {
         lines
     }
 
-    fn must_deny(&mut self, node: &Node, names: &[String]) -> Vec<MustDeny> {
-        let places = self.lines_of_list("must_deny");
+    fn must_deny(&mut self, file: &Placed, names: &[String]) -> Vec<MustDeny> {
         let mut all = Vec::new();
-        self.bound("must_deny", node.get("must_deny").map_or(&[][..], Node::elements).len(), LINES_MAX);
-        for (at, entry) in node.get("must_deny").map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
-            let line = places.get(at).copied().unwrap_or(1);
-            self.entry_keys(entry, line, &["from", "to", "unless_via"]);
-            let from = self.zone_name(entry, "from", names, line);
-            let to: Vec<String> = entry.get("to").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
-            for name in to.iter().filter(|n| !names.contains(n)) {
-                self.problem(&[line], format!("to: no zone is named {name:?}"));
+        for entry in self.section(file, "must_deny") {
+            self.keys(entry, &["from", "to", "unless_via"]);
+            let from = self.zone_at(entry, "from", names);
+            if entry.get("to").is_none() {
+                self.problem(&[entry.line], "to is missing".to_owned());
             }
-            let unless_via =
-                entry.get("unless_via").is_some().then(|| self.zone_name(entry, "unless_via", names, line)).flatten();
+            let mut to = Vec::new();
+            for (name, line) in self.texts_at(entry, "to") {
+                if !names.contains(&name) {
+                    self.problem(&[line], format!("to: no zone is named {name:?}"));
+                }
+                to.push(name);
+            }
+            let unless_via = entry.get("unless_via").and_then(|_| self.zone_at(entry, "unless_via", names));
             if let Some(from) = from {
-                all.push(MustDeny { line, from, to, unless_via });
+                all.push(MustDeny { line: entry.line, from, to, unless_via });
             }
         }
         all
     }
 
-    fn observe(&mut self, node: &Node, names: &[String]) -> Vec<Observe> {
-        let places = self.lines_of_list("observe");
+    fn observe(&mut self, file: &Placed, names: &[String]) -> Vec<Observe> {
         let mut all = Vec::new();
-        self.bound("observe", node.get("observe").map_or(&[][..], Node::elements).len(), LINES_MAX);
-        for (at, entry) in node.get("observe").map_or(&[][..], Node::elements).iter().take(LINES_MAX).enumerate() {
-            let line = places.get(at).copied().unwrap_or(1);
-            self.entry_keys(entry, line, &["sensor", "address", "cells", "heartbeat"]);
-            let mut cells = Vec::new();
-            for cell in entry.get("cells").map_or(&[][..], Node::elements) {
-                match cell.elements() {
-                    [from, to] => {
-                        let pair = (from.scalar().unwrap_or_default(), to.scalar().unwrap_or_default());
-                        for name in [&pair.0, &pair.1] {
-                            if name != "*" && !names.contains(name) {
-                                self.problem(&[line], format!("cells: no zone is named {name:?}"));
-                            }
-                        }
-                        cells.push(pair);
-                    }
-                    _ => self.problem(&[line], "a cell is a pair of zones".to_owned()),
-                }
-            }
-            let heartbeat = entry.get("heartbeat").and_then(Node::scalar).unwrap_or_default();
+        for entry in self.section(file, "observe") {
+            let line = entry.line;
+            self.keys(entry, &["sensor", "address", "cells", "heartbeat"]);
+            let heartbeat = self.text_at(entry, "heartbeat").unwrap_or_default();
             if crate::sigma::correlation::timespan_ns(&heartbeat).is_none() {
                 self.problem(&[line], format!("heartbeat: {heartbeat:?} is no timespan (5m)"));
             }
-            let mut address = Vec::new();
-            for text in entry.get("address").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar) {
-                match network(&text) {
-                    Some(net) => address.push(net),
-                    None => self.problem(&[line], format!("address: {text:?} is no address or prefix")),
-                }
-            }
-            let sensor = entry.get("sensor").and_then(Node::scalar).unwrap_or_default();
-            if sensor.is_empty() {
+            let address = self.networks_at(entry, "address").into_iter().map(|(net, _)| net).collect();
+            if entry.get("sensor").is_none() {
                 self.problem(&[line], "sensor is missing".to_owned());
             }
-            all.push(Observe { sensor, address, cells, heartbeat });
+            let sensor = self.text_at(entry, "sensor").unwrap_or_default();
+            all.push(Observe { sensor, address, cells: self.cells(entry, names), heartbeat });
         }
         all
+    }
+
+    /// The pairs of zones that a sensor sees.
+    fn cells(&mut self, of: &Placed, names: &[String]) -> Vec<(String, String)> {
+        let Some(node) = of.get("cells") else { return Vec::new() };
+        let PlacedValue::List(list) = &node.value else {
+            self.problem(&[node.line], "cells: expected a list of pairs of zones".to_owned());
+            return Vec::new();
+        };
+        let mut cells = Vec::new();
+        for cell in list {
+            let pair = match &cell.value {
+                PlacedValue::List(pair) => pair.iter().filter_map(Placed::scalar).collect(),
+                _ => Vec::new(),
+            };
+            let [from, to] = &pair[..] else {
+                self.problem(&[cell.line], "a cell is a pair of zones".to_owned());
+                continue;
+            };
+            for name in [from, to].into_iter().filter(|name| *name != "*" && !names.contains(name)) {
+                self.problem(&[cell.line], format!("cells: no zone is named {name:?}"));
+            }
+            cells.push((from.clone(), to.clone()));
+        }
+        cells
     }
 
     /// No service of a pair of zones is decided by two lines. Exact: protocols and intervals of ports are compared, not sampled.
@@ -482,9 +551,17 @@ fn parse_service(text: &str) -> Option<Service> {
     (low <= high).then_some(Service { protocol, low, high })
 }
 
+/// A prefix, or an address as one. Of IPv4 in IPv6 clothes (RFC 4291 §2.5.5.2) the IPv4 prefix, as addresses are taken.
 fn network(text: &str) -> Option<IpNet> {
     let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
-    (net.trunc() == net).then_some(net)
+    let whole = net.trunc() == net;
+    let net = match net.addr().to_canonical() {
+        ip @ IpAddr::V4(_) if net.prefix_len() >= 96 && matches!(net, IpNet::V6(_)) => {
+            IpNet::new(ip, net.prefix_len() - 96).ok()?
+        }
+        _ => net,
+    };
+    whole.then_some(net)
 }
 
 /// The last instant of a day in Japan.

@@ -62,6 +62,84 @@ fn what_does_not_hold_together_is_refused_with_its_lines() {
     }
 }
 
+/// A key that is there and does not say what it should is never taken as absent: that would widen what a line allows.
+#[test]
+fn a_key_of_another_kind_or_empty_is_refused_with_its_line() {
+    for (find, put, line, word) in [
+        ("src: 10.1.0.9", "src: [10.1.0.9]", 10, "src: expected"),
+        ("src: 10.1.0.9", "src: ~", 10, "src: expected"),
+        ("until: 2027-03-31", "until: [2027-03-31]", 10, "until: expected"),
+        ("owner: o", "owner: \" \"", 10, "owner: expected"),
+        ("ticket: t", "ticket: ~", 10, "ticket: expected"),
+        ("[tcp/25]", "[[tcp/25]]", 10, "service: expected"),
+        ("[tcp/25]", "[]", 10, "service: expected"),
+        ("from: c, to: [a]", "from: c", 12, "to is missing"),
+        ("from: c, to: [a]", "from: c, to: []", 12, "to: expected"),
+        ("from: c, to: [a]", "from: c, to: ~", 12, "to: expected"),
+        ("from: c, to: [a]", "from: c, to: [[a]]", 12, "to: expected"),
+        ("from: c, to: [a]", "from: c, to: [a], unless_via: [b]", 12, "unless_via: expected"),
+        ("must_deny:\n  - {from: c, to: [a]}", "must_deny: {from: c, to: [a]}", 11, "expected a list"),
+        ("cidr: [10.1.0.0/16]", "cidr: [{10.1.0.0/16: a}]", 2, "cidr: expected"),
+        ("clause: \"1\"", "clause: [1]", 2, "clause: expected"),
+        ("rest: true", "rest: yes", 4, "rest: true or false"),
+        ("heartbeat: 5m", "heartbeat: [5m]", 14, "heartbeat: expected"),
+        ("sensor: s", "sensor: \"\"", 14, "sensor: expected"),
+        ("[[a, \"*\"], [b, \"*\"]]", "[[a, [b]]]", 14, "a cell is a pair"),
+        ("[[a, \"*\"], [b, \"*\"]]", "a", 14, "cells: expected"),
+    ] {
+        let text = SMALL.replacen(find, put, 1);
+        assert_ne!(text, SMALL, "{find}");
+        let problems = Policy::parse(&text).expect_err(put);
+        assert!(problems.iter().any(|p| p.lines == [line] && p.reason.contains(word)), "{put}: {problems:?}");
+    }
+}
+
+#[test]
+fn lines_are_those_of_the_file_however_it_is_written() {
+    let wide = "  - {from: a, to: b,\n     service: [tcp/443,\n       udp/1000-2000]}\n  # -\n  -\n    from: b\n    to: c\n    service: any\n";
+    let narrow = "  - {from: a, to: b, service: [tcp/443, udp/1000-2000]}\n  - {from: b, to: c, service: [any]}\n";
+    let text = format!("---\n{}", SMALL.replace(narrow, wide));
+    let (policy, _) = Policy::parse(&text).expect("valid");
+    let lines: Vec<usize> = policy.allow.iter().chain(&policy.exceptions).map(|line| line.line).collect();
+    assert_eq!(lines, [8, 13, 17]);
+    assert_eq!(policy.must_deny[0].line, 19);
+    let again = text.replace("exceptions:", "  -\n    {from: a, to: b, service: tcp/1-500}\nexceptions:");
+    let problems = Policy::parse(&again).expect_err("a clash");
+    assert_eq!(problems[0].lines, [8, 17]);
+    assert_eq!(problems[0].reason, "line 17 decides again tcp/443, which line 8 decides");
+}
+
+#[test]
+fn a_zone_of_which_others_leave_nothing_is_refused() {
+    let b = "10.2.0.0/16, \"2001:db8::/32\"";
+    for (put, lines) in [
+        ("10.1.0.0/17, 10.1.128.0/17", Some(vec![2, 3])),
+        ("10.1.64.0/18, 10.1.128.0/17", None),
+        // As addresses are taken, these are IPv4.
+        ("\"::ffff:10.1.0.0/113\", \"::ffff:10.1.128.0/113\"", Some(vec![2, 3])),
+        ("\"::ffff:10.1.0.0/112\"", Some(vec![2, 3])),
+    ] {
+        let told = match Policy::parse(&SMALL.replace(b, put)) {
+            Ok(_) => None,
+            Err(problems) => problems.into_iter().find(|p| !p.warning).map(|p| p.lines),
+        };
+        assert_eq!(told, lines, "{put}");
+    }
+    let (policy, _) = Policy::parse(&SMALL.replace(b, "\"::ffff:10.7.0.0/112\"")).expect("valid");
+    assert_eq!(policy.zone_of("10.7.1.1".parse().expect("an address")), "b");
+    let (_, problems) = Policy::parse(&SMALL.replace(b, "0.0.0.0/0, \"::/0\"")).expect("valid");
+    assert!(problems.iter().any(|p| p.lines == [4] && p.reason.contains("holds no address")), "{problems:?}");
+}
+
+#[test]
+fn a_zone_has_a_name_that_stands_for_nothing_else() {
+    for name in ["\"\"", "\"*\"", "\" \"", "\"d\\u0007\"", "~"] {
+        let text = SMALL.replace("  c: {rest", &format!("  {name}: {{cidr: [10.9.0.0/16]}}\n  c: {{rest"));
+        let problems = Policy::parse(&text).expect_err(name);
+        assert!(problems.iter().any(|p| p.lines == [4] && p.reason.contains("is no name")), "{name}: {problems:?}");
+    }
+}
+
 #[test]
 fn blind_pairs_are_named() {
     let (policy, problems) = Policy::parse(&SMALL.replace("[b, \"*\"]", "[b, a]")).expect("valid");
