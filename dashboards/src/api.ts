@@ -107,6 +107,7 @@ export type PolicyVersion = { sha256: string; since: string; by: string; bytes: 
 export type PolicyChange =
   | { what: "zone"; first: string; last: string; before: string; after: string }
   | { what: "service"; from: string; to: string; service: string; before: string; after: string; lines_before: number[]; lines_after: number[] }
+  | { what: "sensor"; sensor: string; before: string; after: string }
   | { what: "invariant"; from: string; to: string; before: string; after: string };
 export type WhatIf = {
   looked_at: number; complete: boolean; beyond: number; sha256: string;

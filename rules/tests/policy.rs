@@ -765,6 +765,30 @@ fn p03_a_prefix_that_changes_its_zone_is_noticed() {
     assert_eq!((from.as_str(), to.as_str(), service.as_str()), ("mynumber", "lgwan", "tcp/1433"));
 }
 
+/// Who answers for a line, why, and what a sensor sees are part of what is in force.
+#[test]
+fn p03_what_a_line_is_for_and_what_is_seen_is_compared() {
+    let seen = format!("{POLICY}observe:\n  - {{sensor: fw-7, address: [192.0.2.7], cells: [[lgwan, \"*\"]], heartbeat: 5m}}\n");
+    let a = Policy::parse(&seen).expect("valid").0;
+    let nothing = Policy::parse(POLICY).expect("valid").0;
+    let sensor = |before: &str, after: &str| Change::Sensor {
+        sensor: "fw-7".to_owned(),
+        before: before.to_owned(),
+        after: after.to_owned(),
+    };
+    assert_eq!(diff(&a, &nothing), [sensor("sees lgwan → * from 192.0.2.7/32 every 5m", "nothing")]);
+    let slower = Policy::parse(&seen.replace("5m", "9m").replace("\"*\"", "outside")).expect("valid").0;
+    let said = sensor("sees lgwan → * from 192.0.2.7/32 every 5m", "sees lgwan → outside from 192.0.2.7/32 every 9m");
+    assert_eq!(diff(&a, &slower), [said]);
+    for (find, put) in [("owner: o", "owner: 税務課"), ("R8-014", "R8-015"), ("owner: o", "owner: o, reason: 統合宛名連携")]
+    {
+        let other = Policy::parse(&seen.replace(find, put)).expect("valid").0;
+        let [Change::Service { before, after, .. }] = &diff(&a, &other)[..] else { panic!("one change") };
+        assert_eq!(before.matches('(').count(), 1, "{before}");
+        assert_ne!(before, after);
+    }
+}
+
 /// Whatever the order of arrival within lateness, the batches and the interruptions, the verdicts are the same.
 #[test]
 fn verdicts_do_not_hang_on_arrival() {

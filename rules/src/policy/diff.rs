@@ -1,5 +1,5 @@
 //! What two policies decide differently, exactly: by ranges of addresses that change their zone, and by pairs of zones and intervals of
-//! services. Exceptions are compared with their addresses and their end.
+//! services. Exceptions are compared with their addresses and their end, lines with who answers for them and why; and what sensors see.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ pub enum Change {
         to: String,
         /// Which services, such as `tcp/443-445`.
         service: String,
-        /// `allowed`, `denied`, or the addresses and end of an exception.
+        /// `allowed`, `denied`, or the addresses and end of an exception; with what the lines say of who answers for them and why.
         before: String,
         /// The same in the second policy.
         after: String,
@@ -39,6 +39,15 @@ pub enum Change {
         lines_before: Vec<usize>,
         /// The deciding lines of the second policy.
         lines_after: Vec<usize>,
+    },
+    /// A sensor that sees other pairs of zones, has other addresses or another heartbeat.
+    Sensor {
+        /// The sensor's name.
+        sensor: String,
+        /// What the first policy says.
+        before: String,
+        /// What the second policy says.
+        after: String,
     },
     /// An invariant that one of them has and the other has not.
     Invariant {
@@ -71,15 +80,39 @@ pub fn diff(a: &Policy, b: &Policy) -> Vec<Change> {
         });
         all.collect()
     };
-    let (before, after) = (invariants(a), invariants(b));
-    for pair in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
-        let said = |all: &BTreeMap<(String, String), String>| all.get(pair).cloned().unwrap_or_else(|| "nothing".to_owned());
-        if said(&before) != said(&after) {
-            let (from, to) = pair.clone();
-            changes.push(Change::Invariant { from, to, before: said(&before), after: said(&after) });
-        }
-    }
+    changes.extend(differing(&invariants(a), &invariants(b)).into_iter().map(|((from, to), before, after)| Change::Invariant {
+        from,
+        to,
+        before,
+        after,
+    }));
+    changes.extend(differing(&sensors(a), &sensors(b)).into_iter().map(|(sensor, before, after)| Change::Sensor {
+        sensor,
+        before,
+        after,
+    }));
     changes
+}
+
+/// Of what two policies say under a name, that which differs; `nothing` where one of them has no such name.
+fn differing<K: Clone + Ord>(a: &BTreeMap<K, String>, b: &BTreeMap<K, String>) -> Vec<(K, String, String)> {
+    let said = |all: &BTreeMap<K, String>, key: &K| all.get(key).cloned().unwrap_or_else(|| "nothing".to_owned());
+    let keys: BTreeSet<&K> = a.keys().chain(b.keys()).collect();
+    let both = keys.into_iter().map(|key| (key.clone(), said(a, key), said(b, key)));
+    both.filter(|(_, before, after)| before != after).collect()
+}
+
+/// What is said of each sensor, in however many entries.
+fn sensors(policy: &Policy) -> BTreeMap<String, String> {
+    let mut entries: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for one in &policy.observe {
+        let cells: BTreeSet<String> = one.cells.iter().map(|(from, to)| format!("{from} → {to}")).collect();
+        let addresses: BTreeSet<String> = one.address.iter().map(ToString::to_string).collect();
+        let list = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join(", ");
+        let from = if addresses.is_empty() { String::new() } else { format!(" from {}", list(addresses)) };
+        entries.entry(one.sensor.clone()).or_default().insert(format!("sees {}{from} every {}", list(cells), one.heartbeat));
+    }
+    entries.into_iter().map(|(sensor, said)| (sensor, said.into_iter().collect::<Vec<_>>().join("; "))).collect()
 }
 
 fn zones(a: &Policy, b: &Policy) -> Vec<Change> {
@@ -187,7 +220,9 @@ fn said(lines: &[(Line, bool)], protocol: Option<u8>, port: u16) -> Said {
         } else {
             "allowed".to_owned()
         };
-        of.push((words, line.line));
+        let about: Vec<String> = line.about.iter().map(|(key, text)| format!("{key} {text}")).collect();
+        let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
+        of.push((words + &about, line.line));
     }
     of.sort();
     let lines = of.iter().map(|(_, line)| *line).collect();
