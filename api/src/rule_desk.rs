@@ -108,7 +108,13 @@ pub(crate) async fn reload(
     let loaded =
         tokio::task::spawn_blocking(move || desk.reload(&identity.name)).await.map_err(|error| Problem::internal(&error))?;
     match loaded {
-        Ok(rules) => Ok(Json(json!({"rules": rules})).into_response()),
+        Ok(rules) => {
+            let mut answer = json!({"rules": rules});
+            if let Some(policy) = &shared.api.policy {
+                answer["policy"] = json!({"sha256": policy.sha256, "read": "at the start only"});
+            }
+            Ok(Json(answer).into_response())
+        }
         Err(reason) => Err(Problem::new(StatusCode::CONFLICT, "rules_refused", reason)),
     }
 }
