@@ -46,7 +46,7 @@ type Set = Distinct<64, 10>;
 enum Key {
     /// Tenant, source, destination, port: connections.
     Connections(u32, u128, u128, u16),
-    /// Tenant, source: failed logins.
+    /// Tenant, source as [`network`]: failed logins.
     Source(u32, u128),
     /// Tenant, account: failed logins from several sources.
     Account(u32, u64),
@@ -173,7 +173,7 @@ impl Guessing {
         }
         let (account, host) = (mix_text(user), mix(o.destination) ^ mix_text(view.name()));
         let (failures, users, sources) = (p.failures, p.users, p.sources);
-        let episode = self.episode(Key::Source(o.tenant, o.source), view, p);
+        let episode = self.episode(Key::Source(o.tenant, network(o.source)), view, p);
         episode.failures += 1;
         episode.others.insert(account);
         episode.hosts.insert(host);
@@ -188,7 +188,7 @@ impl Guessing {
         if user.is_empty() {
             return;
         }
-        let source = mix(o.source);
+        let source = mix(network(o.source));
         let episode = self.episode(Key::Account(o.tenant, account), view, p);
         episode.failures += 1;
         episode.others.insert(source);
@@ -205,7 +205,7 @@ impl Guessing {
     /// A login that succeeds after an alert for its source: the guess may have been right.
     fn success(&mut self, view: &View<'_>, user: &str, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
-        let key = Key::Source(o.tenant, o.source);
+        let key = Key::Source(o.tenant, network(o.source));
         let gap = p.gap;
         let Some(episode) = self.episodes.get_mut(&key).filter(|e| e.next > 0 && o.time.saturating_sub(e.last) <= gap) else {
             return;
@@ -217,6 +217,11 @@ impl Guessing {
         found.push(f);
         self.episodes.remove(&key);
     }
+}
+
+/// An address, or of IPv6 the network of 64 bits, of which one customer has all (RFC 6177).
+fn network(address: u128) -> u128 {
+    if address >> 32 == 0xffff { address } else { address >> 64 << 64 }
 }
 
 fn describe(f: &mut Found, episode: &Episode, kind: &str) {

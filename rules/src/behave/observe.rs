@@ -304,7 +304,11 @@ slots! {
     METHOD: "http.request.method",
     RESPONSE_BYTES: "http.response.bytes",
     USER: "user.name",
+    SOURCE_USER: "source.user.name",
     HOST: "host.name",
+    CODE: "event.code" | "winlog.event_id",
+    PROVIDER: "event.provider" | "winlog.provider_name",
+    SAID_BY: "observer.name" | "observer.serial_number" | "log.syslog.hostname",
     OBSERVER_TYPE: "observer.type",
     SHA256: "file.hash.sha256",
     SHA1: "file.hash.sha1",
@@ -499,7 +503,7 @@ fn observation(
         passed: None,
         translated: 0,
         translated_port: 0,
-        observer: observer(event),
+        observer: observer(event, cells),
         continued: false,
         name: Span::default(),
         domain: Span::default(),
@@ -524,7 +528,7 @@ fn observation(
         }
         What::Login => {
             o.name = put(cells.text(Slot::HOST));
-            o.detail = put(cells.text(Slot::USER));
+            o.detail = put(cells.text(Slot::USER).or_else(|| cells.text(Slot::SOURCE_USER)));
         }
         _ => {
             o.name = put(cells.text(Slot::SERVER_NAME).or(cells.text(Slot::DOMAIN)));
@@ -641,10 +645,8 @@ fn kind(cells: &Cells<'_>, of: Option<&str>) -> Option<What> {
     if cells.has(Slot::QUESTION) {
         return cells.has(Slot::SOURCE).then_some(What::Query);
     }
-    let category = cells.text(Slot::CATEGORY).unwrap_or("");
     let action = cells.text(Slot::ACTION).unwrap_or("");
-    let login = category == "authentication" || action.ends_with("login") || action == "logon-failed" || action == "logged-in";
-    if login && cells.has(Slot::OUTCOME) {
+    if cells.has(Slot::OUTCOME) && is_login(cells) {
         return cells.has(Slot::SOURCE).then_some(What::Login);
     }
     let (source, destination) = (cells.has(Slot::SOURCE), cells.has(Slot::DESTINATION));
@@ -673,6 +675,27 @@ fn kind(cells: &Cells<'_>, of: Option<&str>) -> Option<What> {
         return Some(What::File);
     }
     (source && named).then_some(What::Request)
+}
+
+/// Windows' records of its security log that somebody logged in or could not: 4624 and 4625, Kerberos' 4771, and 4768 where it was refused
+/// (Microsoft, "Audit logon events", "Audit Kerberos Authentication Service").
+const WINDOWS_LOGINS: [u64; 3] = [4624, 4625, 4771];
+const WINDOWS_TICKET: u64 = 4768;
+
+/// Whether somebody logged in or could not, by what the record's program calls it.
+fn is_login(cells: &Cells<'_>) -> bool {
+    if cells.text(Slot::CATEGORY) == Some("authentication") {
+        return true;
+    }
+    if cells.text(Slot::PROVIDER) == Some("Microsoft-Windows-Security-Auditing") {
+        let failed = cells.text(Slot::OUTCOME) == Some("failure");
+        return cells.number(Slot::CODE).is_some_and(|code| WINDOWS_LOGINS.contains(&code) || code == WINDOWS_TICKET && failed);
+    }
+    let says = |slot, words: &[&str]| cells.text(slot).is_some_and(|text| words.iter().any(|word| text.contains(word)));
+    let user = cells.text(Slot::USER).or_else(|| cells.text(Slot::SOURCE_USER)).is_some_and(|user| user != "N/A");
+    // What names a user may tell of it in a code; gateways tell of the tunnel only.
+    says(Slot::ACTION, &["login", "logon", "logged-in", "authentication"])
+        || user && (says(Slot::CODE, &["-auth", "-login"]) || cells.text(Slot::ACTION) == Some("tunnel-up"))
 }
 
 /// An RFC 3339 stamp, also with an offset without a colon.
@@ -783,11 +806,13 @@ fn turn(o: &mut Observation) {
     }
 }
 
-/// Who told: the sender of the record, or where that is unknown its format.
-fn observer(event: EventRef<'_>) -> u64 {
-    match event.source() {
-        Some(ip) => super::sketch::mix(bits(ip)),
-        None => mix_text(event.format().name()),
+/// Who told: the device as it names itself, as records of several come through one relay; else their sender, or where that is unknown their
+/// format.
+fn observer(event: EventRef<'_>, cells: &Cells<'_>) -> u64 {
+    match (cells.text(Slot::SAID_BY), event.source()) {
+        (Some(name), _) => mix_text(name),
+        (None, Some(ip)) => super::sketch::mix(bits(ip)),
+        (None, None) => mix_text(event.format().name()),
     }
 }
 
