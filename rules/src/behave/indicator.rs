@@ -3,10 +3,11 @@
 //!
 //! Values are kept once in one text; an index of 5 bytes an entry finds them. A domain covers what lies below it. What a file says that is
 //! no single value (a STIX pattern with `AND`, a type that nothing is compared with) is told and left out: matched in part it would alert
-//! for what nobody reported.
+//! for what nobody reported. Values may be written so that nobody clicks them (`hxxp://bad[.]example[.]net`).
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -54,8 +55,27 @@ struct Entry {
     len: u16,
     sort: Sort,
     note: u32,
-    /// Seconds since 1970 from which on it no longer holds; 0 for never.
+    holds: Holds,
+}
+
+/// When an indicator holds, in seconds since 1970: from `from_s` on and before `until_s`, where that is not 0.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Holds {
+    from_s: u32,
     until_s: u32,
+}
+
+impl Holds {
+    fn at(self, ns: i64) -> bool {
+        let s = ns.div_euclid(1_000_000_000);
+        s >= i64::from(self.from_s) && (self.until_s == 0 || s < i64::from(self.until_s))
+    }
+
+    /// As long as one of two says.
+    fn or(self, other: Holds) -> Holds {
+        let until_s = if self.until_s == 0 || other.until_s == 0 { 0 } else { self.until_s.max(other.until_s) };
+        Holds { from_s: self.from_s.min(other.from_s), until_s }
+    }
 }
 
 /// A set of indicators.
@@ -92,6 +112,7 @@ impl Indicators {
     /// Adds what a file says: CSV, or JSON of STIX 2.1 or MISP.
     pub fn add(&mut self, name: &str, text: &str, problems: &mut Vec<String>) {
         let before = self.entries.len();
+        let text = text.trim_start_matches('\u{feff}');
         let mut problem = |reason: String| {
             if problems.len() < PROBLEMS_MAX {
                 problems.push(format!("{name}: {reason}"));
@@ -126,10 +147,11 @@ impl Indicators {
         self.text.capacity() + self.entries.capacity() * size_of::<Entry>() + self.index.capacity() * 5 + networks + notes
     }
 
-    fn put(&mut self, sort: Sort, value: &str, note: u32, until_s: u32) -> Result<(), String> {
+    fn put(&mut self, sort: Sort, value: &str, note: u32, holds: Holds) -> Result<(), String> {
         if self.entries.len() >= INDICATORS_MAX {
             return Err(format!("more than {INDICATORS_MAX} indicators"));
         }
+        let value = &*refanged(value);
         let net = match sort {
             Sort::Address => Some(network(value)?),
             _ => None,
@@ -152,13 +174,16 @@ impl Indicators {
             }
             let known = self.networks[at].1.entry(bits(net.network())).or_insert(number);
             if *known != number {
+                let known = *known;
+                self.also(known, holds);
                 return Ok(());
             }
-        } else if self.find(sort, &value).is_some() {
+        } else if let Some(known) = self.find(sort, &value) {
+            self.also(known, holds);
             return Ok(());
         }
         self.text.push_str(&value);
-        self.entries.push(Entry { start, len, sort, note, until_s });
+        self.entries.push(Entry { start, len, sort, note, holds });
         if net.is_none() {
             let (hasher, entries, text) = (&self.hasher, &self.entries, &self.text);
             let hash = |n: &u32| {
@@ -168,6 +193,12 @@ impl Indicators {
             self.index.insert_unique(hash(&number), number, hash);
         }
         Ok(())
+    }
+
+    /// Somebody else reports it too.
+    fn also(&mut self, number: u32, holds: Holds) {
+        let entry = &mut self.entries[number as usize];
+        entry.holds = entry.holds.or(holds);
     }
 
     fn value(&self, number: u32) -> &str {
@@ -245,9 +276,12 @@ impl Indicators {
             let Some(value) = cells.get(column).map(|cell| cell.trim()) else { continue };
             let said = about.and_then(|about| cells.get(about)).map_or("", |said| said.trim());
             let note = self.note(&if said.is_empty() { name.to_owned() } else { format!("{name}: {said}") });
-            let result = sort_of(value)
-                .ok_or_else(|| format!("{value:?} is no indicator"))
-                .and_then(|sort| self.put(sort, value, note, 0));
+            let result = sort_of(&refanged(value))
+                .ok_or_else(|| match value.is_ascii() {
+                    true => format!("{value:?} is no indicator"),
+                    false => format!("{value:?} is no indicator; a name with other letters is read in its form with xn--"),
+                })
+                .and_then(|sort| self.put(sort, value, note, Holds::default()));
             if let Err(reason) = result {
                 problem(format!("line {}: {reason}", at + 1));
             }
@@ -260,19 +294,22 @@ impl Indicators {
             Json::Many(objects) => Parts { objects, ..Parts::default() },
         };
         for object in objects.into_iter().filter(|object| object.kind == "indicator" && !object.revoked) {
-            let Object { name: title, pattern, pattern_type, valid_until, .. } = object;
+            let Object { name: title, pattern, pattern_type, valid_from, valid_until, .. } = object;
             let pattern_type = pattern_type.unwrap_or_default();
             if !pattern_type.is_empty() && pattern_type != "stix" {
                 problem(format!("{title:?}: a pattern of type {pattern_type:?} is left out"));
                 continue;
             }
-            let until_s =
-                valid_until.as_deref().and_then(event::Time::parse_rfc3339).map_or(0, |t| u32::try_from(t.unix_s()).unwrap_or(0));
+            let seconds = |stamp: Option<String>| {
+                let stamp = stamp.as_deref().and_then(event::Time::parse_rfc3339);
+                stamp.map_or(0, |t| u32::try_from(t.unix_s()).unwrap_or(0))
+            };
+            let holds = Holds { from_s: seconds(valid_from), until_s: seconds(valid_until) };
             let note = self.note(&format!("{name}: {title}"));
             match stix_values(&pattern) {
                 Ok(values) => {
                     for (sort, value) in values {
-                        if let Err(reason) = self.put(sort, &value, note, until_s) {
+                        if let Err(reason) = self.put(sort, &value, note, holds) {
                             problem(format!("{title:?}: {reason}"));
                         }
                     }
@@ -284,13 +321,13 @@ impl Indicators {
         for event in event.into_iter().chain(wrapped) {
             let note = self.note(&format!("{name}: {}", event.info));
             let of_objects = event.objects.into_iter().flat_map(|object| object.attributes);
-            for Attribute { kind, value, to_ids } in event.attributes.into_iter().chain(of_objects) {
+            for Attribute { kind, value, to_ids, deleted } in event.attributes.into_iter().chain(of_objects) {
                 // Without the mark it is context, not something to detect.
-                if to_ids == Some(false) {
+                if to_ids.is_some_and(|mark| !mark.yes()) || deleted.is_some_and(|mark| mark.yes()) {
                     continue;
                 }
                 for (sort, value) in misp_values(&kind, &value) {
-                    if let Err(reason) = self.put(sort, value, note, 0) {
+                    if let Err(reason) = self.put(sort, value, note, Holds::default()) {
                         problem(reason);
                     }
                 }
@@ -330,6 +367,8 @@ struct Object {
     #[serde(default)]
     pattern_type: Option<String>,
     #[serde(default)]
+    valid_from: Option<String>,
+    #[serde(default)]
     valid_until: Option<String>,
     #[serde(default)]
     revoked: bool,
@@ -364,7 +403,28 @@ struct Attribute {
     kind: String,
     value: String,
     #[serde(default)]
-    to_ids: Option<bool>,
+    to_ids: Option<Mark>,
+    #[serde(default)]
+    deleted: Option<Mark>,
+}
+
+/// Yes or no, also as a number or text, as exports of MISP have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Mark {
+    Is(bool),
+    Number(u8),
+    Text(String),
+}
+
+impl Mark {
+    fn yes(&self) -> bool {
+        match self {
+            Mark::Is(yes) => *yes,
+            Mark::Number(number) => *number != 0,
+            Mark::Text(text) => !matches!(text.as_str(), "" | "0" | "false"),
+        }
+    }
 }
 
 fn csv_cells(line: &str) -> Vec<String> {
@@ -386,17 +446,35 @@ fn csv_cells(line: &str) -> Vec<String> {
     cells
 }
 
-/// An address, or a prefix that keeps no bit below its length.
+/// A value as it is, of the forms in which people write what nobody should click.
+fn refanged(value: &str) -> Cow<'_, str> {
+    let scheme = value.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("hxxp"));
+    if !scheme && !value.contains(['[', '(', '{']) {
+        return Cow::Borrowed(value);
+    }
+    let mut plain = value.to_owned();
+    for (form, sign) in
+        [("[.]", "."), ("(.)", "."), ("{.}", "."), ("[dot]", "."), ("(dot)", "."), ("[:]", ":"), ("[://]", "://"), ("[/]", "/")]
+    {
+        plain = plain.replace(form, sign);
+    }
+    if scheme {
+        plain.replace_range(1..3, "tt");
+    }
+    Cow::Owned(plain)
+}
+
+/// An address, one with a port, or a prefix that keeps no bit below its length.
 fn network(value: &str) -> Result<IpNet, String> {
-    if let Ok(ip) = value.parse::<IpAddr>() {
+    if let Ok(ip) = value.parse::<IpAddr>().or_else(|_| value.parse::<SocketAddr>().map(|at| at.ip())) {
         return Ok(IpNet::from(ip.to_canonical()));
     }
     value.parse::<IpNet>().map(|net| net.trunc()).map_err(|_| format!("{value:?} is no address or prefix"))
 }
 
-/// What a bare value is, by its form; `[.]` and `hxxp` are how people write what nobody should click.
+/// What a bare value is, by its form.
 fn sort_of(value: &str) -> Option<Sort> {
-    if value.parse::<IpAddr>().is_ok() || value.parse::<IpNet>().is_ok() {
+    if network(value).is_ok() {
         return Some(Sort::Address);
     }
     let hex = value.bytes().all(|b| b.is_ascii_hexdigit());
@@ -529,8 +607,7 @@ impl Watch {
         }
         for number in hits.into_iter().flatten() {
             let entry = &indicators.entries[number as usize];
-            let expired = entry.until_s > 0 && o.time >= i64::from(entry.until_s) * 1_000_000_000;
-            if expired || p.what != "any" && p.what != entry.sort.name() || view.expected(p) {
+            if !entry.holds.at(o.time) || p.what != "any" && p.what != entry.sort.name() || view.expected(p) {
                 continue;
             }
             self.told.expire(o.time.saturating_sub(p.forget));
@@ -578,6 +655,41 @@ mod tests {
     }
 
     #[test]
+    fn values_that_nobody_should_click_are_read_as_what_they_are() {
+        let feed = "\u{feff}ioc,comment\nhxxp://bad[.]example[.]net/a,one\nhXXps[:]//worse(.)example.net/b,two\nevil[.]example.com,three\n\
+            203[.]0.113.51,four\n203.0.113.52:4444,five\n[2001:db8::7]:443,six\n例え.jp,seven\n";
+        let (indicators, problems) = read(feed);
+        assert_eq!((indicators.len(), problems.len()), (6, 1), "{problems:?}");
+        assert!(problems[0].contains("line 8") && problems[0].contains("xn--"), "{problems:?}");
+        for url in ["http://bad.example.net/a", "https://worse.example.net/b"] {
+            assert!(indicators.find(Sort::Url, &plain_url(url)).is_some(), "{url}");
+        }
+        assert!(indicators.find_domain("www.evil.example.com").is_some());
+        for ip in ["203.0.113.51", "203.0.113.52", "2001:db8::7"] {
+            assert!(address(&indicators, ip), "{ip}");
+        }
+        assert!(indicators.notes[0].ends_with("one"), "the first column has its name without the mark of the byte order");
+    }
+
+    #[test]
+    fn what_two_report_holds_as_long_as_one_says() {
+        let object = |until: &str| {
+            let valid = if until.is_empty() { String::new() } else { format!(r#","valid_until":"{until}""#) };
+            format!(
+                r#"{{"type":"indicator","name":"x","pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.1']"{valid}}}"#
+            )
+        };
+        for (untils, expected) in [
+            (["2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"], 1_798_761_600),
+            (["2027-01-01T00:00:00Z", "2026-01-01T00:00:00Z"], 1_798_761_600),
+            (["2026-01-01T00:00:00Z", ""], 0),
+        ] {
+            let (indicators, _) = read(&format!(r#"{{"objects":[{},{}]}}"#, object(untils[0]), object(untils[1])));
+            assert_eq!(indicators.entries.iter().map(|entry| entry.holds.until_s).collect::<Vec<_>>(), [expected], "{untils:?}");
+        }
+    }
+
+    #[test]
     fn stix_patterns_that_one_value_satisfies_are_taken_and_others_told() {
         let bundle = r#"{"type":"bundle","objects":[
             {"type":"indicator","name":"one","pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.1' OR domain-name:value = 'c2.example.net']","valid_until":"2026-01-01T00:00:00Z"},
@@ -585,15 +697,20 @@ mod tests {
             {"type":"indicator","name":"hash","pattern_type":"stix","pattern":"[file:hashes.'SHA-256' = 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']"},
             {"type":"indicator","name":"both","pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.2' AND network-traffic:dst_port = 80]"},
             {"type":"indicator","name":"revoked","revoked":true,"pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.3']"},
+            {"type":"indicator","name":"later","pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.4']","valid_from":"2099-01-01T00:00:00Z"},
+            {"type":"indicator","name":"before","pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.6']","valid_from":"2020-01-01T00:00:00Z"},
             {"type":"malware","name":"x"}]}"#;
         let (indicators, problems) = read(bundle);
-        assert_eq!((indicators.len(), problems.len()), (4, 1), "{problems:?}");
+        assert_eq!((indicators.len(), problems.len()), (6, 1), "{problems:?}");
+        let later = indicators.find_address(bits("203.0.113.4".parse().expect("an address"))).expect("there");
+        let holds = indicators.entries[later as usize].holds;
+        assert!(!holds.at(4_070_908_799_999_999_999) && holds.at(4_070_908_800_000_000_000));
         assert!(
             address(&indicators, "198.51.100.77") && !address(&indicators, "203.0.113.2") && !address(&indicators, "203.0.113.3")
         );
         assert!(indicators.find(Sort::Hash, &"a".repeat(64)).is_some());
         let c2 = indicators.find_domain("c2.example.net").expect("there");
-        assert_eq!(indicators.entries[c2 as usize].until_s, 1_767_225_600);
+        assert_eq!(indicators.entries[c2 as usize].holds, Holds { from_s: 0, until_s: 1_767_225_600 });
     }
 
     #[test]
@@ -601,11 +718,14 @@ mod tests {
         let event = r#"{"response":[{"Event":{"info":"case","Attribute":[
             {"type":"ip-dst|port","value":"203.0.113.5|443","to_ids":true},
             {"type":"domain","value":"context.example.net","to_ids":false},
+            {"type":"domain","value":"gone.example.net","to_ids":true,"deleted":true},
+            {"type":"domain","value":"old.example.net","to_ids":"1","deleted":"0"},
             {"type":"comment","value":"words","to_ids":true}],
             "Object":[{"Attribute":[{"type":"filename|md5","value":"a.exe|0123456789abcdef0123456789abcdef","to_ids":true}]}]}}]}"#;
         let (indicators, problems) = read(event);
-        assert_eq!((indicators.len(), problems), (2, Vec::new()));
-        assert!(address(&indicators, "203.0.113.5") && indicators.find_domain("context.example.net").is_none());
+        assert_eq!((indicators.len(), problems), (3, Vec::new()));
+        assert!(address(&indicators, "203.0.113.5") && indicators.find_domain("old.example.net").is_some());
+        assert!(["context.example.net", "gone.example.net"].iter().all(|name| indicators.find_domain(name).is_none()));
     }
 
     #[test]
