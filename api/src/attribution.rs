@@ -16,7 +16,7 @@ use axum::Json;
 use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
 use event::{EventId, Time};
-use index::{Hit, IndexError, SearchLimits, SearchRequest};
+use index::{Hit, IndexError, SearchLimits, SearchRequest, Sort};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,8 +33,8 @@ const TRANSLATIONS_NS: i64 = 24 * 3600 * SECOND_NS;
 const LEASES_NS: i64 = 8 * 24 * 3600 * SECOND_NS;
 /// How far from the time a proxy's record is its own.
 const FORWARDED_NS: i64 = 60 * SECOND_NS;
-/// Records of one step.
-const RECORDS_MAX: usize = 1000;
+/// Records of one step, before the time and after it, the nearest.
+const RECORDS_MAX: usize = 500;
 /// Addresses, or names, that an ambiguous answer tells.
 const CANDIDATES_MAX: usize = 20;
 
@@ -140,6 +140,20 @@ pub(crate) async fn attribution(
         .into_response())
 }
 
+/// What a search found.
+struct Records {
+    hits: Vec<Hit>,
+    /// Whether there are no others.
+    all: bool,
+}
+
+impl Records {
+    /// How sure what they tell is: where there are others, one of those may have had it.
+    fn sure(&self, confidence: Confidence) -> Confidence {
+        if self.all || confidence == Confidence::Unknown { confidence } else { Confidence::Ambiguous }
+    }
+}
+
 /// The searches of one question.
 struct Look<'s> {
     on: &'s On,
@@ -170,13 +184,21 @@ impl Look<'_> {
         Ok(steps)
     }
 
-    fn search(&self, query: &str, from: i64, to: i64) -> Result<Vec<Hit>, IndexError> {
-        // The queries are ours, and valid.
-        let Ok(query) = search::parse(query, self.now) else { return Ok(Vec::new()) };
-        let mut request = SearchRequest::new(query);
-        (request.from, request.to) = (Some(Time::from_unix_ns(from)), Some(Time::from_unix_ns(to)));
-        request.size = RECORDS_MAX;
-        Ok(self.on.searcher.search(&request, self.limits)?.hits)
+    /// The records of a time, those nearest to what was asked for; and whether these are all.
+    fn search(&self, query: &str, from: i64, to: i64) -> Result<Records, IndexError> {
+        let mut records = Records { hits: Vec::new(), all: true };
+        let at = self.at.clamp(from, to);
+        for (from, to, sort) in [(from, at, Sort::Desc), (at, to, Sort::Asc)] {
+            // The queries are ours, and valid.
+            let Ok(query) = search::parse(query, self.now) else { continue };
+            let mut request = SearchRequest::new(query);
+            (request.from, request.to) = (Some(Time::from_unix_ns(from)), Some(Time::from_unix_ns(to)));
+            (request.size, request.sort) = (RECORDS_MAX, sort);
+            let found = self.on.searcher.search(&request, self.limits)?;
+            records.all &= found.complete && found.total_exact && found.total <= RECORDS_MAX as u64;
+            records.hits.extend(found.hits);
+        }
+        Ok(records)
     }
 
     /// Who stood behind a translated address.
@@ -188,14 +210,15 @@ impl Look<'_> {
         if let Some(transport) = transport {
             query += &format!(" AND network.transport:\"{transport}\"");
         }
-        let hits = self.search(&query, self.at - TRANSLATIONS_NS, self.at + TRANSLATIONS_NS)?;
-        let held: Vec<Held<(IpAddr, Option<u16>)>> = hits.iter().filter_map(translated).collect();
+        let records = self.search(&query, self.at - TRANSLATIONS_NS, self.at + TRANSLATIONS_NS)?;
+        let held: Vec<Held<(IpAddr, Option<u16>)>> = records.hits.iter().filter_map(translated).collect();
         if held.is_empty() {
             return Ok(None);
         }
         let (confidence, who) = decide(&closed(held.clone()), self.at);
+        let confidence = records.sure(confidence);
         let users: BTreeMap<IpAddr, &str> =
-            hits.iter().filter_map(|hit| Some((address(hit, "source.ip")?, text(hit, "user.name")?))).collect();
+            records.hits.iter().filter_map(|hit| Some((address(hit, "source.ip")?, text(hit, "user.name")?))).collect();
         let to =
             who.iter().take(CANDIDATES_MAX).map(|(ip, port)| json!({"ip": ip, "port": port, "user": users.get(ip)})).collect();
         let events = held.iter().filter(|one| who.contains(&one.who)).filter_map(|one| one.event).take(CANDIDATES_MAX).collect();
@@ -209,36 +232,43 @@ impl Look<'_> {
             query += &format!(" AND source.port:{port}");
         }
         let around = if port.is_some() { FORWARDED_NS } else { CLOCKS_NS };
-        let hits = self.search(&query, self.at - around, self.at + around)?;
+        let records = self.search(&query, self.at - around, self.at + around)?;
         let who: BTreeMap<IpAddr, EventId> =
-            hits.iter().filter_map(|hit| Some((address(hit, "network.forwarded_ip")?, hit.id))).collect();
+            records.hits.iter().filter_map(|hit| Some((address(hit, "network.forwarded_ip")?, hit.id))).collect();
         // The proxy's word; a client may have put words into its mouth.
         let confidence = match who.len() {
             0 => return Ok(None),
-            1 => Confidence::Likely,
+            1 => records.sure(Confidence::Likely),
             _ => Confidence::Ambiguous,
         };
         let to = who.keys().take(CANDIDATES_MAX).map(|ip| json!({"ip": ip})).collect();
         Ok(Some(Step { by: "forwarded", confidence, to, events: who.into_values().take(CANDIDATES_MAX).collect() }))
     }
 
-    /// Who had an address on lease.
+    /// Who had an address on lease: from a DHCP server, or for a session of a VPN.
     fn lease(&self, ip: IpAddr) -> Result<Option<Step>, IndexError> {
-        let query = format!("(source.ip:\"{ip}\" OR client.ip:\"{ip}\") AND (source.mac:* OR client.mac:*)");
-        let hits = self.search(&query, self.at - LEASES_NS, self.at + CLOCKS_NS + SECOND_NS)?;
-        let held: Vec<Held<String>> = hits.iter().filter_map(leased).collect();
+        let sessions = [VPN_BEGINS, VPN_ENDS].concat().iter().map(|code| format!("\"{code}\"")).collect::<Vec<_>>().join(" OR ");
+        let of = format!("source.mac:* OR client.mac:* OR (user.name:* AND event.code:({sessions}))");
+        let query = format!("(source.ip:\"{ip}\" OR client.ip:\"{ip}\") AND ({of})");
+        let records = self.search(&query, self.at - LEASES_NS, self.at + CLOCKS_NS + SECOND_NS)?;
+        let held: Vec<Held<Holder>> = records.hits.iter().filter_map(leased).collect();
         if held.is_empty() {
             return Ok(None);
         }
         let (confidence, who) = decide(&closed(held.clone()), self.at);
-        let known = |mac: &str| {
-            let of: Vec<&Hit> = hits.iter().filter(|hit| leased(hit).is_some_and(|one| one.who == mac)).collect();
+        let known = |holder: &Holder| {
+            let of: Vec<&Hit> = records.hits.iter().filter(|hit| leased(hit).is_some_and(|one| one.who == *holder)).collect();
             let first = |names: &[&str]| of.iter().find_map(|hit| names.iter().find_map(|name| text(hit, name)));
-            json!({"mac": mac, "host": first(&["host.name", "source.domain", "client.domain"]), "user": first(&["user.name"])})
+            // The record's own host is the server.
+            let host = first(&["source.domain", "client.domain", "fortinet.firewall.hostname"]);
+            match holder {
+                Holder::Hardware(mac) => json!({"mac": mac, "host": host, "user": first(&["user.name"])}),
+                Holder::User(user) => json!({"mac": null, "host": host, "user": user}),
+            }
         };
-        let to = who.iter().take(CANDIDATES_MAX).map(|mac| known(mac)).collect();
+        let to = who.iter().take(CANDIDATES_MAX).map(known).collect();
         let events = held.iter().filter(|one| who.contains(&one.who)).filter_map(|one| one.event).take(CANDIDATES_MAX).collect();
-        Ok(Some(Step { by: "lease", confidence, to, events }))
+        Ok(Some(Step { by: "lease", confidence: records.sure(confidence), to, events }))
     }
 }
 
@@ -283,22 +313,56 @@ fn translated(hit: &Hit) -> Option<Held<(IpAddr, Option<u16>)>> {
     Some(Held { who, from, to, event: Some(hit.id) })
 }
 
-fn leased(hit: &Hit) -> Option<Held<String>> {
-    let mac = text(hit, "source.mac").or_else(|| text(hit, "client.mac"))?.to_ascii_uppercase().replace(':', "-");
-    let action = text(hit, "event.action").unwrap_or("").to_ascii_lowercase();
+/// Who holds a lease: a network card, or whoever logged in to a VPN.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Holder {
+    /// The hardware address in RFC 7042's form.
+    Hardware(String),
+    User(String),
+}
+
+/// Records that a VPN gave a user an address, and that it ended: `event.code` of ASA's user identity (746012, 746013) and GlobalProtect.
+const VPN_BEGINS: [&str; 2] = ["746012", "gateway-connected"];
+const VPN_ENDS: [&str; 2] = ["746013", "gateway-logout"];
+
+fn leased(hit: &Hit) -> Option<Held<Holder>> {
     let time = hit.time.unix_ns();
-    let is = |words: &[&str]| words.iter().any(|word| action.contains(word));
-    if is(&["release", "expire", "delete", "revoke"]) {
-        return Some(Held { who: mac, from: None, to: Some(time), event: Some(hit.id) });
+    let held = |who: Holder, from, to| Some(Held { who, from, to, event: Some(hit.id) });
+    let code = text(hit, "event.code").unwrap_or("");
+    if let (true, Some(user)) = (VPN_BEGINS.contains(&code) || VPN_ENDS.contains(&code), text(hit, "user.name")) {
+        let (from, to) = if VPN_BEGINS.contains(&code) { (Some(time), None) } else { (None, Some(time)) };
+        return held(Holder::User(user.to_owned()), from, to);
     }
-    is(&["ack", "lease", "assign", "renew", "bound", "new", "start"]).then_some(())?;
-    if is(&["nak", "offer", "request", "discover"]) {
+    let mac = Holder::Hardware(hardware(text(hit, "source.mac").or_else(|| text(hit, "client.mac"))?)?);
+    // Many records have a hardware address, also that of the next router: a lease is what DHCP tells.
+    let told = ["event.action", "event.code", "fortinet.firewall.dhcp_msg"];
+    let told = told.iter().filter_map(|name| text(hit, name)).collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+    let source = ["mihari.log_source.category", "mihari.log_source.service"].iter().any(|name| text(hit, name) == Some("dhcp"));
+    if !source && !told.contains("dhcp") && text(hit, "fortinet.firewall.dhcp_msg").is_none() {
         return None;
     }
-    let lasts =
-        hit.fields.iter().find(|(name, _)| ["lease_s", "lease_time", "lease_duration"].iter().any(|end| name.ends_with(end)));
-    let seconds = lasts.and_then(|(_, value)| first(value).as_i64());
-    Some(Held { who: mac, from: Some(time), to: seconds.map(|s| time + s * SECOND_NS), event: Some(hit.id) })
+    let is = |words: &[&str]| words.iter().any(|word| told.contains(word));
+    if is(&["release", "expire", "delete", "revoke"]) {
+        return held(mac, None, Some(time));
+    }
+    if is(&["nak", "offer", "advert", "request", "discover"]) {
+        return None;
+    }
+    is(&["ack", "lease", "assign", "renew", "bound", "new", "start"]).then_some(())?;
+    let lasts = ["lease", "lease_s", "lease_time", "lease_duration"];
+    let lasts = hit.fields.iter().find(|(name, _)| name.rsplit('.').next().is_some_and(|end| lasts.contains(&end)));
+    let seconds = lasts.and_then(|(_, value)| first(value).as_i64().or_else(|| first(value).as_str()?.parse().ok()));
+    held(mac, Some(time), seconds.filter(|s| (0..=LEASE_S_MAX).contains(s)).map(|s| time.saturating_add(s * SECOND_NS)))
+}
+
+/// The longest lease, in seconds, that ends: more is one without an end (RFC 2131, section 3.3, has 0xffffffff for it).
+const LEASE_S_MAX: i64 = 0xffff_fffe;
+
+/// A hardware address as RFC 7042 writes it, from its usual forms; none where it has no six octets.
+fn hardware(text: &str) -> Option<String> {
+    let digits: Vec<u8> = text.bytes().filter(|b| !matches!(b, b':' | b'-' | b'.')).map(|b| b.to_ascii_uppercase()).collect();
+    let valid = digits.len() == 12 && digits.iter().all(u8::is_ascii_hexdigit);
+    valid.then(|| digits.chunks(2).map(|two| String::from_utf8_lossy(two).into_owned()).collect::<Vec<_>>().join("-"))
 }
 
 fn first(value: &Value) -> &Value {
@@ -420,16 +484,54 @@ mod tests {
         assert_eq!((built.from, built.to), (Some(1000 * SECOND_NS), None));
         let ended = translated(&hit(&[ip.clone(), ("event.duration", json!(30 * SECOND_NS))])).expect("held");
         assert_eq!((ended.from, ended.to), (Some(970 * SECOND_NS), Some(1000 * SECOND_NS)));
-        let ack = leased(&hit(&[
-            ip.clone(),
-            ("source.mac", json!("00:11:22:33:44:aa")),
-            ("event.action", json!("DHCPACK")),
-            ("isc_dhcp.lease_s", json!(600)),
-        ]));
-        let ack = ack.expect("a lease");
-        assert_eq!((ack.who.as_str(), ack.to), ("00-11-22-33-44-AA", Some(1600 * SECOND_NS)));
-        for action in ["DHCPDISCOVER", "DHCPNAK", "DHCPOFFER", "DHCPREQUEST", ""] {
-            assert!(leased(&hit(&[("source.mac", json!("a")), ("event.action", json!(action))])).is_none(), "{action}");
+        let dhcp = ("mihari.log_source.category", json!("dhcp"));
+        let lease =
+            |told: &[(&str, Value)]| leased(&hit(&[&[ip.clone(), ("source.mac", json!("00:11:22:33:44:aa"))], told].concat()));
+        let ack = lease(&[dhcp.clone(), ("event.action", json!("DHCPACK")), ("isc_dhcp.lease_s", json!(600))]).expect("a lease");
+        assert_eq!((&ack.who, ack.to), (&Holder::Hardware("00-11-22-33-44-AA".to_owned()), Some(1600 * SECOND_NS)));
+        for (told, from, to) in [
+            (vec![dhcp.clone(), ("event.code", json!("DHCP4_LEASE_ALLOC"))], Some(1000), None),
+            (vec![("mihari.log_source.service", json!("dhcp")), ("event.action", json!("assign"))], Some(1000), None),
+            (
+                vec![("fortinet.firewall.dhcp_msg", json!("Ack")), ("fortinet.firewall.lease", json!("60"))],
+                Some(1000),
+                Some(1060),
+            ),
+            (vec![dhcp.clone(), ("event.action", json!("DHCPRELEASE"))], None, Some(1000)),
+            (vec![dhcp.clone(), ("event.action", json!("DHCPACK")), ("x.lease_time", json!(i64::MAX))], Some(1000), None),
+        ] {
+            let held = lease(&told).expect("a lease");
+            assert_eq!((held.from, held.to), (from.map(|s| s * SECOND_NS), to.map(|s| s * SECOND_NS)), "{told:?}");
+            assert_eq!(held.who, ack.who, "{told:?}");
         }
+        for action in ["DHCPDISCOVER", "DHCPNAK", "DHCPOFFER", "DHCPREQUEST", ""] {
+            assert!(lease(&[dhcp.clone(), ("event.action", json!(action))]).is_none(), "{action}");
+        }
+        // A firewall's session has the hardware address of whoever handed it the packet.
+        assert!(lease(&[("mihari.log_source.category", json!("firewall")), ("event.action", json!("start"))]).is_none());
+        for (code, from, to) in
+            [("746012", Some(1000), None), ("gateway-connected", Some(1000), None), ("gateway-logout", None, Some(1000))]
+        {
+            let held =
+                leased(&hit(&[ip.clone(), ("event.code", json!(code)), ("user.name", json!("hanako"))])).expect("a session");
+            assert_eq!(held.who, Holder::User("hanako".to_owned()));
+            assert_eq!((held.from, held.to), (from.map(|s: i64| s * SECOND_NS), to.map(|s: i64| s * SECOND_NS)), "{code}");
+        }
+    }
+
+    #[test]
+    fn hardware_addresses_have_one_form() {
+        for text in ["aa:bb:cc:00:11:22", "AA-BB-CC-00-11-22", "aabb.cc00.1122", "AABBCC001122"] {
+            assert_eq!(hardware(text).as_deref(), Some("AA-BB-CC-00-11-22"), "{text}");
+        }
+        assert_eq!((hardware("a"), hardware("zz:bb:cc:00:11:22")), (None, None));
+    }
+
+    #[test]
+    fn where_there_are_other_records_nobody_is_named() {
+        use Confidence::{Ambiguous, Certain, Unknown};
+        let records = |all| Records { hits: Vec::new(), all };
+        assert_eq!((records(true).sure(Certain), records(false).sure(Certain)), (Certain, Ambiguous));
+        assert_eq!(records(false).sure(Unknown), Unknown);
     }
 }
