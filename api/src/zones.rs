@@ -27,8 +27,8 @@ const SETTLED_S: i64 = 120;
 const HOURS_MAX: i64 = 93 * 24;
 /// Hours of single cells in one answer.
 const CELL_HOURS_MAX: usize = 200_000;
-/// Hours before the range that are looked at for the last sign of life.
-const BEFORE_HOURS_MAX: i64 = 48;
+/// Hours before the range that are looked at for the last sign of life. Who was not heard in them was not heard.
+const BEFORE_HOURS_MAX: i64 = 31 * 24;
 
 /// What can be said of a cell.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -94,7 +94,8 @@ pub(crate) struct Cell {
     from: String,
     to: String,
     state: CellState,
-    /// Why it is so, in a word: `violation`, `observed`, `blind` (no sensor), `silent` (a sensor was not heard), `no hour`.
+    /// Why it is so, in a word: `violation`, `observed`, `blind` (no sensor), `silent` (a sensor was not heard), `unclear` (what passed, or
+    /// who began it, is not known), `gone` (a zone that the policy in force does not have), `no hour`.
     reason: &'static str,
     sensors: Vec<String>,
     silent: BTreeSet<String>,
@@ -115,17 +116,25 @@ fn silent_minutes(heard: &BTreeMap<i64, u64>, heartbeat: i64, from: i64, to: i64
     let is_heard = |minute: i64| heard.get(&minute.div_euclid(60)).is_some_and(|bits| bits >> minute.rem_euclid(60) & 1 == 1);
     let mut silent = BTreeSet::new();
     // Further back than so there is nothing that could end before the range.
-    let first = from - heartbeat.min(BEFORE_HOURS_MAX * 60);
-    let mut since = first;
-    for minute in first..=to {
+    let mut since = from.saturating_sub(heartbeat);
+    for minute in since.max(from - BEFORE_HOURS_MAX * 60)..=to {
         if minute == to || is_heard(minute) {
             if minute - since >= heartbeat {
-                silent.extend((since + heartbeat - 1).max(from)..minute);
+                silent.extend(since.saturating_add(heartbeat - 1).max(from)..minute);
             }
             since = minute + 1;
         }
     }
     silent
+}
+
+/// The zones of the policy, and those that something was counted for when another one was in force.
+fn zones<'a>(policy: &'a Policy, cells: &'a [CellRow]) -> Vec<&'a str> {
+    let mut all: Vec<&str> = policy.zones.iter().map(|zone| zone.name.as_str()).collect();
+    let counted: BTreeSet<&str> = cells.iter().flat_map(|(_, from, to, ..)| [from.as_str(), to.as_str()]).collect();
+    let gone: Vec<&str> = counted.into_iter().filter(|zone| !all.contains(zone)).collect();
+    all.extend(gone);
+    all
 }
 
 /// The matrix of the hours from `from` to before `to` (seconds since 1970), of which only what lies before `until` is judged.
@@ -154,13 +163,15 @@ pub(crate) fn matrix(
         })
         .collect();
     let mut all = Vec::new();
-    for a in &policy.zones {
-        for b in policy.zones.iter().filter(|b| b.name != a.name) {
-            let seeing: Vec<usize> = (0..policy.observe.len()).filter(|at| policy.observe[*at].sees(&a.name, &b.name)).collect();
-            let of = counts.get(&(a.name.as_str(), b.name.as_str()));
+    let zones = zones(policy, cells);
+    for (at_a, a) in zones.iter().copied().enumerate() {
+        for (at_b, b) in zones.iter().copied().enumerate().filter(|(_, b)| *b != a) {
+            let gone = at_a.max(at_b) >= policy.zones.len();
+            let seeing: Vec<usize> = (0..policy.observe.len()).filter(|at| !gone && policy.observe[*at].sees(a, b)).collect();
+            let of = counts.get(&(a, b));
             let mut cell = Cell {
-                from: a.name.clone(),
-                to: b.name.clone(),
+                from: a.to_owned(),
+                to: b.to_owned(),
                 state: CellState::NotObserved,
                 reason: "no hour",
                 sensors: seeing.iter().map(|at| policy.observe[*at].sensor.clone()).collect(),
@@ -169,7 +180,7 @@ pub(crate) fn matrix(
                 hours_kept: 0,
                 hours_broken: 0,
                 hours_not_observed: 0,
-                query: evidence(&a.name, &b.name),
+                query: evidence(a, b),
                 hours: Vec::new(),
             };
             // What was counted in the minutes that are not settled yet is counted all the same.
@@ -181,7 +192,8 @@ pub(crate) fn matrix(
                     .filter(|at| silent[**at].contains(&hour))
                     .map(|at| policy.observe[*at].sensor.clone())
                     .collect();
-                let state = match (n.violations > 0, seeing.is_empty() || !missing.is_empty() || hour >= until) {
+                let unseen = seeing.is_empty() || !missing.is_empty() || n.unclear > 0 || hour >= until;
+                let state = match (n.violations > 0, unseen) {
                     (true, _) => CellState::Broken,
                     (false, true) => CellState::NotObserved,
                     (false, false) => CellState::Kept,
@@ -205,7 +217,10 @@ pub(crate) fn matrix(
             }
             (cell.state, cell.reason) = match () {
                 () if cell.hours_broken > 0 => (CellState::Broken, "violation"),
+                () if gone => (CellState::NotObserved, "gone"),
                 () if seeing.is_empty() => (CellState::NotObserved, "blind"),
+                () if !cell.silent.is_empty() => (CellState::NotObserved, "silent"),
+                () if cell.counts.unclear > 0 => (CellState::NotObserved, "unclear"),
                 () if cell.hours_not_observed > 0 => (CellState::NotObserved, "silent"),
                 () if cell.hours_kept > 0 => (CellState::Kept, "observed"),
                 () => (CellState::NotObserved, "no hour"),
@@ -255,7 +270,10 @@ pub(crate) async fn matrix_route(
     let (from, to) = (from.unix_s().div_euclid(HOUR_S) * HOUR_S, (to.unix_s() + HOUR_S - 1).div_euclid(HOUR_S) * HOUR_S);
     let hours = (to - from) / HOUR_S;
     let pairs = policy.zones.len() * policy.zones.len();
-    if hours > HOURS_MAX || hourly && hours.max(0) as usize * pairs > CELL_HOURS_MAX {
+    if hours <= 0 {
+        return Err(Problem::bad("bad_range", "`from` is not before `to`"));
+    }
+    if hours > HOURS_MAX || hourly && hours as usize * pairs > CELL_HOURS_MAX {
         return Err(Problem::bad("too_long", format!("{hours} hours of {pairs} pairs are too many for one answer")));
     }
     let until = (now.unix_s() - SETTLED_S).div_euclid(MINUTE_S) * MINUTE_S;
@@ -277,7 +295,7 @@ pub(crate) async fn matrix_route(
             json!({"sensor": sensor.sensor, "heartbeat_minutes": sensor.heartbeat_minutes(), "last_heard": last.max()})
         })
         .collect();
-    let zones: Vec<&str> = policy.zones.iter().map(|z| z.name.as_str()).collect();
+    let zones = zones(&policy, &rows);
     Ok(Json(
         json!({"zones": zones, "from": Time::from_unix_s(from), "to": Time::from_unix_s(to), "until": Time::from_unix_s(until),
         "policy": policy.sha256, "cells": cells, "sensors": sensors}),
@@ -430,6 +448,14 @@ mod tests {
         assert_eq!(states(&hours(5, 6, 5 * HOUR_S), "a", "b"), (NotObserved, "no hour", vec![]));
         let counted = all.iter().find(|cell| cell.from == "a" && cell.to == "b").expect("a cell").counts;
         assert_eq!((counted.allowed, counted.denied, counted.violations, counted.attempts), (13, 9, 1, 3));
+        // What is not known to have been denied is not kept; what was counted under a zone's former name is told.
+        let rows = |from: &str, verdict: &str| vec![(START_S, from.to_owned(), "b".to_owned(), verdict.to_owned(), 2)];
+        let heard = store.heard(0, START_S - BEFORE_HOURS_MAX * HOUR_S, START_S + HOUR_S).expect("rows");
+        let first_hour = |rows: &[CellRow]| matrix(&policy, rows, &heard, (START_S, START_S + HOUR_S, START_S + HOUR_S), true);
+        assert_eq!(states(&first_hour(&rows("a", "kept")), "a", "b"), (Kept, "observed", vec![Kept]));
+        assert_eq!(states(&first_hour(&rows("a", "unclear")), "a", "b"), (NotObserved, "unclear", vec![NotObserved]));
+        assert_eq!(states(&first_hour(&rows("old", "violation")), "old", "b"), (Broken, "violation", vec![Broken]));
+        assert_eq!(states(&first_hour(&rows("old", "kept")), "old", "b"), (NotObserved, "gone", vec![NotObserved]));
         // Another tenant has heard nothing.
         assert!(store.heard(1, START_S, START_S + 4 * HOUR_S).expect("rows").is_empty());
     }
@@ -451,6 +477,11 @@ mod tests {
         // A silence that began before counts where it reaches into the range.
         assert_eq!(silent(&[50, 62, 65, 70, 75, 80, 85, 90, 95, 100, 105, 110, 115], 5), [60, 61]);
         assert_eq!(silent(&[], 5).len(), 60);
+        // Who was never heard was silent, however long its heartbeat; a sign of life a day ago is one.
+        for heartbeat in [4 * 1440, 31 * 1440, 400 * 1440] {
+            assert_eq!(silent(&[], heartbeat).len(), 60, "{heartbeat}");
+            assert_eq!(silent(&[60 - 1440], heartbeat), Vec::<i64>::new(), "{heartbeat}");
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ export type Cell = {
   exceptions: number;
   unclear: number;
   state: "kept" | "broken" | "not observed";
-  reason: "violation" | "observed" | "blind" | "silent" | "no hour";
+  reason: "violation" | "observed" | "blind" | "silent" | "unclear" | "gone" | "no hour";
   sensors: string[];
   silent: string[];
   hours_kept: number;

@@ -174,6 +174,8 @@ const texts = {
   reasonObserved: ["すべてのセンサーが見ていました", "Every sensor was watching"],
   reasonBlind: ["この組を見るセンサーがありません", "No sensor sees this pair"],
   reasonSilent: ["期間中に記録のないセンサーがあります", "A sensor was silent for a while"],
+  reasonUnclear: ["通ったか、どちらが始めたかが分からない記録があります", "Of some records it is not known whether they passed, or who began"],
+  reasonGone: ["現在のポリシーにないゾーンです", "A zone that the policy in force does not have"],
   reasonNoHour: ["まだ観測がありません", "Nothing observed yet"],
   sensors: ["センサー", "Sensors"],
   silent: ["途絶", "silent"],

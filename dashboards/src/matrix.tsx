@@ -15,7 +15,7 @@ const VERDICTS = [["violations", ["violation"]], ["denied", ["attempt", "denied"
 
 const state = (cell: { state: Cell["state"] }): "broken" | "kept" | "unseen" => (cell.state === "not observed" ? "unseen" : cell.state);
 const cellName = (cell: { state: Cell["state"] }): string => t(cell.state === "not observed" ? "notObserved" : cell.state);
-const REASONS = { violation: "reasonViolation", observed: "reasonObserved", blind: "reasonBlind", silent: "reasonSilent", "no hour": "reasonNoHour" } as const;
+const REASONS = { violation: "reasonViolation", observed: "reasonObserved", blind: "reasonBlind", silent: "reasonSilent", unclear: "reasonUnclear", gone: "reasonGone", "no hour": "reasonNoHour" } as const;
 
 /** The policy in force, and what people call its zones; without it they go by their short names. */
 export function useZones(): { policy: () => Policy | undefined; name: (zone: string) => string } {

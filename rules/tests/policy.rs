@@ -875,6 +875,9 @@ fn the_shipped_network_models_hold_together() {
         assert_eq!(path.file_stem().and_then(|name| name.to_str()), Some(policy.model.as_str()));
         // Nobody reaches the My-Number zone, and it reaches nobody, but for its one exception.
         for zone in policy.zones.iter().filter(|zone| zone.name != "mynumber") {
+            // And no line that lets somebody in holds together with the rest.
+            let line = format!("\n  - {{from: {}, to: mynumber, service: [tcp/443], owner: x}}\nexceptions:", zone.name);
+            assert!(Policy::parse(&text.replacen("\nexceptions:", &line, 1)).is_err(), "{}: {line}", policy.model);
             let there = zone.cidr.first().map_or(IpAddr::from([203, 0, 113, 1]), |net| net.addr());
             for port in 0..=u16::MAX {
                 for (source, destination) in [(IpAddr::from([10, 1, 16, 9]), there), (there, IpAddr::from([10, 1, 16, 9]))] {
