@@ -14,7 +14,8 @@
 use wide::u8x16;
 
 use crate::keys::{Key, Keys};
-use crate::shapes::{Next, OUTSIDE, Open, START};
+pub use crate::shapes::Name;
+use crate::shapes::{Follows, Next, OUTSIDE, Open, PADDING, START};
 use crate::{FieldId, RowBuilder, Value};
 
 /// Objects and arrays within each other at most; what lies deeper is stepped over and the sink is told.
@@ -36,11 +37,16 @@ pub trait Sink {
     /// The paths of keys.
     fn keys(&mut self) -> &mut Keys;
 
+    /// The field of a path, where the sink writes to fields: asked once and remembered with the path's place in records.
+    fn field(&mut self, _path: Key) -> Option<FieldId> {
+        None
+    }
+
     /// The next scalar, but for what [`Sink::span`] is told of.
-    fn value(&mut self, path: Key, value: Value<'_>);
+    fn value(&mut self, name: Name, value: Value<'_>);
 
     /// The next scalar, a text that stands in what is read from `start` on, `len` bytes long.
-    fn span(&mut self, path: Key, start: usize, len: usize);
+    fn span(&mut self, name: Name, start: usize, len: usize);
 
     /// Something is nested too deeply and stepped over.
     fn too_deep(&mut self) {}
@@ -49,6 +55,8 @@ pub trait Sink {
 /// Memory for reading, kept from one record to the next.
 #[derive(Debug, Default)]
 pub struct Room {
+    /// The record, and the padding behind it.
+    padded: Vec<u8>,
     /// Texts written out in plain.
     plain: Vec<u8>,
 }
@@ -56,7 +64,11 @@ pub struct Room {
 /// Reads the object in `text`.
 pub fn read(text: &str, room: &mut Room, sink: &mut impl Sink) -> Outcome {
     sink.keys().begin();
-    Scanner { bytes: text.as_bytes(), text, at: 0, any: false, plain: &mut room.plain, sink }.object()
+    let Room { padded, plain } = room;
+    padded.clear();
+    padded.extend_from_slice(text.as_bytes());
+    padded.extend_from_slice(&PADDING);
+    Scanner { bytes: text.as_bytes(), padded, text, at: 0, any: false, plain, sink }.object()
 }
 
 /// Why reading ends early.
@@ -72,13 +84,15 @@ struct Join {
     /// The containers that are open behind it.
     open: u32,
     path: Key,
-    is_text: bool,
+    follows: Follows,
     /// Whether its bytes alone say what follows: nothing was stepped over.
     is_fixed: bool,
 }
 
 struct Scanner<'t, 's, S> {
     bytes: &'t [u8],
+    /// The same, and zeros: steps of several bytes at its end need no other way.
+    padded: &'s [u8],
     text: &'t str,
     at: usize,
     /// Whether any scalar was told.
@@ -89,6 +103,11 @@ struct Scanner<'t, 's, S> {
 
 /// Bytes looked at in one step: most texts end within it.
 const STEP: usize = 32;
+
+/// Bytes that a step with escapes reads and writes at most: another step behind its last escape.
+const REACH: usize = 2 * STEP + 2;
+
+const _: () = assert!(PADDING.len() >= REACH);
 
 /// Which of these bytes are a quote or a backslash, one bit each.
 #[inline]
@@ -142,6 +161,26 @@ fn leading_digits(step: [u8; 8]) -> (u64, usize) {
     (low.wrapping_add(high) >> 32, count)
 }
 
+/// The whole number of up to seven digits with which the bytes begin, as most are, and how many digits it has. None where it may go on, or
+/// the record ends there.
+#[inline]
+fn short_number(padded: &[u8]) -> Option<(i64, usize)> {
+    let step = *padded.first_chunk()?;
+    let (n, digits) = leading_digits(step);
+    let is_whole = (1..8).contains(&digits) && !matches!(step[digits % 8], 0 | b'.' | b'e' | b'E' | b'+' | b'-');
+    is_whole.then_some((n as i64, digits))
+}
+
+/// Whether the bytes begin with `true` or with `false`, and how many letters that has.
+#[inline]
+fn truth(padded: &[u8]) -> Option<(bool, usize)> {
+    match padded {
+        [b't', b'r', b'u', b'e', ..] => Some((true, 4)),
+        [b'f', b'a', b'l', b's', b'e', ..] => Some((false, 5)),
+        _ => None,
+    }
+}
+
 impl<S: Sink> Scanner<'_, '_, S> {
     fn object(mut self) -> Outcome {
         match self.read() {
@@ -173,65 +212,73 @@ impl<S: Sink> Scanner<'_, '_, S> {
     fn read(&mut self) -> Result<(), Stop> {
         let (mut at, mut place) = (self.at, START);
         loop {
-            let next = match self.sink.keys().shapes.expected(place, &self.bytes[at..]) {
-                Some((next, taken)) => {
-                    at += taken;
-                    next
+            let Next { name, follows, place: behind } = match self.sink.keys().shapes.expected(place, &self.padded[at..]) {
+                Some(join) => {
+                    at += join.len();
+                    join.next
                 }
                 None => {
                     self.at = at;
-                    let Some(next) = self.join(place)? else { return Ok(()) };
+                    let next = self.join(place)?;
                     at = self.at;
                     next
                 }
             };
-            place = next.place;
-            if next.is_text {
-                self.any = true;
-                let mark = self.mark_from(at).ok_or(Stop::End)?;
-                if self.bytes[mark] == b'"' {
-                    self.sink.span(next.path, at, mark - at);
-                    at = mark + 1;
-                } else {
-                    let length = self.escaped(at, mark)?;
-                    self.sink.value(next.path, Value::Text(text_of(&self.plain[..length])));
-                    at = self.at;
+            place = behind;
+            match follows {
+                Follows::Text => {
+                    self.any = true;
+                    let mark = self.mark_from(at).ok_or(Stop::End)?;
+                    if self.padded[mark] == b'"' {
+                        self.sink.span(name, at, mark - at);
+                        at = mark + 1;
+                    } else {
+                        let length = self.escaped(at, mark)?;
+                        self.sink.value(name, Value::Text(text_of(&self.plain[..length])));
+                        at = self.at;
+                    }
                 }
-                continue;
-            }
-            if let Some((n, digits)) = self.short_number(at) {
-                self.sink.value(next.path, Value::Int(n));
-                at += digits;
-            } else {
-                self.at = at;
-                match self.bytes.get(at) {
-                    Some(b'-' | b'0'..=b'9') => self.number(next.path)?,
-                    _ => self.word(next.path)?,
+                Follows::Other => {
+                    if let Some((n, digits)) = short_number(&self.padded[at..]) {
+                        self.sink.value(name, Value::Int(n));
+                        at += digits;
+                    } else if let Some((is_true, letters)) = truth(&self.padded[at..]) {
+                        self.sink.value(name, Value::Bool(is_true));
+                        at += letters;
+                    } else {
+                        self.at = at;
+                        self.other(name)?;
+                        at = self.at;
+                    }
+                    self.any = true;
                 }
-                at = self.at;
+                Follows::Nothing => {
+                    self.at = at;
+                    return Ok(());
+                }
             }
-            self.any = true;
         }
     }
 
-    /// Reads to the next value, and remembers what was read. Nothing where the object ends.
+    /// Reads to the next value or the record's end, and remembers what was read.
     #[inline(never)]
-    fn join(&mut self, place: u32) -> Result<Option<Next>, Stop> {
+    fn join(&mut self, place: u32) -> Result<Next, Stop> {
         let shapes = &self.sink.keys().shapes;
         let (from, forgotten, open) = (self.at, shapes.forgotten(), shapes.open_at(place));
-        let Some(Join { open, path, is_text, is_fixed }) = self.step(open)? else { return Ok(None) };
+        let Join { open, path, follows, is_fixed } = self.step(open)?;
+        let name = Name { path, field: self.sink.field(path) };
         let join = &self.bytes[from..self.at];
         let shapes = &mut self.sink.keys().shapes;
         let place = if shapes.forgotten() == forgotten && is_fixed {
-            shapes.learn(place, join, path, is_text, open)
+            shapes.learn(place, join, name, follows, open)
         } else {
             shapes.unknown(open)
         };
-        Ok(Some(Next { path, is_text, place }))
+        Ok(Next { name, follows, place })
     }
 
-    /// Reads from a value's end within the container `open`, or from the start, to where the next value begins.
-    fn step(&mut self, mut open: u32) -> Result<Option<Join>, Stop> {
+    /// Reads from a value's end within the container `open`, or from the start, to where the next value begins or the record ends.
+    fn step(&mut self, mut open: u32) -> Result<Join, Stop> {
         let (mut first, mut is_fixed) = (false, true);
         if open == OUTSIDE {
             if self.token() != Some(b'{') {
@@ -254,7 +301,7 @@ impl<S: Sink> Scanner<'_, '_, S> {
                 // A comma before the end is let pass: hand-made records have it.
                 self.at += 1;
                 if outer == OUTSIDE {
-                    return Ok(None);
+                    return Ok(Join { open: OUTSIDE, path: Key::ROOT, follows: Follows::Nothing, is_fixed });
                 }
                 (open, first) = (outer, false);
                 continue;
@@ -283,9 +330,9 @@ impl<S: Sink> Scanner<'_, '_, S> {
                     (open, first) = (self.sink.keys().shapes.opened(open, byte == b'{', path), true);
                 }
                 _ => {
-                    let is_text = byte == b'"';
-                    self.at += usize::from(is_text);
-                    return Ok(Some(Join { open, path, is_text, is_fixed }));
+                    let follows = if byte == b'"' { Follows::Text } else { Follows::Other };
+                    self.at += usize::from(byte == b'"');
+                    return Ok(Join { open, path, follows, is_fixed });
                 }
             }
         }
@@ -305,116 +352,30 @@ impl<S: Sink> Scanner<'_, '_, S> {
     /// The first quote or backslash from `at` on.
     #[inline]
     fn mark_from(&self, at: usize) -> Option<usize> {
-        if let Some(step) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            let marks = marks(step);
-            if marks != 0 {
-                return Some(at + marks.trailing_zeros() as usize);
-            }
+        match marks(self.padded[at..].first_chunk()?) {
+            0 => self.mark_behind(at + STEP),
+            marks => Some(at + marks.trailing_zeros() as usize),
         }
-        self.mark_behind(at)
     }
 
     /// [`Scanner::mark_from`] behind the first step.
     #[inline(never)]
-    fn mark_behind(&self, mut at: usize) -> Option<usize> {
-        while let Some(step) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            let marks = marks(step);
-            if marks != 0 {
-                return Some(at + marks.trailing_zeros() as usize);
-            }
-            at += STEP;
-        }
-        let Some(step) = self.bytes.last_chunk() else {
-            return self.bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')).map(|found| at + found);
-        };
-        let marks = u64::from(marks(step)) >> (at + STEP - self.bytes.len());
-        (marks != 0).then(|| at + marks.trailing_zeros() as usize)
+    fn mark_behind(&self, at: usize) -> Option<usize> {
+        let (steps, _) = self.padded.get(at..)?.as_chunks();
+        let (nth, marks) = steps.iter().map(marks).enumerate().find(|(_, marks)| *marks != 0)?;
+        Some(at + nth * STEP + marks.trailing_zeros() as usize)
     }
 
     /// The text from `start` on, whose first escape is at `at`, written out in plain: so many bytes.
-    fn escaped(&mut self, start: usize, mut at: usize) -> Result<usize, Stop> {
-        // Written out it is no longer than as it stands, but for a step at its end.
-        let room = self.bytes.len() - start + STEP;
+    fn escaped(&mut self, start: usize, at: usize) -> Result<usize, Stop> {
+        // Written out it is no longer than as it stands, but for the steps at its end.
+        let room = self.padded.len() - start;
         if self.plain.len() < room {
             self.plain.resize(room.next_power_of_two(), 0);
         }
-        let mut out = at - start;
-        self.plain[..out].copy_from_slice(&self.bytes[start..at]);
-        // A step is copied as it stands, then again from behind each of its escapes on.
-        while let Some(step) = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
-            self.plain[out..out + STEP].copy_from_slice(step);
-            let (mut marks, mut taken) = (u64::from(marks(step)), 0);
-            loop {
-                if marks == 0 {
-                    let rest = STEP.max(taken) - taken;
-                    (out, at) = (out + rest, at + taken + rest);
-                    break;
-                }
-                let mark = marks.trailing_zeros() as usize;
-                out += mark - taken;
-                if step[mark] == b'"' {
-                    self.at = at + mark + 1;
-                    return Ok(out);
-                }
-                let byte = ESCAPES[usize::from(*self.bytes.get(at + mark + 1).ok_or(Stop::End)?)];
-                match self.bytes.get(at + mark + 2..).and_then(|rest| rest.first_chunk::<STEP>()) {
-                    Some(behind) if byte != 0 => {
-                        self.plain[out] = byte;
-                        self.plain[out + 1..out + 1 + STEP].copy_from_slice(behind);
-                        (out, taken) = (out + 1, mark + 2);
-                        marks &= !(3 << mark);
-                    }
-                    _ => {
-                        (out, at) = self.escape(out, at + mark)?;
-                        break;
-                    }
-                }
-            }
-        }
-        loop {
-            match *self.bytes.get(at).ok_or(Stop::End)? {
-                b'"' => {
-                    self.at = at + 1;
-                    return Ok(out);
-                }
-                b'\\' => (out, at) = self.escape(out, at)?,
-                byte => {
-                    self.plain[out] = byte;
-                    (out, at) = (out + 1, at + 1);
-                }
-            }
-        }
-    }
-
-    /// Writes out the escape at `at`, whatever it is; where it goes on.
-    fn escape(&mut self, out: usize, at: usize) -> Result<(usize, usize), Stop> {
-        let escape = *self.bytes.get(at + 1).ok_or(Stop::End)?;
-        let byte = ESCAPES[usize::from(escape)];
-        if byte != 0 {
-            self.plain[out] = byte;
-            return Ok((out + 1, at + 2));
-        }
-        if let Some((char, end)) = (escape == b'u').then(|| self.unicode(at)).flatten() {
-            return Ok((out + char.encode_utf8(&mut self.plain[out..]).len(), end));
-        }
-        self.plain[out] = b'\\'; // No escape that JSON knows: the backslash stands for itself.
-        Ok((out + 1, at + 1))
-    }
-
-    /// `\uXXXX` at `at`, with its second half where it is the first of a pair; half a pair is the replacement character.
-    fn unicode(&self, at: usize) -> Option<(char, usize)> {
-        let unit = |at: usize| {
-            let digits = self.bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-            digits.iter().try_fold(0u32, |sum, digit| Some(sum * 16 + char::from(*digit).to_digit(16)?))
-        };
-        let high = unit(at)?;
-        if (0xd800..0xdc00).contains(&high)
-            && let Some(low) = unit(at + 6).filter(|low| (0xdc00..0xe000).contains(low))
-        {
-            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-            return Some((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), at + 12));
-        }
-        Some((char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), at + 6))
+        let (out, end) = write_out(self.padded, start, at, self.plain).ok_or(Stop::End)?;
+        self.at = end + 1;
+        Ok(out)
     }
 
     /// Takes the digits from here on; how many there are. Of more than nineteen, `n` may not hold all.
@@ -438,16 +399,16 @@ impl<S: Sink> Scanner<'_, '_, S> {
         self.at - start
     }
 
-    /// A whole number of up to seven digits at `at`, as most are, and how many they are.
-    #[inline]
-    fn short_number(&self, at: usize) -> Option<(i64, usize)> {
-        let step = *self.bytes.get(at..)?.first_chunk()?;
-        let (n, digits) = leading_digits(step);
-        let is_whole = (1..8).contains(&digits) && !matches!(step[digits % 8], b'.' | b'e' | b'E' | b'+' | b'-');
-        is_whole.then_some((n as i64, digits))
+    /// A value that is no text, whichever.
+    #[inline(never)]
+    fn other(&mut self, name: Name) -> Result<(), Stop> {
+        match self.bytes.get(self.at) {
+            Some(b'-' | b'0'..=b'9') => self.number(name),
+            _ => self.word(name),
+        }
     }
 
-    fn number(&mut self, path: Key) -> Result<(), Stop> {
+    fn number(&mut self, name: Name) -> Result<(), Stop> {
         let start = self.at;
         let is_negative = self.bytes[start] == b'-';
         self.at += usize::from(is_negative);
@@ -455,14 +416,14 @@ impl<S: Sink> Scanner<'_, '_, S> {
         let whole = self.digits(&mut n);
         match self.bytes.get(self.at) {
             None => Err(Stop::End), // An object's last number is followed by something.
-            Some(b'.' | b'e' | b'E' | b'+' | b'-') => self.fraction(path, start, is_negative, whole, n),
+            Some(b'.' | b'e' | b'E' | b'+' | b'-') => self.fraction(name, start, is_negative, whole, n),
             Some(_) if whole == 0 => Err(Stop::Bad),
             Some(_) if whole <= DIGITS_MAX && n <= i64::MAX as u64 => {
-                self.sink.value(path, Value::Int(if is_negative { -(n as i64) } else { n as i64 }));
+                self.sink.value(name, Value::Int(if is_negative { -(n as i64) } else { n as i64 }));
                 Ok(())
             }
             Some(_) => {
-                self.large(path, start);
+                self.large(name, start);
                 Ok(())
             }
         }
@@ -470,14 +431,14 @@ impl<S: Sink> Scanner<'_, '_, S> {
 
     /// A whole number from `start` to here that may not fit: as text it keeps as many digits as it has.
     #[cold]
-    fn large(&mut self, path: Key, start: usize) {
+    fn large(&mut self, name: Name, start: usize) {
         let text = &self.text[start..self.at];
         let value = text.parse().map(Value::Int).or_else(|_| text.parse().map(Value::Uint)).unwrap_or(Value::Text(text));
-        self.sink.value(path, value);
+        self.sink.value(name, value);
     }
 
     /// The rest of a number that begins at `start` with `whole` digits, `n`, behind which it goes on.
-    fn fraction(&mut self, path: Key, start: usize, is_negative: bool, whole: usize, mut n: u64) -> Result<(), Stop> {
+    fn fraction(&mut self, name: Name, start: usize, is_negative: bool, whole: usize, mut n: u64) -> Result<(), Stop> {
         if whole == 0 {
             return Err(Stop::Bad);
         }
@@ -505,14 +466,14 @@ impl<S: Sink> Scanner<'_, '_, S> {
                 Err(_) => return Err(Stop::Bad),
             }
         };
-        self.sink.value(path, value);
+        self.sink.value(name, value);
         Ok(())
     }
 
-    fn word(&mut self, path: Key) -> Result<(), Stop> {
+    fn word(&mut self, name: Name) -> Result<(), Stop> {
         let rest = &self.bytes[self.at..];
         let (word, value) = match rest.first() {
-            Some(b't') => (&b"true"[..], Value::Bool(true)),
+            Some(b't') => (&b"true"[..], Value::Bool(true)), // Cut off: whole ones were read before.
             Some(b'f') => (&b"false"[..], Value::Bool(false)),
             Some(b'n') => (&b"null"[..], Value::Null),
             Some(b'N') => (&b"NaN"[..], Value::Null),
@@ -523,7 +484,7 @@ impl<S: Sink> Scanner<'_, '_, S> {
             return Err(if word.starts_with(rest) { Stop::End } else { Stop::Bad });
         }
         self.at += word.len();
-        self.sink.value(path, value);
+        self.sink.value(name, value);
         Ok(())
     }
 
@@ -552,6 +513,73 @@ impl<S: Sink> Scanner<'_, '_, S> {
         }
         Err(Stop::End)
     }
+}
+
+/// Writes the text from `start` on, whose first escape is at `at`, out in plain; how many bytes that takes, and where its quote is. None where
+/// the record ends before.
+fn write_out(padded: &[u8], start: usize, mut at: usize, plain: &mut [u8]) -> Option<(usize, usize)> {
+    let mut out = at - start;
+    plain[..out].copy_from_slice(&padded[start..at]);
+    loop {
+        // A step is copied as it stands, then again from behind each of its escapes on.
+        let from = padded.get(at..)?.first_chunk::<REACH>()?;
+        let to = plain[out..].first_chunk_mut::<REACH>()?;
+        to[..STEP].copy_from_slice(&from[..STEP]);
+        let (mut marks, mut taken, mut written) = (u64::from(marks(from.first_chunk()?)), 0, 0);
+        while marks != 0 {
+            let mark = marks.trailing_zeros() as usize % STEP;
+            written += mark - taken;
+            if from[mark] == b'"' {
+                return Some((out + written, at + mark));
+            }
+            let byte = ESCAPES[usize::from(from[mark + 1])];
+            if byte == 0 {
+                break;
+            }
+            to[written] = byte;
+            to[written + 1..written + 1 + STEP].copy_from_slice(&from[mark + 2..mark + 2 + STEP]);
+            (written, taken) = (written + 1, mark + 2);
+            marks &= !(3 << mark);
+        }
+        if marks == 0 {
+            let rest = STEP.max(taken) - taken;
+            (out, at) = (out + written + rest, at + taken + rest);
+        } else {
+            (out, at) = rare_escape(padded, at + marks.trailing_zeros() as usize, plain, out + written)?;
+        }
+    }
+}
+
+/// Writes out the escape at `at` that stands for no one byte; how much is written then, and where the text goes on.
+#[inline(never)]
+fn rare_escape(padded: &[u8], at: usize, plain: &mut [u8], out: usize) -> Option<(usize, usize)> {
+    match *padded.get(at + 1)? {
+        0 if padded.len() - PADDING.len() == at + 1 => return None, // The record ends.
+        b'u' => {
+            if let Some((char, end)) = unicode(padded, at) {
+                return Some((out + char.encode_utf8(&mut plain[out..]).len(), end));
+            }
+        }
+        _ => {}
+    }
+    plain[out] = b'\\'; // No escape that JSON knows: the backslash stands for itself.
+    Some((out + 1, at + 1))
+}
+
+/// `\uXXXX` at `at`, with its second half where it is the first of a pair; half a pair is the replacement character.
+fn unicode(padded: &[u8], at: usize) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        let digits = padded.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        digits.iter().try_fold(0u32, |sum, digit| Some(sum * 16 + char::from(*digit).to_digit(16)?))
+    };
+    let high = unit(at)?;
+    if (0xd800..0xdc00).contains(&high)
+        && let Some(low) = unit(at + 6).filter(|low| (0xdc00..0xe000).contains(low))
+    {
+        let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+        return Some((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), at + 12));
+    }
+    Some((char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), at + 6))
 }
 
 /// What was written out: whole characters of a text, and whole characters for its escapes.
@@ -595,6 +623,8 @@ impl Reader {
     /// Writes what the object in `text` holds to `row`. Where it is no whole object the row may hold part of it.
     pub fn read(&mut self, text: &str, row: &mut RowBuilder<'_>) -> Outcome {
         let Reader { keys, room, fields } = self;
+        keys.begin();
+        fields.begin(keys);
         let raw_at = row.raw_at(text);
         read(text, room, &mut Cells { keys, fields, row, text, raw_at })
     }
@@ -609,36 +639,33 @@ struct Cells<'r, 'b> {
     raw_at: Option<usize>,
 }
 
-impl Cells<'_, '_> {
-    #[inline]
-    fn field(&mut self, path: Key) -> Option<FieldId> {
-        let known = match self.fields.known.get(path.index()) {
-            Some(known) if self.fields.generation == self.keys.generation() => *known,
-            _ => Known::Not,
-        };
-        match if matches!(known, Known::Not) { self.fields.find(self.keys, path) } else { known } {
-            Known::Field(field) => Some(field),
-            Known::Not | Known::Refused => None,
-        }
-    }
-}
-
 impl Sink for Cells<'_, '_> {
     #[inline]
     fn keys(&mut self) -> &mut Keys {
         self.keys
     }
 
-    #[inline]
-    fn value(&mut self, path: Key, value: Value<'_>) {
-        if let Some(field) = self.field(path) {
-            self.row.value(field, value);
+    fn field(&mut self, path: Key) -> Option<FieldId> {
+        match self.fields.known.get(path.index()) {
+            Some(Known::Field(field)) => Some(*field),
+            Some(Known::Refused) => None,
+            Some(Known::Not) | None => self.fields.find(self.keys, path),
+        }
+    }
+
+    #[inline(always)] // Who calls it knows which value it is: what is left is one way of several.
+    fn value(&mut self, name: Name, value: Value<'_>) {
+        let Some(field) = name.field else { return };
+        match value {
+            Value::Int(n) => self.row.int(field, n),
+            Value::Bool(b) => self.row.bool(field, b),
+            value => self.row.value(field, value),
         }
     }
 
     #[inline]
-    fn span(&mut self, path: Key, start: usize, len: usize) {
-        let Some(field) = self.field(path) else { return };
+    fn span(&mut self, name: Name, start: usize, len: usize) {
+        let Some(field) = name.field else { return };
         match self.raw_at {
             Some(raw_at) => self.row.raw_part(field, raw_at + start, len),
             None => self.row.text(field, &self.text[start..start + len]),
@@ -647,23 +674,23 @@ impl Sink for Cells<'_, '_> {
 }
 
 impl Fields {
-    #[cold]
-    fn find(&mut self, keys: &Keys, path: Key) -> Known {
+    /// Begins a record. Forgets what the keys have forgotten.
+    fn begin(&mut self, keys: &Keys) {
         if self.generation != keys.generation() {
             self.generation = keys.generation();
             self.known.truncate(keys.kept());
         }
-        if let Some(known @ (Known::Field(_) | Known::Refused)) = self.known.get(path.index()) {
-            return *known;
-        }
+    }
+
+    #[cold]
+    fn find(&mut self, keys: &Keys, path: Key) -> Option<FieldId> {
         self.scratch.clear();
         (self.name)(keys.name(path), &mut self.scratch);
         let field = if path == Key::REFUSED { None } else { FieldId::intern(&self.scratch) };
-        let known = field.map_or(Known::Refused, Known::Field);
         if self.known.len() < keys.len() {
             self.known.resize(keys.len(), Known::Not);
         }
-        self.known[path.index()] = known;
-        known
+        self.known[path.index()] = field.map_or(Known::Refused, Known::Field);
+        field
     }
 }

@@ -55,31 +55,31 @@ impl<T> Default for Orders<T> {
 impl<T: Copy> Orders<T> {
     /// Sorts the cells of a record by their fields, cells of one field in their order.
     pub(crate) fn sort(&mut self, cells: &mut [T], field: impl Fn(&T) -> FieldId) {
-        let (mut is_sorted, mut before, mut hash) = (true, 0, 0u64);
-        for cell in &*cells {
-            let field = field(cell).index();
-            is_sorted &= before <= field;
-            before = field;
-            hash = hash.rotate_left(11) ^ field as u64;
-        }
-        if is_sorted {
-            return; // Decoders that know their fields beforehand write them in order.
-        }
-        hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = kind(cells, &field);
         let place = (hash >> 32) as usize % KNOWN;
-        if let Some(known) = self.known.get(place)
-            && known.hash == hash
-            && known.len as usize == cells.len()
-        {
-            let steps = &self.steps[known.start as usize..][..cells.len()];
-            if steps.iter().zip(&*cells).all(|(step, cell)| step.field == field(cell)) {
-                self.sorted.clear();
-                self.sorted.extend(steps.iter().map(|step| cells[usize::from(step.from)]));
-                cells.copy_from_slice(&self.sorted);
-                return;
-            }
+        let known = self.known.get(place).copied().filter(|known| known.hash == hash && known.len as usize == cells.len());
+        let is_done =
+            known.is_some_and(|known| self.sort_as(known, cells, &field)) || cells.is_sorted_by_key(|cell| field(cell).index()); // Decoders that know their fields beforehand write them in order.
+        if !is_done {
+            self.learn(cells, field, place, hash);
         }
-        self.learn(cells, field, place, hash);
+    }
+
+    /// Sorts as is remembered. False, and nothing done, where the fields are others.
+    fn sort_as(&mut self, known: Known, cells: &mut [T], field: impl Fn(&T) -> FieldId) -> bool {
+        let steps = &self.steps[known.start as usize..][..cells.len()];
+        if self.sorted.len() < cells.len() {
+            self.sorted.resize(cells.len(), cells[0]);
+        }
+        let sorted = &mut self.sorted[..cells.len()];
+        for ((to, step), cell) in sorted.iter_mut().zip(steps).zip(&*cells) {
+            if step.field != field(cell) {
+                return false;
+            }
+            *to = cells[usize::from(step.from)];
+        }
+        cells.copy_from_slice(sorted);
+        true
     }
 
     /// Sorts, and remembers how.
@@ -125,6 +125,15 @@ impl<T: Copy> Orders<T> {
             steps.truncate(start);
         }
     }
+}
+
+/// A hash of the number of cells and of the fields of a few, which tell most kinds of record apart; whether it is the kind is compared.
+fn kind<T>(cells: &[T], field: impl Fn(&T) -> FieldId) -> u64 {
+    const SAMPLES: usize = 8;
+    let sample = |hash: u64, nth| hash.rotate_left(11) ^ field(&cells[nth * cells.len() / SAMPLES]).index() as u64;
+    let start = cells.len() as u64;
+    let hash = if cells.is_empty() { start } else { (0..SAMPLES).fold(start, sample) };
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -24,8 +24,10 @@ pub struct RowBuilder<'a> {
     fields_refused: bool,
     /// How many cells were taken over in the order of their fields.
     ordered: usize,
-    /// A bit for each field that has a cell, or had one: many fields share a bit. What is not there needs no search.
-    seen: [u64; SEEN_WORDS],
+    /// A bit for each field that has one of the first cells, or had one: many fields share a bit. What is not there needs no search.
+    seen: [std::cell::Cell<u64>; SEEN_WORDS],
+    /// How many of the first cells that is: those that came since are looked at when a field is next asked for, as many never are.
+    seen_cells: std::cell::Cell<usize>,
 }
 
 /// Words of [`RowBuilder::seen`]: of the fifty fields of a long record few share a bit.
@@ -47,7 +49,17 @@ impl<'a> RowBuilder<'a> {
         row: Row,
         raw: &'a str,
     ) -> RowBuilder<'a> {
-        RowBuilder { batch, fixed, orders, row, raw, fields_refused: false, ordered: 0, seen: [0; SEEN_WORDS] }
+        RowBuilder {
+            batch,
+            fixed,
+            orders,
+            row,
+            raw,
+            fields_refused: false,
+            ordered: 0,
+            seen: Default::default(),
+            seen_cells: Default::default(),
+        }
     }
 
     /// The raw text that [`BatchBuilder::row`] was given.
@@ -137,7 +149,7 @@ impl<'a> RowBuilder<'a> {
     /// Adds an integer.
     #[inline]
     pub fn int(&mut self, field: FieldId, n: i64) {
-        self.value(field, Value::Int(n));
+        self.cell(field, Kind::Int, 0, n as u64);
     }
 
     /// Adds an unsigned integer of any size.
@@ -152,8 +164,9 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// Adds true or false.
+    #[inline]
     pub fn bool(&mut self, field: FieldId, b: bool) {
-        self.value(field, Value::Bool(b));
+        self.cell(field, Kind::Bool, 0, u64::from(b));
     }
 
     /// Adds a present field without a value.
@@ -240,11 +253,15 @@ impl<'a> RowBuilder<'a> {
     /// Where the first cell of `field` is.
     #[inline]
     fn find(&self, field: FieldId) -> Option<usize> {
+        let start = self.row.cells_start as usize;
+        for cell in &self.batch.cells[start + self.seen_cells.replace(self.cell_count())..] {
+            let (word, bit) = seen_bit(cell.field);
+            self.seen[word].set(self.seen[word].get() | bit);
+        }
         let (word, bit) = seen_bit(field);
-        if self.seen[word] & bit == 0 {
+        if self.seen[word].get() & bit == 0 {
             return None;
         }
-        let start = self.row.cells_start as usize;
         self.batch.cells[start..].iter().position(|cell| cell.field == field).map(|at| start + at)
     }
 
@@ -259,8 +276,7 @@ impl<'a> RowBuilder<'a> {
             }
         }
         let removed = self.batch.cells.len() - kept;
-        self.batch.cells.truncate(kept);
-        self.ordered = 0;
+        self.truncate(kept);
         removed
     }
 
@@ -325,10 +341,16 @@ impl<'a> RowBuilder<'a> {
 
     /// Takes back what was added since `mark`: a decoder that finds half-way that the record is not its own gives way.
     pub fn rewind(&mut self, mark: Mark) {
-        self.batch.cells.truncate(mark.cells.max(self.row.cells_start as usize));
+        self.truncate(mark.cells.max(self.row.cells_start as usize));
         self.row.time = mark.time;
-        self.ordered = 0;
         self.fields_refused = false;
+    }
+
+    /// Leaves so many cells of the batch.
+    fn truncate(&mut self, cells: usize) {
+        self.batch.cells.truncate(cells);
+        self.ordered = 0;
+        self.seen_cells.set(self.seen_cells.get().min(self.cell_count()));
     }
 
     /// Begins with the cells of the row before, to change those that differ. None, and nothing done, where there is no row before or
@@ -336,7 +358,6 @@ impl<'a> RowBuilder<'a> {
     #[inline]
     pub fn begin_as_before(&mut self) -> Option<Cells<'_>> {
         let before = self.batch.rows.last().filter(|_| self.cell_count() == 0)?;
-        self.seen = [u64::MAX; SEEN_WORDS];
         self.batch.cells.extend_from_within(before.cells_start as usize..before.cells_end as usize);
         self.ordered = self.cell_count();
         Some(Cells(&mut self.batch.cells[self.row.cells_start as usize..]))
@@ -365,8 +386,6 @@ impl<'a> RowBuilder<'a> {
             self.fields_refused = true;
             return;
         }
-        let (word, bit) = seen_bit(field);
-        self.seen[word] |= bit;
         self.batch.cells.push(Cell { payload, len, field, kind });
     }
 }

@@ -1,9 +1,9 @@
 //! JSON into a flat record.
 
 use event::Value;
-use event::keys::{Key, Keys};
+use event::keys::Keys;
 pub(in crate::decode) use event::object::Outcome;
-use event::object::{self, Sink};
+use event::object::{self, Name, Sink};
 
 use super::{Record, Scalar};
 
@@ -28,7 +28,7 @@ impl Sink for Items<'_, '_> {
     }
 
     #[inline]
-    fn value(&mut self, path: Key, value: Value<'_>) {
+    fn value(&mut self, Name { path, .. }: Name, value: Value<'_>) {
         let scalar = match value {
             Value::Text(text) => return self.record.text(self.text, path, text), // A long number, or written out.
             Value::Int(n) => Scalar::Int(n),
@@ -41,7 +41,7 @@ impl Sink for Items<'_, '_> {
     }
 
     #[inline]
-    fn span(&mut self, path: Key, start: usize, len: usize) {
+    fn span(&mut self, Name { path, .. }: Name, start: usize, len: usize) {
         self.record.push(path, Scalar::Text(start as u32, len as u32));
     }
 
@@ -90,6 +90,16 @@ mod tests {
             (r#"{"a":1,"b":tr"#, Cut, &["a=Int(1)"]),
             (r#"{"a":"a longer text that goes on","b":"\"#, Cut, &["a=Text(\"a longer text that goes on\")"]),
             (r#"{"a":1,"b":12"#, Cut, &["a=Int(1)"]),
+            (r#"{"a":1,"b":true"#, Cut, &["a=Int(1)", "b=Bool(true)"]),
+            (
+                r#"{"a":"C:\\Temp\\report of the month.txt","b":"D:\\"#,
+                Cut,
+                &["a=Text(\"C:\\\\Temp\\\\report of the month.txt\")"],
+            ),
+            ("{\"a\":\"\\\0\"}", Whole, &["a=Text(\"\\\\\\0\")"]),
+            ("{\"a\0\":7,\"\0\":8}", Whole, &["a\0=Int(7)", "\0=Int(8)"]),
+            ("{\"a\":12\0", No, &[]),
+            ("{\"a\":1}\0", No, &[]),
             (r#"{"a":1}},"#, Whole, &["a=Int(1)"]),
             (r#"{"a":1} x"#, No, &["a=Int(1)"]),
             (r#"{"a" 1}"#, No, &[]),
