@@ -98,6 +98,8 @@ const STEP_MAX: usize = 8;
 /// Entries of a width whose literals have more than [`STEP_USUAL`] windows each: with more, too many foreign windows pass the filter.
 const ENTRIES_MAX: usize = 8192;
 const STEP_USUAL: usize = 4;
+/// Windows that are asked for at once: there is seldom one of them that may be a literal's.
+const TOGETHER: usize = 4;
 /// Bytes of a usual text, for prices.
 const USUAL_BYTES: usize = 64;
 /// What it costs to look a window up, to search for literals packed together, and that by byte: instructions, about.
@@ -259,9 +261,18 @@ impl Width {
     #[inline]
     fn find_apart<const STEP: usize>(&self, value: &[u8], found: &mut Found, hit: &mut impl FnMut(u32)) {
         let (steps, rest) = value.as_chunks::<STEP>();
-        for (at, step) in steps.iter().enumerate() {
-            self.look(value, at * STEP, number(step), found, hit);
+        let mut look = |steps: &[[u8; STEP]], from: usize| {
+            for (step, nth) in steps.iter().zip(from..) {
+                self.look(value, nth * STEP, number(step), found, hit);
+            }
+        };
+        let (together, others) = steps.as_chunks::<TOGETHER>();
+        for (steps, nth) in together.iter().zip(0..) {
+            if steps.iter().fold(0, |bits, step| bits | self.bits(number(step))) & 1 != 0 {
+                look(steps, nth * TOGETHER);
+            }
         }
+        look(others, steps.len() - others.len());
         if rest.len() >= WINDOW_BYTES {
             self.look(value, value.len() - rest.len(), number(rest), found, hit);
         }
@@ -278,8 +289,14 @@ impl Width {
     /// Whether any literal may have the window.
     #[inline]
     fn may_have(&self, window: u32) -> bool {
+        self.bits(window) & 1 != 0
+    }
+
+    /// The window's bit of the filter as the lowest one; those above are others'.
+    #[inline]
+    fn bits(&self, window: u32) -> u64 {
         let (word, bit) = place(window, self.filter.len() - 1);
-        self.filter[word] >> bit & 1 != 0
+        self.filter[word] >> bit
     }
 
     #[inline(never)]

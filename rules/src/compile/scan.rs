@@ -241,11 +241,11 @@ impl State {
         if !self.candidates.is_empty() {
             self.evaluate(rules, event, matched);
         }
-        let due = self.routes[source].iter().flat_map(|route| route.plans.iter().copied());
         let is_due = |running: &mut Running| running.tally.is_due(&running.plan);
-        let due: Vec<u32> = due.filter(|plan| is_due(&mut self.plans[*plan as usize])).collect();
-        for plan in due {
-            self.remake(rules, plan);
+        let plans = self.routes[source].iter().flat_map(|route| &route.plans).copied();
+        // One an event: it may take the route with it, and the others are asked after the next.
+        if let Some(due) = plans.into_iter().find(|plan| is_due(&mut self.plans[*plan as usize])) {
+            self.remake(rules, due);
         }
     }
 

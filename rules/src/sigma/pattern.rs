@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 /// A part of a pattern.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Part {
@@ -181,8 +183,28 @@ pub(crate) fn fold_onto_bytes(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Makes the letters of ASCII lower case, eight bytes a step; the last step may overlap the one before it. Whether there are no others.
+/// Makes the letters of ASCII lower case, sixteen bytes a step; the last step may overlap the one before it. Whether there are no others.
 fn fold_ascii(bytes: &mut [u8]) -> bool {
+    fn step(bytes: &mut [u8; 16]) -> u8x16 {
+        let before = u8x16::new(*bytes);
+        let from_a = before - u8x16::splat(b'A');
+        let is_upper = from_a.simd_eq(from_a.min(u8x16::splat(b'Z' - b'A')));
+        *bytes = (before | is_upper & u8x16::splat(b'a' - b'A')).to_array();
+        before
+    }
+    if bytes.len() < 16 {
+        return fold_short(bytes);
+    }
+    let (steps, rest) = bytes.as_chunks_mut();
+    let mut all = steps.iter_mut().fold(u8x16::ZERO, |all, bytes| all | step(bytes));
+    if !rest.is_empty() {
+        all = bytes.last_chunk_mut().map_or(all, |last| all | step(last));
+    }
+    all.to_bitmask() == 0 // The high bit of each byte.
+}
+
+/// The same of fewer bytes than one such step, eight a step.
+fn fold_short(bytes: &mut [u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
     fn step(bytes: &mut [u8; 8]) -> u64 {
@@ -194,13 +216,9 @@ fn fold_ascii(bytes: &mut [u8]) -> bool {
         *bytes = (word | upper >> 2).to_le_bytes();
         word
     }
-    let (steps, rest) = bytes.as_chunks_mut::<8>();
-    let all = steps.iter_mut().fold(0, |all, bytes| all | step(bytes));
-    if rest.is_empty() {
-        return all & HIGH == 0;
-    }
-    let last = if let Some(last) = bytes.last_chunk_mut() {
-        step(last)
+    let all = if let Some(first) = bytes.first_chunk_mut() {
+        let first = step(first);
+        bytes.last_chunk_mut().map_or(first, |last| first | step(last))
     } else {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);
@@ -208,7 +226,7 @@ fn fold_ascii(bytes: &mut [u8]) -> bool {
         bytes.copy_from_slice(&word[..bytes.len()]);
         before
     };
-    (all | last) & HIGH == 0
+    all & HIGH == 0
 }
 
 /// Lower case, by way of upper case where that is one character: so the final sigma is a sigma, and the long s an s. The Turkic `ı` is
