@@ -18,6 +18,7 @@ use rules::cases::batch_of_sources;
 use rules::{Detector, LoadOptions, Match, RuleSet, Source, load, matches_plainly};
 use serde::Deserialize;
 
+const CORPORA: [&str; 2] = ["net", "mixed60k"];
 const ROUNDS: usize = 3;
 /// Few enough that a batch stays in the second-level cache.
 const BATCH_EVENTS: usize = 256;
@@ -174,7 +175,19 @@ fn read(reader: &mut Reader, builder: &mut BatchBuilder, lines: &[String], sourc
     builder.finish(LogRange::default(), Time::UNKNOWN)
 }
 
+/// The reader without rules.
+fn read_alone(rounds: usize, wanted: impl Fn(&str) -> bool) {
+    for name in CORPORA.into_iter().filter(|name| wanted(name)) {
+        let corpus = corpus(name);
+        let seconds = (0..rounds).map(|_| timed(|| read_only(&corpus)).1).fold(f64::MAX, f64::min);
+        println!("{name}: JSON only {:.0} events/s", corpus.lines.len() as f64 / seconds);
+    }
+}
+
 /// Reads the events' JSON alone.
+///
+/// A function of its own, as [`read_and_scan`].
+#[inline(never)]
 fn read_only(corpus: &Corpus) -> u64 {
     let mut reader = Reader::new(rules::cases::sigma_name);
     let mut builder = BatchBuilder::default();
@@ -205,6 +218,11 @@ fn main() {
         println!("skipped: the corpora are not beside the project");
         return;
     }
+    // For a profile of ours alone or of the reader alone; `once` for one that counts instructions, also of the rules doubled.
+    let [alone, json, once, doubling] = ["alone", "json", "once", "twice"].map(|word| words.iter().any(|of| of == word));
+    if json {
+        return read_alone(if once { 1 } else { ROUNDS * 8 }, wanted);
+    }
     let (files, _) = rules::read_files(&[shared("sigma/rules")]);
     let before = resident_mib();
     let (set, seconds) = loaded(&files);
@@ -214,15 +232,13 @@ fn main() {
     if words.iter().any(|word| word == "verify") {
         return verify(&set, &words);
     }
-    // For a profile of ours alone or of the reader alone; `once` for one that counts instructions, also of the rules doubled.
-    let [alone, json, once, doubling] = ["alone", "json", "once", "twice"].map(|word| words.iter().any(|of| of == word));
     #[cfg(feature = "peer")]
-    let peer = if alone || json || once { peer::Peer::new(&[]) } else { peer::Peer::new(&files) };
+    let peer = if alone || once { peer::Peer::new(&[]) } else { peer::Peer::new(&files) };
     #[cfg(feature = "peer")]
     if words.iter().any(|word| word == "differences") {
         return peer.differences(&set);
     }
-    for name in ["net", "mixed60k"] {
+    for name in CORPORA {
         let corpus = corpus(name);
         for routed in [true, false] {
             let name = format!("{} {}", corpus.name, if routed { "routed" } else { "all rules" });
@@ -232,11 +248,6 @@ fn main() {
             if words.iter().any(|word| word == "sources") {
                 by_source(&set, &corpus);
                 break;
-            }
-            if json {
-                let seconds = (0..ROUNDS * 8).map(|_| timed(|| read_only(&corpus)).1).fold(f64::MAX, f64::min);
-                println!("{name}: JSON only {:.0} events/s", corpus.lines.len() as f64 / seconds);
-                continue;
             }
             let batches = batches(&corpus, routed);
             let events = corpus.lines.len() as f64;
@@ -289,7 +300,7 @@ fn main() {
 /// Compares every match of the compiled rules with the plain form's, over every event, with log sources and without.
 fn verify(set: &Arc<RuleSet>, words: &[String]) {
     let sources: Vec<_> = set.rules().map(|rule| rule.source.clone()).collect();
-    for name in ["net", "mixed60k"].into_iter().filter(|name| words.iter().any(|word| word == name) || words.len() == 1) {
+    for name in CORPORA.into_iter().filter(|name| words.iter().any(|word| word == name) || words.len() == 1) {
         let corpus = corpus(name);
         let (mut routed, mut all) = (Detector::new(set.clone()), Detector::new(set.clone()));
         let (mut events, mut matches, mut wrong) = (0, [0, 0], 0);
@@ -375,7 +386,7 @@ mod peer {
     use rsigma_eval::{Engine, LogSourceExtractor};
     use rules::{Detector, Match, RuleSet, Source};
 
-    use super::{batches, corpus};
+    use super::{CORPORA, batches, corpus};
 
     pub(super) struct Peer {
         routed: Engine,
@@ -405,7 +416,7 @@ mod peer {
         /// finds with log sources and both find without is a matter of routing, not of matching.
         pub(super) fn differences(&self, set: &Arc<RuleSet>) {
             let names: Vec<String> = set.rules().map(|rule| format!("{} {}", rule.id, rule.title)).collect();
-            for name in ["net", "mixed60k"] {
+            for name in CORPORA {
                 let corpus = corpus(name);
                 let mut differ: BTreeMap<String, (u64, u64, usize)> = BTreeMap::new();
                 let (mut detector, mut routing) = (Detector::new(set.clone()), Detector::new(set.clone()));
