@@ -26,7 +26,7 @@ const CHANGES_MAX: usize = 1000;
 /// What a verdict hangs on beside what [`policy::fields`] names.
 const LOG_SOURCE: [&str; 3] = ["mihari.log_source.category", "mihari.log_source.product", "mihari.log_source.service"];
 /// Those that a policy writes.
-const SAID: [&str; 5] = ["zone.source", "zone.destination", "policy.verdict", "policy.clause", "policy.line"];
+const SAID: [&str; 6] = ["zone.source", "zone.destination", "policy.verdict", "policy.clause", "policy.initiator", "policy.line"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -100,6 +100,7 @@ fields! {
     ZONE_DESTINATION = "zone.destination",
     POLICY_VERDICT = "policy.verdict",
     POLICY_CLAUSE = "policy.clause",
+    POLICY_INITIATOR = "policy.initiator",
     POLICY_LINE = "policy.line",
     // Event.
     EVENT_KIND = "event.kind",

@@ -419,9 +419,12 @@ impl Observer {
     /// it spoke.
     pub(super) fn communication(&mut self, event: EventRef<'_>, text: &mut String) -> Option<Observation> {
         let cells = self.cells(event);
+        if !cells.has(Slot::SOURCE) {
+            return None;
+        }
         let category = self.category(event.log_source());
         let what = what(&cells, category).map(|(what, _)| what).filter(|what| !matches!(what, What::Login | What::File));
-        if !cells.has(Slot::SOURCE) || !cells.has(Slot::DESTINATION) && what != Some(What::Proxied) {
+        if !cells.has(Slot::DESTINATION) && what != Some(What::Proxied) {
             return None;
         }
         let what = (what.unwrap_or(What::Request), false);

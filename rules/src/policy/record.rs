@@ -8,7 +8,8 @@ use crate::behave::conversation::RecordJudge;
 
 impl Policy {
     /// Writes zones and verdict on every communication of the batch: `zone.source`, `zone.destination`, `policy.verdict` (`internal`,
-    /// `kept`, `denied`, `exception`, `violation`, `attempt`, `unclear`), for those not kept `policy.clause`, and the deciding line.
+    /// `kept`, `denied`, `exception`, `violation`, `attempt`, `unclear`), for those not kept `policy.clause` and
+    /// `policy.initiator` (`outside`, the zone of all other addresses by whatever name, or `inside`), and the deciding line.
     pub fn annotate(&self, batch: &mut Batch) {
         let mut judge = RecordJudge::new();
         batch.annotate(|event, notes| {
@@ -21,6 +22,8 @@ impl Policy {
                 (Some(line), _) => notes.number(FieldId::POLICY_LINE, line),
                 (None, Verdict::Internal | Verdict::Kept) => {}
                 (None, _) => {
+                    let outside = self.zones[usize::from(judgement.from)].rest;
+                    notes.text(FieldId::POLICY_INITIATOR, if outside { "outside" } else { "inside" });
                     if let Some(clause) = self.clause(judgement.from, judgement.to) {
                         notes.text(FieldId::POLICY_CLAUSE, clause);
                     }

@@ -273,6 +273,10 @@ fn events_get_their_verdicts() {
     for (event, case) in batch.iter().zip(told) {
         assert_eq!(verdict_of(event), Some(case.4), "{case:?}");
         assert_eq!(event.get(FieldId::POLICY_CLAUSE).and_then(|v| v.as_text()), case.5, "{case:?}");
+        let initiator = event.get(FieldId::POLICY_INITIATOR).and_then(|v| v.as_text());
+        let forbidden = matches!(case.4, "violation" | "attempt" | "unclear");
+        assert_eq!(initiator.is_some(), forbidden, "{case:?}");
+        assert!(!forbidden || (initiator == Some("outside")) == (case.1.0 == c), "{case:?}");
         assert_eq!(
             event.get(FieldId::ZONE_SOURCE).and_then(|v| v.as_text()),
             Some(policy.zone_of(case.1.0.parse().expect("ip")))
