@@ -50,6 +50,8 @@ struct Alert {
     title: String,
     group: String,
     explanation: String,
+    /// Of what is scored, such as beacons.
+    score: Option<f64>,
 }
 
 /// The files of a capture: itself, or what a folder holds.
@@ -83,6 +85,7 @@ fn replay(files: &[PathBuf]) -> (Vec<Alert>, u64, f64) {
         title: alert["rule"]["title"].as_str().unwrap_or("").to_owned(),
         group: alert["group"].to_string(),
         explanation: alert["explanation"].to_string(),
+        score: alert["explanation"]["score"].as_str().and_then(|score| score.parse().ok()),
     };
     let told: serde_json::Value = serde_json::from_slice(&std::fs::read(stats.path()).expect("there")).expect("JSON");
     let time = |name: &str| told[name].as_str().and_then(|t| t.parse::<event::Time>().ok());
@@ -143,6 +146,13 @@ fn each_malicious_capture_gives_its_alert_and_the_benign_ones_few() {
                 missed.push(path.to_owned());
             }
         }
+        // Where the label names the other end, nothing scores more than it.
+        let label = capture["label"].as_str().unwrap_or("").split([' ', ',', ';', '(', ')']);
+        for named in label.filter(|word| word.parse::<std::net::IpAddr>().is_ok()) {
+            let best =
+                alerts.iter().filter(|alert| alert.score.is_some()).max_by(|a, b| a.score.partial_cmp(&b.score).expect("no NaN"));
+            assert!(best.is_some_and(|best| best.group.contains(named)), "{path}: {:?}", best.map(|best| &best.group));
+        }
         // In a capture of one malicious thing, what is no alert for that thing is a false one.
         beside += alerts.iter().filter(|alert| !wanted.contains(&alert.title.as_str())).count() as u64;
     }
@@ -155,4 +165,5 @@ fn each_malicious_capture_gives_its_alert_and_the_benign_ones_few() {
         beside as f64 / f64::max(days_in_all, 1e-9)
     );
     assert_eq!(missed, Vec::<String>::new());
+    assert!(beside * 10_000 <= observed_in_all, "{beside} false alerts of {observed_in_all} observations");
 }
