@@ -1,4 +1,4 @@
-//! What the message of a Windows audit event says by its labels, in English or Japanese, under the names that the event's data has
+//! What the message of a Windows audit event says by its labels, in English, Japanese or French, under the names that the event's data has
 //! (Microsoft, "Audit events": the messages of 4624 and its kin): for forwarders that send the message and leave out the data.
 //!
 //! ```text
@@ -214,6 +214,84 @@ const LABELS: &[(&str, Means)] = &[
     ("Linked Logon ID", Is("TargetLinkedLogonId")),
     ("Network Account Name", Is("TargetOutboundUserName")),
     ("Network Account Domain", Is("TargetOutboundDomainName")),
+    ("Sujet", Subject),
+    ("Objet", Subject),
+    ("Sujet du créateur", Subject),
+    ("Sujet de l’auteur", Subject),
+    ("Nouvelle ouverture de session", Target),
+    ("Compte pour lequel l’ouverture de session a échoué", Target),
+    ("Compte dont les informations d’identification ont été utilisées", Target),
+    ("Compte verrouillé", Target),
+    ("Informations sur le compte", Target),
+    ("Compte cible", Target),
+    ("Sujet cible", Target),
+    ("Nouveau compte", Target),
+    ("Membre", Target),
+    ("Groupe", Other),
+    ("Informations d’ouverture de session", Other),
+    ("Informations sur le processus", Other),
+    ("Informations sur le réseau", Other),
+    ("Informations sur l’échec", Other),
+    ("Informations détaillées sur l’authentification", Other),
+    ("Informations supplémentaires", Other),
+    ("Informations sur le service", Other),
+    ("Informations sur l’application", Other),
+    ("Informations sur le partage", Other),
+    ("Attributs", Other),
+    ("Attributs modifiés", Other),
+    ("ID de sécurité", Part("UserSid")),
+    ("ID de l’utilisateur", Part("UserSid")),
+    ("Nom du compte", Part("UserName")),
+    ("Domaine du compte", Part("DomainName")),
+    ("Nom du domaine Kerberos fourni", Part("DomainName")),
+    ("ID d’ouverture de session", Part("LogonId")),
+    ("Compte d’ouverture de session", Is("TargetUserName")),
+    ("Nom du groupe", Is("TargetUserName")),
+    ("Domaine du groupe", Is("TargetDomainName")),
+    ("Type d’ouverture de session", Is("LogonType")),
+    ("GUID d’ouverture de session", Is("LogonGuid")),
+    ("Raison de l’échec", Is("FailureReason")),
+    ("État", Is("Status")),
+    ("Code de résultat", Is("Status")),
+    ("Code d’erreur", Is("Status")),
+    ("Code d’échec", Is("Status")),
+    ("Sous-état", Is("SubStatus")),
+    ("ID du processus de l’appelant", Is("CallerProcessId")),
+    ("Nom du processus de l’appelant", Is("CallerProcessName")),
+    ("ID du processus", Is("ProcessId")),
+    ("ID du processus créateur", Is("ProcessId")),
+    ("Nom du processus", Is("ProcessName")),
+    ("ID du nouveau processus", Is("NewProcessId")),
+    ("Nom du nouveau processus", Is("NewProcessName")),
+    ("Nom du processus créateur", Is("ParentProcessName")),
+    ("Ligne de commande du processus", Is("CommandLine")),
+    ("Nom de la station de travail", Is("WorkstationName")),
+    ("Nom de l’ordinateur appelant", Is("WorkstationName")),
+    ("Station de travail source", Is("Workstation")),
+    ("Adresse du réseau source", Is("IpAddress")),
+    ("Adresse réseau", Is("IpAddress")),
+    ("Adresse du client", Is("IpAddress")),
+    ("Adresse source", Is("SourceAddress")),
+    ("Adresse de destination", Is("DestAddress")),
+    ("Port source", Is("IpPort")),
+    ("Port client", Is("IpPort")),
+    ("Port du client", Is("IpPort")),
+    ("Port de destination", Is("DestPort")),
+    ("Protocole", Is("Protocol")),
+    ("Processus d’ouverture de session", Is("LogonProcessName")),
+    ("Package d’authentification", Is("AuthenticationPackageName")),
+    ("Type de chiffrement du ticket", Is("TicketEncryptionType")),
+    ("Options du ticket", Is("TicketOptions")),
+    ("Type de pré-authentification", Is("PreAuthType")),
+    ("Nom du service", Is("ServiceName")),
+    ("ID du service", Is("ServiceSid")),
+    ("Nom du fichier de service", Is("ServiceFileName")),
+    ("Nom de la tâche", Is("TaskName")),
+    ("Nom de l’objet", Is("ObjectName")),
+    ("Type d’objet", Is("ObjectType")),
+    ("Nom du partage", Is("ShareName")),
+    ("Nom de l’application", Is("Application")),
+    ("Niveau d’emprunt d’identité", Is("ImpersonationLevel")),
 ];
 
 /// How the first sentence begins, and the event's number.
@@ -268,6 +346,28 @@ const TITLES: &[(&str, &str)] = &[
     ("A network share object was accessed", "5140"),
     ("The Windows Filtering Platform has permitted a connection", "5156"),
     ("The Windows Filtering Platform has blocked a connection", "5157"),
+    ("L’ouverture de session d’un compte s’est correctement déroulée", "4624"),
+    ("Échec d’ouverture de session d’un compte", "4625"),
+    ("Fermeture de session d’un compte", "4634"),
+    ("Tentative d’ouverture de session en utilisant des informations d’identification explicites", "4648"),
+    ("Privilèges spéciaux attribués à la nouvelle ouverture de session", "4672"),
+    ("Un nouveau processus a été créé", "4688"),
+    ("Un service a été installé dans le système", "4697"),
+    ("Une tâche planifiée a été créée", "4698"),
+    ("Un compte d’utilisateur a été créé", "4720"),
+    ("Un compte d’utilisateur a été activé", "4722"),
+    ("Un compte d’utilisateur a été désactivé", "4725"),
+    ("Un compte d’utilisateur a été supprimé", "4726"),
+    ("Un membre a été ajouté à un groupe global dont la sécurité est activée", "4728"),
+    ("Un membre a été ajouté à un groupe local dont la sécurité est activée", "4732"),
+    ("Un compte d’utilisateur a été modifié", "4738"),
+    ("Un compte d’utilisateur a été verrouillé", "4740"),
+    ("Un membre a été ajouté à un groupe universel dont la sécurité est activée", "4756"),
+    ("Un ticket d’authentification Kerberos (TGT) a été demandé", "4768"),
+    ("Un ticket de service Kerberos a été demandé", "4769"),
+    ("La pré-authentification Kerberos a échoué", "4771"),
+    ("L’ordinateur a tenté de valider les informations d’identification d’un compte", "4776"),
+    ("Le journal d’audit a été effacé", "1102"),
 ];
 
 /// Bytes of a message that are looked at: what its labels say stands before the explanations.
@@ -358,6 +458,7 @@ pub(super) fn read<'t>(message: &'t str, mut put: impl FnMut(&'static str, &'t s
 
 /// The label that ends `text`, and where it begins.
 fn label_before(text: &str, has_lines: bool) -> Option<(usize, Means)> {
+    let text = text.trim_end_matches([' ', '\u{a0}']); // French has a blank before a colon.
     let last = *text.as_bytes().last()?;
     BY_LAST_BYTE[usize::from(last)].iter().find_map(|(label, means)| {
         let before = text.strip_suffix(label)?;
@@ -408,7 +509,10 @@ mod tests {
             ログオンを失敗したアカウント:\n\tアカウント名:\t\ttaro\n\nネットワーク情報:\n\tソース ネットワーク アドレス:\t192.0.2.7\n\tソース ポート:\t\t5122\n";
         assert_eq!(said(japanese), expected);
         assert_eq!(said(&japanese.replace(['\n', '\t'], " ")), expected);
-        assert_eq!((number(english), number(japanese)), (Some("4625"), Some("4625")));
+        let french = "Échec d’ouverture de session d’un compte.\n\nSujet :\n\tID de sécurité :\t\tS-1-0-0\n\tNom du compte :\t\t-\n\nType d’ouverture de session :\t\t3\n\n\
+            Compte pour lequel l’ouverture de session a échoué\u{a0}:\n\tNom du compte :\t\ttaro\n\nInformations sur le réseau :\n\tAdresse du réseau source :\t192.0.2.7\n\tPort source :\t\t5122\n";
+        assert_eq!(said(french), expected);
+        assert_eq!((number(english), number(japanese), number(french)), (Some("4625"), Some("4625"), Some("4625")));
     }
 
     #[test]

@@ -57,6 +57,8 @@ const MARKS: &[&[&str]] = &[
     &["Logon Account:"],
     &["アカウント名:"],
     &["ログオン アカウント:"],
+    &["Nom du compte"],
+    &["Compte d’ouverture de session"],
     &["NTEventID="],
 ];
 
