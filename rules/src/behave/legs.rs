@@ -310,8 +310,9 @@ impl Way {
     }
 
     /// In a crowd, when the time of a leg is over that has no other one: finds it one, also where others change theirs for it. What has one
-    /// keeps one; so no crowd has more pairs (augmenting paths; Berge 1957, "Two Theorems in Graph Theory"). Says whether all that may
-    /// change was looked at.
+    /// keeps one; so no crowd has more pairs (augmenting paths; Berge 1957, "Two Theorems in Graph Theory"). But whose own time is not over
+    /// gives its up where there is no other way: it looks again when that is over, and what is its may not have been told yet. Says whether
+    /// all that may change was looked at.
     pub(super) fn settle(&mut self, side: Side, number: u64, p: &Parameters) -> bool {
         if let Some(distance) = self.nearest_left(side, number, p) {
             self.join(distance);
@@ -325,6 +326,9 @@ impl Way {
         let pairs = self.changes(side, number, &mut remain, p);
         self.searched.1 = remain;
         let Ok(pairs) = pairs else { return false };
+        if let Some(last) = pairs.first() {
+            self.part(side.across(), last.across(side));
+        }
         for distance in pairs {
             self.join(distance);
             if distance.ends().iter().any(|(side, number)| self.is_decided(*side, *number)) {
@@ -343,7 +347,8 @@ impl Way {
         near.find_map(|(_, at, _)| distance(pair(side, (number, leg), (at, across.all.get(&at)?)), p))
     }
 
-    /// The pairs to make so that a leg has another one, and each that has one now has one then; none where there is no such way.
+    /// The pairs to make so that a leg has another one, and each that has one now and whose time is over has one then; none where there is no
+    /// such way.
     fn changes(&self, side: Side, number: u64, remain: &mut usize, p: &Parameters) -> Result<Vec<Distance>, Crowded> {
         let across = self.side(side.across());
         let Some(start) = self.get(side, number).map(|leg| leg.start) else { return Ok(Vec::new()) };
@@ -351,7 +356,7 @@ impl Way {
         let near = across.at.values().flat_map(|starts| outwards(starts, start, (i64::MIN, i64::MAX)).take(each));
         let mut unseen: BTreeSet<(i64, u64)> = near.filter_map(|(_, at, _)| Some((across.all.get(&at)?.start, at))).collect();
         *remain = remain.saturating_sub(unseen.len());
-        let (mut reached, mut at) = (vec![Change { seeker: number, has: 0, back: 0 }], 0);
+        let (mut reached, mut at, mut gives) = (vec![Change { seeker: number, has: 0, back: 0 }], 0, None);
         while let Some(&Change { seeker, .. }) = reached.get(at) {
             at += 1;
             let Some(leg) = self.get(side, seeker) else { continue };
@@ -363,13 +368,18 @@ impl Way {
                 let Some(distance) = distance(pair(side, (seeker, leg), (other, o)), p) else { continue };
                 unseen.remove(&(start, other));
                 match o.other.map(|has| has.across(side.across())) {
-                    Some(seeker) => reached.push(Change { seeker, has: other, back: at - 1 }),
+                    Some(seeker) => {
+                        if gives.is_none() && !o.decided && self.is_crowded(side, seeker, p) {
+                            gives = Some((at - 1, distance));
+                        }
+                        reached.push(Change { seeker, has: other, back: at - 1 });
+                    }
                     None if o.over => {}
                     None => return Ok(self.along(side, &reached, at - 1, distance, p)),
                 }
             }
         }
-        Ok(Vec::new())
+        Ok(gives.map_or_else(Vec::new, |(at, distance)| self.along(side, &reached, at, distance, p)))
     }
 
     /// The pairs of a way found: the last one takes what is left, each one before it what the one after it had.

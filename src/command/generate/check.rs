@@ -124,7 +124,7 @@ fn told(
         wrong.len() as f64 / days
     ));
     for alert in wrong {
-        super::super::say(&format!("    {} {:?}", alert.rule.title, alert.group));
+        super::super::say(&format!("    {} {:?} {:?}", alert.rule.title, alert.group, alert.explanation));
     }
     good
 }
