@@ -3,10 +3,10 @@
 //! ```text
 //!  or      = and ("OR" and)*                       and = not (("AND")? not)*       not = ("NOT" | "!" | "-")? one
 //!  one     = "(" or ")" | field ":" value | field ("<" | "<=" | ">" | ">=") value | word | "phrase"
-//!  value   = word | "text" | /regex/ | "*" | "[" a "TO" b "]" | "{" a "TO" b "}" | ("<" | ">" | "<=" | ">=") word | "(" values ")"
+//!  value   = word | "text" | /regex/ | "*" | "[" a "TO" b "]" | "{" a "TO" b "}" | ("<" | ">" | "<=" | ">=") word | "(" or ")"
 //! ```
 //!
-//! Words without a field search the record's words. Text compares without case. The parser is ours: its depth and size are bounded, and
+//! Within `field:( )` each `one` is a value of that field. Words without a field search the record's words. Text compares without case. The parser is ours: its depth and size are bounded, and
 //! it says at which character it stopped.
 
 mod lucene;
@@ -166,7 +166,7 @@ pub fn parse(text: &str, now: Time) -> Result<Query, QueryError> {
     if parser.rest().is_empty() || parser.rest().trim() == "*" {
         return Ok(Query::All);
     }
-    let query = parser.or()?;
+    let query = parser.or(None)?;
     if !parser.rest().is_empty() {
         return Err(parser.error("unexpected text".to_owned()));
     }
@@ -231,29 +231,30 @@ impl<'q> Parser<'q> {
         false
     }
 
-    fn or(&mut self) -> Parsed<Query> {
+    /// Alternatives up to a closing bracket or the end; of one field, where they stand within `field:( )`.
+    fn or(&mut self, field: Option<&str>) -> Parsed<Query> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(self.error("nested too deeply".to_owned()));
         }
-        let mut parts = vec![self.and()?];
+        let mut parts = vec![self.and(field)?];
         while self.keyword(&["OR", "||", "or"]) {
-            parts.push(self.and()?);
+            parts.push(self.and(field)?);
         }
         self.depth -= 1;
         Ok(if parts.len() == 1 { parts.remove(0) } else { Query::Or(parts) })
     }
 
-    fn and(&mut self) -> Parsed<Query> {
-        let mut parts = vec![self.not()?];
+    fn and(&mut self, field: Option<&str>) -> Parsed<Query> {
+        let mut parts = vec![self.not(field)?];
         loop {
             self.blanks();
             if self.keyword(&["AND", "&&", "and"]) {
-                parts.push(self.not()?);
+                parts.push(self.not(field)?);
             } else if self.rest().is_empty() || self.rest().starts_with(')') || self.at_or() {
                 break;
             } else {
-                parts.push(self.not()?);
+                parts.push(self.not(field)?);
             }
         }
         Ok(if parts.len() == 1 { parts.remove(0) } else { Query::And(parts) })
@@ -266,7 +267,7 @@ impl<'q> Parser<'q> {
         found
     }
 
-    fn not(&mut self) -> Parsed<Query> {
+    fn not(&mut self, field: Option<&str>) -> Parsed<Query> {
         let mut negated = false;
         loop {
             self.blanks();
@@ -276,7 +277,7 @@ impl<'q> Parser<'q> {
                 break;
             }
         }
-        let query = self.one()?;
+        let query = self.one(field)?;
         self.blanks();
         Ok(if negated { Query::Not(Box::new(query)) } else { query })
     }
@@ -289,16 +290,21 @@ impl<'q> Parser<'q> {
         Ok(())
     }
 
-    fn one(&mut self) -> Parsed<Query> {
+    /// What stands between brackets, of which the first is behind us.
+    fn bracketed(&mut self, field: Option<&str>) -> Parsed<Query> {
+        self.blanks();
+        let inner = if self.lucene.is_some() { self.clauses(field)? } else { self.or(field)? };
+        self.blanks();
+        if self.eat(")") { Ok(inner) } else { Err(self.error("expected )".to_owned())) }
+    }
+
+    fn one(&mut self, field: Option<&str>) -> Parsed<Query> {
         self.count()?;
         if self.eat("(") {
-            self.blanks();
-            let inner = self.or()?;
-            self.blanks();
-            if !self.eat(")") {
-                return Err(self.error("expected )".to_owned()));
-            }
-            return Ok(inner);
+            return self.bracketed(field);
+        }
+        if let Some(name) = field {
+            return self.value(name);
         }
         if self.rest().starts_with('"') {
             return Ok(Query::Words(self.quoted()?));
@@ -409,40 +415,7 @@ impl<'q> Parser<'q> {
             None => Err(self.error("expected a value".to_owned())),
             Some('(') => {
                 self.at += 1;
-                self.depth += 1;
-                if self.depth > DEPTH_MAX {
-                    return Err(self.error("nested too deeply".to_owned()));
-                }
-                if self.lucene.is_some() {
-                    let inner = self.clauses(Some(name))?;
-                    self.blanks();
-                    if !self.eat(")") {
-                        return Err(self.error("expected )".to_owned()));
-                    }
-                    self.depth -= 1;
-                    return Ok(inner);
-                }
-                let mut any = Vec::new();
-                let mut all = false;
-                loop {
-                    self.blanks();
-                    if self.eat(")") {
-                        break;
-                    }
-                    if !any.is_empty() {
-                        all |= self.keyword(&["AND", "and"]);
-                        self.keyword(&["OR", "or"]);
-                    }
-                    let negated = self.keyword(&["NOT", "not"]);
-                    let value = self.value(name)?;
-                    any.push(if negated { Query::Not(Box::new(value)) } else { value });
-                    self.count()?;
-                }
-                self.depth -= 1;
-                if any.is_empty() {
-                    return Err(self.error("expected a value".to_owned()));
-                }
-                Ok(if all { Query::And(any) } else { Query::Or(any) })
+                self.bracketed(Some(name))
             }
             Some('"') => {
                 let text = self.quoted()?;

@@ -119,12 +119,6 @@ impl Parser<'_> {
         Ok(query)
     }
 
-    fn bracketed(&mut self, field: Option<&str>) -> Parsed<Query> {
-        let inner = self.clauses(field)?;
-        self.blanks();
-        if self.eat(")") { Ok(inner) } else { Err(self.error("expected )".to_owned())) }
-    }
-
     /// A clause outside `field:( )`.
     fn free(&mut self) -> Parsed<Query> {
         if self.eat("(") {

@@ -1,0 +1,86 @@
+//! What a query says is what is found: each case names the records, read off by eye, not by code that the search shares.
+
+use std::sync::Arc;
+
+use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use index::{IndexOptions, Matcher, Query, SearchLimits, SearchRequest, Writer, query};
+
+/// A record and its fields.
+type Record = (&'static str, &'static [(&'static str, &'static str)]);
+
+fn now() -> Time {
+    "2026-04-15T10:20:30Z".parse().expect("a time")
+}
+
+/// The numbers (from 0) of the records that each query finds, in the index and in the stream; each query is as `read` reads it.
+fn check(records: &[Record], read: &dyn Fn(&str) -> Query, cases: &[(&str, &[u64])]) {
+    let mut builder = BatchBuilder::default();
+    for (offset, (raw, fields)) in records.iter().enumerate() {
+        let head = FrameHead {
+            position: Position { partition: 0, offset: offset as u64 + 1 },
+            received: now(),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        let mut row = builder.row(&head, 0, raw);
+        for (name, text) in *fields {
+            let id = FieldId::known(name);
+            match (*name, text.parse()) {
+                ("@timestamp", _) => row.time(text.parse().expect("a time")),
+                ("source.ip" | "destination.ip", _) => row.ip(id, text.parse().expect("an address")),
+                (_, Ok(number)) => row.int(id, number),
+                _ => row.text(id, text),
+            }
+        }
+    }
+    let batch = builder.finish(LogRange { partition: 0, first: 1, last: records.len() as u64 }, now());
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut writer, _) = Writer::open(&IndexOptions::new(dir.path()), TenantId(0)).expect("opens");
+    writer.write(&batch).expect("writes");
+    writer.commit().expect("commits");
+    for (text, expected) in cases {
+        let asked = read(text);
+        let matcher = Matcher::new(asked.clone());
+        let streamed: Vec<u64> = batch.iter().filter(|e| matcher.matches(*e)).map(|e| e.id().frame.offset - 1).collect();
+        assert_eq!(streamed, *expected, "{text}: {asked:?}");
+        let limits = SearchLimits { stop: Arc::new(|| false) };
+        let found = writer.searcher().search(&SearchRequest::new(asked), &limits).expect(text);
+        let mut found: Vec<u64> = found.hits.iter().map(|h| h.id.frame.offset - 1).collect();
+        found.sort_unstable();
+        assert_eq!(found, *expected, "{text}");
+    }
+}
+
+fn ours(text: &str) -> Query {
+    query::parse(text, now()).expect(text)
+}
+
+fn lucene(text: &str) -> Query {
+    query::parse_lucene(text, &query::Lucene::default(), now()).expect(text)
+}
+
+#[test]
+fn brackets_of_a_field_bind_as_all_others_do() {
+    let records: &[Record] = &[
+        ("", &[("event.action", "close"), ("source.port", "80")]),
+        ("", &[("event.action", "accept"), ("source.port", "443")]),
+        ("", &[("event.action", "reset"), ("source.port", "8443"), ("tags", "web"), ("tags", "slow")]),
+    ];
+    check(
+        records,
+        &ours,
+        &[
+            ("event.action:(close OR accept AND nosuch)", &[0]),
+            ("event.action:(nosuch AND close OR accept)", &[1]),
+            ("event.action:((close OR accept) AND NOT close)", &[1]),
+            ("event.action:(NOT close NOT accept)", &[2]),
+            ("event.action:(!close && !reset)", &[1]),
+            ("event.action:(!close)", &[1, 2]),
+            ("event.action:(close || reset)", &[0, 2]),
+            ("event.action:(close accept)", &[]),
+            ("tags:(web slow)", &[2]),
+            ("tags:(web -slow)", &[]),
+            ("source.port:(>=80 <=443)", &[0, 1]),
+            ("source.port:(>=80 <=443 NOT 80) OR event.action:(re* \"reset\")", &[1, 2]),
+        ],
+    );
+}
