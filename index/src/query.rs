@@ -10,6 +10,7 @@
 //! it says at which character it stopped.
 
 mod lucene;
+mod unnamed;
 
 use std::fmt;
 use std::ops::Bound;
@@ -309,6 +310,9 @@ impl<'q> Parser<'q> {
         if self.rest().starts_with('"') {
             return Ok(Query::Words(self.quoted()?));
         }
+        if let Some(query) = self.unnamed() {
+            return Ok(query);
+        }
         let start = self.at;
         let name = self.name();
         if !name.is_empty() {
@@ -332,6 +336,16 @@ impl<'q> Parser<'q> {
             return pattern.map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()));
         }
         Ok(Query::Words(unescaped(&word)))
+    }
+
+    /// A word here whose colons name no field.
+    fn unnamed(&mut self) -> Option<Query> {
+        let start = self.at;
+        let query = self.word().ok().and_then(|word| unnamed::unnamed(&word));
+        if query.is_none() {
+            self.at = start;
+        }
+        query
     }
 
     /// A field's name, as far as there is one here.
@@ -640,7 +654,6 @@ mod tests {
             "url.path:/etc\\/pass.*/ || !host:web*",
             "_exists_:user.name user:*",
             "@timestamp:[now-15m TO now]",
-            "2001:db8::1",
             "http://example.com/a",
             "個人番号 OR ログ*",
             "",

@@ -84,3 +84,33 @@ fn brackets_of_a_field_bind_as_all_others_do() {
         ],
     );
 }
+
+#[test]
+fn addresses_and_times_are_found_as_they_are_pasted() {
+    let records: &[Record] = &[
+        ("deny 2001:db8:7::1a to [fe80::20]:53", &[]),
+        ("seen 2001:0db8:0007:0000:0000:0000:0000:001a", &[]),
+        ("lease 192.0.2.77:3389 for 02:4b:6c:0e:91:d7", &[]),
+        ("2026-04-15T07:08:09.250+09:00 port up 02-4B-6C-0E-91-D7", &[]),
+        ("2001 db8", &[("source.ip", "192.0.2.77")]),
+    ];
+    let cases: &[(&str, &[u64])] = &[
+        ("2001:db8:7::1a", &[0, 1]),
+        ("2001:DB8:7:0:0:0:0:1A", &[0, 1]),
+        ("fe80::20", &[0]),
+        ("192.0.2.77:3389", &[2]),
+        ("02:4b:6c:0e:91:d7", &[2, 3]),
+        ("02:4B:6C", &[2, 3]),
+        ("07:08", &[3]),
+        ("07:08:09", &[3]),
+        ("07:08:09.250+09:00", &[3]),
+        ("2026-04-15T07:08:09.250+09:00", &[3]),
+        ("(07:08 AND port) OR fe80::20", &[0, 3]),
+        ("source.ip:192.0.2.77", &[4]),
+    ];
+    check(records, &ours, cases);
+    check(records, &lucene, cases);
+    let fields = ["source.address".to_owned()];
+    let read = |text: &str| query::parse_lucene(text, &query::Lucene { all: false, fields: &fields }, now()).expect(text);
+    check(&[("", &[("source.address", "fe80::20")])], &read, &[("fe80::20", &[0]), ("fe80::21", &[])]);
+}

@@ -128,7 +128,13 @@ impl Parser<'_> {
             return Ok(Query::All);
         }
         let start = self.at;
-        let name = self.name();
+        let fields = self.lucene.map(|l| l.fields).filter(|f| !f.is_empty());
+        let unnamed = self.unnamed();
+        if let (Some(query), None) = (&unnamed, fields) {
+            return Ok(query.clone());
+        }
+        self.at = start;
+        let name = if unnamed.is_none() { self.name() } else { String::new() };
         if !name.is_empty() && self.rest().starts_with([':', '<', '>']) && !self.rest().starts_with("://") {
             if self.eat(":") {
                 self.blanks();
@@ -139,7 +145,7 @@ impl Parser<'_> {
             return self.value(&name);
         }
         self.at = start;
-        if let Some(fields) = self.lucene.map(|l| l.fields).filter(|f| !f.is_empty()) {
+        if let Some(fields) = fields {
             let mut any = Vec::with_capacity(fields.len());
             for field in fields {
                 self.at = start;
