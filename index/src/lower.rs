@@ -158,7 +158,7 @@ impl Lowering<'_> {
         let mut terms = Vec::new();
         words(text, |word| terms.push(Term::from_field_text(self.layout.words, word)));
         let phrase = match terms.len() {
-            0 => Node::All,
+            0 => Node::Nothing,
             1 => self.term(&terms[0], IndexRecordOption::Basic)?.map_or(Node::Nothing, Node::Term),
             _ => {
                 let mut lists = Vec::with_capacity(terms.len());
@@ -188,7 +188,7 @@ impl Lowering<'_> {
     fn words_prefix(&self, text: &str) -> Lowered {
         let mut all = Vec::new();
         words(text, |word| all.push(word.to_owned()));
-        let Some(start) = all.pop() else { return Ok(Node::All) };
+        let Some(start) = all.pop() else { return Ok(Node::Nothing) };
         if all.is_empty() {
             return self.word_pattern((&start, ""), &|word| word.starts_with(&start));
         }

@@ -37,7 +37,7 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
         Query::Words(wanted) => words_hold(wanted, event),
         Query::WordsPrefix(wanted) => {
             let wanted = all_words(wanted);
-            let Some((last, whole)) = wanted.split_last() else { return true };
+            let Some((last, whole)) = wanted.split_last() else { return false };
             words_of(event).windows(wanted.len()).any(|w| w.starts_with(whole) && w[whole.len()].starts_with(last))
         }
         Query::Ids(ids) => ids.contains(&event.id()),
@@ -57,8 +57,7 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
 
 fn words_hold(wanted: &str, event: EventRef<'_>) -> bool {
     let (wanted_words, have) = (all_words(wanted), words_of(event));
-    wanted_words.is_empty()
-        || have.windows(wanted_words.len()).any(|w| w == wanted_words)
+    !wanted_words.is_empty() && have.windows(wanted_words.len()).any(|w| w == wanted_words)
         || leading_part(wanted).is_some_and(|start| have.iter().any(|word| word.starts_with(&start)))
 }
 

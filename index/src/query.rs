@@ -15,6 +15,7 @@ mod unnamed;
 use std::fmt;
 use std::ops::Bound;
 
+use crate::tokens::has_words;
 use event::{EventId, Time};
 pub use lucene::{Lucene, lucene_regex, parse_lucene};
 use regex::{Regex, RegexBuilder};
@@ -184,6 +185,9 @@ struct Parser<'q> {
     lucene: Option<&'q Lucene<'q>>,
 }
 
+/// What is said of a text that no record can be found by.
+const NO_WORDS: &str = "records are found by their letters and digits, of which there are none";
+
 type Parsed<T> = Result<T, QueryError>;
 
 impl<'q> Parser<'q> {
@@ -308,7 +312,7 @@ impl<'q> Parser<'q> {
             return self.value(name);
         }
         if self.rest().starts_with('"') {
-            return Ok(Query::Words(self.quoted()?));
+            return self.phrase();
         }
         if let Some(query) = self.unnamed() {
             return Ok(query);
@@ -330,12 +334,34 @@ impl<'q> Parser<'q> {
             }
         }
         self.at = start;
+        self.unquoted()
+    }
+
+    /// Words in quotes.
+    fn phrase(&mut self) -> Parsed<Query> {
+        let start = self.at;
+        let text = self.quoted()?;
+        self.words(start, text)
+    }
+
+    /// A word without a field, or a pattern of one.
+    fn unquoted(&mut self) -> Parsed<Query> {
+        let start = self.at;
         let word = self.word()?;
         if has_wildcard(&word) {
             let pattern = Pattern::new(&word);
             return pattern.map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()));
         }
-        Ok(Query::Words(unescaped(&word)))
+        self.words(start, unescaped(&word))
+    }
+
+    /// The words of a text that stood at `start`. Where it has none it would find nothing, and its opposite everything.
+    fn words(&mut self, start: usize, text: String) -> Parsed<Query> {
+        if has_words(&text) {
+            return Ok(Query::Words(text));
+        }
+        self.at = start;
+        Err(self.error(NO_WORDS.to_owned()))
     }
 
     /// A word here whose colons name no field.

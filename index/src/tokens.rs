@@ -23,6 +23,13 @@ pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
     }
 }
 
+/// Whether `text` has any word.
+pub fn has_words(text: &str) -> bool {
+    let mut any = false;
+    words(text, |_| any = true);
+    any
+}
+
 /// Goes through the words of one text.
 struct Scanner<'t> {
     text: &'t str,

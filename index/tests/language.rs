@@ -114,3 +114,32 @@ fn addresses_and_times_are_found_as_they_are_pasted() {
     let read = |text: &str| query::parse_lucene(text, &query::Lucene { all: false, fields: &fields }, now()).expect(text);
     check(&[("", &[("source.address", "fe80::20")])], &read, &[("fe80::20", &[0]), ("fe80::21", &[])]);
 }
+
+#[test]
+fn what_has_no_letter_or_digit_is_refused_and_finds_nothing_where_it_is_not() {
+    let lucene = |text: &str| query::parse_lucene(text, &query::Lucene::default(), now());
+    for (text, position) in [
+        ("\"../../\"", 0),
+        ("${", 0),
+        ("root \"'--\"", 5),
+        ("NOT \"../\"", 4),
+        ("root OR (\u{1f600} x)", 9),
+        ("\"\"", 0),
+        ("--- x", 4),
+    ] {
+        for read in [query::parse(text, now()), lucene(text)] {
+            match read {
+                Err(error) => assert_eq!(error.position, position, "{text}: {error}"),
+                // Signs before a word say that it is not meant.
+                Ok(query) => assert_eq!(text, "--- x", "{query:?}"),
+            }
+        }
+    }
+    // What other interfaces build.
+    let built = |text: &str| match text.strip_suffix('*') {
+        Some(start) => Query::WordsPrefix(start.to_owned()),
+        None => Query::Words(text.to_owned()),
+    };
+    let records: &[Record] = &[("GET /../../etc", &[]), ("", &[])];
+    check(records, &built, &[("../../", &[]), ("'--*", &[]), ("etc", &[0]), ("e*", &[0])]);
+}

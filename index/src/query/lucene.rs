@@ -157,18 +157,15 @@ impl Parser<'_> {
             return self.value(MESSAGE);
         }
         if self.rest().starts_with('"') {
-            return Ok(Query::Words(self.quoted()?));
+            return self.phrase();
         }
         let word = self.word()?;
         if word.split_once(':').is_some_and(|(name, _)| has_wildcard(name)) {
             self.at = start;
             return Err(self.error("wildcards in names of fields are not supported".to_owned()));
         }
-        if has_wildcard(&word) {
-            let pattern = Pattern::new(&word);
-            return pattern.map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()));
-        }
-        Ok(Query::Words(unescaped(&word)))
+        self.at = start;
+        self.unquoted()
     }
 }
 
