@@ -9,15 +9,21 @@
 //! Within `field:( )` each `one` is a value of that field. Words without a field search the record's words. Text compares without case. The parser is ours: its depth and size are bounded, and
 //! it says at which character it stopped.
 
+pub mod instant;
 mod lucene;
+mod misfit;
 mod unnamed;
 
 use std::fmt;
 use std::ops::Bound;
 
+use crate::schema::{Kind, kind};
 use crate::tokens::has_words;
 use event::{EventId, Time};
+use instant::Instants;
+use jiff::tz::TimeZone;
 pub use lucene::{Lucene, lucene_regex, parse_lucene};
+pub use misfit::misfit;
 use regex::{Regex, RegexBuilder};
 
 /// Bytes of a query.
@@ -188,6 +194,9 @@ struct Parser<'q> {
 /// What is said of a text that no record can be found by.
 const NO_WORDS: &str = "records are found by their letters and digits, of which there are none";
 
+/// What is said of `"a b"~5`.
+const NO_DISTANCES: &str = "distances (~) are not supported";
+
 type Parsed<T> = Result<T, QueryError>;
 
 impl<'q> Parser<'q> {
@@ -314,6 +323,9 @@ impl<'q> Parser<'q> {
         if self.rest().starts_with('"') {
             return self.phrase();
         }
+        if self.eat("*:*") {
+            return Ok(Query::All);
+        }
         if let Some(query) = self.unnamed() {
             return Ok(query);
         }
@@ -348,6 +360,10 @@ impl<'q> Parser<'q> {
     fn unquoted(&mut self) -> Parsed<Query> {
         let start = self.at;
         let word = self.word()?;
+        if word.split_once(':').is_some_and(|(name, _)| has_wildcard(name)) {
+            self.at = start;
+            return Err(self.error("wildcards in names of fields are not supported".to_owned()));
+        }
         if has_wildcard(&word) {
             let pattern = Pattern::new(&word);
             return pattern.map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()));
@@ -399,6 +415,7 @@ impl<'q> Parser<'q> {
     fn word(&mut self) -> Parsed<String> {
         let mut word = String::new();
         let mut escaped = false;
+        let mut weight = None;
         let mut bytes = 0;
         for c in self.rest().chars() {
             if !escaped && (c.is_whitespace() || matches!(c, '(' | ')' | '"' | '[' | ']' | '{' | '}')) {
@@ -406,6 +423,9 @@ impl<'q> Parser<'q> {
             }
             if !escaped && self.lucene.is_some() && matches!(c, '^' | '~') {
                 break; // What follows belongs to the clause: its weight, or how far from it a match may be.
+            }
+            if c == '^' && !escaped {
+                weight = Some((bytes, word.len() + 1));
             }
             bytes += c.len_utf8();
             if c == '\\' && !escaped {
@@ -425,6 +445,12 @@ impl<'q> Parser<'q> {
                 "expected a word".to_owned()
             }));
         }
+        if let Some((at, behind)) = weight
+            && word[behind..].parse::<f32>().is_ok()
+        {
+            self.at += at;
+            return Err(self.error("weights (^) mean nothing where nothing is ranked".to_owned()));
+        }
         self.at += bytes;
         Ok(word)
     }
@@ -438,7 +464,7 @@ impl<'q> Parser<'q> {
             match c {
                 '"' => {
                     self.at += at + 1;
-                    return Ok(text);
+                    return if self.rest().starts_with('~') { Err(self.error(NO_DISTANCES.to_owned())) } else { Ok(text) };
                 }
                 '\\' => text.extend(chars.next().map(|(_, next)| next)),
                 c => text.push(c),
@@ -449,17 +475,33 @@ impl<'q> Parser<'q> {
     }
 
     fn value(&mut self, name: &str) -> Parsed<Query> {
-        let field = |test| Ok(Query::Field(name.to_owned(), test));
+        let start = self.at;
+        if self.eat("(") {
+            return self.bracketed(Some(name));
+        }
+        // In quotes a text may be meant that a device wrote where a number or an address belongs; a time is always one.
+        let as_text = self.rest().starts_with('"') && matches!(kind(name), Kind::Ip | Kind::Number);
+        let test = self.test(name)?;
+        match misfit(name, &test).filter(|_| !as_text) {
+            None => Ok(Query::Field(name.to_owned(), test)),
+            Some(problem) => {
+                self.at = start;
+                Err(self.error(problem))
+            }
+        }
+    }
+
+    /// What is asked of the values of a field.
+    fn test(&mut self, name: &str) -> Parsed<Test> {
         let rest = self.rest();
         match rest.chars().next() {
             None => Err(self.error("expected a value".to_owned())),
-            Some('(') => {
-                self.at += 1;
-                self.bracketed(Some(name))
-            }
             Some('"') => {
                 let text = self.quoted()?;
-                field(Test::Is(text.to_lowercase()))
+                match kind(name) {
+                    Kind::Ip | Kind::Time => self.plain(name, &text),
+                    _ => Ok(Test::Is(text.to_lowercase())),
+                }
             }
             Some('/') if rest[1..].contains('/') => {
                 let start = self.at;
@@ -469,45 +511,59 @@ impl<'q> Parser<'q> {
                     Some(_) => lucene_regex(&source, false),
                     None => RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build().map_err(|e| reason(&e)),
                 };
-                match regex {
-                    Ok(regex) => field(Test::Regex(regex)),
-                    Err(error) => {
-                        self.at = start;
-                        Err(self.error(error))
-                    }
-                }
+                regex.map(Test::Regex).map_err(|error| {
+                    self.at = start;
+                    self.error(error)
+                })
             }
-            Some('[' | '{') => field(self.range()?),
+            Some('[' | '{') => self.range(name),
             Some('<' | '>') => {
                 let operator = ["<=", ">=", "<", ">"].into_iter().find(|o| self.eat(o)).unwrap_or("<");
                 self.blanks();
                 let word = if self.rest().starts_with('"') { self.quoted()? } else { unescaped(&self.word()?) };
-                let scalar = Scalar::guess(&word, self.now);
-                field(match operator {
-                    "<=" => Test::Range(Bound::Unbounded, Bound::Included(scalar)),
-                    ">=" => Test::Range(Bound::Included(scalar), Bound::Unbounded),
-                    "<" => Test::Range(Bound::Unbounded, Bound::Excluded(scalar)),
-                    _ => Test::Range(Bound::Excluded(scalar), Bound::Unbounded),
+                // What a date leaves open belongs to it: `>2026-04-01` begins behind the day, `<=2026-04-01` ends with it.
+                let end = self.scalar(name, &word, matches!(operator, ">" | "<="));
+                Ok(match operator {
+                    "<=" => Test::Range(Bound::Unbounded, Bound::Included(end)),
+                    ">=" => Test::Range(Bound::Included(end), Bound::Unbounded),
+                    "<" => Test::Range(Bound::Unbounded, Bound::Excluded(end)),
+                    _ => Test::Range(Bound::Excluded(end), Bound::Unbounded),
                 })
             }
             Some(_) => {
                 let word = self.word()?;
-                field(self.plain(&word)?)
+                if word == "*" {
+                    return Ok(Test::Exists);
+                }
+                if has_wildcard(&word) {
+                    return Pattern::new(&word).map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
+                }
+                self.plain(name, &unescaped(&word))
             }
         }
     }
 
-    fn plain(&self, word: &str) -> Parsed<Test> {
-        if word == "*" {
-            return Ok(Test::Exists);
+    /// That a value is this; a date is the whole of what it names.
+    fn plain(&self, name: &str, text: &str) -> Parsed<Test> {
+        if kind(name) == Kind::Time
+            && let (Some(first), Some(last)) = (self.instant(text, false), self.instant(text, true))
+        {
+            return Ok(Test::Range(Bound::Included(Scalar::Time(first)), Bound::Included(Scalar::Time(last))));
         }
-        if has_wildcard(word) {
-            return Pattern::new(word).map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
-        }
-        Test::of(&unescaped(word)).map_err(|message| self.error(message))
+        Test::of(text).map_err(|message| self.error(message))
     }
 
-    fn range(&mut self) -> Parsed<Test> {
+    fn instant(&self, text: &str, up: bool) -> Option<Time> {
+        Instants { now: self.now, zone: &TimeZone::UTC }.read(text, up)
+    }
+
+    /// An end of a range of the field's values; `up`: what a date leaves open lies before it.
+    fn scalar(&self, name: &str, word: &str, up: bool) -> Scalar {
+        let time = if kind(name) == Kind::Time { self.instant(word, up) } else { None };
+        time.map_or_else(|| Scalar::guess(word, self.now), Scalar::Time)
+    }
+
+    fn range(&mut self, name: &str) -> Parsed<Test> {
         let low_in = self.rest().starts_with('[');
         self.at += 1;
         let low = self.end()?;
@@ -521,21 +577,22 @@ impl<'q> Parser<'q> {
         if !self.eat("]") && !self.eat("}") {
             return Err(self.error("expected ] or }".to_owned()));
         }
-        let bound = |end: Option<Scalar>, included| match end {
+        let bound = |end: Option<String>, included, up| match end.map(|word| self.scalar(name, &word, up)) {
             None => Bound::Unbounded,
             Some(end) if included => Bound::Included(end),
             Some(end) => Bound::Excluded(end),
         };
-        Ok(match (bound(low, low_in), bound(high, high_in)) {
+        Ok(match (bound(low, low_in, !low_in), bound(high, high_in, high_in)) {
             (Bound::Unbounded, Bound::Unbounded) => Test::Exists,
             (low, high) => Test::Range(low, high),
         })
     }
 
-    fn end(&mut self) -> Parsed<Option<Scalar>> {
+    /// The text of an end; none where it is open.
+    fn end(&mut self) -> Parsed<Option<String>> {
         self.blanks();
         let word = if self.rest().starts_with('"') { self.quoted()? } else { self.word()? };
-        Ok(if word == "*" { None } else { Some(Scalar::guess(&unescaped(&word), self.now)) })
+        Ok(if word == "*" { None } else { Some(unescaped(&word)) })
     }
 }
 
@@ -554,6 +611,17 @@ impl Scalar {
             return Scalar::Ip(crate::schema::v6(ip));
         }
         Scalar::Text(word.to_lowercase())
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Number(n) => n.fmt(f),
+            Scalar::Time(time) => time.fmt(f),
+            Scalar::Ip(ip) => ip.to_canonical().fmt(f),
+            Scalar::Text(text) => text.fmt(f),
+        }
     }
 }
 
@@ -642,25 +710,9 @@ fn slashed(text: &str) -> (String, usize) {
     (source, text.len())
 }
 
-/// An instant: RFC 3339, a date (its start in UTC), `now`, or `now` with a distance (`now-15m`).
+/// An instant: RFC 3339, less of it (its start in UTC), or date math from `now` (`now-15m`, `now-1d/d`).
 pub fn time(text: &str, now: Time) -> Option<Time> {
-    if let Some(distance) = text.strip_prefix("now") {
-        if distance.is_empty() {
-            return Some(now);
-        }
-        let (number, unit) = distance.split_at_checked(distance.len().checked_sub(1)?)?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            "w" => 7 * 86_400,
-            _ => return None,
-        };
-        let count: i64 = number.parse().ok()?;
-        return Some(now.plus_ns(count.checked_mul(seconds)?.checked_mul(1_000_000_000)?));
-    }
-    Time::parse_rfc3339(text).or_else(|| Time::parse_rfc3339(&format!("{text}T00:00:00Z")))
+    Instants { now, zone: &TimeZone::UTC }.read(text, false)
 }
 
 #[cfg(test)]

@@ -369,6 +369,17 @@ pub(crate) fn v6(ip: IpAddr) -> Ipv6Addr {
     }
 }
 
+/// How the field of this name is kept.
+pub(crate) fn kind(name: &str) -> Kind {
+    let lists = [(IPS, Kind::Ip), (NUMBERS, Kind::Number), (TIMES, Kind::Time), (KEYWORDS, Kind::Keyword)];
+    match lists.into_iter().find(|(names, _)| names.binary_search(&name).is_ok()) {
+        Some((_, kind)) => kind,
+        None if is_time_field(name) => Kind::Time,
+        None if name == MESSAGE => Kind::Message,
+        None => Kind::Rest,
+    }
+}
+
 /// Names that queries use for what is not a cell.
 pub(crate) fn is_time_field(name: &str) -> bool {
     name == "@timestamp" || name == "event.received"
@@ -387,6 +398,7 @@ mod tests {
                 assert_eq!(layout.kind(name).0, kind, "{name}");
                 let slot = layout.slot(FieldId::known(name));
                 assert_eq!(layout.kind(name), (slot.kind, slot.field), "{name}");
+                assert_eq!(super::kind(name), kind, "{name}");
                 assert_eq!(slot.code.is_some(), matches!(kind, Kind::Ip | Kind::Keyword), "{name}");
             }
         }

@@ -18,7 +18,8 @@ fn check(records: &[Record], read: &dyn Fn(&str) -> Query, cases: &[(&str, &[u64
     for (offset, (raw, fields)) in records.iter().enumerate() {
         let head = FrameHead {
             position: Position { partition: 0, offset: offset as u64 + 1 },
-            received: now(),
+            // A record is about as old as it says, or it is not believed.
+            received: fields.iter().find(|(name, _)| *name == "@timestamp").map_or(now(), |(_, at)| at.parse().expect("a time")),
             ..FrameHead::new(Transport::Udp, Content::Text)
         };
         let mut row = builder.row(&head, 0, raw);
@@ -142,4 +143,85 @@ fn what_has_no_letter_or_digit_is_refused_and_finds_nothing_where_it_is_not() {
     };
     let records: &[Record] = &[("GET /../../etc", &[]), ("", &[])];
     check(records, &built, &[("../../", &[]), ("'--*", &[]), ("etc", &[0]), ("e*", &[0])]);
+}
+
+#[test]
+fn dates_are_as_long_as_they_say_and_relative_ones_may_be_rounded() {
+    let records: &[Record] = &[
+        ("", &[("@timestamp", "2026-03-10T12:00:00Z")]),
+        ("", &[("@timestamp", "2026-04-13T23:59:59.999999999Z")]),
+        ("", &[("@timestamp", "2026-04-14T00:00:00Z")]),
+        ("", &[("@timestamp", "2026-04-14T17:30:00Z")]),
+        ("", &[("@timestamp", "2026-04-15T10:20:30Z")]),
+    ];
+    let cases: &[(&str, &[u64])] = &[
+        ("@timestamp:2026-04-14", &[2, 3]),
+        ("@timestamp:\"2026-04-14\"", &[2, 3]),
+        ("@timestamp:2026-04", &[1, 2, 3, 4]),
+        ("@timestamp:2026-04-14T17:30", &[3]),
+        ("@timestamp:(2026-03 OR 2026-04-15)", &[0, 4]),
+        ("@timestamp:>=now-1d/d", &[2, 3, 4]),
+        ("@timestamp:>now-1d/d", &[4]),
+        ("@timestamp:<now-1d/d", &[0, 1]),
+        ("@timestamp:<=now-1d/d", &[0, 1, 2, 3]),
+        ("@timestamp:>now-1M", &[1, 2, 3, 4]),
+        ("@timestamp:>now-1y", &[0, 1, 2, 3, 4]),
+        ("@timestamp:[2026-04-13 TO 2026-04-14]", &[1, 2, 3]),
+        ("@timestamp:{2026-04-13 TO 2026-04-15}", &[2, 3]),
+        ("@timestamp:>2026-04-14T00:00:00", &[3, 4]),
+        ("@timestamp:>=2026-04-14T09:00:00+09:00", &[2, 3, 4]),
+        ("@timestamp:>1776187800000", &[4]),
+    ];
+    check(records, &ours, cases);
+    check(records, &lucene, cases);
+}
+
+#[test]
+fn a_value_that_the_field_cannot_have_is_pointed_at() {
+    let lucene = |text: &str| query::parse_lucene(text, &query::Lucene::default(), now());
+    for (text, position) in [
+        ("source.ip:10.0.0/8", 10),
+        ("source.ip:999.0.0.1", 10),
+        ("a AND source.ip:(10.0.0.1 OR web)", 29),
+        ("source.ip:>5", 10),
+        ("source.port:abc", 12),
+        ("source.port:80/tcp", 12),
+        ("source.port:[80 TO http]", 12),
+        ("source.port:10.0.0.0/8", 12),
+        ("@timestamp:yesterday", 11),
+        ("@timestamp:\"last week\"", 11),
+        ("@timestamp:>=now-1q", 11),
+        ("event.start:2026-13-01", 12),
+        ("message:\"../\"", 8),
+        ("source.*:10.0.0.1", 0),
+        ("*:root", 0),
+        ("\"failed root\"~5", 13),
+        ("user.name:\"a b\"~2", 15),
+    ] {
+        for read in [query::parse(text, now()), lucene(text)] {
+            assert_eq!(read.expect_err(text).position, position, "{text}");
+        }
+    }
+    // A weight is read over where Lucene is spoken, for nothing is ranked; with us it is none.
+    assert_eq!(query::parse("user.name:(a OR root^2.5)", now()).expect_err("a weight").position, 20);
+    assert!(lucene("root^2").is_ok());
+    let records: &[Record] = &[
+        ("x^2", &[("source.ip", "10.3.2.1"), ("source.port", "8080"), ("user.name", "10.0.0/8")]),
+        ("", &[("source.port", "http"), ("user.name", "a^2")]),
+    ];
+    check(
+        records,
+        &ours,
+        &[
+            ("source.ip:\"10.0.0.0/8\"", &[0]),
+            ("source.ip:(\"10.0.0.0/8\" AND NOT 10.3.2.1)", &[]),
+            ("source.port:\"http\"", &[1]),
+            ("source.port:ht*", &[1]),
+            ("source.port:8080.0", &[0]),
+            ("user.name:10.0.0/8", &[0]),
+            ("user.name:a\\^2", &[1]),
+            ("\"x^2\"", &[0]),
+            ("*:* NOT source.port:8080", &[1]),
+        ],
+    );
 }

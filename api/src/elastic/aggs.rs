@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use event::Time;
-use index::query::{Query, Scalar, Test};
+use index::query::{Query, Scalar, Test, instant};
 use index::{
     Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Interval, KeyKind, NumberRange, Source,
     TermsOrder, TimeZone,
@@ -278,7 +278,7 @@ fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shap
     };
     let interval = interval.ok_or_else(|| Fault::illegal("[date_histogram]: that is no interval"))?;
     let zone = match members.text("time_zone")? {
-        Some(name) => dates::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}")))?,
+        Some(name) => instant::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}")))?,
         None => TimeZone::UTC,
     };
     let offset_ns = match members.text("offset")? {
@@ -493,7 +493,7 @@ fn date_ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind
     let field = field_of(members, dsl)?;
     let keyed = members.flag("keyed")?.unwrap_or(false);
     let format = format_of(members)?;
-    let zone = members.text("time_zone")?.and_then(|name| dates::zone(&name)).unwrap_or(TimeZone::UTC);
+    let zone = members.text("time_zone")?.and_then(|name| instant::zone(&name)).unwrap_or(TimeZone::UTC);
     let reading = Reading { now: dsl.now, zone: &zone, format: format.as_deref() };
     let (mut filters, mut ends) = (Vec::new(), Vec::new());
     for range in list_of(members.required("ranges")?) {

@@ -2,9 +2,8 @@
 
 use event::Time;
 use index::TimeZone;
-use jiff::civil::DateTime;
+use index::query::instant::{Instants, time_of, zoned};
 use jiff::fmt::strtime;
-use jiff::{SignedDuration, Span, Timestamp, ToSpan, Zoned};
 use serde_json::Value;
 
 /// How an instant is written where nothing else is said.
@@ -16,26 +15,6 @@ pub(crate) struct Reading<'a> {
     pub(crate) zone: &'a TimeZone,
     /// Formats, the first that fits wins (`A||B`).
     pub(crate) format: Option<&'a str>,
-}
-
-/// A zone by its name or offset (`+09:00`).
-pub(crate) fn zone(name: &str) -> Option<TimeZone> {
-    if let Ok(zone) = TimeZone::get(name) {
-        return Some(zone);
-    }
-    if matches!(name, "Z" | "UTC" | "GMT") {
-        return Some(TimeZone::UTC);
-    }
-    let (sign, digits) = match name.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
-        _ => return None,
-    };
-    let (hours, minutes) = digits.split_once(':').unwrap_or_else(|| digits.split_at_checked(2).unwrap_or((digits, "0")));
-    let minutes = if minutes.is_empty() { "0" } else { minutes };
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let seconds = sign * (hours * 3600 + minutes * 60);
-    jiff::tz::Offset::from_seconds(seconds).ok().map(TimeZone::fixed)
 }
 
 impl Reading<'_> {
@@ -55,40 +34,14 @@ impl Reading<'_> {
     }
 
     fn text(&self, text: &str, up: bool) -> Option<Time> {
+        let usual = Instants { now: self.now, zone: self.zone };
         if let Some(math) = text.strip_prefix("now") {
-            return self.math(zoned(self.now, self.zone)?, math, up);
+            return usual.math(self.now, math, up);
         }
         if let Some((anchor, math)) = text.split_once("||") {
-            return self.math(zoned(self.written(anchor, false)?, self.zone)?, math, up);
+            return usual.math(self.written(anchor, false)?, math, up);
         }
         self.written(text, up)
-    }
-
-    /// `+1M-3d/d` from an instant on.
-    fn math(&self, mut at: Zoned, math: &str, up: bool) -> Option<Time> {
-        let mut rest = math;
-        while !rest.is_empty() {
-            let (operator, after) = rest.split_at_checked(1)?;
-            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-            let (count, after) = after.split_at(digits);
-            let (unit, after) = after.split_at_checked(1)?;
-            rest = after;
-            let count: i64 = if count.is_empty() { 1 } else { count.parse().ok()? };
-            match operator {
-                "/" if digits == 0 => {
-                    let start = start_of(&at, unit)?;
-                    at = if up {
-                        start.checked_add(span(1, unit)?).ok()?.checked_sub(SignedDuration::from_nanos(1)).ok()?
-                    } else {
-                        start
-                    };
-                }
-                "+" => at = at.checked_add(span(count, unit)?).ok()?,
-                "-" => at = at.checked_sub(span(count, unit)?).ok()?,
-                _ => return None,
-            }
-        }
-        time_of(at.timestamp())
     }
 
     fn written(&self, text: &str, up: bool) -> Option<Time> {
@@ -101,7 +54,7 @@ impl Reading<'_> {
             "epoch_millis" => Some(Time::from_unix_ms(text.parse().ok().filter(|ms: &i64| ms.abs() < 9_000_000_000_000)?)),
             "epoch_second" => Some(Time::from_unix_s(text.parse().ok().filter(|s: &i64| s.abs() < 9_000_000_000)?)),
             "strict_date_optional_time" | "strict_date_optional_time_nanos" | "date_optional_time" | "iso8601" => {
-                self.optional(text, up)
+                Instants { now: self.now, zone: self.zone }.written(text, up)
             }
             pattern => {
                 let broken = strtime::parse(strtime_of(pattern)?, text).ok()?;
@@ -113,85 +66,6 @@ impl Reading<'_> {
             }
         }
     }
-
-    /// `2026`, `2026-04`, `2026-04-01`, `2026-04-01T09`, ... with or without a zone.
-    fn optional(&self, text: &str, up: bool) -> Option<Time> {
-        let (date, clock) = text.split_once(['T', ' ']).map_or((text, None), |(date, clock)| (date, Some(clock)));
-        let mut parts = date.split('-');
-        let year = parts.next().filter(|y| y.len() == 4)?;
-        let mut number = |first: i8| parts.next().map_or(Some(first), |p| if p.len() == 2 { p.parse().ok() } else { None });
-        let (year, month, day): (i16, i8, i8) = (year.parse().ok()?, number(1)?, number(1)?);
-        if parts.next().is_some() {
-            return None;
-        }
-        let (clock, zone) = match clock {
-            None => (None, None),
-            Some(clock) => match clock.find(['Z', '+', '-']) {
-                Some(at) => (Some(&clock[..at]), Some(zone(&clock[at..])?)),
-                None => (Some(clock), None),
-            },
-        };
-        let open = if up { (23, 59, 59, 999_999_999) } else { (0, 0, 0, 0) };
-        let (hour, minute, second, ns) = match clock {
-            None => open,
-            Some(clock) => {
-                let (clock, fraction) = clock.split_once(['.', ',']).map_or((clock, None), |(c, f)| (c, Some(f)));
-                let mut parts = clock.split(':');
-                let mut number = |otherwise: i8| parts.next().map_or(Some(otherwise), |p| p.parse::<i8>().ok());
-                let (hour, minute, second) = (number(0)?, number(open.1)?, number(open.2)?);
-                if parts.next().is_some() {
-                    return None;
-                }
-                let ns = match fraction {
-                    Some(digits) if (1..=9).contains(&digits.len()) => format!("{digits:0<9}").parse().ok()?,
-                    Some(_) => return None,
-                    None if clock.matches(':').count() < 2 => open.3,
-                    None => 0,
-                };
-                (hour, minute, second, ns)
-            }
-        };
-        let civil = DateTime::new(year, month, day, hour, minute, second, ns).ok()?;
-        time_of(civil.to_zoned(zone.unwrap_or_else(|| self.zone.clone())).ok()?.timestamp())
-    }
-}
-
-fn zoned(time: Time, zone: &TimeZone) -> Option<Zoned> {
-    Some(Timestamp::from_nanosecond(i128::from(time.unix_ns())).ok()?.to_zoned(zone.clone()))
-}
-
-fn time_of(timestamp: Timestamp) -> Option<Time> {
-    i64::try_from(timestamp.as_nanosecond()).ok().map(Time::from_unix_ns)
-}
-
-fn span(count: i64, unit: &str) -> Option<Span> {
-    Some(match unit {
-        "y" => Span::new().try_years(count).ok()?,
-        "M" => Span::new().try_months(count).ok()?,
-        "w" => Span::new().try_weeks(count).ok()?,
-        "d" => Span::new().try_days(count).ok()?,
-        "h" | "H" => Span::new().try_hours(count).ok()?,
-        "m" => Span::new().try_minutes(count).ok()?,
-        "s" => Span::new().try_seconds(count).ok()?,
-        _ => return None,
-    })
-}
-
-fn start_of(at: &Zoned, unit: &str) -> Option<Zoned> {
-    let midnight = at.start_of_day().ok()?;
-    Some(match unit {
-        "y" => midnight.first_of_year().ok()?.start_of_day().ok()?,
-        "M" => midnight.first_of_month().ok()?.start_of_day().ok()?,
-        "w" => {
-            let back = i64::from(midnight.weekday().since(jiff::civil::Weekday::Monday));
-            midnight.checked_sub(back.days()).ok()?.start_of_day().ok()?
-        }
-        "d" => midnight,
-        "h" | "H" => at.with().minute(0).second(0).subsec_nanosecond(0).build().ok()?,
-        "m" => at.with().second(0).subsec_nanosecond(0).build().ok()?,
-        "s" => at.with().subsec_nanosecond(0).build().ok()?,
-        _ => return None,
-    })
 }
 
 /// The instant as `format` writes it; the usual way where none is given.
@@ -305,7 +179,7 @@ mod tests {
     #[test]
     fn instants_are_read() {
         let now = "2026-04-15T10:20:30.5Z".parse().expect("a time");
-        let tokyo = zone("Asia/Tokyo").expect("known");
+        let tokyo = TimeZone::get("Asia/Tokyo").expect("known");
         for (text, format, zone, up, expected) in [
             ("now", None, &TimeZone::UTC, false, "2026-04-15T10:20:30.500Z"),
             ("now-1h/h", None, &TimeZone::UTC, false, "2026-04-15T09:00:00Z"),
@@ -316,6 +190,8 @@ mod tests {
             ("2026-04-01||/M", None, &TimeZone::UTC, true, "2026-04-30T23:59:59.999999999Z"),
             ("2026", None, &TimeZone::UTC, false, "2026-01-01T00:00:00Z"),
             ("2026-04-01", None, &TimeZone::UTC, true, "2026-04-01T23:59:59.999999999Z"),
+            ("2028-02", None, &TimeZone::UTC, true, "2028-02-29T23:59:59.999999999Z"),
+            ("2026", None, &TimeZone::UTC, true, "2026-12-31T23:59:59.999999999Z"),
             ("2026-04-01", None, &tokyo, false, "2026-03-31T15:00:00Z"),
             ("2026-04-01T09:00:00+09:00", None, &tokyo, false, "2026-04-01T00:00:00Z"),
             ("2026-04-01T09:00:00.25Z", None, &tokyo, false, "2026-04-01T09:00:00.250Z"),
@@ -339,7 +215,7 @@ mod tests {
     #[test]
     fn instants_are_written() {
         let at: Time = "2026-04-01T00:00:00.123456789Z".parse().expect("a time");
-        let tokyo = zone("+09:00").expect("an offset");
+        let tokyo = TimeZone::fixed(jiff::tz::offset(9));
         for (format, zone, expected) in [
             (None, &TimeZone::UTC, "2026-04-01T00:00:00.123Z"),
             (None, &tokyo, "2026-04-01T09:00:00.123+09:00"),

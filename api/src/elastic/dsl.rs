@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use event::Time;
-use index::query::{self, Lucene, Pattern, Query, Scalar, Test};
+use index::query::{self, Lucene, Pattern, Query, Scalar, Test, instant};
 use index::{Searcher, TimeZone};
 use serde_json::Value;
 
-use super::dates::{self, Reading};
+use super::dates::Reading;
 use super::fault::{Fault, Members, list_of, text_of};
 use super::simple;
 
@@ -241,7 +241,11 @@ impl<'a> Dsl<'a> {
             let time = |up| reading.read(value, up).ok_or_else(|| Fault::parsing(format!("{text:?} is no instant")));
             return Ok(Query::Field(field.to_owned(), whole_millisecond(time(false)?)));
         }
-        Ok(Query::Field(field.to_owned(), Test::of(&text).map_err(Fault::illegal)?))
+        let test = Test::of(&text).map_err(Fault::illegal)?;
+        match query::misfit(field, &test) {
+            Some(problem) => Err(Fault::illegal(format!("[{field}]: {problem}"))),
+            None => Ok(Query::Field(field.to_owned(), test)),
+        }
     }
 
     /// The kinds that are written `{FIELD: VALUE}` or `{FIELD: {PARAMETER: VALUE}}`.
@@ -334,7 +338,7 @@ impl<'a> Dsl<'a> {
         let mut members = Members::new("range", value)?;
         let format = members.text("format")?;
         let zone = match members.text("time_zone")? {
-            Some(name) => dates::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}")))?,
+            Some(name) => instant::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}")))?,
             None => TimeZone::UTC,
         };
         members.ignore(&["boost", "_name", "relation"]);
@@ -424,7 +428,7 @@ impl<'a> Dsl<'a> {
         let fields = self.default_fields(fields);
         query::parse_lucene(text, &Lucene { all, fields: &fields }, self.now)
             .map_err(|error| Fault::new(axum::http::StatusCode::BAD_REQUEST, "query_shard_exception", error.to_string()))
-            .map(|query| self.milliseconds(query))
+            .map(|query| self.named(query))
     }
 
     /// The fields that words are looked for in; none where the record's words are meant.
@@ -433,28 +437,14 @@ impl<'a> Dsl<'a> {
         if fields.iter().any(every) { Vec::new() } else { self.fields.expand(fields) }
     }
 
-    /// A number that a date is compared with in a text is milliseconds.
-    fn milliseconds(&self, query: Query) -> Query {
-        let each = |all: Vec<Query>| all.into_iter().map(|q| self.milliseconds(q)).collect();
-        let scalar = |bound: Bound<Scalar>| {
-            bound.map(|end| match end {
-                Scalar::Number(n) => Scalar::Time(Time::from_unix_ms(n as i64)),
-                end => end,
-            })
-        };
+    /// The query with the fields that its names mean.
+    fn named(&self, query: Query) -> Query {
+        let each = |all: Vec<Query>| all.into_iter().map(|q| self.named(q)).collect();
         match query {
             Query::And(all) => Query::And(each(all)),
             Query::Or(any) => Query::Or(each(any)),
-            Query::Not(inner) => Query::Not(Box::new(self.milliseconds(*inner))),
-            Query::Field(name, test) => {
-                let name = self.fields.name(&name).to_owned();
-                match test {
-                    Test::Range(low, high) if self.fields.is_date(&name) => {
-                        Query::Field(name, Test::Range(scalar(low), scalar(high)))
-                    }
-                    test => Query::Field(name, test),
-                }
-            }
+            Query::Not(inner) => Query::Not(Box::new(self.named(*inner))),
+            Query::Field(name, test) => Query::Field(self.fields.name(&name).to_owned(), test),
             other => other,
         }
     }
@@ -511,7 +501,7 @@ impl<'a> Dsl<'a> {
             // A text that is no value of a field's type is not found there.
             match self.matching(kind, &name, &text, (&operator, minimum_should.clone()), false, &value) {
                 Ok(query) => found.push(query),
-                Err(_) if self.fields.is_date(&name) => {}
+                Err(_) if !matches!(self.fields.kind(&name), "text" | "keyword") => {}
                 Err(fault) => return Err(fault),
             }
         }

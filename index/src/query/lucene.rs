@@ -7,7 +7,7 @@
 use event::Time;
 use regex::{Regex, RegexBuilder};
 
-use super::{DEPTH_MAX, Parsed, Parser, Pattern, Query, QueryError, REGEX_BYTES_MAX, Test, has_wildcard, reason, unescaped};
+use super::{DEPTH_MAX, NO_DISTANCES, Parsed, Parser, Query, QueryError, REGEX_BYTES_MAX, Test, reason, unescaped};
 use crate::schema::MESSAGE;
 
 /// How a query of Lucene's syntax is meant.
@@ -114,7 +114,7 @@ impl Parser<'_> {
             }
         }
         if self.rest().starts_with('~') {
-            return Err(self.error("distances (~) are not supported".to_owned()));
+            return Err(self.error(NO_DISTANCES.to_owned()));
         }
         Ok(query)
     }
@@ -159,12 +159,6 @@ impl Parser<'_> {
         if self.rest().starts_with('"') {
             return self.phrase();
         }
-        let word = self.word()?;
-        if word.split_once(':').is_some_and(|(name, _)| has_wildcard(name)) {
-            self.at = start;
-            return Err(self.error("wildcards in names of fields are not supported".to_owned()));
-        }
-        self.at = start;
         self.unquoted()
     }
 }
