@@ -15,7 +15,7 @@ use event::{EventId, Time};
 use serde::Serialize;
 use tantivy::DocId;
 
-use crate::aggregate::{self, Aggregation, AggregationResult, Context, Docs, Gather, Tally};
+use crate::aggregate::{self, Aggregation, AggregationResult, Context, Docs, Finish, Gather, Tally};
 use crate::hit::{Columns, Found, Hit, Place};
 use crate::lower::{Lowering, Unable};
 use crate::node::Node;
@@ -443,7 +443,8 @@ impl Snapshot {
         let cursor = cursors.last().filter(|_| more).cloned();
         let tallies = search.tallies;
         let hits = found.iter().skip(told).map(&mut resolve).collect::<Result<Vec<_>, _>>()?;
-        let aggregations = aggregate::finish(&request.aggregations, tallies, &mut resolve)?;
+        let (aggregations, all_told) = Finish::new(&mut resolve, &*limits.stop).answers(&request.aggregations, tallies)?;
+        complete &= all_told;
         let searched_from = searched_from.filter(|_| !complete);
         Ok(SearchResponse { complete, total, total_exact, hits, aggregations, cursors, cursor, searched_from })
     }

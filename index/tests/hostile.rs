@@ -150,3 +150,46 @@ fn aggregations_that_are_too_large_are_refused_with_a_reason() {
         }
     }
 }
+
+#[test]
+fn hits_within_buckets_are_bounded_in_all_and_read_no_longer_than_wanted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let writer = filled(dir.path());
+    let ask = |buckets: usize, hits: usize, looks_max: u32| {
+        let kind = AggregationKind::Terms {
+            field: "user.name".to_owned(),
+            size: buckets,
+            order: TermsOrder::Count,
+            min_count: 1,
+            missing: None,
+        };
+        let newest = ("newest".to_owned(), AggregationKind::TopHits { size: hits }.into());
+        let all = Aggregation { kind: AggregationKind::Filters { filters: copies(hits) }, inner: vec![newest.clone()] };
+        let aggregations = vec![("users".to_owned(), Aggregation { kind, inner: vec![newest] }), ("all".to_owned(), all)];
+        let request = SearchRequest { size: 0, aggregations, ..SearchRequest::new(index::Query::All) };
+        let looks = Arc::new(AtomicU32::new(0));
+        let counted = looks.clone();
+        let stop = Arc::new(move || counted.fetch_add(1, Ordering::Relaxed) >= looks_max);
+        (writer.searcher().search(&request, &SearchLimits { stop }), looks.load(Ordering::Relaxed))
+    };
+    // 3,000 users with one event each, and 100 times the newest 100 of all.
+    let (found, _) = ask(3000, 100, u32::MAX);
+    assert!(matches!(&found, Err(IndexError::Refused(why)) if why.contains("10000 hits")), "{found:?}");
+    let (found, looks) = ask(3000, 50, u32::MAX);
+    let told = |found: &index::SearchResponse| -> usize {
+        let buckets = found.aggregations.values().flat_map(|all| &all.buckets);
+        buckets.map(|b| b.aggs["newest"].hits.len()).sum()
+    };
+    let found = found.expect("searches");
+    assert_eq!((told(&found), found.complete), (3000 + 50 * 50, true));
+    // Told to stop among the hits, it leaves the rest of them out.
+    let (found, _) = ask(3000, 50, looks - 1000);
+    let found = found.expect("searches");
+    assert_eq!((told(&found), found.complete), (3000 + 50 * 50 - 1000, false));
+    assert_eq!(found.aggregations["users"].buckets.len(), 3000);
+}
+
+/// So many filters of everything.
+fn copies(count: usize) -> Vec<(String, index::Query)> {
+    (0..count).map(|n| (n.to_string(), index::Query::All)).collect()
+}

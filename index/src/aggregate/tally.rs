@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use super::calendar::Rounding;
 use super::sketch::{Distinct, Quantiles};
 use super::top::{First, Top};
-use super::{Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, Interval, TermsOrder};
+use super::{
+    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, HITS_MAX, Interval, TOP_HITS_MAX,
+    TermsOrder,
+};
 use crate::IndexError;
 use crate::codes::Key;
 use crate::hit::{Found, Hit};
@@ -147,7 +150,10 @@ impl Tally {
             (Tally::Values(mine), Tally::Values(other)) => *mine += other,
             (Tally::Stats(mine), Tally::Stats(other)) => mine.merge(&other),
             (Tally::Quantiles(mine), Tally::Quantiles(other)) => mine.merge(&other),
-            (Tally::Hits(mine), Tally::Hits(other)) => mine.extend(other),
+            (Tally::Hits(mine), Tally::Hits(other)) => {
+                mine.extend(other);
+                newest_first(mine, TOP_HITS_MAX);
+            }
             (
                 Tally::Significant { values, hits, all, approximate },
                 Tally::Significant { values: more, hits: more_hits, all: more_all, approximate: too },
@@ -166,6 +172,12 @@ impl Tally {
     }
 }
 
+/// The first `size` of these hits.
+fn newest_first(found: &mut Vec<Found>, size: usize) {
+    found.sort_unstable_by_key(|(place, ..)| std::cmp::Reverse(*place));
+    found.truncate(size);
+}
+
 /// Adds what another segment has counted for the same aggregations.
 pub(crate) fn merge_all(mine: &mut Vec<Tally>, other: Vec<Tally>) {
     if mine.is_empty() {
@@ -180,43 +192,72 @@ pub(crate) fn merge_all(mine: &mut Vec<Tally>, other: Vec<Tally>) {
 /// Reads a hit from its columns.
 pub(crate) type Resolve<'a> = dyn FnMut(&Found) -> Result<Hit, IndexError> + 'a;
 
-/// The answers of `aggregations`, by name. `tallies` is in their order; empty where no segment was searched.
-pub(crate) fn finish(
-    aggregations: &[(String, Aggregation)],
-    tallies: Vec<Tally>,
-    resolve: &mut Resolve<'_>,
-) -> Result<BTreeMap<String, AggregationResult>, IndexError> {
-    let mut left = BUCKETS_MAX;
-    answers(aggregations, tallies, resolve, &mut left)
+/// Makes the answers of what was counted, within bounds that hold for all of them together.
+pub(crate) struct Finish<'a> {
+    resolve: &'a mut Resolve<'a>,
+    stop: &'a dyn Fn() -> bool,
+    buckets_left: usize,
+    hits_left: usize,
+    complete: bool,
+}
+
+impl<'a> Finish<'a> {
+    /// `stop` is asked before each hit is read; buckets, which cost little, are told all the same.
+    pub(crate) fn new(resolve: &'a mut Resolve<'a>, stop: &'a dyn Fn() -> bool) -> Finish<'a> {
+        Finish { resolve, stop, buckets_left: BUCKETS_MAX, hits_left: HITS_MAX, complete: true }
+    }
+
+    /// The answers of `aggregations`, by name, and whether no hit was left out. `tallies` is in their order; empty where no segment was
+    /// searched.
+    pub(crate) fn answers(
+        mut self,
+        aggregations: &[(String, Aggregation)],
+        tallies: Vec<Tally>,
+    ) -> Result<(BTreeMap<String, AggregationResult>, bool), IndexError> {
+        let all = answers(aggregations, tallies, &mut self)?;
+        Ok((all, self.complete))
+    }
+
+    fn spend(&mut self, buckets: usize) -> Result<(), IndexError> {
+        spend(&mut self.buckets_left, buckets)
+    }
+
+    fn hits(&mut self, found: &[Found]) -> Result<Vec<Hit>, IndexError> {
+        let left = self.hits_left.checked_sub(found.len());
+        self.hits_left =
+            left.ok_or_else(|| IndexError::Refused(format!("the aggregations tell more than {HITS_MAX} hits: ask for fewer")))?;
+        let mut hits = Vec::with_capacity(found.len());
+        for found in found {
+            if (self.stop)() {
+                self.complete = false;
+                break;
+            }
+            hits.push((self.resolve)(found)?);
+        }
+        Ok(hits)
+    }
 }
 
 fn answers(
     aggregations: &[(String, Aggregation)],
     tallies: Vec<Tally>,
-    resolve: &mut Resolve<'_>,
-    left: &mut usize,
+    on: &mut Finish<'_>,
 ) -> Result<BTreeMap<String, AggregationResult>, IndexError> {
     let mut tallies = tallies.into_iter();
     let mut all = BTreeMap::new();
     for (name, aggregation) in aggregations {
         let tally = tallies.next().unwrap_or_else(|| Tally::Buckets(Counted::default()));
-        all.insert(name.clone(), answer(aggregation, tally, resolve, left)?);
+        all.insert(name.clone(), answer(aggregation, tally, on)?);
     }
     Ok(all)
 }
 
-fn answer(
-    aggregation: &Aggregation,
-    tally: Tally,
-    resolve: &mut Resolve<'_>,
-    left: &mut usize,
-) -> Result<AggregationResult, IndexError> {
+fn answer(aggregation: &Aggregation, tally: Tally, on: &mut Finish<'_>) -> Result<AggregationResult, IndexError> {
     let mut result = AggregationResult::default();
     match (&aggregation.kind, tally) {
         (AggregationKind::TopHits { size }, Tally::Hits(mut found)) => {
-            found.sort_by_key(|(place, ..)| std::cmp::Reverse(*place));
-            found.truncate(*size);
-            result.hits = found.iter().map(resolve).collect::<Result<_, _>>()?;
+            newest_first(&mut found, *size);
+            result.hits = on.hits(&found)?;
         }
         (AggregationKind::Cardinality { .. }, Tally::Distinct(distinct)) => result.value = Some(distinct.count() as f64),
         (AggregationKind::Cardinality { .. }, _) => result.value = Some(0.0),
@@ -231,7 +272,7 @@ fn answer(
         (AggregationKind::Significant { size, .. }, Tally::Significant { values, hits, all, approximate }) => {
             result.approximate = approximate;
             result.buckets = significant(values, hits, all, *size);
-            spend(left, result.buckets.len())?;
+            on.spend(result.buckets.len())?;
         }
         (AggregationKind::Terms { size, min_count, .. }, Tally::Top(top)) => {
             let fail = |source: std::io::Error| IndexError::Engine {
@@ -240,7 +281,7 @@ fn answer(
                 source: source.into(),
             };
             let First { list, all, approximate } = top.first(*size, *min_count).map_err(fail)?;
-            spend(left, list.len())?;
+            on.spend(list.len())?;
             result.approximate = approximate;
             result.other = Some(all - list.iter().map(|(_, count)| count).sum::<u64>());
             let bucket = |(key, count): (Key, u64)| Bucket {
@@ -256,7 +297,7 @@ fn answer(
         }
         (kind, Tally::Buckets(counted)) => {
             result.approximate = counted.approximate;
-            buckets(aggregation, kind, counted, resolve, left, &mut result)?;
+            buckets(aggregation, kind, counted, on, &mut result)?;
         }
         _ => {}
     }
@@ -274,8 +315,7 @@ fn buckets(
     aggregation: &Aggregation,
     kind: &AggregationKind,
     counted: Counted,
-    resolve: &mut Resolve<'_>,
-    left: &mut usize,
+    on: &mut Finish<'_>,
     result: &mut AggregationResult,
 ) -> Result<(), IndexError> {
     let named = |at: &Key, names: &[String]| match at {
@@ -337,13 +377,13 @@ fn buckets(
         }
         _ => {}
     }
-    spend(left, list.len())?;
+    on.spend(list.len())?;
     for (key, count, inner) in list {
         let (keys, kinds) = match &key {
             Key::Tuple(parts) => (parts.iter().map(Key::show).collect(), parts.iter().map(Key::kind).collect()),
             key => (Vec::new(), vec![key.kind()]),
         };
-        let aggs = answers(&aggregation.inner, inner, resolve, left)?;
+        let aggs = answers(&aggregation.inner, inner, on)?;
         result.buckets.push(Bucket { key: named(&key, &names), kinds, keys, count, background: None, score: None, aggs });
     }
     Ok(())
