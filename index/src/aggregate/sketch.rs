@@ -74,12 +74,15 @@ const PARTS_BITS: u32 = 6;
 pub(crate) struct Quantiles {
     buckets: HashMap<i64, u64, BuildHasherDefault<super::gather::Mix>>,
     count: u64,
+    /// The smallest and the largest value.
+    range: Option<(f64, f64)>,
 }
 
 impl Quantiles {
     pub(crate) fn add(&mut self, value: f64) {
         *self.buckets.entry(bucket(value)).or_default() += 1;
         self.count += 1;
+        self.range = spanned(self.range, (value, value));
     }
 
     pub(crate) fn merge(&mut self, other: &Quantiles) {
@@ -87,22 +90,29 @@ impl Quantiles {
             *self.buckets.entry(*bucket).or_default() += n;
         }
         self.count += other.count;
+        self.range = other.range.map_or(self.range, |range| spanned(self.range, range));
     }
 
-    /// The value below which `percent` of all lie.
+    /// The value below which `percent` of all lie: within the smallest and the largest.
     pub(crate) fn percentile(&self, percent: f64) -> Option<f64> {
         let rank = (percent / 100.0 * (self.count.checked_sub(1)?) as f64).round() as u64;
+        let (low, high) = self.range?;
         let mut sorted: Vec<(i64, u64)> = self.buckets.iter().map(|(bucket, n)| (*bucket, *n)).collect();
         sorted.sort_unstable();
         let mut before = 0;
         for (bucket, n) in sorted {
             before += n;
             if before > rank {
-                return Some(middle(bucket));
+                return Some(middle(bucket).clamp(low, high));
             }
         }
         None
     }
+}
+
+/// What covers both ranges.
+pub(super) fn spanned(one: Option<(f64, f64)>, (low, high): (f64, f64)) -> Option<(f64, f64)> {
+    Some(one.map_or((low, high), |(l, h)| (l.min(low), h.max(high))))
 }
 
 /// Zero is bucket 0; larger values count up, negative ones down.
@@ -148,5 +158,11 @@ mod tests {
             assert!((found - value).abs() <= 0.0101 * f64::abs(value), "{percent}: {found}");
         }
         assert_eq!(Quantiles::default().percentile(50.0), None);
+        let mut ports = Quantiles::default();
+        ports.add(65_000.0);
+        let mut more = Quantiles::default();
+        more.add(65_100.0);
+        ports.merge(&more);
+        assert_eq!([0.0, 100.0].map(|percent| ports.percentile(percent)), [Some(65_000.0), Some(65_100.0)]);
     }
 }

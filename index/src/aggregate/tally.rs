@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use super::calendar::Rounding;
-use super::sketch::{Distinct, Quantiles};
+use super::sketch::{Distinct, Quantiles, spanned};
 use super::top::{First, Top};
 use super::{
     Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, HITS_MAX, Interval, TOP_HITS_MAX,
@@ -77,12 +77,15 @@ impl Counted {
     }
 }
 
-/// Figures of a field.
+/// Figures of a field. The spread is kept as the sum of squared distances from the mean, which loses nothing where values are large and
+/// close to each other (Welford 1962; put together as by Chan et al. 1979).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
     count: u64,
     sum: f64,
     squares: f64,
+    mean: f64,
+    distances: f64,
     range: Option<(f64, f64)>,
 }
 
@@ -91,27 +94,32 @@ impl Stats {
         self.count += 1;
         self.sum += n;
         self.squares += n * n;
-        self.range = Some(self.range.map_or((n, n), |(low, high)| (low.min(n), high.max(n))));
+        let distance = n - self.mean;
+        self.mean += distance / self.count as f64;
+        self.distances += distance * (n - self.mean);
+        self.range = spanned(self.range, (n, n));
     }
 
     fn merge(&mut self, other: &Stats) {
+        let Some(range) = other.range else { return };
+        let (mine, theirs) = (self.count as f64, other.count as f64);
+        let distance = other.mean - self.mean;
+        self.mean += distance * theirs / (mine + theirs);
+        self.distances += other.distances + distance * distance * mine * theirs / (mine + theirs);
         self.count += other.count;
         self.sum += other.sum;
         self.squares += other.squares;
-        if let Some((low, high)) = other.range {
-            self.range = Some(self.range.map_or((low, high), |(l, h)| (l.min(low), h.max(high))));
-        }
+        self.range = spanned(self.range, range);
     }
 
     fn figures(&self) -> BTreeMap<String, Option<f64>> {
-        let mean = (self.count > 0).then(|| self.sum / self.count as f64);
-        let variance = mean.map(|mean| (self.squares / self.count as f64 - mean * mean).max(0.0));
+        let variance = self.range.map(|_| self.distances / self.count as f64);
         [
             ("count", Some(self.count as f64)),
             ("min", self.range.map(|(low, _)| low)),
             ("max", self.range.map(|(_, high)| high)),
             ("sum", Some(self.sum)),
-            ("avg", mean),
+            ("avg", self.range.map(|_| self.sum / self.count as f64)),
             ("sum_of_squares", Some(self.squares)),
             ("variance", variance),
             ("std_deviation", variance.map(f64::sqrt)),
@@ -485,4 +493,20 @@ fn significant(values: BTreeMap<Key, [u64; 2]>, hits: u64, all: u64, size: usize
         aggs: BTreeMap::new(),
     };
     scored.into_iter().map(bucket).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_of_large_numbers_that_are_close_is_told() {
+        let (mut one, mut two) = (Stats::default(), Stats::default());
+        [1_775_001_600_001.0, 1_775_001_600_004.0].into_iter().for_each(|n| one.add(n));
+        [1_775_001_600_007.0, 1_775_001_600_010.0].into_iter().for_each(|n| two.add(n));
+        one.merge(&Stats::default());
+        one.merge(&two);
+        assert_eq!(one.figures()["variance"], Some(11.25));
+        assert_eq!(Stats::default().figures()["std_deviation"], None);
+    }
 }
