@@ -23,6 +23,8 @@ use crate::shown;
 pub(crate) enum Key {
     Bool(bool),
     Int(i64),
+    /// A whole number beyond what [`Key::Int`] holds.
+    Large(u64),
     /// In the order of numbers.
     Float(u64),
     Time(i64),
@@ -44,6 +46,7 @@ impl Key {
         match self {
             Key::Bool(b) => b.to_string(),
             Key::Int(n) => n.to_string(),
+            Key::Large(n) => n.to_string(),
             Key::Float(n) => shown::float(f64::from_u64(*n)),
             Key::Time(ns) => Time::from_unix_ns(*ns).to_string(),
             Key::Ip(ip) => shown::ip((*ip).into()),
@@ -57,7 +60,7 @@ impl Key {
     pub(crate) fn kind(&self) -> KeyKind {
         match self {
             Key::Bool(_) => KeyKind::Bool,
-            Key::Int(_) | Key::Float(_) => KeyKind::Number,
+            Key::Int(_) | Key::Large(_) | Key::Float(_) => KeyKind::Number,
             Key::Time(_) => KeyKind::Time,
             Key::Ip(_) => KeyKind::Ip,
             Key::Text(_) | Key::Place(_) | Key::Tuple(_) => KeyKind::Text,
@@ -82,7 +85,10 @@ impl Key {
     fn read(&self, text: &str) -> Option<Key> {
         Some(match self {
             Key::Bool(_) => Key::Bool(text.parse().ok()?),
-            Key::Int(_) | Key::Float(_) => Key::float(text.parse().ok()?),
+            Key::Int(_) | Key::Large(_) | Key::Float(_) => match text.parse::<i64>() {
+                Ok(n) => Key::Int(n),
+                Err(_) => text.parse().map(Key::Large).or_else(|_| text.parse().map(Key::float)).ok()?,
+            },
             Key::Time(_) => Key::Time(crate::query::time(text, Time::EPOCH)?.unix_ns()),
             Key::Ip(_) => Key::Ip(crate::schema::v6(text.parse().ok()?).to_bits()),
             Key::Text(_) => Key::Text(text.to_owned()),
@@ -102,7 +108,7 @@ impl Key {
     fn rank(&self) -> u8 {
         match self {
             Key::Bool(_) => 0,
-            Key::Int(_) | Key::Float(_) => 1,
+            Key::Int(_) | Key::Large(_) | Key::Float(_) => 1,
             Key::Time(_) => 3,
             Key::Ip(_) => 4,
             Key::Text(_) | Key::Place(_) | Key::Tuple(_) => 5,
@@ -114,6 +120,7 @@ impl Key {
         match self {
             Key::Bool(b) => format!("b{}", u8::from(*b)),
             Key::Int(n) => format!("f{}", (*n as f64).to_u64()),
+            Key::Large(n) => format!("f{}", (*n as f64).to_u64()),
             Key::Float(n) => format!("f{n}"),
             Key::Time(ns) => format!("t{ns}"),
             Key::Ip(ip) => format!("p{ip}"),
@@ -283,7 +290,7 @@ impl Codes {
                 at,
                 match self.kind {
                     ColumnType::I64 => Key::Int(i64::from_u64(*code)),
-                    ColumnType::U64 => i64::try_from(*code).map_or_else(|_| Key::Float(f64::to_u64(*code as f64)), Key::Int),
+                    ColumnType::U64 => i64::try_from(*code).map_or(Key::Large(*code), Key::Int),
                     ColumnType::F64 => Key::float(f64::from_u64(*code)),
                     ColumnType::Bool => Key::Bool(*code != 0),
                     ColumnType::DateTime => Key::Time(i64::from_u64(*code)),

@@ -351,8 +351,8 @@ impl Lowering<'_> {
             (Test::Is(text), DynamicColumn::DateTime(column)) => {
                 instant(text).map_or(Ok(Node::Nothing), |time| scan(times(column, time, time)))
             }
-            (Test::Is(text), column) => match (text.parse::<i64>(), text.parse::<f64>()) {
-                (Ok(n), _) if matches!(column, DynamicColumn::I64(_)) => Ok(numbers(column, &integer(n))),
+            (Test::Is(text), column) => match (text.parse::<i128>(), text.parse::<f64>()) {
+                (Ok(n), _) if matches!(column, DynamicColumn::I64(_) | DynamicColumn::U64(_)) => Ok(numbers(column, &integer(n))),
                 (_, Ok(n)) if n.is_finite() => {
                     let end = Bound::Included(Scalar::Number(n));
                     Ok(numbers(column, &number_range(&end, &end)))
@@ -489,8 +489,8 @@ struct Numbers {
     floats: Option<RangeInclusive<f64>>,
 }
 
-fn integer(n: i64) -> Numbers {
-    Numbers { integers: Some(i128::from(n)..=i128::from(n)), floats: None }
+fn integer(n: i128) -> Numbers {
+    Numbers { integers: Some(n..=n), floats: None }
 }
 
 fn number_range(low: &Bound<Scalar>, high: &Bound<Scalar>) -> Numbers {

@@ -97,15 +97,18 @@ fn value_holds(value: Value<'_>, test: &Test) -> bool {
             Value::Text(text) => spellings(wanted).contains(&text.to_lowercase()),
             Value::Ip(ip) => wanted.parse().is_ok_and(|w: std::net::IpAddr| v6(w) == v6(ip)),
             Value::Time(time) => instant(wanted) == Some(time),
-            Value::Int(n) => match (wanted.parse::<i64>(), wanted.parse::<f64>()) {
-                (Ok(wanted), _) => n == wanted,
+            Value::Int(n) => match (wanted.parse::<i128>(), wanted.parse::<f64>()) {
+                (Ok(wanted), _) => i128::from(n) == wanted,
                 (_, Ok(wanted)) if wanted.is_finite() => {
                     let end = Bound::Included(Scalar::Number(wanted));
                     integer_within(n, &end, true) && integer_within(n, &end, false)
                 }
                 _ => false,
             },
-            Value::Uint(n) => wanted.parse::<f64>().is_ok_and(|wanted| n as f64 == wanted),
+            Value::Uint(n) => match (wanted.parse::<i128>(), wanted.parse::<f64>()) {
+                (Ok(wanted), _) => i128::from(n) == wanted,
+                (_, wanted) => wanted.is_ok_and(|wanted| n as f64 == wanted),
+            },
             Value::Float(n) => n.is_finite() && wanted.parse::<f64>().is_ok_and(|wanted| n == wanted),
             Value::Bool(b) => wanted.parse() == Ok(b),
             Value::Null => false,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
-use index::{IndexOptions, Matcher, Query, SearchLimits, SearchRequest, Writer, query};
+use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use index::{AggregationKind, IndexOptions, Matcher, Query, SearchLimits, SearchRequest, TermsOrder, Writer, query};
 
 /// A record and its fields.
 type Record = (&'static str, &'static [(&'static str, &'static str)]);
@@ -12,8 +12,8 @@ fn now() -> Time {
     "2026-04-15T10:20:30Z".parse().expect("a time")
 }
 
-/// The numbers (from 0) of the records that each query finds, in the index and in the stream; each query is as `read` reads it.
-fn check(records: &[Record], read: &dyn Fn(&str) -> Query, cases: &[(&str, &[u64])]) {
+/// The records as a batch, and in an index.
+fn indexed(records: &[Record]) -> (Batch, Writer, tempfile::TempDir) {
     let mut builder = BatchBuilder::default();
     for (offset, (raw, fields)) in records.iter().enumerate() {
         let head = FrameHead {
@@ -29,7 +29,10 @@ fn check(records: &[Record], read: &dyn Fn(&str) -> Query, cases: &[(&str, &[u64
                 ("@timestamp", _) => row.time(text.parse().expect("a time")),
                 ("source.ip" | "destination.ip", _) => row.ip(id, text.parse().expect("an address")),
                 (_, Ok(number)) => row.int(id, number),
-                _ => row.text(id, text),
+                _ => match text.parse() {
+                    Ok(large) => row.uint(id, large),
+                    Err(_) => row.text(id, text),
+                },
             }
         }
     }
@@ -38,13 +41,22 @@ fn check(records: &[Record], read: &dyn Fn(&str) -> Query, cases: &[(&str, &[u64
     let (mut writer, _) = Writer::open(&IndexOptions::new(dir.path()), TenantId(0)).expect("opens");
     writer.write(&batch).expect("writes");
     writer.commit().expect("commits");
+    (batch, writer, dir)
+}
+
+fn limits() -> SearchLimits {
+    SearchLimits { stop: Arc::new(|| false) }
+}
+
+/// The numbers (from 0) of the records that each query finds, in the index and in the stream; each query is as `read` reads it.
+fn check(records: &[Record], read: &dyn Fn(&str) -> Query, cases: &[(&str, &[u64])]) {
+    let (batch, writer, _dir) = indexed(records);
     for (text, expected) in cases {
         let asked = read(text);
         let matcher = Matcher::new(asked.clone());
         let streamed: Vec<u64> = batch.iter().filter(|e| matcher.matches(*e)).map(|e| e.id().frame.offset - 1).collect();
         assert_eq!(streamed, *expected, "{text}: {asked:?}");
-        let limits = SearchLimits { stop: Arc::new(|| false) };
-        let found = writer.searcher().search(&SearchRequest::new(asked), &limits).expect(text);
+        let found = writer.searcher().search(&SearchRequest::new(asked), &limits()).expect(text);
         let mut found: Vec<u64> = found.hits.iter().map(|h| h.id.frame.offset - 1).collect();
         found.sort_unstable();
         assert_eq!(found, *expected, "{text}");
@@ -224,4 +236,35 @@ fn a_value_that_the_field_cannot_have_is_pointed_at() {
             ("*:* NOT source.port:8080", &[1]),
         ],
     );
+}
+
+#[test]
+fn whole_numbers_are_told_apart_however_large() {
+    let records: &[Record] = &[
+        ("", &[("own.count", "9007199254740992"), ("source.bytes", "9007199254740993")]),
+        ("", &[("own.count", "9007199254740993"), ("source.bytes", "-9007199254740993")]),
+        ("", &[("own.count", "18446744073709551615")]),
+        ("", &[("own.count", "18446744073709551614")]),
+    ];
+    check(
+        records,
+        &ours,
+        &[
+            ("own.count:9007199254740993", &[1]),
+            ("own.count:9007199254740992", &[0]),
+            ("own.count:18446744073709551615", &[2]),
+            ("own.count:18446744073709551613", &[]),
+            ("own.count:-1", &[]),
+            ("source.bytes:9007199254740993", &[0]),
+            ("source.bytes:9007199254740992", &[]),
+            ("source.bytes:-9007199254740993", &[1]),
+        ],
+    );
+    let (_, writer, _dir) = indexed(records);
+    let kind =
+        AggregationKind::Terms { field: "own.count".to_owned(), size: 10, order: TermsOrder::Key, min_count: 1, missing: None };
+    let request = SearchRequest { aggregations: vec![("all".to_owned(), kind.into())], ..SearchRequest::new(Query::All) };
+    let found = writer.searcher().search(&request, &limits()).expect("searches");
+    let keys: Vec<&str> = found.aggregations["all"].buckets.iter().map(|b| b.key.as_str()).collect();
+    assert_eq!(keys, ["9007199254740992", "9007199254740993", "18446744073709551614", "18446744073709551615"]);
 }
