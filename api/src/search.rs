@@ -11,11 +11,10 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use event::{EventId, EventRef, Frame, Position, Time};
+use event::{EventId, EventRef, Frame, Position, TenantId, Time};
 use index::{Hit, IndexError, Matcher, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort, query};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -382,43 +381,40 @@ pub(crate) async fn tail(
     Query(parameters): Query<TailParameters>,
 ) -> Result<Response, Problem> {
     let matcher = Arc::new(Matcher::new(parse(&parameters.query, shared.api.clock.now())?));
-    let mut batches = shared.api.hub.tail();
+    let mut passing = shared.api.hub.tail(TenantId(identity.tenant));
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Event, Infallible>>(TAIL_HITS_MAX);
     let watch = watch(&shared, &identity);
     tokio::spawn(async move {
         let (end, _watch) = watch;
         let mut skipped = 0u64;
         loop {
-            let batch = tokio::select! {
+            let (batch, missed) = tokio::select! {
                 () = end.cancelled() => return,
                 () = sender.closed() => return,
-                batch = batches.recv() => batch,
-            };
-            match batch {
-                Ok(batch) => {
-                    // Matching is work for the processor, and a flow's raw text is on the disk.
-                    let (matcher, raw, tenant, room) =
-                        (matcher.clone(), shared.api.raw.clone(), identity.tenant, sender.capacity());
-                    let matching = tokio::task::spawn_blocking(move || {
-                        let mut found = batch.iter().filter(|e| e.tenant().0 == tenant && matcher.matches(*e));
-                        let hits: Vec<String> = found.by_ref().take(room).map(|event| live(event, &*raw)).collect();
-                        (hits, found.count() as u64)
-                    });
-                    let Ok((hits, left)) = matching.await else { return };
-                    skipped += left;
-                    for hit in hits {
-                        if sender.try_send(Ok(Event::default().event("hit").data(hit))).is_err() {
-                            skipped += 1;
-                        }
-                    }
-                }
-                Err(RecvError::Lagged(batches)) => skipped += batches,
-                Err(RecvError::Closed) => return,
-            }
-            if skipped > 0 {
-                let told = Event::default().event("skipped").data(format!("{{\"count\":{skipped}}}"));
-                if sender.try_send(Ok(told)).is_ok() {
+                // As soon as there is room, also where nothing more comes.
+                place = sender.reserve(), if skipped > 0 => {
+                    let Ok(place) = place else { return };
+                    place.send(Ok(Event::default().event("skipped").data(format!("{{\"count\":{skipped}}}"))));
                     skipped = 0;
+                    continue;
+                }
+                passed = passing.next() => match passed {
+                    Some(passed) => passed,
+                    None => return,
+                },
+            };
+            // Matching is work for the processor, and a flow's raw text is on the disk.
+            let (matcher, raw, tenant, room) = (matcher.clone(), shared.api.raw.clone(), identity.tenant, sender.capacity());
+            let matching = tokio::task::spawn_blocking(move || {
+                let mut found = batch.iter().filter(|e| e.tenant().0 == tenant && matcher.matches(*e));
+                let hits: Vec<String> = found.by_ref().take(room).map(|event| live(event, &*raw)).collect();
+                (hits, found.count() as u64)
+            });
+            let Ok((hits, left)) = matching.await else { return };
+            skipped += missed + left;
+            for hit in hits {
+                if sender.try_send(Ok(Event::default().event("hit").data(hit))).is_err() {
+                    skipped += 1;
                 }
             }
         }
