@@ -146,6 +146,16 @@ impl Schedule {
             (Some(field), _) if field.is_empty() || field.chars().count() > NAME_CHARS_MAX => {
                 refused("group_by is a field's name".to_owned())
             }
+            (Some(field), _) if field == "message" => {
+                refused("the values of message cannot be counted: group by another field".to_owned())
+            }
+            (_, Condition::Below) if self.count == 0 => refused("there are never fewer than 0: it would never alert".to_owned()),
+            (Some(_), Condition::Exactly) if self.count == 0 => {
+                refused("a value that no event has is no group: = 0 goes without group_by, or is none".to_owned())
+            }
+            (Some(_), Condition::Below) if self.count == 1 => {
+                refused("a group has 1 event at least: < 1 would never alert".to_owned())
+            }
             (Some(_), Condition::None) => refused("what did not come has no group: none goes without group_by".to_owned()),
             _ => Ok(()),
         }

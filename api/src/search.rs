@@ -84,9 +84,11 @@ pub(crate) async fn search(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     headers: HeaderMap,
-    body: Result<Json<SearchBody>, axum::extract::rejection::JsonRejection>,
+    body: Result<Json<serde_json::Map<String, serde_json::Value>>, axum::extract::rejection::JsonRejection>,
 ) -> Result<Response, Problem> {
+    // Members have names: a list of their values, which they can be read from too, is a mistake.
     let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
+    let body = SearchBody::deserialize(serde_json::Value::Object(body)).map_err(|e| Problem::bad("bad_body", e.to_string()))?;
     let now = shared.api.clock.now();
     let (from, to) = (instant(body.from.as_deref(), "from", now)?, instant(body.to.as_deref(), "to", now)?);
     let from = from.or_else(|| body.from.is_none().then(|| now.plus_ns(-86_400 * 1_000_000_000)));
@@ -102,6 +104,9 @@ pub(crate) async fn search(
             None => (Sort::Asc, Some(field.to_owned())),
         },
     };
+    if let Some(field) = request.sort_by.as_deref().filter(|field| !shared.api.searchers[identity.tenant as usize].knows(field)) {
+        return Err(Problem::bad("bad_sort", format!("sort is desc, asc, or a field (FIELD, -FIELD): no event has {field:?}")));
+    }
     request.aggregations = aggs::read(body.aggs, (from.unwrap_or(now), to.unwrap_or(now), now))?;
     if takes_lines(&headers) {
         let places = shared.searches.clone();
@@ -134,8 +139,12 @@ pub(crate) async fn search(
 }
 
 fn whole(answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
-    serde_json::json!({"complete": answer.complete, "total": answer.total, "total_exact": answer.total_exact,
-        "searched_from": answer.searched_from, "hits": hits, "aggs": answer.aggregations, "cursor": answer.cursor})
+    let mut whole = serde_json::json!({"complete": answer.complete, "total": answer.total, "total_exact": answer.total_exact,
+        "searched_from": answer.searched_from, "hits": hits, "aggs": answer.aggregations});
+    if let Some(cursor) = &answer.cursor {
+        whole["cursor"] = cursor.as_str().into();
+    }
+    whole
 }
 
 /// What answers in parts.

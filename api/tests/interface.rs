@@ -676,6 +676,26 @@ fn an_export_has_every_hit_and_says_what_it_is() {
     }
 }
 
+#[test]
+fn a_search_that_says_what_there_is_not_is_refused() {
+    let server = Server::start(Limits::default());
+    for (body, code) in [
+        (json!([]), "bad_body"),
+        (json!({"sort": "ASC"}), "bad_sort"),
+        (json!({"sort": "-oldest"}), "bad_sort"),
+        (json!({"aggs": {"a": {"terms": {"field": "message"}}}}), "refused"),
+        (json!({"aggs": {"a": {"cardinality": {"field": "message"}}}}), "refused"),
+        (json!({"query": "source.port:(80 OR web)"}), "bad_query"),
+    ] {
+        let refused = server.post("/api/v1/search", &server.tokens[0], &body).expect_err("refused");
+        assert!(refused.contains(code), "{body}: {refused}");
+    }
+    // A listed field may be sorted by before any event has it; the last page says nothing of a next one.
+    let last =
+        server.post("/api/v1/search", &server.tokens[0], &json!({"sort": "-source.port", "size": 1000})).expect("searches");
+    assert!(last["complete"] == true && last.get("cursor").is_none(), "{last}");
+}
+
 /// Rules of these ids, each looking for a word.
 fn rules_of(rules: &[(&str, &str)]) -> rules::RuleSet {
     let text = |(id, word): &(&str, &str)| {

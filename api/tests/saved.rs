@@ -152,12 +152,20 @@ fn what_makes_no_sense_is_refused_and_there_are_only_so_many() {
         ("schedule.title", json!("")),
         ("schedule.message", json!("x".repeat(4001))),
         ("schedule.group_by", json!("")),
+        ("schedule.group_by", json!("message")),
     ] {
         refused(member, value);
     }
-    let (status, _, _) =
-        server.send("POST", "/api/v1/searches", token, None, &text("x", &schedule("none", 0, Some("user.name"))));
-    assert_eq!(status, 400);
+    // What would never alert.
+    for never in [
+        schedule("none", 0, Some("user.name")),
+        schedule("<", 0, None),
+        schedule("<", 1, Some("user.name")),
+        schedule("=", 0, Some("user.name")),
+    ] {
+        let (status, _, problem) = server.send("POST", "/api/v1/searches", token, None, &text("x", &never));
+        assert_eq!((status, problem["code"].as_str()), (400, Some("bad_schedule")), "{never}");
+    }
     for n in 0..100 {
         save(&server, &text(&format!("s{n}"), &schedule(">", 1, None)));
     }

@@ -20,7 +20,7 @@ use crate::hit::{Columns, Found, Hit, Place};
 use crate::lower::{Lowering, Unable};
 use crate::node::Node;
 use crate::query::Query;
-use crate::schema::{Kind, Layout};
+use crate::schema::{Kind, Layout, kind};
 use crate::segment::Segment;
 use crate::shard::{Payload, Shard};
 use crate::sorted::{After, SortedSegment, SortedTop};
@@ -255,6 +255,11 @@ impl Searcher {
         fields.extend(["@timestamp", "event.received"].map(|name| FieldInfo { name: name.to_owned(), kind: "date" }));
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         fields
+    }
+
+    /// Whether a field of this name is one of those that are listed, or any event has it.
+    pub fn knows(&self, name: &str) -> bool {
+        kind(name) != Kind::Rest || self.shards().iter().any(|shard| shard.payload().rest.contains(name))
     }
 
     /// What is searchable now, to be searched more than once.

@@ -21,6 +21,7 @@ pub(crate) use tally::{Finish, Tally, merge_all};
 
 use crate::hit::Hit;
 use crate::query::Query;
+use crate::schema::MESSAGE;
 
 /// Buckets within each other; the innermost may hold figures.
 pub const DEPTH_MAX: usize = 3;
@@ -285,6 +286,13 @@ pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> 
             }
             let inner = &aggregation.inner;
             let own = match &aggregation.kind {
+                AggregationKind::Terms { field, .. }
+                | AggregationKind::Significant { field, .. }
+                | AggregationKind::Cardinality { field }
+                    if field == MESSAGE =>
+                {
+                    Some(format!("{name}: of {MESSAGE} the words are kept, not its values: they cannot be counted"))
+                }
                 AggregationKind::Terms { size, .. } | AggregationKind::Significant { size, .. } if *size > TERMS_MAX => {
                     Some(format!("{name}: {TERMS_MAX} values at most"))
                 }
