@@ -22,7 +22,7 @@ use crate::phrase::Phrase;
 use crate::query::{Query, Scalar, Test};
 use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
 use crate::segment::Segment;
-use crate::tokens::{WORD_BYTES_MAX, leading_part, words};
+use crate::tokens::{WORD_BYTES_MAX, all_words, leading_part, lone_wide, words};
 use crate::vocabulary::Vocabulary;
 use crate::window::SegmentBits;
 
@@ -155,8 +155,11 @@ impl Lowering<'_> {
     }
 
     fn words(&self, text: &str) -> Lowered {
-        let mut terms = Vec::new();
-        words(text, |word| terms.push(Term::from_field_text(self.layout.words, word)));
+        let wanted = all_words(text);
+        if let Some(c) = lone_wide(&wanted) {
+            return self.word_pattern(("", c.encode_utf8(&mut [0; 4])), &|_| true);
+        }
+        let terms: Vec<Term> = wanted.iter().map(|word| Term::from_field_text(self.layout.words, word)).collect();
         let phrase = match terms.len() {
             0 => Node::Nothing,
             1 => self.term(&terms[0], IndexRecordOption::Basic)?.map_or(Node::Nothing, Node::Term),
@@ -186,8 +189,7 @@ impl Lowering<'_> {
 
     /// The documents with these words one after the other, the last as the beginning of one.
     fn words_prefix(&self, text: &str) -> Lowered {
-        let mut all = Vec::new();
-        words(text, |word| all.push(word.to_owned()));
+        let mut all = all_words(text);
         let Some(start) = all.pop() else { return Ok(Node::Nothing) };
         if all.is_empty() {
             return self.word_pattern((&start, ""), &|word| word.starts_with(&start));

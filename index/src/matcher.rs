@@ -8,7 +8,7 @@ use crate::document::searched_text;
 use crate::lower::{instant, integer_within, spellings, text_within};
 use crate::query::{Query, Scalar, Test};
 use crate::schema::{MESSAGE, SYNTHETIC, is_time_field, synthetic, v6};
-use crate::tokens::{WORD_BYTES_MAX, leading_part, words};
+use crate::tokens::{WORD_BYTES_MAX, all_words, leading_part, lone_wide};
 
 /// A query, ready to be asked of events.
 #[derive(Clone, Debug)]
@@ -57,18 +57,15 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
 
 fn words_hold(wanted: &str, event: EventRef<'_>) -> bool {
     let (wanted_words, have) = (all_words(wanted), words_of(event));
+    if let Some(c) = lone_wide(&wanted_words) {
+        return have.iter().any(|word| word.contains(c));
+    }
     !wanted_words.is_empty() && have.windows(wanted_words.len()).any(|w| w == wanted_words)
         || leading_part(wanted).is_some_and(|start| have.iter().any(|word| word.starts_with(&start)))
 }
 
 fn any_word(event: EventRef<'_>, holds: impl Fn(&str) -> bool) -> bool {
     words_of(event).iter().any(|word| holds(word))
-}
-
-fn all_words(text: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    words(text, |w| all.push(w.to_owned()));
-    all
 }
 
 fn words_of(event: EventRef<'_>) -> Vec<String> {

@@ -18,7 +18,7 @@ use std::fmt;
 use std::ops::Bound;
 
 use crate::schema::{Kind, kind};
-use crate::tokens::has_words;
+use crate::tokens::{has_words, is_wide};
 use event::{EventId, Time};
 use instant::Instants;
 use jiff::tz::TimeZone;
@@ -364,11 +364,25 @@ impl<'q> Parser<'q> {
             self.at = start;
             return Err(self.error("wildcards in names of fields are not supported".to_owned()));
         }
-        if has_wildcard(&word) {
-            let pattern = Pattern::new(&word);
-            return pattern.map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()));
+        if !has_wildcard(&word) {
+            return self.words(start, unescaped(&word));
         }
-        self.words(start, unescaped(&word))
+        if word.contains(is_wide) {
+            return self.wide(start, &word);
+        }
+        Pattern::new(&word).map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()))
+    }
+
+    /// A pattern with Chinese or Japanese characters: they know no words, so that `*` at an end where one stands asks for nothing more.
+    fn wide(&mut self, start: usize, word: &str) -> Parsed<Query> {
+        let text = word.trim_matches('*');
+        let open = [word.starts_with('*') && !text.starts_with(is_wide), word.ends_with('*') && !text.ends_with(is_wide)];
+        if open.contains(&true) || has_wildcard(text) {
+            self.at = start;
+            return Err(self
+                .error("beside Chinese and Japanese characters * is at the ends only: give the parts by themselves".to_owned()));
+        }
+        self.words(start, unescaped(text))
     }
 
     /// The words of a text that stood at `start`. Where it has none it would find nothing, and its opposite everything.

@@ -23,6 +23,13 @@ pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
     }
 }
 
+/// The words of `text`.
+pub(crate) fn all_words(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    words(text, |w| all.push(w.to_owned()));
+    all
+}
+
 /// Whether `text` has any word.
 pub fn has_words(text: &str) -> bool {
     let mut any = false;
@@ -199,6 +206,13 @@ pub(crate) fn leading_part(text: &str) -> Option<String> {
 /// Kanji, kana and their relatives: they know no blanks, and each pair of neighbours is a word.
 pub fn is_wide(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2ffff}')
+}
+
+/// The one wide character that `words` are: whatever has it beside another knows it as a part of their pair only.
+pub(crate) fn lone_wide<W: AsRef<str>>(words: &[W]) -> Option<char> {
+    let [word] = words else { return None };
+    let mut chars = word.as_ref().chars();
+    chars.next().filter(|c| is_wide(*c) && chars.next().is_none())
 }
 
 /// [`words`] for the engine.

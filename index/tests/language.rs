@@ -268,3 +268,22 @@ fn whole_numbers_are_told_apart_however_large() {
     let keys: Vec<&str> = found.aggregations["all"].buckets.iter().map(|b| b.key.as_str()).collect();
     assert_eq!(keys, ["9007199254740992", "9007199254740993", "18446744073709551614", "18446744073709551615"]);
 }
+
+#[test]
+fn japanese_is_found_by_one_character_and_with_wildcards_at_its_ends() {
+    let records: &[Record] = &[("住民税課の端末でログイン失敗", &[]), ("会社", &[]), ("社会保険 課", &[]), ("login", &[])];
+    let cases: &[(&str, &[u64])] = &[
+        ("課", &[0, 2]),
+        ("社", &[1, 2]),
+        ("税", &[0]),
+        ("ログイン*", &[0]),
+        ("*民税*", &[0]),
+        ("*社", &[1, 2]),
+        ("NOT 社*", &[0, 3]),
+    ];
+    check(records, &ours, cases);
+    check(records, &lucene, cases);
+    for text in ["住*税", "税?課", "*a税", "税b*"] {
+        assert_eq!(query::parse(text, now()).expect_err(text).position, 0, "{text}");
+    }
+}
