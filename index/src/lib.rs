@@ -48,7 +48,7 @@ pub use search::{
     FieldInfo, Progress, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort,
 };
 pub use sorted::{sort_value, sorted_after};
-pub use tokens::{has_words, is_wide};
+pub use tokens::is_wide;
 pub use writer::{IndexOptions, Writer};
 
 /// A fault of the index.

@@ -31,7 +31,7 @@ pub(crate) fn all_words(text: &str) -> Vec<String> {
 }
 
 /// Whether `text` has any word.
-pub fn has_words(text: &str) -> bool {
+pub(crate) fn has_words(text: &str) -> bool {
     let mut any = false;
     words(text, |_| any = true);
     any
