@@ -187,11 +187,11 @@ impl Look<'_> {
     /// The records of a time, those nearest to what was asked for; and whether these are all.
     fn search(&self, query: &str, from: i64, to: i64) -> Result<Records, IndexError> {
         let mut records = Records { hits: Vec::new(), all: true };
+        // The queries are ours, and valid.
+        let Ok(query) = search::parse(query, self.now) else { return Ok(records) };
         let at = self.at.clamp(from, to);
         for (from, to, sort) in [(from, at, Sort::Desc), (at, to, Sort::Asc)] {
-            // The queries are ours, and valid.
-            let Ok(query) = search::parse(query, self.now) else { continue };
-            let mut request = SearchRequest::new(query);
+            let mut request = SearchRequest::new(query.clone());
             (request.from, request.to) = (Some(Time::from_unix_ns(from)), Some(Time::from_unix_ns(to)));
             (request.size, request.sort) = (RECORDS_MAX, sort);
             let found = self.on.searcher.search(&request, self.limits)?;

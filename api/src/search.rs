@@ -75,9 +75,9 @@ pub(crate) fn instant(text: Option<&str>, name: &'static str, now: Time) -> Resu
     }
 }
 
-/// Refuses a range that ends before it begins: its answer would look as if there were nothing.
+/// Refuses a range that does not begin before it ends: its answer would look as if there were nothing.
 pub(crate) fn ordered(from: Time, to: Time) -> Result<(), Problem> {
-    if from > to { Err(Problem::bad("bad_time", format!("from {from} is after to {to}"))) } else { Ok(()) }
+    if from < to { Ok(()) } else { Err(Problem::bad("bad_time", format!("from {from} is not before to {to}"))) }
 }
 
 pub(crate) async fn search(

@@ -270,9 +270,6 @@ pub(crate) async fn matrix_route(
     let (from, to) = (from.unix_s().div_euclid(HOUR_S) * HOUR_S, (to.unix_s() + HOUR_S - 1).div_euclid(HOUR_S) * HOUR_S);
     let hours = (to - from) / HOUR_S;
     let pairs = policy.zones.len() * policy.zones.len();
-    if hours <= 0 {
-        return Err(Problem::bad("bad_range", "`from` is not before `to`"));
-    }
     if hours > HOURS_MAX || hourly && hours as usize * pairs > CELL_HOURS_MAX {
         return Err(Problem::bad("too_long", format!("{hours} hours of {pairs} pairs are too many for one answer")));
     }

@@ -6,8 +6,8 @@
 //!  value   = word | "text" | /regex/ | "*" | "[" a "TO" b "]" | "{" a "TO" b "}" | ("<" | ">" | "<=" | ">=") word | "(" or ")"
 //! ```
 //!
-//! Within `field:( )` each `one` is a value of that field. Words without a field search the record's words. Text compares without case. The parser is ours: its depth and size are bounded, and
-//! it says at which character it stopped.
+//! Within `field:( )` each `one` is a value of that field. Words without a field search the record's words. Text compares without case. The
+//! parser is ours: its depth and size are bounded, and it says at which character it stopped.
 
 pub mod instant;
 mod lucene;
@@ -17,14 +17,15 @@ mod unnamed;
 use std::fmt;
 use std::ops::Bound;
 
-use crate::schema::{Kind, kind};
-use crate::tokens::{has_words, is_wide};
 use event::{EventId, Time};
 use instant::Instants;
 use jiff::tz::TimeZone;
 pub use lucene::{Lucene, lucene_regex, parse_lucene};
 pub use misfit::misfit;
 use regex::{Regex, RegexBuilder};
+
+use crate::schema::{Kind, kind};
+use crate::tokens::{has_words, is_wide};
 
 /// Bytes of a query.
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;

@@ -9,7 +9,8 @@ use crate::tokens::has_words;
 
 /// Why `test` holds of no value of the field `name` as it is kept, for people; none where one may fit.
 pub fn misfit(name: &str, test: &Test) -> Option<String> {
-    let (wanted, fits): (&str, fn(&Scalar) -> bool) = match kind(name) {
+    let kind = kind(name);
+    let (wanted, fits): (&str, fn(&Scalar) -> bool) = match kind {
         Kind::Ip => ("address or network", |end| matches!(end, Scalar::Ip(_))),
         Kind::Number => ("number", |end| matches!(end, Scalar::Number(_))),
         Kind::Time => ("time", |end| matches!(end, Scalar::Time(_))),
@@ -25,14 +26,14 @@ pub fn misfit(name: &str, test: &Test) -> Option<String> {
     let wrong = |text: &str| Some(format!("{text:?} is no {wanted}, which {name} has"));
     match test {
         Test::Is(text) => {
-            let is = match kind(name) {
+            let is = match kind {
                 Kind::Ip => text.parse::<IpAddr>().is_ok(),
                 Kind::Number => text.parse::<f64>().is_ok_and(f64::is_finite),
                 _ => crate::lower::instant(text).is_some(),
             };
             if is { None } else { wrong(text) }
         }
-        Test::Network(low, high) if kind(name) != Kind::Ip => wrong(&format!("{low} to {high}")),
+        Test::Network(low, high) if kind != Kind::Ip => wrong(&format!("{low} to {high}")),
         Test::Range(low, high) => [low, high].into_iter().find_map(|end| match end {
             Bound::Included(end) | Bound::Excluded(end) if !fits(end) => wrong(&end.to_string()),
             _ => None,

@@ -58,9 +58,9 @@ impl<T: Copy> Orders<T> {
         let hash = kind(cells, &field);
         let place = (hash >> 32) as usize % KNOWN;
         let known = self.known.get(place).copied().filter(|known| known.hash == hash && known.len as usize == cells.len());
-        let is_done =
-            known.is_some_and(|known| self.sort_as(known, cells, &field)) || cells.is_sorted_by_key(|cell| field(cell).index()); // Decoders that know their fields beforehand write them in order.
-        if !is_done {
+        let is_remembered = known.is_some_and(|known| self.sort_as(known, cells, &field));
+        // Decoders that know their fields beforehand write them in order.
+        if !is_remembered && !cells.is_sorted_by_key(|cell| field(cell).index()) {
             self.learn(cells, field, place, hash);
         }
     }

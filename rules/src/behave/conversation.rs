@@ -350,8 +350,7 @@ impl Conversations {
         place: Option<Place>,
         out: &mut Vec<Judged>,
     ) {
-        let (source, destination) =
-            if told.is_from_sender(from) { (told.sender, told.receiver) } else { (told.receiver, told.sender) };
+        let (source, destination) = told.begun_by(from);
         let judgement = told.judge(policy, from);
         let talk = place.map(|place| &mut connections.at_mut(place).talk);
         let before = talk.as_ref().and_then(|talk| talk.told);
@@ -459,10 +458,14 @@ impl Told {
         from == self.sender || from.0 == self.sender.0 && self.sender.0 != self.receiver.0
     }
 
+    /// Its ends, where `from` began: that one first.
+    fn begun_by(&self, from: End) -> (End, End) {
+        if self.is_from_sender(from) { (self.sender, self.receiver) } else { (self.receiver, self.sender) }
+    }
+
     /// The verdict, where `from` began.
     fn judge(&self, policy: &Policy, from: End) -> Judgement {
-        let (source, destination) =
-            if self.is_from_sender(from) { (self.sender, self.receiver) } else { (self.receiver, self.sender) };
+        let (source, destination) = self.begun_by(from);
         let number = |port: u16| (port != 0 || matches!(self.transport, 1 | 58)).then_some(port);
         let c = Communication {
             source: address(source.0),

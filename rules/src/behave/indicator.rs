@@ -151,7 +151,6 @@ impl Indicators {
         if self.entries.len() >= INDICATORS_MAX {
             return Err(format!("more than {INDICATORS_MAX} indicators"));
         }
-        let value = &*refanged(value);
         let net = match sort {
             Sort::Address => Some(network(value)?),
             _ => None,
@@ -273,15 +272,15 @@ impl Indicators {
                     continue;
                 }
             }
-            let Some(value) = cells.get(column).map(|cell| cell.trim()) else { continue };
+            let Some(value) = cells.get(column).map(|cell| refanged(cell.trim())) else { continue };
             let said = about.and_then(|about| cells.get(about)).map_or("", |said| said.trim());
             let note = self.note(&if said.is_empty() { name.to_owned() } else { format!("{name}: {said}") });
-            let result = sort_of(&refanged(value))
+            let result = sort_of(&value)
                 .ok_or_else(|| match value.is_ascii() {
                     true => format!("{value:?} is no indicator"),
                     false => format!("{value:?} is no indicator; a name with other letters is read in its form with xn--"),
                 })
-                .and_then(|sort| self.put(sort, value, note, Holds::default()));
+                .and_then(|sort| self.put(sort, &value, note, Holds::default()));
             if let Err(reason) = result {
                 problem(format!("line {}: {reason}", at + 1));
             }
@@ -309,7 +308,7 @@ impl Indicators {
             match stix_values(&pattern) {
                 Ok(values) => {
                     for (sort, value) in values {
-                        if let Err(reason) = self.put(sort, &value, note, holds) {
+                        if let Err(reason) = self.put(sort, &refanged(&value), note, holds) {
                             problem(format!("{title:?}: {reason}"));
                         }
                     }
@@ -327,7 +326,7 @@ impl Indicators {
                     continue;
                 }
                 for (sort, value) in misp_values(&kind, &value) {
-                    if let Err(reason) = self.put(sort, value, note, Holds::default()) {
+                    if let Err(reason) = self.put(sort, &refanged(value), note, Holds::default()) {
                         problem(reason);
                     }
                 }

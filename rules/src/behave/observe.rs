@@ -1,5 +1,7 @@
 //! What behaviour is about: an observation of one connection, query, web request or login, read off an event whatever its format.
 
+use std::sync::LazyLock;
+
 use event::{EventId, EventRef, FieldId, LogSourceId, Value};
 use serde::{Deserialize, Serialize};
 
@@ -328,14 +330,28 @@ slots! {
 
 const SLOTS: usize = Slot::END as usize;
 
+/// Per field the slot that it fills; beyond all of them for most.
+static SLOT_OF: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut slot_of = Vec::new();
+    for (name, slot) in FIELDS {
+        let index = FieldId::known(name).index();
+        if slot_of.len() <= index {
+            slot_of.resize(index + 1, SLOTS as u8);
+        }
+        slot_of[index] = *slot as u8;
+    }
+    slot_of
+});
+
 /// The fields that an observation is read from.
 pub(crate) fn fields() -> impl Iterator<Item = &'static str> {
     FIELDS.iter().map(|(name, _)| *name)
 }
 
-/// Reads observations off events; holds the table of fields.
+/// Reads observations off events.
 pub(super) struct Observer {
-    slot_of: Vec<u8>,
+    /// [`SLOT_OF`].
+    slot_of: &'static [u8],
     /// Whether there is a zone policy, for which alone some records count.
     policy: bool,
     /// The log source of the last event, and its category: of many events in a row it is the same.
@@ -386,15 +402,7 @@ impl<'b> Cells<'b> {
 
 impl Observer {
     pub(super) fn new(policy: bool) -> Observer {
-        let mut slot_of = Vec::new();
-        for (name, slot) in FIELDS {
-            let index = FieldId::known(name).index();
-            if slot_of.len() <= index {
-                slot_of.resize(index + 1, SLOTS as u8);
-            }
-            slot_of[index] = *slot as u8;
-        }
-        Observer { slot_of, policy, category: None }
+        Observer { slot_of: &SLOT_OF, policy, category: None }
     }
 
     fn category(&mut self, of: LogSourceId) -> Option<&'static str> {

@@ -242,9 +242,9 @@ impl State {
             self.evaluate(rules, event, matched);
         }
         let is_due = |running: &mut Running| running.tally.is_due(&running.plan);
-        let plans = self.routes[source].iter().flat_map(|route| &route.plans).copied();
+        let mut plans = self.routes[source].iter().flat_map(|route| &route.plans).copied();
         // One an event: it may take the route with it, and the others are asked after the next.
-        if let Some(due) = plans.into_iter().find(|plan| is_due(&mut self.plans[*plan as usize])) {
+        if let Some(due) = plans.find(|plan| is_due(&mut self.plans[*plan as usize])) {
             self.remake(rules, due);
         }
     }
