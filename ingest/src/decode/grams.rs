@@ -80,6 +80,69 @@ impl Needed {
     }
 }
 
+/// What texts of some form hold: the literals of one of the ways to have it.
+#[derive(Clone, Debug)]
+pub(super) struct Ways(Vec<Way>);
+
+/// Literals of a text; those that stand side by side are one.
+#[derive(Clone, Debug, Default)]
+struct Way {
+    literals: Vec<String>,
+    /// Whether the next one stands directly behind the last.
+    open: bool,
+}
+
+/// Ways that are told apart at most; what would make more is taken to say nothing.
+const WAYS_MAX: usize = 16;
+
+impl Ways {
+    /// One way, of which nothing is known.
+    pub(super) fn new() -> Ways {
+        Ways(vec![Way::default()])
+    }
+
+    /// Every way goes on with `literal`.
+    pub(super) fn literal(&mut self, literal: &str) {
+        for way in &mut self.0 {
+            match way.literals.last_mut().filter(|_| way.open) {
+                Some(last) => last.push_str(literal),
+                None => way.literals.push(literal.to_owned()),
+            }
+            way.open = true;
+        }
+    }
+
+    /// Every way goes on with what is not known.
+    pub(super) fn gap(&mut self) {
+        self.0.iter_mut().for_each(|way| way.open = false);
+    }
+
+    /// Every way goes on with one of `choices`, as `go` says of each.
+    pub(super) fn fork<C>(&mut self, choices: &[C], go: impl Fn(&C, &mut Ways)) {
+        let mut found = Vec::new();
+        for choice in choices {
+            let mut ways = self.clone();
+            go(choice, &mut ways);
+            found.append(&mut ways.0);
+            if found.len() > WAYS_MAX {
+                return self.gap();
+            }
+        }
+        self.0 = found;
+    }
+
+    /// The pairs that each way needs.
+    pub(super) fn needs(&self) -> Vec<Needed> {
+        let mut needs: Vec<Needed> = Vec::new();
+        for needed in self.0.iter().map(|way| Needed::of(way.literals.iter().map(String::as_str))) {
+            if !needs.contains(&needed) {
+                needs.push(needed);
+            }
+        }
+        needs
+    }
+}
+
 /// How often a pair is met in logs, roughly: small letters side by side are what every text has.
 fn commonness(pair: &[u8]) -> u8 {
     let common = |byte: u8| match byte {
@@ -178,6 +241,20 @@ mod tests {
                 prop_assert!(!meant || found[number / 64] & 1 << (number % 64) != 0, "{number}");
             }
         }
+    }
+
+    #[test]
+    fn one_of_the_ways_is_needed_whole() {
+        let mut ways = Ways::new();
+        ways.literal("action=");
+        ways.fork(&["ACCEPT", "CLOSE"], |choice, ways| ways.literal(choice));
+        ways.gap();
+        ways.literal(" host=");
+        let may_be = |text: &str| ways.needs().iter().any(|needed| Grams::new().of(text).may_hold(needed));
+        assert!(may_be("action=ACCEPT host=a") && may_be("action=CLOSE host=a"));
+        assert!(!may_be("action=OPENED host=a"));
+        ways.fork(&[""; WAYS_MAX], |_, _| {});
+        assert_eq!(ways.needs().len(), 2, "more than can be told apart say nothing");
     }
 
     #[test]

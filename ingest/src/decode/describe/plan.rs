@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     candidates: Vec<Candidates>,
 }
 
-/// Lines of a description that texts of some first byte may fit, each with what it needs.
+/// Lines of a description that texts of some first byte may fit, each with what it needs: once for each of the ways to fit it.
 #[derive(Debug)]
 pub(super) struct Candidates {
     lines: Vec<(u16, Needed)>,
@@ -48,7 +48,10 @@ impl Candidates {
     fn new(lines: Vec<(u16, Needed)>) -> Candidates {
         let waiting = (lines.len() > FEW).then(|| {
             let mut waiting = Waiting::new();
-            lines.iter().for_each(|(at, needed)| waiting.add(*at, std::slice::from_ref(needed)));
+            for line in lines.chunk_by(|one, other| one.0 == other.0) {
+                let needs: Vec<Needed> = line.iter().map(|(_, needed)| *needed).collect();
+                waiting.add(line[0].0, &needs);
+            }
             waiting
         });
         Candidates { lines, waiting }
@@ -57,7 +60,8 @@ impl Candidates {
     /// The first line that `fits` says yes to, of those that the text of `grams` may fit. `found` is memory for a bit a line.
     pub(super) fn find(&self, grams: &Grams, found: &mut Vec<u64>, mut fits: impl FnMut(u16) -> bool) -> bool {
         let Some(waiting) = &self.waiting else {
-            return self.lines.iter().any(|(at, needed)| grams.may_hold(needed) && fits(*at));
+            let mut asked = None;
+            return self.lines.iter().any(|(at, needed)| grams.may_hold(needed) && asked.replace(*at) != Some(*at) && fits(*at));
         };
         found.clear();
         found.resize(self.lines.last().map_or(0, |(at, _)| usize::from(*at) / 64 + 1), 0);
@@ -209,10 +213,10 @@ impl Plan {
             }
             plan.keys.insert(key.into(), Key { native: native_field, targets });
         }
-        let needed: Vec<_> = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needed())).collect();
+        let needed: Vec<_> = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needs())).collect();
         for byte in 0..256 {
-            let lines = (0..).zip(&needed).filter(|(_, (first, _))| first[byte]).map(|(at, (_, needed))| (at, *needed));
-            let lines: Vec<(u16, Needed)> = lines.collect();
+            let lines = (0..).zip(&needed).filter(|(_, (first, _))| first[byte]);
+            let lines: Vec<(u16, Needed)> = lines.flat_map(|(at, (_, needs))| needs.iter().map(move |one| (at, *one))).collect();
             let place = plan.candidates.iter().position(|other| other.lines == lines).unwrap_or_else(|| {
                 plan.candidates.push(Candidates::new(lines));
                 plan.candidates.len() - 1
@@ -259,15 +263,20 @@ impl Plan {
 }
 
 impl LinePlan {
-    /// What a text that fits holds: the template's literals, and the keys that pairs or JSON must have, each by its parts.
-    fn needed(&self) -> Needed {
-        let is = self.is.iter().map(|(key, _)| key);
-        let keys = self.has.iter().chain(is).filter(|_| self.columns.is_empty()).flat_map(|key| key.split('.'));
-        let value = self.is.iter().filter(|_| self.columns.is_empty()).filter_map(|(_, values)| match &values[..] {
-            [only] => Some(&**only),
-            _ => None,
-        });
-        Needed::of(self.template.literals().chain(keys).chain(value))
+    /// What texts that fit hold: the template's literals, the keys that pairs or JSON must have, each by its parts, and their values.
+    fn needs(&self) -> Vec<Needed> {
+        let mut ways = self.template.ways();
+        let mut apart = |literal: &str| {
+            ways.gap();
+            ways.literal(literal);
+        };
+        let keys = self.has.iter().chain(self.is.iter().map(|(key, _)| key));
+        keys.filter(|_| self.columns.is_empty()).flat_map(|key| key.split('.')).for_each(&mut apart);
+        for (_, values) in &self.is {
+            ways.gap();
+            ways.fork(values, |value, ways| ways.literal(value));
+        }
+        ways.needs()
     }
 
     /// Whether the whole text is JSON.

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use memchr::{memchr, memmem};
 
 use super::target::{Extent, Target, TimeForm};
+use crate::decode::grams::Ways;
 use crate::decode::stamp;
 
 /// A compiled template.
@@ -112,9 +113,11 @@ impl Template {
         Ok(Template { ops, required, captures })
     }
 
-    /// Literals that every text that fits holds.
-    pub(super) fn literals(&self) -> impl Iterator<Item = &str> {
-        self.ops.iter().filter_map(|op| if let Op::Literal(literal) = op { Some(&**literal) } else { None })
+    /// What texts that fit hold.
+    pub(super) fn ways(&self) -> Ways {
+        let mut ways = Ways::new();
+        hold(&self.ops, &mut ways);
+        ways
     }
 
     /// The captures of `text`, where it is wholly what the template says.
@@ -159,6 +162,18 @@ impl Template {
             }
         }
         stamped(&self.ops)
+    }
+}
+
+/// Adds what `ops` hold to `ways`.
+fn hold(ops: &[Op], ways: &mut Ways) {
+    for op in ops {
+        match op {
+            Op::Literal(literal) => ways.literal(literal),
+            Op::Capture { extent: Extent::OneOf(texts), .. } => ways.fork(texts, |text, ways| ways.literal(text)),
+            Op::Group { choices, optional: false } => ways.fork(choices, |choice, ways| hold(choice, ways)),
+            _ => ways.gap(),
+        }
     }
 }
 
