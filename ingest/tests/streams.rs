@@ -7,10 +7,10 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use event::Transport;
+use event::{Clock, Transport};
 use ingest::listen::{Admission, Datagrams, Place, Stream, StreamProtocol, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
-use rig::{Rig, kept, loopback, texts, wait_for};
+use rig::{Rig, Wall, kept, loopback, texts, wait_for};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
@@ -208,13 +208,33 @@ fn over_its_quota_a_sender_of_datagrams_is_cut_and_counted() {
 }
 
 #[test]
+fn a_quota_is_a_sender_s_whatever_socket_takes_its_datagrams() {
+    const QUOTA: u32 = 5;
+    let admission = Admission { allow: Vec::new(), records_per_second: Some(QUOTA) };
+    let before = Wall.now();
+    let rig = Rig::start(Place::SyslogUdp(Datagrams { sockets: 8, ..Datagrams::at(loopback()) }), admission);
+    for n in 0..200 {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
+        socket.send_to(format!("<13>{n}").as_bytes(), rig.address).expect("sent");
+    }
+    let records = rig.records();
+    let seconds = Wall.now().since_ns(before) / 1_000_000_000 + 1;
+    let taken = records.iter().filter(|(text, ..)| text.starts_with("<13>")).count() as u64;
+    assert!(taken <= u64::from(QUOTA) * (seconds as u64 + 1), "{taken} taken in {seconds} s");
+}
+
+#[test]
 fn ipfix_over_tcp_comes_message_by_message() {
     let rig = Rig::stream(StreamProtocol::Ipfix, None, false);
     let message = |n: u8| [&[0u8, 10, 0, 20][..], &[n; 16]].concat();
+    // What comes with the messages and is none costs only itself and the connection.
+    let mut stream = rig.connect();
+    stream.write_all(&[message(3), b"no message".to_vec()].concat()).expect("sent");
+    wait_for("the message before", || kept(&rig.journal).len() == 1);
     let mut stream = rig.connect();
     stream.write_all(&[message(1), message(2)].concat()).expect("sent");
     drop(stream);
-    wait_for("both messages", || kept(&rig.journal).len() == 2);
+    wait_for("both messages", || kept(&rig.journal).len() == 3);
     let records = rig.records();
     assert!(records.iter().all(|(text, transport, _)| text.len() == 20 && *transport == Transport::Tcp));
 }

@@ -1,10 +1,11 @@
 //! Messages out of a stream of bytes: octet counting or a trailer (LF or NUL), found out for each message (RFC 6587 §3.4).
 //!
 //! A message is octet counted where it begins with a number, a space and `<`: RFC 6587 §3.4.1 gives `MSG-LEN SP SYSLOG-MSG`, and every
-//! syslog message begins with its priority. A line that merely begins with a number is a line.
+//! syslog message begins with its priority. A line that merely begins with a number is a line. A length beyond what a frame may have is believed
+//! until an LF comes: whoever writes `99999999 <13>` before its lines must not have them all taken for one message.
 
 use event::limits::FRAME_BYTES_MAX;
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// Digits of a length at most; what is longer is no length.
 const LENGTH_DIGITS_MAX: usize = 9;
@@ -16,6 +17,8 @@ pub struct Framer {
     message: Vec<u8>,
     state: State,
     truncated: bool,
+    /// Bytes of cut messages that were not kept.
+    skipped: u64,
     /// No octet counting: a file's lines.
     lines_only: bool,
 }
@@ -27,6 +30,8 @@ enum State {
     Start,
     /// So many bytes of the message are still to come.
     Counted(usize),
+    /// The same, or until LF: there are too many.
+    Doubted(usize),
     /// Until LF or NUL.
     Line,
 }
@@ -51,7 +56,7 @@ impl Framer {
                         let digits = &self.message[..self.message.len() - 1];
                         let length = digits.iter().fold(0, |n, d| n * 10 + usize::from(d - b'0'));
                         self.message.clear();
-                        self.state = State::Counted(length);
+                        self.state = if length > FRAME_BYTES_MAX { State::Doubted(length) } else { State::Counted(length) };
                     } else {
                         self.state = State::Line;
                     }
@@ -62,6 +67,17 @@ impl Framer {
                     bytes = later;
                     self.state = State::Counted(left - now.len());
                     if left == now.len() {
+                        self.end(emit);
+                    }
+                }
+                State::Doubted(left) => {
+                    let within = &bytes[..left.min(bytes.len())];
+                    let (length, ended) = memchr(b'\n', within).map_or((within.len(), left == within.len()), |at| (at, true));
+                    self.keep(&within[..length]);
+                    bytes = &bytes[length..];
+                    self.state = State::Doubted(left - length);
+                    if ended {
+                        self.truncated |= left > length;
                         self.end(emit);
                     }
                 }
@@ -82,8 +98,13 @@ impl Framer {
 
     /// The stream has ended: what was begun is a message too, marked as cut where its length says so.
     pub fn finish(&mut self, emit: &mut impl FnMut(&[u8], bool)) {
-        self.truncated |= matches!(self.state, State::Counted(_));
+        self.truncated |= matches!(self.state, State::Counted(_) | State::Doubted(_));
         self.end(emit);
+    }
+
+    /// How many bytes of messages that were cut were not kept, since this was asked last.
+    pub fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
     }
 
     fn may_be_length(&self, byte: u8) -> bool {
@@ -98,8 +119,10 @@ impl Framer {
 
     fn keep(&mut self, bytes: &[u8]) {
         let room = FRAME_BYTES_MAX - self.message.len();
-        self.truncated |= bytes.len() > room;
-        self.message.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let kept = bytes.len().min(room);
+        self.truncated |= kept < bytes.len();
+        self.skipped += (bytes.len() - kept) as u64;
+        self.message.extend_from_slice(&bytes[..kept]);
     }
 
     fn end(&mut self, emit: &mut impl FnMut(&[u8], bool)) {
@@ -153,6 +176,29 @@ mod tests {
             let bytes: Vec<&[u8]> = input.chunks(1).collect();
             assert_eq!(frames(&bytes), whole, "byte by byte");
         }
+    }
+
+    #[test]
+    fn a_length_that_no_frame_has_ends_with_its_line() {
+        for digits in ["262145", "99999999", "999999999"] {
+            let input = format!("{digits} <13>liar\n<13>one\n7 <13>two9 <13>three\n");
+            let expected = [("<13>liar", true), ("<13>one", false), ("<13>two", false), ("<13>three", false)];
+            for size in 1..=input.len() {
+                let chunks: Vec<&[u8]> = input.as_bytes().chunks(size).collect();
+                let got = frames(&chunks);
+                let got: Vec<(&str, bool)> = got.iter().map(|(m, cut)| (std::str::from_utf8(m).expect("text"), *cut)).collect();
+                assert_eq!(got, expected, "{digits} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_is_counted() {
+        let mut framer = Framer::default();
+        let mut ignore = |_: &[u8], _| {};
+        framer.push(&vec![b'x'; FRAME_BYTES_MAX + 7], &mut ignore);
+        framer.push(b"yz\n<13>next\n", &mut ignore);
+        assert_eq!((framer.take_skipped(), framer.take_skipped()), (9, 0));
     }
 
     #[test]

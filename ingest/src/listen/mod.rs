@@ -207,3 +207,8 @@ fn count(transport: Transport, frames: usize, bytes: usize) {
     metrics::counter!("mihari_received_frames_total", "transport" => transport.name()).increment(frames as u64);
     metrics::counter!("mihari_received_bytes_total", "transport" => transport.name()).increment(bytes as u64);
 }
+
+/// Counts the bytes of records that were too long and are not kept.
+fn count_skipped(framer: &mut Framer) {
+    metrics::counter!("mihari_skipped_bytes_total").increment(framer.take_skipped());
+}

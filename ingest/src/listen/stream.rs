@@ -20,7 +20,7 @@ use super::ipfix::IpfixFramer;
 use super::join::{Joiner, Multiline, pause};
 use super::relp::{self, Command, RelpFramer};
 use super::tls::{Tls, TlsError, TlsFiles};
-use super::{Admission, Framer, ListenError, Shared, count, head, proxy};
+use super::{Admission, Framer, ListenError, Shared, count, count_skipped, head, proxy};
 
 /// Connections at once; a further one waits in the kernel until another ends.
 const CONNECTIONS_MAX: usize = 1024;
@@ -245,6 +245,8 @@ struct Taken {
     /// What is answered once the frames are on disk.
     answer: Vec<u8>,
     ended: bool,
+    /// Why nothing more is taken: what follows the frames is not what the connection should carry.
+    refused: Option<&'static str>,
 }
 
 impl Splitter {
@@ -257,7 +259,7 @@ impl Splitter {
     }
 
     /// Takes bytes; none at the end of the stream.
-    fn take(&mut self, bytes: &[u8], lead: FrameHead) -> Result<Taken, &'static str> {
+    fn take(&mut self, bytes: &[u8], lead: FrameHead) -> Taken {
         let mut taken = Taken::default();
         let frames = &mut taken.frames;
         let mut keep = |message: &[u8], truncated: bool| {
@@ -273,8 +275,12 @@ impl Splitter {
             }
             Splitter::Syslog(framer, joiner) => {
                 framer.push(bytes, &mut |line, truncated| joiner.push(line, truncated, &mut keep));
+                count_skipped(framer);
             }
-            Splitter::Ipfix(framer) => framer.push(bytes, &mut |message| keep(message, false)).map_err(|_| "not_ipfix")?,
+            Splitter::Ipfix(framer) => {
+                let result = framer.push(bytes, &mut |message| keep(message, false));
+                taken.refused = result.err().map(|_| "not_ipfix");
+            }
             Splitter::Relp(framer) => {
                 let (answer, ended) = (&mut taken.answer, &mut taken.ended);
                 let result = framer.push(bytes, &mut |txnr, command, data, truncated| match command {
@@ -293,10 +299,10 @@ impl Splitter {
                     }
                     Command::Other => relp::respond(answer, txnr, "500 unknown command"),
                 });
-                result.map_err(|_| "not_relp")?;
+                taken.refused = result.err().map(|_| "not_relp");
             }
         }
-        Ok(taken)
+        taken
     }
 
     /// How long the record that was begun waits for a further line.
@@ -355,13 +361,7 @@ async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr,
             0
         });
         let lead = head(listener.tenant, transport, content, &*shared.clock, Some(peer));
-        let taken = match splitter.take(&buffer[..got], lead) {
-            Ok(taken) => taken,
-            Err(reason) => {
-                refuse(peer, reason);
-                return;
-            }
-        };
+        let taken = splitter.take(&buffer[..got], lead);
         if !give(taken.frames, transport, peer, listener).await || got == 0 {
             break;
         }
@@ -370,6 +370,10 @@ async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr,
         {
             debug!(%peer, %error, "an acknowledgement could not be sent");
             break;
+        }
+        if let Some(reason) = taken.refused {
+            refuse(peer, reason);
+            return;
         }
         if taken.ended {
             break;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
@@ -37,8 +38,8 @@ const _: () = assert!(FRAME_BYTES_MAX > 65_535, "no datagram is ever cut");
 pub struct Datagrams {
     /// The address to bind.
     pub address: SocketAddr,
-    /// How many sockets share the address (SO_REUSEPORT), each with a buffer and a task of its own; the kernel keeps a sender at one of
-    /// them. One socket keeps one core busy at most.
+    /// How many sockets share the address (SO_REUSEPORT), each with a buffer and a task of its own; the kernel keeps a port of a sender at
+    /// one of them. One socket keeps one core busy at most.
     pub sockets: usize,
     /// Bytes that the kernel is asked to hold for each socket; it gives twice as many, and where the process has no right to more
     /// (CAP_NET_ADMIN), at most twice `net.core.rmem_max`.
@@ -62,6 +63,8 @@ pub(super) fn start(
 ) -> Result<SocketAddr, ListenError> {
     let fail = |source| ListenError::Bind { transport: "udp", address: datagrams.address, source };
     let mut bound = datagrams.address;
+    // One for all sockets: the kernel spreads the ports of one sender over them.
+    let gate = Arc::new(Mutex::new(Gate::new(admission)));
     for _ in 0..datagrams.sockets.clamp(1, SOCKETS_MAX) {
         let socket = bind(bound, &datagrams).map_err(fail)?;
         bound = socket.local_addr().map_err(fail)?;
@@ -69,7 +72,7 @@ pub(super) fn start(
             socket,
             content,
             tenant,
-            gate: Gate::new(admission),
+            gate: gate.clone(),
             drops: Drops::default(),
             unwritten: [0; 3],
             shared: shared.clone(),
@@ -112,7 +115,7 @@ struct Receiver {
     socket: UdpSocket,
     content: Content,
     tenant: TenantId,
-    gate: Gate,
+    gate: Arc<Mutex<Gate>>,
     drops: Drops,
     /// Datagrams that were not taken and that the log does not know of yet, by [`REASONS`].
     unwritten: [u64; 3],
@@ -165,8 +168,9 @@ impl Receiver {
                 }
             };
             taken += got;
+            let mut gate = self.gate.lock().expect("no code panics under this lock");
             for (source, bytes) in room.iter() {
-                match source.map_or(Ok(()), |source| self.gate.admit(source.ip(), lead.received)) {
+                match source.map_or(Ok(()), |source| gate.admit(source.ip(), lead.received)) {
                     Ok(()) => {
                         lead.source = source;
                         frames.push(lead, bytes);
@@ -175,6 +179,7 @@ impl Receiver {
                     Err(Refusal::OverQuota) => self.unwritten[2] += 1,
                 }
             }
+            drop(gate);
             if let Some(told) = room.dropped() {
                 self.dropped(told);
             }

@@ -241,7 +241,8 @@ pub fn decode_record<'b>(partition: u32, head: &Head, body: &'b [u8]) -> Option<
         }
         18 => {
             let ip: [u8; 16] = address[..16].try_into().ok()?;
-            Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::from(ip)), u16::from_le_bytes([address[16], address[17]])))
+            // A socket for both families tells of IPv4 senders in IPv6 clothes (RFC 4291 §2.5.5.2).
+            Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::from(ip)).to_canonical(), u16::from_le_bytes([address[16], address[17]])))
         }
         _ => None,
     };
@@ -331,5 +332,16 @@ mod tests {
                 assert_eq!(decode_record(0, &frame, &body[..cut]), None);
             }
         }
+    }
+
+    #[test]
+    fn an_ipv4_sender_is_one_however_it_was_received() {
+        let source = "[::ffff:192.0.2.7]:514".parse().ok();
+        let head = FrameHead { source, ..FrameHead::new(Transport::Udp, Content::Text) };
+        let mut out = Vec::new();
+        Encoder { out: &mut out, first_offset: 0, place: 68 }.record(&head, b"hello");
+        let frame = Head::decode(&out).expect("a head");
+        let (read, _) = decode_record(0, &frame, &out[FRAME_HEAD_BYTES..]).expect("a record");
+        assert_eq!(read.source, "192.0.2.7:514".parse().ok());
     }
 }
