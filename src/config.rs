@@ -577,6 +577,10 @@ impl Config {
         for (at, listen) in self.listen.iter().enumerate() {
             listen.check().and_then(|()| self.tenant(listen.tenant.as_deref())).with_context(|| format!("listen[{at}]"))?;
         }
+        let mut paths = HashSet::new();
+        if let Some(path) = self.listen.iter().filter_map(|listen| listen.path.as_ref()).find(|path| !paths.insert(*path)) {
+            bail!("listen: {} stands twice", path.display());
+        }
         if self.api.connections_max == 0 || self.api.connections_per_address_max == 0 {
             bail!("api: without connections nobody can ask");
         }
@@ -682,6 +686,7 @@ mod tests {
             "tenants: ['../a']",
             "listen: [{kind: file}]",
             "listen: [{kind: syslog_udp}]",
+            "listen: [{kind: file, path: /a}, {kind: file, path: /a, from: start}]",
             "listen: [{kind: stdin, tenant: nobody}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', proxy_protocol: true}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', sockets: 2}]",

@@ -18,7 +18,7 @@ use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{
-    Admission, Datagrams, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol,
+    Admission, Datagrams, FileMarks, Follow, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol,
 };
 use ingest::log::{Appender, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -205,6 +205,7 @@ impl Intake for JournalIntake {
 /// Where records come in, as configured.
 fn places(config: &Config, journal: &Arc<Journal>) -> Result<Vec<Listen>> {
     let mut listens = Vec::new();
+    let mut marks = None;
     for listen in &config.listen {
         let tenant = config.tenant(listen.tenant.as_deref())?;
         let socket = listen.address.context("a socket needs an address");
@@ -227,7 +228,14 @@ fn places(config: &Config, journal: &Arc<Journal>) -> Result<Vec<Listen>> {
             ListenKind::IpfixTcp => stream(socket?, StreamProtocol::Ipfix),
             ListenKind::File => {
                 let path = listen.path.clone().context("a file needs a path")?;
-                Place::File { path, from_start: listen.from == From::Start, multiline }
+                let marks = match &marks {
+                    Some(marks) => marks,
+                    None => {
+                        let opened = FileMarks::open(&config.data.join("files.json"), journal);
+                        marks.insert(opened.context("failed to find how far followed files were read")?)
+                    }
+                };
+                Place::File(Follow { path, from_start: listen.from == From::Start, multiline, marks: marks.clone() })
             }
             ListenKind::Kafka => {
                 let crate::config::Kafka { brokers, topics, group, properties } =

@@ -55,13 +55,13 @@ fn append(path: &Path, text: &str) {
 }
 
 #[test]
-fn the_head_of_a_table_goes_with_its_lines_over_rotation_and_restart() {
+fn the_head_of_a_table_goes_with_its_lines_over_rotation_and_from_the_end() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("conn.log");
     let head = "#path\tconn\n#fields\tts\tuid";
     append(&path, &format!("#separator \\x09\n{head}\n1.0\tC1\n"));
-    let place = |from_start| Place::File { path: path.clone(), from_start, multiline: None };
-    let rig = Rig::start(place(true), Admission::default());
+    let (data, other_data) = (dir.path().join("data"), dir.path().join("other"));
+    let rig = Rig::follow(&data, &path, true, None);
     wait_for("the first line", || kept(&rig.journal).len() == 1);
     append(&path, "2.0\tC2\n");
     wait_for("the second line", || kept(&rig.journal).len() == 2);
@@ -77,7 +77,7 @@ fn the_head_of_a_table_goes_with_its_lines_over_rotation_and_restart() {
         [format!("{head}\n1.0\tC1"), format!("{head}\n2.0\tC2"), format!("{head}\n3.0\tC3"), format!("{other}\n4.0\texample.jp")];
     assert_eq!(texts(&rig.records()), expected.each_ref().map(String::as_str));
     // Begun anew at the end of the file: the head is looked for in what is not read.
-    let rig = Rig::start(place(false), Admission::default());
+    let rig = Rig::follow(&other_data, &path, false, None);
     let record = format!("{other}\n5.0\texample.lg.jp");
     wait_for("the new line", || {
         if kept(&rig.journal).is_empty() {
@@ -86,4 +86,108 @@ fn the_head_of_a_table_goes_with_its_lines_over_rotation_and_restart() {
         !kept(&rig.journal).is_empty()
     });
     assert!(texts(&rig.records()).iter().all(|text| *text == record));
+}
+
+#[test]
+fn a_followed_file_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, data) = (dir.path().join("app.log"), dir.path().join("data"));
+    append(&path, "before\n");
+    let rig = Rig::follow(&data, &path, false, None);
+    wait_for("a line after the end", || {
+        append(&path, "first\n");
+        !kept(&rig.journal).is_empty()
+    });
+    append(&path, "half a ");
+    let first = rig.records();
+    assert!(texts(&first).iter().all(|text| *text == "first"), "half a line is left for later: {first:?}");
+    // Written while nobody follows; then renamed, and its successor begun.
+    append(&path, "line\nmeanwhile\n");
+    let saved = std::fs::read(data.join("files.json")).expect("saved");
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("what was written meanwhile", || texts(&kept(&rig.journal)).ends_with(&["half a line", "meanwhile"]));
+    rig.records();
+    append(&path, "the last of the old\n");
+    std::fs::rename(&path, dir.path().join("app.log.1")).expect("renamed");
+    append(&path, "the first of the new\n");
+    // As after a crash: the file of marks is older than the journal.
+    std::fs::write(data.join("files.json"), saved).expect("written");
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("both files", || texts(&kept(&rig.journal)).ends_with(&["the first of the new"]));
+    let written = std::fs::read_to_string(dir.path().join("app.log.1")).expect("read");
+    let expected: Vec<&str> = written.lines().skip_while(|line| *line != "first").chain(["the first of the new"]).collect();
+    let records = rig.records();
+    let got = texts(&records);
+    // Some lines may have been written before the end was looked for.
+    let missed = expected.len() - got.len();
+    assert!(expected[..missed].iter().all(|line| *line == "first"), "{expected:?} {got:?}");
+    assert_eq!(got, expected[missed..], "each once, in order");
+}
+
+#[test]
+fn a_file_that_comes_later_is_read_from_its_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, data) = (dir.path().join("late.log"), dir.path().join("data"));
+    assert_eq!(texts(&Rig::follow(&data, &path, false, None).records()), [""; 0]);
+    append(&path, "came while nobody followed\n");
+    let rig = Rig::follow(&data, &path, false, None);
+    wait_for("the line", || !kept(&rig.journal).is_empty());
+    assert_eq!(texts(&rig.records()), ["came while nobody followed"]);
+}
+
+#[test]
+fn a_file_that_is_cut_and_filled_at_once_is_read_from_its_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, data) = (dir.path().join("cut.log"), dir.path().join("data"));
+    let rig = Rig::follow(&data, &path, true, None);
+    append(&path, "one\ntwo\n");
+    wait_for("what was there", || kept(&rig.journal).len() == 2);
+    let lines = |words: &str| (0..30).map(|n| format!("{words} {n}")).collect::<Vec<_>>();
+    // Longer than before when it is looked at next.
+    std::fs::write(&path, lines("after the cut").join("\n") + "\n").expect("written");
+    wait_for("what follows", || kept(&rig.journal).len() == 32);
+    let records = rig.records();
+    assert_eq!(texts(&records)[2..], lines("after the cut"));
+    // Likewise while nobody follows.
+    std::fs::write(&path, lines("after another cut").join("\n") + "\n").expect("written");
+    let rig = Rig::follow(&data, &path, false, None);
+    wait_for("what follows", || kept(&rig.journal).len() == 62);
+    assert_eq!(texts(&rig.records())[32..], lines("after another cut"));
+}
+
+#[test]
+fn a_record_that_is_begun_at_a_stop_is_whole_after_the_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, data) = (dir.path().join("java.log"), dir.path().join("data"));
+    let multiline = || {
+        let mut multiline = Multiline::preset("java").expect("known");
+        multiline.wait = std::time::Duration::from_secs(3600);
+        Some(multiline)
+    };
+    let rig = Rig::follow(&data, &path, true, multiline());
+    append(&path, "whole\n\tat a.B\nbegun\n\n\tat c.D\n");
+    wait_for("the whole one", || kept(&rig.journal).len() == 1);
+    rig.records();
+    append(&path, "\tat e.F\nthe next\n");
+    let rig = Rig::follow(&data, &path, true, multiline());
+    wait_for("the one that was begun", || kept(&rig.journal).len() == 2);
+    assert_eq!(texts(&rig.records()), ["whole\n\tat a.B", "begun\n\tat c.D\n\tat e.F"]);
+}
+
+#[test]
+fn a_packed_file_is_no_file_of_lines() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, data) = (dir.path().join("old.log"), dir.path().join("data"));
+    std::fs::write(&path, zstd::encode_all(&b"one\ntwo\n"[..], 3).expect("packs")).expect("written");
+    assert_eq!(texts(&Rig::follow(&data, &path, true, None).records()), [""; 0]);
+    std::fs::rename(&path, dir.path().join("old.log.zst")).expect("renamed");
+    append(&path, "plain\n");
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("the plain one", || !kept(&rig.journal).is_empty());
+    assert_eq!(texts(&rig.records()), ["plain"]);
+    for (bytes, packing) in [(&b"BZh91AY&SY\x00"[..], "bzip2"), (b"\xfd7zXZ\x00\x00", "xz")] {
+        std::fs::write(&path, bytes).expect("written");
+        let Err(error) = ingest::capture::Capture::open(&path) else { panic!("{packing} is not read") };
+        assert!(error.to_string().contains(packing), "{error}");
+    }
 }

@@ -6,6 +6,7 @@ mod application;
 mod meter;
 mod pcap;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +33,14 @@ pub enum CaptureError {
         /// Why not.
         source: io::Error,
     },
+    /// The file is packed in a way that is not read.
+    #[error("{path} is packed with {packing}; gzip and zstd are read")]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What it is packed with.
+        packing: Packing,
+    },
     /// The file is damaged.
     #[error("{path} is damaged: {reason}")]
     Damaged {
@@ -40,6 +49,43 @@ pub enum CaptureError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// What a file is packed with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Packing {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+    /// bzip2; not read.
+    Bzip2,
+    /// xz; not read.
+    Xz,
+}
+
+impl Packing {
+    /// By the bytes that a file begins with; none where it is not packed.
+    pub(crate) fn of(first: &[u8]) -> Option<Packing> {
+        match first {
+            [0x1f, 0x8b, ..] => Some(Packing::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => Some(Packing::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Packing::Xz),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Packing::Gzip => "gzip",
+            Packing::Zstd => "zstd",
+            Packing::Bzip2 => "bzip2",
+            Packing::Xz => "xz",
+        })
+    }
 }
 
 /// Bytes read at once.
@@ -87,10 +133,17 @@ impl Capture {
             if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(fail)?) };
         let mut input: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(CHUNK_BYTES, raw));
         let head = input.fill_buf().map_err(fail)?;
-        if head.starts_with(&[0x1f, 0x8b]) {
-            input = Box::new(BufReader::with_capacity(CHUNK_BYTES, flate2::bufread::MultiGzDecoder::new(input)));
-        } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            input = Box::new(BufReader::with_capacity(CHUNK_BYTES, zstd::Decoder::with_buffer(input).map_err(fail)?));
+        match Packing::of(head) {
+            None => {}
+            Some(Packing::Gzip) => {
+                input = Box::new(BufReader::with_capacity(CHUNK_BYTES, flate2::bufread::MultiGzDecoder::new(input)));
+            }
+            Some(Packing::Zstd) => {
+                input = Box::new(BufReader::with_capacity(CHUNK_BYTES, zstd::Decoder::with_buffer(input).map_err(fail)?));
+            }
+            Some(packing @ (Packing::Bzip2 | Packing::Xz)) => {
+                return Err(CaptureError::Packed { path: path.to_owned(), packing });
+            }
         }
         let head = input.fill_buf().map_err(fail)?;
         let kind = if let Some(packets) = pcap::Packets::recognise(head) {

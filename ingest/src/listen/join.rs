@@ -159,6 +159,11 @@ impl Joiner {
         self.truncated = false;
     }
 
+    /// How many lines the record that was begun has; 0 where none was.
+    pub(super) fn lines(&self) -> usize {
+        self.lines
+    }
+
     /// How long what was begun waits for its next line; none where nothing was begun.
     pub(super) fn waits(&self) -> Option<Duration> {
         self.rule.as_ref().filter(|_| self.lines > 0).map(|rule| rule.wait)

@@ -1,10 +1,11 @@
-//! How far an outside source was read, kept with the journal: a source that is read by numbered offsets (Kafka) says in the same append how far
-//! its records go, so that after a crash both are there or neither, and what it gives once more is known.
+//! How far an outside source was read, kept with the journal: a source that is read by offsets (Kafka, a file that is followed) says in the same
+//! append how far its records go, so that after a crash both are there or neither, and what it gives once more is known.
 //!
 //! The marks of a source are frames of the journal, so finding the newest means reading. A small file beside the journal has them as of a place in
 //! it; only what lies behind that place is read at a start. Without the file nothing was read before.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,60 +13,87 @@ use std::time::Duration;
 
 use event::limits::BATCH_BYTES_MAX;
 use event::{Content, FrameHead, Frames, TenantId, Transport};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::log::{Journal, LogError};
 
-/// Topics and partitions of one source; beyond, a start would take long.
+/// Parts of one source (partitions, files); beyond, a start would take long.
 const MARKS_MAX: usize = 100_000;
 
-/// One mark as the journal has it.
-#[derive(Debug, Deserialize, Serialize)]
-struct Mark {
-    source: String,
+/// How far one part of a source was read.
+pub trait Mark: Clone + DeserializeOwned + Serialize {
+    /// What tells the part from the others of its source.
+    type Part: Clone + Debug + Ord;
+
+    /// The part that was read.
+    fn part(&self) -> Self::Part;
+}
+
+/// How far a partition of a topic was read.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PartitionMark {
     topic: String,
     partition: i32,
     next: i64,
 }
 
-/// The file.
-#[derive(Debug, Default, Deserialize, Serialize)]
-struct Saved {
-    journal: u64,
-    next: Vec<(String, i32, i64)>,
+impl Mark for PartitionMark {
+    type Part = (String, i32);
+
+    fn part(&self) -> (String, i32) {
+        (self.topic.clone(), self.partition)
+    }
 }
 
-/// How far each partition of a source was read.
+/// One mark as the journal has it.
+#[derive(Debug, Deserialize, Serialize)]
+struct Written<M> {
+    source: String,
+    #[serde(flatten)]
+    mark: M,
+}
+
+/// The file.
+#[derive(Debug, Deserialize, Serialize)]
+struct Saved<M> {
+    journal: u64,
+    next: Vec<M>,
+}
+
+/// How far each part of a source was read.
 #[derive(Clone, Debug)]
-pub struct Marks {
+pub struct Marks<M: Mark = PartitionMark> {
     path: PathBuf,
     source: String,
-    next: BTreeMap<(String, i32), i64>,
+    next: BTreeMap<M::Part, M>,
+    /// The place in the journal that the file is of.
+    saved: u64,
 }
 
-impl Marks {
+impl<M: Mark> Marks<M> {
     /// The marks of `source`, with the file at `path`.
     ///
     /// # Errors
     /// Where the file or the journal cannot be read.
-    pub fn open(path: &Path, source: &str, journal: &Journal) -> Result<Marks, LogError> {
-        let saved: Saved = match std::fs::read(path) {
+    pub fn open(path: &Path, source: &str, journal: &Journal) -> Result<Marks<M>, LogError> {
+        let saved: Saved<M> = match std::fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| LogError::io("read", path)(e.into()))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Saved { journal: journal.durable(), next: Vec::new() },
             Err(error) => return Err(LogError::io("read", path)(error)),
         };
-        let next = saved.next.into_iter().map(|(topic, partition, next)| ((topic, partition), next)).collect();
-        let mut marks = Marks { path: path.to_owned(), source: source.to_owned(), next };
+        let next = saved.next.into_iter().map(|mark| (mark.part(), mark)).collect();
+        let mut marks = Marks { path: path.to_owned(), source: source.to_owned(), next, saved: saved.journal };
         let mut reader = journal.reader(saved.journal + 1);
         let mut frames = Frames::default();
         while reader.next_offset() <= journal.durable() {
             frames.clear();
             reader.read(&mut frames, BATCH_BYTES_MAX, Duration::ZERO)?;
             for frame in frames.iter().filter(|frame| frame.head.content == Content::Mark) {
-                if let Ok(mark) = serde_json::from_slice::<Mark>(frame.bytes)
-                    && mark.source == source
+                if let Ok(Written { source, mark }) = serde_json::from_slice::<Written<M>>(frame.bytes)
+                    && source == marks.source
                 {
-                    marks.set(&mark.topic, mark.partition, mark.next);
+                    marks.keep(mark);
                 }
             }
         }
@@ -73,33 +101,38 @@ impl Marks {
         Ok(marks)
     }
 
-    /// The offset that is read next of a partition; none where nothing was read of it.
-    pub fn next(&self, topic: &str, partition: i32) -> Option<i64> {
-        // The key is made anew for the question; a partition is asked about once a message, and messages cost more.
-        self.next.get(&(topic.to_owned(), partition)).copied()
+    /// The mark of a part; none where nothing was read of it.
+    pub fn get(&self, part: &M::Part) -> Option<&M> {
+        self.next.get(part)
     }
 
-    /// Everything before `next` was read.
-    pub fn set(&mut self, topic: &str, partition: i32, next: i64) {
-        if self.next.len() < MARKS_MAX || self.next.contains_key(&(topic.to_owned(), partition)) {
-            self.next.insert((topic.to_owned(), partition), next);
+    /// This is how far its part was read.
+    pub fn keep(&mut self, mark: M) {
+        let part = mark.part();
+        if self.next.len() < MARKS_MAX || self.next.contains_key(&part) {
+            self.next.insert(part, mark);
         }
     }
 
-    /// Adds to `frames` that the records before go up to `next`: to be appended with them.
-    pub fn write(&self, frames: &mut Frames, tenant: TenantId, topic: &str, partition: i32, next: i64) {
-        let mark = Mark { source: self.source.clone(), topic: topic.to_owned(), partition, next };
-        let bytes = serde_json::to_vec(&mark).expect("plain values are serialisable");
-        frames.push(FrameHead { tenant, ..FrameHead::new(Transport::Kafka, Content::Mark) }, &bytes);
+    /// Adds to `frames` that the records before go as far as `mark` says: to be appended with them.
+    pub fn append(&self, frames: &mut Frames, tenant: TenantId, transport: Transport, mark: &M) {
+        let written = Written { source: self.source.clone(), mark: mark.clone() };
+        let bytes = serde_json::to_vec(&written).expect("plain values are serialisable");
+        frames.push(FrameHead { tenant, ..FrameHead::new(transport, Content::Mark) }, &bytes);
+    }
+
+    /// How many offsets of the journal lie behind what the file says, where `journal` is the last: what a start would read.
+    pub fn unsaved(&self, journal: u64) -> u64 {
+        journal.saturating_sub(self.saved)
     }
 
     /// Writes the file: these are the marks that the journal has up to `journal`.
     ///
     /// # Errors
     /// Where it cannot be written; the one before stands then, and more is read at the next start.
-    pub fn save(&self, journal: u64) -> Result<(), LogError> {
-        let next = self.next.iter().map(|((topic, partition), next)| (topic.clone(), *partition, *next)).collect();
-        let bytes = serde_json::to_vec(&Saved { journal, next }).expect("plain values are serialisable");
+    pub fn save(&mut self, journal: u64) -> Result<(), LogError> {
+        let saved = Saved { journal, next: self.next.values().cloned().collect() };
+        let bytes = serde_json::to_vec(&saved).expect("plain values are serialisable");
         let new = self.path.with_extension("new");
         let write = || -> io::Result<()> {
             let mut file = File::create(&new)?;
@@ -111,7 +144,27 @@ impl Marks {
                 _ => Ok(()),
             }
         };
-        write().map_err(LogError::io("write", &self.path))
+        write().map_err(LogError::io("write", &self.path))?;
+        self.saved = journal;
+        Ok(())
+    }
+}
+
+impl Marks {
+    /// The offset that is read next of a partition; none where nothing was read of it.
+    pub fn next(&self, topic: &str, partition: i32) -> Option<i64> {
+        // The key is made anew for the question; a partition is asked about once a message, and messages cost more.
+        self.get(&(topic.to_owned(), partition)).map(|mark| mark.next)
+    }
+
+    /// Everything before `next` was read.
+    pub fn set(&mut self, topic: &str, partition: i32, next: i64) {
+        self.keep(PartitionMark { topic: topic.to_owned(), partition, next });
+    }
+
+    /// Adds to `frames` that the records before go up to `next`: to be appended with them.
+    pub fn write(&self, frames: &mut Frames, tenant: TenantId, topic: &str, partition: i32, next: i64) {
+        self.append(frames, tenant, Transport::Kafka, &PartitionMark { topic: topic.to_owned(), partition, next });
     }
 }
 
@@ -146,7 +199,10 @@ mod tests {
         };
         {
             let journal = open();
+            // As an earlier version wrote it: a mark was a list.
+            std::fs::write(&path, r#"{"journal":0,"next":[["logs",9,4]]}"#).expect("written");
             let marks = Marks::open(&path, "a", &journal).expect("none yet");
+            assert_eq!(marks.next("logs", 9), Some(4));
             assert_eq!(marks.next("logs", 3), None);
             append(&journal, &marks, 7);
             append(&journal, &Marks::open(&dir.path().join("other.json"), "b", &journal).expect("another"), 99);

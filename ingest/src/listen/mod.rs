@@ -17,7 +17,6 @@ mod udp;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use event::{Clock, Content, FrameHead, TenantId, Transport};
@@ -25,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use admit::Admission;
+pub use file::{FileMarks, Follow};
 pub use framing::Framer;
 pub use join::{Multiline, MultilineError};
 pub use marks::Marks;
@@ -55,14 +55,7 @@ pub enum Place {
     /// Connections: syslog, RELP, IPFIX.
     Stream(Stream),
     /// A file that is appended to, one record a line.
-    File {
-        /// Where it is; it may not exist yet, and may be rotated.
-        path: PathBuf,
-        /// Whether what is there already is read too.
-        from_start: bool,
-        /// How lines become records, where records have several.
-        multiline: Option<Multiline>,
-    },
+    File(Follow),
     /// Topics of Kafka, one record a message.
     Kafka(Kafka),
     /// Standard input, one record a line.
@@ -152,9 +145,8 @@ impl Listeners {
                 Place::SyslogUdp(datagrams) => Some(udp::start(*datagrams, Content::Text, *tenant, admission, &shared, tasks)?),
                 Place::FlowUdp(datagrams) => Some(udp::start(*datagrams, Content::Flow, *tenant, admission, &shared, tasks)?),
                 Place::Stream(stream) => Some(stream::start(stream, *tenant, admission, shared, tasks)?),
-                Place::File { path, from_start, multiline } => {
-                    let lines = file::Lines::new(*tenant, Transport::File, multiline.clone());
-                    tasks.spawn(file::follow(path.clone(), *from_start, lines, shared));
+                Place::File(file) => {
+                    tasks.spawn(file::follow(file.clone(), *tenant, shared));
                     None
                 }
                 Place::Kafka(kafka) => {
@@ -162,8 +154,7 @@ impl Listeners {
                     None
                 }
                 Place::Stdin { multiline } => {
-                    let lines = file::Lines::new(*tenant, Transport::Stdin, multiline.clone());
-                    tasks.spawn(file::stdin(lines, shared));
+                    tasks.spawn(file::stdin(multiline.clone(), *tenant, shared));
                     None
                 }
             };

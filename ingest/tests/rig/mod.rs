@@ -2,11 +2,12 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use event::{Clock, Content, Frames, TenantId, Time, Transport};
-use ingest::listen::{Admission, Listen, Listeners, Place, Stream, StreamProtocol, TlsFiles};
+use ingest::listen::{Admission, FileMarks, Follow, Listen, Listeners, Multiline, Place, Stream, StreamProtocol, TlsFiles};
 use ingest::log::{Journal, JournalOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -28,13 +29,22 @@ pub struct Rig {
     stop: CancellationToken,
     pub journal: Journal,
     pub address: SocketAddr,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Rig {
     pub fn start(place: Place, admission: Admission) -> Rig {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         Rig::start_on(runtime, place, admission)
+    }
+
+    /// Follows a file, with the journal and the marks in `dir`.
+    pub fn follow(dir: &Path, path: &Path, from_start: bool, multiline: Option<Multiline>) -> Rig {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let journal = open(dir);
+        let marks = FileMarks::open(&dir.join("files.json"), &journal).expect("marks");
+        let place = Place::File(Follow { path: path.to_owned(), from_start, multiline, marks });
+        Rig::start_with(runtime, journal, place, Admission::default(), None)
     }
 
     /// A runtime of one thread runs only while it is waited for: until then the listener sleeps.
@@ -45,8 +55,17 @@ impl Rig {
 
     fn start_on(runtime: tokio::runtime::Runtime, place: Place, admission: Admission) -> Rig {
         let dir = tempfile::tempdir().expect("a folder");
+        Rig::start_with(runtime, open(dir.path()), place, admission, Some(dir))
+    }
+
+    fn start_with(
+        runtime: tokio::runtime::Runtime,
+        journal: Journal,
+        place: Place,
+        admission: Admission,
+        dir: Option<tempfile::TempDir>,
+    ) -> Rig {
         let clock: Arc<dyn Clock> = Arc::new(Wall);
-        let (journal, _) = Journal::open(&dir.path().join("journal"), JournalOptions::default(), clock.clone()).expect("opens");
         let stop = CancellationToken::new();
         let listens = [Listen { place, tenant: TenantId(0), admission }];
         let listeners =
@@ -77,7 +96,11 @@ impl Rig {
     }
 }
 
-/// What the journal has, ticks left out.
+fn open(dir: &Path) -> Journal {
+    Journal::open(&dir.join("journal"), JournalOptions::default(), Arc::new(Wall)).expect("opens").0
+}
+
+/// What the journal has, ticks and marks left out.
 pub fn kept(journal: &Journal) -> Vec<(String, Transport, Option<SocketAddr>)> {
     let mut reader = journal.reader(1);
     let mut records = Vec::new();
@@ -85,7 +108,7 @@ pub fn kept(journal: &Journal) -> Vec<(String, Transport, Option<SocketAddr>)> {
     while reader.next_offset() <= journal.durable() {
         frames.clear();
         reader.read(&mut frames, 1 << 20, Duration::ZERO).expect("reads");
-        for frame in frames.iter().filter(|f| f.head.content != Content::Tick) {
+        for frame in frames.iter().filter(|f| !matches!(f.head.content, Content::Tick | Content::Mark)) {
             records.push((String::from_utf8_lossy(frame.bytes).into_owned(), frame.head.transport, frame.head.source));
         }
     }
