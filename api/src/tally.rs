@@ -4,12 +4,14 @@
 //! What a sender can choose is bounded: its address (a datagram's is a claim) by [`SOURCES_MAX`] here and `SOURCES_KEPT_MAX` in the store,
 //! the hour of its events by what clocks may differ. Beyond the bound a record is counted as of [`OTHER`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use event::{Batch, EventId, EventRef, FieldId, TenantId, Time, Transport};
 use rules::CellKey;
 use rules::policy::Policy;
+
+use crate::store::LISTED_MAX;
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Japan Standard Time, in which a day is counted.
@@ -30,10 +32,6 @@ pub(crate) enum Who {
     Transport,
     Other,
 }
-
-/// Quarantined records of one tenant between two commits whose places are remembered, so that they can be listed and released. Those beyond
-/// are counted and searchable all the same.
-const QUARANTINED_MAX: usize = 5_000;
 
 /// A quarantined record.
 #[derive(Clone, Debug)]
@@ -75,8 +73,8 @@ pub struct Tally {
     pub(crate) matrix: BTreeMap<(TenantId, i64), Cells>,
     /// (tenant, exporter, day, reason) → how many its sequence numbers say were lost before us.
     pub(crate) missing: BTreeMap<(TenantId, IpAddr, i64, &'static str), u64>,
-    /// What was quarantined, as far as it is listed.
-    pub(crate) quarantined: BTreeMap<TenantId, Vec<Quarantined>>,
+    /// What was quarantined: the newest that are listed.
+    pub(crate) quarantined: BTreeMap<TenantId, VecDeque<Quarantined>>,
     /// Events of which one was released: their records are quarantined no more.
     pub(crate) released: Vec<(TenantId, EventId)>,
     /// (tenant, sensor, hour in seconds) → the minutes in which it was heard, a bit each.
@@ -151,9 +149,10 @@ impl Tally {
             let reason = event.get(FieldId::ERROR_MESSAGE).and_then(|v| v.as_text()).unwrap_or("unknown");
             *entry(&mut count.quarantined, reason) += 1;
             let listed = self.quarantined.entry(event.tenant()).or_default();
-            if listed.len() < QUARANTINED_MAX {
-                listed.push(Quarantined { id: event.id(), who: key.0, transport, received, reason: reason.to_owned() });
+            if listed.len() >= LISTED_MAX {
+                listed.pop_front();
             }
+            listed.push_back(Quarantined { id: event.id(), who: key.0, transport, received, reason: reason.to_owned() });
         }
     }
 

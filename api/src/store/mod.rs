@@ -30,7 +30,7 @@ pub(crate) use alerts::{Done, NewAction, Stored};
 pub(crate) use audit::KINDS as AUDIT_KINDS;
 pub(crate) use counts::{SourcePage, SourcesOf};
 pub(crate) use outbox::{Delivery, Due};
-pub(crate) use quarantine::{Listed, QuarantineFilter};
+pub(crate) use quarantine::{LISTED_MAX, Listed, QuarantineFilter};
 pub(crate) use saved::{Changed, DueSearch, Run, SavedSearch};
 pub use state::{State, StateWriter};
 pub use token::{Identity, TokenInfo};

@@ -4,6 +4,8 @@
 //! and the ledger changed, in one transaction with the position. A release that was begun is marked, so that no record is released twice; a mark
 //! whose append was lost with the program is void once the pipeline has read all that the log held when the program started.
 
+use std::collections::VecDeque;
+
 use event::{EventId, Position, TenantId, Time};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -18,7 +20,7 @@ CREATE TABLE quarantine (tenant INTEGER NOT NULL, partition INTEGER NOT NULL, of
 ";
 
 /// Quarantined records of one tenant that are listed; the newest are. Those beyond stay in the log, the index and the ledger.
-pub(crate) const LISTED_MAX: u32 = 100_000;
+pub(crate) const LISTED_MAX: usize = 100_000;
 /// The mark of a release that this run of the program has begun.
 const BEGUN: i64 = i64::MAX;
 
@@ -124,7 +126,7 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
 pub(super) fn add(
     transaction: &Transaction<'_>,
     tenant: TenantId,
-    records: &[Quarantined],
+    records: &VecDeque<Quarantined>,
     source: impl Fn(&Quarantined) -> String,
 ) -> rusqlite::Result<()> {
     for record in records {
@@ -152,7 +154,7 @@ pub(super) fn add(
             "DELETE FROM quarantine WHERE tenant = ?1 AND rowid IN (SELECT rowid FROM quarantine WHERE tenant = ?1
              ORDER BY partition DESC, offset DESC, nth DESC LIMIT -1 OFFSET ?2)",
         )?
-        .execute(params![tenant.0, LISTED_MAX])?;
+        .execute(params![tenant.0, LISTED_MAX as i64])?;
     Ok(())
 }
 
