@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
 use event::{Content, Frame, FrameHead, Frames, TenantId, Transport};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::elastic;
@@ -46,11 +47,17 @@ pub trait Intake: Send + Sync {
 /// Who sends.
 pub(crate) type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
+/// What takes no parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
 /// `POST /ingest`: a record a line.
 pub(crate) async fn lines(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     peer: Peer,
+    Query(Nothing {}): Query<Nothing>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {

@@ -545,6 +545,7 @@ fn whatever_is_refused_is_told_as_a_problem() {
         ("GET /api/v1/policy/matrix?from=2026-04-02T00:00:00Z&to=2026-04-02T00:00:00Z", 400, "bad_time"),
         ("GET /api/v1/events/0-1-0/context?before=-1", 400, "bad_request"),
         ("POST /api/v1/search", 400, "bad_body"),
+        ("POST /api/v1/ingest?tenant=beta", 400, "bad_request"),
         ("GET /api/v1/nothing", 404, "not_found"),
     ] {
         let answer = asked(&server, request, &server.tokens[0]);
