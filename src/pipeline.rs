@@ -10,13 +10,15 @@
 //! slow makes the others wait, back to the source.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
+use api::Received;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use event::{Batch, BatchBuilder, Content, EventRef, FieldId, Frames, LogRange, TenantId, Time, Transport, Value};
+use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, Frames, LogRange, TenantId, Time, Transport, Value};
 use ingest::decode::flow::{FlowDecoder, Heard};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
@@ -62,6 +64,8 @@ pub(crate) struct Parts {
 pub(crate) struct Lost {
     pub(crate) tenant: TenantId,
     pub(crate) transport: Transport,
+    /// Whose they were, where that is known.
+    pub(crate) sender: Option<IpAddr>,
     pub(crate) received: Time,
     pub(crate) reason: String,
     pub(crate) count: u64,
@@ -76,6 +80,8 @@ pub(crate) struct Done {
     /// What rules did and cost, of those that did anything.
     pub(crate) costs: Vec<(u32, RuleCost)>,
     pub(crate) lost: Vec<Lost>,
+    /// What was received in it, by sender.
+    pub(crate) received: Vec<Received>,
     /// The sequence numbers of its flow packets.
     pub(crate) heard: Vec<Heard>,
     /// The flow decoder's templates as of the end of this batch, where they have changed.
@@ -111,6 +117,7 @@ struct Job {
     frames: Frames,
     builder: BatchBuilder,
     lost: Vec<Lost>,
+    received: Vec<Received>,
     heard: Vec<Heard>,
     templates: Option<Arc<Vec<u8>>>,
 }
@@ -187,12 +194,17 @@ fn read(
         spent.bytes.fetch_add(frames.byte_len() as u64, Ordering::Relaxed);
         let watch = Stopwatch::start();
         let mut builder = BatchBuilder::default();
-        let (mut lost, mut heard) = (Vec::new(), Vec::new());
+        let (mut lost, mut received, mut heard) = (Vec::new(), Vec::new(), Vec::new());
         for frame in frames.iter() {
             match frame.head.content {
-                Content::Flow => flows.decode_heard(frame, &mut builder, &mut heard),
+                Content::Flow => {
+                    let before = builder.len();
+                    flows.decode_heard(frame, &mut builder, &mut heard);
+                    Received::note(&mut received, frame, builder.len() - before);
+                }
+                Content::Text => Received::note(&mut received, frame, 1),
                 Content::Loss => lost.extend(loss(&frame)),
-                Content::Text | Content::Tick | Content::Released | Content::Mark | Content::Tombstone => {}
+                Content::Tick | Content::Released | Content::Mark | Content::Tombstone => {}
             }
         }
         let last = frames.get(frames.len().saturating_sub(1)).map_or(0, |frame| frame.head.position.offset);
@@ -201,7 +213,7 @@ fn read(
         templates_told = flows.template_changes();
         let templates = changed.then(|| Arc::new(flows.snapshot()));
         Spent::add(&spent.flows_ns, &watch);
-        if jobs.send(Job { number, rules: rules.get(), frames, builder, lost, heard, templates }).is_err() || !more {
+        if jobs.send(Job { number, rules: rules.get(), frames, builder, lost, received, heard, templates }).is_err() || !more {
             break;
         }
     }
@@ -215,15 +227,16 @@ fn loss(frame: &event::Frame<'_>) -> Option<Lost> {
         count: u64,
     }
     let told: Told = serde_json::from_slice(frame.bytes).ok()?;
-    let head = frame.head;
-    Some(Lost { tenant: head.tenant, transport: head.transport, received: head.received, reason: told.reason, count: told.count })
+    let FrameHead { tenant, transport, source, received, .. } = frame.head;
+    let sender = source.map(|source| source.ip());
+    Some(Lost { tenant, transport, sender, received, reason: told.reason, count: told.count })
 }
 
 fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent: &Spent) {
     let mut text = TextDecoder::new(&parts.settings);
     let mut rules = parts.rules.get();
     let mut detector = Detector::new(rules.clone());
-    for Job { number, rules: of_batch, frames, mut builder, lost, heard, templates } in inbox {
+    for Job { number, rules: of_batch, frames, mut builder, lost, received, heard, templates } in inbox {
         let first = frames.get(0).map_or(0, |f| f.head.position.offset);
         let last = frames.get(frames.len().saturating_sub(1)).map(|f| f.head);
         let working = trace_span!("work", first, last = last.map_or(0, |h| h.position.offset)).entered();
@@ -263,7 +276,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         metrics::counter!("mihari_format_pin_refused_total").increment(batch.iter().filter(refused).count() as u64);
         let costs = (0..).zip(detector.take_costs()).filter(|(_, cost)| *cost != RuleCost::default()).collect();
         drop(working);
-        if done.send((number, Done { batch, rules: rules.clone(), matches, costs, lost, heard, templates })).is_err() {
+        if done.send((number, Done { batch, rules: rules.clone(), matches, costs, lost, received, heard, templates })).is_err() {
             break;
         }
     }
@@ -271,8 +284,8 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
 
 #[cfg(test)]
 mod tests {
+    use event::Position;
     use event::limits::BATCH_BYTES_MAX;
-    use event::{FrameHead, Position};
     use rules::LoadOptions;
 
     use super::*;

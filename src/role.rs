@@ -18,7 +18,8 @@ use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder};
 use ingest::listen::{
-    Admission, Datagrams, FileMarks, Follow, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream, StreamProtocol,
+    Admission, Datagrams, FileMarks, Follow, KERNEL_DROP, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream,
+    StreamProtocol,
 };
 use ingest::log::{Appender, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -663,7 +664,7 @@ impl Analysis {
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
-            if let Some(Done { batch, rules: of_batch, mut matches, costs, lost, heard, templates: changed }) = done {
+            if let Some(Done { batch, rules: of_batch, mut matches, costs, lost, received, heard, templates: changed }) = done {
                 let offset = batch.range.last;
                 if !Arc::ptr_eq(&rules, &of_batch) {
                     rules = of_batch;
@@ -695,12 +696,17 @@ impl Analysis {
                     if offset > so_far.shown {
                         self.desk.note(&rules, &batch, &matches, &costs);
                     }
+                    tally.receive(&received);
                     tally.add(&batch);
                     if let Some(policy) = &self.parts.policy {
                         tally.sensors(&batch, policy);
                     }
                     for l in &lost {
-                        tally.lost(l.tenant, l.transport, l.received, &l.reason, l.count);
+                        if l.reason == KERNEL_DROP {
+                            tally.lost(l.tenant, l.transport, l.received, &l.reason, l.count);
+                        } else {
+                            tally.dropped(l.tenant, l.sender, l.transport, l.received, &l.reason, l.count);
+                        }
                     }
                     for m in &missing {
                         tally.missing(m.tenant, m.exporter, m.received, m.unit.reason(), m.count);

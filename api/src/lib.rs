@@ -45,4 +45,4 @@ pub use rule_desk::{RuleDesk, RulesShown};
 pub use schedule::{Scheduler, Schedules};
 pub use server::{Api, Files, Stage, StaticFile, serve};
 pub use store::{AlertFilter, Commit, Identity, PolicyVersion, Resume, State, StateWriter, Store, StoreError, TokenInfo};
-pub use tally::Tally;
+pub use tally::{Received, Tally};

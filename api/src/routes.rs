@@ -405,28 +405,27 @@ async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
         dropped: BTreeMap<String, i64>,
         /// Of the parsed ones, those that were quarantined at first, by the reason of then.
         released: BTreeMap<String, i64>,
+        /// Flow packets of which no record came.
+        without_records: i64,
         lost_before: BTreeMap<String, i64>,
     }
     let mut days: BTreeMap<(std::cmp::Reverse<String>, String), Day> = BTreeMap::new();
     for (day, source, what, count) in shared.read(move |store| store.ledger(identity.tenant)).await? {
         let entry = days.entry((std::cmp::Reverse(day), source)).or_default();
         match what.split_once(':') {
-            None => {
-                entry.parsed += count;
-                entry.received += count;
-            }
+            None => match what.as_str() {
+                "received" => entry.received += count,
+                "without_records" => entry.without_records += count,
+                _ => entry.parsed += count,
+            },
             Some(("quarantined", reason)) => {
                 if count != 0 {
                     *entry.quarantined.entry(reason.to_owned()).or_default() += count;
                 }
-                entry.received += count;
             }
             Some(("released", reason)) => *entry.released.entry(reason.to_owned()).or_default() += count,
             Some(("lost", reason)) => *entry.lost_before.entry(reason.to_owned()).or_default() += count,
-            Some((_, reason)) => {
-                *entry.dropped.entry(reason.to_owned()).or_default() += count;
-                entry.received += count;
-            }
+            Some((_, reason)) => *entry.dropped.entry(reason.to_owned()).or_default() += count,
         }
     }
     let days: Vec<_> = days

@@ -1,5 +1,5 @@
-//! What came in, counted: per source, per day, per pair of zones. Filled from batches, written in the transaction that moves the
-//! position, so that it is exact over restarts.
+//! What came in, counted: per source, per day, per pair of zones. Written in the transaction that moves the position, so that it is exact over
+//! restarts. What was received is counted where the log is read, what became of it by the events, so that the one proves the other.
 //!
 //! What a sender can choose is bounded: its address (a datagram's is a claim) by [`SOURCES_MAX`] here and `SOURCES_KEPT_MAX` in the store,
 //! the hour of its events by what clocks may differ. Beyond the bound a record is counted as of [`OTHER`].
@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use event::{Batch, EventId, EventRef, FieldId, TenantId, Time, Transport};
+use event::{Batch, EventId, EventRef, FieldId, Frame, FrameHead, TenantId, Time, Transport};
 use rules::CellKey;
 use rules::policy::Policy;
 
@@ -46,20 +46,66 @@ pub(crate) struct Quarantined {
 /// Formats of which only the frame was understood, or not even that.
 pub(crate) const UNIDENTIFIED: [&str; 3] = ["", "unknown", "syslog"];
 
+/// What the log has of one sender, in a row and of one day: counted where the log is read, before what it becomes is known.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Who sent it.
+    pub source: Option<IpAddr>,
+    /// How it came in.
+    pub transport: Transport,
+    /// When the last of it was received.
+    pub received: Time,
+    /// Records: texts, and the records that flow packets carry.
+    pub records: u64,
+    /// Flow packets of which no record came: templates, options, and data that wait for their template.
+    pub without_records: u64,
+    /// Bytes as received.
+    pub bytes: u64,
+}
+
+impl Received {
+    /// Adds a frame that carries so many records to what is counted.
+    pub fn note(all: &mut Vec<Received>, frame: Frame<'_>, records: usize) {
+        let FrameHead { tenant, transport, received, .. } = frame.head;
+        let source = frame.head.source.map(|source| source.ip());
+        let is_of = |last: &&mut Received| {
+            (last.tenant, last.source, last.transport) == (tenant, source, transport)
+                && day_number(last.received) == day_number(received)
+        };
+        if all.last_mut().filter(is_of).is_none() {
+            all.push(Received { tenant, source, transport, received, records: 0, without_records: 0, bytes: 0 });
+        }
+        if let Some(last) = all.last_mut() {
+            last.received = received;
+            last.records += records as u64;
+            last.without_records += u64::from(records == 0);
+            last.bytes += frame.bytes.len() as u64;
+        }
+    }
+}
+
 /// What came from one source on one day.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceCount {
     pub(crate) first: Time,
     pub(crate) last: Time,
+    /// As the log has it.
+    pub(crate) received: u64,
+    pub(crate) without_records: u64,
+    pub(crate) bytes: u64,
+    /// What became of it.
     pub(crate) events: u64,
     pub(crate) quarantined: BTreeMap<String, u64>,
-    pub(crate) bytes: u64,
     /// That of the last record that was understood, else of the last one: the programs of one host write in many, some of them in none.
     pub(crate) format: &'static str,
 }
 
 /// A tenant's sources: (who, transport, day in Japan since 1970) → what.
 pub(crate) type Sources = BTreeMap<(Who, &'static str, i64), SourceCount>;
+/// (tenant, who, transport, day, reason) → how many came and were refused, and when the last of them came.
+pub(crate) type Dropped = BTreeMap<(TenantId, Who, &'static str, i64, String), (u64, Time)>;
 /// (from, to, verdict) → how many more.
 pub(crate) type Cells = BTreeMap<String, BTreeMap<String, BTreeMap<String, i64>>>;
 
@@ -69,6 +115,7 @@ pub struct Tally {
     pub(crate) sources: BTreeMap<TenantId, Sources>,
     /// (tenant, day, transport, reason) → how many were lost before the log could have them.
     pub(crate) lost: BTreeMap<(TenantId, i64, &'static str, String), u64>,
+    pub(crate) dropped: Dropped,
     /// (tenant, hour in seconds) → cells.
     pub(crate) matrix: BTreeMap<(TenantId, i64), Cells>,
     /// (tenant, exporter, day, reason) → how many its sequence numbers say were lost before us.
@@ -82,7 +129,17 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts the events of a batch.
+    /// Counts what was received.
+    pub fn receive(&mut self, received: &[Received]) {
+        for Received { tenant, source, transport, received, records, without_records, bytes } in received {
+            let (_, count) = self.source(*tenant, *source, transport.name(), *received);
+            count.received += records;
+            count.without_records += without_records;
+            count.bytes += bytes;
+        }
+    }
+
+    /// Counts what the events of a batch say of what was received.
     pub fn add(&mut self, batch: &Batch) {
         for event in batch.iter() {
             self.add_source(event);
@@ -123,23 +180,9 @@ impl Tally {
             }
             return;
         }
-        let sources = self.sources.entry(event.tenant()).or_default();
         let (received, transport) = (event.received(), event.transport().name());
-        let mut key = (event.source().map_or(Who::Transport, Who::Address), transport, day_number(received));
-        if sources.len() >= SOURCES_MAX && !sources.contains_key(&key) {
-            key.0 = Who::Other;
-        }
-        let count = sources.entry(key).or_insert_with(|| SourceCount {
-            first: received,
-            last: received,
-            events: 0,
-            quarantined: BTreeMap::new(),
-            bytes: 0,
-            format: "",
-        });
-        count.last = count.last.max(received);
+        let (who, count) = self.source(event.tenant(), event.source(), transport, received);
         count.events += 1;
-        count.bytes += event.raw().len() as u64;
         let format = event.format().name();
         if !UNIDENTIFIED.contains(&format) || UNIDENTIFIED.contains(&count.format) {
             count.format = format;
@@ -152,8 +195,52 @@ impl Tally {
             if listed.len() >= LISTED_MAX {
                 listed.pop_front();
             }
-            listed.push_back(Quarantined { id: event.id(), who: key.0, transport, received, reason: reason.to_owned() });
+            listed.push_back(Quarantined { id: event.id(), who, transport, received, reason: reason.to_owned() });
         }
+    }
+
+    /// The counts of a source, and as whom it is counted.
+    fn source(
+        &mut self,
+        tenant: TenantId,
+        address: Option<IpAddr>,
+        transport: &'static str,
+        received: Time,
+    ) -> (Who, &mut SourceCount) {
+        let sources = self.sources.entry(tenant).or_default();
+        let mut key = (address.map_or(Who::Transport, Who::Address), transport, day_number(received));
+        if sources.len() >= SOURCES_MAX && !sources.contains_key(&key) {
+            key.0 = Who::Other;
+        }
+        let count = sources.entry(key).or_insert_with(|| SourceCount {
+            first: received,
+            last: received,
+            received: 0,
+            without_records: 0,
+            bytes: 0,
+            events: 0,
+            quarantined: BTreeMap::new(),
+            format: "",
+        });
+        count.last = count.last.max(received);
+        (key.0, count)
+    }
+
+    /// Counts records that came and were refused: part of what was received.
+    pub fn dropped(
+        &mut self,
+        tenant: TenantId,
+        sender: Option<IpAddr>,
+        transport: Transport,
+        received: Time,
+        reason: &str,
+        count: u64,
+    ) {
+        let who = sender.filter(|_| self.dropped.len() < SOURCES_MAX).map_or(Who::Other, Who::Address);
+        let key = (tenant, who, transport.name(), day_number(received), reason.to_owned());
+        let (dropped, last) = self.dropped.entry(key).or_insert((0, received));
+        *dropped += count;
+        *last = received.max(*last);
     }
 
     /// Counts records that were lost before the log could have them.
@@ -170,6 +257,7 @@ impl Tally {
         self.missing.clear();
         self.sources.clear();
         self.lost.clear();
+        self.dropped.clear();
         self.matrix.clear();
         self.quarantined.clear();
         self.released.clear();

@@ -14,7 +14,7 @@ use event::{Batch, BatchBuilder, Clock, Content, FieldId, FormatId, FrameHead, L
 use rules::alert::{Alert, AlertChange, AlertRule, ByLanguage};
 use rules::{Mode, Modes};
 use serde_json::{Value, json};
-use server::{SECOND_NS, Server, Standing, start};
+use server::{SECOND_NS, Server, Standing, count, start};
 
 fn id_of(token: &str) -> String {
     token.split('_').nth(1).expect("an id").to_owned()
@@ -111,11 +111,17 @@ fn a_store_of_the_first_version_is_taken_over() {
             "ALTER TABLE token DROP COLUMN revoked; DROP TABLE quarantine; DROP TABLE heard; DROP TABLE policy_version;
              DROP TABLE rule_mode; DROP TABLE saved_search; DROP TABLE search_run; DROP TABLE source_lost;
              DROP TABLE audit; DROP TABLE rule_in_force; DROP INDEX outbox_undelivered; DROP TABLE audit_text;
+             ALTER TABLE source DROP COLUMN dropped; ALTER TABLE source DROP COLUMN without_records;
+             INSERT INTO ledger VALUES (0, '2026-04-01', '192.0.2.1', 'parsed', 5), (0, '2026-04-01', '192.0.2.1', 'quarantined:x', 2);
              PRAGMA user_version = 1;",
         )
         .expect("as it was");
     drop(before);
     let store = Store::open(&path, clock.clone()).expect("brought up to date");
+    let received: i64 = rusqlite::Connection::open(&path)
+        .and_then(|now| now.query_row("SELECT count FROM ledger WHERE what = 'received'", [], |row| row.get(0)))
+        .expect("counted by itself");
+    assert_eq!(received, 7);
     assert_eq!(store.identity(&token).expect("read").expect("good").name, "old");
     assert!(store.revoke_token(&id_of(&token)).expect("written"));
     assert!(store.identity(&token).expect("read").is_none());
@@ -315,9 +321,9 @@ fn forged_senders_stay_bounded_and_are_counted() {
     // Eleven thousand addresses in one commit, then as many others; a neighbour whose one sender is not touched by it.
     for (position, range) in [(1, 0..11_000), (2, 11_000..22_000)] {
         for from in range.clone().step_by(1000) {
-            tally.add(&datagrams(0, from..from + 1000, at));
+            count(&mut tally, &datagrams(0, from..from + 1000, at));
         }
-        tally.add(&datagrams(1, 7..8, at));
+        count(&mut tally, &datagrams(1, 7..8, at));
         server.apply(position, &[], &[], &mut tally);
     }
     let (sources, ledger) = counted(&server, 0);
@@ -328,7 +334,7 @@ fn forged_senders_stay_bounded_and_are_counted() {
     assert_eq!((&most["total"], &most["sources"][0]["address"]), (&json!(10_001), &json!("other")));
     assert_eq!(most["sources"].as_array().map(Vec::len), Some(2));
     // Days later those have been silent and make room; what they sent is still counted.
-    tally.add(&datagrams(0, 50_000..50_010, at.plus_ns(2 * 86_400 * SECOND_NS)));
+    count(&mut tally, &datagrams(0, 50_000..50_010, at.plus_ns(2 * 86_400 * SECOND_NS)));
     server.apply(3, &[], &[], &mut tally);
     let (sources, ledger) = counted(&server, 0);
     assert_eq!(sources, (11, 1, 22_010));
@@ -347,7 +353,7 @@ fn sender(tally: &mut Tally, tenant: u32, address: u32, n: i64, until_s: i64, fo
             ..FrameHead::new(Transport::Udp, Content::Text)
         };
         builder.row(&head, 0, "<13>x").format(format);
-        tally.add(&builder.finish(LogRange { partition: 0, first: 1, last: 1 }, received));
+        count(tally, &builder.finish(LogRange { partition: 0, first: 1, last: 1 }, received));
     }
 }
 
@@ -410,7 +416,7 @@ fn what_is_missing_by_an_exporter_s_numbers_stands_beside_its_ledger() {
     let server = Server::start(Limits::default());
     let (mut tally, at) = (Tally::default(), start());
     let exporter = |n| datagrams(0, n..n + 1, at).event(0).source().expect("a sender");
-    tally.add(&datagrams(0, 7..8, at));
+    count(&mut tally, &datagrams(0, 7..8, at));
     tally.missing(TenantId(0), exporter(7), at, "sequence_packets", 5);
     // Nothing that could be read ever came from there.
     tally.missing(TenantId(0), exporter(8), at, "sequence_records", 30);
@@ -429,7 +435,7 @@ fn what_is_missing_by_an_exporter_s_numbers_stands_beside_its_ledger() {
     // Who makes room takes what it lost along.
     for (position, from) in [(3, 100_000), (4, 200_000)] {
         for from in (from..from + 11_000).step_by(1000) {
-            tally.add(&datagrams(0, from..from + 1000, at.plus_ns(2 * 86_400 * SECOND_NS)));
+            count(&mut tally, &datagrams(0, from..from + 1000, at.plus_ns(2 * 86_400 * SECOND_NS)));
         }
         server.apply(position, &[], &[], &mut tally);
     }

@@ -2,10 +2,70 @@
 
 mod server;
 
-use api::{Limits, Tally};
-use event::{BatchBuilder, Content, FrameHead, LogRange, Position, Transport};
-use serde_json::json;
-use server::{Server, start};
+use api::{Limits, Received, Tally};
+use event::{BatchBuilder, Content, Frame, FrameHead, LogRange, Position, TenantId, Transport};
+use serde_json::{Value, json};
+use server::{SECOND_NS, Server, count, start};
+
+/// The rows of one source, of the list of sources and of the ledger.
+fn told(server: &Server, source: &str) -> [Value; 2] {
+    ["sources", "ledger"].map(|path| {
+        let all = server.get(&format!("/api/v1/{path}"), &server.tokens[0]).expect("told");
+        let rows = all["sources"].as_array().or(all["days"].as_array()).expect("rows");
+        rows.iter().find(|row| row["address"] == source || row["source"] == source).cloned().unwrap_or_default()
+    })
+}
+
+#[test]
+fn what_was_received_is_counted_by_itself_and_what_was_refused_by_its_sender() {
+    let server = Server::start(Limits::default());
+    let mut tally = Tally::default();
+    let head = |n: u8, content| FrameHead {
+        received: start(),
+        source: Some(([192, 0, 2, n], 514).into()),
+        ..FrameHead::new(Transport::Udp, content)
+    };
+    // One whose records all come out, and one that loses two on the way: the ledger shows that they do not add up.
+    for (n, of_five) in [(1, 5), (2, 3)] {
+        let mut received = Vec::new();
+        for _ in 0..5 {
+            Received::note(&mut received, Frame { head: head(n, Content::Text), bytes: b"<13>x" }, 1);
+        }
+        assert_eq!(received.len(), 1, "frames of one sender in a row are one entry");
+        tally.receive(&received);
+        let mut builder = BatchBuilder::default();
+        for _ in 0..of_five {
+            builder.row(&head(n, Content::Text), 0, "<13>x");
+        }
+        tally.add(&builder.finish(LogRange::default(), start()));
+    }
+    // An exporter whose template never comes.
+    let mut received = Vec::new();
+    let tomorrow = FrameHead { received: start().plus_ns(86_400 * SECOND_NS), ..head(3, Content::Flow) };
+    for head in [head(3, Content::Flow), head(3, Content::Flow), tomorrow] {
+        Received::note(&mut received, Frame { head, bytes: &[0; 40] }, 0);
+    }
+    assert_eq!(received.len(), 2, "each day by itself");
+    tally.receive(&received);
+    for (n, reason, count) in [(1, "over_quota", 90), (1, "not_allowed", 1), (4, "not_allowed", 14)] {
+        let sender = Some([192, 0, 2, n].into());
+        tally.dropped(TenantId(0), sender, Transport::Udp, start(), reason, count);
+    }
+    server.apply(1, &[], &[], &mut tally);
+    let [source, day] = told(&server, "192.0.2.1");
+    assert_eq!([&source["received"], &source["parsed"], &source["dropped"], &source["bytes"]], [96, 5, 91, 25], "{source}");
+    assert_eq!((&day["received"], &day["parsed"]), (&json!(96), &json!(5)), "{day}");
+    assert_eq!(day["dropped"], json!({"not_allowed": 1, "over_quota": 90}));
+    let [_, day] = told(&server, "192.0.2.2");
+    assert_eq!((&day["received"], &day["parsed"]), (&json!(5), &json!(3)), "{day}");
+    let [source, day] = told(&server, "192.0.2.3");
+    assert_eq!([&source["received"], &source["without_records"], &source["bytes"]], [0, 3, 120], "{source}");
+    assert_eq!([&day["received"], &day["without_records"]], [0, 1], "{day}");
+    assert_eq!(told(&server, "192.0.2.4"), [Value::Null, Value::Null], "who may not send is no source");
+    let [source, day] = told(&server, "other");
+    assert_eq!([&source["received"], &source["parsed"], &source["dropped"]], [14, 0, 14], "{source}");
+    assert_eq!((&day["received"], &day["dropped"]), (&json!(14), &json!({"not_allowed": 14})), "{day}");
+}
 
 /// A firewall after an update sends thousands of records a second that nobody can read.
 #[test]
@@ -26,7 +86,7 @@ fn of_what_is_quarantined_at_once_the_newest_are_listed() {
         if builder.is_empty() {
             break;
         }
-        tally.add(&builder.finish(LogRange::default(), start()));
+        count(&mut tally, &builder.finish(LogRange::default(), start()));
     }
     server.apply(AT_ONCE as u64, &[], &[], &mut tally);
     let listed = server.get("/api/v1/quarantine?size=1", &server.tokens[0]).expect("listed");

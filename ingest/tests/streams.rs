@@ -173,6 +173,7 @@ fn who_is_not_listed_may_not_send_and_is_counted() {
     }
     let records = rig.records();
     assert_eq!(texts(&records), [r#"{"reason":"not_allowed","count":7}"#]);
+    assert_eq!(records[0].2.map(|sender| sender.ip()), Some([127, 0, 0, 1].into()), "whose they were");
 
     let place = Place::Stream(Stream {
         address: loopback(),

@@ -25,32 +25,44 @@ CREATE TABLE source_lost (tenant INTEGER NOT NULL, address TEXT NOT NULL, reason
   PRIMARY KEY (tenant, address, reason));
 ";
 
+/// What came and was refused, and flow packets of which no record came. What was received stands by itself since then: before, it was what became
+/// of it.
+pub(super) const RECEIVED: &str = "
+ALTER TABLE source ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE source ADD COLUMN without_records INTEGER NOT NULL DEFAULT 0;
+INSERT OR REPLACE INTO ledger (tenant, day, source, what, count) SELECT tenant, day, source, 'received', sum(count) FROM ledger
+  WHERE what = 'parsed' OR what LIKE 'quarantined:%' GROUP BY tenant, day, source;
+";
+
 /// A source's members, by name.
 pub(crate) type Members = serde_json::Map<String, serde_json::Value>;
 
 /// The columns that [`source`] reads; what is lost is of an address, whichever way it sends.
 const COLUMNS: &str =
     "address, transport, format, first, last, received, quarantined, bytes, (SELECT json_group_object(reason, count)
-    FROM source_lost WHERE source_lost.tenant = ?1 AND source_lost.address = source.address)";
+    FROM source_lost WHERE source_lost.tenant = ?1 AND source_lost.address = source.address), dropped, without_records";
 
 fn source(row: &Row<'_>) -> rusqlite::Result<Members> {
     let time = |at: usize| -> rusqlite::Result<String> { Ok(Time::from_unix_ns(row.get(at)?).to_string()) };
     let (received, quarantined): (i64, i64) = (row.get(5)?, row.get(6)?);
-    let silent_ns: Option<i64> = row.get(9)?;
+    let (dropped, without_records): (i64, i64) = (row.get(9)?, row.get(10)?);
+    let silent_ns: Option<i64> = row.get(11)?;
     let lost = serde_json::from_str(&row.get::<_, String>(8)?).unwrap_or_default();
-    let members: [(&str, serde_json::Value); 12] = [
+    let members: [(&str, serde_json::Value); 14] = [
         ("address", row.get::<_, String>(0)?.into()),
         ("transport", row.get::<_, String>(1)?.into()),
         ("format", row.get::<_, String>(2)?.into()),
         ("first", time(3)?.into()),
         ("last", time(4)?.into()),
         ("received", received.into()),
-        ("parsed", (received - quarantined).into()),
+        ("parsed", (received - quarantined - dropped).into()),
         ("quarantined", quarantined.into()),
+        ("dropped", dropped.into()),
+        ("without_records", without_records.into()),
         ("bytes", row.get::<_, i64>(7)?.into()),
         ("lost_before", serde_json::Value::Object(lost)),
         ("silent_ms", silent_ns.map(|ns| ns / 1_000_000).into()),
-        ("unidentified", row.get::<_, bool>(10)?.into()),
+        ("unidentified", row.get::<_, bool>(12)?.into()),
     ];
     Ok(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
@@ -120,7 +132,7 @@ impl Store {
             ))?;
             let limit = size.map_or(-1, |n| n.min(SOURCES_KEPT_MAX) as i64);
             let rows = statement.query_map(params![tenant, now, limit, from.0, from.1, from.2], |row| {
-                Ok((source(row)?, row.get::<_, i64>(11)?))
+                Ok((source(row)?, row.get::<_, i64>(13)?))
             })?;
             let rows: Vec<(Members, i64)> = rows.collect::<std::result::Result<_, _>>()?;
             let text = |members: &Members, name: &str| members.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
@@ -180,12 +192,22 @@ pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::R
         for ((who, transport, day), count) in sources {
             let source = if folded.contains(&(*who, transport)) { OTHER.to_owned() } else { name(*who, transport) };
             let quarantined: u64 = count.quarantined.values().sum();
+            let plain = [
+                ("received", count.received),
+                ("without_records", count.without_records),
+                ("parsed", count.events - quarantined),
+            ];
             let whats = count.quarantined.iter().map(|(reason, n)| (format!("quarantined:{reason}"), *n));
-            for (what, n) in whats.chain([("parsed".to_owned(), count.events - quarantined)]).filter(|(_, n)| *n > 0) {
+            for (what, n) in whats.chain(plain.map(|(what, n)| (what.to_owned(), n))).filter(|(_, n)| *n > 0) {
                 *ledger.entry((tenant.0, *day, source.clone(), what)).or_default() += n;
             }
         }
         all_folded.insert(*tenant, folded);
+    }
+    for ((tenant, who, transport, day, reason), (n, last)) in &tally.dropped {
+        let source = write_dropped(transaction, *tenant, *who, transport, *n, *last)?;
+        *ledger.entry((tenant.0, *day, source.clone(), format!("dropped:{reason}"))).or_default() += n;
+        *ledger.entry((tenant.0, *day, source, "received".to_owned())).or_default() += n;
     }
     for ((tenant, day, transport, reason), n) in &tally.lost {
         *ledger.entry((tenant.0, *day, (*transport).to_owned(), format!("lost:{reason}"))).or_default() += n;
@@ -220,6 +242,28 @@ pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::R
     }
     quarantine::take(transaction, &tally.released)?;
     Ok(())
+}
+
+/// Adds what was refused to a source; gives its name. Who is not allowed to send makes no source of its own.
+fn write_dropped(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    who: Who,
+    transport: &str,
+    n: u64,
+    last: Time,
+) -> rusqlite::Result<String> {
+    let own = name(who, transport);
+    let mut known = transaction.prepare_cached("SELECT 1 FROM source WHERE tenant = ?1 AND address = ?2 AND transport = ?3")?;
+    let address = if known.exists(params![tenant.0, own, transport])? { own } else { OTHER.to_owned() };
+    transaction
+        .prepare_cached(
+            "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes, dropped)
+             VALUES (?1, ?2, ?3, '', ?4, ?4, ?5, 0, 0, ?5) ON CONFLICT (tenant, address, transport) DO UPDATE SET
+             last = max(last, ?4), received = received + ?5, dropped = dropped + ?5",
+        )?
+        .execute(params![tenant.0, address, transport, last.unix_ns(), n as i64])?;
+    Ok(address)
 }
 
 fn name(who: Who, transport: &str) -> String {
@@ -260,10 +304,11 @@ fn write_sources<'t>(
         let quarantined: u64 = count.quarantined.values().sum();
         transaction
             .prepare_cached(&format!(
-                "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (tenant, address, transport) DO UPDATE SET
+                "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes, without_records)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11) ON CONFLICT (tenant, address, transport) DO UPDATE SET
                  format = CASE WHEN ?10 AND NOT {is_unidentified} THEN format ELSE ?4 END,
-                 last = max(last, ?6), received = received + ?7, quarantined = quarantined + ?8, bytes = bytes + ?9"
+                 last = max(last, ?6), received = received + ?7, quarantined = quarantined + ?8, bytes = bytes + ?9,
+                 without_records = without_records + ?11"
             ))?
             .execute(params![
                 tenant.0,
@@ -272,10 +317,11 @@ fn write_sources<'t>(
                 count.format,
                 count.first.unix_ns(),
                 count.last.unix_ns(),
-                count.events as i64,
+                count.received as i64,
                 quarantined as i64,
                 count.bytes as i64,
-                UNIDENTIFIED.contains(&count.format)
+                UNIDENTIFIED.contains(&count.format),
+                count.without_records as i64
             ])?;
     }
     Ok(folded)
@@ -295,11 +341,13 @@ fn make_room(transaction: &Transaction<'_>, tenant: TenantId, now: Time) -> rusq
     let silent = params![tenant.0, OTHER, now.unix_ns().saturating_sub(SILENT_NS)];
     transaction
         .prepare_cached(
-            "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes)
-             SELECT tenant, ?2, transport, '', min(first), max(last), sum(received), sum(quarantined), sum(bytes) FROM source
+            "INSERT INTO source (tenant, address, transport, format, first, last, received, quarantined, bytes, dropped, without_records)
+             SELECT tenant, ?2, transport, '', min(first), max(last), sum(received), sum(quarantined), sum(bytes), sum(dropped),
+             sum(without_records) FROM source
              WHERE tenant = ?1 AND address <> ?2 AND last < ?3 GROUP BY transport
              ON CONFLICT (tenant, address, transport) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
-             received = received + excluded.received, quarantined = quarantined + excluded.quarantined, bytes = bytes + excluded.bytes",
+             received = received + excluded.received, quarantined = quarantined + excluded.quarantined, bytes = bytes + excluded.bytes,
+             dropped = dropped + excluded.dropped, without_records = without_records + excluded.without_records",
         )?
         .execute(silent)?;
     transaction.prepare_cached("DELETE FROM source WHERE tenant = ?1 AND address <> ?2 AND last < ?3")?.execute(silent)?;

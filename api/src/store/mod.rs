@@ -41,7 +41,7 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     FIRST,
     "ALTER TABLE token ADD COLUMN revoked INTEGER;",
     quarantine::TABLE,
@@ -52,6 +52,7 @@ const MIGRATIONS: [&str; 10] = [
     audit::TABLES,
     outbox::UNDELIVERED,
     texts::TABLES,
+    counts::RECEIVED,
 ];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "

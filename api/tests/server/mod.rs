@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use api::{Api, Commit, Destination, Hub, Intake, Limits, RuleDesk, RulesShown, Scheduler, Stage, Store, Tally};
+use api::{Api, Commit, Destination, Hub, Intake, Limits, Received, RuleDesk, RulesShown, Scheduler, Stage, Store, Tally};
 use event::{Batch, Clock, FrameHead, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use rules::alert::AlertChange;
@@ -20,6 +20,21 @@ pub(crate) const SECOND_NS: i64 = 1_000_000_000;
 
 pub(crate) fn start() -> Time {
     "2026-04-01T00:00:00Z".parse().expect("a time")
+}
+
+/// Counts a batch as the pipeline does, each event as a frame of its own.
+pub(crate) fn count(tally: &mut Tally, batch: &Batch) {
+    let received = batch.iter().map(|event| Received {
+        tenant: event.tenant(),
+        source: event.source(),
+        transport: event.transport(),
+        received: event.received(),
+        records: 1,
+        without_records: 0,
+        bytes: event.raw().len() as u64,
+    });
+    tally.receive(&received.collect::<Vec<_>>());
+    tally.add(batch);
 }
 
 /// A clock that stands until it is moved.

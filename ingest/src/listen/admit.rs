@@ -29,6 +29,16 @@ pub(super) enum Refusal {
     OverQuota,
 }
 
+impl Refusal {
+    /// As the ledger and the metrics have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Refusal::NotAllowed => "not_allowed",
+            Refusal::OverQuota => "over_quota",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     parts: i64,

@@ -30,7 +30,7 @@ pub use join::{Multiline, MultilineError};
 pub use marks::Marks;
 pub use stream::{Stream, StreamProtocol};
 pub use tls::{TlsError, TlsFiles};
-pub use udp::{Datagrams, RECEIVE_BUFFER_BYTES};
+pub use udp::{Datagrams, KERNEL_DROP, RECEIVE_BUFFER_BYTES};
 
 use crate::log::Appender;
 

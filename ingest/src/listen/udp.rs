@@ -1,7 +1,8 @@
 //! Datagrams: received in runs, stamped once a run, kernel drops counted from what the kernel says of the socket.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::admit::{Gate, Refusal};
+use super::admit::Gate;
 use super::{Admission, ListenError, Shared, count, head, receive};
 
 /// What we ask the kernel to hold for a socket where nothing else is said: 0.8 s of 100,000 short datagrams a second, each of which costs
@@ -74,7 +75,7 @@ pub(super) fn start(
             tenant,
             gate: gate.clone(),
             drops: Drops::default(),
-            unwritten: [0; 3],
+            unwritten: BTreeMap::new(),
             shared: shared.clone(),
         };
         tasks.spawn(async move {
@@ -107,8 +108,10 @@ fn bind(address: SocketAddr, datagrams: &Datagrams) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Why a datagram was not taken; the order of [`Receiver::unwritten`].
-const REASONS: [&str; 3] = ["kernel_drop", "not_allowed", "over_quota"];
+/// The reason of what the kernel dropped, which never came to us: all others are of datagrams that came and were refused.
+pub const KERNEL_DROP: &str = "kernel_drop";
+/// Senders whose refused datagrams are told apart between two reports; those of further ones are told together.
+const REFUSED_SENDERS_MAX: usize = 1024;
 
 /// One socket, and what goes with it.
 struct Receiver {
@@ -117,8 +120,8 @@ struct Receiver {
     tenant: TenantId,
     gate: Arc<Mutex<Gate>>,
     drops: Drops,
-    /// Datagrams that were not taken and that the log does not know of yet, by [`REASONS`].
-    unwritten: [u64; 3],
+    /// Datagrams that were not taken and that the log does not know of yet: of whom, why, and how many.
+    unwritten: BTreeMap<(Option<IpAddr>, &'static str), u64>,
     shared: Shared,
 }
 
@@ -175,8 +178,7 @@ impl Receiver {
                         lead.source = source;
                         frames.push(lead, bytes);
                     }
-                    Err(Refusal::NotAllowed) => self.unwritten[1] += 1,
-                    Err(Refusal::OverQuota) => self.unwritten[2] += 1,
+                    Err(refusal) => refused(&mut self.unwritten, source.map(|source| source.ip().to_canonical()), refusal.name()),
                 }
             }
             drop(gate);
@@ -197,7 +199,7 @@ impl Receiver {
         if new > 0 {
             // At once: who watches the metric need not wait for the record.
             metrics::counter!("mihari_kernel_drops_total").increment(new);
-            self.unwritten[0] += new;
+            *self.unwritten.entry((None, KERNEL_DROP)).or_default() += new;
         }
     }
 
@@ -208,16 +210,29 @@ impl Receiver {
             Ok(told) => self.dropped(told),
             Err(error) => warn!(%error, "the kernel does not tell what it dropped"),
         }
-        for (reason, new) in REASONS.into_iter().zip(std::mem::take(&mut self.unwritten)) {
-            if new == 0 {
-                continue;
-            }
+        if self.unwritten.is_empty() {
+            return;
+        }
+        let losses = std::mem::take(&mut self.unwritten);
+        let of_reasons = losses.iter().fold(BTreeMap::new(), |mut all, ((_, reason), new)| {
+            *all.entry(*reason).or_default() += new;
+            all
+        });
+        let told = losses.into_iter().map(|((sender, reason), new)| (sender, reason, new));
+        let told = self.shared.appender.lost(self.tenant, Transport::Udp, told).await;
+        for (reason, new) in of_reasons {
             metrics::counter!("mihari_lost_total", "reason" => reason).increment(new);
-            if self.shared.appender.lost(self.tenant, Transport::Udp, reason, new).await.is_err() {
+            if told.is_err() {
                 warn!(reason, new, "datagrams were lost, and the journal is closed");
             }
         }
     }
+}
+
+/// Counts a datagram that was refused.
+fn refused(unwritten: &mut BTreeMap<(Option<IpAddr>, &'static str), u64>, sender: Option<IpAddr>, reason: &'static str) {
+    let is_told = unwritten.len() < REFUSED_SENDERS_MAX || unwritten.contains_key(&(sender, reason));
+    *unwritten.entry((sender.filter(|_| is_told), reason)).or_default() += 1;
 }
 
 /// The kernel's count of drops, followed over its end at 2³².
@@ -242,6 +257,18 @@ impl Drops {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refused_datagrams_of_many_senders_stay_bounded_and_counted() {
+        let mut unwritten = BTreeMap::new();
+        for n in 0..5000_u32 {
+            refused(&mut unwritten, Some(IpAddr::from(n.to_be_bytes())), "not_allowed");
+            refused(&mut unwritten, Some(IpAddr::from([192, 0, 2, 1])), "over_quota");
+        }
+        assert_eq!(unwritten.len(), REFUSED_SENDERS_MAX + 1);
+        assert_eq!(unwritten[&(Some(IpAddr::from([192, 0, 2, 1])), "over_quota")], 5000);
+        assert_eq!(unwritten.values().sum::<u64>(), 10_000);
+    }
 
     #[test]
     fn drops_are_counted_once_whichever_count_tells_of_them() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -382,14 +383,22 @@ impl Appender {
         self.requests.send(Request::Append(frames, None, None)).map_err(|_| LogError::Closed)
     }
 
-    /// Writes down that the receiver lost `count` records before the log could have them.
+    /// Writes down that the receiver did not take records: of whom, where that is known, why, and how many.
     ///
     /// # Errors
     /// Where the journal is closed.
-    pub async fn lost(&self, tenant: TenantId, transport: Transport, reason: &'static str, count: u64) -> Result<(), LogError> {
+    pub async fn lost(
+        &self,
+        tenant: TenantId,
+        transport: Transport,
+        losses: impl IntoIterator<Item = (Option<IpAddr>, &'static str, u64)>,
+    ) -> Result<(), LogError> {
         let mut frames = Frames::default();
-        let head = internal(tenant, transport, Content::Loss);
-        frames.push(head, format!("{{\"reason\":\"{reason}\",\"count\":{count}}}").as_bytes());
+        for (sender, reason, count) in losses {
+            let source = sender.map(|ip| SocketAddr::new(ip, 0));
+            let head = FrameHead { source, ..internal(tenant, transport, Content::Loss) };
+            frames.push(head, format!("{{\"reason\":\"{reason}\",\"count\":{count}}}").as_bytes());
+        }
         self.append(frames).await
     }
 }
