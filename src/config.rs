@@ -331,6 +331,10 @@ pub(crate) struct Rules {
     pub(crate) paths: Vec<PathBuf>,
     /// Whether the shipped pack is used.
     pub(crate) pack: bool,
+    /// Files and folders of values for the rules' placeholders.
+    pub(crate) placeholders: Vec<PathBuf>,
+    /// Files and folders of what field names mean, before the built-in meanings.
+    pub(crate) mapping: Vec<PathBuf>,
     /// How late a record may come and still be taken in its order, in seconds.
     pub(crate) lateness_s: u32,
     /// The same for certain senders. Correlation waits for the latest of all.
@@ -365,7 +369,16 @@ pub(crate) struct SourceLateness {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { paths: Vec::new(), pack: true, lateness_s: 30, lateness_by_source: Vec::new(), watch_s: 0, modes: Vec::new() }
+        Rules {
+            paths: Vec::new(),
+            pack: true,
+            placeholders: Vec::new(),
+            mapping: Vec::new(),
+            lateness_s: 30,
+            lateness_by_source: Vec::new(),
+            watch_s: 0,
+            modes: Vec::new(),
+        }
     }
 }
 

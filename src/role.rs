@@ -54,15 +54,29 @@ const STATE_SHARE: u32 = 50;
 /// Bytes of the behaviour analysis' state that are stored; a larger one is not, and it begins anew after a restart (told).
 const BEHAVIOUR_BYTES_MAX: usize = 512 << 20;
 
-/// The rules as loaded: the shipped pack, and what the configuration adds.
-pub(crate) fn load_rules(config: &crate::config::Rules) -> (RuleSet, Vec<rules::Problem>) {
-    let (mut files, mut problems) = rules::read_files(&config.paths);
+/// Rules as loaded, with what they were read with and what is wrong with either.
+pub(crate) struct Loaded {
+    pub(crate) rules: RuleSet,
+    pub(crate) options: LoadOptions,
+    pub(crate) problems: Vec<rules::Problem>,
+}
+
+/// The placeholders and field names that the configuration gives rules.
+pub(crate) fn load_options(config: &crate::config::Rules) -> (LoadOptions, Vec<rules::Problem>) {
+    LoadOptions::read(&config.placeholders, &config.mapping)
+}
+
+/// Loads the shipped pack, and what the configuration adds.
+pub(crate) fn load_rules(config: &crate::config::Rules) -> Loaded {
+    let (options, mut problems) = load_options(config);
+    let (mut files, more) = rules::read_files(&config.paths);
+    problems.extend(more);
     if config.pack {
         files.extend(rules::pack().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
     }
-    let (set, more) = rules::load(&files, &LoadOptions::default());
+    let (rules, more) = rules::load(&files, &options);
     problems.extend(more);
-    (set, problems)
+    Loaded { rules, options, problems }
 }
 
 /// Refuses what is not there: a mistyped path must not pass for a folder without rules.
@@ -287,12 +301,11 @@ pub(crate) struct Service {
 pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<Service> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = clock.now();
-    let (rules, problems) = load_rules(&config.rules);
-    for problem in problems.iter().filter(|p| p.refused) {
+    let loaded = load_rules(&config.rules);
+    for problem in loaded.problems.iter().filter(|p| p.refused) {
         warn!(path = problem.path, line = problem.line, reason = problem.reason, "a rule was refused");
     }
-    let rules = Arc::new(rules);
-    info!(rules = rules.rules().len(), tests = rules.tests(), "rules loaded");
+    info!(rules = loaded.rules.rules().len(), tests = loaded.rules.tests(), "rules loaded");
     let policy = config.policy.as_deref().map(load_policy).transpose()?.map(Arc::new);
     let settings = decode_settings(&config.decode, started)?;
     make_data(&config.data)?;
@@ -308,7 +321,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     if let (Some(policy), Some(path)) = (&policy, &config.policy) {
         store.policy_in_force(&policy.sha256, &policy.text, &format!("at the start, from {}", path.display()))?;
     }
-    record_rules(&store, &rules, store.position()? + 1, "at the start")?;
+    record_rules(&store, &loaded.rules, store.position()? + 1, "at the start")?;
     let options = IndexOptions {
         shard_documents: config.index.shard_events,
         shard_span_ns: i64::from(config.index.shard_hours) * 3600 * 1_000_000_000,
@@ -347,7 +360,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     for (tenant, rule, mode) in store.rule_modes()? {
         modes.set(&rule, Some(tenant), mode);
     }
-    let desk = Arc::new(Desk::new(&config.rules, rules.clone(), problems, modes, clock.clone()));
+    let desk = Arc::new(Desk::new(&config.rules, loaded, modes, clock.clone()));
     let remembered = Arc::new(AtomicU64::new(0));
     let trimmer = Trimmer::start(&config.journal.retention(), &journal, &searchers, &remembered, recovery.received, &store)?;
     let stop_analysis = Arc::new(AtomicBool::new(false));

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use api::{RuleDesk, RulesShown};
 use event::{Batch, Clock, Time};
 use rules::coverage::Coverage;
-use rules::{Match, Mode, Modes, Problem, RuleCost, RuleSet};
+use rules::{LoadOptions, Match, Mode, Modes, Problem, RuleCost, RuleSet};
 use tracing::{info, warn};
 
 use crate::config;
 use crate::pipeline::InForce;
-use crate::role;
+use crate::role::{Loaded, load_rules};
 
 /// Rules that have series of their own among the metrics: of those that have matched, the ones that did most often. A time series
 /// database keeps a series for each, and `GET /rules` has them all.
@@ -37,6 +37,7 @@ struct State {
     rules: Arc<RuleSet>,
     /// Sets that were loaded and have matched nothing yet, with who asked for them, in their order: at most [`ASKED_MAX`].
     asked_for: Vec<(Arc<RuleSet>, String)>,
+    options: Arc<LoadOptions>,
     refused: Arc<Vec<Problem>>,
     loaded: Time,
     failure: Option<String>,
@@ -47,18 +48,15 @@ struct State {
 
 impl Desk {
     /// A desk for these rules, with the modes that the configuration and people have set.
-    pub(crate) fn new(
-        config: &config::Rules,
-        rules: Arc<RuleSet>,
-        refused: Vec<Problem>,
-        modes: Modes,
-        clock: Arc<dyn Clock>,
-    ) -> Desk {
+    pub(crate) fn new(config: &config::Rules, loaded: Loaded, modes: Modes, clock: Arc<dyn Clock>) -> Desk {
+        let Loaded { rules, options, problems } = loaded;
+        let rules = Arc::new(rules);
         let done = vec![Default::default(); rules.rules().len()];
         let state = State {
             rules: rules.clone(),
             asked_for: Vec::new(),
-            refused: Arc::new(refused),
+            options: Arc::new(options),
+            refused: Arc::new(problems),
             loaded: clock.now(),
             failure: None,
             modes: Arc::new(modes),
@@ -137,7 +135,7 @@ impl Desk {
     /// Reads the rules and puts them in force, if nothing is refused that those in force had not refused too.
     fn load(&self, by: &str) -> Result<usize, String> {
         let _one = self.loading.lock().expect("no code panics under this lock");
-        let (rules, problems) = role::load_rules(&self.config);
+        let Loaded { rules, options, problems } = load_rules(&self.config);
         let told = |p: &Problem| format!("{}:{}: {}", p.path, p.line, p.reason);
         let mut state = self.state();
         let known: BTreeSet<(&String, &String)> = state.refused.iter().map(|p| (&p.path, &p.reason)).collect();
@@ -153,7 +151,8 @@ impl Desk {
         let rules = Arc::new(rules);
         let count = rules.rules().len();
         state.done = vec![Default::default(); count];
-        (state.rules, state.refused, state.loaded, state.failure) = (rules.clone(), Arc::new(problems), self.clock.now(), None);
+        (state.rules, state.options, state.refused) = (rules.clone(), Arc::new(options), Arc::new(problems));
+        (state.loaded, state.failure) = (self.clock.now(), None);
         if state.asked_for.len() == ASKED_MAX {
             state.asked_for.remove(0); // Overtaken before it matched anything.
         }
@@ -164,20 +163,15 @@ impl Desk {
         Ok(count)
     }
 
-    /// What tells whether any rule file has changed: names, sizes and times of change.
+    /// What tells whether any rule file, or file that rules are read with, has changed: names, sizes and times of change.
     pub(crate) fn stamp(&self) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
-        let mut stamps = Vec::new();
-        let mut folders = self.config.paths.clone();
-        while let Some(path) = folders.pop() {
-            let Ok(found) = std::fs::metadata(&path) else { continue };
-            if found.is_dir() {
-                folders.extend(std::fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())));
-            } else {
-                stamps.push((path, found.len(), found.modified().ok()));
-            }
-        }
-        stamps.sort();
-        stamps
+        let config::Rules { paths, placeholders, mapping, .. } = &self.config;
+        let (found, _) = rules::find_files(&[&paths[..], placeholders, mapping].concat(), &rules::PLACEHOLDER_FILES);
+        let stamp = |path: PathBuf| {
+            let about = std::fs::metadata(&path).ok()?;
+            Some((path, about.len(), about.modified().ok()))
+        };
+        found.into_iter().filter_map(stamp).collect()
     }
 }
 
@@ -199,6 +193,10 @@ impl RuleDesk for Desk {
         }
     }
 
+    fn options(&self) -> Arc<LoadOptions> {
+        self.state().options.clone()
+    }
+
     fn modes(&self) -> Arc<Modes> {
         self.state().modes.clone()
     }
@@ -214,7 +212,9 @@ impl RuleDesk for Desk {
 
 #[cfg(test)]
 mod tests {
-    use rules::{LoadOptions, cases::batch_of, load};
+    use std::path::Path;
+
+    use rules::{Detector, cases::batch_of, load};
 
     use super::*;
     use crate::clock::SystemClock;
@@ -226,8 +226,10 @@ mod tests {
         let text = (0..rules).map(text).collect::<Vec<_>>().join("---\n");
         let (set, problems) = load(&[("rules".to_owned(), text)], &LoadOptions::default());
         assert_eq!(problems, []);
-        let set = Arc::new(set);
-        (Desk::new(&config::Rules::default(), set.clone(), Vec::new(), Modes::default(), Arc::new(SystemClock)), set)
+        let loaded = Loaded { rules: set, options: LoadOptions::default(), problems };
+        let desk = Desk::new(&config::Rules::default(), loaded, Modes::default(), Arc::new(SystemClock));
+        let set = desk.in_force().get();
+        (desk, set)
     }
 
     #[test]
@@ -247,5 +249,50 @@ mod tests {
         assert!(lines.contains(&r#"mihari_rule_text_bytes_total{rule="r\"\\0000"} 30"#), "{}", lines[at + 2]);
         assert_eq!(lines.last(), Some(&"mihari_rules_without_series 3"));
         assert!(!out.contains(&format!("{more:04}")), "a rule that did not match has no series");
+    }
+
+    /// A desk for the rules of the folder `rules`, with the placeholders of the folder `values`.
+    fn desk_of(dir: &Path) -> Desk {
+        let config = config::Rules {
+            pack: false,
+            paths: vec![dir.join("rules")],
+            placeholders: vec![dir.join("values")],
+            ..config::Rules::default()
+        };
+        Desk::new(&config, load_rules(&config), Modes::default(), Arc::new(SystemClock))
+    }
+
+    fn write(dir: &Path, name: &str, text: &str) {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    }
+
+    fn rule(id: &str, detection: &str) -> String {
+        format!("title: {id}\nid: {id}\nlogsource: {{category: any}}\ndetection: {{s: {{{detection}}}, condition: s}}\n")
+    }
+
+    #[test]
+    fn placeholders_are_read_anew_with_the_rules() {
+        let dir = tempfile::tempdir().expect("a folder");
+        write(dir.path(), "rules/a.yml", &rule("a", "host|expand: '%servers%'"));
+        write(dir.path(), "values/servers.txt", "one\n");
+        let desk = desk_of(dir.path());
+        let matches = |host: &str| {
+            let batch = batch_of(&[&format!("{{\"host\": \"{host}\"}}")]).expect("an object");
+            let mut matches = Vec::new();
+            Detector::new(desk.in_force().get()).scan(&batch, &mut matches);
+            !matches.is_empty()
+        };
+        assert!(matches("one") && !matches("two"));
+        let before = desk.stamp();
+        write(dir.path(), "values/servers.txt", "two and\ntwo\n");
+        assert_ne!(desk.stamp(), before, "who watches the rules sees it");
+        assert_eq!(desk.reload("test"), Ok(1));
+        assert!(matches("two") && !matches("one"));
+        assert_eq!(desk.options().placeholders["servers"], ["two and", "two"]);
+        write(dir.path(), "values/servers.txt", "\n");
+        assert!(desk.reload("test").expect_err("no value").contains("%servers% has no value"));
+        assert!(matches("two"), "the rules in force stay");
     }
 }

@@ -50,6 +50,44 @@ fn a_mistyped_file_is_not_explained_as_a_record() {
 }
 
 #[test]
+fn rules_are_read_with_the_placeholders_and_field_names_of_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rule = "title: A\nid: a\nlogsource: {category: any}\ndetection: {s: {Host|expand: '%servers%'}, condition: s}\n";
+    let event = r#"{"own":{"host":"web-1"}}"#;
+    std::fs::create_dir(dir.path().join("cases")).expect("made");
+    for (name, text) in [
+        ("cases/rule.yml", rule),
+        ("cases/cases.jsonl", &format!("{{\"event\":{event},\"match\":true}}\n")),
+        ("servers.txt", "web-1\nweb-2\n"),
+        ("names.yml", "- scope: {}\n  fields: {Host: own.host}\n"),
+        ("mihari.yaml", "rules: {pack: false, paths: [cases], placeholders: [servers.txt], mapping: [names.yml]}\n"),
+        ("a.log", event),
+    ] {
+        std::fs::write(dir.path().join(name), text).expect("written");
+    }
+    let explain = format!("rules explain cases/rule.yml {event}");
+    for with in ["--config mihari.yaml", "--placeholders servers.txt --mapping names.yml"] {
+        for command in ["rules check cases", "rules test cases", &explain] {
+            let (code, told, errors) = run(dir.path(), &format!("{command} {with}"));
+            assert_eq!(code, 0, "{command} {with}: {told}{errors}");
+        }
+        let (_, listed, errors) = run(dir.path(), &format!("rules list cases --over a.log --json {with}"));
+        assert!(listed.contains(r#""matches":1"#), "{listed}{errors}");
+    }
+    let (code, told, _) = run(dir.path(), "rules check cases");
+    assert!(code == 1 && told.contains("%servers% has no value"), "{told}");
+    assert_eq!(run(dir.path(), "serve --check --config mihari.yaml").0, 0);
+    let (_, alerts, errors) = run(dir.path(), "replay --config mihari.yaml a.log");
+    assert!(alerts.contains(r#""id":"a""#), "{alerts}{errors}");
+    std::fs::write(dir.path().join("names.yml"), "- scope: {}\n  felds: {Host: own.host}\n").expect("written");
+    for command in ["serve --check --config mihari.yaml", "rules check cases --config mihari.yaml"] {
+        let (code, told, _) = run(dir.path(), command);
+        assert!(code == 1 && told.contains("names.yml:2: ") && told.contains("felds"), "{command}: {told}");
+    }
+    assert_eq!(run(dir.path(), "rules test cases --config mihari.yaml").0, 2);
+}
+
+#[test]
 fn statistics_on_standard_error_are_json() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("a.log"), "a record\n").expect("written");

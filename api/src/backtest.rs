@@ -134,7 +134,7 @@ pub(crate) async fn backtest(
         }
         _ => return Err(Problem::bad("bad_body", "either yaml or rule")),
     };
-    let (set, problems) = rules::load(&files, &LoadOptions::default());
+    let (set, problems) = rules::load(&files, &shared.api.rules.options());
     if let Some(problem) = problems.iter().find(|p| p.refused) {
         return Err(Problem::bad("bad_rule", format!("line {}: {}", problem.line, problem.reason)));
     }

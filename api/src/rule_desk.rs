@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use event::{EventId, Time};
 use rules::coverage::Gap;
 use rules::explain::explain;
-use rules::{Mode, Modes, Problem as RuleProblem, RuleCost, RuleSet};
+use rules::{LoadOptions, Mode, Modes, Problem as RuleProblem, RuleCost, RuleSet};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,6 +23,9 @@ use crate::store::Identity;
 pub trait RuleDesk: Send + Sync {
     /// The rules as they stand.
     fn shown(&self) -> RulesShown;
+
+    /// The placeholders and field names that rules are read with.
+    fn options(&self) -> Arc<LoadOptions>;
 
     /// The modes in force.
     fn modes(&self) -> Arc<Modes>;
@@ -90,12 +93,15 @@ pub(crate) struct RulesBody {
     yaml: String,
 }
 
-pub(crate) async fn check(body: Result<Json<RulesBody>, JsonRejection>) -> Result<Response, Problem> {
+pub(crate) async fn check(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Json<RulesBody>, JsonRejection>,
+) -> Result<Response, Problem> {
     let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
     if body.yaml.len() > rules::yaml::FILE_BYTES_MAX {
         return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX)));
     }
-    let (set, problems) = rules::load(&[("request".to_owned(), body.yaml)], &rules::LoadOptions::default());
+    let (set, problems) = rules::load(&[("request".to_owned(), body.yaml)], &shared.api.rules.options());
     Ok(Json(json!({"rules": set.rules().len(), "problems": problems})).into_response())
 }
 

@@ -22,8 +22,9 @@ use crate::behave::indicator::Indicators;
 use crate::behave::{Behaviour, BehaviourOptions, Site};
 use crate::correlate::Correlator;
 use crate::detect::{Match, matches_plainly};
+use crate::options::LoadOptions;
 use crate::policy::Policy;
-use crate::ruleset::{Body, LoadOptions, RuleSet, load};
+use crate::ruleset::{Body, RuleSet, load};
 
 /// What became of one case.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,23 +95,23 @@ struct ExpectedAlert {
     rule: String,
 }
 
-/// Runs the cases of a file. `beside` is the rule text that cases without one are about.
-pub fn run(text: &str, beside: Option<&str>) -> Vec<Outcome> {
+/// Runs the cases of a file, their rules read with `options`. `beside` is the rule text that cases without one are about.
+pub fn run(text: &str, beside: Option<&str>, options: &LoadOptions) -> Vec<Outcome> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(at, line)| match serde_json::from_str::<Case<'_>>(line) {
             Ok(case) => {
                 let name = case.name.clone().unwrap_or_else(|| format!("line {}", at + 1));
-                Outcome { name, failure: run_case(&case, beside).err() }
+                Outcome { name, failure: run_case(&case, beside, options).err() }
             }
             Err(error) => Outcome { name: format!("line {}", at + 1), failure: Some(format!("not a case: {error}")) },
         })
         .collect()
 }
 
-fn run_case(case: &Case<'_>, beside: Option<&str>) -> Result<(), String> {
+fn run_case(case: &Case<'_>, beside: Option<&str>, options: &LoadOptions) -> Result<(), String> {
     let rules = case.rule.as_deref().or(case.rules.as_deref()).or(beside).ok_or("no rule")?;
-    let (set, problems) = load(&[("case".to_owned(), rules.to_owned())], &LoadOptions::default());
+    let (set, problems) = load(&[("case".to_owned(), rules.to_owned())], options);
     if let Some(problem) = problems.iter().find(|p| p.refused) {
         return Err(format!("refused: line {}: {}", problem.line, problem.reason));
     }

@@ -96,7 +96,8 @@ mod tests {
 
     use super::*;
     use crate::cases::batch_of_sources;
-    use crate::ruleset::{LoadOptions, load};
+    use crate::options::LoadOptions;
+    use crate::ruleset::load;
 
     #[test]
     fn what_no_event_has_had_is_told() {

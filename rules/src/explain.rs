@@ -298,7 +298,8 @@ impl Part {
 mod tests {
     use super::*;
     use crate::cases::batch_of;
-    use crate::ruleset::{LoadOptions, load};
+    use crate::options::LoadOptions;
+    use crate::ruleset::load;
 
     const RULES: &str = "
 title: Denied web

@@ -17,9 +17,11 @@ pub mod coverage;
 mod detect;
 pub mod explain;
 pub mod fault;
+mod files;
 mod mapping;
 mod mode;
 mod necessary;
+mod options;
 mod pack;
 pub mod policy;
 mod ruleset;
@@ -36,8 +38,10 @@ pub use correlate::{
     RestoreError,
 };
 pub use detect::{Detector, Match, RuleCost, matches_plainly};
+pub use files::{RULE_FILES, find_files, read_files};
 pub use mapping::Mapping;
 pub use mode::{Mode, Modes};
 pub use necessary::Necessary;
+pub use options::{LoadOptions, PLACEHOLDER_FILES};
 pub use pack::pack;
-pub use ruleset::{LoadOptions, Problem, RuleInfo, RuleSet, Source, Texts, Written, load, read_files};
+pub use ruleset::{Problem, RuleInfo, RuleSet, Source, Texts, Written, load};

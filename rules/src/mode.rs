@@ -89,7 +89,8 @@ impl Modes {
 mod tests {
     use super::*;
     use crate::cases::batch_of;
-    use crate::ruleset::{LoadOptions, load};
+    use crate::options::LoadOptions;
+    use crate::ruleset::load;
 
     #[test]
     fn a_rule_that_is_off_has_no_matches() {

@@ -54,7 +54,8 @@ pub fn pack() -> &'static [(&'static str, &'static str)] {
 #[cfg(test)]
 mod tests {
     use super::pack;
-    use crate::ruleset::{LoadOptions, load};
+    use crate::options::LoadOptions;
+    use crate::ruleset::load;
 
     #[test]
     fn every_folder_is_shipped() {
@@ -96,7 +97,7 @@ mod tests {
                 .count();
             let near = cases.lines().count() - fires;
             assert!(fires >= 1 && near >= 3, "{name}: {fires} that fire, {near} near misses");
-            for outcome in crate::cases::run(&cases, Some(text)) {
+            for outcome in crate::cases::run(&cases, Some(text), &LoadOptions::default()) {
                 assert_eq!(outcome.failure, None, "{name}: {}", outcome.name);
             }
         }

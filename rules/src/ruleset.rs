@@ -1,7 +1,6 @@
 //! A set of rules: loaded from files, bound to fields, ready to match. Immutable; shared by all threads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use event::{FieldId, LogSource, LogSourceId};
@@ -14,11 +13,12 @@ use crate::compile::Compiled;
 use crate::correlate::plan::{self, Asks};
 use crate::fault::{Fault, did_you_mean};
 use crate::mapping::Mapping;
+use crate::options::LoadOptions;
 use crate::sigma::correlation::{self, Correlation};
-use crate::sigma::item::{Atom, Expr, Placeholders};
+use crate::sigma::item::{Atom, Expr};
 use crate::sigma::rule::{RuleSource, detection, source};
 use crate::test_of::Bound;
-use crate::yaml::{self, Document, FILE_BYTES_MAX, Node};
+use crate::yaml::{self, Document, Node};
 
 /// Rules of one set.
 const RULES_MAX: usize = 50_000;
@@ -160,7 +160,7 @@ pub(crate) struct Rule {
     pub(crate) body: Body,
     /// Over its id, its text and, for a correlation, those of every rule that it hangs on.
     pub(crate) key: RuleKey,
-    /// What was written: the rule, then the filters that narrow it.
+    /// What was written: the rule, then what stands beside it.
     texts: Vec<Arc<str>>,
 }
 
@@ -172,7 +172,7 @@ pub struct Written<'r> {
     /// What tells whether another rule of this id is the same, in hexadecimal: over its text and, for a correlation, over those of every rule that it
     /// hangs on.
     pub identity: String,
-    /// Its text, then those of the filters that narrow it.
+    /// Its text, then those of the filters that narrow it, and the placeholders and field names that the configuration gives it.
     pub texts: &'r [Arc<str>],
 }
 
@@ -184,15 +184,6 @@ impl Rule {
 
 /// What tells whether a rule of another set is this one, unchanged: then what is known of it holds on.
 pub(crate) type RuleKey = [u8; 16];
-
-/// Options of [`load`].
-#[derive(Clone, Debug, Default)]
-pub struct LoadOptions {
-    /// Values for `%placeholders%`.
-    pub placeholders: Placeholders,
-    /// Field names of log sources, besides the built-in mapping.
-    pub mapping: Option<Mapping>,
-}
 
 /// Rules, ready to match.
 pub struct RuleSet {
@@ -214,8 +205,8 @@ struct Parsed {
     document: Document,
     path: String,
     content: Content,
-    /// The texts of the filters that narrow it.
-    filters: BTreeSet<Arc<str>>,
+    /// The texts that it is read with: those of the filters that narrow it, and what the configuration says of its placeholders and field names.
+    beside: BTreeSet<Arc<str>>,
 }
 
 enum Content {
@@ -228,58 +219,28 @@ enum Content {
 /// A file of rules in memory: its name for messages, and its text.
 pub type Source = (String, String);
 
-/// Reads the rule files (`.yml`, `.yaml`) at `paths`, folders with all that lies below. Gives the texts and what could not be read.
-pub fn read_files(paths: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    for path in paths {
-        walk(path, true, &mut files, &mut problems);
-    }
-    files.sort();
-    files.dedup();
-    (files, problems)
-}
-
-fn walk(path: &Path, asked: bool, files: &mut Vec<Source>, problems: &mut Vec<Problem>) {
-    let mut problem = |reason: String| {
-        problems.push(Problem { path: path.display().to_string(), line: 1, refused: true, reason, hint: None });
-    };
-    if path.is_dir() {
-        match std::fs::read_dir(path) {
-            Ok(entries) => {
-                let mut below: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-                below.sort();
-                for path in below {
-                    walk(&path, false, files, problems);
-                }
-            }
-            Err(error) => problem(error.to_string()),
-        }
-        return;
-    }
-    if !asked && !path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
-        return;
-    }
-    match std::fs::metadata(path).map(|m| m.len()) {
-        Ok(bytes) if bytes > FILE_BYTES_MAX as u64 => problem(format!("larger than {FILE_BYTES_MAX} bytes")),
-        Ok(_) => match std::fs::read_to_string(path) {
-            Ok(text) => files.push((path.display().to_string(), text)),
-            Err(error) => problem(error.to_string()),
-        },
-        Err(error) => problem(error.to_string()),
-    }
-}
-
 /// Loads rules from texts. Whatever cannot be loaded is told; the rest is.
 pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut parsed: Vec<Parsed> = Vec::new();
     let mut hash = Sha256::new();
-    for (path, text) in files {
+    let mut add = |text: &str| {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
+    };
+    let placeholders = placeholder_texts(options);
+    placeholders.iter().for_each(|(_, text)| add(text));
+    options.mapping.own_texts(None).for_each(|text| add(&text));
+    for (path, text) in files {
+        add(text);
         for document in yaml::documents(text) {
             match parse(path, document, options, &mut problems) {
-                Some(rule) if parsed.len() < RULES_MAX => parsed.push(rule),
+                Some(mut rule) if parsed.len() < RULES_MAX => {
+                    let named = placeholders.iter().filter(|(name, _)| rule.document.text.contains(name));
+                    rule.beside.extend(named.map(|(_, text)| text.clone()));
+                    rule.beside.extend(options.mapping.own_texts(Some(&rule.info.source)));
+                    parsed.push(rule);
+                }
                 Some(_) => {
                     let reason = format!("more than {RULES_MAX} rules");
                     problems.push(Problem { path: path.clone(), line: 1, refused: true, reason, hint: None });
@@ -288,10 +249,19 @@ pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) 
             }
         }
     }
-    let mapping = options.mapping.clone().unwrap_or_else(Mapping::built_in);
-    let set = Builder { mapping, atoms: Vec::new(), known: HashMap::new() }.build(parsed, hash.finalize().into(), &mut problems);
+    let set = Builder { mapping: options.mapping.clone(), atoms: Vec::new(), known: HashMap::new() }.build(
+        parsed,
+        hash.finalize().into(),
+        &mut problems,
+    );
     problems.sort();
     (set, problems)
+}
+
+/// Per placeholder how rules name it, and what it stands for.
+fn placeholder_texts(options: &LoadOptions) -> Vec<(String, Arc<str>)> {
+    let text = |(name, values): (&String, &Vec<String>)| (format!("%{name}%"), Arc::from(format!("%{name}%: {values:?}\n")));
+    options.placeholders.iter().map(text).collect()
 }
 
 /// Reads one document. Everything that is wrong with it is told, and one wrong thing is enough to refuse it.
@@ -352,7 +322,7 @@ fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut V
     faults.into_iter().for_each(|fault| tell(fault, true));
     let content = content.filter(|_| !refused)?;
     advice.into_iter().for_each(|fault| tell(fault, false));
-    Some(Parsed { info, path: path.to_owned(), document, content, filters: BTreeSet::new() })
+    Some(Parsed { info, path: path.to_owned(), document, content, beside: BTreeSet::new() })
 }
 
 /// The same, with its faults seen from the document.
@@ -432,8 +402,8 @@ fn key_of(at: usize, parsed: &[Parsed], by_name: &HashMap<String, usize>) -> Rul
             for other in written.rules.iter().filter_map(|name| by_name.get(name)) {
                 add(&parsed[*other].info.id);
                 add(parsed[*other].info.name.as_deref().unwrap_or_default());
-                add(&parsed[*other].filters.len().to_string());
-                parsed[*other].filters.iter().for_each(|text| add(text));
+                add(&parsed[*other].beside.len().to_string());
+                parsed[*other].beside.iter().for_each(|text| add(text));
                 if met.insert(*other) {
                     next.push(*other);
                 }
@@ -471,7 +441,7 @@ impl Builder {
         let mut rules: Vec<Rule> = Vec::with_capacity(parsed.len());
         let keys: Vec<RuleKey> = (0..parsed.len()).map(|at| key_of(at, &parsed, &by_name)).collect();
         for ((at, mut rule), key) in parsed.into_iter().enumerate().zip(keys) {
-            let texts = std::iter::once(Arc::from(rule.document.text.as_str())).chain(rule.filters.iter().cloned()).collect();
+            let texts = std::iter::once(Arc::from(rule.document.text.as_str())).chain(rule.beside.iter().cloned()).collect();
             let body = match rule.content {
                 Content::Rule(expr) => {
                     let group = rule.info.group.iter().map(|g| self.mapping.fields(&rule.info.source, g)).collect();
@@ -632,12 +602,12 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
                 expr.clone(),
                 p.path.clone(),
                 p.document.line,
-                Arc::<str>::from(p.document.text.as_str()),
+                p.beside.iter().cloned().chain([Arc::from(p.document.text.as_str())]).collect::<Vec<_>>(),
             )),
             _ => None,
         })
         .collect();
-    for (names, source, expr, path, line, text) in filters {
+    for (names, source, expr, path, line, texts) in filters {
         if !negates(&expr) {
             let reason = "a filter without `not` keeps only what it selects".to_owned();
             let hint = Some("to leave something out, write `condition: not selection`".to_owned());
@@ -655,7 +625,7 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
                 && fits
             {
                 used = true;
-                rule.filters.insert(text.clone());
+                rule.beside.extend(texts.iter().cloned());
                 *own = Expr::And(vec![own.clone(), expr.clone()]);
             }
         }

@@ -129,7 +129,8 @@ fn says_verdict(set: &RuleSet, expr: &Expr<u32>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::{LoadOptions, load};
+    use crate::options::LoadOptions;
+    use crate::ruleset::load;
 
     fn advice(rules: &str) -> Vec<String> {
         let (set, problems) = load(&[("rules".to_owned(), rules.to_owned())], &LoadOptions::default());

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
         config.threads = args.threads;
     }
     role::must_exist(&config.rules.paths)?;
-    let (rules, problems) = role::load_rules(&config.rules);
+    let role::Loaded { rules, problems, .. } = role::load_rules(&config.rules);
     for p in problems.iter().filter(|p| p.refused) {
         super::complain(&format!("{}:{}: refused: {}", p.path, p.line, p.reason));
     }

@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Subcommand;
-use rules::{LoadOptions, cases};
+use clap::{Args, Subcommand};
+use rules::{LoadOptions, Problem, cases};
+
+use crate::config::{self, Config};
+use crate::role::load_options;
 
 /// What to do with rules.
 #[derive(Subcommand, Debug)]
@@ -21,6 +24,8 @@ pub(crate) enum RulesCommand {
         /// Rule files and folders
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        #[command(flatten)]
+        with: ReadWith,
     },
     /// Run case files (`.jsonl`), also those that lie beside rules in a folder
     Test {
@@ -30,6 +35,8 @@ pub(crate) enum RulesCommand {
         /// Write the outcomes to this file too, as JUnit's XML
         #[arg(long)]
         junit: Option<PathBuf>,
+        #[command(flatten)]
+        with: ReadWith,
     },
     /// Say why a rule matches an event, or not: each part of its condition, and what the event has there
     Explain(explain::Explain),
@@ -39,22 +46,59 @@ pub(crate) enum RulesCommand {
     List(list::List),
 }
 
+/// What rules are read with: files that a configuration names, and others.
+#[derive(Args, Debug)]
+pub(crate) struct ReadWith {
+    /// A configuration, for the placeholders and field names that it gives rules
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Files and folders of values for placeholders
+    #[arg(long)]
+    placeholders: Vec<PathBuf>,
+    /// Files and folders of what field names mean, by log source
+    #[arg(long)]
+    mapping: Vec<PathBuf>,
+}
+
+impl ReadWith {
+    /// The configuration of the rules at `paths`; without any, of the shipped pack.
+    fn rules(&self, paths: Vec<PathBuf>) -> Result<config::Rules> {
+        let mut rules = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?.rules;
+        rules.placeholders.extend_from_slice(&self.placeholders);
+        rules.mapping.extend_from_slice(&self.mapping);
+        Ok(config::Rules { pack: paths.is_empty(), paths, ..rules })
+    }
+
+    fn options(&self) -> Result<(LoadOptions, Vec<Problem>)> {
+        Ok(load_options(&self.rules(Vec::new())?))
+    }
+}
+
+/// Tells on standard error what was refused.
+fn complain_of_refused<'p>(problems: impl IntoIterator<Item = &'p Problem>) {
+    for p in problems.into_iter().filter(|p| p.refused) {
+        super::complain(&super::visible(&format!("{}:{}: refused: {}", p.path, p.line, p.reason)));
+    }
+}
+
 pub(crate) fn run(command: &RulesCommand) -> Result<ExitCode> {
     match command {
-        RulesCommand::Check { paths } => {
+        RulesCommand::Check { paths, with } => {
             crate::role::must_exist(paths)?;
-            Ok(check(paths))
+            check(paths, with)
         }
-        RulesCommand::Test { cases, junit } => test(cases, junit.as_deref()),
+        RulesCommand::Test { cases, junit, with } => test(cases, junit.as_deref(), with),
         RulesCommand::Explain(args) => explain::run(args),
         RulesCommand::Backtest(args) => backtest::run(args),
         RulesCommand::List(args) => list::run(args),
     }
 }
 
-fn check(paths: &[PathBuf]) -> ExitCode {
-    let (files, mut problems) = rules::read_files(paths);
-    let (set, more) = rules::load(&files, &LoadOptions::default());
+fn check(paths: &[PathBuf], with: &ReadWith) -> Result<ExitCode> {
+    let (options, mut problems) = with.options()?;
+    let (files, more) = rules::read_files(paths);
+    problems.extend(more);
+    let (set, more) = rules::load(&files, &options);
     problems.extend(more);
     problems.extend(rules::style::style(&set));
     for p in &problems {
@@ -71,7 +115,7 @@ fn check(paths: &[PathBuf]) -> ExitCode {
         set.tests()
     ));
     dearest(&set);
-    if refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    Ok(if refused > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Rules whose cost is told.
@@ -95,14 +139,17 @@ fn dearest(set: &rules::RuleSet) {
     }
 }
 
-fn test(paths: &[PathBuf], junit: Option<&Path>) -> Result<ExitCode> {
+fn test(paths: &[PathBuf], junit: Option<&Path>, with: &ReadWith) -> Result<ExitCode> {
+    let (options, problems) = with.options()?;
+    complain_of_refused(&problems);
+    anyhow::ensure!(problems.is_empty(), "the files that rules are read with are not as they must be");
     let (mut passed, mut failed) = (0u64, 0u64);
     let mut suites = Vec::new();
     for path in case_files(paths)? {
         let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         let beside = path.with_file_name("rule.yml");
         let rule = beside.exists().then(|| std::fs::read_to_string(&beside)).transpose().context("failed to read a rule")?;
-        let outcomes = cases::run(&text, rule.as_deref());
+        let outcomes = cases::run(&text, rule.as_deref(), &options);
         for outcome in &outcomes {
             match &outcome.failure {
                 None => passed += 1,

@@ -112,7 +112,7 @@ fn check(config: &Config) -> Result<ExitCode> {
     if let Some(path) = &config.policy {
         role::load_policy(path)?;
     }
-    let (set, problems) = role::load_rules(&config.rules);
+    let role::Loaded { rules: set, problems, .. } = role::load_rules(&config.rules);
     for Problem { path, line, reason, refused, .. } in &problems {
         let told = format!("{path}:{line}: {reason}");
         if *refused { without.push(told) } else { super::say(&format!("{told} (a warning)")) }

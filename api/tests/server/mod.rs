@@ -12,7 +12,7 @@ use event::{Batch, Clock, FrameHead, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use rules::alert::AlertChange;
 use rules::coverage::Coverage;
-use rules::{Mode, Modes, RuleCost, RuleSet};
+use rules::{LoadOptions, Mode, Modes, RuleCost, RuleSet};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +82,7 @@ struct OneRule {
 impl OneRule {
     fn new() -> OneRule {
         let text = "title: A rule\nid: rule/1\nlogsource: {category: nothing}\ndetection: {s: {a: 1}, condition: s}\n";
-        let (rules, problems) = rules::load(&[("one".to_owned(), text.to_owned())], &rules::LoadOptions::default());
+        let (rules, problems) = rules::load(&[("one".to_owned(), text.to_owned())], &LoadOptions::default());
         assert_eq!(problems, []);
         OneRule { rules: Arc::new(rules), modes: Mutex::default() }
     }
@@ -98,6 +98,11 @@ impl RuleDesk for OneRule {
             done: vec![(RuleCost { matches: 7, evaluated: 9, ..RuleCost::default() }, Some(start()))],
             unmapped: Coverage::default().gaps(&self.rules),
         }
+    }
+
+    fn options(&self) -> Arc<LoadOptions> {
+        let placeholders = [("word".to_owned(), vec!["nothing".to_owned()])].into();
+        Arc::new(LoadOptions { placeholders, ..LoadOptions::default() })
     }
 
     fn modes(&self) -> Arc<Modes> {

@@ -25,7 +25,7 @@ const BATCH_BYTES: usize = BATCH_BYTES_MAX / 16;
 /// Runs the plan; prints a table of the incidents and every alert about none of them. 1 where one was missed that the rules claim to see.
 pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
     let config = Config::default();
-    let (rules, _) = role::load_rules(&config.rules);
+    let rules = role::load_rules(&config.rules).rules;
     let rules = Arc::new(rules);
     let policy = match Policy::parse(town::POLICY) {
         Ok((policy, _)) => Arc::new(policy),

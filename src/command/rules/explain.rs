@@ -12,8 +12,10 @@ use ingest::decode::Decoder;
 use ingest::decode::text::TextDecoder;
 use rules::explain::{explain, find};
 
+use super::ReadWith;
 use crate::clock::SystemClock;
 use crate::config;
+use crate::role::{Loaded, load_rules};
 
 /// Arguments of `mihari rules explain`.
 #[derive(Args, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct Explain {
     /// Rule files and folders in which the rule is looked for
     #[arg(long)]
     rules: Vec<PathBuf>,
+    #[command(flatten)]
+    with: ReadWith,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -38,11 +42,8 @@ pub(super) fn run(args: &Explain) -> Result<ExitCode> {
         paths.push(file.to_owned());
     }
     crate::role::must_exist(&args.rules)?;
-    let config = config::Rules { pack: paths.is_empty(), paths, ..config::Rules::default() };
-    let (set, problems) = crate::role::load_rules(&config);
-    for p in problems.iter().filter(|p| p.refused && (!of_file || p.path == args.rule)) {
-        super::super::complain(&format!("{}:{}: refused: {}", p.path, p.line, p.reason));
-    }
+    let Loaded { rules: set, problems, .. } = load_rules(&args.with.rules(paths)?);
+    super::complain_of_refused(problems.iter().filter(|p| !of_file || p.path == args.rule));
     let meant: Vec<usize> = match of_file {
         true => set.rules().enumerate().filter(|(_, info)| info.path == args.rule).map(|(rule, _)| rule).collect(),
         false => find(&set, &args.rule).into_iter().map(|(rule, _)| rule).collect(),

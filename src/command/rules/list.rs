@@ -16,9 +16,10 @@ use rules::coverage::Coverage;
 use rules::{Detector, RuleCost, RuleInfo, RuleSet, style};
 use serde::Serialize;
 
-use super::navigator;
+use super::{ReadWith, navigator};
 use crate::command::{say, visible};
 use crate::config;
+use crate::role::{Loaded, load_rules};
 
 /// Arguments of `mihari rules list`.
 #[derive(Args, Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct List {
     /// Write the coverage of ATT&CK techniques to this file, as a layer for the ATT&CK Navigator
     #[arg(long)]
     navigator: Option<PathBuf>,
+    #[command(flatten)]
+    with: ReadWith,
     /// Print JSON, a rule a line
     #[arg(long)]
     json: bool,
@@ -60,10 +63,10 @@ struct Line<'r> {
 }
 
 pub(super) fn run(args: &List) -> Result<ExitCode> {
-    let config = config::Rules { paths: args.paths.clone(), pack: args.paths.is_empty(), ..config::Rules::default() };
     crate::role::must_exist(&args.paths)?;
-    let (set, _) = crate::role::load_rules(&config);
-    let set = Arc::new(set);
+    let Loaded { rules, problems, .. } = load_rules(&args.with.rules(args.paths.clone())?);
+    super::complain_of_refused(&problems);
+    let set = Arc::new(rules);
     let mut coverage = Coverage::default();
     let did = if args.over.is_empty() { None } else { Some(over(&set, &args.over, &mut coverage)?) };
     if let Some(path) = &args.navigator {
