@@ -23,7 +23,7 @@ use ingest::decode::flow::{FlowDecoder, Heard};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
 use rules::policy::Policy;
-use rules::{Detector, Match, RuleCost, RuleSet};
+use rules::{Detector, Match, RuleSet, Work};
 use tracing::trace_span;
 
 use crate::clock::Stopwatch;
@@ -78,7 +78,7 @@ pub(crate) struct Done {
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) matches: Vec<Match>,
     /// What rules did and cost, of those that did anything.
-    pub(crate) costs: Vec<(u32, RuleCost)>,
+    pub(crate) work: Vec<Work>,
     pub(crate) lost: Vec<Lost>,
     /// What was received in it, by sender.
     pub(crate) received: Vec<Received>,
@@ -274,9 +274,9 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         spent.quarantined.fetch_add(batch.iter().filter(|e| e.quarantined()).count() as u64, Ordering::Relaxed);
         let refused = |event: &EventRef<'_>| event.all(FieldId::FLAGS).any(|flag| flag == Value::Text("format_pin_refused"));
         metrics::counter!("mihari_format_pin_refused_total").increment(batch.iter().filter(refused).count() as u64);
-        let costs = (0..).zip(detector.take_costs()).filter(|(_, cost)| *cost != RuleCost::default()).collect();
+        let work = detector.take_work();
         drop(working);
-        if done.send((number, Done { batch, rules: rules.clone(), matches, costs, lost, received, heard, templates })).is_err() {
+        if done.send((number, Done { batch, rules: rules.clone(), matches, work, lost, received, heard, templates })).is_err() {
             break;
         }
     }
@@ -333,7 +333,7 @@ mod tests {
             }
             let wanted = done.batch.len() * done.rules.rules().len();
             assert_eq!(done.matches.len(), wanted, "every rule of its set matches every event of the batch");
-            assert_eq!(done.costs.iter().map(|(_, cost)| cost.matches).sum::<u64>(), wanted as u64);
+            assert_eq!(done.work.iter().map(|work| work.did.cost.matches).sum::<u64>(), wanted as u64);
             seen += done.batch.len() as u64;
             Ok(())
         })

@@ -59,6 +59,19 @@ pub(crate) struct Loaded {
     pub(crate) rules: RuleSet,
     pub(crate) options: LoadOptions,
     pub(crate) problems: Vec<rules::Problem>,
+    /// The files, for saying which document a problem is of.
+    pub(crate) files: Vec<rules::Source>,
+}
+
+impl Loaded {
+    /// What was refused, each with its file and the document as it is written there; nothing written where the file could not be read.
+    pub(crate) fn refused(&self) -> Vec<((String, String), &rules::Problem)> {
+        let text_of = |p: &rules::Problem| {
+            let file = self.files.iter().find(|(path, _)| *path == p.path);
+            file.and_then(|(_, text)| rules::yaml::document_at(text, p.line)).unwrap_or_default()
+        };
+        self.problems.iter().filter(|p| p.refused).map(|p| ((p.path.clone(), text_of(p)), p)).collect()
+    }
 }
 
 /// The placeholders and field names that the configuration gives rules.
@@ -76,7 +89,7 @@ pub(crate) fn load_rules(config: &crate::config::Rules) -> Loaded {
     }
     let (rules, more) = rules::load(&files, &options);
     problems.extend(more);
-    Loaded { rules, options, problems }
+    Loaded { rules, options, problems, files }
 }
 
 /// Refuses what is not there: a mistyped path must not pass for a folder without rules.
@@ -677,7 +690,7 @@ impl Analysis {
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
-            if let Some(Done { batch, rules: of_batch, mut matches, costs, lost, received, heard, templates: changed }) = done {
+            if let Some(Done { batch, rules: of_batch, mut matches, mut work, lost, received, heard, templates: changed }) = done {
                 let offset = batch.range.last;
                 if !Arc::ptr_eq(&rules, &of_batch) {
                     rules = of_batch;
@@ -694,8 +707,10 @@ impl Analysis {
                     correlator.advance(&batch, &matches, &mut changes);
                     behaviour.advance(&batch, &mut changes);
                     modes.keep_changes(&mut changes);
+                    work.extend(correlator.take_work());
+                    self.desk.note_given_up(correlator.counters_by_rule());
                     sequences.advance(&heard, batch.received, &mut missing);
-                    tell(&behaviour, &sequences);
+                    tell(&behaviour, &correlator, &sequences);
                     templates = changed.or(templates.take());
                     let cells = behaviour.take_cells();
                     if offset <= analysed {
@@ -707,7 +722,7 @@ impl Analysis {
                 // A batch without frames, where the reader waited in vain, has offset 0: what waits to be stored must outlast it.
                 if offset > analysed {
                     if offset > so_far.shown {
-                        self.desk.note(&rules, &batch, &matches, &costs);
+                        self.desk.note(&rules, &batch, &matches, &work);
                     }
                     tally.receive(&received);
                     tally.add(&batch);
@@ -813,8 +828,14 @@ fn ring(notifier: &Mutex<Option<Notifier>>) {
     }
 }
 
-/// What the behaviour analysis and the exporters' sequence numbers hold and have given up, as metrics.
-fn tell(behaviour: &Behaviour, sequences: &Sequences) {
+/// What the behaviour analysis, correlation and the exporters' sequence numbers hold and have given up, as metrics.
+fn tell(behaviour: &Behaviour, correlator: &Correlator, sequences: &Sequences) {
+    let (groups, bytes) = correlator.size();
+    metrics::gauge!("mihari_correlation_groups").set(groups as f64);
+    metrics::gauge!("mihari_correlation_bytes").set(bytes as f64);
+    for (name, _, count) in correlator.counters().named() {
+        metrics::counter!(format!("mihari_correlation_{name}_total")).absolute(count);
+    }
     metrics::gauge!("mihari_flow_sequences").set(sequences.streams() as f64);
     metrics::counter!("mihari_flow_restarts_total").absolute(sequences.restarts());
     let counters = behaviour.counters();

@@ -1,15 +1,15 @@
 //! The rules in force: loaded beside those that run, swapped at a batch boundary; their modes; what they do.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use api::{RuleDesk, RulesShown};
-use event::{Batch, Clock, Time};
+use event::{Batch, Clock, TenantId, Time};
 use rules::coverage::Coverage;
-use rules::{LoadOptions, Match, Mode, Modes, Problem, RuleCost, RuleSet};
+use rules::{Counters, Did, LoadOptions, Match, Mode, Modes, Problem, RuleCost, RuleInfo, RuleSet, Work};
 use tracing::{info, warn};
 
 use crate::config;
@@ -39,29 +39,48 @@ struct State {
     asked_for: Vec<(Arc<RuleSet>, String)>,
     options: Arc<LoadOptions>,
     refused: Arc<Vec<Problem>>,
+    refused_texts: BTreeSet<(String, String)>,
     loaded: Time,
     failure: Option<String>,
     modes: Arc<Modes>,
-    done: Vec<(RuleCost, Option<Time>)>,
+    by_tenant: BTreeMap<TenantId, OfTenant>,
+    /// What correlations have given up, by the id of the rule.
+    given_up: Vec<(String, Counters)>,
+}
+
+/// What is known of one tenant's events, which no other tenant is shown.
+struct OfTenant {
+    /// What each rule in force has done with them.
+    did: Vec<Did>,
     coverage: Coverage,
+}
+
+impl State {
+    fn of_tenant(&mut self, tenant: TenantId) -> &mut OfTenant {
+        let rules = self.rules.rules().len();
+        self.by_tenant
+            .entry(tenant)
+            .or_insert_with(|| OfTenant { did: vec![Did::default(); rules], coverage: Coverage::default() })
+    }
 }
 
 impl Desk {
     /// A desk for these rules, with the modes that the configuration and people have set.
     pub(crate) fn new(config: &config::Rules, loaded: Loaded, modes: Modes, clock: Arc<dyn Clock>) -> Desk {
-        let Loaded { rules, options, problems } = loaded;
+        let refused_texts = loaded.refused().into_iter().map(|(text, _)| text).collect();
+        let Loaded { rules, options, problems, .. } = loaded;
         let rules = Arc::new(rules);
-        let done = vec![Default::default(); rules.rules().len()];
         let state = State {
             rules: rules.clone(),
             asked_for: Vec::new(),
             options: Arc::new(options),
             refused: Arc::new(problems),
+            refused_texts,
             loaded: clock.now(),
             failure: None,
             modes: Arc::new(modes),
-            done,
-            coverage: Coverage::default(),
+            by_tenant: BTreeMap::new(),
+            given_up: Vec::new(),
         };
         let (config, in_force) = (config.clone(), InForce::new(rules));
         Desk { config, in_force, clock, loading: Mutex::new(()), state: Mutex::new(state) }
@@ -77,26 +96,38 @@ impl Desk {
     }
 
     /// Notes what a batch brought and what `rules` did with it.
-    pub(crate) fn note(&self, rules: &Arc<RuleSet>, batch: &Batch, matches: &[Match], costs: &[(u32, RuleCost)]) {
+    pub(crate) fn note(&self, rules: &Arc<RuleSet>, batch: &Batch, matches: &[Match], work: &[Work]) {
         let mut state = self.state();
-        state.coverage.note(batch);
+        for event in batch.iter() {
+            state.of_tenant(event.tenant()).coverage.note_event(event);
+        }
         if !Arc::ptr_eq(rules, &state.rules) {
             return; // The last batches of rules that are no more in force.
         }
-        for (rule, cost) in costs {
-            state.done[*rule as usize].0.add(*cost);
+        for Work { tenant, rule, did } in work {
+            state.of_tenant(*tenant).did[*rule as usize].add(*did);
         }
         for found in matches {
-            let last = &mut state.done[found.rule as usize].1;
-            *last = (*last).max(Some(batch.event(found.row as usize).time()));
+            let event = batch.event(found.row as usize);
+            state.of_tenant(event.tenant()).did[found.rule as usize].met(event.time());
         }
     }
 
-    /// Appends to metrics in Prometheus' text format what the rules in force that have matched did and cost, since they were loaded.
+    /// Notes what correlation has given up, by rule.
+    pub(crate) fn note_given_up<'r>(&self, by_rule: impl Iterator<Item = (&'r RuleInfo, Counters)>) {
+        self.state().given_up = by_rule.map(|(info, counters)| (info.id.clone(), counters)).collect();
+    }
+
+    /// Appends to metrics in Prometheus' text format what the rules in force that have matched did and cost, since they were loaded, for all
+    /// tenants together, and what correlations have given up.
     pub(crate) fn write_metrics(&self, out: &mut String) {
         let state = self.state();
-        let mut matched: Vec<_> = state.rules.rules().zip(&state.done).filter(|(_, (cost, _))| cost.matches > 0).collect();
-        matched.sort_by_key(|(rule, (cost, _))| (Reverse(cost.matches), &rule.id));
+        let mut sums = vec![Did::default(); state.rules.rules().len()];
+        for of in state.by_tenant.values() {
+            sums.iter_mut().zip(&of.did).for_each(|(sum, did)| sum.add(*did));
+        }
+        let mut matched: Vec<_> = state.rules.rules().zip(sums).filter(|(_, did)| did.cost.matches > 0).collect();
+        matched.sort_by_key(|(rule, did)| (Reverse(did.cost.matches), &rule.id));
         let untold = matched.len().saturating_sub(METRIC_RULES_MAX);
         matched.truncate(METRIC_RULES_MAX);
         type Of = fn(&RuleCost) -> u64;
@@ -106,17 +137,21 @@ impl Desk {
             ("tests", "Tests made for the rule alone.", |cost| cost.tests),
             ("text_bytes", "Bytes of text that these tests looked at.", |cost| cost.text_bytes),
         ];
-        let mut write = || -> std::fmt::Result {
-            for (name, help, of) in counters {
-                writeln!(out, "# HELP mihari_rule_{name}_total {help}\n# TYPE mihari_rule_{name}_total counter")?;
-                for (rule, (cost, _)) in &matched {
-                    writeln!(out, "mihari_rule_{name}_total{{rule=\"{}\"}} {}", escaped(&rule.id), of(cost))?;
-                }
-            }
-            writeln!(out, "# HELP mihari_rules_without_series Rules that have matched and are not among the series of rules.")?;
-            writeln!(out, "# TYPE mihari_rules_without_series gauge\nmihari_rules_without_series {untold}")
-        };
-        write().expect("writing to a String does not fail");
+        for (name, help, of) in counters {
+            write_counter(out, name, help, matched.iter().map(|(rule, did)| (rule.id.as_str(), of(&did.cost))));
+        }
+        let mut given_up: Vec<_> = state.given_up.iter().map(|(id, counters)| (id.as_str(), counters.named())).collect();
+        given_up.sort_by_key(|(id, named)| (Reverse(named.iter().map(|(.., count)| count).sum::<u64>()), *id));
+        given_up.truncate(METRIC_RULES_MAX);
+        for (at, (name, help, _)) in Counters::default().named().into_iter().enumerate() {
+            write_counter(out, name, help, given_up.iter().map(|(id, named)| (*id, named[at].2)));
+        }
+        let write = writeln!(
+            out,
+            "# HELP mihari_rules_without_series Rules that have matched and are not among the series of rules.\n\
+             # TYPE mihari_rules_without_series gauge\nmihari_rules_without_series {untold}"
+        );
+        write.expect("writing to a String does not fail");
     }
 
     /// Tells `record` who asked for these rules, which match from now on; once, unless it fails. Sets that were replaced before they matched
@@ -132,27 +167,32 @@ impl Desk {
         Ok(())
     }
 
-    /// Reads the rules and puts them in force, if nothing is refused that those in force had not refused too.
+    /// Reads the rules and puts them in force, if none of those in force is lost by a mistake: nothing is refused but what was refused word for word
+    /// before, and no path that had rules has none.
     fn load(&self, by: &str) -> Result<usize, String> {
         let _one = self.loading.lock().expect("no code panics under this lock");
-        let Loaded { rules, options, problems } = load_rules(&self.config);
-        let told = |p: &Problem| format!("{}:{}: {}", p.path, p.line, p.reason);
+        let loaded = load_rules(&self.config);
+        let refused = loaded.refused();
         let mut state = self.state();
-        let known: BTreeSet<(&String, &String)> = state.refused.iter().map(|p| (&p.path, &p.reason)).collect();
-        let refused: Vec<String> =
-            problems.iter().filter(|p| p.refused && !known.contains(&(&p.path, &p.reason))).map(told).collect();
-        if !refused.is_empty() {
-            let reason = refused.join("; ");
+        let new = refused.iter().filter(|(text, _)| !state.refused_texts.contains(text));
+        let mut mistakes: Vec<String> = new.map(|(_, p)| format!("{}:{}: {}", p.path, p.line, p.reason)).collect();
+        let has_rules = |set: &RuleSet, path: &Path| set.rules().any(|rule| Path::new(&rule.path).starts_with(path));
+        let bare = self.config.paths.iter().filter(|path| has_rules(&state.rules, path) && !has_rules(&loaded.rules, path));
+        mistakes.extend(bare.map(|path| format!("{}: it had rules and has none; a restart takes that as it is", path.display())));
+        if !mistakes.is_empty() {
+            let reason = mistakes.join("; ");
             state.failure = Some(reason.clone());
             metrics::counter!("mihari_rules_reload_total", "result" => "refused").increment(1);
             warn!(reason, "the rules in force stay");
             return Err(reason);
         }
+        let refused_texts = refused.into_iter().map(|(text, _)| text).collect();
+        let Loaded { rules, options, problems, .. } = loaded;
         let rules = Arc::new(rules);
         let count = rules.rules().len();
-        state.done = vec![Default::default(); count];
+        state.by_tenant.values_mut().for_each(|of| of.did = vec![Did::default(); count]);
         (state.rules, state.options, state.refused) = (rules.clone(), Arc::new(options), Arc::new(problems));
-        (state.loaded, state.failure) = (self.clock.now(), None);
+        (state.refused_texts, state.loaded, state.failure) = (refused_texts, self.clock.now(), None);
         if state.asked_for.len() == ASKED_MAX {
             state.asked_for.remove(0); // Overtaken before it matched anything.
         }
@@ -175,22 +215,31 @@ impl Desk {
     }
 }
 
+/// Appends a counter of rules.
+fn write_counter<'r>(out: &mut String, name: &str, help: &str, rules: impl Iterator<Item = (&'r str, u64)>) {
+    let mut line = |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("writing to a String does not fail");
+    line(format_args!("# HELP mihari_rule_{name}_total {help}\n# TYPE mihari_rule_{name}_total counter\n"));
+    for (id, count) in rules {
+        line(format_args!("mihari_rule_{name}_total{{rule=\"{}\"}} {count}\n", escaped(id)));
+    }
+}
+
 /// A label's value as Prometheus' text format has it.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 impl RuleDesk for Desk {
-    fn shown(&self) -> RulesShown {
-        let state = self.state();
-        RulesShown {
-            rules: state.rules.clone(),
-            refused: state.refused.clone(),
-            loaded: state.loaded,
-            failure: state.failure.clone(),
-            done: state.done.clone(),
-            unmapped: state.coverage.gaps(&state.rules),
-        }
+    fn rules(&self) -> Arc<RuleSet> {
+        self.state().rules.clone()
+    }
+
+    fn shown(&self, tenant: u32) -> RulesShown {
+        let mut state = self.state();
+        let rules = state.rules.clone();
+        let OfTenant { did, coverage } = state.of_tenant(TenantId(tenant));
+        let (did, unmapped) = (did.clone(), coverage.gaps(&rules));
+        RulesShown { rules, refused: state.refused.clone(), loaded: state.loaded, failure: state.failure.clone(), did, unmapped }
     }
 
     fn options(&self) -> Arc<LoadOptions> {
@@ -212,8 +261,7 @@ impl RuleDesk for Desk {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
+    use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Transport};
     use rules::{Detector, cases::batch_of, load};
 
     use super::*;
@@ -226,7 +274,7 @@ mod tests {
         let text = (0..rules).map(text).collect::<Vec<_>>().join("---\n");
         let (set, problems) = load(&[("rules".to_owned(), text)], &LoadOptions::default());
         assert_eq!(problems, []);
-        let loaded = Loaded { rules: set, options: LoadOptions::default(), problems };
+        let loaded = Loaded { rules: set, options: LoadOptions::default(), problems, files: Vec::new() };
         let desk = Desk::new(&config::Rules::default(), loaded, Modes::default(), Arc::new(SystemClock));
         let set = desk.in_force().get();
         (desk, set)
@@ -238,8 +286,9 @@ mod tests {
         let (desk, set) = desk(more + 1);
         let batch = batch_of(&["{}"]).expect("an object");
         let cost = |rule: usize| RuleCost { matches: 1 + u64::from(rule == more - 1), evaluated: 7, tests: 5, text_bytes: 30 };
-        let costs: Vec<(u32, RuleCost)> = (0..more).map(|rule| (rule as u32, cost(rule))).collect();
-        desk.note(&set, &batch, &[], &costs);
+        let work =
+            |rule| Work { tenant: TenantId::default(), rule: rule as u32, did: Did { cost: cost(rule), last_match: None } };
+        desk.note(&set, &batch, &[], &(0..more).map(work).collect::<Vec<_>>());
         let mut out = String::new();
         desk.write_metrics(&mut out);
         let lines: Vec<&str> = out.lines().collect();
@@ -294,5 +343,67 @@ mod tests {
         write(dir.path(), "values/servers.txt", "\n");
         assert!(desk.reload("test").expect_err("no value").contains("%servers% has no value"));
         assert!(matches("two"), "the rules in force stay");
+    }
+
+    #[test]
+    fn no_rule_in_force_is_lost_by_a_fault_that_reads_like_one_before() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (broken, whole) = ("f|expand: '%nothing%'", "f: 1");
+        let put = |one: &str, two: &str| write(dir.path(), "rules/a.yml", &format!("{}---\n{}", rule("a", one), rule("b", two)));
+        put(broken, whole);
+        let desk = desk_of(dir.path());
+        let in_force = || desk.in_force().get().rules().map(|rule| rule.id.clone()).collect::<Vec<_>>();
+        write(dir.path(), "rules/c.yml", &rule("c", whole));
+        assert_eq!(desk.reload("test"), Ok(2), "what was refused may stay so");
+        for one in [broken, whole] {
+            put(one, broken);
+            let reason = desk.reload("test").expect_err("rule b would be lost");
+            assert!(reason.contains("a.yml:") && reason.contains("%nothing%"), "{reason}");
+            assert_eq!(desk.shown(0).failure, Some(reason));
+            assert_eq!(in_force(), ["b", "c"]);
+        }
+        put(whole, whole);
+        assert_eq!(desk.reload("test"), Ok(3));
+        std::fs::remove_dir_all(dir.path().join("rules")).expect("removed");
+        std::fs::create_dir(dir.path().join("rules")).expect("made");
+        assert!(desk.reload("test").expect_err("a checkout is under way").contains("it had rules and has none"));
+        assert_eq!(in_force(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_tenant_is_shown_what_its_own_events_did() {
+        let (desk, set) = desk(2);
+        let mut builder = BatchBuilder::default();
+        for tenant in [1, 2, 1, 2, 1] {
+            let head = FrameHead { tenant: TenantId(tenant), ..FrameHead::new(Transport::File, Content::Text) };
+            let mut row = builder.row(&head, 0, "");
+            row.time(Time::from_unix_s(i64::from(tenant) * 100));
+            row.uint(FieldId::intern("f").expect("room"), u64::from(tenant - 1));
+        }
+        let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+        let (mut detector, mut matches) = (Detector::new(set.clone()), Vec::new());
+        detector.scan(&batch, &mut matches);
+        desk.note(&set, &batch, &matches, &detector.take_work());
+        let shown = |tenant: u32| desk.shown(tenant).did.iter().map(|did| (did.cost.matches, did.last_match)).collect::<Vec<_>>();
+        assert_eq!(shown(0), [(0, None), (0, None)]);
+        assert_eq!(shown(1), [(3, Some(Time::from_unix_s(100))), (0, None)]);
+        assert_eq!(shown(2), [(0, None), (2, Some(Time::from_unix_s(200)))]);
+        assert!(desk.shown(0).did.iter().all(|did| did.cost == RuleCost::default()), "nor what that cost");
+        let mut out = String::new();
+        desk.write_metrics(&mut out);
+        assert!(out.contains("mihari_rule_matches_total{rule=\"r\\\"\\\\0000\"} 3"), "{out}");
+    }
+
+    #[test]
+    fn what_correlations_give_up_is_among_the_metrics() {
+        let (desk, set) = desk(1);
+        let counters = Counters { late: 4, groups_evicted: 2, ..Counters::default() };
+        desk.note_given_up(set.rules().map(|info| (info, counters)));
+        let mut out = String::new();
+        desk.write_metrics(&mut out);
+        for (name, count) in [("late", 4), ("groups_evicted", 2), ("undecided", 0)] {
+            let line = format!("mihari_rule_{name}_total{{rule=\"r\\\"\\\\0000\"}} {count}");
+            assert!(out.lines().any(|other| other == line), "{line}: {out}");
+        }
     }
 }

@@ -88,6 +88,20 @@ fn rules_are_read_with_the_placeholders_and_field_names_of_files() {
 }
 
 #[test]
+fn what_a_correlation_has_fired_for_are_its_hits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rules = "title: One\nname: one\nlogsource: {category: any}\ndetection: {s: {f: x}, condition: s}\n---\n\
+        title: Many\nid: many\ncorrelation: {type: event_count, rules: [one], group-by: [f], timespan: 1m, condition: {gte: 2}}\n";
+    std::fs::write(dir.path().join("a.yml"), rules).expect("written");
+    let records: String = [0, 10, 20].map(|s| format!("{{\"@timestamp\":\"2026-04-01T00:00:{s:02}Z\",\"f\":\"x\"}}\n")).concat();
+    std::fs::write(dir.path().join("a.log"), records).expect("written");
+    let (_, listed, errors) = run(dir.path(), "rules list a.yml --over a.log --json");
+    let lines = listed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let many = lines.into_iter().find(|line| line["id"] == "many").expect(&errors);
+    assert_eq!((many["matches"].as_u64(), many["last_match"].as_str()), (Some(2), Some("2026-04-01T00:00:20Z")), "{many}");
+}
+
+#[test]
 fn statistics_on_standard_error_are_json() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("a.log"), "a record\n").expect("written");

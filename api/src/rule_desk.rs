@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use event::{EventId, Time};
 use rules::coverage::Gap;
 use rules::explain::explain;
-use rules::{LoadOptions, Mode, Modes, Problem as RuleProblem, RuleCost, RuleSet};
+use rules::{Did, LoadOptions, Mode, Modes, Problem as RuleProblem, RuleSet};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -21,8 +21,11 @@ use crate::store::Identity;
 
 /// What the rules do, and who changes them. The service implements it.
 pub trait RuleDesk: Send + Sync {
-    /// The rules as they stand.
-    fn shown(&self) -> RulesShown;
+    /// The rules in force.
+    fn rules(&self) -> Arc<RuleSet>;
+
+    /// The rules as they stand, with what they did with this tenant's events.
+    fn shown(&self, tenant: u32) -> RulesShown;
 
     /// The placeholders and field names that rules are read with.
     fn options(&self) -> Arc<LoadOptions>;
@@ -51,9 +54,9 @@ pub struct RulesShown {
     pub loaded: Time,
     /// Why the last attempt to load others failed, where it did.
     pub failure: Option<String>,
-    /// Per rule what it did since it was loaded, and the time of the last event that satisfied it.
-    pub done: Vec<(RuleCost, Option<Time>)>,
-    /// The log sources and fields that rules name and no event has had.
+    /// Per rule what it did with the tenant's events since it was loaded.
+    pub did: Vec<Did>,
+    /// The log sources and fields that rules name and no event of the tenant has had.
     pub unmapped: Vec<Gap>,
 }
 
@@ -64,19 +67,19 @@ pub(crate) async fn in_force(
     let tenant = identity.tenant;
     let alerts = shared.read(move |store| store.alerts_by_rule(tenant)).await?;
     let alerts: BTreeMap<String, (i64, i64)> = alerts.into_iter().map(|(rule, count, last)| (rule, (count, last))).collect();
-    let RulesShown { rules, refused, loaded, failure, done, unmapped } = shared.api.rules.shown();
+    let RulesShown { rules, refused, loaded, failure, did, unmapped } = shared.api.rules.shown(tenant);
     let modes = shared.api.rules.modes();
     let entry = |(at, rule): (usize, &rules::RuleInfo)| {
         let mut entry = json!(rule);
         let (count, last_alert) = alerts.get(&rule.id).map_or((0, None), |(n, last)| (*n, Some(Time::from_unix_ns(*last))));
-        let (cost, last) = done.get(at).copied().unwrap_or_default();
+        let Did { cost, last_match } = did.get(at).copied().unwrap_or_default();
         let titles: BTreeMap<&str, &str> =
             rule.texts.iter().map(|(language, texts)| (language.as_str(), texts.title.as_str())).collect();
         entry["titles"] = json!(titles);
         entry["matches"] = json!(cost.matches);
         entry["cost"] = json!({"evaluated": cost.evaluated, "tests": cost.tests, "text_bytes": cost.text_bytes});
         entry["alerts"] = json!(count);
-        entry["last_match"] = json!(last.max(last_alert));
+        entry["last_match"] = json!(last_match.max(last_alert));
         let own = modes.of(&rule.id, tenant);
         // A rule that only correlations use never alerts for itself.
         entry["mode"] = json!(if own == Mode::Alert && !rule.alerts { Mode::Record } else { own });
@@ -139,7 +142,7 @@ pub(crate) async fn explained(
     Query(of): Query<ExplainParameters>,
 ) -> Result<Response, Problem> {
     let id: EventId = of.event.parse().map_err(|_| Problem::bad("bad_id", format!("{:?} is no event's id", of.event)))?;
-    let (reread, rules) = (shared.api.reread.clone(), shared.api.rules.shown().rules);
+    let (reread, rules) = (shared.api.reread.clone(), shared.api.rules.rules());
     let found = rules.rules().position(|info| info.id == rule).ok_or_else(Problem::not_found)?;
     let explaining = tokio::task::spawn_blocking(move || -> std::io::Result<_> {
         let mut explained = None;
@@ -170,7 +173,7 @@ pub(crate) async fn set_mode(
     body: Result<Json<ModeBody>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(ModeBody { mode, comment }) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
-    if !shared.api.rules.shown().rules.rules().any(|rule| rule.id == id) {
+    if !shared.api.rules.rules().rules().any(|rule| rule.id == id) {
         return Err(Problem::not_found());
     }
     tracing::info!(rule = id, mode = mode.word(), by = identity.name, "a rule's mode is set");

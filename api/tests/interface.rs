@@ -633,6 +633,11 @@ fn a_rules_mode_is_set_for_one_tenant_and_kept() {
     assert_eq!(server.get("/api/v1/alerts", &mine).expect("an answer")["total"], 0, "it is no alert");
     let recorded = server.get("/api/v1/alerts?status=recorded", &mine).expect("an answer");
     assert_eq!((&recorded["total"], &recorded["alerts"][0]["id"]), (&json!(1), &json!("aa")));
+    let checked = |name: &str| {
+        let yaml = format!("title: T\nlogsource: {{category: any}}\ndetection: {{s: {{a|expand: '%{name}%'}}, condition: s}}\n");
+        server.post("/api/v1/rules/check", &mine, &json!({"yaml": yaml})).expect("an answer")["rules"].clone()
+    };
+    assert_eq!([checked("word"), checked("unknown")], [json!(1), json!(0)], "with the placeholders of the service");
     let refused = server.post("/api/v1/rules/reload", &mine, &json!({})).expect_err("refused");
     assert!(refused.contains("no title"), "{refused}");
 }

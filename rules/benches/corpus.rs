@@ -367,7 +367,9 @@ fn by_source(set: &Arc<RuleSet>, corpus: &Corpus) {
 }
 
 fn tell_costs(set: &RuleSet, detector: &mut Detector, events: f64) {
-    let mut costs: Vec<_> = detector.take_costs().zip(set.rules()).collect();
+    let infos: Vec<_> = set.rules().collect();
+    let work = detector.take_work();
+    let mut costs: Vec<_> = work.iter().map(|work| (work.did.cost, infos[work.rule as usize])).collect();
     let sum = costs.iter().map(|(cost, _)| cost.evaluated).sum::<u64>() as f64;
     let tests = costs.iter().map(|(cost, _)| cost.tests).sum::<u64>() as f64;
     println!("  {:.2} candidates and {:.2} tests an event; most evaluated:", sum / events, tests / events);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::{Batch, FieldId, LogSourceId};
+use event::{Batch, EventRef, FieldId, LogSourceId};
 use serde::Serialize;
 
 use crate::ruleset::{Body, RuleSet};
@@ -33,15 +33,18 @@ pub struct Gap {
 impl Coverage {
     /// Notes the events of a batch.
     pub fn note(&mut self, batch: &Batch) {
-        for event in batch.iter() {
-            let bits = self.sources.entry(event.log_source()).or_default();
-            for (field, _) in event.cells() {
-                let (word, bit) = (field.index() / 64, field.index() % 64);
-                if bits.len() <= word {
-                    bits.resize(word + 1, 0);
-                }
-                bits[word] |= 1 << bit;
+        batch.iter().for_each(|event| self.note_event(event));
+    }
+
+    /// Notes one event.
+    pub fn note_event(&mut self, event: EventRef<'_>) {
+        let bits = self.sources.entry(event.log_source()).or_default();
+        for (field, _) in event.cells() {
+            let (word, bit) = (field.index() / 64, field.index() % 64);
+            if bits.len() <= word {
+                bits.resize(word + 1, 0);
             }
+            bits[word] |= 1 << bit;
         }
     }
 

@@ -1,8 +1,9 @@
 //! Matching: which rules an event satisfies. Stateless but for caches, so each worker thread has its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use event::{Batch, EventRef};
+use event::{Batch, EventRef, TenantId, Time};
 use serde::Serialize;
 
 use crate::compile::State;
@@ -41,30 +42,88 @@ impl RuleCost {
     }
 }
 
+/// What a rule has done.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Did {
+    /// Its matches, and its work for them.
+    #[serde(flatten)]
+    pub cost: RuleCost,
+    /// The time of the latest event that satisfied it.
+    pub last_match: Option<Time>,
+}
+
+impl Did {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: Did) {
+        self.cost.add(other.cost);
+        self.last_match = self.last_match.max(other.last_match);
+    }
+
+    /// An event of this time satisfied it; one without a time is none that was the last.
+    pub fn met(&mut self, time: Time) {
+        if time != Time::UNKNOWN {
+            self.last_match = self.last_match.max(Some(time));
+        }
+    }
+}
+
+/// What a rule has done with the events of one tenant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Work {
+    /// Whose events.
+    pub tenant: TenantId,
+    /// The rule: its index in the set.
+    pub rule: u32,
+    /// What it did.
+    pub did: Did,
+}
+
 /// Finds matches in batches.
 pub struct Detector {
     rules: Arc<RuleSet>,
     state: State,
+    /// Whose events were looked at last: the costs in `state` are theirs.
+    tenant: TenantId,
+    /// The costs of the others.
+    costs_of_others: BTreeMap<TenantId, Vec<RuleCost>>,
 }
 
 impl Detector {
     /// A detector for these rules.
     pub fn new(rules: Arc<RuleSet>) -> Detector {
-        Detector { state: State::new(&rules), rules }
+        Detector { state: State::new(&rules), rules, tenant: TenantId::default(), costs_of_others: BTreeMap::new() }
     }
 
     /// Appends the matches of `batch` to `out`, by row and rule.
     pub fn scan(&mut self, batch: &Batch, out: &mut Vec<Match>) {
-        let rules = &self.rules;
         for (row, event) in batch.iter().enumerate() {
             let row = row as u32;
+            if event.tenant() != self.tenant {
+                self.count_for(event.tenant());
+            }
+            let rules = &self.rules;
             self.state.scan(rules, event, |rule| out.push(Match { row, rule }));
         }
     }
 
-    /// What each rule did and cost since this was last called; a rule's index is that of [`Match::rule`].
-    pub fn take_costs(&mut self) -> impl ExactSizeIterator<Item = RuleCost> {
-        self.state.costs.iter_mut().map(std::mem::take)
+    /// From now on work is done for this tenant.
+    fn count_for(&mut self, tenant: TenantId) {
+        let none = || vec![RuleCost::default(); self.rules.rules.len()];
+        let costs = self.costs_of_others.remove(&tenant).unwrap_or_else(none);
+        let before = std::mem::replace(&mut self.state.costs, costs);
+        self.costs_of_others.insert(std::mem::replace(&mut self.tenant, tenant), before);
+    }
+
+    /// What rules did since this was last called, without the times of matches.
+    pub fn take_work(&mut self) -> Vec<Work> {
+        let mut all = Vec::new();
+        for (tenant, costs) in std::iter::once((&self.tenant, &mut self.state.costs)).chain(&mut self.costs_of_others) {
+            for (rule, cost) in (0..).zip(costs).filter(|(_, cost)| **cost != RuleCost::default()) {
+                let did = Did { cost: std::mem::take(cost), last_match: None };
+                all.push(Work { tenant: *tenant, rule, did });
+            }
+        }
+        all
     }
 }
 

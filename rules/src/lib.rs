@@ -37,7 +37,7 @@ pub use correlate::{
     ALERTS_OPEN_MAX, BadNetwork, Bounds, CorrelateOptions, Correlator, Counters, DEGRADED_RULE, ENTRIES_PER_WINDOW_MAX, Fired,
     RestoreError,
 };
-pub use detect::{Detector, Match, RuleCost, matches_plainly};
+pub use detect::{Detector, Did, Match, RuleCost, Work, matches_plainly};
 pub use files::{RULE_FILES, find_files, read_files};
 pub use mapping::Mapping;
 pub use mode::{Mode, Modes};

@@ -69,6 +69,11 @@ pub fn documents(text: &str) -> Vec<Document> {
     parts(text).into_iter().map(read_one).collect()
 }
 
+/// The text of the document of a file that has this line.
+pub fn document_at(text: &str, line: usize) -> Option<String> {
+    parts(text).into_iter().rev().find(|(first, _)| *first <= line).map(|(_, part)| part)
+}
+
 /// Reads a file of one document with the lines of all its values. An error has its line, from 1.
 pub fn placed(text: &str) -> Result<Placed, (usize, String)> {
     let [(first, part)] = &parts(text)[..] else { return Err((1, "the file has not one document".to_owned())) };

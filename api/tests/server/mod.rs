@@ -12,7 +12,7 @@ use event::{Batch, Clock, FrameHead, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use rules::alert::AlertChange;
 use rules::coverage::Coverage;
-use rules::{LoadOptions, Mode, Modes, RuleCost, RuleSet};
+use rules::{Did, LoadOptions, Mode, Modes, RuleCost, RuleSet};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -89,13 +89,17 @@ impl OneRule {
 }
 
 impl RuleDesk for OneRule {
-    fn shown(&self) -> RulesShown {
+    fn rules(&self) -> Arc<RuleSet> {
+        self.rules.clone()
+    }
+
+    fn shown(&self, _: u32) -> RulesShown {
         RulesShown {
             rules: self.rules.clone(),
             refused: Arc::default(),
             loaded: start(),
             failure: Some("rules.yml:3: no title".to_owned()),
-            done: vec![(RuleCost { matches: 7, evaluated: 9, ..RuleCost::default() }, Some(start()))],
+            did: vec![Did { cost: RuleCost { matches: 7, evaluated: 9, ..RuleCost::default() }, last_match: Some(start()) }],
             unmapped: Coverage::default().gaps(&self.rules),
         }
     }

@@ -39,6 +39,8 @@ pub(super) struct Groups {
     pub(super) waiting_bytes: usize,
     /// Windows that are decided when they end.
     pub(super) endings: usize,
+    /// How often the rule has fired since that was last taken, and the latest time when it did.
+    pub(super) fired: Option<(u64, i64)>,
     group_bytes: usize,
     state_bytes: usize,
 }
@@ -66,9 +68,17 @@ impl Groups {
             waiting: 0,
             waiting_bytes: 0,
             endings: 0,
+            fired: None,
             group_bytes: 0,
             state_bytes: state_bytes(asks),
         }
+    }
+
+    /// The rule has fired.
+    pub(super) fn note_fired(&mut self, time: i64) {
+        let (count, last) = self.fired.get_or_insert((0, time));
+        *count += 1;
+        *last = time.max(*last);
     }
 
     /// How many groups there are.

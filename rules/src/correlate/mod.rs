@@ -24,12 +24,12 @@ mod window;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use event::{Batch, EventId, EventRef, Time};
+use event::{Batch, EventId, EventRef, TenantId, Time};
 use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::alert::AlertChange;
-use crate::detect::Match;
+use crate::detect::{Did, Match, RuleCost, Work};
 use crate::ruleset::{Body, BoundCorrelation, RuleInfo, RuleSet};
 use crate::sigma::item::Number;
 use arrive::Arrivals;
@@ -128,6 +128,18 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Each count with its name and what it counts.
+    pub fn named(&self) -> [(&'static str, &'static str, u64); 6] {
+        [
+            ("late", "Matches of events that came later than lateness allows.", self.late),
+            ("groups_evicted", "Groups that gave way to a bound.", self.groups_evicted),
+            ("entries_evicted", "Entries of windows that gave way to a bound.", self.entries_evicted),
+            ("taken_early", "Matches that were taken before the watermark, for a bound.", self.taken_early),
+            ("undecided", "Absences that were not decided, for a bound.", self.undecided),
+            ("alerts_closed_early", "Open alerts that gave way to a bound.", self.alerts_closed_early),
+        ]
+    }
+
     fn add(&mut self, other: &Counters) {
         self.late += other.late;
         self.groups_evicted += other.groups_evicted;
@@ -276,6 +288,21 @@ impl Correlator {
     /// What has fired since this was last asked, where events are decided on arrival.
     pub fn take_fired(&mut self) -> Vec<Fired> {
         self.on_arrival.as_mut().map_or_else(Vec::new, |(_, fired)| std::mem::take(fired))
+    }
+
+    /// How often correlations have fired, and when last, since this was last asked.
+    pub fn take_work(&mut self) -> Vec<Work> {
+        let mut all = Vec::new();
+        for (rule, of) in (0..).zip(&mut self.of_rule) {
+            for (tenant, groups) in &mut of.groups {
+                if let Some((matches, last)) = groups.fired.take() {
+                    let mut did = Did { cost: RuleCost { matches, ..RuleCost::default() }, last_match: None };
+                    did.met(Time::from_unix_ns(last));
+                    all.push(Work { tenant: TenantId(*tenant), rule, did });
+                }
+            }
+        }
+        all
     }
 
     /// What was given up so far.
@@ -642,6 +669,7 @@ impl Correlator {
         groups.endings -= 1;
         let stood = groups.group(key).and_then(|group| groups.window(group).has_stood(&bound.asks, *start));
         let Some(last) = stood else { return }; // Also where the group was given up, so that nobody knows.
+        groups.note_fired(last);
         let passing = Passing { time: *end, event: *event, tenant: *tenant, fields };
         let (time, start) = (*end, *start);
         let firing = Firing { time, start, first: start, last, key, event: Some(*event), count: 1, fields, unordered: false };
@@ -666,16 +694,16 @@ impl Correlator {
     ) -> bool {
         let Passing { time, event, tenant, fields } = passing;
         self.note(rule, event, key);
+        let OfRule { groups, alerts, counters, .. } = &mut self.of_rule[rule];
+        let Some(groups) = groups.get_mut(&tenant) else { return true };
+        groups.note_fired(time);
         if !self.rules.rules[rule].info.alerts {
             return true;
         }
         let Some(group) = group else { return true };
         let firing =
             Firing { time, start, first: start, last: time, key, event: Some(event), count: 1, fields, unordered: false };
-        let OfRule { groups, alerts, counters, .. } = &mut self.of_rule[rule];
-        let (Some(groups), alerts) = (groups.get_mut(&tenant), alerts.entry(tenant).or_insert_with(OpenAlerts::new)) else {
-            return true;
-        };
+        let alerts = alerts.entry(tenant).or_insert_with(OpenAlerts::new);
         let rules = &self.rules;
         let mut tell = |open: &fold::Open| out.push(fold::change(open, fold::body(rules, rule, tenant, open)));
         let fold_ns = self.fold_ns[rule];

@@ -13,7 +13,7 @@ use ingest::decode::Decoder;
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
 use rules::coverage::Coverage;
-use rules::{Detector, RuleCost, RuleInfo, RuleSet, style};
+use rules::{CorrelateOptions, Correlator, Detector, Did, RuleInfo, RuleSet, Work, style};
 use serde::Serialize;
 
 use super::{ReadWith, navigator};
@@ -40,14 +40,6 @@ pub(crate) struct List {
     /// Print JSON, a rule a line
     #[arg(long)]
     json: bool,
-}
-
-/// What a rule did over the captures.
-#[derive(Clone, Copy, Default, Serialize)]
-struct Did {
-    #[serde(flatten)]
-    cost: RuleCost,
-    last_match: Option<Time>,
 }
 
 #[derive(Serialize)]
@@ -101,7 +93,9 @@ fn source(source: &rules::sigma::rule::RuleSource) -> String {
 fn over(set: &Arc<RuleSet>, captures: &[PathBuf], coverage: &mut Coverage) -> Result<Vec<Did>> {
     let mut did = vec![Did::default(); set.rules().len()];
     let mut detector = Detector::new(set.clone());
+    let mut correlator = Correlator::new(set.clone(), CorrelateOptions::default());
     let (mut frames, mut builder, mut matches) = (Frames::default(), BatchBuilder::default(), Vec::new());
+    let (mut clock, mut changes) = (Time::EPOCH, Vec::new());
     for path in captures {
         let reference = crate::command::parse::reference_of(path);
         let mut text = TextDecoder::new(&crate::role::decode_settings(&config::Decode::default(), reference)?);
@@ -121,21 +115,24 @@ fn over(set: &Arc<RuleSet>, captures: &[PathBuf], coverage: &mut Coverage) -> Re
                     _ => text.decode(frame, &mut builder),
                 }
             }
-            let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+            let mut batch = builder.finish(LogRange::default(), Time::UNKNOWN);
             coverage.note(&batch);
             matches.clear();
             detector.scan(&batch, &mut matches);
             for found in &matches {
-                let last = &mut did[found.rule as usize].last_match;
-                *last = (*last).max(Some(batch.event(found.row as usize).time()));
+                did[found.rule as usize].met(batch.event(found.row as usize).time());
             }
+            clock = batch.settle_received(clock);
+            correlator.advance(&batch, &matches, &mut changes);
+            changes.clear();
             if !more {
                 break;
             }
         }
     }
-    for (did, cost) in did.iter_mut().zip(detector.take_costs()) {
-        did.cost = cost;
+    correlator.flush(&mut changes);
+    for Work { rule, did: more, .. } in detector.take_work().into_iter().chain(correlator.take_work()) {
+        did[rule as usize].add(more);
     }
     Ok(did)
 }
