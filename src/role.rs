@@ -651,6 +651,11 @@ impl Analysis {
                         warn!(%error, "the behaviour analysis begins anew");
                     }
                 }
+                "seen" => {
+                    if let Err(error) = self.desk.restore_seen(bytes) {
+                        warn!(%error, "which fields events have had is learned anew");
+                    }
+                }
                 other => warn!(name = other, "unknown state in the store"),
             }
         }
@@ -707,6 +712,7 @@ impl Analysis {
                     correlator.advance(&batch, &matches, &mut changes);
                     behaviour.advance(&batch, &mut changes);
                     modes.keep_changes(&mut changes);
+                    self.desk.note_seen(&batch);
                     work.extend(correlator.take_work());
                     self.desk.note_given_up(correlator.counters_by_rule());
                     sequences.advance(&heard, batch.received, &mut missing);
@@ -773,6 +779,7 @@ impl Analysis {
                         ("sequences", Arc::new(sequences.snapshot())),
                         ("correlator", Arc::new(correlation)),
                         ("behaviour", Arc::new(watched.unwrap_or_default())),
+                        ("seen", Arc::new(self.desk.seen())),
                     ];
                     parts.extend(templates.clone().map(|templates| ("templates", templates)));
                     (state_watch, state_cost) = (Some(Stopwatch::start()), taking.elapsed());

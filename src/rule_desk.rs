@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use api::{RuleDesk, RulesShown};
 use event::{Batch, Clock, TenantId, Time};
-use rules::coverage::Coverage;
+use rules::coverage::{Coverage, Seen};
 use rules::{Counters, Did, LoadOptions, Match, Mode, Modes, Problem, RuleCost, RuleInfo, RuleSet, Work};
 use tracing::{info, warn};
 
@@ -95,12 +95,35 @@ impl Desk {
         self.state.lock().expect("no code panics under this lock")
     }
 
-    /// Notes what a batch brought and what `rules` did with it.
-    pub(crate) fn note(&self, rules: &Arc<RuleSet>, batch: &Batch, matches: &[Match], work: &[Work]) {
+    /// Notes which log sources and fields a batch brought.
+    pub(crate) fn note_seen(&self, batch: &Batch) {
         let mut state = self.state();
         for event in batch.iter() {
             state.of_tenant(event.tenant()).coverage.note_event(event);
         }
+    }
+
+    /// Which log sources and fields events have had, as stored, by tenant.
+    pub(crate) fn seen(&self) -> Vec<u8> {
+        let state = self.state();
+        let seen: Vec<(u32, Vec<Seen>)> = state.by_tenant.iter().map(|(tenant, of)| (tenant.0, of.coverage.seen())).collect();
+        serde_json::to_vec(&seen).expect("names are serialisable")
+    }
+
+    /// Goes on from what was stored.
+    ///
+    /// # Errors
+    /// Where it is not what [`Desk::seen`] gave.
+    pub(crate) fn restore_seen(&self, bytes: &[u8]) -> serde_json::Result<()> {
+        let seen: Vec<(u32, Vec<Seen>)> = serde_json::from_slice(bytes)?;
+        let mut state = self.state();
+        seen.iter().for_each(|(tenant, seen)| state.of_tenant(TenantId(*tenant)).coverage.add(seen));
+        Ok(())
+    }
+
+    /// Notes what `rules` did with a batch.
+    pub(crate) fn note(&self, rules: &Arc<RuleSet>, batch: &Batch, matches: &[Match], work: &[Work]) {
+        let mut state = self.state();
         if !Arc::ptr_eq(rules, &state.rules) {
             return; // The last batches of rules that are no more in force.
         }
@@ -261,7 +284,7 @@ impl RuleDesk for Desk {
 
 #[cfg(test)]
 mod tests {
-    use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Transport};
+    use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, Transport};
     use rules::{Detector, cases::batch_of, load};
 
     use super::*;
@@ -405,5 +428,25 @@ mod tests {
             let line = format!("mihari_rule_{name}_total{{rule=\"r\\\"\\\\0000\"}} {count}");
             assert!(out.lines().any(|other| other == line), "{line}: {out}");
         }
+    }
+
+    #[test]
+    fn what_events_have_had_is_known_after_a_restart() {
+        let fields = |desk: &Desk, tenant| desk.shown(tenant).unmapped.into_iter().flat_map(|gap| gap.fields).collect::<Vec<_>>();
+        let mut builder = BatchBuilder::default();
+        let head = FrameHead { tenant: TenantId(1), ..FrameHead::new(Transport::File, Content::Text) };
+        let mut row = builder.row(&head, 0, "");
+        row.log_source(LogSourceId::intern(LogSource { product: None, category: Some("desk"), service: None }));
+        row.uint(FieldId::intern("g").expect("room"), 1);
+        drop(row);
+        let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+        let ((before, _), (after, _)) = (desk(1), desk(1));
+        before.note_seen(&batch);
+        let missing = [("f".to_owned(), 1)];
+        assert_eq!(fields(&before, 1), missing);
+        assert_eq!(fields(&after, 1), [], "no event, no field of it");
+        after.restore_seen(&before.seen()).expect("what was stored");
+        assert_eq!((fields(&after, 1), fields(&after, 0)), (missing.to_vec(), Vec::new()));
+        assert!(after.restore_seen(b"x").is_err());
     }
 }

@@ -8,7 +8,7 @@ use crate::fault::{Fault, all, did_you_mean};
 use crate::yaml::Node;
 
 /// The `logsource` of a rule, in lower case.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize)]
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 pub struct RuleSource {
     /// The product.
     #[serde(skip_serializing_if = "Option::is_none")]
