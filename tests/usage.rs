@@ -20,6 +20,7 @@ fn what_is_not_there_is_bad_input() {
     for (line, said) in [
         ("rules check nowhere", "nowhere"),
         ("rules list nowhere", "nowhere"),
+        ("rules check empty", "no rule file was found"),
         ("rules test empty", "no case was found"),
         ("rules explain sshd nowhere.json", "no rule is called"),
         ("replay --rules nowhere a.log", "nowhere"),
@@ -85,6 +86,22 @@ fn rules_are_read_with_the_placeholders_and_field_names_of_files() {
         assert!(code == 1 && told.contains("names.yml:2: ") && told.contains("felds"), "{command}: {told}");
     }
     assert_eq!(run(dir.path(), "rules test cases --config mihari.yaml").0, 2);
+}
+
+#[test]
+fn what_rules_and_cases_are_called_cannot_steer_the_terminal() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rule = "title: \"A\\e[31m\"\nid: \"a\\e[31m\"\nlogsource: {category: \"any\\e[31m\"}\ndetection: {s: {f: x}, condition: s}\n";
+    let broken = "title: \"B\\e[31m\"\nlogsource: {category: any}\ndetection: {s: {f: x}, condition: \"\\e[31m\"}\n";
+    std::fs::write(dir.path().join("rule.yml"), format!("{rule}---\n{broken}")).expect("written");
+    let case = r#"{"name":"\u001b[31m","rule":"title: A","event":{},"match":true}"#;
+    std::fs::write(dir.path().join("cases.jsonl"), case).expect("written");
+    for line in ["rules check .", "rules list .", "rules test cases.jsonl", "rules list . --over cases.jsonl --unmapped"] {
+        let (code, told, errors) = run(dir.path(), line);
+        assert_eq!(code, 1, "{line}: what is wrong is told: {told}{errors}");
+        assert!(!told.contains('\u{1b}') && !errors.contains('\u{1b}'), "{line}: {told:?} {errors:?}");
+        assert!(told.contains("31m") || errors.contains("31m"), "{line}");
+    }
 }
 
 #[test]

@@ -104,7 +104,8 @@ pub(crate) async fn check(
     if body.yaml.len() > rules::yaml::FILE_BYTES_MAX {
         return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX)));
     }
-    let (set, problems) = rules::load(&[("request".to_owned(), body.yaml)], &shared.api.rules.options());
+    let (set, mut problems) = rules::load(&[("request".to_owned(), body.yaml)], &shared.api.rules.options());
+    problems.extend(rules::style::style(&set));
     Ok(Json(json!({"rules": set.rules().len(), "problems": problems})).into_response())
 }
 

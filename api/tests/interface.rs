@@ -637,6 +637,9 @@ fn a_rules_mode_is_set_for_one_tenant_and_kept() {
         let yaml = format!("title: T\nlogsource: {{category: any}}\ndetection: {{s: {{a|expand: '%{name}%'}}, condition: s}}\n");
         server.post("/api/v1/rules/check", &mine, &json!({"yaml": yaml})).expect("an answer")["rules"].clone()
     };
+    let advised = "title: T\nlogsource: {category: firewall}\ndetection: {s: {a: 1}, condition: s}\n";
+    let advised = server.post("/api/v1/rules/check", &mine, &json!({"yaml": advised})).expect("an answer");
+    assert_eq!(advised["problems"][0]["refused"], json!(false), "style too: {advised}");
     assert_eq!([checked("word"), checked("unknown")], [json!(1), json!(0)], "with the placeholders of the service");
     let refused = server.post("/api/v1/rules/reload", &mine, &json!({})).expect_err("refused");
     assert!(refused.contains("no title"), "{refused}");

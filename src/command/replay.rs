@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     role::must_exist(&config.rules.paths)?;
     let role::Loaded { rules, problems, .. } = role::load_rules(&config.rules);
     for p in problems.iter().filter(|p| p.refused) {
-        super::complain(&format!("{}:{}: refused: {}", p.path, p.line, p.reason));
+        super::complain(&super::visible(&format!("{}:{}: refused: {}", p.path, p.line, p.reason)));
     }
     let rules = Arc::new(rules);
     let policy = args.policy.as_deref().or(config.policy.as_deref()).map(role::load_policy).transpose()?.map(Arc::new);

@@ -100,11 +100,13 @@ fn check(paths: &[PathBuf], with: &ReadWith) -> Result<ExitCode> {
     problems.extend(more);
     let (set, more) = rules::load(&files, &options);
     problems.extend(more);
+    // A folder that holds none is most likely not the one that was meant.
+    anyhow::ensure!(!files.is_empty() || !problems.is_empty(), "no rule file was found");
     problems.extend(rules::style::style(&set));
     for p in &problems {
         let kind = if p.refused { "refused" } else { "warning" };
         let hint = p.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
-        super::say(&format!("{}:{}: {kind}: {}{hint}", p.path, p.line, super::visible(&p.reason)));
+        super::say(&super::visible(&format!("{}:{}: {kind}: {}{hint}", p.path, p.line, p.reason)));
     }
     let refused = problems.iter().filter(|p| p.refused).count();
     super::say(&format!(
@@ -155,7 +157,7 @@ fn test(paths: &[PathBuf], junit: Option<&Path>, with: &ReadWith) -> Result<Exit
                 None => passed += 1,
                 Some(reason) => {
                     failed += 1;
-                    super::say(&format!("{}: {}: {}", path.display(), outcome.name, super::visible(reason)));
+                    super::say(&super::visible(&format!("{}: {}: {reason}", path.display(), outcome.name)));
                 }
             }
         }

@@ -58,6 +58,7 @@ pub(super) fn run(args: &List) -> Result<ExitCode> {
     crate::role::must_exist(&args.paths)?;
     let Loaded { rules, problems, .. } = load_rules(&args.with.rules(args.paths.clone())?);
     super::complain_of_refused(&problems);
+    let code = if problems.iter().any(|p| p.refused) { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     let set = Arc::new(rules);
     let mut coverage = Coverage::default();
     let did = if args.over.is_empty() { None } else { Some(over(&set, &args.over, &mut coverage)?) };
@@ -65,7 +66,8 @@ pub(super) fn run(args: &List) -> Result<ExitCode> {
         std::fs::write(path, navigator::layer(&set)).with_context(|| format!("failed to write {}", path.display()))?;
     }
     if args.unmapped {
-        return unmapped(&set, &coverage, args.json);
+        unmapped(&set, &coverage, args.json)?;
+        return Ok(code);
     }
     for (at, rule) in set.rules().enumerate() {
         let style::Estimate { cost, gated } = style::estimate(&set, at);
@@ -80,9 +82,9 @@ pub(super) fn run(args: &List) -> Result<ExitCode> {
             let last = last_match.map_or_else(|| "-".to_owned(), |time| time.to_string());
             line += &format!(" {:>9} {:>9} {last:20}", cost.matches, cost.evaluated);
         }
-        say(&format!("{line} {} {} [{}]", rule.id, visible(&rule.title), visible(&rule.tags.join(" "))));
+        say(&format!("{} {} {} [{}]", visible(&line), visible(&rule.id), visible(&rule.title), visible(&rule.tags.join(" "))));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 fn source(source: &rules::sigma::rule::RuleSource) -> String {
@@ -137,18 +139,18 @@ fn over(set: &Arc<RuleSet>, captures: &[PathBuf], coverage: &mut Coverage) -> Re
     Ok(did)
 }
 
-fn unmapped(set: &RuleSet, coverage: &Coverage, json: bool) -> Result<ExitCode> {
+fn unmapped(set: &RuleSet, coverage: &Coverage, json: bool) -> Result<()> {
     let gaps = coverage.gaps(set);
     for gap in &gaps {
         if json {
             say(&serde_json::to_string(gap)?);
         } else if gap.seen {
             for (field, rules) in &gap.fields {
-                say(&format!("{:30} no event has {}: {rules} of {} rules", source(&gap.log_source), visible(field), gap.rules));
+                say(&format!("{:30} no event has {}: {rules} of {} rules", visible(&source(&gap.log_source)), visible(field), gap.rules));
             }
         } else {
-            say(&format!("{:30} no event: {} rules", source(&gap.log_source), gap.rules));
+            say(&format!("{:30} no event: {} rules", visible(&source(&gap.log_source)), gap.rules));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
