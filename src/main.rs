@@ -6,6 +6,7 @@ mod clock;
 mod command;
 mod config;
 mod detection;
+mod loaded;
 mod pipeline;
 mod raw;
 mod reread;

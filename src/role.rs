@@ -26,12 +26,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use rules::alert::AlertChange;
 use rules::behave::indicator::Indicators;
 use rules::policy::Policy;
-use rules::{Behaviour, BehaviourOptions, CorrelateOptions, Correlator, LoadOptions, Modes, RuleSet, Site};
+use rules::{Behaviour, BehaviourOptions, CorrelateOptions, Correlator, Modes, RuleSet, Site};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, error, info, trace_span, warn};
 
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
+use crate::loaded::load_rules;
 use crate::pipeline::{self, Done, Parts, Spent};
 use crate::raw::JournalRaw;
 use crate::reread::{JournalAgain, MessagesAgain};
@@ -53,44 +54,6 @@ const STATE_SHARE: u32 = 50;
 
 /// Bytes of the behaviour analysis' state that are stored; a larger one is not, and it begins anew after a restart (told).
 const BEHAVIOUR_BYTES_MAX: usize = 512 << 20;
-
-/// Rules as loaded, with what they were read with and what is wrong with either.
-pub(crate) struct Loaded {
-    pub(crate) rules: RuleSet,
-    pub(crate) options: LoadOptions,
-    pub(crate) problems: Vec<rules::Problem>,
-    /// The files, for saying which document a problem is of.
-    pub(crate) files: Vec<rules::Source>,
-}
-
-impl Loaded {
-    /// What was refused, each with its file and the document as it is written there; nothing written where the file could not be read.
-    pub(crate) fn refused(&self) -> Vec<((String, String), &rules::Problem)> {
-        let text_of = |p: &rules::Problem| {
-            let file = self.files.iter().find(|(path, _)| *path == p.path);
-            file.and_then(|(_, text)| rules::yaml::document_at(text, p.line)).unwrap_or_default()
-        };
-        self.problems.iter().filter(|p| p.refused).map(|p| ((p.path.clone(), text_of(p)), p)).collect()
-    }
-}
-
-/// The placeholders and field names that the configuration gives rules.
-pub(crate) fn load_options(config: &crate::config::Rules) -> (LoadOptions, Vec<rules::Problem>) {
-    LoadOptions::read(&config.placeholders, &config.mapping)
-}
-
-/// Loads the shipped pack, and what the configuration adds.
-pub(crate) fn load_rules(config: &crate::config::Rules) -> Loaded {
-    let (options, mut problems) = load_options(config);
-    let (mut files, more) = rules::read_files(&config.paths);
-    problems.extend(more);
-    if config.pack {
-        files.extend(rules::pack().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
-    }
-    let (rules, more) = rules::load(&files, &options);
-    problems.extend(more);
-    Loaded { rules, options, problems, files }
-}
 
 /// Refuses what is not there: a mistyped path must not pass for a folder without rules.
 pub(crate) fn must_exist(paths: &[PathBuf]) -> Result<()> {
@@ -695,7 +658,8 @@ impl Analysis {
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
-            if let Some(Done { batch, rules: of_batch, mut matches, mut work, lost, received, heard, templates: changed }) = done {
+            if let Some(Done { batch, rules: of_batch, mut matches, mut work, lost, received, heard, templates: changed }) = done
+            {
                 let offset = batch.range.last;
                 if !Arc::ptr_eq(&rules, &of_batch) {
                     rules = of_batch;

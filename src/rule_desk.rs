@@ -13,8 +13,8 @@ use rules::{Counters, Did, LoadOptions, Match, Mode, Modes, Problem, RuleCost, R
 use tracing::{info, warn};
 
 use crate::config;
+use crate::loaded::{Loaded, load_rules};
 use crate::pipeline::InForce;
-use crate::role::{Loaded, load_rules};
 
 /// Rules that have series of their own among the metrics: of those that have matched, the ones that did most often. A time series
 /// database keeps a series for each, and `GET /rules` has them all.

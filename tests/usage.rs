@@ -91,7 +91,8 @@ fn rules_are_read_with_the_placeholders_and_field_names_of_files() {
 #[test]
 fn what_rules_and_cases_are_called_cannot_steer_the_terminal() {
     let dir = tempfile::tempdir().expect("a folder");
-    let rule = "title: \"A\\e[31m\"\nid: \"a\\e[31m\"\nlogsource: {category: \"any\\e[31m\"}\ndetection: {s: {f: x}, condition: s}\n";
+    let rule =
+        "title: \"A\\e[31m\"\nid: \"a\\e[31m\"\nlogsource: {category: \"any\\e[31m\"}\ndetection: {s: {f: x}, condition: s}\n";
     let broken = "title: \"B\\e[31m\"\nlogsource: {category: any}\ndetection: {s: {f: x}, condition: \"\\e[31m\"}\n";
     std::fs::write(dir.path().join("rule.yml"), format!("{rule}---\n{broken}")).expect("written");
     let case = r#"{"name":"\u001b[31m","rule":"title: A","event":{},"match":true}"#;

@@ -19,6 +19,7 @@ use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::loaded::{Loaded, load_rules};
 use crate::pipeline::{self, InForce, Parts, Spent};
 use crate::role;
 use merge::Inputs;
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
         config.threads = args.threads;
     }
     role::must_exist(&config.rules.paths)?;
-    let role::Loaded { rules, problems, .. } = role::load_rules(&config.rules);
+    let Loaded { rules, problems, .. } = load_rules(&config.rules);
     for p in problems.iter().filter(|p| p.refused) {
         super::complain(&super::visible(&format!("{}:{}: refused: {}", p.path, p.line, p.reason)));
     }

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use rules::{LoadOptions, Problem, cases};
 
 use crate::config::{self, Config};
-use crate::role::load_options;
+use crate::loaded::load_options;
 
 /// What to do with rules.
 #[derive(Subcommand, Debug)]

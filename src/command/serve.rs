@@ -18,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
+use crate::loaded::{Loaded, load_rules};
 use crate::role;
 use crate::rule_desk::Desk;
 
@@ -112,7 +113,7 @@ fn check(config: &Config) -> Result<ExitCode> {
     if let Some(path) = &config.policy {
         role::load_policy(path)?;
     }
-    let role::Loaded { rules: set, problems, .. } = role::load_rules(&config.rules);
+    let Loaded { rules: set, problems, .. } = load_rules(&config.rules);
     for Problem { path, line, reason, refused, .. } in &problems {
         let told = format!("{path}:{line}: {reason}");
         if *refused { without.push(told) } else { super::say(&format!("{told} (a warning)")) }

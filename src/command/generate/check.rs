@@ -15,6 +15,7 @@ use rules::policy::Policy;
 use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::config::Config;
+use crate::loaded::load_rules;
 use crate::pipeline::{self, InForce, Parts, Spent};
 use crate::{detection, role};
 
@@ -25,7 +26,7 @@ const BATCH_BYTES: usize = BATCH_BYTES_MAX / 16;
 /// Runs the plan; prints a table of the incidents and every alert about none of them. 1 where one was missed that the rules claim to see.
 pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
     let config = Config::default();
-    let rules = role::load_rules(&config.rules).rules;
+    let rules = load_rules(&config.rules).rules;
     let rules = Arc::new(rules);
     let policy = match Policy::parse(town::POLICY) {
         Ok((policy, _)) => Arc::new(policy),

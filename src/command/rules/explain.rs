@@ -15,7 +15,7 @@ use rules::explain::{explain, find};
 use super::ReadWith;
 use crate::clock::SystemClock;
 use crate::config;
-use crate::role::{Loaded, load_rules};
+use crate::loaded::{Loaded, load_rules};
 
 /// Arguments of `mihari rules explain`.
 #[derive(Args, Debug)]

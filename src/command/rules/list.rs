@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::{ReadWith, navigator};
 use crate::command::{say, visible};
 use crate::config;
-use crate::role::{Loaded, load_rules};
+use crate::loaded::{Loaded, load_rules};
 
 /// Arguments of `mihari rules list`.
 #[derive(Args, Debug)]
@@ -146,7 +146,12 @@ fn unmapped(set: &RuleSet, coverage: &Coverage, json: bool) -> Result<()> {
             say(&serde_json::to_string(gap)?);
         } else if gap.seen {
             for (field, rules) in &gap.fields {
-                say(&format!("{:30} no event has {}: {rules} of {} rules", visible(&source(&gap.log_source)), visible(field), gap.rules));
+                say(&format!(
+                    "{:30} no event has {}: {rules} of {} rules",
+                    visible(&source(&gap.log_source)),
+                    visible(field),
+                    gap.rules
+                ));
             }
         } else {
             say(&format!("{:30} no event: {} rules", visible(&source(&gap.log_source)), gap.rules));
