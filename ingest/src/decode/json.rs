@@ -2,16 +2,25 @@
 
 /// The keys of the object in `text` and their values as written, without reading what the values hold. Stops where it is no JSON.
 pub(super) fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut rest = text.trim_start().strip_prefix('{').unwrap_or("");
+    let mut rest = behind(text, BLANKS).strip_prefix('{').unwrap_or("");
     std::iter::from_fn(move || {
-        let key = rest.trim_start_matches([' ', '\t', '\r', '\n', ',']).strip_prefix('"')?;
+        let key = behind(rest, b" \t\r\n,").strip_prefix('"')?;
         let end = string_end(key)?;
         let (key, after) = (&key[..end], &key[end + 1..]);
-        let value = after.trim_start().strip_prefix(':')?.trim_start();
+        let value = behind(behind(after, BLANKS).strip_prefix(':')?, BLANKS);
         let length = value_length(value)?;
         rest = &value[length..];
         Some((key, &value[..length]))
     })
+}
+
+/// What may stand around a value (RFC 8259 §2).
+const BLANKS: &[u8] = b" \t\r\n";
+
+/// The text behind the bytes of `marks`, all ASCII, that it begins with.
+fn behind<'a>(text: &'a str, marks: &[u8]) -> &'a str {
+    let length = text.bytes().position(|byte| !marks.contains(&byte)).unwrap_or(text.len());
+    &text[length..]
 }
 
 /// The value of the key `path` as written: the key itself, or a key within a key's object where a dot parts them.

@@ -109,6 +109,9 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
 }
 
 fn find_pair<'a>(text: &'a str, style: Style, key: &str) -> Option<&'a str> {
+    if style == Style::default() {
+        return pairs::pairs(text).find(|pair| pair.key == key).map(|pair| pair.value);
+    }
     let mut found = None;
     pairs::styled(text, style, |pair| {
         if found.is_none() && pair.key == key {

@@ -126,6 +126,10 @@ impl super::Reader for Reader {
         Recognise::new().anything().rank(4)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["CEF:"]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         let message = if message.starts_with("CEF:") { message } else { context.with_tag("CEF") };

@@ -160,6 +160,10 @@ impl super::Reader for Reader {
         Recognise::new().app("CheckPoint").starts("[").starts("time=")
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&[":\"", "\"; "], &["time=", "|product="]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let header = &context.header;
         let text = header.structured.unwrap_or(header.message).trim();

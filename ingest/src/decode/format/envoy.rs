@@ -35,6 +35,10 @@ impl super::Reader for Reader {
         Recognise::new().rank(4).starts("[").starts("ACCESS [").app("envoy")
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["] \""]]
+    }
+
     /// `[TIME] "METHOD PATH PROTOCOL" CODE FLAGS RECEIVED SENT DURATION UPSTREAM-TIME "FORWARDED-FOR" "AGENT" "ID" "AUTHORITY" "UPSTREAM"`
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();

@@ -59,6 +59,10 @@ impl super::Reader for Reader {
         first.iter().fold(Recognise::new().rank(4).app("haproxy"), |recognise, byte| recognise.starts(byte))
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&[" [", "] "]]
+    }
+
     /// `CLIENT:PORT [TIME] FRONTEND BACKEND/SERVER [HOST] TIMERS STATUS BYTES COOKIE COOKIE STATE COUNTS QUEUES {HEADERS} "REQUEST"`
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();

@@ -293,7 +293,8 @@ impl super::Reader for Reader {
             return self.read_with_header(whole, context, row);
         }
         let bytes = whole.as_bytes();
-        if bytes.len() < 30 || bytes[4] != b'-' || bytes[7] != b'-' || bytes[10] != b' ' || bytes[13] != b':' {
+        if bytes.len() < 30 || bytes[4] != b'-' || bytes[7] != b'-' || bytes[10] != b' ' || bytes[13] != b':' || bytes[19] != b' '
+        {
             return false;
         }
         let line = whole.lines().next().unwrap_or("");

@@ -148,6 +148,10 @@ impl super::Reader for Reader {
         Recognise::new().rank(4).starts("1").starts("2").stamped()
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["org.key", ".events", "] ("]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         let Some((stamp, rest)) = stamp::iso(message) else { return false };

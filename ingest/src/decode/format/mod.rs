@@ -79,9 +79,14 @@ pub(super) trait Reader: Send {
     /// Which records are worth asking about: cheap, and by structure at a fixed place.
     fn recognise(&self) -> Recognise;
 
-    /// What texts that begin with `byte` must hold for `read` to take them: one of these, whole. Empty where that cannot be told.
+    /// What texts that no program's name leads here hold where `read` takes them: all of one of these. Empty where that cannot be told.
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[]
+    }
+
+    /// The same, for texts that begin with `byte`.
     fn needs(&self, _byte: u8) -> Vec<Needed> {
-        Vec::new()
+        self.marks().iter().map(|all| Needed::of(all.iter().copied())).collect()
     }
 
     /// Writes the record and says yes, or leaves nothing behind and says no.

@@ -36,6 +36,10 @@ impl super::Reader for Reader {
         Recognise::new().anything()
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&[" PROTO="]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         // The kernel writes IN= before OUT= before SRC=; a prefix is at most 127 bytes (nf_log), a time may stand before it.

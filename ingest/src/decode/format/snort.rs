@@ -33,6 +33,10 @@ impl super::Reader for Reader {
         Recognise::new().rank(4).starts("0").starts("1").starts("2").starts("[").app("snort").app("suricata").stamped()
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&[" -> "]]
+    }
+
     /// `[TIME  [**]] [GID:SID:REV] MESSAGE [**] [Classification: C] [Priority: N] {PROTOCOL} FROM -> TO`
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();

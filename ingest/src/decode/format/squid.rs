@@ -39,13 +39,13 @@ impl super::Reader for Reader {
         let message = context.header.message.trim_start();
         let mut words = message.split_ascii_whitespace();
         let mut word = || words.next();
-        let (Some(time), Some(elapsed), Some(client), Some(code), Some(bytes), Some(method), Some(target)) =
-            (word(), word(), word(), word(), word(), word(), word())
+        let Some((seconds, millis)) = word().and_then(|time| time.split_once('.')) else { return false };
+        let (Some(elapsed), Some(client), Some(code), Some(bytes), Some(method), Some(target)) =
+            (word(), word(), word(), word(), word(), word())
         else {
             return false;
         };
         let (user, hierarchy, mime) = (word(), word(), word());
-        let Some((seconds, millis)) = time.split_once('.') else { return false };
         let Some((result, status)) = code.split_once('/') else { return false };
         let (Ok(seconds), Ok(millis), Ok(elapsed)) = (seconds.parse::<i64>(), millis.parse::<i64>(), elapsed.parse::<i64>())
         else {

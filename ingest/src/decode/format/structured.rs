@@ -150,7 +150,7 @@ impl Reader {
         let mut before = "";
         for (key, _) in self.record.view(object_of(context)).iter() {
             let name = self.record.keys.name(key);
-            let first = name.split('.').next().unwrap_or(name);
+            let first = &name[..name.bytes().position(|byte| byte == b'.').unwrap_or(name.len())];
             if first != before {
                 each(first);
             }

@@ -14,7 +14,6 @@ use event::{FieldId, RowBuilder};
 
 use super::{Events, labels};
 use crate::decode::format::Recognise;
-use crate::decode::grams::Needed;
 use crate::decode::record::{Key, Record};
 use crate::decode::syslog;
 use crate::decode::text::Context;
@@ -156,8 +155,8 @@ impl crate::decode::format::Reader for Reader {
         PROVIDERS.iter().fold(Recognise::new().anything().stamped().rank(4), |recognise, name| recognise.app(name))
     }
 
-    fn needs(&self, _byte: u8) -> Vec<Needed> {
-        MARKS.iter().map(|all| Needed::of(all.iter().copied())).collect()
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        MARKS
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {

@@ -375,7 +375,7 @@ impl super::Reader for Reader {
         if whole.starts_with('#') {
             return self.read_with_header(whole, context, row);
         }
-        if !whole.contains('\t') {
+        if memchr::memchr(b'\t', whole.as_bytes()).is_none() {
             return false;
         }
         let line = whole.lines().next().unwrap_or("");
