@@ -415,10 +415,10 @@ impl Observer {
     /// What the event tells of; texts go to `text`. `time` is where it stands in the order.
     pub(super) fn observe(&mut self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
         let cells = self.cells(event);
-        if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() {
+        let category = self.category(event.log_source());
+        if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() || is_translation(&cells, category) {
             return None;
         }
-        let category = self.category(event.log_source());
         let what = what(&cells, category).filter(|(_, begins)| self.policy || !begins)?;
         Some(observation(event, &cells, category, what, time, text))
     }
@@ -427,10 +427,10 @@ impl Observer {
     /// it spoke.
     pub(super) fn communication(&mut self, event: EventRef<'_>, text: &mut String) -> Option<Observation> {
         let cells = self.cells(event);
-        if !cells.has(Slot::SOURCE) {
+        let category = self.category(event.log_source());
+        if !cells.has(Slot::SOURCE) || is_translation(&cells, category) {
             return None;
         }
-        let category = self.category(event.log_source());
         let what = what(&cells, category).map(|(what, _)| what).filter(|what| !matches!(what, What::Login | What::File));
         if !cells.has(Slot::DESTINATION) && what != Some(What::Proxied) {
             return None;
@@ -639,6 +639,12 @@ fn what(cells: &Cells<'_>, category: Option<&str>) -> Option<(What, bool)> {
     }
     let decided = || [Slot::TYPE, Slot::ACTION].into_iter().any(|slot| cells.text(slot).and_then(passed_word).is_some());
     kind(cells, category).map(|what| (what, false)).or_else(|| (ends && decided()).then_some((What::Flow, true)))
+}
+
+/// Whether it tells how a firewall translates an address: both ends are one host's then, and nobody spoke.
+/// `of` is the category of the event's log source, which a record cannot choose.
+fn is_translation(cells: &Cells<'_>, of: Option<&str>) -> bool {
+    of == Some("firewall") && cells.text(Slot::ACTION) == Some("address-translation")
 }
 
 /// Whether a proxy tells it; `of` is the category of the event's log source.

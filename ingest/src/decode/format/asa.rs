@@ -143,8 +143,12 @@ impl Reader {
             }
             match number {
                 313_001 | 313_004 | 106_018 | 106_013 => row.text(FieldId::NETWORK_TRANSPORT, "icmp"),
+                722_051 => row.copy_first(FieldId::SOURCE_USER_NAME, FieldId::USER_NAME),
                 313_008 => row.text(FieldId::NETWORK_TRANSPORT, "ipv6-icmp"),
                 _ => {}
+            }
+            if message.done == Done::Translated {
+                translated(value("d"), row);
             }
             self.began(value("w"), value("s"), value("d"), message.done, row);
             return;
@@ -205,6 +209,7 @@ impl Reader {
             Done::Permitted => ("permitted", "allowed", "success"),
             Done::Began => ("connection-started", "allowed", "success"),
             Done::Ended => ("flow-expiration", "allowed", "success"),
+            Done::Translated => ("address-translation", "info", ""),
             Done::LoggedIn => ("login", "", "success"),
             Done::LoginFailed => ("login", "", "failure"),
             Done::LoggedOut => ("logout", "", ""),
@@ -330,6 +335,15 @@ impl super::Reader for Reader {
             self.message(number, text, row);
         }
         true
+    }
+}
+
+/// What a translation's second end is: no destination, though the vendor's mapping to fields has it there, but the source as others see it.
+fn translated(end: &str, row: &mut RowBuilder<'_>) {
+    let end = End::read(end);
+    if let Ok(ip) = end.host.parse() {
+        row.ip(FieldId::SOURCE_NAT_IP, ip);
+        number(row, FieldId::SOURCE_NAT_PORT, end.port);
     }
 }
 

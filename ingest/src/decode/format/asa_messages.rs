@@ -2,7 +2,7 @@
 //! [`super::sentence`].
 
 use super::sentence::Done;
-use Done::{Asked, Began, Denied, Ended, LoggedIn, LoggedOut, LoginFailed, Permitted, Told};
+use Done::{Asked, Began, Denied, Ended, LoggedIn, LoggedOut, LoginFailed, Permitted, Told, Translated};
 
 /// Numbers, what was done, pattern; of several for one number the first that fits stands.
 pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
@@ -100,7 +100,7 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("302014 302016 302018 302036", Ended, "Teardown {p} connection {c} for {s} to {d} duration {t} bytes {b} {r}"),
     ("302014 302016 302018 302036", Ended, "Teardown {p} connection {c} for {s} to {d} duration {t} bytes {b}"),
     ("302014 302016 302018 302036", Ended, "Teardown {p} connection {c} from {s} to {d} duration {t} bytes {b}"),
-    ("302012", Ended, "Teardown dynamic {p} translation from {s} to {d} duration {t}"),
+    ("302012", Translated, "Teardown dynamic {p} translation from {s} to {d} duration {t}"),
     ("302022 302024", Began, "Built {x}stub {p} connection for {s} to {d}"),
     ("302023 302025", Ended, "Teardown stub {p} connection for {s} to {d} duration {t} forwarded bytes {b} {r}"),
     ("302026", Began, "Built {x} stub {p} connection for {s} to {d}"),
@@ -119,10 +119,10 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("304003", Told, "URL Server {x} timed out URL {url}"),
     ("305005", Denied, "No translation group found for {p} src {s} dst {d}"),
     ("305006", Denied, "{x} translation creation failed for {p} src {s} dst {d}"),
-    ("305009", Began, "Built {x} translation from {s} to {d}"),
-    ("305010", Ended, "Teardown {x} translation from {s} to {d} duration {t}"),
-    ("305011", Began, "Built {x} {p} translation from {s} to {d}"),
-    ("305012", Ended, "Teardown {x} {p} translation from {s} to {d} duration {t}"),
+    ("305009", Translated, "Built {x} translation from {s} to {d}"),
+    ("305010", Translated, "Teardown {x} translation from {s} to {d} duration {t}"),
+    ("305011", Translated, "Built {x} {p} translation from {s} to {d}"),
+    ("305012", Translated, "Teardown {x} {p} translation from {s} to {d} duration {t}"),
     ("305013", Denied, "Asymmetric NAT rules matched for forward and reverse flows; Connection for {p} src {s} dst {d} denied"),
     ("305013", Denied, "Asymmetric NAT rules matched for forward and reverse flows; Connection {p} src {s} dst {d} denied"),
     ("308001", LoginFailed, "{x} incorrect for {x} tries (from {s})"),
@@ -220,7 +220,7 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("710004", Denied, "{p} connection limit exceeded from {s} to {d}"),
     ("710005 710006", Denied, "{p} request discarded from {s} to {d}"),
     ("710007", Told, "NAT-T keepalive received from {s} to {d}"),
-    ("713228", Told, "Group = {g}, Username = {u}, IP = {s}, Assigned private IP address {x} to remote user"),
+    ("713228", Told, "Group = {g}, Username = {u}, IP = {s}, Assigned private IP address {sn} to remote user"),
     ("716001", LoggedIn, "Group <{g}> User <{u>}> IP <{s}> WebVPN session started"),
     ("716002", LoggedOut, "Group <{g}> User <{u>}> IP <{s}> WebVPN session terminated: {r}"),
     ("716038", LoggedIn, "Group <{g}> User <{u>}> IP <{s}> Authentication: successful"),
@@ -229,7 +229,7 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("719022", LoggedIn, "WebVPN user {u>} has been authenticated"),
     ("719023", LoginFailed, "WebVPN user {u>} has not been successfully authenticated. Access denied."),
     ("722022 722033", Told, "Group <{g}> User <{u>}> IP <{s}> {x} {p} SVC connection established"),
-    ("722051", LoggedIn, "Group <{g}> User <{su>}> IP <{s}> IPv4 Address <{x}> IPv6 address <{x}> assigned to session"),
+    ("722051", LoggedIn, "Group <{g}> User <{su>}> IP <{s}> IPv4 Address <{sn}> IPv6 address <{sn}> assigned to session"),
     ("725001 725002 725003 725006 725007 725016", Told, "{x} with {x} {s} to {d} {x}"),
     ("725001 725002 725003 725006 725007 725016", Told, "{x} with {x} {s} to {d}"),
     ("725001 725002 725003 725006 725007", Told, "{x} with client {s}"),

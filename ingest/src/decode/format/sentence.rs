@@ -7,6 +7,7 @@
 //! | capture | field |
 //! |---|---|
 //! | `s`, `d` | source and destination: `interface:address/port (mapped/port) (user)`, `interface/address(port)` |
+//! | `sn` | the address that the source has within the tunnel |
 //! | `D` | destination whose port is a service's name |
 //! | `s4`, `d4` | `address:port` |
 //! | `si`, `di` | interface that the packet came by, goes by |
@@ -33,10 +34,12 @@ pub(super) enum Done {
     Denied,
     /// Traffic may pass.
     Permitted,
-    /// A connection or translation began.
+    /// A connection began.
     Began,
     /// It ended.
     Ended,
+    /// A translation of addresses began or ended.
+    Translated,
     /// Somebody logged in.
     LoggedIn,
     /// Somebody did not.
@@ -263,6 +266,12 @@ pub(super) fn capture(
             }
         }
         "dh" => address(row, F::DESTINATION_IP, F::DESTINATION_DOMAIN, value),
+        // `<::>` is none.
+        "sn" => {
+            if let Some(ip) = value.parse::<std::net::IpAddr>().ok().filter(|ip| !ip.is_unspecified()) {
+                row.ip(F::SOURCE_NAT_IP, ip);
+            }
+        }
         "si" => row.text(F::OBSERVER_INGRESS_INTERFACE_NAME, value),
         "di" => row.text(F::OBSERVER_EGRESS_INTERFACE_NAME, value),
         "u" | "su" => {
