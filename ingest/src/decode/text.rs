@@ -52,6 +52,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The same, where stamps without an offset are of `zone`.
+    pub(super) fn in_zone<'b>(&'b self, zone: &'b Zone) -> Context<'b> {
+        Context { zone, grams: Grams::new(), first_time: FirstTime::default(), ..*self }
+    }
+
     /// Sets the event's time from a stamp of the record's own.
     pub(super) fn set_time(&self, row: &mut RowBuilder<'_>, stamp: Option<Stamp>) {
         if let Some(time) = stamp.and_then(|stamp| stamp.resolve(self.zone, self.reference)) {

@@ -35,6 +35,8 @@ pub(super) struct File {
     /// Descriptions whose keys and values this one takes over.
     #[serde(default)]
     pub(super) base: Vec<String>,
+    /// The zone of stamps without an offset, where its makers always write them in one; else it is the sender's.
+    pub(super) zone: Option<String>,
     #[serde(default)]
     pub(super) set: Constants,
     #[serde(default)]

@@ -15,7 +15,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use event::{FieldId, RowBuilder};
+use event::RowBuilder;
 
 use super::names::Names;
 use super::text::Context;
@@ -113,18 +113,20 @@ impl Reader {
 
     /// Writes the record where one of the lines fits it.
     pub(super) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let plan = &*self.plan;
+        let Reader { plan, lacks_time, names, scratch } = self;
         let message = trimmed(context.header.message);
         let Some(first) = message.bytes().next() else { return false };
-        let mut hits = std::mem::take(&mut self.scratch.hits);
-        let mut found = std::mem::take(&mut self.scratch.found);
+        let in_zone = plan.zone.as_ref().map(|zone| context.in_zone(zone));
+        let writes = in_zone.as_ref().unwrap_or(context);
+        let mut hits = std::mem::take(&mut scratch.hits);
+        let mut found = std::mem::take(&mut scratch.found);
         let done = plan.candidates(first).find(context.grams.of(context.record), &mut found, |at| {
             let line = &plan.lines[usize::from(at)];
             if !line.template.matches(message, &context.first_time, &mut hits) || !writer::accepts(line, message, &hits) {
                 return false;
             }
             let mark = row.mark();
-            let mut writer = Writer { plan, names: &mut self.names, scratch: &mut self.scratch, context, row };
+            let mut writer = Writer { plan, names, scratch, context: writes, row };
             if writer.line(line, message, &hits) {
                 writer.set(&line.set);
                 row.log_source(line.log_source.unwrap_or(plan.log_source));
@@ -133,32 +135,24 @@ impl Reader {
             row.rewind(mark);
             false
         });
-        self.scratch.found = found;
-        self.scratch.hits = hits;
+        scratch.found = found;
+        scratch.hits = hits;
         if done {
-            self.finish(context, row);
-            let Reader { plan, names, scratch, .. } = self;
-            Writer { plan, names, scratch, context, row }.usual(self.lacks_time);
+            let mut writer = Writer { plan, names, scratch, context: writes, row };
+            writer.finish();
+            writer.usual(*lacks_time);
         }
         done
     }
 
     /// Takes a record of the format's own program that no line fits.
     pub(super) fn claim(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let claims = self.plan.claims && !self.plan.apps.is_empty();
+        let Reader { plan, names, scratch, .. } = self;
+        let claims = plan.claims && !plan.apps.is_empty();
         if claims {
-            row.log_source(self.plan.log_source);
-            self.finish(context, row);
+            row.log_source(plan.log_source);
+            Writer { plan, names, scratch, context, row }.finish();
         }
         claims
-    }
-
-    fn finish(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
-        let plan = &*self.plan;
-        row.format(plan.format);
-        Writer { plan, names: &mut self.names, scratch: &mut self.scratch, context, row }.set(&plan.set);
-        if row.get(FieldId::MESSAGE).is_none() {
-            row.text(FieldId::MESSAGE, context.header.message);
-        }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use event::{FieldId, FormatId, LogSource, LogSourceId};
 use hashbrown::HashMap;
+use jiff::tz::TimeZone;
 
 use super::DescriptionError;
 use super::file::{self, Action, File, Line, Scalar, Some1};
 use super::target::{self, Convert, Extent, Target, TimeForm};
 use super::template::Template;
 use crate::decode::grams::{Grams, Needed, Waiting};
+use crate::decode::stamp::Zone;
 
 /// A compiled description.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Plan {
     pub(super) format: FormatId,
     pub(super) log_source: LogSourceId,
     pub(crate) native: &'static str,
+    /// The zone of stamps without an offset, where it is not the sender's.
+    pub(super) zone: Option<Zone>,
     pub(super) set: Sets,
     pub(super) lines: Vec<LinePlan>,
     pub(super) keys: HashMap<Box<str>, Key>,
@@ -188,6 +192,7 @@ impl Plan {
             format,
             log_source: log_source(&file.source),
             native,
+            zone: file.zone.as_deref().map(zone).transpose().map_err(&fault)?,
             set: sets(&file.set, native).map_err(&fault)?,
             lines: compiler.lines(&file.lines).map_err(&fault)?,
             keys: HashMap::new(),
@@ -284,6 +289,10 @@ impl LinePlan {
         self.template.first_bytes().iter().all(|fits| *fits)
             && self.template.captures.first().is_some_and(|c| c.iter().any(|t| t.convert == Convert::Json))
     }
+}
+
+fn zone(name: &str) -> Result<Zone, String> {
+    TimeZone::get(name).map(Zone::new).map_err(|_| format!("no time zone is named {name:?}"))
 }
 
 fn log_source(source: &file::Source) -> LogSourceId {

@@ -34,13 +34,13 @@ fn event(decoder: &mut TextDecoder, raw: &str) -> BTreeMap<String, String> {
     found
 }
 
-fn settings() -> DecodeSettings {
-    DecodeSettings::new("UTC", "2026-04-01T00:00:00Z".parse().unwrap()).unwrap()
+fn settings(zone: &str) -> DecodeSettings {
+    DecodeSettings::new(zone, "2026-04-01T00:00:00Z".parse().unwrap()).unwrap()
 }
 
-/// Runs the cases of `files`; what did not come as expected.
-fn problems(files: &[(String, String)]) -> Vec<String> {
-    let mut settings = settings();
+/// Runs the cases of `files`, sent from `zone`; what did not come as expected.
+fn problems(files: &[(String, String)], zone: &str) -> Vec<String> {
+    let mut settings = settings(zone);
     settings.add_formats(files).unwrap();
     let mut decoder = TextDecoder::new(&Arc::new(settings));
     let mut problems = Vec::new();
@@ -76,8 +76,14 @@ fn the_cases_of_every_description_hold() {
     }
     files.sort();
     assert_eq!(files.len(), SHIPPED.len(), "every file is built in");
-    let problems = problems(&files);
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    let problems_of = |files: &[(String, String)], zone: &str| {
+        let problems = problems(files, zone);
+        assert!(problems.is_empty(), "from {zone}: {}", problems.join("\n"));
+    };
+    problems_of(&files, "UTC");
+    files.retain(|(path, text)| read(path, text).unwrap().zone.is_some());
+    assert!(!files.is_empty());
+    problems_of(&files, "Asia/Tokyo");
 }
 
 #[test]
@@ -129,7 +135,7 @@ cases:
   - raw: '%five one   ["say \"two\""] 0x1F 1.5ms 00:11:22:aa:bb:cc, {p| q}'
     expect: {trial.a: one, trial.b: say "two", trial.c: 31, event.duration: 1500000, source.mac: 00:11:22:aa:bb:cc, trial.d: [p, q]}
 "#;
-    let problems = problems(&[("trial".to_owned(), file.to_owned())]);
+    let problems = problems(&[("trial".to_owned(), file.to_owned())], "UTC");
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
@@ -144,6 +150,7 @@ fn what_makes_no_sense_is_refused() {
         ("lines: ['{a:int loud}']", "int knows no word"),
         ("base: [nothing]", "no description is named"),
         ("surplus: 1", "unknown field"),
+        ("zone: Nowhere", "no time zone is named"),
         ("keys: {a: '@timestamp'}", "@timestamp needs a type of time"),
     ] {
         let text = format!("name: trial\n{text}\n");
@@ -156,7 +163,7 @@ fn what_makes_no_sense_is_refused() {
 fn matching_stays_linear() {
     // Every literal stands everywhere, no capture can be right: a matcher that goes back would not come to an end.
     let text = "name: trial\nlines: ['%x {a}a{b}a{c}a{d}a{e}a{f}a{g}a[[{h}a[[{i}a]]]]b']\n";
-    let mut settings = settings();
+    let mut settings = settings("UTC");
     settings.add_formats(&[("trial".to_owned(), text.to_owned())]).unwrap();
     let mut decoder = TextDecoder::new(&Arc::new(settings));
     let got = event(&mut decoder, &format!("%x {}", "a".repeat(200_000)));

@@ -249,6 +249,16 @@ impl Writer<'_, '_, '_> {
         whole
     }
 
+    /// Writes what is said of every record of the format.
+    pub(super) fn finish(&mut self) {
+        let plan = self.plan;
+        self.row.format(plan.format);
+        self.set(&plan.set);
+        if self.row.get(FieldId::MESSAGE).is_none() {
+            self.row.text(FieldId::MESSAGE, self.context.header.message);
+        }
+    }
+
     /// Writes what keys that the description lacks usually mean.
     pub(super) fn usual(&mut self, sets_time: bool) {
         let Some(Json { record, usual: Some(usual), told, object, .. }) = self.scratch.json.as_deref_mut() else { return };
@@ -468,8 +478,11 @@ impl Writer<'_, '_, '_> {
             TimeForm::Epoch => stamp::epoch(text),
             _ => stamp.and_then(|(stamp, _)| stamp.resolve(zone, reference)),
         };
+        let is_event = matches!(target.convert, Convert::EventTime(_));
         match time {
-            Some(time) if matches!(target.convert, Convert::EventTime(_)) => self.row.time(time),
+            // Until something is told, the time is that of the receipt.
+            Some(_) if is_event && target.if_absent && self.row.time_now() != self.row.received() => {}
+            Some(time) if is_event => self.row.time(time),
             Some(time) => self.row.time_cell(target.field, time),
             None => {}
         }
