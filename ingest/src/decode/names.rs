@@ -6,6 +6,14 @@ use hashbrown::HashMap;
 /// Keys remembered for one prefix; further ones are looked up each time.
 const KEYS_MAX: usize = 2048;
 
+/// What names begin with that only this program may write. `@timestamp` is the event's time.
+const OURS: &[&str] = &["mihari.", "policy.", "zone.", "tenant", "log.source.", "event.received", "@timestamp"];
+
+/// Whether a record would say what only this program may, were `name` behind `prefix` a field: only where its names stand as they are.
+pub(super) fn is_ours(prefix: &str, name: &str) -> bool {
+    prefix.is_empty() && OURS.iter().any(|ours| name.starts_with(ours))
+}
+
 /// Fields named `prefix` + key.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -19,10 +27,13 @@ impl Names {
         Names { prefix, known: HashMap::new(), scratch: String::new() }
     }
 
-    /// The field of `key`, a blank within it being `_` behind a prefix; none where the table of names is full.
+    /// The field of `key`, a blank within it being `_` behind a prefix; none where the table of names is full, or the name is ours.
     pub(super) fn field(&mut self, key: &str) -> Option<FieldId> {
         if let Some(id) = self.known.get(key) {
             return Some(*id);
+        }
+        if is_ours(self.prefix, key) {
+            return None;
         }
         self.scratch.clear();
         self.scratch.push_str(self.prefix);

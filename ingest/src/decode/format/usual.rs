@@ -270,6 +270,7 @@ const ECS: &[&str] = &[
     "ecs.",
     "log.syslog.",
     "event.category",
+    "log.source.",
     "event.created",
     "event.dataset",
     "event.duration",

@@ -3,6 +3,8 @@
 use event::keys::{Key, Keys};
 use event::{FieldId, RowBuilder, Value};
 
+use crate::decode::names::is_ours;
+
 /// The fields of a format's own names: a prefix before each path, interned when a path is first written.
 pub(in crate::decode) struct Fields {
     prefix: Box<str>,
@@ -19,9 +21,6 @@ enum Known {
     /// A field that ECS says holds addresses.
     Address(FieldId),
 }
-
-/// What names of ours begin with. `@timestamp` is the event's time.
-const OURS: &[&str] = &["mihari.", "policy.", "zone.", "tenant", "event.received", "@timestamp"];
 
 impl Fields {
     pub(in crate::decode) fn new(prefix: &str) -> Fields {
@@ -59,9 +58,7 @@ impl Fields {
 
     fn find(&mut self, keys: &Keys, key: Key) -> Known {
         let name = keys.name(key);
-        // Where a record's names stand as they are, it must not say what only this program may.
-        let ours = self.prefix.is_empty() && OURS.iter().any(|ours| name.starts_with(ours));
-        if key == Key::REFUSED || ours {
+        if key == Key::REFUSED || is_ours(&self.prefix, name) {
             return Known::Refused;
         }
         self.scratch.clear();
@@ -92,8 +89,10 @@ mod tests {
         assert_eq!(keys.name(dotted), "id.orig_h");
         let mut fields = Fields::new("zeek.");
         assert!(matches!(fields.known(&keys, dotted), Known::Field(field) if field.name() == "zeek.id.orig_h"));
-        let ours = keys.declare("policy.verdict");
-        assert!(matches!(Fields::new("").known(&keys, ours), Known::Refused));
+        for name in ["policy.verdict", "log.source.address"] {
+            let ours = keys.declare(name);
+            assert!(matches!(Fields::new("").known(&keys, ours), Known::Refused), "{name}");
+        }
         for odd in [".", "..", ".a", "a.", ""] {
             let key = keys.child(id, odd);
             assert_eq!(keys.child(id, odd), key, "{odd}");
