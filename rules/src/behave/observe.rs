@@ -701,12 +701,13 @@ const WINDOWS_TICKET: u64 = 4768;
 
 /// Whether somebody logged in or could not, by what the record's program calls it.
 fn is_login(cells: &Cells<'_>) -> bool {
-    if cells.text(Slot::CATEGORY) == Some("authentication") {
-        return true;
-    }
+    // Its tickets and checks of passwords are of the same category, and one login writes several.
     if cells.text(Slot::PROVIDER) == Some("Microsoft-Windows-Security-Auditing") {
         let failed = cells.text(Slot::OUTCOME) == Some("failure");
         return cells.number(Slot::CODE).is_some_and(|code| WINDOWS_LOGINS.contains(&code) || code == WINDOWS_TICKET && failed);
+    }
+    if cells.text(Slot::CATEGORY) == Some("authentication") {
+        return true;
     }
     let says = |slot, words: &[&str]| cells.text(slot).is_some_and(|text| words.iter().any(|word| text.contains(word)));
     let user = cells.text(Slot::USER).or_else(|| cells.text(Slot::SOURCE_USER)).is_some_and(|user| user != "N/A");

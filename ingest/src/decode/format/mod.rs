@@ -334,9 +334,26 @@ pub(super) fn enrich(row: &mut RowBuilder<'_>) {
     {
         row.copy_part(FieldId::DNS_QUESTION_NAME, part, FieldId::DNS_QUESTION_REGISTERED_DOMAIN);
     }
+    if let Some(Value::Text(action)) = row.get(FieldId::EVENT_ACTION)
+        && is_login(action)
+        && !(0..row.cell_count()).any(|nth| row.cell_at(nth) == (FieldId::EVENT_CATEGORY, Value::Text("authentication")))
+    {
+        row.text(FieldId::EVENT_CATEGORY, "authentication");
+    }
     if row.get(FieldId::EVENT_KIND).is_none() && !row.is_quarantined() {
         row.text(FieldId::EVENT_KIND, "event");
     }
+}
+
+/// How actions say that somebody logs in, by what the words have in common.
+const LOGINS: &[(&str, &[&str])] = &[
+    ("log", &["login", "logon", "log-on", "log_in", "log in", "logged-in", "logged_in", "logged in"]),
+    ("auth", &["authent", "auth-", "auth_", "-auth", "_auth"]),
+    ("sign", &["signin", "sign-in", "sign_in", "sign in", "signed-in", "signed in"]),
+];
+
+fn is_login(action: &str) -> bool {
+    LOGINS.iter().any(|(stem, words)| guess::contains(action, stem) && words.iter().any(|word| guess::contains(action, word)))
 }
 
 /// Where in `name` its registered domain stands. Without a list of public suffixes: the last two labels, or three where the second-level
@@ -356,6 +373,21 @@ fn registered_domain(name: &str) -> Option<std::ops::Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn actions_that_are_logins() {
+        for (action, good) in [
+            ("ssl-login-fail", true),
+            ("User Authentication", true),
+            ("gateway-auth", true),
+            ("SIGN_IN", true),
+            ("logout", false),
+            ("author changed", false),
+            ("log-rotated", false),
+        ] {
+            assert_eq!(super::is_login(action), good, "{action}");
+        }
+    }
+
     #[test]
     fn registered_domains() {
         let cases = [

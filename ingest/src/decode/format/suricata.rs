@@ -204,8 +204,10 @@ impl Eve {
         self.table.write(record, text, context, row);
         let kind = view.text(self.event_type).unwrap_or("");
         row.text(FieldId::EVENT_KIND, if kind == "alert" { "alert" } else { "event" });
-        if kind == "alert" {
-            row.text(FieldId::EVENT_CATEGORY, "intrusion_detection");
+        match kind {
+            "alert" => row.text(FieldId::EVENT_CATEGORY, "intrusion_detection"),
+            "drop" => row.text(FieldId::EVENT_TYPE, "denied"),
+            _ => {}
         }
         if !view.has(self.app_proto) && !NO_PROTOCOL.contains(&kind) {
             row.text(FieldId::NETWORK_PROTOCOL, kind);

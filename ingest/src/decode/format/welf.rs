@@ -191,6 +191,19 @@ impl super::Reader for Reader {
     }
 }
 
+/// What a message of SonicWall says of a session, and how it went.
+fn login(message: &str) -> Option<(&'static str, &'static str)> {
+    [
+        ("User login successful", "login", "success"),
+        ("User login failed", "login", "failure"),
+        ("User login denied", "login", "failure"),
+        ("User logged out", "logout", "success"),
+    ]
+    .into_iter()
+    .find(|(begins, ..)| message.starts_with(begins))
+    .map(|(_, action, outcome)| (action, outcome))
+}
+
 impl Dialect {
     fn write(&mut self, message: &str, context: &Context<'_>, scratch: &mut String, row: &mut RowBuilder<'_>) {
         self.kind.mark(row);
@@ -216,6 +229,7 @@ impl Dialect {
 impl Reader {
     fn sonicwall(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         self.sonicwall.write(message, context, &mut self.scratch, row);
+        let mut said = "";
         for pair in pairs(message) {
             // `address:port:interface[:name]`
             let (ip, port, interface) = match pair.key {
@@ -230,6 +244,15 @@ impl Reader {
                     if service.bytes().any(|b| b.is_ascii_alphabetic()) {
                         keys::lower(row, FieldId::NETWORK_PROTOCOL, service, &mut self.scratch);
                     }
+                    continue;
+                }
+                // Newer releases say what became of the packet; older ones tell it by the message alone.
+                "fw_action" if pair.value == "drop" => {
+                    row.text(FieldId::EVENT_TYPE, "denied");
+                    continue;
+                }
+                "msg" => {
+                    said = pair.value;
                     continue;
                 }
                 _ => continue,
@@ -255,20 +278,22 @@ impl Reader {
                 }
             }
         }
+        if row.get(FieldId::EVENT_TYPE).is_none() && (said.ends_with(" dropped") || said.ends_with(" denied")) {
+            row.text(FieldId::EVENT_TYPE, "denied");
+        }
+        if let Some((_, outcome)) = login(said) {
+            row.text(FieldId::EVENT_OUTCOME, outcome);
+        }
     }
 
     fn remote_access(&mut self, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         self.remote_access.write(message, context, &mut self.scratch, row);
         let value = |key: &str| pairs(message).find(|pair| pair.key == key).map_or("", |pair| pair.value);
         super::address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, value("dst"));
-        let (action, outcome) = match value("msg") {
-            text if text.starts_with("User login successful") => ("login", "success"),
-            text if text.starts_with("User login failed") => ("login", "failure"),
-            text if text.starts_with("User logged out") => ("logout", "success"),
-            _ => return,
-        };
-        row.text(FieldId::EVENT_ACTION, action);
-        row.text(FieldId::EVENT_OUTCOME, outcome);
+        if let Some((action, outcome)) = login(value("msg")) {
+            row.text(FieldId::EVENT_ACTION, action);
+            row.text(FieldId::EVENT_OUTCOME, outcome);
+        }
     }
 
     fn stormshield(&mut self, kind: &str, message: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {

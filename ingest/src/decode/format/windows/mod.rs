@@ -225,6 +225,9 @@ impl Events {
         if !view.has(self.own_outcome) {
             event.write_outcome(row);
         }
+        if row.get(FieldId::EVENT_CATEGORY).is_none() {
+            event.write_category(row);
+        }
         if nested && !view.has(self.own_module) {
             row.text(FieldId::EVENT_MODULE, if event.channel() == "Security" { "security" } else { "windows" });
         }
@@ -315,6 +318,25 @@ impl<'t> Event<'_, 't> {
         if row.get(FieldId::HOST_HOSTNAME).is_none() {
             let is_address = host.parse::<std::net::IpAddr>().is_ok();
             row.text(FieldId::HOST_HOSTNAME, if is_address { host } else { host.split('.').next().unwrap_or(host) });
+        }
+    }
+
+    /// What the security log's number tells of.
+    fn write_category(&self, row: &mut RowBuilder<'_>) {
+        if self.provider() != "Microsoft-Windows-Security-Auditing" {
+            return;
+        }
+        let (category, kind) = match self.id() {
+            4634 | 4647 | 4779 => ("authentication", "end"),
+            4624 | 4625 | 4648 | 4768..=4772 | 4776..=4778 => ("authentication", "start"),
+            4672 | 4673 | 4720..=4767 | 4780..=4782 | 4794 | 4797..=4799 => ("iam", ""),
+            4688 => ("process", "start"),
+            4689 => ("process", "end"),
+            _ => return,
+        };
+        row.text(FieldId::EVENT_CATEGORY, category);
+        if !kind.is_empty() && row.get(FieldId::EVENT_TYPE).is_none() {
+            row.text(FieldId::EVENT_TYPE, kind);
         }
     }
 
