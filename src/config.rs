@@ -203,6 +203,9 @@ impl Listen {
         if self.kafka.is_some() != (self.kind == ListenKind::Kafka) {
             bail!("kafka is for the kind kafka, which needs it");
         }
+        if self.kind == ListenKind::Kafka && !cfg!(feature = "kafka") {
+            bail!("this program was built without kafka (cargo build --features kafka)");
+        }
         if let Some(kafka) = &self.kafka {
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             let named = (1..=100).contains(&kafka.group.len()) && kafka.group.chars().all(plain);
@@ -689,6 +692,12 @@ mod tests {
         }
         let twice = format!("{:#}", Config::parse("data: x\ndata: y\n", false).expect_err("twice"));
         assert!(twice.contains("line 2 ") && twice.contains("duplicate") && !twice.contains("DuplicateKeyPolicy"), "{twice}");
+    }
+
+    #[test]
+    fn kafka_is_refused_where_the_program_has_none() {
+        let text = "listen: [{kind: kafka, kafka: {brokers: ['a:9092'], topics: [logs]}}]";
+        assert_eq!(Config::parse(text, false).is_ok(), cfg!(feature = "kafka"));
     }
 
     #[test]
