@@ -309,6 +309,7 @@ const TRAEFIK: Format = Format {
         ("event.module", "traefik"),
         ("event.dataset", "traefik.access"),
         ("event.type", "access"),
+        ("network.protocol", "http"), // Its services are of its own configuration.
     ],
     rules: &[(
         "",
