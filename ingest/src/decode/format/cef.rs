@@ -135,7 +135,7 @@ impl super::Reader for Reader {
         let message = if message.starts_with("CEF:") { message } else { context.with_tag("CEF") };
         let Some(start) = begins(message) else { return false };
         let mut parts: [&str; 7] = [""; 7];
-        let mut rest = &message[start..];
+        let mut rest = message[start..].trim_start();
         for part in &mut parts {
             let Some(end) = extension::unescaped(rest, b'|') else { return false };
             *part = &rest[..end];

@@ -94,7 +94,9 @@ fn is_key(text: &str) -> bool {
 
 /// Whether the text may be a name of `style`: one word, several where no blank ends a pair.
 fn is_name(text: &str, style: Style) -> bool {
-    is_key(text) || style.separator.is_some() && text.split(' ').count() <= NAME_WORDS_MAX && text.split(' ').all(is_key)
+    // A word that ends a sentence belongs to the text before the pairs.
+    let is_word = |word: &str| is_key(word) && !word.ends_with('.');
+    is_key(text) || style.separator.is_some() && text.split(' ').count() <= NAME_WORDS_MAX && text.split(' ').all(is_word)
 }
 
 /// Whether the text is pairs of `style`: it begins with one, or words stand before them and pairs are the greater part.

@@ -49,6 +49,8 @@ const BEFORE_ADDRESS: &[&str] = &[
     "visitor",
     "user-ip",
     "remotehost",
+    "remoteip",
+    "clientaddress",
     "neighbor",
     "nbr",
     "接続元",
@@ -249,6 +251,7 @@ const LOGIN: &[&str] = &[
     "login",
     "log in",
     "logged in",
+    "logged on",
     "logon",
     "sign in",
     "signed in",
@@ -296,7 +299,7 @@ const FAILED: &[&str] = &[
     "échec",
 ];
 const WENT_WELL: &[&str] =
-    &["succe", "accepted", "logged in", "authenticated", "signed in", "granted", " passed", "しました", "成功"];
+    &["succe", "accepted", "logged in", "logged on", "authenticated", "signed in", "granted", " passed", "しました", "成功"];
 
 /// Words that are looked for anywhere in a text, by their first byte in small letters.
 struct Anywhere(Vec<Vec<&'static str>>);
@@ -514,14 +517,14 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::SOURCE_IP).is_some() {
         return false;
     }
-    let mut before = "";
+    let (mut earlier, mut before) = ("", "");
     let mut found: [Option<End<'_>>; 2] = [None, None];
     let mut last = 0;
     let mut named: [Option<u16>; 2] = [None, None];
     for (at, word) in words(text) {
         // `IP:192.0.2.7`, `src-port:40122`
-        let led =
-            word.split_once(':').filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
+        let led = word.split_once(':').or_else(|| word.strip_suffix(']')?.split_once('[')); // ..., `ClientIP[192.0.2.7]`
+        let led = led.filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
         let word = led.map_or(word, |(lead, rest)| {
             before = lead;
             rest
@@ -530,7 +533,10 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         if let Some((ip, port)) = address(word) {
             let behind = at + word.len();
             let port = port.or_else(|| port_in_brackets(&text[behind..]));
-            let lead = before.trim_end_matches([':', ']', '[']).trim_start_matches('[');
+            // `from taro@pc7 (192.0.2.7)`
+            let in_brackets = text[..at].ends_with('(') && is_one_of(earlier, BEFORE_SOURCE);
+            let lead = if in_brackets { earlier } else { before };
+            let lead = lead.trim_end_matches([':', ']', '[']).trim_start_matches('[');
             let end = End { ip, port, lead, at, behind };
             match found {
                 [None, _] => found[0] = Some(end),
@@ -553,7 +559,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
                 None => {}
             }
         }
-        before = word;
+        (earlier, before) = (before, word);
     }
     let [Some(mut one), two] = found else { return false };
     if let Some(mut two) = two {

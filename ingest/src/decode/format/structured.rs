@@ -216,6 +216,7 @@ const LEAD_BYTES_MAX: usize = 96;
 /// before it.
 pub(super) fn behind_words(message: &str) -> Option<(&str, &str)> {
     let message = message.trim();
+    let message = message.strip_suffix(" []").or(message.strip_suffix(" {}")).unwrap_or(message); // Monolog: `text {...} []`
     if let Some(object) = message.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return Some(("", object.trim())).filter(|(_, object)| object.starts_with('{'));
     }

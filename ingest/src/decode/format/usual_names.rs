@@ -98,7 +98,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
      callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip {S}networkaddress initiatorentitysysaddr",
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip {S}networkaddress initiatorentitysysaddr remote from",
     ),
     (
         Number("source.port"),
