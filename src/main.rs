@@ -58,9 +58,9 @@ enum Command {
     Quarantine(command::quarantine::QuarantineCommand),
     /// Show what was in force when, and who changed it
     Audit(command::audit::Audit),
-    /// Check a journal off line
+    /// Check a journal off line, and the index beside it
     Verify(command::verify::Verify),
-    /// Throw the index away, to be built anew from the journal
+    /// Build anew what the index lacks, from the journal
     Reindex(command::reindex::Reindex),
     /// Write the synthetic municipality to files
     Generate(command::generate::Generate),

@@ -150,6 +150,15 @@ pub(crate) fn decode_settings(config: &crate::config::Decode, reference: Time) -
     Ok(Arc::new(settings))
 }
 
+/// How the index is kept, as configured.
+pub(crate) fn index_options(config: &Config) -> IndexOptions {
+    IndexOptions {
+        shard_documents: config.index.shard_events,
+        shard_span_ns: i64::from(config.index.shard_hours) * 3600 * 1_000_000_000,
+        ..IndexOptions::new(&config.data.join("index"))
+    }
+}
+
 /// How much of the log is searchable: the last offset, and the receive time of it. Receive times only rise along the log.
 #[derive(Clone)]
 struct Searchable(Arc<Mutex<(u64, Time)>>);
@@ -298,11 +307,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         store.policy_in_force(&policy.sha256, &policy.text, &format!("at the start, from {}", path.display()))?;
     }
     record_rules(&store, &loaded.rules, store.position()? + 1, "at the start")?;
-    let options = IndexOptions {
-        shard_documents: config.index.shard_events,
-        shard_span_ns: i64::from(config.index.shard_hours) * 3600 * 1_000_000_000,
-        ..IndexOptions::new(&config.data.join("index"))
-    };
+    let options = index_options(config);
     let mut writers = Vec::new();
     for tenant in 0..config.tenants.len() {
         writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?.0);
@@ -399,7 +404,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         result
     })?;
     let rate = Rate::default();
-    let (stage_spent, stage_journal, of_rules) = (spent.clone(), journal.clone(), desk.clone());
+    let (stage_spent, stage_journal, of_rules, of_index) = (spent.clone(), journal.clone(), desk.clone(), searchers.clone());
     let api = Api {
         store: store.clone(),
         searchers: searchers.clone(),
@@ -416,6 +421,8 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         policy,
         hub,
         metrics: Arc::new(move || {
+            let missing: usize = of_index.iter().map(|searcher| searcher.missing().len()).sum();
+            metrics::gauge!("mihari_index_missing_parts").set(missing as f64);
             let mut text = metrics.render();
             of_rules.write_metrics(&mut text);
             text

@@ -146,7 +146,7 @@ pub(crate) async fn backtest(
     let work = move |on: &On, limits: &SearchLimits, tell: &mut dyn FnMut(&Found)| {
         let replay = Replay { set, tenant, range, correlate, full: body.full };
         let fail = |source| IndexError::Io { action: "read the log for", path: "the backtest".into(), source };
-        let answer = replay.run(&on.searcher, reread.begin().map_err(fail)?.as_mut(), limits, tell)?.map_err(fail)?;
+        let answer = replay.run(on, reread.begin().map_err(fail)?.as_mut(), limits, tell)?.map_err(fail)?;
         serde_json::to_value(answer).map_err(|error| fail(error.into()))
     };
     if takes_lines(&headers) {
@@ -202,7 +202,7 @@ struct Found {
 impl Replay {
     fn run(
         &self,
-        searcher: &index::Searcher,
+        on: &On,
         reading: &mut dyn Reading,
         limits: &SearchLimits,
         tell: &mut dyn FnMut(&Found),
@@ -234,7 +234,9 @@ impl Replay {
         let narrowed = asked.narrowed && !self.full;
         let mut fault = None;
         let request = SearchRequest { from, to: self.range.1, ..SearchRequest::new(asked.query) };
+        let snapshot = on.searcher.snapshot()?;
         let complete = if narrowed {
+            reasons.extend(on.lacks(false, &snapshot.missing(&request)).into_iter().map(|lack| lack.detail));
             let mut waiting: Vec<u64> = Vec::with_capacity(FRAMES_AT_ONCE);
             let mut read = |offsets: &[u64]| {
                 let take = &mut |batch: Batch, frames| {
@@ -244,7 +246,7 @@ impl Replay {
                 fault = reading.frames(offsets, take).err();
                 fault.is_none()
             };
-            let visited = searcher.snapshot()?.visit(&request, limits, |offsets| {
+            let visited = snapshot.visit(&request, limits, |offsets| {
                 waiting.extend_from_slice(offsets);
                 if waiting.len() < FRAMES_AT_ONCE {
                     return true;
@@ -255,7 +257,7 @@ impl Replay {
             })?;
             visited && waiting.chunks(FRAMES_AT_ONCE).all(&mut read)
         } else {
-            let (mut offset, last) = searcher.snapshot()?.offsets(&request).unwrap_or((1, 0));
+            let (mut offset, last) = snapshot.offsets(&request).unwrap_or((1, 0));
             loop {
                 if offset > last {
                     break true;

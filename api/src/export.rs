@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
-use crate::search::{On, SEARCH_NS_MAX, hexadecimal, instant};
+use crate::search::{Lack, On, SEARCH_NS_MAX, hexadecimal, instant};
 use crate::server::{Shared, watch};
 use crate::store::Identity;
 
@@ -55,6 +55,9 @@ struct Manifest {
     /// Hits told, and whether these are all.
     count: u64,
     complete: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    incomplete: Vec<Lack>,
     /// Over every byte before the manifest.
     sha256: String,
     /// Over the records as told, each after its length (8 bytes, little endian), to be compared with the journal's.
@@ -122,6 +125,7 @@ pub(crate) async fn export(
         created: now,
         count: 0,
         complete: false,
+        incomplete: Vec::new(),
         sha256: String::new(),
         raw_sha256: String::new(),
         offsets: None,
@@ -177,7 +181,7 @@ impl Writing {
                 return Ok(());
             }
         }
-        let complete = loop {
+        let lacks = loop {
             let page = snapshot.search(&request, &limits())?;
             let mut text = String::new();
             for hit in page.hits {
@@ -186,15 +190,13 @@ impl Writing {
             if !self.send(text) {
                 return Ok(()); // Nobody reads on.
             }
-            if !page.complete {
-                break false;
-            }
             request.cursor = page.cursor;
-            if request.cursor.is_none() {
-                break true;
+            if page.stopped || request.cursor.is_none() {
+                break on.lacks(page.stopped, &page.missing);
             }
         };
-        self.manifest.complete = complete;
+        self.manifest.complete = lacks.is_empty();
+        self.manifest.incomplete = lacks;
         self.manifest.sha256 = hexadecimal(&std::mem::take(&mut self.bytes).finalize());
         self.manifest.raw_sha256 = hexadecimal(&std::mem::take(&mut self.raw).finalize());
         let manifest = serde_json::to_string(&self.manifest).expect("a manifest is serialisable");

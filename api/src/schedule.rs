@@ -212,6 +212,7 @@ pub(crate) fn find(
 ) -> Result<Found, String> {
     let asked = query::parse(text, to).map_err(|error| format!("{} at character {}", error.message, error.position))?;
     let mut request = SearchRequest::new(Query::And(vec![asked, became_known(from, to)]));
+    request.received = Some((from, to.plus_ns(-1)));
     let count = schedule.count;
     request.size = if schedule.group_by.is_some() { 0 } else { EVIDENCE_SHOWN };
     if let Some(field) = &schedule.group_by {
@@ -233,7 +234,10 @@ pub(crate) fn find(
         request.aggregations = vec![("groups".to_owned(), Aggregation { kind, inner: vec![("newest".to_owned(), newest)] })];
     }
     let answer = searcher.search(&request, limits).map_err(|error| error.to_string())?;
-    if !answer.complete {
+    if let Some(missing) = answer.missing.first() {
+        return Err(format!("a part of the index is missing that it would search: {}", missing.reason));
+    }
+    if answer.stopped {
         return Err(format!("it was not done within {} s", SEARCH_NS_MAX / 1_000_000_000));
     }
     let holds = |n: u64| schedule.condition.holds(n, count);

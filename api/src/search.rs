@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use event::{EventId, EventRef, Frame, Position, TenantId, Time};
-use index::{Hit, IndexError, Matcher, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort, query};
+use index::{
+    Hit, IndexError, Matcher, Missing, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort, query,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
@@ -124,27 +126,39 @@ pub(crate) async fn search(
             };
             let mut answer = on.searcher.search_telling(&request, limits, &mut tell)?;
             waiting.extend(std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)));
-            Ok(whole(&answer, &waiting))
+            Ok(whole(on, &answer, &waiting))
         })
         .await;
     }
     let answer = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
         let mut answer = on.searcher.search(&request, limits)?;
         let hits: Vec<ShownHit> = std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)).collect();
-        Ok(whole(&answer, &hits))
+        Ok(whole(on, &answer, &hits))
     });
     let mut answer = answer.await?;
     answer["took_ms"] = (shared.api.clock.now().since_ns(now) / 1_000_000).into();
     Ok(Json(answer).into_response())
 }
 
-fn whole(answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
-    let mut whole = serde_json::json!({"complete": answer.complete, "total": answer.total, "total_exact": answer.total_exact,
+fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
+    let lacks = on.lacks(answer.stopped, &answer.missing);
+    let mut whole = serde_json::json!({"complete": lacks.is_empty(), "total": answer.total, "total_exact": answer.total_exact,
         "searched_from": answer.searched_from, "hits": hits, "aggs": answer.aggregations});
+    if !lacks.is_empty() {
+        whole["incomplete"] = serde_json::json!(lacks);
+    }
     if let Some(cursor) = &answer.cursor {
         whole["cursor"] = cursor.as_str().into();
     }
     whole
+}
+
+/// Why an answer may not tell all.
+#[derive(Debug, Serialize)]
+pub(crate) struct Lack {
+    /// `stopped` or `missing`.
+    code: &'static str,
+    pub(crate) detail: String,
 }
 
 /// What answers in parts.
@@ -224,6 +238,17 @@ impl On {
             raw: shared.api.raw.clone(),
             intake: shared.api.intake.clone(),
         }
+    }
+
+    /// Why an answer may not tell all, where the index has stopped, or lacks something that was asked for.
+    pub(crate) fn lacks(&self, stopped: bool, missing: &[Missing]) -> Vec<Lack> {
+        let stopped = stopped.then(|| Lack { code: "stopped", detail: "the time was over before all was searched".to_owned() });
+        let missing = missing.iter().map(|missing| {
+            let (first, last) = missing.offsets;
+            let when = missing.time.map_or_else(String::new, |(low, high)| format!(" ({low} to {high})"));
+            Lack { code: "missing", detail: format!("log offsets {first} to {last}{when}: {}", missing.reason) }
+        });
+        stopped.into_iter().chain(missing).collect()
     }
 
     /// A hit with its raw text.

@@ -313,14 +313,20 @@ async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Ready where the store answers and what comes in is analysed; the rest was opened before the server began.
+/// Ready where the store answers and what comes in is analysed; the rest was opened before the server began. What is missing of the index is
+/// told, and keeps nothing from working.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     if (shared.api.stage)().waits_for_room {
         let detail = "the disk is full: the analysis waits for room";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).into_response();
     }
     match shared.read(Store::tokens).await {
-        Ok(_) => "ok\n".into_response(),
+        Ok(_) => match shared.api.searchers.iter().map(|searcher| searcher.missing().len()).sum() {
+            0usize => "ok\n".into_response(),
+            missing => {
+                format!("degraded: {missing} missing parts of the index; `mihari reindex` builds them anew\n").into_response()
+            }
+        },
         Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "the alert store does not answer").into_response(),
     }
 }

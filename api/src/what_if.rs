@@ -84,7 +84,7 @@ pub(crate) async fn what_if(
         found.add(part);
         complete &= answer.complete;
         request.cursor = answer.cursor;
-        if request.cursor.is_none() || !complete {
+        if request.cursor.is_none() || answer.stopped {
             break;
         }
         if shared.api.clock.now().since_ns(began) > TIME_NS_MAX {

@@ -15,6 +15,7 @@ mod hit;
 mod lower;
 mod matcher;
 mod merge;
+mod missing;
 mod node;
 mod phrase;
 pub mod query;
@@ -43,6 +44,7 @@ pub use aggregate::{
 pub use hit::Hit;
 pub use jiff::tz::TimeZone;
 pub use matcher::Matcher;
+pub use missing::{Missing, inspect, mend, remove_set_aside, tenants};
 pub use query::{Query, QueryError};
 pub use search::{
     FieldInfo, Progress, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort,
@@ -75,7 +77,7 @@ pub enum IndexError {
         source: tantivy::TantivyError,
     },
     /// A shard was written by another version of the program.
-    #[error("{path} was written by another version: `mihari reindex` builds the index anew from the journal")]
+    #[error("{path} was written by another version of the program")]
     Version {
         /// Where.
         path: PathBuf,
@@ -83,6 +85,12 @@ pub enum IndexError {
     /// A query asks for more than the limits allow.
     #[error("{0}")]
     Refused(String),
+}
+
+/// An error with all that caused it.
+fn explained(error: &IndexError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Where the messages of hits come from: their records, read again.

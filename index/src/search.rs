@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Range;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use event::{EventId, Time};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use tantivy::DocId;
 use crate::aggregate::{self, Aggregation, AggregationResult, Context, Docs, Finish, Gather, Tally};
 use crate::hit::{Columns, Found, Hit, Place};
 use crate::lower::{Lowering, Unable};
+use crate::missing::{Missing, SharedShards, is_damage};
 use crate::node::Node;
 use crate::query::Query;
 use crate::schema::{Kind, Layout, kind};
@@ -66,6 +67,9 @@ pub struct SearchRequest {
     pub aggregations: Vec<(String, Aggregation)>,
     /// Hits that are counted at least, where there are so many; none: all. The fewer, the sooner a search for the newest ends.
     pub total_max: Option<u64>,
+    /// When what the query can find was received: the first and the last instant. It chooses no hits; what was received at another time is
+    /// not missed where it is missing.
+    pub received: Option<(Time, Time)>,
 }
 
 impl SearchRequest {
@@ -82,12 +86,19 @@ impl SearchRequest {
             fields: None,
             aggregations: Vec::new(),
             total_max: None,
+            received: None,
         }
     }
 
     /// The first and the last nanosecond.
     pub(crate) fn range(&self) -> (i64, i64) {
         (self.from.map_or(i64::MIN, Time::unix_ns), self.to.map_or(i64::MAX, |to| to.unix_ns().saturating_sub(1)))
+    }
+
+    /// Whether it could find events of this part.
+    fn misses(&self, missing: &Missing) -> bool {
+        let received = self.received.map_or((i64::MIN, i64::MAX), |(low, high)| (low.unix_ns(), high.unix_ns()));
+        missing.meets(self.range(), received)
     }
 }
 
@@ -101,8 +112,12 @@ pub struct SearchLimits {
 /// The answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchResponse {
-    /// Whether everything was searched that the answer depends on.
+    /// Whether everything was searched that the answer depends on: it was not stopped, and nothing is missing.
     pub complete: bool,
+    /// Whether it was told to stop before it was done.
+    pub stopped: bool,
+    /// What the index should hold of the request's range of time, and does not.
+    pub missing: Vec<Missing>,
     /// All hits, also those of other pages; so far, where it is not complete.
     pub total: u64,
     /// Whether there are no more hits than [`SearchResponse::total`].
@@ -177,7 +192,7 @@ impl Place {
 #[derive(Clone)]
 pub struct Searcher {
     layout: Arc<Layout>,
-    shards: Arc<RwLock<Vec<Arc<Shard>>>>,
+    shards: SharedShards,
     messages: Option<Arc<dyn Messages>>,
 }
 
@@ -187,18 +202,19 @@ pub struct Searcher {
 pub struct Snapshot {
     pub(crate) layout: Arc<Layout>,
     pub(crate) shards: Arc<Vec<Opened>>,
+    missing: Arc<Vec<Missing>>,
     messages: Option<Arc<dyn Messages>>,
 }
 
 /// A shard as one search sees it.
 pub(crate) struct Opened {
-    pub(crate) name: String,
+    pub(crate) shard: Arc<Shard>,
     pub(crate) payload: Arc<Payload>,
     pub(crate) segments: Vec<Arc<Segment>>,
 }
 
 impl Searcher {
-    pub(crate) fn new(layout: Arc<Layout>, shards: Arc<RwLock<Vec<Arc<Shard>>>>) -> Searcher {
+    pub(crate) fn new(layout: Arc<Layout>, shards: SharedShards) -> Searcher {
         Searcher { layout, shards, messages: None }
     }
 
@@ -208,7 +224,12 @@ impl Searcher {
     }
 
     fn shards(&self) -> Vec<Arc<Shard>> {
-        self.shards.read().expect("no code panics under this lock").clone()
+        self.shards.read().expect("no code panics under this lock").all.clone()
+    }
+
+    /// What it should hold and does not, in log order.
+    pub fn missing(&self) -> Vec<Missing> {
+        self.shards.read().expect("no code panics under this lock").missing()
     }
 
     /// The last log offset that is searchable.
@@ -276,11 +297,15 @@ impl Searcher {
         for shard in self.shards() {
             let payload = shard.payload();
             if payload.time.is_some() && wanted(&payload) {
-                let segments = shard.segments()?;
-                opened.push(Opened { name: shard.name.clone(), payload, segments });
+                match shard.segments() {
+                    Ok(segments) => opened.push(Opened { shard, payload, segments }),
+                    Err(IndexError::Engine { source, .. }) if is_damage(&source) => shard.note_damage(&source.to_string()),
+                    Err(error) => return Err(error),
+                }
             }
         }
-        Ok(Snapshot { layout: self.layout.clone(), shards: Arc::new(opened), messages: self.messages.clone() })
+        let (layout, messages) = (self.layout.clone(), self.messages.clone());
+        Ok(Snapshot { layout, shards: Arc::new(opened), missing: Arc::new(self.missing()), messages })
     }
 
     /// Searches what is searchable now.
@@ -339,6 +364,11 @@ impl Snapshot {
         tell: &mut dyn FnMut(Progress),
     ) -> Result<SearchResponse, IndexError> {
         self.search_parts(request, limits, Some(tell))
+    }
+
+    /// What the index should hold of the request's range of time, and does not.
+    pub fn missing(&self, request: &SearchRequest) -> Vec<Missing> {
+        self.missing.iter().filter(|missing| request.misses(missing)).cloned().collect()
     }
 
     fn search_parts(
@@ -406,7 +436,7 @@ impl Snapshot {
                 std::collections::hash_map::Entry::Vacant(new) => new.insert(Columns::open(
                     &self.layout,
                     &open.segments[at],
-                    &open.name,
+                    &open.shard.name,
                     &open.payload,
                     request.fields.as_deref(),
                     self.messages.as_ref(),
@@ -414,7 +444,8 @@ impl Snapshot {
             };
             columns.hit(place, doc)
         };
-        let mut complete = true;
+        let mut missing = self.missing(request);
+        let mut stopped = false;
         let mut searched_from = None;
         let mut told = 0;
         for (done, &(low, high, shard, at)) in (1..).zip(&order) {
@@ -422,13 +453,18 @@ impl Snapshot {
             match search.segment(&self.layout, &open.payload, &open.segments[at], shard, at) {
                 Ok(()) => searched_from = Some(Time::from_unix_ns(low.max(from))),
                 Err(Unable::Stopped) => {
-                    (complete, search.total_exact) = (false, false);
+                    (stopped, search.total_exact) = (true, false);
                     searched_from = searched_from.or(Some(Time::from_unix_ns(high.min(last))));
                     break;
                 }
-                Err(Unable::Engine(source)) => {
-                    return Err(IndexError::Engine { action: "search", shard: open.name.clone(), source });
+                Err(Unable::Engine(source)) if is_damage(&source) => {
+                    open.shard.note_damage(&source.to_string());
+                    let within = Missing::within(&open.shard, &source.to_string());
+                    if !missing.contains(&within) {
+                        missing.push(within);
+                    }
                 }
+                Err(Unable::Engine(source)) => return Err(open.shard.fault("search", source)),
             }
             // What the last part gives is the answer itself.
             if let (Some(tell), Some(&(low, high, ..))) = (&mut tell, order.get(done)) {
@@ -449,9 +485,10 @@ impl Snapshot {
         let tallies = search.tallies;
         let hits = found.iter().skip(told).map(&mut resolve).collect::<Result<Vec<_>, _>>()?;
         let (aggregations, all_told) = Finish::new(&mut resolve, &*limits.stop).answers(&request.aggregations, tallies)?;
-        complete &= all_told;
-        let searched_from = searched_from.filter(|_| !complete);
-        Ok(SearchResponse { complete, total, total_exact, hits, aggregations, cursors, cursor, searched_from })
+        stopped |= !all_told;
+        let searched_from = searched_from.filter(|_| stopped);
+        let (complete, total_exact) = (!stopped && missing.is_empty(), total_exact && missing.is_empty());
+        Ok(SearchResponse { complete, stopped, missing, total, total_exact, hits, aggregations, cursors, cursor, searched_from })
     }
 
     /// One event.
@@ -459,12 +496,12 @@ impl Snapshot {
     /// # Errors
     /// Where the engine fails.
     pub fn event(&self, id: EventId) -> Result<Option<Hit>, IndexError> {
-        for Opened { name, payload, segments } in self.shards.iter().filter(|s| id.frame.offset <= s.payload.last) {
+        for Opened { shard, payload, segments } in self.shards.iter().filter(|s| id.frame.offset <= s.payload.last) {
             for segment in segments {
                 for doc in segment.documents_of(id.frame.offset) {
                     let place = Place::of(segment, doc);
                     if place.nth == u64::from(id.nth) {
-                        return Columns::open(&self.layout, segment, name, payload, None, self.messages.as_ref())?
+                        return Columns::open(&self.layout, segment, &shard.name, payload, None, self.messages.as_ref())?
                             .hit(place, doc)
                             .map(Some);
                     }

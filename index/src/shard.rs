@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
-use event::Time;
+use event::{TenantId, Time};
 use serde::{Deserialize, Serialize};
+use tantivy::error::DataCorruption;
 use tantivy::store::{Compressor, ZstdCompressor};
-use tantivy::{Index, IndexReader, IndexSettings, ReloadPolicy};
+use tantivy::{Index, IndexReader, IndexSettings, ReloadPolicy, TantivyError};
 
 use crate::IndexError;
 use crate::schema::Layout;
@@ -30,6 +31,19 @@ pub(crate) struct Payload {
     /// The names of its other fields.
     #[serde(default)]
     pub(crate) rest: BTreeSet<String>,
+    /// What the shard before it held when it was closed, in case that is lost.
+    #[serde(default)]
+    pub(crate) previous: Option<Extent>,
+}
+
+/// What a shard holds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Extent {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) docs: u64,
+    pub(crate) time: Option<(i64, i64)>,
+    pub(crate) received: Option<(i64, i64)>,
 }
 
 /// The version of shards that this program writes and reads. A shard of another is built anew from the log (`mihari reindex`).
@@ -37,8 +51,20 @@ pub(crate) const VERSION: u32 = 4;
 /// Bytes of one block of the document store. Nothing is stored, but the engine writes five bytes a document that say so: in blocks of up to
 /// 255 documents they compress to 1.7, in larger ones to 2.3.
 const STORE_BLOCK_BYTES: usize = 2300;
+/// The engine's list of a shard's segments.
+const META: &str = "meta.json";
 
 impl Payload {
+    /// That of a shard whose part of the log begins at `first`, behind `previous`.
+    pub(crate) fn begun(first: u64, previous: Option<&Arc<Shard>>) -> Payload {
+        Payload { first, previous: previous.map(|shard| shard.payload().extent()), ..Payload::default() }
+    }
+
+    pub(crate) fn extent(&self) -> Extent {
+        let Payload { first, last, docs, time, received, .. } = *self;
+        Extent { first, last, docs, time, received }
+    }
+
     pub(crate) fn add_time(&mut self, time: Time, received: Time) {
         for (range, t) in [(&mut self.time, time.unix_ns()), (&mut self.received, received.unix_ns())] {
             *range = Some(range.map_or((t, t), |(low, high)| (low.min(t), high.max(t))));
@@ -54,9 +80,34 @@ pub(crate) struct Shard {
     payload: RwLock<Arc<Payload>>,
     /// In log order. Kept from search to search: what is known of a segment is found out once.
     segments: Mutex<Vec<Arc<Segment>>>,
+    /// Why it cannot be read whole, once a search has found out.
+    damage: OnceLock<String>,
 }
 
 impl Shard {
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// Remembers that it cannot be read whole.
+    pub(crate) fn note_damage(&self, cause: &str) {
+        if self.damage.set(cause.to_owned()).is_ok() {
+            tracing::error!(shard = %self.dir.display(), cause, "a shard cannot be read whole: `mihari verify` says more");
+        }
+    }
+
+    /// Compares the checksums of all its files.
+    pub(crate) fn check(&self, index: &Index) -> Result<(), IndexError> {
+        let damaged = index.validate_checksum().map_err(|source| self.fault("check", source))?;
+        match damaged.into_iter().min() {
+            None => Ok(()),
+            Some(file) => {
+                let source = DataCorruption::new(file, "its checksum is another".to_owned());
+                Err(self.fault("check", TantivyError::DataCorruption(source)))
+            }
+        }
+    }
+
     pub(crate) fn payload(&self) -> Arc<Payload> {
         self.payload.read().expect("no code panics under this lock").clone()
     }
@@ -106,49 +157,89 @@ impl Shard {
     }
 }
 
-/// Opens the engine's index in `dir`, which is made if absent, and reads its payload.
-pub(crate) fn open(dir: &Path, layout: &Layout) -> Result<(Index, Arc<Shard>), IndexError> {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+/// Opens the engine's index in `dir` and reads its payload. None where nothing was ever written to it by this version, or to it at all.
+pub(crate) fn open(dir: &Path, layout: &Layout) -> Result<Option<(Index, Arc<Shard>)>, IndexError> {
+    let name = name_of(dir);
     let fail = |action| {
         let shard = name.clone();
-        move |source: tantivy::TantivyError| IndexError::Engine { action, shard, source }
+        move |source: TantivyError| IndexError::Engine { action, shard, source }
     };
+    if !dir.join(META).exists() {
+        // The engine writes what is hidden first; a list of segments that is lost leaves their files.
+        let lost = || io("find the list of segments in", dir)(std::io::ErrorKind::NotFound.into());
+        return if entries(dir)?.iter().any(|file| !is_hidden(file)) { Err(lost()) } else { Ok(None) };
+    }
+    let index = Index::open_in_dir(dir).map_err(fail("open"))?;
+    let metas = index.load_metas().map_err(fail("read"))?;
+    if metas.schema != layout.schema || metas.payload.as_deref().is_some_and(|p| version(p) != VERSION) {
+        return if metas.segments.is_empty() { Ok(None) } else { Err(IndexError::Version { path: dir.to_owned() }) };
+    }
+    shard_of(index, dir, layout).map(Some)
+}
+
+/// As [`open`]; where nothing was written yet, the index is made.
+pub(crate) fn open_or_begin(dir: &Path, layout: &Layout) -> Result<(Index, Arc<Shard>), IndexError> {
     std::fs::create_dir_all(dir).map_err(io("make", dir))?;
     clean(dir)?;
-    let mut index = None;
-    if dir.join("meta.json").exists() {
-        let found = Index::open_in_dir(dir).map_err(fail("open"))?;
-        let metas = found.load_metas().map_err(fail("read"))?;
-        if metas.schema == layout.schema && metas.payload.as_deref().is_none_or(|p| version(p) == VERSION) {
-            index = Some(found);
-        } else if metas.segments.is_empty() {
-            // Made by another version and never written to.
-            std::fs::remove_dir_all(dir).map_err(io("remove", dir))?;
-            std::fs::create_dir_all(dir).map_err(io("make", dir))?;
-        } else {
-            return Err(IndexError::Version { path: dir.to_owned() });
-        }
+    if let Some(opened) = open(dir, layout)? {
+        return Ok(opened);
     }
-    let index = match index {
-        Some(index) => index,
-        None => {
-            let settings = IndexSettings {
-                docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(3) }),
-                docstore_blocksize: STORE_BLOCK_BYTES,
-                docstore_compress_dedicated_thread: false,
-                ..IndexSettings::default()
-            };
-            let builder = Index::builder().schema(layout.schema.clone()).settings(settings);
-            let index = builder.create_in_dir(dir).map_err(fail("create"))?;
-            sync_dir(dir)?;
-            index
-        }
+    if dir.join(META).exists() {
+        // Made by another version and never written to.
+        std::fs::remove_dir_all(dir).map_err(io("remove", dir))?;
+        std::fs::create_dir_all(dir).map_err(io("make", dir))?;
+    }
+    let settings = IndexSettings {
+        docstore_compression: Compressor::Zstd(ZstdCompressor { compression_level: Some(3) }),
+        docstore_blocksize: STORE_BLOCK_BYTES,
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    };
+    let builder = Index::builder().schema(layout.schema.clone()).settings(settings);
+    let fail = |source| IndexError::Engine { action: "create", shard: name_of(dir), source };
+    let index = builder.create_in_dir(dir).map_err(fail)?;
+    sync_dir(dir)?;
+    shard_of(index, dir, layout)
+}
+
+fn shard_of(index: Index, dir: &Path, layout: &Layout) -> Result<(Index, Arc<Shard>), IndexError> {
+    let name = name_of(dir);
+    let fail = |action| {
+        let shard = name.clone();
+        move |source: TantivyError| IndexError::Engine { action, shard, source }
     };
     Layout::register(&index);
     let payload = payload(&index).map_err(fail("read"))?;
-    let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(fail("open"))?;
+    let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(fail("open"))?;
+    // The engine takes a file of positions that is not there for an empty one, until a phrase asks for it.
+    for segment in reader.searcher().segment_readers() {
+        segment.inverted_index(layout.words).map_err(fail("open"))?;
+    }
     let (payload, segments) = (RwLock::new(Arc::new(payload)), Mutex::new(Vec::new()));
-    Ok((index, Arc::new(Shard { name, dir: dir.to_owned(), reader, payload, segments })))
+    Ok((index, Arc::new(Shard { name, dir: dir.to_owned(), reader, payload, segments, damage: OnceLock::new() })))
+}
+
+/// The folder of a tenant in that of the index.
+pub(crate) fn tenant_dir(index: &Path, tenant: TenantId) -> PathBuf {
+    index.join(format!("tenant-{}", tenant.0))
+}
+
+/// What the name of a shard begins with.
+const NAMED: &str = "shard-";
+
+/// Shards sort by the offset at which they begin, or one a little before.
+pub(crate) fn name(first: u64) -> String {
+    format!("{NAMED}{first:020}")
+}
+
+/// The name of the shard in `dir`.
+pub(crate) fn name_of(dir: &Path) -> String {
+    dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The offset in the name of the shard in `dir`; none where it is no shard's.
+pub(crate) fn first_of(dir: &Path) -> Option<u64> {
+    dir.file_name()?.to_str()?.strip_prefix(NAMED)?.parse().ok()
 }
 
 /// What the last commit says; the default where there was none.
@@ -163,13 +254,21 @@ fn version(payload: &str) -> u32 {
 
 /// Removes what a killed process left half-written: files that were never renamed into place.
 fn clean(dir: &Path) -> Result<(), IndexError> {
-    for entry in std::fs::read_dir(dir).map_err(io("list", dir))? {
-        let path = entry.map_err(io("list", dir))?.path();
-        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(".tmp")) {
-            std::fs::remove_file(&path).map_err(io("remove", &path))?;
-        }
+    let half_written = |path: &&PathBuf| name_of(path).starts_with(".tmp");
+    entries(dir)?.iter().filter(half_written).try_for_each(|path| std::fs::remove_file(path).map_err(io("remove", path)))
+}
+
+/// What lies in a folder; nothing where it is not there.
+pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, IndexError> {
+    let entries = std::fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    match entries {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries.map_err(io("list", dir)),
     }
-    Ok(())
+}
+
+fn is_hidden(file: &Path) -> bool {
+    name_of(file).starts_with('.')
 }
 
 /// Syncs a folder. The engine does not after its last rename: after a power failure the commit before could come back.

@@ -40,7 +40,7 @@ impl Snapshot {
                 Ok(true) => {}
                 Ok(false) | Err(Unable::Stopped) => return Ok(false),
                 Err(Unable::Engine(source)) => {
-                    return Err(IndexError::Engine { action: "search", shard: open.name.clone(), source });
+                    return Err(open.shard.fault("search", source));
                 }
             }
         }

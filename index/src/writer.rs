@@ -1,6 +1,7 @@
 //! Writing: batches in log order into the open shard, commits that carry the position.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
@@ -13,9 +14,10 @@ use tracing::{debug_span, trace_span};
 use crate::IndexError;
 use crate::document::Documents;
 use crate::merge::{self, Merging};
+use crate::missing::{Shards, SharedShards, remove_if_there};
 use crate::schema::Layout;
 use crate::search::Searcher;
-use crate::shard::{self, Payload, Shard, VERSION};
+use crate::shard::{self, Payload, Shard, VERSION, tenant_dir};
 
 /// Documents that go to the engine's thread at once.
 const HANDED_OVER: usize = 128;
@@ -72,71 +74,62 @@ pub struct Writer {
     pending: u64,
     pending_bytes: u64,
     last: u64,
-    shards: Arc<RwLock<Vec<Arc<Shard>>>>,
+    /// The last log offset that it is to write.
+    part_last: u64,
+    shards: SharedShards,
     /// The shard after the open one, made ready beside: its files and folders are synced a dozen times, for which nobody should wait.
     next: Option<JoinHandle<Result<Open, IndexError>>>,
     closing: Option<JoinHandle<Result<(), IndexError>>>,
 }
 
 impl Writer {
-    /// Opens the index of a tenant. Gives the last log offset that is in it (0: none): the log is read on from there.
+    /// Opens the index of a tenant. Gives the last log offset that is in it (0: none): the log is read on from there. Shards that cannot be
+    /// read are left out, so that what comes in can be indexed all the same; see [`Searcher::missing`].
     ///
     /// # Errors
-    /// Where a shard cannot be opened.
+    /// Where the folders cannot be used, or the newest shard cannot be written to.
     pub fn open(options: &IndexOptions, tenant: TenantId) -> Result<(Writer, u64), IndexError> {
+        let writer = Writer::open_within(options, tenant, 1..=u64::MAX)?;
+        let last = writer.last;
+        Ok((writer, last))
+    }
+
+    /// As [`Writer::open`], for one part of the log only.
+    pub(crate) fn open_within(options: &IndexOptions, tenant: TenantId, part: RangeInclusive<u64>) -> Result<Writer, IndexError> {
         let layout = Arc::new(Layout::new());
-        let dir = options.dir.join(format!("tenant-{}", tenant.0));
+        let dir = tenant_dir(&options.dir, tenant);
         std::fs::create_dir_all(&dir).map_err(shard::io("make", &dir))?;
-        let mut names: Vec<PathBuf> = Vec::new();
-        for entry in std::fs::read_dir(&dir).map_err(shard::io("list", &dir))? {
-            let path = entry.map_err(shard::io("list", &dir))?.path();
-            if !path.is_dir() {
-                continue;
-            }
-            if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(GONE)) {
-                std::fs::remove_dir_all(&path).map_err(shard::io("remove", &path))?;
-            } else {
-                names.push(path);
-            }
+        let half_removed = |path: &&PathBuf| shard::name_of(path).starts_with(GONE);
+        shard::entries(&dir)?.iter().filter(half_removed).try_for_each(|path| remove_if_there(path))?;
+        let mut shards = Shards::open(&dir, |path| shard::open_or_begin(path, &layout).map(|(_, shard)| Some(shard)))?;
+        shards.set_aside()?;
+        // One that was made ready and never written to is made again when it is due: the one before it is open still.
+        for shard in shards.all.extract_if(.., |shard| shard.payload().v == 0) {
+            remove(&dir, &shard)?;
         }
-        names.sort();
-        if names.is_empty() {
-            names.push(dir.join(shard_name(1)));
-        }
-        let mut shards = Vec::new();
-        let mut newest = None;
-        for path in names {
-            let (index, shard) = shard::open(&path, &layout)?;
-            // One that was made ready and never written to is made again when it is due: the one before it is open still.
-            if newest.is_some() && shard.payload().v == 0 && shard.documents() == 0 {
-                drop(index);
-                remove(&dir, &shard)?;
-                continue;
-            }
-            shards.push(shard.clone());
-            newest = Some((index, shard));
-        }
-        let (index, shard) = newest.expect("there is one shard at least");
-        let payload = Payload::clone(&shard.payload());
-        let last = last_of(&shards);
+        let newest = shards.all.pop().map_or_else(|| dir.join(shard::name(*part.start())), |shard| shard.dir.clone());
+        let (index, shard) = shard::open_or_begin(&newest, &layout)?;
+        shards.all.push(shard.clone());
+        let last = last_of(&shards.all).max(part.start() - 1);
         let open = open_writer(options, index, shard)?;
-        let shards = Arc::new(RwLock::new(shards));
-        let writer = Writer {
+        let mut writer = Writer {
             options: options.clone(),
             dir,
             tenant,
             layout,
+            payload: Payload::clone(&open.shard.payload()),
             open,
             documents: Documents::default(),
-            payload,
             pending: 0,
             pending_bytes: 0,
             last,
-            shards,
+            part_last: *part.end(),
+            shards: Arc::new(RwLock::new(shards)),
             next: None,
             closing: None,
         };
-        Ok((writer, last))
+        writer.begin_payload();
+        Ok(writer)
     }
 
     /// Whose events it writes.
@@ -158,7 +151,7 @@ impl Writer {
         let mut waiting = Vec::with_capacity(HANDED_OVER);
         for event in batch.iter() {
             let offset = event.id().frame.offset;
-            if event.tenant() != self.tenant || offset <= self.last {
+            if event.tenant() != self.tenant || offset <= self.last || offset > self.part_last {
                 continue;
             }
             waiting.push(UserOperation::Add(self.documents.document(&self.layout, event, &mut self.payload)));
@@ -175,10 +168,13 @@ impl Writer {
             self.open.writer.run(waiting).map_err(self.fail("write to"))?;
         }
         // The batch is whole frames: all of them are in now.
-        if batch.range.last > self.last {
-            self.last = batch.range.last;
-        }
+        self.pass(batch.range.last.min(self.part_last));
         Ok(())
+    }
+
+    /// All of the log up to `offset` has been written, or has no event.
+    pub(crate) fn pass(&mut self, offset: u64) {
+        self.last = self.last.max(offset);
     }
 
     /// The last log offset that is in the index or was written to it.
@@ -205,11 +201,17 @@ impl Writer {
         self.open.shard.publish(Some(self.payload.clone()))?;
         self.documents = Documents::default();
         (self.pending, self.pending_bytes) = (0, 0);
-        self.last = last_of(&self.shards.read().expect("no code panics under this lock"));
-        if self.payload.v == 0 {
-            self.payload.first = self.last + 1; // It was begun, and nothing of it was committed.
-        }
+        self.last = last_of(&self.shards.read().expect("no code panics under this lock").all);
+        self.begin_payload();
         Ok(())
+    }
+
+    /// Says where the open shard begins, where nothing of it was committed yet.
+    fn begin_payload(&mut self) {
+        if self.payload.v == 0 {
+            let shards = &self.shards.read().expect("no code panics under this lock").all;
+            self.payload = Payload::begun(self.last + 1, shards.iter().rev().nth(1));
+        }
     }
 
     /// How many events are not committed yet.
@@ -232,9 +234,6 @@ impl Writer {
         }
         self.payload.v = VERSION;
         self.payload.last = self.last;
-        if self.payload.first == 0 {
-            self.payload.first = 1;
-        }
         let payload = serde_json::to_string(&self.payload).expect("a payload is serialisable");
         let fail = self.fail("commit");
         let _commit = trace_span!("commit", last = self.last).entered();
@@ -302,9 +301,10 @@ impl Writer {
         };
         let shard = next.shard.clone();
         let before = std::mem::replace(&mut self.open, next);
-        self.payload = Payload { first: self.last + 1, ..Payload::default() };
         self.documents = Documents::default();
-        self.shards.write().expect("no code panics under this lock").push(shard);
+        self.shards.write().expect("no code panics under this lock").all.push(shard);
+        self.payload = Payload::default();
+        self.begin_payload();
         self.join_closing()?;
         // The last merges of a shard take seconds: the next one is written meanwhile.
         let closing = std::thread::Builder::new().name("index-close".to_owned()).spawn(move || close(before));
@@ -316,7 +316,7 @@ impl Writer {
         self.closing.take().map_or(Ok(()), joined)
     }
 
-    /// Drops the closed shards whose last record was received before `time`. Gives how many they were.
+    /// Drops the closed shards whose last record was received before `time`, also those that cannot be read. Gives how many they were.
     ///
     /// # Errors
     /// Where a folder cannot be removed.
@@ -324,11 +324,12 @@ impl Writer {
         let old = |shard: &Arc<Shard>| {
             shard.name != self.open.shard.name && shard.payload().received.is_some_and(|(_, high)| high < time.unix_ns())
         };
-        let gone: Vec<Arc<Shard>> = {
+        let (left_out, gone) = {
             let mut shards = self.shards.write().expect("no code panics under this lock");
-            let (gone, kept) = shards.drain(..).partition(old);
-            *shards = kept;
-            gone
+            let gone: Vec<Arc<Shard>> = shards.all.extract_if(.., |shard| old(shard)).collect();
+            // What cannot be read is older than what comes behind it.
+            let behind = gone.last().map_or(0, |shard| shard.payload().first);
+            (shards.drop_left_out(behind)?, gone)
         };
         if !gone.is_empty() {
             self.join_closing()?;
@@ -336,7 +337,7 @@ impl Writer {
         for shard in &gone {
             remove(&self.dir, shard)?;
         }
-        Ok(gone.len())
+        Ok(gone.len() + left_out)
     }
 
     fn fail(&self, action: &'static str) -> impl FnOnce(TantivyError) -> IndexError + use<> {
@@ -364,7 +365,7 @@ fn joined<T>(thread: JoinHandle<Result<T, IndexError>>) -> Result<T, IndexError>
 /// Makes the shard for what comes from the log offset `first` on, or some time after it.
 fn begin_shard(options: &IndexOptions, dir: &Path, layout: &Layout, first: u64) -> Result<Open, IndexError> {
     let _begin = debug_span!("begin").entered();
-    let (index, shard) = shard::open(&dir.join(shard_name(first)), layout)?;
+    let (index, shard) = shard::open_or_begin(&dir.join(shard::name(first)), layout)?;
     shard::sync_dir(dir)?;
     open_writer(options, index, shard)
 }
@@ -375,7 +376,7 @@ fn remove(dir: &Path, shard: &Shard) -> Result<(), IndexError> {
     let aside = dir.join(format!("{GONE}{}", shard.name));
     std::fs::rename(&shard.dir, &aside).map_err(shard::io("rename", &shard.dir))?;
     shard::sync_dir(dir)?;
-    std::fs::remove_dir_all(&aside).map_err(shard::io("remove", &aside))
+    remove_if_there(&aside)
 }
 
 /// Merges what is small in a shard that is not written to any more, and ends its threads.
@@ -410,11 +411,6 @@ fn open_writer(options: &IndexOptions, index: Index, shard: Arc<Shard>) -> Resul
 
 /// What the folder of a shard is renamed to before it is removed.
 const GONE: &str = ".gone-";
-
-/// Shards sort by the offset at which they begin, or one a little before.
-fn shard_name(first: u64) -> String {
-    format!("shard-{first:020}")
-}
 
 /// The names of all fields of these shards.
 pub(crate) fn field_names(shards: &[Arc<Shard>]) -> BTreeSet<String> {

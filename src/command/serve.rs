@@ -17,6 +17,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::reindex::missing_of;
 use crate::config::Config;
 use crate::loaded::{Loaded, load_rules};
 use crate::role;
@@ -122,6 +123,10 @@ fn check(config: &Config) -> Result<ExitCode> {
         if !set.rules().any(|rule| rule.id == mode.rule) {
             without.push(format!("rules.modes: no rule has the id {:?}", mode.rule));
         }
+    }
+    // Nothing is kept from being collected by it, and the service says it as long as it runs.
+    for part in missing_of(&config.data.join("index"), false)? {
+        super::say(&format!("{part} (a warning)"));
     }
     without.iter().for_each(|told| super::say(&super::visible(told)));
     let rules = set.rules().len();

@@ -1,4 +1,4 @@
-//! `mihari verify`: a journal checked off line.
+//! `mihari verify`: a journal checked off line, and the index beside it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use event::Time;
+
+use super::reindex::missing_of;
 
 /// Arguments of `mihari verify`.
 #[derive(Args, Debug)]
@@ -37,11 +39,13 @@ pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
             tombstone.first, tombstone.last, tombstone.reason, tombstone.bound
         ));
     }
+    let missing = missing_of(&args.path.join("index"), true)?;
+    missing.iter().for_each(|missing| super::say(&missing.to_string()));
     match report.problem {
         None => {
             super::say("every checksum, number, tree and link fits");
             super::say(&format!("chain {}", report.chain.iter().map(|b| format!("{b:02x}")).collect::<String>()));
-            Ok(ExitCode::SUCCESS)
+            Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Some((path, problem)) => {
             super::say(&format!("{}: {problem}", path.display()));

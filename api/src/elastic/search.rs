@@ -554,6 +554,8 @@ pub(crate) async fn scroll(
     let mut told = if scroll.ended {
         let none = SearchResponse {
             complete: true,
+            stopped: false,
+            missing: Vec::new(),
             total: 0,
             total_exact: true,
             hits: Vec::new(),

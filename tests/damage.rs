@@ -1,0 +1,73 @@
+//! A damaged shard of the index ends nothing: records are collected and found, answers say what they lack, and one command builds it anew.
+#![expect(clippy::disallowed_methods, reason = "a test waits for conditions by the clock")]
+
+mod program;
+
+use program::{Service, program};
+use serde_json::json;
+
+/// Enough for a shard each: commits come by time, and close one that holds this many.
+const RECORDS: usize = 200;
+const SHARDS: usize = 4;
+
+fn post(service: &Service, shard: usize) {
+    let line = |n: usize| format!("<38>Apr  1 09:00:00 gate app: shard-{shard} number {n}");
+    let lines: Vec<String> = (0..RECORDS).map(line).collect();
+    api::client::post(&service.api, "/api/v1/ingest", &service.token, &lines.join("\n")).expect("taken");
+    service.hits(&format!("shard-{shard}"), RECORDS as u64);
+}
+
+/// A page that tells how the service is.
+fn page(service: &Service, path: &str) -> String {
+    std::io::read_to_string(api::client::stream(&service.api, path, &[], &service.token).expect(path)).expect("text")
+}
+
+#[test]
+fn a_damaged_shard_ends_nothing_and_is_mended_by_one_command() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let more = format!("index: {{shard_events: {RECORDS}}}\n");
+    let service = Service::start(dir.path(), &more);
+    (0..SHARDS).for_each(|shard| post(&service, shard));
+    service.stop();
+    let index = dir.path().join("data/index/tenant-0");
+    let mut shards: Vec<_> = std::fs::read_dir(&index).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    shards.sort();
+    assert!(shards.len() >= SHARDS, "{shards:?}");
+    std::fs::write(shards[1].join("meta.json"), "").expect("written");
+    let config = dir.path().join("mihari.yaml");
+    let run = |arguments: &[&str]| {
+        let output = program().args(arguments).output().expect("runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let config = config.to_str().expect("text");
+    let data = dir.path().join("data");
+    let (code, told) = run(&["serve", "--check", "--config", config]);
+    assert!(code == Some(0) && told.contains("mihari reindex"), "a warning, for the service starts: {told}");
+    let (code, told) = run(&["verify", data.to_str().expect("text")]);
+    assert!(code == Some(1) && told.contains("mihari reindex") && told.contains("link fits"), "{told}");
+
+    let service = Service::start(dir.path(), &more);
+    post(&service, SHARDS);
+    let answer = service.search("number");
+    assert_eq!((&answer["complete"], &answer["total"]), (&json!(false), &json!(SHARDS * RECORDS)), "{}", answer["incomplete"]);
+    let why = answer["incomplete"][0]["detail"].as_str().expect("a reason").to_owned();
+    assert!(answer["incomplete"][0]["code"] == "missing" && why.contains("mihari reindex"), "{why}");
+    let missing = service.get("/api/v1/stats")["index_missing"].clone();
+    assert_eq!(missing.as_array().map(Vec::len), Some(1), "{missing}");
+    assert!(!missing.to_string().contains("meta.json"), "no place on the disk is told to whoever searches: {missing}");
+    assert!(page(&service, "/readyz").starts_with("degraded: 1 missing"));
+    assert!(page(&service, "/metrics").contains("mihari_index_missing_parts 1"));
+    service.stop();
+
+    let (code, told) = run(&["reindex", "--config", config]);
+    assert!(code == Some(0) && told.contains(&format!("{RECORDS} events are indexed anew")), "{told}");
+    assert_eq!(run(&["verify", data.to_str().expect("text")]).0, Some(0));
+    let service = Service::start(dir.path(), &more);
+    for shard in 0..=SHARDS {
+        assert_eq!(service.search(&format!("shard-{shard}"))["total"], json!(RECORDS), "{shard}");
+    }
+    let answer = service.search("number");
+    assert_eq!((&answer["total"], answer.get("incomplete")), (&json!((SHARDS + 1) * RECORDS), None));
+    assert!(answer["complete"] == true && page(&service, "/readyz") == "ok\n");
+    service.stop();
+}
