@@ -14,6 +14,7 @@ mod retention;
 mod role;
 mod room;
 mod rule_desk;
+mod searchable;
 
 use std::process::ExitCode;
 

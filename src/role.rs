@@ -39,6 +39,7 @@ use crate::reread::{JournalAgain, MessagesAgain};
 use crate::retention::Trimmer;
 use crate::room::Room;
 use crate::rule_desk::Desk;
+use crate::searchable::Searchable;
 
 /// How long the reader waits for the journal before it looks whether to stop.
 const READ_WAIT: Duration = Duration::from_millis(200);
@@ -156,26 +157,6 @@ pub(crate) fn index_options(config: &Config) -> IndexOptions {
         shard_documents: config.index.shard_events,
         shard_span_ns: i64::from(config.index.shard_hours) * 3600 * 1_000_000_000,
         ..IndexOptions::new(&config.data.join("index"))
-    }
-}
-
-/// How much of the log is searchable: the last offset, and the receive time of it. Receive times only rise along the log.
-#[derive(Clone)]
-struct Searchable(Arc<Mutex<(u64, Time)>>);
-
-impl Searchable {
-    fn get(&self) -> (u64, Time) {
-        *self.0.lock().expect("no code panics under this lock")
-    }
-
-    fn set(&self, offset: u64, received: Time) {
-        *self.0.lock().expect("no code panics under this lock") = (offset, received);
-    }
-}
-
-impl Default for Searchable {
-    fn default() -> Searchable {
-        Searchable(Arc::new(Mutex::new((0, Time::UNKNOWN))))
     }
 }
 
@@ -348,7 +329,9 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let failed = Arc::new(AtomicBool::new(false));
     let again =
         JournalAgain { journal: journal.clone(), settings: settings.clone(), policy: policy.clone(), store: store.clone() };
-    let (searchable, room) = (Searchable::default(), Room::new(&config.data));
+    let indexed = writers.iter().map(Writer::last).min().unwrap_or(0);
+    let searchable = Searchable::begin(&journal, indexed, started).context("failed to read the journal")?;
+    let (room, index_time) = (Room::new(&config.data), Duration::from_millis(u64::from(config.index.commit_ms)));
     let analysis = Analysis {
         parts: Parts {
             settings: settings.clone(),
@@ -361,7 +344,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
             lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
             site: Arc::new(site.with_policy(policy.clone())),
         },
-        index_time: Duration::from_millis(u64::from(config.index.commit_ms)),
+        index_time,
         index_keep_ns: config.index.retention_days.map(|days| i64::from(days) * 86_400 * 1_000_000_000),
         journal: journal.clone(),
         store: store.clone(),
@@ -430,13 +413,15 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         stage: Arc::new(move || {
             let events = stage_spent.events.load(Ordering::Relaxed);
             let quarantined = stage_spent.quarantined.load(Ordering::Relaxed);
+            let (now, durable) = (SystemClock.now(), stage_journal.durable());
             Stage {
-                events_per_second: rate.of(events, SystemClock.now()),
+                events_per_second: rate.of(events, now),
                 received: events,
                 parsed: events - quarantined.min(events),
                 quarantined,
-                journal_position: stage_journal.durable(),
+                journal_position: durable,
                 searchable_position: searchable.get().0,
+                behind_ms: searchable.behind_ms(durable, now, index_time),
                 waits_for_room: room.is_waited_for(),
             }
         }),

@@ -235,8 +235,9 @@ impl Replay {
         let mut fault = None;
         let request = SearchRequest { from, to: self.range.1, ..SearchRequest::new(asked.query) };
         let snapshot = on.searcher.snapshot()?;
+        let missing = if narrowed { snapshot.missing(&request) } else { Vec::new() };
+        reasons.extend(on.lacks(false, &missing).into_iter().map(|lack| lack.detail));
         let complete = if narrowed {
-            reasons.extend(on.lacks(false, &snapshot.missing(&request)).into_iter().map(|lack| lack.detail));
             let mut waiting: Vec<u64> = Vec::with_capacity(FRAMES_AT_ONCE);
             let mut read = |offsets: &[u64]| {
                 let take = &mut |batch: Batch, frames| {

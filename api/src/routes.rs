@@ -448,7 +448,7 @@ async fn stats(State(shared): State<Arc<Shared>>, Extension(identity): Extension
     let searcher = &shared.api.searchers[identity.tenant as usize];
     Ok(Json(json!({"events_per_second": stage.events_per_second, "received_total": stage.received, "parsed_total": stage.parsed,
         "quarantined_total": stage.quarantined, "journal_position": stage.journal_position, "indexed_position": searcher.position(),
-        "documents": searcher.documents(), "index_missing": searcher.missing(), "alerts_open": open, "undelivered": undelivered, "started": shared.api.started}))
+        "documents": searcher.documents(), "index_missing": searcher.missing(), "behind_ms": stage.behind_ms, "alerts_open": open, "undelivered": undelivered, "started": shared.api.started}))
     .into_response())
 }
 

@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::aggs::{self, AggBody};
 use crate::intake::Intake;
 use crate::problem::Problem;
-use crate::server::{ALIVE, Shared, watch};
+use crate::server::{ALIVE, Shared, Stage, watch};
 use crate::store::Identity;
 
 /// How long a search may take.
@@ -143,7 +143,8 @@ pub(crate) async fn search(
 fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
     let lacks = on.lacks(answer.stopped, &answer.missing);
     let mut whole = serde_json::json!({"complete": lacks.is_empty(), "total": answer.total, "total_exact": answer.total_exact,
-        "searched_from": answer.searched_from, "hits": hits, "aggs": answer.aggregations});
+        "searched_from": answer.searched_from, "journal_position": on.stage.journal_position,
+        "indexed_position": on.stage.searchable_position, "hits": hits, "aggs": answer.aggregations});
     if !lacks.is_empty() {
         whole["incomplete"] = serde_json::json!(lacks);
     }
@@ -156,7 +157,7 @@ fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Val
 /// Why an answer may not tell all.
 #[derive(Debug, Serialize)]
 pub(crate) struct Lack {
-    /// `stopped` or `missing`.
+    /// `stopped`, `behind` or `missing`.
     code: &'static str,
     pub(crate) detail: String,
 }
@@ -227,6 +228,8 @@ pub(crate) fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
 /// What a search runs on: the tenant's index, and the log that has the raw text.
 pub(crate) struct On {
     pub(crate) searcher: index::Searcher,
+    /// How far everything was when the search began.
+    stage: Stage,
     raw: Arc<dyn RawSource>,
     intake: Arc<dyn Intake>,
 }
@@ -235,12 +238,13 @@ impl On {
     pub(crate) fn of(shared: &Shared, identity: &Identity) -> On {
         On {
             searcher: shared.api.searchers[identity.tenant as usize].clone(),
+            stage: (shared.api.stage)(),
             raw: shared.api.raw.clone(),
             intake: shared.api.intake.clone(),
         }
     }
 
-    /// Why an answer may not tell all, where the index has stopped, or lacks something that was asked for.
+    /// Why an answer may not tell all: the search has stopped, the index is behind the journal, or lacks something that was asked for.
     pub(crate) fn lacks(&self, stopped: bool, missing: &[Missing]) -> Vec<Lack> {
         let stopped = stopped.then(|| Lack { code: "stopped", detail: "the time was over before all was searched".to_owned() });
         let missing = missing.iter().map(|missing| {
@@ -248,7 +252,15 @@ impl On {
             let when = missing.time.map_or_else(String::new, |(low, high)| format!(" ({low} to {high})"));
             Lack { code: "missing", detail: format!("log offsets {first} to {last}{when}: {}", missing.reason) }
         });
-        stopped.into_iter().chain(missing).collect()
+        let Stage { journal_position, searchable_position, behind_ms, .. } = self.stage;
+        let behind = behind_ms.map(|ms| Lack {
+            code: "behind",
+            detail: format!(
+                "the index is at log offset {searchable_position}, the journal at {journal_position}; what lies between has waited for {} s",
+                ms / 1000
+            ),
+        });
+        stopped.into_iter().chain(behind).chain(missing).collect()
     }
 
     /// A hit with its raw text.

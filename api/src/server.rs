@@ -70,6 +70,8 @@ pub struct Stage {
     pub journal_position: u64,
     /// The offset up to which the log is searchable, what becomes no event included.
     pub searchable_position: u64,
+    /// For how many milliseconds something has waited to be searchable, where that is longer than it takes as a rule.
+    pub behind_ms: Option<u64>,
     /// Whether the disk is full, so that the analysis waits.
     pub waits_for_room: bool,
 }

@@ -75,14 +75,15 @@ pub(crate) async fn what_if(
     let (mut found, mut complete) = (Found::default(), true);
     loop {
         let (page, draft) = (request.clone(), draft.clone());
-        let (answer, part) = search::run(&shared, &identity, search::SEARCH_NS_MAX, move |on, limits| {
+        let (answer, part, whole) = search::run(&shared, &identity, search::SEARCH_NS_MAX, move |on, limits| {
             let answer = on.searcher.search(&page, limits)?;
             let part = compare(&draft, &answer.hits);
-            Ok((answer, part))
+            let whole = on.lacks(answer.stopped, &answer.missing).is_empty();
+            Ok((answer, part, whole))
         })
         .await?;
         found.add(part);
-        complete &= answer.complete;
+        complete &= whole;
         request.cursor = answer.cursor;
         if request.cursor.is_none() || answer.stopped {
             break;

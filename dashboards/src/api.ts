@@ -7,6 +7,8 @@ export type Agg = { interval_ms?: number; buckets: Bucket[]; other?: number };
 export type SearchAnswer = {
   took_ms: number;
   complete: boolean;
+  /** Why not. */
+  incomplete?: { code: "stopped" | "behind" | "missing"; detail: string }[];
   total: number;
   hits: Hit[];
   aggs: Record<string, Agg>;

@@ -128,6 +128,8 @@ const texts = {
   alertsListed: ["件", "alerts"],
   recordsListed: ["件", "records"],
   incomplete: ["時間切れのため途中までの結果です", "Out of time: not everything was searched"],
+  behind: ["索引が取り込みに追いついていないため、最新の記録が含まれていません", "The index is behind: what was received last is not searched"],
+  missingPart: ["索引の一部が破損しているため、含まれない記録があります", "A part of the index is damaged: its records are not searched"],
   more: ["続きを表示", "Show more"],
   fields: ["項目", "Fields"],
   raw: ["元のログ", "Raw record"],

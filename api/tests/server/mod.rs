@@ -139,6 +139,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) tokens: [String; 2],
     pub(crate) hub: Hub,
+    /// How far the pipeline is said to be.
+    pub(crate) stage: Arc<Mutex<Stage>>,
     pub(crate) stop: CancellationToken,
     writers: Mutex<Vec<Writer>>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -161,7 +163,7 @@ impl Server {
         batches.iter().for_each(|batch| index(&mut writers, batch));
         let searchers = writers.iter().map(Writer::searcher).collect();
         let tokens = [0, 1].map(|tenant| store.create_token("test", tenant, 30).expect("a token"));
-        let desk = Arc::new(OneRule::new());
+        let (desk, stage) = (Arc::new(OneRule::new()), Arc::<Mutex<Stage>>::default());
         let hub = Hub::default();
         let api = Api {
             store: store.clone(),
@@ -175,7 +177,10 @@ impl Server {
             policy: None,
             hub: hub.clone(),
             metrics: Arc::new(String::new),
-            stage: Arc::new(Stage::default),
+            stage: {
+                let stage = stage.clone();
+                Arc::new(move || *stage.lock().expect("not poisoned"))
+            },
             clock: clock.clone(),
             started: start(),
             files: Arc::new(|_| None),
@@ -192,6 +197,7 @@ impl Server {
             address,
             tokens,
             hub,
+            stage,
             stop,
             writers: Mutex::new(writers),
             runtime: Some(runtime),
