@@ -412,13 +412,9 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         }),
         stage: Arc::new(move || {
             let events = stage_spent.events.load(Ordering::Relaxed);
-            let quarantined = stage_spent.quarantined.load(Ordering::Relaxed);
             let (now, durable) = (SystemClock.now(), stage_journal.durable());
             Stage {
                 events_per_second: rate.of(events, now),
-                received: events,
-                parsed: events - quarantined.min(events),
-                quarantined,
                 journal_position: durable,
                 searchable_position: searchable.get().0,
                 behind_ms: searchable.behind_ms(durable, now, index_time),

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::problem::Problem;
 use crate::search::LINES;
 use crate::server::Shared;
-use crate::store::{Identity, SourcePage, SourcesOf};
+use crate::store::{Identity, SourcePage, SourcesOf, Store};
 use crate::{
     alerts, attribution, audit, backtest, elastic, export, intake, otlp, quarantine, rule_desk, saved, search, what_if, zones,
 };
@@ -443,12 +443,15 @@ async fn ledger(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
 async fn stats(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<Response, Problem> {
     let stage = (shared.api.stage)();
     let tenant = identity.tenant;
-    let (open, undelivered) = shared.read(move |store| Ok((store.open_by_level(tenant)?, store.undelivered(tenant)?))).await?;
+    let told = move |store: &Store| Ok((store.open_by_level(tenant)?, store.undelivered(tenant)?, store.received(tenant)?));
+    let (open, undelivered, [received, quarantined, dropped]) = shared.read(told).await?;
     let open: BTreeMap<String, i64> = open.into_iter().collect();
     let searcher = &shared.api.searchers[identity.tenant as usize];
-    Ok(Json(json!({"events_per_second": stage.events_per_second, "received_total": stage.received, "parsed_total": stage.parsed,
-        "quarantined_total": stage.quarantined, "journal_position": stage.journal_position, "indexed_position": searcher.position(),
-        "documents": searcher.documents(), "index_missing": searcher.missing(), "behind_ms": stage.behind_ms, "alerts_open": open, "undelivered": undelivered, "started": shared.api.started}))
+    let parsed = received - quarantined - dropped;
+    Ok(Json(json!({"events_per_second": stage.events_per_second, "received_total": received, "parsed_total": parsed,
+        "quarantined_total": quarantined, "journal_position": stage.journal_position, "indexed_position": searcher.position(),
+        "documents": searcher.documents(), "index_missing": searcher.missing(), "behind_ms": stage.behind_ms,
+        "alerts_open": open, "undelivered": undelivered, "started": shared.api.started}))
     .into_response())
 }
 

@@ -60,12 +60,6 @@ pub type Files = Arc<dyn Fn(&str) -> Option<StaticFile> + Send + Sync>;
 pub struct Stage {
     /// Events a second, over the last seconds.
     pub events_per_second: f64,
-    /// Records received since the start.
-    pub received: u64,
-    /// Of these, read.
-    pub parsed: u64,
-    /// Of these, not.
-    pub quarantined: u64,
     /// The last offset of the log that is durable.
     pub journal_position: u64,
     /// The offset up to which the log is searchable, what becomes no event included.

@@ -2,8 +2,8 @@
 
 mod server;
 
-use api::{Limits, Stage};
-use event::{BatchBuilder, Content, FrameHead, LogRange, Position, TenantId, Transport};
+use api::{Limits, Received, Stage, Tally};
+use event::{BatchBuilder, Content, Frame, FrameHead, LogRange, Position, TenantId, Transport};
 use serde_json::{Value, json};
 use server::{SECOND_NS, Server, start};
 
@@ -43,5 +43,35 @@ fn an_index_behind_the_journal_makes_answers_incomplete() {
         }
         let stats = server.get("/api/v1/stats", &server.tokens[1]).expect("read");
         assert_eq!(stats["behind_ms"], json!(behind_ms));
+    }
+}
+
+#[test]
+fn a_tenant_is_told_what_it_received_itself() {
+    let server = filled();
+    let (mut builder, mut received) = (BatchBuilder::default(), Vec::new());
+    for (offset, tenant) in (1..).zip([0, 1, 0, 0]) {
+        let head = FrameHead {
+            position: Position { partition: 0, offset },
+            received: start(),
+            tenant: TenantId(tenant),
+            ..FrameHead::new(Transport::Tcp, Content::Text)
+        };
+        Received::note(&mut received, Frame { head, bytes: b"a gate" }, 1);
+        let mut row = builder.row(&head, 0, "a gate");
+        if offset == 4 {
+            row.quarantine("bad");
+        }
+    }
+    let mut tally = Tally::default();
+    tally.receive(&received);
+    tally.add(&builder.finish(LogRange { partition: 0, first: 1, last: 4 }, start()));
+    server.apply(4, &[], &[], &mut tally);
+    for (token, expected) in server.tokens.iter().zip([[3, 2, 1], [1, 1, 0]]) {
+        let stats = server.get("/api/v1/stats", token).expect("read");
+        assert_eq!(
+            ["received_total", "parsed_total", "quarantined_total"].map(|name| stats[name].clone()),
+            expected.map(Value::from)
+        );
     }
 }

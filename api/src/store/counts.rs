@@ -169,6 +169,16 @@ impl Store {
         })
     }
 
+    /// What was ever received of the tenant, how much of it is quarantined, and how much was refused.
+    pub(crate) fn received(&self, tenant: u32) -> Result<[i64; 3]> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT ifnull(sum(received), 0), ifnull(sum(quarantined), 0), ifnull(sum(dropped), 0) FROM source WHERE tenant = ?1",
+            )?;
+            Ok(statement.query_row([tenant], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?)
+        })
+    }
+
     /// (day, source, what, count), the latest day first.
     pub(crate) fn ledger(&self, tenant: u32) -> Result<Vec<(String, String, String, i64)>> {
         self.read(|connection| {
