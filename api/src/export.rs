@@ -131,9 +131,9 @@ pub(crate) async fn export(
         offsets: None,
         searched_to: on.searcher.position(),
     };
-    let permit = shared.exports.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| {
-        let detail = format!("{EXPORTS_MAX} exports are running, the most at once; come again");
+    let place = shared.exports.try_take(identity.tenant);
+    let place = place.ok_or_else(|| {
+        let detail = format!("as many exports are running as may at once, {EXPORTS_MAX} in all; come again");
         Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
     })?;
     tracing::info!(query = manifest.query, by = identity.name, "an export begins");
@@ -150,7 +150,7 @@ pub(crate) async fn export(
         if let Err(error) = writing.all(&on, request, &limits) {
             tracing::warn!(%error, "an export has broken off");
         }
-        drop((permit, guard));
+        drop((place, guard));
     });
     let kind = if form == Form::Csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
     let name = if form == Form::Csv { "attachment; filename=\"export.csv\"" } else { "attachment; filename=\"export.ndjson\"" };

@@ -23,6 +23,7 @@ mod intake;
 mod notify;
 pub mod openapi;
 mod otlp;
+mod places;
 mod problem;
 mod quarantine;
 mod routes;

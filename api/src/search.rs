@@ -16,12 +16,12 @@ use index::{
     Hit, IndexError, Matcher, Missing, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort, query,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::aggs::{self, AggBody};
 use crate::intake::Intake;
+use crate::places::Places;
 use crate::problem::Problem;
 use crate::server::{ALIVE, Shared, Stage, watch};
 use crate::store::Identity;
@@ -191,7 +191,7 @@ fn line(part: &serde_json::Value) -> Bytes {
 /// An answer without its last line has broken off.
 pub(crate) async fn in_parts(
     (shared, identity): (Arc<Shared>, Identity),
-    (places, time_ns): (Arc<Semaphore>, i64),
+    (places, time_ns): (Places, i64),
     work: impl FnOnce(&On, &SearchLimits, &Telling) -> Result<serde_json::Value, IndexError> + Send + 'static,
 ) -> Result<Response, Problem> {
     let begun = shared.api.clock.now();
@@ -307,7 +307,7 @@ pub(crate) async fn run<T: Send + 'static>(
 
 /// As [`run`], in one of these places.
 async fn run_in<T: Send + 'static>(
-    (places, time_ns): (Arc<Semaphore>, i64),
+    (places, time_ns): (Places, i64),
     shared: &Arc<Shared>,
     identity: &Identity,
     search: impl FnOnce(&On, &SearchLimits) -> Result<T, IndexError> + Send + 'static,
@@ -318,8 +318,7 @@ async fn run_in<T: Send + 'static>(
             self.0.store(true, Ordering::Relaxed);
         }
     }
-    let permit = places.acquire_owned().await;
-    let permit = permit.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the program is stopping"))?;
+    let place = places.take(identity.tenant).await?;
     let gone = Arc::new(AtomicBool::new(false));
     let _guard = Gone(gone.clone());
     let clock = shared.api.clock.clone();
@@ -329,7 +328,7 @@ async fn run_in<T: Send + 'static>(
     // The place is kept as long as the search runs, also when nobody waits for it any more.
     let searching = tokio::task::spawn_blocking(move || {
         let answer = search(&on, &limits);
-        drop(permit);
+        drop(place);
         answer
     });
     match searching.await {

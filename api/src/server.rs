@@ -26,12 +26,13 @@ use tower_http::limit::RequestBodyLimitLayer;
 use crate::backtest::{self, Reread};
 use crate::connections::{self, Limits};
 use crate::intake::Intake;
+use crate::places::Places;
 use crate::problem::{Problem, as_problem};
 use crate::rule_desk::RuleDesk;
 use crate::store::{Identity, Store, StoreError};
 use crate::{Hub, elastic, export, routes};
 
-/// Searches at once.
+/// Searches at once; one tenant of several has all but one of these places at most.
 const SEARCHES_MAX: usize = 4;
 /// Wrong tokens from one address in a minute; further ones are told to wait.
 const FAILURES_MAX: u32 = 20;
@@ -106,11 +107,11 @@ pub struct Api {
 
 pub(crate) struct Shared {
     pub(crate) api: Api,
-    pub(crate) searches: Arc<Semaphore>,
+    pub(crate) searches: Places,
     /// Backtests that tell how far they are, and so may take long, at once.
-    pub(crate) backtests: Arc<Semaphore>,
+    pub(crate) backtests: Places,
     pub(crate) contexts: elastic::Contexts,
-    pub(crate) exports: Arc<Semaphore>,
+    pub(crate) exports: Places,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
@@ -174,12 +175,13 @@ type Answer<T> = Result<T, StoreError>;
 
 /// Answers until `stop` is cancelled.
 pub async fn serve(listener: TcpListener, api: Api, limits: Limits, stop: CancellationToken) {
+    let tenants = api.searchers.len();
     let shared = Arc::new(Shared {
         api,
-        searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
-        backtests: Arc::new(Semaphore::new(backtest::AT_ONCE_MAX)),
+        searches: Places::new(SEARCHES_MAX, tenants),
+        backtests: Places::new(backtest::AT_ONCE_MAX, tenants),
         contexts: elastic::Contexts::default(),
-        exports: Arc::new(Semaphore::new(export::EXPORTS_MAX)),
+        exports: Places::new(export::EXPORTS_MAX, tenants),
         reads: Arc::new(Semaphore::new(READS_MAX)),
         writes: Arc::new(Semaphore::new(WRITES_MAX)),
         stop: stop.clone(),
