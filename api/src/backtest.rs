@@ -236,7 +236,7 @@ impl Replay {
         let request = SearchRequest { from, to: self.range.1, ..SearchRequest::new(asked.query) };
         let snapshot = on.searcher.snapshot()?;
         let missing = if narrowed { snapshot.missing(&request) } else { Vec::new() };
-        reasons.extend(on.lacks(false, &missing).into_iter().map(|lack| lack.detail));
+        reasons.extend(on.lacks(false, &missing, &[]).into_iter().map(|lack| lack.detail));
         let complete = if narrowed {
             let mut waiting: Vec<u64> = Vec::with_capacity(FRAMES_AT_ONCE);
             let mut read = |offsets: &[u64]| {

@@ -192,7 +192,7 @@ impl Writing {
             }
             request.cursor = page.cursor;
             if page.stopped || request.cursor.is_none() {
-                break on.lacks(page.stopped, &page.missing);
+                break on.lacks(page.stopped, &page.missing, &page.fields_incomplete);
             }
         };
         self.manifest.complete = lacks.is_empty();

@@ -141,7 +141,7 @@ pub(crate) async fn search(
 }
 
 fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
-    let lacks = on.lacks(answer.stopped, &answer.missing);
+    let lacks = on.lacks(answer.stopped, &answer.missing, &answer.fields_incomplete);
     let mut whole = serde_json::json!({"complete": lacks.is_empty(), "total": answer.total, "total_exact": answer.total_exact,
         "searched_from": answer.searched_from, "journal_position": on.stage.journal_position,
         "indexed_position": on.stage.searchable_position, "hits": hits, "aggs": answer.aggregations});
@@ -157,7 +157,7 @@ fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Val
 /// Why an answer may not tell all.
 #[derive(Debug, Serialize)]
 pub(crate) struct Lack {
-    /// `stopped`, `behind` or `missing`.
+    /// `stopped`, `behind`, `missing` or `fields`.
     code: &'static str,
     pub(crate) detail: String,
 }
@@ -245,7 +245,7 @@ impl On {
     }
 
     /// Why an answer may not tell all: the search has stopped, the index is behind the journal, or lacks something that was asked for.
-    pub(crate) fn lacks(&self, stopped: bool, missing: &[Missing]) -> Vec<Lack> {
+    pub(crate) fn lacks(&self, stopped: bool, missing: &[Missing], fields: &[String]) -> Vec<Lack> {
         let stopped = stopped.then(|| Lack { code: "stopped", detail: "the time was over before all was searched".to_owned() });
         let missing = missing.iter().map(|missing| {
             let (first, last) = missing.offsets;
@@ -260,7 +260,14 @@ impl On {
                 ms / 1000
             ),
         });
-        stopped.into_iter().chain(behind).chain(missing).collect()
+        let fields = (!fields.is_empty()).then(|| Lack {
+            code: "fields",
+            detail: format!(
+                "{}: of some events found by the words of the record only, for more names came than are kept",
+                fields.join(", ")
+            ),
+        });
+        stopped.into_iter().chain(behind).chain(missing).chain(fields).collect()
     }
 
     /// A hit with its raw text.

@@ -8,7 +8,7 @@ export type SearchAnswer = {
   took_ms: number;
   complete: boolean;
   /** Why not. */
-  incomplete?: { code: "stopped" | "behind" | "missing"; detail: string }[];
+  incomplete?: { code: "stopped" | "behind" | "missing" | "fields"; detail: string }[];
   total: number;
   hits: Hit[];
   aggs: Record<string, Agg>;

@@ -1,6 +1,6 @@
 //! From an event to the engine's document.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -14,6 +14,12 @@ use crate::tokens::{is_wide, push_exact};
 
 /// Names without a column of their own that one shard keeps; an event's fields beyond are found by their words only.
 pub(crate) const REST_FIELDS_MAX: usize = 4096;
+/// Those of one event.
+const EVENT_REST_FIELDS_MAX: usize = 256;
+/// Names of fields that a shard remembers not to have kept of some event; where there are more, any other may be one of them.
+pub(crate) const REFUSED_FIELDS_MAX: usize = 4096;
+/// Senders whose new names are counted apart, in one shard; those beyond are counted as one.
+const SENDERS_MAX: usize = 1024;
 /// Bytes of one value in a column; a longer one is cut there, and found whole by its words.
 pub(crate) const VALUE_BYTES_MAX: usize = 8192;
 
@@ -36,6 +42,8 @@ pub(crate) struct Documents {
     terms: String,
     shown: String,
     not_whole: bool,
+    /// How many names each sender has brought, since the shard was begun or opened.
+    brought: HashMap<Option<IpAddr>, usize>,
 }
 
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
@@ -77,7 +85,7 @@ impl Documents {
                     has_message = true;
                 }
                 (_, value) => {
-                    self.rest((id, value, event.raw()), payload, &mut rest);
+                    self.rest((id, value), event, payload, &mut rest);
                     continue;
                 }
             }
@@ -93,7 +101,8 @@ impl Documents {
             self.keyword(slot, text, "", &mut doc);
             self.note_own(id, payload);
         }
-        if std::mem::take(&mut self.not_whole) && insert_bounded(&mut payload.rest, NOT_WHOLE) {
+        if std::mem::take(&mut self.not_whole) {
+            keep_name(NOT_WHOLE, payload);
             rest.insert(NOT_WHOLE.to_owned(), OwnedValue::Bool(true));
         }
         if !rest.is_empty() {
@@ -137,10 +146,22 @@ impl Documents {
         &mut self.named[id.index()]
     }
 
+    /// Whether a sender may bring one more name, and counts it: as long as it leaves as many to the others as it has brought. So no one takes
+    /// all, and one that is alone has half.
+    fn brings(&mut self, sender: Option<IpAddr>, payload: &Payload) -> bool {
+        let left = REST_FIELDS_MAX.saturating_sub(payload.rest.len());
+        let apart = self.brought.len() < SENDERS_MAX || self.brought.contains_key(&sender);
+        let brought = self.brought.entry(sender.filter(|_| apart)).or_default();
+        let fits = *brought < left;
+        *brought += usize::from(fits);
+        fits
+    }
+
     /// Adds a value that has no column of its own.
     fn rest(
         &mut self,
-        (id, original, raw): (FieldId, Value<'_>, &str),
+        (id, original): (FieldId, Value<'_>),
+        event: EventRef<'_>,
         payload: &mut Payload,
         rest: &mut BTreeMap<String, OwnedValue>,
     ) {
@@ -150,22 +171,21 @@ impl Documents {
         };
         let id = if name == NULLS { FieldId::known(NULLS) } else { id };
         self.not_whole |= matches!(original, Value::Text(text) if text.len() > VALUE_BYTES_MAX || folds_otherwise(text));
-        let named = self.named(id);
-        if named.refused {
+        let known = self.named(id).rest || payload.rest.contains(name);
+        let full = rest.len() >= EVENT_REST_FIELDS_MAX && !rest.contains_key(name);
+        if full || !(known || self.brings(event.source(), payload)) {
             self.not_whole = true;
+            if !std::mem::replace(&mut self.named(id).refused, true) {
+                metrics::counter!("mihari_index_fields_refused_total").increment(1);
+                payload.refuse(name);
+            }
             return;
         }
-        if !named.rest {
-            let fits = insert_bounded(&mut payload.rest, name);
-            (named.rest, named.refused) = (fits, !fits);
-            if !fits {
-                metrics::counter!("mihari_index_fields_refused_total").increment(1);
-                self.not_whole = true;
-                return;
-            }
+        if !std::mem::replace(&mut self.named(id).rest, true) {
+            keep_name(name, payload);
         }
         if let OwnedValue::Str(text) = &value
-            && !(matches!(original, Value::Text(_)) && found_by_words(text, raw))
+            && !(matches!(original, Value::Text(_)) && found_by_words(text, event.raw()))
         {
             write_term(name, text, &mut self.term);
             push_exact(&self.term, &mut self.terms);
@@ -178,8 +198,10 @@ impl Documents {
     }
 }
 
-fn insert_bounded(names: &mut BTreeSet<String>, name: &str) -> bool {
-    names.contains(name) || (names.len() < REST_FIELDS_MAX && names.insert(name.to_owned()))
+fn keep_name(name: &str, payload: &mut Payload) {
+    if !payload.rest.contains(name) {
+        payload.rest.insert(name.to_owned());
+    }
 }
 
 /// Whether a value is found by the words of its record: it stands there, its first and last words are not joined with what is around them,

@@ -9,6 +9,7 @@
 //! `docs/decisions/0003-shards-and-commits.md`.
 
 mod aggregate;
+mod asked;
 mod codes;
 mod document;
 mod hit;

@@ -27,7 +27,7 @@ use crate::shard::{Payload, Shard};
 use crate::sorted::{After, SortedSegment, SortedTop};
 use crate::window::{Bits, WINDOW};
 use crate::writer::field_names;
-use crate::{IndexError, Messages};
+use crate::{IndexError, Messages, asked};
 
 /// Hits of one page.
 pub const SIZE_MAX: usize = 1000;
@@ -118,6 +118,9 @@ pub struct SearchResponse {
     pub stopped: bool,
     /// What the index should hold of the request's range of time, and does not.
     pub missing: Vec<Missing>,
+    /// Fields that were asked for and that some events in the range of time may have without a column: their senders brought more names than are
+    /// kept. The values are found by the words of the record only.
+    pub fields_incomplete: Vec<String>,
     /// All hits, also those of other pages; so far, where it is not complete.
     pub total: u64,
     /// Whether there are no more hits than [`SearchResponse::total`].
@@ -280,7 +283,8 @@ impl Searcher {
 
     /// Whether a field of this name is one of those that are listed, or any event has it.
     pub fn knows(&self, name: &str) -> bool {
-        kind(name) != Kind::Rest || self.shards().iter().any(|shard| shard.payload().rest.contains(name))
+        let has = |payload: &Payload| payload.rest.contains(name) || payload.refused.contains(name);
+        kind(name) != Kind::Rest || self.shards().iter().any(|shard| has(&shard.payload()))
     }
 
     /// What is searchable now, to be searched more than once.
@@ -369,6 +373,14 @@ impl Snapshot {
     /// What the index should hold of the request's range of time, and does not.
     pub fn missing(&self, request: &SearchRequest) -> Vec<Missing> {
         self.missing.iter().filter(|missing| request.misses(missing)).cloned().collect()
+    }
+
+    fn fields_incomplete(&self, request: &SearchRequest) -> Vec<String> {
+        let (from, last) = request.range();
+        let within = |open: &&Opened| open.payload.time.is_some_and(|(low, high)| from <= high && last >= low);
+        let opened: Vec<&Opened> = self.shards.iter().filter(within).collect();
+        let lacks = |name: &&str| opened.iter().any(|open| open.payload.lacks(name, kind(name) != Kind::Rest));
+        asked::fields(request).into_iter().filter(lacks).map(str::to_owned).collect()
     }
 
     fn search_parts(
@@ -488,7 +500,19 @@ impl Snapshot {
         stopped |= !all_told;
         let searched_from = searched_from.filter(|_| stopped);
         let (complete, total_exact) = (!stopped && missing.is_empty(), total_exact && missing.is_empty());
-        Ok(SearchResponse { complete, stopped, missing, total, total_exact, hits, aggregations, cursors, cursor, searched_from })
+        Ok(SearchResponse {
+            complete,
+            stopped,
+            missing,
+            fields_incomplete: self.fields_incomplete(request),
+            total,
+            total_exact,
+            hits,
+            aggregations,
+            cursors,
+            cursor,
+            searched_from,
+        })
     }
 
     /// One event.

@@ -12,6 +12,7 @@ use tantivy::store::{Compressor, ZstdCompressor};
 use tantivy::{Index, IndexReader, IndexSettings, ReloadPolicy, TantivyError};
 
 use crate::IndexError;
+use crate::document::REFUSED_FIELDS_MAX;
 use crate::schema::Layout;
 use crate::segment::Segment;
 
@@ -31,6 +32,11 @@ pub(crate) struct Payload {
     /// The names of its other fields.
     #[serde(default)]
     pub(crate) rest: BTreeSet<String>,
+    /// The names of fields that some event has without a column here, as far as they are remembered, and whether there are more.
+    #[serde(default)]
+    pub(crate) refused: BTreeSet<String>,
+    #[serde(default)]
+    pub(crate) refused_more: bool,
     /// What the shard before it held when it was closed, in case that is lost.
     #[serde(default)]
     pub(crate) previous: Option<Extent>,
@@ -58,6 +64,20 @@ impl Payload {
     /// That of a shard whose part of the log begins at `first`, behind `previous`.
     pub(crate) fn begun(first: u64, previous: Option<&Arc<Shard>>) -> Payload {
         Payload { first, previous: previous.map(|shard| shard.payload().extent()), ..Payload::default() }
+    }
+
+    /// Remembers that an event has a field of this name that is not kept.
+    pub(crate) fn refuse(&mut self, name: &str) {
+        if self.refused.len() < REFUSED_FIELDS_MAX {
+            self.refused.insert(name.to_owned());
+        } else {
+            self.refused_more |= !self.refused.contains(name);
+        }
+    }
+
+    /// Whether an event may have this field without a column; `listed`: it is one of those that have their own as a rule.
+    pub(crate) fn lacks(&self, name: &str, listed: bool) -> bool {
+        self.refused.contains(name) || (self.refused_more && !listed)
     }
 
     pub(crate) fn extent(&self) -> Extent {

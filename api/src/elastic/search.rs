@@ -556,6 +556,7 @@ pub(crate) async fn scroll(
             complete: true,
             stopped: false,
             missing: Vec::new(),
+            fields_incomplete: Vec::new(),
             total: 0,
             total_exact: true,
             hits: Vec::new(),
