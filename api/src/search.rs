@@ -148,6 +148,9 @@ fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Val
     if !lacks.is_empty() {
         whole["incomplete"] = serde_json::json!(lacks);
     }
+    if let Some(begins) = answer.begins {
+        whole["begins"] = serde_json::json!(begins);
+    }
     if let Some(cursor) = &answer.cursor {
         whole["cursor"] = cursor.as_str().into();
     }

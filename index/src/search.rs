@@ -121,6 +121,9 @@ pub struct SearchResponse {
     /// Fields that were asked for and that some events in the range of time may have without a column: their senders brought more names than are
     /// kept. The values are found by the words of the record only.
     pub fields_incomplete: Vec<String>,
+    /// When what the index begins with was received, where it does not begin with the log and the range of time does before: retention has dropped
+    /// what was received earlier.
+    pub begins: Option<Time>,
     /// All hits, also those of other pages; so far, where it is not complete.
     pub total: u64,
     /// Whether there are no more hits than [`SearchResponse::total`].
@@ -206,6 +209,7 @@ pub struct Snapshot {
     pub(crate) layout: Arc<Layout>,
     pub(crate) shards: Arc<Vec<Opened>>,
     missing: Arc<Vec<Missing>>,
+    begins: Option<Time>,
     messages: Option<Arc<dyn Messages>>,
 }
 
@@ -297,8 +301,12 @@ impl Searcher {
 
     /// The shards of which something may be wanted.
     fn open(&self, wanted: impl Fn(&Payload) -> bool) -> Result<Snapshot, IndexError> {
+        let shards = self.shards();
+        let first = shards.iter().map(|shard| shard.payload()).find(|payload| payload.v != 0);
+        let begins = first.filter(|payload| payload.first > 1).and_then(|payload| payload.received);
+        let begins = begins.map(|(low, _)| Time::from_unix_ns(low));
         let mut opened = Vec::new();
-        for shard in self.shards() {
+        for shard in shards {
             let payload = shard.payload();
             if payload.time.is_some() && wanted(&payload) {
                 match shard.segments() {
@@ -309,7 +317,7 @@ impl Searcher {
             }
         }
         let (layout, messages) = (self.layout.clone(), self.messages.clone());
-        Ok(Snapshot { layout, shards: Arc::new(opened), missing: Arc::new(self.missing()), messages })
+        Ok(Snapshot { layout, shards: Arc::new(opened), missing: Arc::new(self.missing()), begins, messages })
     }
 
     /// Searches what is searchable now.
@@ -505,6 +513,7 @@ impl Snapshot {
             stopped,
             missing,
             fields_incomplete: self.fields_incomplete(request),
+            begins: self.begins.filter(|begins| request.from.is_none_or(|from| from < *begins)),
             total,
             total_exact,
             hits,

@@ -557,6 +557,7 @@ pub(crate) async fn scroll(
             stopped: false,
             missing: Vec::new(),
             fields_incomplete: Vec::new(),
+            begins: None,
             total: 0,
             total_exact: true,
             hits: Vec::new(),

@@ -1,0 +1,73 @@
+//! Retention drops whole shards by when their records were received, the oldest first, never the open one; searches say where the index begins.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use event::{Batch, BatchBuilder, Content, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use index::{IndexOptions, SearchLimits, SearchRequest, SearchResponse, Writer, query};
+
+const HOUR_NS: i64 = 3_600 * 1_000_000_000;
+
+/// When the record with this log offset was received: one each ten minutes.
+fn received(offset: u64) -> Time {
+    Time::from_unix_s(1_780_000_000).plus_ns(offset as i64 * HOUR_NS / 6)
+}
+
+/// An event that says to have happened a day before.
+fn event(offset: u64) -> Batch {
+    let mut builder = BatchBuilder::default();
+    let position = Position { partition: 0, offset };
+    let head = FrameHead { position, received: received(offset), ..FrameHead::new(Transport::Udp, Content::Text) };
+    builder.row(&head, 0, "door").time(received(offset).plus_ns(-24 * HOUR_NS));
+    builder.finish(LogRange { partition: 0, first: offset, last: offset }, received(offset))
+}
+
+fn write(writer: &mut Writer, offsets: std::ops::RangeInclusive<u64>) {
+    for offset in offsets {
+        writer.write(&event(offset)).expect("writes");
+        writer.commit().expect("commits");
+    }
+    writer.settle().expect("merges");
+}
+
+fn search(writer: &Writer, from: Option<Time>) -> SearchResponse {
+    let request = SearchRequest { from, size: 100, ..SearchRequest::new(query::parse("door", received(0)).expect("a query")) };
+    writer.searcher().search(&request, &SearchLimits { stop: Arc::new(|| false) }).expect("searches")
+}
+
+fn offsets(answer: &SearchResponse) -> Vec<u64> {
+    answer.hits.iter().rev().map(|hit| hit.id.frame.offset).collect()
+}
+
+fn folders(dir: &Path) -> usize {
+    std::fs::read_dir(dir.join("tenant-0")).expect("a folder").count()
+}
+
+#[test]
+fn whole_shards_go_and_searches_say_where_the_index_begins() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // A shard closes with the first record that comes an hour after its first one: seven each.
+    let options = IndexOptions { shard_span_ns: HOUR_NS, ..IndexOptions::new(dir.path()) };
+    let (mut writer, _) = Writer::open(&options, TenantId(0)).expect("opens");
+    write(&mut writer, 1..=17);
+    let shards = |writer: &Writer| writer.searcher().usage().expect("reads").iter().map(|one| one.offsets).collect::<Vec<_>>();
+    assert_eq!(shards(&writer), [(1, 7), (8, 14), (15, 17)]);
+    assert_eq!(search(&writer, None).begins, None, "with the log");
+    // As long as one of its records is young enough, a shard stays, however old its events say to be.
+    assert_eq!(writer.drop_before(received(7)).expect("drops"), 0);
+    assert_eq!(writer.drop_before(received(8)).expect("drops"), 1);
+    let left = folders(dir.path());
+    let answer = search(&writer, None);
+    assert_eq!((offsets(&answer), answer.complete), ((8..=17).collect(), true), "what was to go is no lack");
+    assert_eq!(answer.begins, Some(received(8)));
+    assert_eq!(search(&writer, Some(received(9))).begins, None, "nothing from before was asked for");
+    // The open one stays in any case, and goes on.
+    assert_eq!(writer.drop_before(received(1000)).expect("drops"), 1);
+    assert_eq!((shards(&writer), folders(dir.path())), (vec![(15, 17)], left - 1));
+    write(&mut writer, 18..=20);
+    drop(writer);
+    let (writer, last) = Writer::open(&options, TenantId(0)).expect("opens");
+    assert_eq!((last, offsets(&search(&writer, None))), (20, (15..=20).collect()), "what is gone does not come again");
+    assert!(writer.searcher().missing().is_empty(), "nor is it missed");
+    assert_eq!(search(&writer, None).begins, Some(received(15)));
+}
