@@ -51,7 +51,7 @@ fn query(necessary: &Necessary<'_>, as_stored: &mut bool) -> Option<Query> {
         Necessary::Source(parts) => {
             let name = |part: &str| format!("mihari.log_source.{part}");
             let one = |(part, values): &(&'static str, Vec<&str>)| {
-                let is = |v: &&str| Query::Field(name(part), Test::Is(v.to_lowercase()));
+                let is = |v: &&str| Query::Field(name(part), Test::is(v));
                 Query::Or(values.iter().map(is).collect())
             };
             let known = ["product", "category", "service"].map(|part| Query::Field(name(part), Test::Exists));
@@ -131,15 +131,15 @@ fn text(form: &Form) -> Option<Test> {
     const SIGMAS: [char; 3] = ['Σ', 'σ', 'ς'];
     match form.as_literal() {
         Some("") => return None,
-        Some(text) if !text.contains(SIGMAS) => return Some(Test::Is(text.to_lowercase())),
+        Some(text) if !text.contains(SIGMAS) => return Some(Test::is(text)),
         _ => {}
     }
     let mut glob = String::new();
     let mut asks = false;
     for part in &form.0 {
         match part {
-            Part::Any => glob.push('*'),
-            Part::One => glob.push('?'),
+            // One character of the engine's may be several as the index compares them (`㍿`).
+            Part::Any | Part::One => glob.push('*'),
             Part::Text(text) => {
                 for c in text.chars() {
                     match c {
@@ -191,7 +191,7 @@ fn word(run: &str, begins: bool, ends: bool) -> Option<Query> {
     }
     match (begins, ends) {
         (true, true) => Some(Query::Words(run)),
-        (true, false) => Pattern::prefix(&run).ok().map(Query::WordGlob),
+        (true, false) => Some(Query::WordsPrefix(run)),
         (false, _) => Some(Query::WordPart(run)),
     }
 }
@@ -221,7 +221,7 @@ mod tests {
             let shown = |query: Query| match query {
                 Query::Words(word) => word,
                 Query::WordPart(part) => format!("~{part}"),
-                Query::WordGlob(pattern) => pattern.glob,
+                Query::WordsPrefix(start) => format!("{start}*"),
                 other => panic!("{other:?}"),
             };
             let found = match words(&Form::parse(form)) {

@@ -17,19 +17,19 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DateTime, TantivyError, Term};
 
 use crate::document::LONG_BYTES;
+use crate::fold::folded;
 use crate::node::{CodeSet, ColumnTest, Fold, Node, Postings, SameText, Shown, compare};
 use crate::phrase::Phrase;
-use crate::query::{Query, Scalar, Test};
+use crate::query::{Query, Scalar, Test, Word, beginning};
+use crate::row::{WORDS_MAX, in_a_row};
 use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
 use crate::segment::Segment;
-use crate::tokens::{WORD_BYTES_MAX, all_words, leading_part, lone_wide, words};
+use crate::tokens::{WORD_BYTES_MAX, asked_words, leading_part, lone_wide, words};
 use crate::vocabulary::Vocabulary;
 use crate::window::SegmentBits;
 
 /// Lists of documents that are read side by side; more become one set beforehand.
 const LISTS_MAX: usize = 32;
-/// Words that the beginning of one may stand for within a phrase; the first in the order of the alphabet.
-const EXPANSIONS_MAX: usize = 1024;
 /// Words that are looked up one by one; where more fit a pattern, going through the whole dictionary (some 0.1 µs a word) is less work.
 const LOOKED_UP_MAX: usize = 256;
 /// Terms or values between two looks at whether to stop.
@@ -48,6 +48,8 @@ pub(crate) struct Lowering<'a> {
 pub(crate) enum Unable {
     /// It was told to stop.
     Stopped,
+    /// It would take more than the limits allow: what of it, for people.
+    TooMuch(&'static str),
     Engine(TantivyError),
 }
 
@@ -77,7 +79,8 @@ impl Lowering<'_> {
             Query::Or(any) => self.any(any.iter().map(|q| self.query(q)).collect::<Result<Vec<_>, _>>()?)?,
             Query::Not(inner) => Node::negate(self.query(inner)?),
             Query::Words(text) => self.words(text)?,
-            Query::WordsPrefix(text) => self.words_prefix(text)?,
+            Query::WordsPrefix(text) => self.row(&beginning(text))?,
+            Query::WordsLike(row) => self.row(row)?,
             Query::Ids(ids) => {
                 let mut bits = SegmentBits::none(max_doc);
                 for id in ids {
@@ -86,7 +89,6 @@ impl Lowering<'_> {
                 }
                 if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) }
             }
-            Query::WordGlob(pattern) => self.word_pattern(pattern.literals(), &|word| pattern.regex.is_match(word))?,
             Query::WordPart(part) => self.words_where(("", part), true, &|_| true)?,
             Query::Field(name, test) if is_time_field(name) => {
                 let column = self.segment.reader.fast_fields().date(if name == "@timestamp" { "time" } else { "received" })?;
@@ -155,7 +157,7 @@ impl Lowering<'_> {
     }
 
     fn words(&self, text: &str) -> Lowered {
-        let wanted = all_words(text);
+        let wanted = asked_words(text);
         if let Some(c) = lone_wide(&wanted) {
             return self.word_pattern(("", c.encode_utf8(&mut [0; 4])), &|_| true);
         }
@@ -187,36 +189,39 @@ impl Lowering<'_> {
         }
     }
 
-    /// The documents with these words one after the other, the last as the beginning of one.
-    fn words_prefix(&self, text: &str) -> Lowered {
-        let mut all = all_words(text);
-        let Some(start) = all.pop() else { return Ok(Node::Nothing) };
-        if all.is_empty() {
-            return self.word_pattern((&start, ""), &|word| word.starts_with(&start));
+    /// The documents with words of these forms one after the other.
+    fn row(&self, row: &[Word]) -> Lowered {
+        if let [Word::Like(pattern)] = row {
+            return self.word_pattern(pattern.literals(), &|word| pattern.regex.is_match(word));
         }
-        let term =
-            |word: &str| self.term(&Term::from_field_text(self.layout.words, word), IndexRecordOption::WithFreqsAndPositions);
-        let index = self.inverted(self.layout.words)?;
-        let mut range = index.terms().range().ge(start.as_bytes());
-        if let Some(end) = after_all(start.as_bytes()) {
-            range = range.lt(end);
+        let mut places = Vec::with_capacity(row.len());
+        for word in row {
+            let mut lists = Vec::new();
+            match word {
+                Word::Is(word) => {
+                    let term = Term::from_field_text(self.layout.words, word);
+                    lists.extend(self.term(&term, IndexRecordOption::WithFreqsAndPositions)?);
+                }
+                Word::Like(pattern) => {
+                    let (index, fits) = (self.inverted(self.layout.words)?, |word: &str| pattern.regex.is_match(word));
+                    self.each_word(&index, pattern.literals(), false, &fits, &mut |info| {
+                        lists.push(Postings::new(index.clone(), info, IndexRecordOption::WithFreqsAndPositions));
+                        if lists.len() > WORDS_MAX {
+                            return Err(Unable::TooMuch(
+                                "a part of the pattern stands for too many words: give more letters of it",
+                            ));
+                        }
+                        Ok(())
+                    })?;
+                }
+            }
+            if lists.is_empty() {
+                return Ok(Node::Nothing);
+            }
+            places.push(lists);
         }
-        let mut stream = range.into_stream()?;
-        let mut phrases = Vec::new();
-        while phrases.len() < EXPANSIONS_MAX && stream.advance() {
-            if (self.stop)() {
-                return Err(Unable::Stopped);
-            }
-            let mut lists = all.iter().map(|word| term(word)).collect::<Result<Option<Vec<_>>, _>>()?;
-            if let Some(lists) = &mut lists {
-                lists.push(Postings::new(index.clone(), stream.value().clone(), IndexRecordOption::WithFreqsAndPositions));
-            }
-            match lists {
-                Some(lists) => phrases.push(Node::Phrase(Phrase::new(lists, &self.segment.reader, self.layout.words)?)),
-                None => break,
-            }
-        }
-        Ok(Node::or(phrases))
+        let bits = in_a_row(places, self.segment.max_doc(), self.stop)?;
+        Ok(if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) })
     }
 
     /// The documents with a word for which `fits` says yes; every such word begins with `start` and holds `inner`.
@@ -225,10 +230,25 @@ impl Lowering<'_> {
     }
 
     /// As [`Lowering::word_pattern`]; where `or_long`, also those with a word whose end was left out.
-    fn words_where(&self, (start, inner): (&str, &str), or_long: bool, fits: &dyn Fn(&str) -> bool) -> Lowered {
+    fn words_where(&self, literals: (&str, &str), or_long: bool, fits: &dyn Fn(&str) -> bool) -> Lowered {
         let index = self.inverted(self.layout.words)?;
         let mut found = Lists { bits: SegmentBits::none(self.segment.max_doc()), lists: Vec::new() };
-        let list = |info: TermInfo| Postings::new(index.clone(), info, IndexRecordOption::Basic);
+        self.each_word(&index, literals, or_long, fits, &mut |info| {
+            Ok(found.add(Postings::new(index.clone(), info, IndexRecordOption::Basic))?)
+        })?;
+        Ok(found.node())
+    }
+
+    /// Calls `found` with each word of the segment for which `fits` says yes; every such word begins with `start` and holds `inner`. Where
+    /// `or_long`, also with those whose ends were left out.
+    fn each_word(
+        &self,
+        index: &InvertedIndexReader,
+        (start, inner): (&str, &str),
+        or_long: bool,
+        fits: &dyn Fn(&str) -> bool,
+        found: &mut dyn FnMut(TermInfo) -> Result<(), Unable>,
+    ) -> Result<(), Unable> {
         let fits = |word: &[u8]| std::str::from_utf8(word).is_ok_and(fits);
         if start.is_empty()
             && let Some(vocabulary) = self.segment.vocabulary(|| Vocabulary::read(index.terms(), self.stop))?
@@ -251,11 +271,11 @@ impl Lowering<'_> {
             }
             if matching.len() <= LOOKED_UP_MAX {
                 for term in matching {
-                    if let Some(info) = self.segment.term(&index, &term)? {
-                        found.add(list(info))?;
+                    if let Some(info) = self.segment.term(index, &term)? {
+                        found(info)?;
                     }
                 }
-                return Ok(found.node());
+                return Ok(());
             }
         }
         let mut range = index.terms().range().ge(start.as_bytes());
@@ -272,10 +292,10 @@ impl Lowering<'_> {
             }
             let word = stream.key();
             if or_long && word.len() >= WORD_BYTES_MAX || finder.find(word).is_some() && fits(word) {
-                found.add(list(stream.value().clone()))?;
+                found(stream.value().clone())?;
             }
         }
-        Ok(found.node())
+        Ok(())
     }
 
     fn field(&self, name: &str, test: &Test) -> Lowered {
@@ -342,9 +362,9 @@ impl Lowering<'_> {
             (test, DynamicColumn::Str(column)) => self.dictionary(&column, test),
             (Test::Glob(pattern), DynamicColumn::IpAddr(column)) => match glob_network(&pattern.glob) {
                 Some((low, high)) => scan(ColumnTest::Ip(column, low.into()..=high.into())),
-                None => scan(Shown::test(DynamicColumn::IpAddr(column), pattern.regex.clone(), Fold::LowerCase)),
+                None => scan(Shown::test(DynamicColumn::IpAddr(column), pattern.regex.clone(), Fold::Folded)),
             },
-            (Test::Glob(pattern), column) => scan(Shown::test(column, pattern.regex.clone(), Fold::LowerCase)),
+            (Test::Glob(pattern), column) => scan(Shown::test(column, pattern.regex.clone(), Fold::Folded)),
             (Test::Regex(regex), column) => scan(Shown::test(column, regex.clone(), Fold::AsWritten)),
             (Test::Network(low, high), DynamicColumn::IpAddr(column)) => scan(ColumnTest::Ip(column, *low..=*high)),
             (Test::Is(text), DynamicColumn::Bool(column)) => {
@@ -374,11 +394,11 @@ impl Lowering<'_> {
     /// A test of a column of texts: its dictionary says which codes match.
     fn dictionary(&self, column: &tantivy::columnar::StrColumn, test: &Test) -> Lowered {
         let fits: Box<dyn Fn(&str) -> bool> = match test {
-            Test::Glob(pattern) => Box::new(|v| pattern.regex.is_match(&v.to_lowercase())),
+            Test::Glob(pattern) => Box::new(|v| pattern.regex.is_match(&folded(v))),
             Test::Regex(regex) => Box::new(|v| regex.is_match(v)),
             Test::Network(low, high) => Box::new(|v| v.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip)))),
             Test::Range(low, high) => Box::new(|v| text_within(v, low, true) && text_within(v, high, false)),
-            Test::Is(text) => Box::new(|v| v.to_lowercase() == *text),
+            Test::Is(text) => Box::new(|v| folded(v) == *text),
             Test::Exists | Test::OfText(_) => Box::new(|_| true),
         };
         let dictionary = column.dictionary();
@@ -548,7 +568,7 @@ fn glob_network(glob: &str) -> Option<(u128, u128)> {
 pub(crate) fn text_within(value: &str, bound: &Bound<Scalar>, is_low: bool) -> bool {
     use std::cmp::Ordering::{Greater, Less};
     let compare = |end: &Scalar| match end {
-        Scalar::Text(end) => Some(value.to_lowercase().as_str().cmp(end)),
+        Scalar::Text(end) => Some(folded(value).as_str().cmp(end)),
         Scalar::Time(end) => value.parse::<Time>().ok().map(|v| v.cmp(end)),
         Scalar::Ip(end) => value.parse::<IpAddr>().ok().map(|v| v6(v).cmp(end)),
         Scalar::Number(_) => None,

@@ -5,10 +5,11 @@ use std::ops::Bound;
 use event::{EventRef, FieldId, Value};
 
 use crate::document::searched_text;
+use crate::fold::folded;
 use crate::lower::{instant, integer_within, spellings, text_within};
-use crate::query::{Query, Scalar, Test};
+use crate::query::{Query, Scalar, Test, Word, beginning};
 use crate::schema::{MESSAGE, SYNTHETIC, is_time_field, synthetic, v6};
-use crate::tokens::{WORD_BYTES_MAX, all_words, leading_part, lone_wide};
+use crate::tokens::{WORD_BYTES_MAX, all_words, asked_words, leading_part, lone_wide};
 
 /// A query, ready to be asked of events.
 #[derive(Clone, Debug)]
@@ -35,13 +36,9 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
         Query::Or(any) => any.iter().any(|q| holds(q, event)),
         Query::Not(inner) => !holds(inner, event),
         Query::Words(wanted) => words_hold(wanted, event),
-        Query::WordsPrefix(wanted) => {
-            let wanted = all_words(wanted);
-            let Some((last, whole)) = wanted.split_last() else { return false };
-            words_of(event).windows(wanted.len()).any(|w| w.starts_with(whole) && w[whole.len()].starts_with(last))
-        }
+        Query::WordsPrefix(wanted) => words_in_a_row(&beginning(wanted), event),
+        Query::WordsLike(wanted) => words_in_a_row(wanted, event),
         Query::Ids(ids) => ids.contains(&event.id()),
-        Query::WordGlob(pattern) => any_word(event, |word| pattern.regex.is_match(word)),
         Query::WordPart(part) => any_word(event, |word| word.contains(part) || word.len() >= WORD_BYTES_MAX),
         Query::Field(name, test) if name == MESSAGE => match test {
             Test::Exists => FieldId::find(MESSAGE).is_some_and(|id| event.all(id).any(|v| matches!(v, Value::Text(_)))),
@@ -56,12 +53,17 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
 }
 
 fn words_hold(wanted: &str, event: EventRef<'_>) -> bool {
-    let (wanted_words, have) = (all_words(wanted), words_of(event));
+    let (wanted_words, have) = (asked_words(wanted), words_of(event));
     if let Some(c) = lone_wide(&wanted_words) {
         return have.iter().any(|word| word.contains(c));
     }
     !wanted_words.is_empty() && have.windows(wanted_words.len()).any(|w| w == wanted_words)
         || leading_part(wanted).is_some_and(|start| have.iter().any(|word| word.starts_with(&start)))
+}
+
+fn words_in_a_row(wanted: &[Word], event: EventRef<'_>) -> bool {
+    let row = |have: &[String]| have.iter().zip(wanted).all(|(word, wanted)| wanted.holds(word));
+    !wanted.is_empty() && words_of(event).windows(wanted.len()).any(row)
 }
 
 fn any_word(event: EventRef<'_>, holds: impl Fn(&str) -> bool) -> bool {
@@ -91,7 +93,7 @@ fn value_holds(value: Value<'_>, test: &Test) -> bool {
     match test {
         Test::Exists => !matches!(value, Value::Float(n) if !n.is_finite()),
         Test::Is(wanted) => match value {
-            Value::Text(text) => spellings(wanted).contains(&text.to_lowercase()),
+            Value::Text(text) => spellings(wanted).contains(&folded(text)),
             Value::Ip(ip) => wanted.parse().is_ok_and(|w: std::net::IpAddr| v6(w) == v6(ip)),
             Value::Time(time) => instant(wanted) == Some(time),
             Value::Int(n) => match (wanted.parse::<i128>(), wanted.parse::<f64>()) {
@@ -110,7 +112,7 @@ fn value_holds(value: Value<'_>, test: &Test) -> bool {
             Value::Bool(b) => wanted.parse() == Ok(b),
             Value::Null => false,
         },
-        Test::Glob(pattern) => shown(value).is_some_and(|text| pattern.regex.is_match(&text.to_lowercase())),
+        Test::Glob(pattern) => shown(value).is_some_and(|text| pattern.regex.is_match(&folded(&text))),
         Test::Regex(regex) => shown(value).is_some_and(|text| regex.is_match(&text)),
         Test::Network(low, high) => match value {
             Value::Ip(ip) => (*low..=*high).contains(&v6(ip)),

@@ -13,6 +13,7 @@ use tantivy::postings::{SegmentPostings, TermInfo};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DateTime, DocId, DocSet, TERMINATED};
 
+use crate::fold::folded;
 use crate::phrase::Phrase;
 use crate::shown::show;
 use crate::window::{Bits, SegmentBits};
@@ -330,7 +331,7 @@ pub(crate) struct SameText {
 }
 
 impl SameText {
-    /// `wanted`: in small letters.
+    /// `wanted`: folded.
     pub(crate) fn test(column: StrColumn, wanted: &str) -> ColumnTest {
         ColumnTest::Same(Box::new(SameText { column, wanted: wanted.to_owned(), known: HashMap::new() }))
     }
@@ -344,7 +345,7 @@ impl SameText {
                     return *same;
                 }
                 text.clear();
-                let same = column.ord_to_str(code, &mut text).map(|found| found && text.to_lowercase() == *wanted);
+                let same = column.ord_to_str(code, &mut text).map(|found| found && folded(&text) == *wanted);
                 let same = same.unwrap_or_else(|error| {
                     failed = Some(error);
                     false
@@ -385,7 +386,7 @@ impl Shown {
                     || known.get(text).copied().unwrap_or_else(|| {
                         let fits = match fold {
                             Fold::AsWritten => regex.is_match(text),
-                            Fold::LowerCase => regex.is_match(&text.to_lowercase()),
+                            Fold::Folded => regex.is_match(&folded(text)),
                         };
                         if known.len() < KNOWN_MAX {
                             known.insert(text.to_owned(), fits);
@@ -404,7 +405,7 @@ impl Shown {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fold {
     AsWritten,
-    LowerCase,
+    Folded,
 }
 
 /// Codes of a dictionary.

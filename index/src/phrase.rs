@@ -175,7 +175,7 @@ impl Phrase {
 
 /// What is added to the positions of the term at `at`, so that those of one phrase are the same: where the phrase would begin, moved on by
 /// its length to stay positive.
-fn offset(terms: usize, at: usize) -> u32 {
+pub(crate) fn offset(terms: usize, at: usize) -> u32 {
     (terms - at) as u32
 }
 

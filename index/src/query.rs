@@ -12,6 +12,7 @@
 pub mod instant;
 mod lucene;
 mod misfit;
+mod pattern;
 mod unnamed;
 
 use std::fmt;
@@ -21,11 +22,14 @@ use event::{EventId, Time};
 use instant::Instants;
 use jiff::tz::TimeZone;
 pub use lucene::{Lucene, lucene_regex, parse_lucene};
-pub use misfit::misfit;
+use misfit::misfit;
+pub(crate) use pattern::beginning;
+pub use pattern::{Pattern, Word};
 use regex::{Regex, RegexBuilder};
 
-use crate::schema::{Kind, kind};
-use crate::tokens::{has_words, is_wide};
+use crate::fold::folded;
+use crate::schema::{Kind, MESSAGE, kind};
+use crate::tokens::has_words;
 
 /// Bytes of a query.
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;
@@ -45,8 +49,8 @@ pub enum Query {
     Words(String),
     /// The record has these words one after the other, the last of them as the beginning of a word.
     WordsPrefix(String),
-    /// The record has a word of this form.
-    WordGlob(Pattern),
+    /// The record has words of these forms one after the other.
+    WordsLike(Vec<Word>),
     /// The record has a word that holds this text, in lower case, or one so long that its end is not known: for whoever looks at each hit
     /// himself and must miss none.
     WordPart(String),
@@ -67,11 +71,11 @@ pub enum Query {
 pub enum Test {
     /// It is there.
     Exists,
-    /// A value is this, without case.
+    /// A value is this folded text: [`Test::is`].
     Is(String),
     /// A value is of this form.
     Glob(Pattern),
-    /// The regular expression is found in a value.
+    /// The regular expression is found in a value as it is written; of the message, in one of the record's words, which are folded.
     Regex(Regex),
     /// A value is an address within these ends, as IPv6.
     Network(std::net::Ipv6Addr, std::net::Ipv6Addr),
@@ -79,61 +83,6 @@ pub enum Test {
     Range(Bound<Scalar>, Bound<Scalar>),
     /// A value is a text, not a number or an address, for which this holds. An address without a column of its own is kept as text.
     OfText(Box<Test>),
-}
-
-/// A text with wildcards (`*`, `?`), in lower case, over a whole value or word.
-#[derive(Clone, Debug)]
-pub struct Pattern {
-    /// As written, in lower case; a backslash takes the meaning from the next character.
-    pub glob: String,
-    /// The same as a regular expression.
-    pub regex: Regex,
-    start: String,
-    inner: String,
-}
-
-impl Pattern {
-    /// A pattern.
-    ///
-    /// # Errors
-    /// Where it is too large.
-    pub fn new(glob: &str) -> Result<Pattern, regex::Error> {
-        let glob = glob.to_lowercase();
-        let regex = RegexBuilder::new(&format!("(?s)^{}$", glob_source(&glob))).size_limit(REGEX_BYTES_MAX).build()?;
-        let mut literals = vec![String::new()];
-        let mut chars = glob.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '*' | '?' => literals.push(String::new()),
-                '\\' => literals.last_mut().expect("it begins with one").push(chars.next().unwrap_or('\\')),
-                c => literals.last_mut().expect("it begins with one").push(c),
-            }
-        }
-        let start = literals[0].clone();
-        let inner = literals.into_iter().max_by_key(String::len).unwrap_or_default();
-        Ok(Pattern { glob, regex, start, inner })
-    }
-
-    /// A pattern for what begins with `text`.
-    ///
-    /// # Errors
-    /// Where it is too large.
-    pub fn prefix(text: &str) -> Result<Pattern, regex::Error> {
-        let mut glob = String::with_capacity(text.len() + 1);
-        for c in text.chars() {
-            if matches!(c, '*' | '?' | '\\') {
-                glob.push('\\');
-            }
-            glob.push(c);
-        }
-        glob.push('*');
-        Pattern::new(&glob)
-    }
-
-    /// What every match begins with, and the longest text that every match holds.
-    pub(crate) fn literals(&self) -> (&str, &str) {
-        (&self.start, &self.inner)
-    }
 }
 
 /// An end of a range.
@@ -145,7 +94,7 @@ pub enum Scalar {
     Time(Time),
     /// An address, as IPv6.
     Ip(std::net::Ipv6Addr),
-    /// Text in lower case.
+    /// Folded text.
     Text(String),
 }
 
@@ -194,6 +143,9 @@ struct Parser<'q> {
 
 /// What is said of a text that no record can be found by.
 const NO_WORDS: &str = "records are found by their letters and digits, of which there are none";
+
+/// What is said of a pattern that is.
+const TOO_LARGE: &str = "the pattern is too large";
 
 /// What is said of `"a b"~5`.
 const NO_DISTANCES: &str = "distances (~) are not supported";
@@ -368,22 +320,10 @@ impl<'q> Parser<'q> {
         if !has_wildcard(&word) {
             return self.words(start, unescaped(&word));
         }
-        if word.contains(is_wide) {
-            return self.wide(start, &word);
-        }
-        Pattern::new(&word).map(Query::WordGlob).map_err(|_| self.error("the pattern is too large".to_owned()))
-    }
-
-    /// A pattern with Chinese or Japanese characters: they know no words, so that `*` at an end where one stands asks for nothing more.
-    fn wide(&mut self, start: usize, word: &str) -> Parsed<Query> {
-        let text = word.trim_matches('*');
-        let open = [word.starts_with('*') && !text.starts_with(is_wide), word.ends_with('*') && !text.ends_with(is_wide)];
-        if open.contains(&true) || has_wildcard(text) {
+        pattern::like(&word).map_err(|problem| {
             self.at = start;
-            return Err(self
-                .error("beside Chinese and Japanese characters * is at the ends only: give the parts by themselves".to_owned()));
-        }
-        self.words(start, unescaped(text))
+            self.error(problem)
+        })
     }
 
     /// The words of a text that stood at `start`. Where it has none it would find nothing, and its opposite everything.
@@ -497,13 +437,13 @@ impl<'q> Parser<'q> {
         // In quotes a text may be meant that a device wrote where a number or an address belongs; a time is always one.
         let as_text = self.rest().starts_with('"') && matches!(kind(name), Kind::Ip | Kind::Number);
         let test = self.test(name)?;
-        match misfit(name, &test).filter(|_| !as_text) {
-            None => Ok(Query::Field(name.to_owned(), test)),
-            Some(problem) => {
-                self.at = start;
-                Err(self.error(problem))
-            }
+        if as_text {
+            return Ok(Query::Field(name.to_owned(), test));
         }
+        Query::of(name, test).map_err(|problem| {
+            self.at = start;
+            self.error(problem)
+        })
     }
 
     /// What is asked of the values of a field.
@@ -515,7 +455,7 @@ impl<'q> Parser<'q> {
                 let text = self.quoted()?;
                 match kind(name) {
                     Kind::Ip | Kind::Time => self.plain(name, &text),
-                    _ => Ok(Test::Is(text.to_lowercase())),
+                    _ => Ok(Test::is(&text)),
                 }
             }
             Some('/') if rest[1..].contains('/') => {
@@ -551,7 +491,7 @@ impl<'q> Parser<'q> {
                     return Ok(Test::Exists);
                 }
                 if has_wildcard(&word) {
-                    return Pattern::new(&word).map(Test::Glob).map_err(|_| self.error("the pattern is too large".to_owned()));
+                    return Pattern::new(&word).map(Test::Glob).map_err(|_| self.error(TOO_LARGE.to_owned()));
                 }
                 self.plain(name, &unescaped(&word))
             }
@@ -625,7 +565,7 @@ impl Scalar {
         if let Ok(ip) = word.parse() {
             return Scalar::Ip(crate::schema::v6(ip));
         }
-        Scalar::Text(word.to_lowercase())
+        Scalar::Text(folded(word))
     }
 }
 
@@ -636,6 +576,26 @@ impl fmt::Display for Scalar {
             Scalar::Time(time) => time.fmt(f),
             Scalar::Ip(ip) => ip.to_canonical().fmt(f),
             Scalar::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl Query {
+    /// That the field has a value so; of the message, which is kept as words, that a word is so, or words are.
+    ///
+    /// # Errors
+    /// Where no value of the field as it is kept could be: why not, for people.
+    pub fn of(name: &str, test: Test) -> Result<Query, String> {
+        if let Some(problem) = misfit(name, &test) {
+            return Err(problem);
+        }
+        match test {
+            Test::Glob(pattern) if name == MESSAGE => pattern::like(&pattern.glob),
+            Test::Regex(regex) if name == MESSAGE => {
+                let any_case = RegexBuilder::new(regex.as_str()).case_insensitive(true).size_limit(REGEX_BYTES_MAX).build();
+                any_case.map(|regex| Query::Field(name.to_owned(), Test::Regex(regex))).map_err(|e| reason(&e))
+            }
+            test => Ok(Query::Field(name.to_owned(), test)),
         }
     }
 }
@@ -657,7 +617,12 @@ impl Test {
             let mask = u128::MAX.checked_shl(all - bits).unwrap_or(0);
             return Ok(Test::Network((ip & mask).into(), (ip | !mask).into()));
         }
-        Ok(Test::Is(text.to_lowercase()))
+        Ok(Test::is(text))
+    }
+
+    /// That a value is this text.
+    pub fn is(text: &str) -> Test {
+        Test::Is(folded(text))
     }
 }
 
@@ -687,21 +652,6 @@ fn unescaped(word: &str) -> String {
 /// Why a regular expression is none, in a line.
 fn reason(error: &regex::Error) -> String {
     error.to_string().lines().last().unwrap_or("bad regular expression").to_owned()
-}
-
-/// The regular expression of a word with wildcards, without its ends; a backslash takes the meaning from the next character.
-fn glob_source(glob: &str) -> String {
-    let mut source = String::new();
-    let mut chars = glob.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' => source.push_str(".*"),
-            '?' => source.push('.'),
-            '\\' => source.push_str(&regex::escape(&chars.next().unwrap_or('\\').to_string())),
-            c => source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    source
 }
 
 /// The source of `source/...`, and how many bytes it takes with its slash.

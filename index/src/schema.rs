@@ -22,6 +22,9 @@ use tantivy::schema::{
     TextFieldIndexing, TextOptions,
 };
 
+use crate::document::FOLDED_BYTES_MAX;
+use crate::fold::folded;
+
 /// Fields that are kept as addresses.
 pub(crate) const IPS: &[&str] = &[
     "client.ip",
@@ -339,7 +342,7 @@ pub(crate) fn write_term(name: &str, text: &str, term: &mut String) {
             term.push('\u{1}');
             term.push_str(name);
             term.push('\0');
-            push_small(text, term);
+            push_folded(text, term);
         }
     }
 }
@@ -348,17 +351,18 @@ pub(crate) fn write_term(name: &str, text: &str, term: &mut String) {
 pub(crate) fn write_listed(code: char, text: &str, term: &mut String) {
     term.clear();
     term.push(code);
-    push_small(text, term);
+    push_folded(text, term);
 }
 
-/// Adds `text` in small letters.
-fn push_small(text: &str, term: &mut String) {
+/// Adds `text` as texts compare; what grows by that beyond [`FOLDED_BYTES_MAX`] is cut there.
+fn push_folded(text: &str, term: &mut String) {
     if text.is_ascii() {
         let start = term.len();
         term.push_str(text);
         term[start..].make_ascii_lowercase();
     } else {
-        term.push_str(&text.to_lowercase());
+        let folded = folded(text);
+        term.push_str(&folded[..folded.floor_char_boundary(FOLDED_BYTES_MAX)]);
     }
 }
 

@@ -477,6 +477,7 @@ impl Snapshot {
                     searched_from = searched_from.or(Some(Time::from_unix_ns(high.min(last))));
                     break;
                 }
+                Err(Unable::TooMuch(what)) => return Err(IndexError::Refused(what.to_owned())),
                 Err(Unable::Engine(source)) if is_damage(&source) => {
                     open.shard.note_damage(&source.to_string());
                     let within = Missing::within(&open.shard, &source.to_string());

@@ -53,7 +53,7 @@ pub(crate) struct Extent {
 }
 
 /// The version of shards that this program writes and reads. A shard of another is built anew from the log (`mihari reindex`).
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Bytes of one block of the document store. Nothing is stored, but the engine writes five bytes a document that say so: in blocks of up to
 /// 255 documents they compress to 1.7, in larger ones to 2.3.
 const STORE_BLOCK_BYTES: usize = 2300;

@@ -3,20 +3,26 @@
 //! A word is a run of letters and digits in lower case; what joins words (`.`, `-`, `/`, `@`, `=`) is not kept, so a path, a domain or a
 //! hyphenated name is the phrase of its parts, found whole and in part. Three shapes that every record is full of are one word each,
 //! which halves what they cost: an IPv4 address (`10.0.0.1`), a date (`2026-04-01`), a time of day (`09:00:00`, without its fraction and
-//! offset). Their leading parts are found by [`leading_part`]. Chinese and Japanese characters, which know no blanks, become pairs of
-//! neighbours, so that any two or more of them in a row are found.
+//! offset). Their leading parts are found by [`leading_part`]. What is left out at the start of an IPv6 address is a word (`::`). Chinese and Japanese characters, which know no blanks, become pairs of
+//! neighbours, and the first and the last of a run stand beside their pairs by themselves: `総務課A` is `総`, `総務`, `務課`, `課`, `a`. A text is
+//! looked for by [`asked_words`], without those at its ends, where a run may go on, so that any part of it is found (`務課A`, `課A`).
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 use event::limits::FIELD_NAME_BYTES_MAX;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
-use crate::document::VALUE_BYTES_MAX;
+use crate::document::FOLDED_BYTES_MAX;
+use crate::fold::normal;
 
 /// Bytes of one word; the rest of a longer one is left out.
 pub(crate) const WORD_BYTES_MAX: usize = 128;
 
 /// Calls `each` with the words of `text`, in their order.
 pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
-    let mut scanner = Scanner { text, at: 0, paired: false };
+    let text = normal(text);
+    let mut scanner = Scanner::new(&text);
     let mut word = String::new();
     while scanner.next(&mut word) {
         each(&word);
@@ -27,6 +33,24 @@ pub(crate) fn words(text: &str, mut each: impl FnMut(&str)) {
 pub(crate) fn all_words(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     words(text, |w| all.push(w.to_owned()));
+    all
+}
+
+/// The words by which `text` is looked for: a run of wide characters may go on before it and behind it.
+pub(crate) fn asked_words(text: &str) -> Vec<String> {
+    words_between(text, true, true)
+}
+
+/// The words by which a part of a text is looked for; whether a run of wide characters may go on before it, and behind it.
+pub(crate) fn words_between(text: &str, open_before: bool, open_behind: bool) -> Vec<String> {
+    let mut all = all_words(text);
+    // Beside a pair at an end there is the end of its run.
+    if open_before && all.get(1).is_some_and(|word| is_pair(word)) {
+        all.remove(0);
+    }
+    if open_behind && all.iter().nth_back(1).is_some_and(|word| is_pair(word)) {
+        all.pop();
+    }
     all
 }
 
@@ -41,48 +65,65 @@ pub(crate) fn has_words(text: &str) -> bool {
 struct Scanner<'t> {
     text: &'t str,
     at: usize,
-    /// Whether the wide character before [`Scanner::at`] made a pair with the one there.
-    paired: bool,
+    /// Whether the run of wide characters at [`Scanner::at`] has been begun.
+    in_run: bool,
 }
 
-impl Scanner<'_> {
+impl<'t> Scanner<'t> {
+    /// `text`: in the one form of its characters.
+    fn new(text: &'t str) -> Scanner<'t> {
+        Scanner { text, at: 0, in_run: false }
+    }
+
     /// Puts the next word into `word`; false at the end.
     fn next(&mut self, word: &mut String) -> bool {
         word.clear();
         let bytes = self.text.as_bytes();
         while let Some(&byte) = bytes.get(self.at) {
             if byte.is_ascii_alphanumeric() {
-                self.paired = false;
                 self.narrow(word);
+                return true;
+            }
+            if byte == b':' && self.at_shortened() {
+                self.at += 2;
+                word.push_str("::");
                 return true;
             }
             if byte.is_ascii() {
                 self.at += 1;
-                self.paired = false;
                 continue;
             }
             let c = char_at(self.text, self.at);
             if is_wide(c) {
-                let next = self.at + c.len_utf8();
-                let after = self.text[next..].chars().next().filter(|c| is_wide(*c));
-                let paired = std::mem::replace(&mut self.paired, after.is_some());
-                self.at = next;
-                if after.is_none() && paired {
-                    continue; // The last of a run is in the pair before.
-                }
+                let behind = self.at + c.len_utf8();
+                let next = self.text[behind..].chars().next().filter(|c| is_wide(*c));
+                let begun = std::mem::replace(&mut self.in_run, next.is_some());
                 word.push(c);
-                word.extend(after);
+                if begun {
+                    word.extend(next);
+                }
+                if begun || next.is_none() {
+                    self.at = behind;
+                }
                 return true;
             }
             if c.is_alphanumeric() {
-                self.paired = false;
                 self.narrow(word);
                 return true;
             }
             self.at += c.len_utf8();
-            self.paired = false;
         }
         false
+    }
+
+    /// Whether an address begins here whose first groups are left out, which without a word for them would be that of its last ones.
+    fn at_shortened(&self) -> bool {
+        let rest = &self.text[self.at..];
+        let joined = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.');
+        rest.starts_with("::")
+            && !self.text[..self.at].ends_with(joined)
+            && rest[2..].starts_with(|c: char| c.is_ascii_hexdigit())
+            && rest[..rest.find(|c| !joined(c)).unwrap_or(rest.len())].trim_end_matches(['.', ':']).parse::<Ipv6Addr>().is_ok()
     }
 
     /// A word that begins here.
@@ -185,6 +226,7 @@ fn clock(bytes: &[u8], at: usize) -> bool {
 
 /// Where `text` may be the beginning of a joined word (`10.0.3`, `2026-04`, `09:15`): what such words begin with.
 pub(crate) fn leading_part(text: &str) -> Option<String> {
+    let text = normal(text);
     let text = text.trim();
     for (separator, parts_max, widths) in [('.', 3, 1..=3), ('-', 2, 2..=4), (':', 2, 2..=2)] {
         let part = text.strip_suffix(separator).unwrap_or(text);
@@ -203,9 +245,14 @@ pub(crate) fn leading_part(text: &str) -> Option<String> {
     None
 }
 
-/// Kanji, kana and their relatives: they know no blanks, and each pair of neighbours is a word.
+/// Kanji, kana, their marks (`々`, `〆`, `〇`) and relatives: they know no blanks, and each pair of neighbours is a word.
 pub fn is_wide(c: char) -> bool {
-    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2ffff}')
+    matches!(c, '\u{3005}'..='\u{3007}' | '\u{3031}'..='\u{3035}' | '\u{303b}' | '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}')
+        || matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
+fn is_pair(word: &str) -> bool {
+    word.starts_with(is_wide) && word.chars().nth(1).is_some()
 }
 
 /// The one wide character that `words` are: whatever has it beside another knows it as a part of their pair only.
@@ -219,6 +266,8 @@ pub(crate) fn lone_wide<W: AsRef<str>>(words: &[W]) -> Option<char> {
 #[derive(Clone, Default)]
 pub(crate) struct LogTokenizer {
     token: Token,
+    /// The text in the one form of its characters, where it was in another.
+    normal: String,
 }
 
 /// The words of one text.
@@ -232,7 +281,14 @@ impl Tokenizer for LogTokenizer {
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Words<'a> {
         self.token.position = usize::MAX;
-        Words { scanner: Scanner { text, at: 0, paired: false }, token: &mut self.token }
+        let text = match normal(text) {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(text) => {
+                self.normal = text;
+                &self.normal
+            }
+        };
+        Words { scanner: Scanner::new(text), token: &mut self.token }
     }
 }
 
@@ -255,9 +311,9 @@ impl TokenStream for Words<'_> {
 const LENGTH_FIRST: usize = 0x80;
 
 /// Adds `term` to the text that [`ExactTokenizer`] takes apart: its length in bytes, as one character, and itself. A value that is cut where
-/// columns cut it, in small letters, with a name before it, is far shorter than what a character can stand for.
+/// columns cut it, folded, with a name before it, is far shorter than what a character can stand for.
 pub(crate) fn push_exact(term: &str, text: &mut String) {
-    const { assert!(3 * VALUE_BYTES_MAX + FIELD_NAME_BYTES_MAX + 2 + LENGTH_FIRST < 0xd800) };
+    const { assert!(FOLDED_BYTES_MAX + FIELD_NAME_BYTES_MAX + 2 + LENGTH_FIRST < 0xd800) };
     let length = u32::try_from(LENGTH_FIRST + term.len()).ok().and_then(char::from_u32);
     text.push(length.expect("it is shorter than the first surrogate"));
     text.push_str(term);
@@ -324,14 +380,17 @@ mod tests {
             ),
             ("2026-04-01T09:00:00.123+09:00 a", vec!["2026-04-01", "09:00:00", "a"]),
             ("2026-04-01 09:00:00Z", vec!["2026-04-01", "09:00:00"]),
-            ("outside:203.0.113.5/443 ::ffff:10.0.0.1", vec!["outside", "203.0.113.5", "443", "ffff", "10.0.0.1"]),
+            ("outside:203.0.113.5/443 ::ffff:10.0.0.1", vec!["outside", "203.0.113.5", "443", "::", "ffff", "10.0.0.1"]),
             ("Apr  1 09:00:00 host-1.example", vec!["apr", "1", "09:00:00", "host", "1", "example"]),
             ("date=2026-04-01 mac=00:11:22:33:44:55", vec!["date", "2026-04-01", "mac", "00", "11", "22", "33", "44", "55"]),
+            ("[::1]:443 ::5. a::1 ::std ::", vec!["::", "1", "443", "::", "5", "a", "1", "std"]),
             ("2026-04-01x 09:00:00x", vec!["2026", "04", "01x", "09:00:00", "x"]),
             ("/etc/passwd A_B", vec!["etc", "passwd", "a", "b"]),
-            ("個人番号", vec!["個人", "人番", "番号"]),
+            ("個人番号", vec!["個", "個人", "人番", "番号", "号"]),
             ("a字b", vec!["a", "字", "b"]),
-            ("ログinログ", vec!["ログ", "in", "ログ"]),
+            ("ログinログ", vec!["ロ", "ログ", "グ", "in", "ロ", "ログ", "グ"]),
+            ("佐々木 〆", vec!["佐", "佐々", "々木", "木", "〆"]),
+            ("ﾛｸﾞＩＮ か\u{3099}", vec!["ロ", "ログ", "グ", "in", "が"]),
             ("ÄÖü straße", vec!["äöü", "straße"]),
             ("", vec![]),
         ] {
@@ -340,8 +399,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_may_go_on_at_both_ends_of_what_is_asked() {
+        for (text, expected) in [
+            ("個人番号", vec!["個人", "人番", "番号"]),
+            ("課A", vec!["課", "a"]),
+            ("総務課A", vec!["総務", "務課", "課", "a"]),
+            ("第3課の", vec!["第", "3", "課", "課の"]),
+            ("課 の", vec!["課", "の"]),
+            ("字", vec!["字"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(asked_words(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn terms_are_what_was_pushed() {
-        let terms = ["", "12:", ":", "a\nb\0c", "個人", "10.0.0.1", "\u{80}", &"x".repeat(3 * VALUE_BYTES_MAX)];
+        let terms = ["", "12:", ":", "a\nb\0c", "個人", "10.0.0.1", "\u{80}", &"x".repeat(FOLDED_BYTES_MAX)];
         let mut text = String::new();
         terms.iter().for_each(|term| push_exact(term, &mut text));
         let (mut tokenizer, mut found) = (ExactTokenizer::default(), Vec::new());

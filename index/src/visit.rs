@@ -39,6 +39,7 @@ impl Snapshot {
             match self.segment(open, segment, request, limits, &mut last, &mut each) {
                 Ok(true) => {}
                 Ok(false) | Err(Unable::Stopped) => return Ok(false),
+                Err(Unable::TooMuch(what)) => return Err(IndexError::Refused(what.to_owned())),
                 Err(Unable::Engine(source)) => {
                     return Err(open.shard.fault("search", source));
                 }

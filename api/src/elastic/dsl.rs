@@ -242,10 +242,7 @@ impl<'a> Dsl<'a> {
             return Ok(Query::Field(field.to_owned(), whole_millisecond(time(false)?)));
         }
         let test = Test::of(&text).map_err(Fault::illegal)?;
-        match query::misfit(field, &test) {
-            Some(problem) => Err(Fault::illegal(format!("[{field}]: {problem}"))),
-            None => Ok(Query::Field(field.to_owned(), test)),
-        }
+        of(field, test)
     }
 
     /// The kinds that are written `{FIELD: VALUE}` or `{FIELD: {PARAMETER: VALUE}}`.
@@ -301,10 +298,8 @@ impl<'a> Dsl<'a> {
         value: &Value,
     ) -> Read<Query> {
         let is_text = self.fields.kind(name) == "text";
-        let pattern = |pattern: Result<Pattern, _>| {
-            let pattern = pattern.map_err(|_| Fault::illegal("the pattern is too large"))?;
-            Ok(Query::Field(name.to_owned(), Test::Glob(pattern)))
-        };
+        let pattern =
+            |pattern: Result<Pattern, _>| of(name, Test::Glob(pattern.map_err(|_| Fault::illegal("the pattern is too large"))?));
         match kind {
             "match" | "match_bool_prefix" if is_text => {
                 let mut words: Vec<Query> = text.split_whitespace().map(|w| Query::Words(w.to_owned())).collect();
@@ -328,7 +323,7 @@ impl<'a> Dsl<'a> {
             "wildcard" => pattern(Pattern::new(text)),
             _ => {
                 let regex = query::lucene_regex(text, ignore_case).map_err(|e| Fault::illegal(format!("{text:?}: {e}")))?;
-                Ok(Query::Field(name.to_owned(), Test::Regex(regex)))
+                of(name, Test::Regex(regex))
             }
         }
     }
@@ -507,6 +502,11 @@ impl<'a> Dsl<'a> {
         }
         Ok(any(found))
     }
+}
+
+/// That the field has a value so.
+fn of(field: &str, test: Test) -> Read<Query> {
+    Query::of(field, test).map_err(|problem| Fault::illegal(format!("[{field}]: {problem}")))
 }
 
 /// The instants that Elasticsearch calls the same: it keeps milliseconds.

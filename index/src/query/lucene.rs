@@ -265,7 +265,7 @@ mod tests {
             Query::Or(any) => format!("(or {})", list(any)),
             Query::Not(inner) => format!("(not {})", shown(inner)),
             Query::Words(text) => text.clone(),
-            Query::WordGlob(pattern) => format!("~{}", pattern.glob),
+            Query::WordsLike(row) => format!("{row:?}"),
             Query::Field(name, Test::Is(text)) => format!("{name}={text}"),
             Query::Field(name, Test::Exists) => format!("{name}?"),
             Query::Field(name, Test::Glob(pattern)) => format!("{name}~{}", pattern.glob),

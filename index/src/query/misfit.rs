@@ -3,12 +3,18 @@
 use std::net::IpAddr;
 use std::ops::Bound;
 
+use regex::Regex;
+use regex_syntax::hir::{Class, Hir, HirKind};
+
 use super::{NO_WORDS, Scalar, Test};
 use crate::schema::{Kind, kind};
-use crate::tokens::has_words;
+use crate::tokens::{has_words, is_wide};
+
+/// What is said of `message:/failed password/`.
+const NO_SUCH_WORD: &str = "a message is held against a regular expression word by word, and no word can be like this";
 
 /// Why `test` holds of no value of the field `name` as it is kept, for people; none where one may fit.
-pub fn misfit(name: &str, test: &Test) -> Option<String> {
+pub(super) fn misfit(name: &str, test: &Test) -> Option<String> {
     let kind = kind(name);
     let (wanted, fits): (&str, fn(&Scalar) -> bool) = match kind {
         Kind::Ip => ("address or network", |end| matches!(end, Scalar::Ip(_))),
@@ -17,6 +23,7 @@ pub fn misfit(name: &str, test: &Test) -> Option<String> {
         Kind::Message => {
             return match test {
                 Test::Is(text) if !has_words(text) => Some(NO_WORDS.to_owned()),
+                Test::Regex(regex) if !may_fit_a_word(regex) => Some(NO_SUCH_WORD.to_owned()),
                 Test::Range(..) => Some(format!("{name} has no order: a range of it is nothing")),
                 _ => None,
             };
@@ -39,5 +46,27 @@ pub fn misfit(name: &str, test: &Test) -> Option<String> {
             _ => None,
         }),
         _ => None,
+    }
+}
+
+/// Whether there may be a word in which this is found: words are of letters and digits, or addresses, dates and times; those of Chinese and
+/// Japanese characters are pairs, of which no expression knows.
+fn may_fit_a_word(regex: &Regex) -> bool {
+    let of_letters = |c: char| c.is_alphanumeric() && !is_wide(c);
+    let joined = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | ':');
+    regex_syntax::parse(regex.as_str()).map_or(true, |hir| may_be_of(&hir, &of_letters) || may_be_of(&hir, &joined))
+}
+
+/// Whether a text of such characters alone matches.
+fn may_be_of(hir: &Hir, holds: &dyn Fn(char) -> bool) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => true,
+        HirKind::Literal(text) => std::str::from_utf8(&text.0).is_ok_and(|text| text.chars().all(holds)),
+        HirKind::Class(Class::Unicode(class)) => class.iter().any(|range| (range.start()..=range.end()).any(holds)),
+        HirKind::Class(Class::Bytes(class)) => class.iter().any(|range| (range.start()..=range.end()).any(|b| holds(b.into()))),
+        HirKind::Repetition(repeated) => repeated.min == 0 || may_be_of(&repeated.sub, holds),
+        HirKind::Capture(inner) => may_be_of(&inner.sub, holds),
+        HirKind::Concat(parts) => parts.iter().all(|part| may_be_of(part, holds)),
+        HirKind::Alternation(parts) => parts.iter().any(|part| may_be_of(part, holds)),
     }
 }
