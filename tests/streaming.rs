@@ -69,6 +69,41 @@ fn the_parts_are_the_whole_newest_first() {
     service.stop();
 }
 
+/// What `mihari search` ends with, says and shows where a service answers so.
+fn searched(answer: &'static str) -> (Option<i32>, String, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut reader = BufReader::new(stream.try_clone().expect("a reader"));
+        let (mut line, mut bytes) = (String::new(), 0);
+        while reader.read_line(&mut line).expect("a line") > 2 {
+            let length = line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().expect("a length"));
+            bytes = length.unwrap_or(bytes);
+            line.clear();
+        }
+        reader.read_exact(&mut vec![0; bytes]).expect("a body");
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close";
+        write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()).expect("taken");
+    });
+    let output = program::program().args(["search", "x", "--token", "t", "--url", &url]).output().expect("runs");
+    answering.join().expect("it has answered");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stderr), text(output.stdout))
+}
+
+#[test]
+fn a_search_that_was_not_done_says_so_and_ends_otherwise() {
+    let (code, said, shown) = searched(
+        "{\"total\":1,\"hits\":[{\"id\":\"0-5-0\"}]}\n\
+         {\"total\":7,\"hits\":[],\"last\":true,\"complete\":false,\"searched_from\":\"2026-04-11T05:00:00Z\"}\n",
+    );
+    assert_eq!((code, shown.trim()), (Some(1), "{\"id\":\"0-5-0\"}"), "{said}");
+    assert!(said.contains("1 of 7 hits") && said.contains("not everything") && said.contains("2026-04-11T05:00:00Z"), "{said}");
+    let (code, said, _) = searched("{\"total\":0,\"hits\":[],\"last\":true,\"complete\":true}\n");
+    assert_eq!((code, said.contains("not everything")), (Some(0), false), "{said}");
+}
+
 #[test]
 fn what_is_refused_is_refused_as_ever() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -73,8 +73,8 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
                 None => Interval::ms(nice_interval_ms(range.1.since_ns(range.0) / 1_000_000)),
             },
             zone: match time_zone {
-                Some(name) => TimeZone::get(&name)
-                    .map_err(|_| Problem::bad("bad_time_zone", format!("{name:?} is no time zone that is known")))?,
+                Some(name) => query::instant::zone(&name)
+                    .ok_or_else(|| Problem::bad("bad_time_zone", format!("{name:?} is no time zone that is known")))?,
                 None => TimeZone::UTC,
             },
             min_count: min_count.unwrap_or(1),
@@ -126,13 +126,13 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
     Ok(Aggregation { kind, inner: read(body.aggs, range)? })
 }
 
-/// `15m`, `1h`, or a unit of the calendar: `day`, `week`, `month`, `quarter`, `year`.
+/// `15m`, `1h`, or a unit of the calendar: `day`, `week` (or `1w`), `month`, `quarter`, `year`.
 fn read_interval(text: &str) -> Option<Interval> {
     Some(match text {
         "minute" => Interval::Calendar(Calendar::Minute),
         "hour" => Interval::Calendar(Calendar::Hour),
         "day" => Interval::Calendar(Calendar::Day),
-        "week" => Interval::Calendar(Calendar::Week),
+        "week" | "1w" => Interval::Calendar(Calendar::Week),
         "month" => Interval::Calendar(Calendar::Month),
         "quarter" => Interval::Calendar(Calendar::Quarter),
         "year" => Interval::Calendar(Calendar::Year),
@@ -169,7 +169,10 @@ mod tests {
             (r#"{"a":{"date_histogram":{"interval":"month","time_zone":"Asia/Tokyo","min_count":0}}}"#, true),
             (r#"{"a":{"filters":{"x":"user.name:a","y":"*"}}}"#, true),
             (r#"{"a":{"terms":{"field":"user.name"},"aggs":{"b":{"top_hits":{"size":1}}}}}"#, true),
+            (r#"{"a":{"date_histogram":{"interval":"1w","time_zone":"+09:00"}}}"#, true),
             (r#"{"a":{"date_histogram":{"interval":"2 moons"}}}"#, false),
+            (r#"{"a":{"date_histogram":{"interval":"2w"}}}"#, false),
+            (r#"{"a":{"date_histogram":{"time_zone":"+25:00"}}}"#, false),
             (r#"{"a":{"date_histogram":{"time_zone":"Moon/Base"}}}"#, false),
             (r#"{"a":{"filters":{"x":"("}}}"#, false),
             (r#"{"a":{"terms":{"field":"x","surprise":1}}}"#, false),

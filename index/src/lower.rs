@@ -3,6 +3,7 @@
 //! Patterns go through the dictionary of the words or of the column, which is far shorter than the documents; the matching terms become
 //! one set of documents, the matching codes one set of codes. Everything else is a list of documents or a scan of a column.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
@@ -373,14 +374,10 @@ impl Lowering<'_> {
             (Test::Is(text), DynamicColumn::DateTime(column)) => {
                 instant(text).map_or(Ok(Node::Nothing), |time| scan(times(column, time, time)))
             }
-            (Test::Is(text), column) => match (text.parse::<i128>(), text.parse::<f64>()) {
-                (Ok(n), _) if matches!(column, DynamicColumn::I64(_) | DynamicColumn::U64(_)) => Ok(numbers(column, &integer(n))),
-                (_, Ok(n)) if n.is_finite() => {
-                    let end = Bound::Included(Scalar::Number(n));
-                    Ok(numbers(column, &number_range(&end, &end)))
-                }
-                _ => Ok(Node::Nothing),
-            },
+            (Test::Is(text), column) => Ok(Scalar::number(text).map_or(Node::Nothing, |number| {
+                let end = Bound::Included(number);
+                numbers(column, &number_range(&end, &end))
+            })),
             (Test::Range(low, high), DynamicColumn::DateTime(column)) => {
                 Ok(time_range(low, high).map_or(Node::Nothing, |(low, high)| Node::Column(times(column, low, high))))
             }
@@ -511,20 +508,20 @@ struct Numbers {
     floats: Option<RangeInclusive<f64>>,
 }
 
-fn integer(n: i128) -> Numbers {
-    Numbers { integers: Some(n..=n), floats: None }
-}
-
 fn number_range(low: &Bound<Scalar>, high: &Bound<Scalar>) -> Numbers {
     let ends = || {
         let low = match low {
             Bound::Unbounded => (i128::MIN, f64::NEG_INFINITY),
+            Bound::Included(Scalar::Integer(n)) => (*n, float_above(*n, Ordering::Equal)),
+            Bound::Excluded(Scalar::Integer(n)) => (n.saturating_add(1), float_above(*n, Ordering::Greater)),
             Bound::Included(Scalar::Number(n)) => (n.ceil() as i128, *n),
             Bound::Excluded(Scalar::Number(n)) => ((n.floor() as i128).saturating_add(1), n.next_up()),
             _ => return None,
         };
         let high = match high {
             Bound::Unbounded => (i128::MAX, f64::INFINITY),
+            Bound::Included(Scalar::Integer(n)) => (*n, -float_above(n.saturating_neg(), Ordering::Equal)),
+            Bound::Excluded(Scalar::Integer(n)) => (n.saturating_sub(1), -float_above(n.saturating_neg(), Ordering::Greater)),
             Bound::Included(Scalar::Number(n)) => (n.floor() as i128, *n),
             Bound::Excluded(Scalar::Number(n)) => ((n.ceil() as i128).saturating_sub(1), n.next_down()),
             _ => return None,
@@ -533,6 +530,12 @@ fn number_range(low: &Bound<Scalar>, high: &Bound<Scalar>) -> Numbers {
     };
     let Some((low, high)) = ends() else { return Numbers { integers: None, floats: None } };
     Numbers { integers: (low.0 <= high.0).then_some(low.0..=high.0), floats: (low.1 <= high.1).then_some(low.1..=high.1) }
+}
+
+/// The smallest float whose order to `n` is at least this.
+fn float_above(n: i128, least: Ordering) -> f64 {
+    let near = n as f64;
+    if compare(n, near).reverse() < least { near.next_up() } else { near }
 }
 
 fn numbers(column: DynamicColumn, range: &Numbers) -> Node {
@@ -571,7 +574,7 @@ pub(crate) fn text_within(value: &str, bound: &Bound<Scalar>, is_low: bool) -> b
         Scalar::Text(end) => Some(folded(value).as_str().cmp(end)),
         Scalar::Time(end) => value.parse::<Time>().ok().map(|v| v.cmp(end)),
         Scalar::Ip(end) => value.parse::<IpAddr>().ok().map(|v| v6(v).cmp(end)),
-        Scalar::Number(_) => None,
+        Scalar::Integer(_) | Scalar::Number(_) => None,
     };
     let beyond = if is_low { Greater } else { Less };
     match bound {
@@ -582,13 +585,21 @@ pub(crate) fn text_within(value: &str, bound: &Bound<Scalar>, is_low: bool) -> b
 }
 
 /// Whether an integer lies on the right side of `bound`.
-pub(crate) fn integer_within(n: i64, bound: &Bound<Scalar>, is_low: bool) -> bool {
+pub(crate) fn integer_within(n: i128, bound: &Bound<Scalar>, is_low: bool) -> bool {
     use std::cmp::Ordering::{Greater, Less};
     let beyond = if is_low { Greater } else { Less };
     match bound {
         Bound::Unbounded => true,
-        Bound::Included(Scalar::Number(end)) => matches!(compare(n, *end), o if o == beyond || o.is_eq()),
-        Bound::Excluded(Scalar::Number(end)) => compare(n, *end) == beyond,
-        _ => false,
+        Bound::Included(end) => ordering(n, end).is_some_and(|o| o == beyond || o.is_eq()),
+        Bound::Excluded(end) => ordering(n, end) == Some(beyond),
+    }
+}
+
+/// How an integer compares with the end of a range, where that is a number.
+fn ordering(n: i128, end: &Scalar) -> Option<Ordering> {
+    match end {
+        Scalar::Integer(end) => Some(n.cmp(end)),
+        Scalar::Number(end) => Some(compare(n, *end)),
+        _ => None,
     }
 }

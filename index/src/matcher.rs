@@ -7,6 +7,7 @@ use event::{EventRef, FieldId, Value};
 use crate::document::searched_text;
 use crate::fold::folded;
 use crate::lower::{instant, integer_within, spellings, text_within};
+use crate::node::compare;
 use crate::query::{Query, Scalar, Test, Word, beginning};
 use crate::schema::{MESSAGE, SYNTHETIC, is_time_field, synthetic, v6};
 use crate::tokens::{WORD_BYTES_MAX, all_words, asked_words, leading_part, lone_wide};
@@ -96,19 +97,10 @@ fn value_holds(value: Value<'_>, test: &Test) -> bool {
             Value::Text(text) => spellings(wanted).contains(&folded(text)),
             Value::Ip(ip) => wanted.parse().is_ok_and(|w: std::net::IpAddr| v6(w) == v6(ip)),
             Value::Time(time) => instant(wanted) == Some(time),
-            Value::Int(n) => match (wanted.parse::<i128>(), wanted.parse::<f64>()) {
-                (Ok(wanted), _) => i128::from(n) == wanted,
-                (_, Ok(wanted)) if wanted.is_finite() => {
-                    let end = Bound::Included(Scalar::Number(wanted));
-                    integer_within(n, &end, true) && integer_within(n, &end, false)
-                }
-                _ => false,
-            },
-            Value::Uint(n) => match (wanted.parse::<i128>(), wanted.parse::<f64>()) {
-                (Ok(wanted), _) => i128::from(n) == wanted,
-                (_, wanted) => wanted.is_ok_and(|wanted| n as f64 == wanted),
-            },
-            Value::Float(n) => n.is_finite() && wanted.parse::<f64>().is_ok_and(|wanted| n == wanted),
+            Value::Int(_) | Value::Uint(_) | Value::Float(_) => Scalar::number(wanted).is_some_and(|number| {
+                let end = Bound::Included(number);
+                within(value, &end, true) && within(value, &end, false)
+            }),
             Value::Bool(b) => wanted.parse() == Ok(b),
             Value::Null => false,
         },
@@ -142,8 +134,9 @@ fn within(value: Value<'_>, bound: &Bound<Scalar>, is_low: bool) -> bool {
     };
     let ordering = match (end, value) {
         (_, Value::Text(text)) => return text_within(text, bound, is_low),
-        (_, Value::Int(n)) => return integer_within(n, bound, is_low),
-        (Scalar::Number(end), Value::Uint(n)) => (n as f64).partial_cmp(end),
+        (_, Value::Int(n)) => return integer_within(n.into(), bound, is_low),
+        (_, Value::Uint(n)) => return integer_within(n.into(), bound, is_low),
+        (Scalar::Integer(end), Value::Float(n)) if n.is_finite() => Some(compare(*end, n).reverse()),
         (Scalar::Number(end), Value::Float(n)) if n.is_finite() => n.partial_cmp(end),
         (Scalar::Time(end), Value::Time(v)) => Some(v.cmp(end)),
         (Scalar::Ip(end), Value::Ip(v)) => Some(v6(v).cmp(end)),

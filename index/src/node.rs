@@ -496,9 +496,9 @@ fn in_range<T: Copy + PartialOrd + std::fmt::Debug + Send + Sync + 'static>(
 }
 
 /// Compares an integer with a number that may have a fraction, exactly.
-pub(crate) fn compare(n: i64, with: f64) -> Ordering {
+pub(crate) fn compare(n: i128, with: f64) -> Ordering {
     let floor = with.floor();
-    match i128::from(n).cmp(&(floor as i128)) {
+    match n.cmp(&(floor as i128)) {
         Ordering::Equal if with > floor => Ordering::Less,
         ordering => ordering,
     }

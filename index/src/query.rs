@@ -88,7 +88,9 @@ pub enum Test {
 /// An end of a range.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
-    /// A number.
+    /// A whole number.
+    Integer(i128),
+    /// A number that may have a fraction.
     Number(f64),
     /// An instant.
     Time(Time),
@@ -554,10 +556,8 @@ impl<'q> Parser<'q> {
 impl Scalar {
     /// What a word is an end of: a number, an instant, an address, or else text.
     pub fn guess(word: &str, now: Time) -> Scalar {
-        if let Ok(n) = word.parse::<f64>()
-            && n.is_finite()
-        {
-            return Scalar::Number(n);
+        if let Some(number) = Scalar::number(word) {
+            return number;
         }
         if let Some(time) = time(word, now) {
             return Scalar::Time(time);
@@ -567,11 +567,20 @@ impl Scalar {
         }
         Scalar::Text(folded(word))
     }
+
+    /// The number that is written so, a whole one exactly.
+    pub fn number(text: &str) -> Option<Scalar> {
+        match text.parse() {
+            Ok(n) => Some(Scalar::Integer(n)),
+            Err(_) => text.parse().ok().filter(|n: &f64| n.is_finite()).map(Scalar::Number),
+        }
+    }
 }
 
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Scalar::Integer(n) => n.fmt(f),
             Scalar::Number(n) => n.fmt(f),
             Scalar::Time(time) => time.fmt(f),
             Scalar::Ip(ip) => ip.to_canonical().fmt(f),

@@ -166,6 +166,8 @@ fn leaf() -> impl Strategy<Value = String> {
         "source.port:>1",
         "ratio:*",
         "ratio:>2",
+        "ratio:>=3",
+        "ratio:{-5 TO 7]",
         "ratio:<0.5",
         "ratio:2.5",
         "ratio:3",

@@ -71,6 +71,9 @@ struct Part {
     last: bool,
     #[serde(default)]
     complete: bool,
+    /// How far back an incomplete search came.
+    #[serde(default)]
+    searched_from: Option<String>,
 }
 
 /// Asks the service for a document.
@@ -99,9 +102,16 @@ pub(crate) fn search(args: &Search) -> Result<ExitCode> {
         }
         shown += part.hits.len();
         if part.last {
-            let all = if part.complete { "" } else { ", not everything was searched" };
-            super::complain(&format!("{shown} of {} hits{all}", part.total));
-            return Ok(ExitCode::SUCCESS);
+            super::complain(&format!("{shown} of {} hits", part.total));
+            if part.complete {
+                return Ok(ExitCode::SUCCESS);
+            }
+            let reached = part.searched_from.map(|from| format!("only what is since {} was: ", super::visible(&from)));
+            let reached = reached.unwrap_or_default();
+            super::complain(&format!(
+                "not everything was searched in the time that a search has: {reached}ask for a shorter range"
+            ));
+            return Ok(ExitCode::FAILURE);
         }
     }
     bail!("the answer has broken off")

@@ -18,7 +18,7 @@ pub(super) fn misfit(name: &str, test: &Test) -> Option<String> {
     let kind = kind(name);
     let (wanted, fits): (&str, fn(&Scalar) -> bool) = match kind {
         Kind::Ip => ("address or network", |end| matches!(end, Scalar::Ip(_))),
-        Kind::Number => ("number", |end| matches!(end, Scalar::Number(_))),
+        Kind::Number => ("number", |end| matches!(end, Scalar::Integer(_) | Scalar::Number(_))),
         Kind::Time => ("time", |end| matches!(end, Scalar::Time(_))),
         Kind::Message => {
             return match test {
