@@ -69,7 +69,13 @@ fn queries_of_the_dsl_find_what_they_should() {
         (json!({"match": {"message": "taro nothing"}}), 100),
         (json!({"match": {"message": {"query": "taro nothing", "operator": "and"}}}), 0),
         (json!({"match": {"message": {"query": "taro failed nothing", "minimum_should_match": 2}}}), 100),
+        (json!({"match": {"message": {"query": "taro failed nothing", "minimum_should_match": -1}}}), 100),
+        (json!({"match": {"message": {"query": "taro failed nothing none", "minimum_should_match": "75%"}}}), 0),
+        (json!({"match": {"message": {"query": "taro failed nothing none", "minimum_should_match": "-50%"}}}), 100),
+        (json!({"match_phrase": {"message": {"query": "password for hanako", "slop": 0}}}), 100),
         (json!({"match_phrase": {"message": "password for hanako"}}), 100),
+        (json!({"wildcard": {"message": "*ailed pass*"}}), 200),
+        (json!({"regexp": {"message": "T.RO"}}), 100),
         (json!({"match_phrase_prefix": {"message": "password for han"}}), 100),
         (json!({"multi_match": {"query": "taro", "fields": ["user.*^2", "message"]}}), 100),
         (json!({"prefix": {"user.name": "ta"}}), 100),
@@ -93,6 +99,7 @@ fn queries_of_the_dsl_find_what_they_should() {
         (json!({"bool": {"filter": [], "should": [{"match_none": {}}], "minimum_should_match": 1}}), 0),
         (json!({"constant_score": {"filter": {"term": {"user.name": "taro"}}, "boost": 2}}), 100),
         (json!({"query_string": {"query": "user.name:taro AND source.ip:10.0.0.0\\/24", "analyze_wildcard": true}}), 25),
+        (json!({"query_string": {"query": "@timestamp:[2026-04-01T09:00 TO 2026-04-01T09:01}", "time_zone": "+09:00"}}), 4),
         (json!({"query_string": {"query": "taro hanako"}}), 200),
         (json!({"query_string": {"query": "taro hanako", "default_operator": "AND"}}), 0),
         (json!({"query_string": {"query": r"process.executable:*\\cmd.exe"}}), 20),
@@ -122,9 +129,38 @@ fn what_is_not_supported_is_refused_by_name() {
         (json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1x"}}}}), "interval"),
         (json!({"aggs": {"a": {"terms": {"field": "user.name", "order": {"b": "desc"}}}}}), "no such figure"),
         (json!({"query": {"range": {"@timestamp": {"gte": "yesterday"}}}}), "yesterday"),
+        (json!({"query": {"match_phrase": {"message": {"query": "a b", "slop": 2}}}}), "slop"),
+        (json!({"query": {"multi_match": {"query": "a b", "type": "phrase", "slop": "1"}}}), "slop"),
+        (json!({"query": {"match": {"message": {"query": "a b", "minimum_should_match": "2<75%"}}}}), "minimum_should_match"),
+        (json!({"query": {"match": {"message": {"query": "-", "zero_terms_query": "all"}}}}), "zero_terms_query"),
+        (json!({"query": {"query_string": {"query": "a b", "phrase_slop": 3}}}), "phrase_slop"),
+        (json!({"query": {"query_string": {"query": "a b c", "minimum_should_match": "2"}}}), "minimum_should_match"),
+        (json!({"query": {"query_string": {"query": "a b", "type": "phrase"}}}), "type"),
+        (json!({"query": {"query_string": {"query": "a", "time_zone": "Moon/Base"}}}), "Moon/Base"),
+        (json!({"query": {"simple_query_string": {"query": "a b c", "minimum_should_match": -1}}}), "minimum_should_match"),
+        (json!({"query": {"simple_query_string": {"query": "a", "flags": "AND|OR"}}}), "flags"),
+        (
+            json!({"query": {"wildcard": {"message": "pass*word"}}, "size": 0, "docvalue_fields": [{"field": "x", "format": "qqqq"}]}),
+            "qqqq",
+        ),
+        (json!({"query": {"regexp": {"message": "failed password"}}}), "word by word"),
+        (json!({"query": {"wildcard": {"message": "a.*.b"}}}), "give the parts"),
+        (json!({"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "order": {"_count": "desc"}}}}}), "order"),
+        (json!({"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "missing": 0}}}}), "missing"),
+        (
+            json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1h", "missing": "2026-04-01"}}}}),
+            "missing",
+        ),
+        (json!({"aggs": {"a": {"date_range": {"field": "@timestamp", "time_zone": "Moon/Base", "ranges": [{}]}}}}), "Moon/Base"),
+        (json!({"aggs": {"a": {"terms": {"field": "user.name", "order": [{"_count": "desc"}, {"_key": "desc"}]}}}}), "order"),
+        (json!({"aggs": {"a": {"significant_terms": {"field": "user.name", "min_doc_count": 10}}}}), "min_doc_count"),
     ] {
         let told = server.refused("/mihari/_search", &body);
         assert!(told.contains("400") && told.contains(named) && told.contains("root_cause"), "{body}: {told}");
+    }
+    for kind in ["moving_avg", "moving_fn", "derivative", "cumulative_sum", "serial_diff", "bucket_script", "avg_bucket"] {
+        let told = server.refused("/_search", &json!({"aggs": {"a": {kind: {"buckets_path": "_count"}}}}));
+        assert!(told.contains("400") && told.contains(kind), "{told}");
     }
     let mut deep = json!({"match_all": {}});
     (0..45).for_each(|_| deep = json!({"bool": {"must": deep.clone()}}));
@@ -252,6 +288,8 @@ fn searches_as_grafana_sends_them_are_answered() {
             "c": {"composite": {"size": 3, "sources": [{"u": {"terms": {"field": "user.name"}}},
                 {"t": {"date_histogram": {"field": "@timestamp", "fixed_interval": "10m"}}}]}}}}),
         json!({"size": 0, "query": {"fuzzy": {}}}),
+        json!({"size": 0, "aggs": {"h": {"histogram": {"field": "source.bytes", "interval": 100, "order": {"_key": "desc"}}, "aggs": {
+            "t": {"top_hits": {"size": 2, "from": 1, "_source": false, "fields": ["source.bytes"]}}}}}}),
     ];
     let mut lines = String::new();
     for search in &searches {
@@ -264,7 +302,7 @@ fn searches_as_grafana_sends_them_are_answered() {
     let answers = answer["responses"].as_array().expect("a list");
     assert_eq!(
         answers.iter().map(|a| a["status"].as_u64().expect("a status")).collect::<Vec<_>>(),
-        [200, 200, 200, 200, 200, 200, 400]
+        [200, 200, 200, 200, 200, 200, 400, 200]
     );
 
     let buckets = answers[0]["aggregations"]["2"]["buckets"].as_array().expect("buckets");
@@ -306,6 +344,10 @@ fn searches_as_grafana_sends_them_are_answered() {
     let next = server.elastic("/_search", &json!({"size": 0, "aggs": {"c": composite}}));
     assert_eq!(next["aggregations"]["c"]["buckets"][0]["key"]["t"], json!(from + 3 * 600_000));
     assert_eq!(answers[6]["error"]["type"], "illegal_argument_exception");
+    let last = &answers[7]["aggregations"]["h"]["buckets"][0];
+    assert_eq!((&last["key"], &last["doc_count"]), (&json!(200.0), &json!(66)));
+    let fields: Vec<&Value> = last["t"]["hits"]["hits"].as_array().expect("hits").iter().map(|hit| &hit["fields"]).collect();
+    assert_eq!(json!(fields), json!([{"source.bytes": [297]}, {"source.bytes": [295]}]));
 }
 
 #[test]

@@ -511,7 +511,8 @@ impl<'q> Parser<'q> {
     }
 
     fn instant(&self, text: &str, up: bool) -> Option<Time> {
-        Instants { now: self.now, zone: &TimeZone::UTC }.read(text, up)
+        let zone = self.lucene.and_then(|lucene| lucene.zone);
+        Instants { now: self.now, zone: zone.unwrap_or(&TimeZone::UTC) }.read(text, up)
     }
 
     /// An end of a range of the field's values; `up`: what a date leaves open lies before it.

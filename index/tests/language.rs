@@ -124,7 +124,9 @@ fn addresses_and_times_are_found_as_they_are_pasted() {
     check(records, &ours, cases);
     check(records, &lucene, cases);
     let fields = ["source.address".to_owned()];
-    let read = |text: &str| query::parse_lucene(text, &query::Lucene { all: false, fields: &fields }, now()).expect(text);
+    let read = |text: &str| {
+        query::parse_lucene(text, &query::Lucene { fields: &fields, ..query::Lucene::default() }, now()).expect(text)
+    };
     check(&[("", &[("source.address", "fe80::20")])], &read, &[("fe80::20", &[0]), ("fe80::21", &[])]);
 }
 

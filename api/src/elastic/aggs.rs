@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use event::Time;
-use index::query::{Query, Scalar, Test, instant};
+use index::query::{Query, Scalar, Test};
 use index::{
     Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Interval, KeyKind, NumberRange, Source,
     TermsOrder, TimeZone,
@@ -14,7 +14,7 @@ use index::{
 use serde_json::{Map, Value, json};
 
 use super::dates::{self, Reading};
-use super::dsl::{Dsl, any};
+use super::dsl::{Dsl, any, zone_of};
 use super::fault::{Fault, Members, list_of, number_of, text_of};
 use super::hits::{Filter, Shape as HitShape};
 
@@ -36,7 +36,7 @@ pub(crate) struct Told {
 /// How an aggregation is told.
 enum Shape {
     Dates { format: Option<String>, zone: TimeZone, keyed: bool, descending: bool },
-    Numbers { interval: f64, min_count: u64, bounds: Option<(f64, f64)>, keyed: bool },
+    Numbers { interval: f64, min_count: u64, bounds: Option<(f64, f64)>, keyed: bool, descending: bool },
     Terms { date: bool, format: Option<String> },
     Filter,
     Filters { keyed: bool },
@@ -47,7 +47,7 @@ enum Shape {
     Value,
     Stats { sigma: Option<f64>, date: bool },
     Percentiles { percents: Vec<f64>, keyed: bool },
-    TopHits(HitShape),
+    TopHits { shape: HitShape, from: usize },
     TopMetrics { fields: Vec<String>, size: usize },
 }
 
@@ -113,8 +113,9 @@ fn one(
             let min_count = members.count("min_doc_count")?.unwrap_or(0) as u64;
             let bounds = members.take("extended_bounds").map(|b| number_bounds(&b)).transpose()?;
             let keyed = members.flag("keyed")?.unwrap_or(false);
-            members.ignore(&["order"]);
-            (AggregationKind::Histogram { field, interval, offset }, Shape::Numbers { interval, min_count, bounds, keyed })
+            let descending = descending_of(&mut members)?;
+            let shape = Shape::Numbers { interval, min_count, bounds, keyed, descending };
+            (AggregationKind::Histogram { field, interval, offset }, shape)
         }
         "terms" => terms_of(&mut members, dsl, inner, inner_told)?,
         "filters" => filters_of(&mut members, dsl)?,
@@ -130,7 +131,7 @@ fn one(
         "significant_terms" => {
             let field = listed(&mut members, dsl)?;
             let size = members.count("size")?.unwrap_or(10);
-            members.ignore(&["min_doc_count", "shard_size", "jlh"]);
+            members.ignore(&["shard_size", "jlh"]);
             (AggregationKind::Significant { field, size }, Shape::Significant)
         }
         "avg" | "sum" | "min" | "max" => {
@@ -174,18 +175,15 @@ fn one(
         "top_hits" => {
             let size = members.count("size")?.unwrap_or(3);
             newest_first(members.take("sort"))?;
-            let filter = members.take("_source").map_or(Ok(Filter::All), Filter::read)?;
-            members.ignore(&[
-                "from",
-                "track_scores",
-                "version",
-                "explain",
-                "highlight",
-                "docvalue_fields",
-                "fields",
-                "stored_fields",
-            ]);
-            (AggregationKind::TopHits { size }, Shape::TopHits(HitShape { source: filter, ..HitShape::default() }))
+            let from = members.count("from")?.unwrap_or(0);
+            let source = members.take("_source").map_or(Ok(Filter::All), Filter::read)?;
+            let mut shape = HitShape { source, ..HitShape::default() };
+            for name in ["fields", "docvalue_fields"] {
+                shape.tell_beside(members.take(name).map_or_else(Vec::new, list_of).into_iter(), dsl.fields)?;
+            }
+            // As of the hits of a search: nothing is ranked, nothing is marked within a text.
+            members.ignore(&["track_scores", "version", "explain", "highlight", "stored_fields"]);
+            (AggregationKind::TopHits { size: size.saturating_add(from) }, Shape::TopHits { shape, from })
         }
         "top_metrics" => {
             let size = members.count("size")?.unwrap_or(1);
@@ -277,10 +275,7 @@ fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shap
         _ => return Err(Fault::parsing("[date_histogram] requires one of [fixed_interval] and [calendar_interval]")),
     };
     let interval = interval.ok_or_else(|| Fault::illegal("[date_histogram]: that is no interval"))?;
-    let zone = match members.text("time_zone")? {
-        Some(name) => instant::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}")))?,
-        None => TimeZone::UTC,
-    };
+    let zone = zone_of(members)?;
     let offset_ns = match members.text("offset")? {
         Some(text) => signed_ns(&text).ok_or_else(|| Fault::illegal(format!("[offset] {text:?} is no span of time")))?,
         None => 0,
@@ -290,7 +285,7 @@ fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shap
         Interval::Fixed { ns, .. } => Interval::Fixed { ns, offset_ns },
         interval => interval,
     };
-    let format = format_of(members)?;
+    let format = dates::format_of(members)?;
     let reading = Reading { now: dsl.now, zone: &zone, format: format.as_deref() };
     let bounds = match members.take("extended_bounds") {
         Some(bounds) => {
@@ -308,23 +303,20 @@ fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shap
         return Err(Fault::illegal("[date_histogram]: [missing] and [hard_bounds] are not supported"));
     }
     let keyed = members.flag("keyed")?.unwrap_or(false);
-    let descending = match members.take("order") {
-        None => false,
-        Some(order) if order == json!({"_key": "asc"}) => false,
-        Some(order) if order == json!({"_key": "desc"}) => true,
-        Some(_) => return Err(Fault::illegal("[date_histogram]: buckets are in the order of [_key]")),
-    };
+    let descending = descending_of(members)?;
     Ok((
         AggregationKind::DateHistogram { field, interval, zone: zone.clone(), min_count, bounds },
         Shape::Dates { format, zone, keyed, descending },
     ))
 }
 
-fn format_of(members: &mut Members) -> Read<Option<String>> {
-    let format = members.text("format")?;
-    match format {
-        Some(format) if !dates::is_format(&format) => Err(Fault::illegal(format!("[format] {format:?} is not known"))),
-        format => Ok(format),
+/// Whether the buckets of a histogram are wanted from the last to the first.
+fn descending_of(members: &mut Members) -> Read<bool> {
+    let Some(order) = members.take("order") else { return Ok(false) };
+    match list_of(order).as_slice() {
+        [order] if *order == json!({"_key": "asc"}) => Ok(false),
+        [order] if *order == json!({"_key": "desc"}) => Ok(true),
+        _ => Err(Fault::illegal("[order]: the buckets of a histogram are in the order of [_key], [asc] or [desc]")),
     }
 }
 
@@ -396,7 +388,7 @@ fn terms_of(
     };
     let min_count = members.count("min_doc_count")?.unwrap_or(1) as u64;
     let missing = members.text("missing")?;
-    let format = format_of(members)?;
+    let format = dates::format_of(members)?;
     members.ignore(&[
         "shard_size",
         "shard_min_doc_count",
@@ -409,9 +401,13 @@ fn terms_of(
     Ok((AggregationKind::Terms { field, size, order, min_count, missing }, Shape::Terms { date, format }))
 }
 
-/// The first of the orders; equals are in the order of their values in any case.
+/// The order; equals are in the order of their values in any case.
 fn terms_order(order: Value, inner: &[(String, Aggregation)], inner_told: &[Told]) -> Read<TermsOrder> {
-    let Some(first) = list_of(order).into_iter().next() else { return Ok(TermsOrder::Count) };
+    let mut orders = list_of(order).into_iter();
+    let Some(first) = orders.next() else { return Ok(TermsOrder::Count) };
+    if orders.any(|order| order != json!({"_key": "asc"})) {
+        return Err(Fault::illegal("[order]: equals are in the order of [_key], [asc]"));
+    }
     let (by, direction) = Members::new("order", first)?.single()?;
     let descending = match direction.as_str() {
         Some("desc") => true,
@@ -492,8 +488,8 @@ fn ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Sha
 fn date_ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
     let field = field_of(members, dsl)?;
     let keyed = members.flag("keyed")?.unwrap_or(false);
-    let format = format_of(members)?;
-    let zone = members.text("time_zone")?.and_then(|name| instant::zone(&name)).unwrap_or(TimeZone::UTC);
+    let format = dates::format_of(members)?;
+    let zone = zone_of(members)?;
     let reading = Reading { now: dsl.now, zone: &zone, format: format.as_deref() };
     let (mut filters, mut ends) = (Vec::new(), Vec::new());
     for range in list_of(members.required("ranges")?) {
@@ -668,8 +664,11 @@ impl Shape {
                 }
                 json!({"buckets": keyed(buckets, *by_key)})
             }
-            Shape::Numbers { interval, min_count, bounds, keyed: by_key } => {
-                let buckets = numbers(result.buckets, *interval, *min_count, *bounds, inner)?;
+            Shape::Numbers { interval, min_count, bounds, keyed: by_key, descending } => {
+                let mut buckets = numbers(result.buckets, *interval, *min_count, *bounds, inner)?;
+                if *descending {
+                    buckets.reverse();
+                }
                 json!({"buckets": keyed(buckets, *by_key)})
             }
             Shape::Terms { date, format } => {
@@ -754,9 +753,10 @@ impl Shape {
                     json!({"values": all})
                 }
             }
-            Shape::TopHits(shape) => {
-                let hits: Vec<Value> = result.hits.into_iter().map(|hit| shape.tell(hit, None, Vec::new())).collect();
-                json!({"hits": {"total": {"value": hits.len(), "relation": "gte"}, "max_score": null, "hits": hits}})
+            Shape::TopHits { shape, from } => {
+                let total = result.hits.len();
+                let hits: Vec<Value> = result.hits.into_iter().skip(*from).map(|hit| shape.tell(hit, None, Vec::new())).collect();
+                json!({"hits": {"total": {"value": total, "relation": "gte"}, "max_score": null, "hits": hits}})
             }
             Shape::TopMetrics { fields, size } => {
                 let one = |hit: &index::Hit| {

@@ -6,6 +6,8 @@ use index::query::instant::{Instants, time_of, zoned};
 use jiff::fmt::strtime;
 use serde_json::Value;
 
+use super::fault::{Fault, Members};
+
 /// How an instant is written where nothing else is said.
 const USUAL: &str = "strict_date_optional_time";
 
@@ -87,6 +89,14 @@ pub(crate) fn write(time: Time, format: Option<&str>, zone: &TimeZone) -> String
             Some(pattern) => at.strftime(&pattern).to_string(),
             None => time.to_string(),
         },
+    }
+}
+
+/// The `format` of a request, which is one of those that are known.
+pub(crate) fn format_of(members: &mut Members) -> Result<Option<String>, Fault> {
+    match members.text("format")? {
+        Some(format) if !is_format(&format) => Err(Fault::illegal(format!("[format] {format:?} is not known"))),
+        format => Ok(format),
     }
 }
 

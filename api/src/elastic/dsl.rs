@@ -260,26 +260,20 @@ impl<'a> Dsl<'a> {
         let value = ["value", "query", "wildcard", "prefix"].iter().find_map(|name| members.take(name));
         let value = value.ok_or_else(|| Fault::parsing(format!("[{kind}] needs a value for [{field}]")))?;
         let ignore_case = members.flag("case_insensitive")?.unwrap_or(false);
-        members.ignore(&["boost", "_name", "rewrite", "analyzer", "lenient", "zero_terms_query", "max_expansions"]);
+        members.ignore(&["boost", "_name", "rewrite", "analyzer", "lenient", "max_expansions"]);
         members.ignore(&[
             "auto_generate_synonyms_phrase_query",
             "fuzzy_transpositions",
             "prefix_length",
             "max_determinized_states",
         ]);
-        if let Some(slop) = members.number("slop")?.filter(|n| *n > 0.0) {
-            return Err(Fault::illegal(format!("[slop] of {slop} is not supported")));
-        }
-        if members.take("fuzziness").is_some_and(|f| f != 0 && f != "0") {
-            return Err(Fault::illegal("[fuzziness] is not supported"));
-        }
+        members.only("slop", is_zero)?;
+        members.only("fuzziness", is_zero)?;
+        members.only("zero_terms_query", |value| value == "none")?;
+        members.only("flags", |flags| matches!(flags.as_str(), Some("ALL" | "NONE" | "")) || *flags == -1)?;
         let operator = members.text("operator")?.unwrap_or_else(|| "or".to_owned());
         let minimum_should = members.take("minimum_should_match");
-        let flags = members.take("flags");
         members.finish()?;
-        if flags.is_some_and(|f| !matches!(f.as_str(), Some("ALL" | "NONE" | "")) && f != -1) {
-            return Err(Fault::illegal("[flags] of regular expressions other than ALL and NONE are not supported"));
-        }
         if kind == "term" {
             return self.term(&field, &value);
         }
@@ -332,10 +326,7 @@ impl<'a> Dsl<'a> {
         let field = self.fields.name(field);
         let mut members = Members::new("range", value)?;
         let format = members.text("format")?;
-        let zone = match members.text("time_zone")? {
-            Some(name) => instant::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}")))?,
-            None => TimeZone::UTC,
-        };
+        let zone = zone_of(&mut members)?;
         members.ignore(&["boost", "_name", "relation"]);
         let reading = Reading { now: self.now, zone: &zone, format: format.as_deref() };
         let include = [members.flag("include_lower")?.unwrap_or(true), members.flag("include_upper")?.unwrap_or(true)];
@@ -383,7 +374,7 @@ impl<'a> Dsl<'a> {
         }
         let text = text_of(value).ok_or_else(|| wrong("end of a range"))?;
         match self.fields.kind(field) {
-            "long" => text.parse().map(Scalar::Number).map_err(|_| wrong("number")),
+            "long" => Scalar::number(&text).ok_or_else(|| wrong("number")),
             "ip" => match Scalar::guess(&text, self.now) {
                 Scalar::Ip(ip) => Ok(Scalar::Ip(ip)),
                 _ => Err(wrong("address")),
@@ -405,23 +396,22 @@ impl<'a> Dsl<'a> {
             "auto_generate_synonyms_phrase_query",
             "boost",
         ]);
+        // A query with a `~` is refused, so that nothing else that is said of it matters.
         members.ignore(&["enable_position_increments", "fuzziness", "fuzzy_max_expansions", "fuzzy_prefix_length", "lenient"]);
-        members.ignore(&[
-            "fuzzy_transpositions",
-            "max_determinized_states",
-            "quote_analyzer",
-            "phrase_slop",
-            "quote_field_suffix",
-        ]);
-        members.ignore(&["rewrite", "time_zone", "type", "_name", "tie_breaker", "minimum_should_match", "escape"]);
+        members.ignore(&["fuzzy_transpositions", "max_determinized_states", "quote_analyzer", "rewrite", "_name", "tie_breaker"]);
+        members.only("phrase_slop", is_zero)?;
+        members.only("minimum_should_match", is_zero)?;
+        members.only("type", |kind| matches!(kind.as_str(), Some("best_fields" | "most_fields")))?;
+        members.only("escape", |escape| *escape == false)?;
+        let zone = zone_of(&mut members)?;
         members.finish()?;
-        self.lucene(&text, all, &fields)
+        self.lucene(&text, all, &fields, &zone)
     }
 
-    /// A query in Lucene's syntax.
-    pub(crate) fn lucene(&self, text: &str, all: bool, fields: &[String]) -> Read<Query> {
+    /// A query in Lucene's syntax; its dates are of `zone` where they do not say.
+    pub(crate) fn lucene(&self, text: &str, all: bool, fields: &[String], zone: &TimeZone) -> Read<Query> {
         let fields = self.default_fields(fields);
-        query::parse_lucene(text, &Lucene { all, fields: &fields }, self.now)
+        query::parse_lucene(text, &Lucene { all, fields: &fields, zone: Some(zone) }, self.now)
             .map_err(|error| Fault::new(axum::http::StatusCode::BAD_REQUEST, "query_shard_exception", error.to_string()))
             .map(|query| self.named(query))
     }
@@ -449,9 +439,10 @@ impl<'a> Dsl<'a> {
         let text = members.text("query")?.ok_or_else(|| Fault::parsing("[simple_query_string] requires [query]"))?;
         let all = members.text("default_operator")?.is_some_and(|o| o.eq_ignore_ascii_case("and"));
         let fields: Vec<String> = members.take("fields").map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
-        members.ignore(&["analyze_wildcard", "analyzer", "auto_generate_synonyms_phrase_query", "boost", "flags", "lenient"]);
-        members.ignore(&["fuzzy_max_expansions", "fuzzy_prefix_length", "fuzzy_transpositions", "quote_field_suffix", "_name"]);
-        members.ignore(&["minimum_should_match"]);
+        members.ignore(&["analyze_wildcard", "analyzer", "auto_generate_synonyms_phrase_query", "boost", "lenient"]);
+        members.ignore(&["fuzzy_max_expansions", "fuzzy_prefix_length", "fuzzy_transpositions", "_name"]);
+        members.only("flags", |flags| flags == "ALL" || *flags == -1)?;
+        members.only("minimum_should_match", is_zero)?;
         members.finish()?;
         let fields = self.default_fields(&fields);
         simple::parse(&text, all, &|text, whole| {
@@ -480,10 +471,10 @@ impl<'a> Dsl<'a> {
         };
         let operator = members.text("operator")?.unwrap_or_else(|| "or".to_owned());
         let minimum_should = members.take("minimum_should_match");
-        if members.take("fuzziness").is_some_and(|f| f != 0 && f != "0") {
-            return Err(Fault::illegal("[fuzziness] is not supported"));
-        }
-        members.ignore(&["boost", "_name", "analyzer", "lenient", "tie_breaker", "zero_terms_query", "max_expansions", "slop"]);
+        members.only("slop", is_zero)?;
+        members.only("fuzziness", is_zero)?;
+        members.only("zero_terms_query", |value| value == "none")?;
+        members.ignore(&["boost", "_name", "analyzer", "lenient", "tie_breaker", "max_expansions"]);
         members.ignore(&["auto_generate_synonyms_phrase_query", "fuzzy_transpositions", "prefix_length", "fuzzy_rewrite"]);
         members.finish()?;
         let mut names = self.default_fields(&fields);
@@ -501,6 +492,18 @@ impl<'a> Dsl<'a> {
             }
         }
         Ok(any(found))
+    }
+}
+
+fn is_zero(value: &Value) -> bool {
+    *value == 0 || value == "0"
+}
+
+/// The zone that a request names; UTC where it names none.
+pub(crate) fn zone_of(members: &mut Members) -> Read<TimeZone> {
+    match members.text("time_zone")? {
+        Some(name) => instant::zone(&name).ok_or_else(|| Fault::illegal(format!("unknown time zone {name:?}"))),
+        None => Ok(TimeZone::UTC),
     }
 }
 

@@ -110,6 +110,14 @@ impl Members {
             .transpose()
     }
 
+    /// Refuses a member by its name where it asks for something else than what is done: `fits` says of a value that it does not.
+    pub(crate) fn only(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Result<(), Fault> {
+        match self.take(name).filter(|value| !fits(value)) {
+            None => Ok(()),
+            Some(value) => Err(Fault::illegal(format!("[{}] does not support [{name}] of {value}", self.of))),
+        }
+    }
+
     /// Members that say how something is ranked or computed, which changes no answer of ours.
     pub(crate) fn ignore(&mut self, names: &[&str]) {
         names.iter().for_each(|name| drop(self.map.shift_remove(*name)));

@@ -3,8 +3,9 @@
 use index::Hit;
 use serde_json::{Map, Value, json};
 
+use super::dates;
 use super::dsl::{Fields, glob};
-use super::fault::{Fault, list_of, text_of};
+use super::fault::{Fault, Members, list_of, text_of};
 
 /// The one index that every name stands for.
 pub(crate) const INDEX: &str = "mihari";
@@ -67,6 +68,24 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// Adds what `fields` and `docvalue_fields` name: patterns, each by itself or with its format.
+    pub(crate) fn tell_beside(&mut self, named: impl Iterator<Item = Value>, fields: &Fields) -> Result<(), Fault> {
+        for field in named {
+            self.fields.push(match field {
+                Value::String(name) => (fields.name(&name).to_owned(), None),
+                other => {
+                    let mut members = Members::new("fields", other)?;
+                    let name = members.text("field")?.ok_or_else(|| Fault::parsing("[fields] name fields"))?;
+                    let format = dates::format_of(&mut members)?;
+                    members.ignore(&["include_unmapped"]);
+                    members.finish()?;
+                    (fields.name(&name).to_owned(), format)
+                }
+            });
+        }
+        Ok(())
+    }
+
     /// The fields to read; none: all.
     pub(crate) fn wanted(&self, fields: &Fields) -> Option<Vec<String>> {
         if matches!(self.source, Filter::All) {
@@ -97,7 +116,7 @@ impl Shape {
             for (name, value) in &all {
                 let Some((_, format)) = self.fields.iter().find(|(pattern, _)| glob(pattern, name)) else { continue };
                 let shown = |value: &Value| match (format, value.as_str().and_then(|text| text.parse().ok())) {
-                    (Some(format), Some(time)) => super::dates::write(time, Some(format), &index::TimeZone::UTC).into(),
+                    (Some(format), Some(time)) => dates::write(time, Some(format), &index::TimeZone::UTC).into(),
                     _ => value.clone(),
                 };
                 fields.insert(name.clone(), list_of(value.clone()).iter().map(shown).collect());

@@ -167,7 +167,7 @@ fn asked(dsl: &mut Dsl<'_>, query: Option<Value>, parameters: &Parameters) -> Re
     if let Some(text) = parameters.get("q") {
         let operator = parameters.get("default_operator").is_some_and(|o| o.eq_ignore_ascii_case("and"));
         let fields: Vec<String> = parameters.get("df").cloned().into_iter().collect();
-        all.push(dsl.lucene(text, operator, &fields)?);
+        all.push(dsl.lucene(text, operator, &fields, &index::TimeZone::UTC)?);
     }
     all.extend(query.map(|q| dsl.query(q)).transpose()?);
     Ok(match all.len() {
@@ -232,16 +232,7 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
     request.total_max = total_max;
     let mut shape = Shape { sorted: keys.iter().any(|k| *k != SortKey::Score), ..Shape::default() };
     shape.source = body.source.take().map_or(Ok(Filter::All), Filter::read)?;
-    for field in body.fields.take().into_iter().chain(body.docvalue_fields.take()).flatten() {
-        shape.fields.push(match field {
-            Value::String(name) => (fields.name(&name).to_owned(), None),
-            other => {
-                let name = other.get("field").and_then(Value::as_str).ok_or_else(|| Fault::parsing("[fields] name fields"))?;
-                let format = other.get("format").and_then(Value::as_str).filter(|f| dates::is_format(f));
-                (fields.name(name).to_owned(), format.map(str::to_owned))
-            }
-        });
-    }
+    shape.tell_beside(body.fields.take().into_iter().chain(body.docvalue_fields.take()).flatten(), fields)?;
     request.fields = shape.wanted(fields);
     let timeout = body.timeout.as_deref().map(|t| span_ns(t).filter(|ns| *ns > 0));
     let timeout_ns = match timeout {

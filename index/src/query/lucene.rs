@@ -5,6 +5,7 @@
 //! whole value and written as Lucene writes it; `^2` is a weight, which means nothing where nothing is ranked.
 
 use event::Time;
+use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
 use super::{DEPTH_MAX, NO_DISTANCES, Parsed, Parser, Query, QueryError, REGEX_BYTES_MAX, Test, reason, unescaped};
@@ -17,6 +18,8 @@ pub struct Lucene<'a> {
     pub all: bool,
     /// The fields that words without one are looked for in; none: the record's words.
     pub fields: &'a [String],
+    /// The zone of dates that do not say theirs; none: UTC.
+    pub zone: Option<&'a TimeZone>,
 }
 
 /// Reads a query in Lucene's syntax. Relative times are meant from `now`.
@@ -251,7 +254,7 @@ mod tests {
 
     fn read(text: &str, all: bool, fields: &[&str]) -> String {
         let fields: Vec<String> = fields.iter().map(|f| (*f).to_owned()).collect();
-        match parse_lucene(text, &Lucene { all, fields: &fields }, Time::EPOCH) {
+        match parse_lucene(text, &Lucene { all, fields: &fields, zone: None }, Time::EPOCH) {
             Ok(query) => shown(&query),
             Err(error) => error.to_string(),
         }
