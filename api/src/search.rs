@@ -12,9 +12,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use event::{EventId, EventRef, Frame, Position, TenantId, Time};
-use index::{
-    Hit, IndexError, Matcher, Missing, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort, query,
-};
+use index::query::{self, Test};
+use index::{Hit, IndexError, Matcher, Missing, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort};
 use serde::{Deserialize, Serialize};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -387,7 +386,27 @@ pub(crate) struct ContextParameters {
     after: Option<usize>,
 }
 
-/// What the same sender sent just before and after.
+/// Where a record came from.
+const ADDRESS: &str = "log.source.address";
+/// Where a record's own device is named, the first that is there: behind a relay many have its address.
+const DEVICES: [&str; 3] = ["host.name", "observer.hostname", "observer.name"];
+
+/// The records of the device that sent this one, by the address they came from and its own name.
+fn of_the_same_device(hit: &ShownHit) -> query::Query {
+    let text = |name: &str| match hit.fields.get(name)? {
+        serde_json::Value::Array(values) => values.first()?.as_str(),
+        value => value.as_str(),
+    };
+    let is = |name: &str, text: &str| query::Query::Field(name.to_owned(), Test::is(text));
+    let address = match text(ADDRESS) {
+        Some(address) => is(ADDRESS, address),
+        None => query::Query::Not(Box::new(query::Query::Field(ADDRESS.to_owned(), Test::Exists))),
+    };
+    let device = DEVICES.iter().find_map(|name| Some(is(name, text(name)?)));
+    query::Query::And(std::iter::once(address).chain(device).collect())
+}
+
+/// What the same device sent just before and after, in the order of the log.
 pub(crate) async fn context(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
@@ -398,21 +417,18 @@ pub(crate) async fn context(
     let (before, after) = (parameters.before.unwrap_or(5).min(CONTEXT_MAX), parameters.after.unwrap_or(5).min(CONTEXT_MAX));
     let (hits, _) = events(&shared, &identity, vec![id]).await?;
     let Some(hit) = hits.first() else { return Err(Problem::not_found()) };
-    let sender = hit.fields.get("log.source.address").and_then(|v| v.as_str()).map(str::to_owned);
-    let text = sender.map_or_else(|| "NOT log.source.address:*".to_owned(), |sender| format!("log.source.address:\"{sender}\""));
-    let query = parse(&text, shared.api.clock.now())?;
-    let place = |seq: u64| format!("{}.{seq}.{}", hit.time.unix_ns(), id.nth);
-    let page =
-        |sort, size| SearchRequest { sort, size, cursor: Some(place(id.frame.offset)), ..SearchRequest::new(query.clone()) };
-    let (older, newer) = (page(Sort::Desc, before), page(Sort::Asc, after));
-    let all = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
-        let mut all: Vec<Hit> = on.searcher.search(&older, limits)?.hits;
-        all.reverse();
-        all.extend(on.searcher.event(id)?);
-        all.extend(on.searcher.search(&newer, limits)?.hits);
-        Ok(all.into_iter().map(|hit| on.shown(hit)).collect::<Vec<_>>())
-    });
-    Ok(Json(serde_json::json!({"events": all.await?})).into_response())
+    let query = of_the_same_device(hit);
+    let (events, complete) = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
+        let snapshot = on.searcher.snapshot()?;
+        let beside = snapshot.beside(id, &query, (before, after), limits)?;
+        let mut events = Vec::with_capacity(beside.before.len() + 1 + beside.behind.len());
+        for id in beside.before.into_iter().chain([id]).chain(beside.behind) {
+            events.extend(snapshot.event(id)?.map(|hit| on.shown(hit)));
+        }
+        Ok((events, beside.complete))
+    })
+    .await?;
+    Ok(Json(serde_json::json!({"events": events, "complete": complete})).into_response())
 }
 
 pub(crate) async fn fields(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {

@@ -42,6 +42,44 @@ fn alert(tenant: u32, id: &str) -> AlertChange {
     })
 }
 
+/// Three devices behind one relay, whose clocks go wrong, and one that sends by itself.
+#[test]
+fn neighbours_of_a_record_are_of_its_device_in_the_order_of_the_log() {
+    let mut builder = BatchBuilder::default();
+    let senders = [("web-1", "192.0.2.9"), ("web-2", "192.0.2.9"), ("", "192.0.2.9"), ("web-1", "192.0.2.10")];
+    for n in 0..40_u64 {
+        let (host, address) = senders[n as usize % 4];
+        let head = FrameHead {
+            position: Position { partition: 0, offset: n + 1 },
+            received: start(),
+            source: Some(format!("{address}:514").parse().expect("an address")),
+            ..FrameHead::new(Transport::Udp, Content::Text)
+        };
+        let mut row = builder.row(&head, 0, "up");
+        row.time(start().plus_ns((n as i64 * 7 % 13 - 6) * SECOND_NS));
+        if !host.is_empty() {
+            row.text(FieldId::HOST_NAME, host);
+        }
+        if host == "web-1" {
+            row.text(FieldId::OBSERVER_NAME, if n % 8 == 0 { "a" } else { "b" });
+        }
+    }
+    let batch = builder.finish(LogRange { partition: 0, first: 1, last: 40 }, start());
+    let server = Server::with(Limits::default(), &[batch]);
+    for (id, expected) in [
+        ("0-17-0", vec![9, 13, 17, 21, 25]),
+        ("0-2-0", vec![2, 6, 10]),
+        ("0-40-0", vec![32, 36, 40]),
+        ("0-3-0", vec![1, 2, 3, 5, 6]),
+    ] {
+        let answer = server.get(&format!("/api/v1/events/{id}/context?before=2&after=2"), &server.tokens[0]).expect("answered");
+        let ids: Vec<&str> =
+            answer["events"].as_array().expect("a list").iter().map(|e| e["id"].as_str().expect("an id")).collect();
+        assert_eq!(ids, expected.iter().map(|n| format!("0-{n}-0")).collect::<Vec<_>>(), "{id}");
+        assert_eq!(answer["complete"], true);
+    }
+}
+
 #[test]
 fn a_revoked_token_opens_nothing_from_then_on() {
     let server = Server::start(Limits::default());

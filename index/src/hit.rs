@@ -39,6 +39,10 @@ impl Place {
     pub(crate) fn of(segment: &Segment, doc: DocId) -> Place {
         Place { time: segment.time_of(doc), seq: segment.seq.get_val(doc), nth: segment.nth.get_val(doc) }
     }
+
+    pub(crate) fn id(self) -> EventId {
+        EventId { frame: Position { partition: 0, offset: self.seq }, nth: self.nth as u16 }
+    }
 }
 
 /// A hit with its shard, its segment and its document.
@@ -108,7 +112,7 @@ impl Columns {
                 fields.entry(name.clone()).or_default().extend(values);
             }
         }
-        let id = EventId { frame: Position { partition: 0, offset: place.seq }, nth: place.nth as u16 };
+        let id = place.id();
         if let Some((_, messages)) = self.messages.as_ref().filter(|(has, _)| has.first(doc) == Some(true)) {
             match messages.messages(id) {
                 Ok(texts) if texts.is_empty() => {} // The journal no longer has its record.

@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod asked;
+mod beside;
 mod codes;
 mod document;
 mod fold;
@@ -44,6 +45,7 @@ pub use aggregate::{
     AGGREGATIONS_MAX, Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, DEPTH_MAX, Interval,
     KeyKind, NumberRange, Source, TERMS_MAX, TermsOrder,
 };
+pub use beside::Beside;
 pub use hit::Hit;
 pub use jiff::tz::TimeZone;
 pub use matcher::Matcher;

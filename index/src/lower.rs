@@ -17,6 +17,7 @@ use tantivy::postings::TermInfo;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DateTime, TantivyError, Term};
 
+use crate::IndexError;
 use crate::document::LONG_BYTES;
 use crate::fold::folded;
 use crate::node::{CodeSet, ColumnTest, Fold, Node, Postings, SameText, Shown, compare};
@@ -25,6 +26,7 @@ use crate::query::{Query, Scalar, Test, Word, beginning};
 use crate::row::{WORDS_MAX, in_a_row};
 use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
 use crate::segment::Segment;
+use crate::shard::Shard;
 use crate::tokens::{WORD_BYTES_MAX, asked_words, leading_part, lone_wide, words};
 use crate::vocabulary::Vocabulary;
 use crate::window::SegmentBits;
@@ -52,6 +54,17 @@ pub(crate) enum Unable {
     /// It would take more than the limits allow: what of it, for people.
     TooMuch(&'static str),
     Engine(TantivyError),
+}
+
+impl Unable {
+    /// As a fault of the index, in this shard; none where it was told to stop.
+    pub(crate) fn fault(self, shard: &Shard) -> Option<IndexError> {
+        match self {
+            Unable::Stopped => None,
+            Unable::TooMuch(what) => Some(IndexError::Refused(what.to_owned())),
+            Unable::Engine(source) => Some(shard.fault("search", source)),
+        }
+    }
 }
 
 impl From<TantivyError> for Unable {

@@ -36,13 +36,11 @@ impl Snapshot {
         order.sort_by_key(|(first, ..)| *first);
         let mut last = 0;
         for (_, open, segment) in order {
-            match self.segment(open, segment, request, limits, &mut last, &mut each) {
+            let visited = self.segment(open, segment, request, limits, &mut last, &mut each);
+            match visited.map_err(|unable| unable.fault(&open.shard)) {
                 Ok(true) => {}
-                Ok(false) | Err(Unable::Stopped) => return Ok(false),
-                Err(Unable::TooMuch(what)) => return Err(IndexError::Refused(what.to_owned())),
-                Err(Unable::Engine(source)) => {
-                    return Err(open.shard.fault("search", source));
-                }
+                Ok(false) | Err(None) => return Ok(false),
+                Err(Some(error)) => return Err(error),
             }
         }
         Ok(true)

@@ -240,6 +240,7 @@ fn check_query(searcher: &Searcher, batches: &[Batch], text: &str, from: Option<
     assert_eq!(all.hits.iter().map(|h| h.id).collect::<Vec<_>>(), expected, "{text}");
     assert_eq!(all.total, expected.len() as u64, "{text}");
     check_telling(searcher, &base, &expected);
+    check_beside(searcher, batches, text);
     // Counted only, the newest only, the oldest only.
     let counted = searcher.search(&SearchRequest { size: 0, ..base.clone() }, &limits()).expect(text);
     assert_eq!(counted.total, expected.len() as u64, "{text}");
@@ -251,6 +252,21 @@ fn check_query(searcher: &Searcher, batches: &[Batch], text: &str, from: Option<
     let oldest = searcher.search(&SearchRequest { sort: Sort::Asc, ..few }, &limits()).expect(text);
     let last: Vec<_> = expected.iter().rev().take(3).copied().collect();
     assert_eq!(oldest.hits.iter().map(|h| h.id).collect::<Vec<_>>(), last, "{text}");
+}
+
+/// The hits on both sides of an event in the middle, in the order of the log, which is not that of time.
+fn check_beside(searcher: &Searcher, batches: &[Batch], text: &str) {
+    let mut hits: Vec<_> = scan(batches, text, None, None).iter().map(|e| e.id()).collect();
+    hits.sort_unstable();
+    let events: Vec<_> = batches.iter().flat_map(Batch::iter).map(|e| e.id()).collect();
+    let Some(id) = events.get(events.len() / 2).copied() else { return };
+    let (before, rest) = hits.split_at(hits.partition_point(|hit| *hit < id));
+    let behind = &rest[usize::from(rest.first() == Some(&id))..];
+    let query = query::parse(text, now()).expect(text);
+    let found = searcher.snapshot().expect("opens").beside(id, &query, (3, 5), &limits()).expect(text);
+    assert_eq!(found.before, before[before.len().saturating_sub(3)..], "{text}");
+    assert_eq!(found.behind, behind[..behind.len().min(5)], "{text}");
+    assert!(found.complete);
 }
 
 /// What is told on the way is the beginning of the answer, and only what nothing can come before.

@@ -1,0 +1,111 @@
+//! What stands beside an event in the log: the hits of a query before and behind it, in the order of the log, whatever their times say.
+
+use std::sync::Arc;
+
+use event::EventId;
+use tantivy::DocId;
+
+use crate::IndexError;
+use crate::hit::Place;
+use crate::lower::{Lowering, Unable};
+use crate::query::Query;
+use crate::search::{Opened, SearchLimits, Snapshot};
+use crate::segment::Segment;
+use crate::window::{Bits, WINDOW};
+
+/// Hits around an event, in the order of the log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beside {
+    /// Those before it, the nearest last.
+    pub before: Vec<EventId>,
+    /// Those behind it, the nearest first.
+    pub behind: Vec<EventId>,
+    /// Whether these are all that were asked for and are there: false where the search was told to stop.
+    pub complete: bool,
+}
+
+impl Snapshot {
+    /// The hits of `query` nearest to the event `id` in the log, so many before it and behind it at most.
+    ///
+    /// # Errors
+    /// Where the engine fails, or the query asks for more than the limits allow.
+    pub fn beside(
+        &self,
+        id: EventId,
+        query: &Query,
+        (before, behind): (usize, usize),
+        limits: &SearchLimits,
+    ) -> Result<Beside, IndexError> {
+        let mut order: Vec<(&Opened, &Arc<Segment>)> =
+            self.shards.iter().flat_map(|open| open.segments.iter().map(move |segment| (open, segment))).collect();
+        // Segments are runs of the log.
+        order.sort_by_key(|(_, segment)| segment.first());
+        let mut found = Beside { complete: true, ..Beside::default() };
+        let later = order.iter().filter(|(_, segment)| segment.last() >= id.frame.offset);
+        found.complete &= self.nearest(later, (id, true, behind), query, limits, &mut found.behind)?;
+        let earlier = order.iter().rev().filter(|(_, segment)| segment.first() <= id.frame.offset);
+        found.complete &= self.nearest(earlier, (id, false, before), query, limits, &mut found.before)?;
+        found.before.reverse();
+        Ok(found)
+    }
+
+    /// Adds the nearest hits of these segments, and tells whether it went through all that it needed.
+    fn nearest<'s>(
+        &self,
+        segments: impl Iterator<Item = &'s (&'s Opened, &'s Arc<Segment>)>,
+        (id, behind, wanted): (EventId, bool, usize),
+        query: &Query,
+        limits: &SearchLimits,
+        found: &mut Vec<EventId>,
+    ) -> Result<bool, IndexError> {
+        let stop = || (limits.stop)();
+        for (open, segment) in segments {
+            let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, stop: &stop };
+            match nearest_of(&lowering, (id, behind, wanted), query, found).map_err(|unable| unable.fault(&open.shard)) {
+                Ok(()) => {}
+                Err(None) => return Ok(false),
+                Err(Some(error)) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn nearest_of(
+    lowering: &Lowering<'_>,
+    (id, behind, wanted): (EventId, bool, usize),
+    query: &Query,
+    found: &mut Vec<EventId>,
+) -> Result<(), Unable> {
+    if found.len() >= wanted {
+        return Ok(());
+    }
+    let segment = lowering.segment;
+    let of = |doc: DocId| Place::of(segment, doc).id();
+    let beside = |doc: DocId| if behind { of(doc) > id } else { of(doc) < id };
+    let frame = segment.documents_of(id.frame.offset);
+    let (first, last) = (frame.start / WINDOW, segment.max_doc().saturating_sub(1) / WINDOW);
+    let mut node = lowering.query(query)?;
+    let windows: Box<dyn Iterator<Item = u32>> =
+        if behind { Box::new(first..=last) } else { Box::new((0..=last.min(frame.end / WINDOW)).rev()) };
+    for window in windows {
+        if (lowering.stop)() {
+            return Err(Unable::Stopped);
+        }
+        if !behind {
+            node.rewind(); // It goes forward only.
+        }
+        let (start, mut bits, mut hits) = (window * WINDOW, Bits::none(), Vec::new());
+        node.fill(start, (segment.max_doc() - start).min(WINDOW), &mut bits)?;
+        bits.each(|at| hits.extend(Some(start + at).filter(|doc| beside(*doc)).map(of)));
+        if !behind {
+            hits.reverse();
+        }
+        found.extend(hits);
+        if found.len() >= wanted {
+            found.truncate(wanted);
+            break;
+        }
+    }
+    Ok(())
+}
