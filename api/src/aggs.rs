@@ -106,7 +106,7 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
         Kind::Filters(filters) => {
             let one = |(name, text): (String, String)| match query::parse(&text, range.2) {
                 Ok(query) => Ok((name, query)),
-                Err(error) => Err(Problem::bad("bad_query", format!("{name}: {}", error.message)).at(error.position)),
+                Err(error) => Err(Problem::query(&error).of(&name)),
             };
             AggregationKind::Filters { filters: filters.into_iter().map(one).collect::<Result<_, _>>()? }
         }

@@ -100,7 +100,7 @@ pub(crate) async fn export(
         Some(other) => return Err(Problem::bad("bad_format", format!("{other:?}: ndjson and csv are known"))),
     };
     let now = shared.api.clock.now();
-    let parsed = query::parse(&asked.query, now).map_err(|e| Problem::bad("bad_query", e.message.clone()).at(e.position))?;
+    let parsed = query::parse(&asked.query, now).map_err(|error| Problem::query(&error))?;
     let mut request = SearchRequest::new(parsed);
     request.from = instant(asked.from.as_deref(), "from", now)?;
     request.to = instant(asked.to.as_deref(), "to", now)?;

@@ -49,7 +49,7 @@ pub fn document() -> String {
     }
     let problem = json!({"type": "object", "required": ["type", "title", "status", "detail", "code"], "properties": {
         "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"},
-        "code": {"type": "string"}, "position": {"type": "integer"}}});
+        "code": {"type": "string"}, "position": {"type": "integer"}, "reason": {"type": "string"}}});
     let all = json!({
         "openapi": "3.1.0",
         "info": {"title": "mihari", "version": env!("CARGO_PKG_VERSION"), "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},

@@ -4,6 +4,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use index::QueryError;
 use serde::Serialize;
 
 /// Bytes of what the framework says of a bad request that are told on.
@@ -20,16 +21,38 @@ pub(crate) struct Problem {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<usize>,
+    /// What is wrong with a query, by a name that stays.
+    #[serde(rename = "reason", skip_serializing_if = "Option::is_none")]
+    of_query: Option<&'static str>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         let title = status.canonical_reason().unwrap_or("error");
-        Problem { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), code, position: None }
+        Problem {
+            kind: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            position: None,
+            of_query: None,
+        }
     }
 
     pub(crate) fn bad(code: &'static str, detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// A query that is none.
+    pub(crate) fn query(error: &QueryError) -> Problem {
+        let problem = Problem::bad("bad_query", error.reason.to_string());
+        Problem { position: Some(error.position), of_query: Some(error.reason.code()), ..problem }
+    }
+
+    /// The same of this part of a request.
+    pub(crate) fn of(self, part: &str) -> Problem {
+        Problem { detail: format!("{part}: {}", self.detail), ..self }
     }
 
     pub(crate) fn not_found() -> Problem {
@@ -67,11 +90,6 @@ impl Problem {
             Some(position) => format!("{} at character {position}", self.detail),
             None => self.detail.clone(),
         }
-    }
-
-    pub(crate) fn at(mut self, position: usize) -> Problem {
-        self.position = Some(position);
-        self
     }
 }
 

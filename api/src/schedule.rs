@@ -210,7 +210,7 @@ pub(crate) fn find(
     (from, to): (Time, Time),
     limits: &SearchLimits,
 ) -> Result<Found, String> {
-    let asked = query::parse(text, to).map_err(|error| format!("{} at character {}", error.message, error.position))?;
+    let asked = query::parse(text, to).map_err(|error| error.to_string())?;
     let mut request = SearchRequest::new(Query::And(vec![asked, became_known(from, to)]));
     request.received = Some((from, to.plus_ns(-1)));
     let count = schedule.count;

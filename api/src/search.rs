@@ -224,7 +224,7 @@ pub(crate) async fn in_parts(
 }
 
 pub(crate) fn parse(text: &str, now: Time) -> Result<index::Query, Problem> {
-    query::parse(text, now).map_err(|error| Problem::bad("bad_query", error.message.clone()).at(error.position))
+    query::parse(text, now).map_err(|error| Problem::query(&error))
 }
 
 /// What a search runs on: the tenant's index, and the log that has the raw text.

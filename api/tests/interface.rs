@@ -603,6 +603,23 @@ fn whatever_is_refused_is_told_as_a_problem() {
     assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("illegal_argument_exception"), "{answer}");
 }
 
+#[test]
+fn what_is_wrong_with_a_query_has_a_name_and_a_place() {
+    let server = Server::start(Limits::default());
+    for (query, reason, position) in [
+        ("x%20%22a", "unclosed_quote", 2),
+        ("(a", "expected_bracket", 2),
+        ("source.ip:web", "no_address", 10),
+        ("source.port:web", "no_number", 12),
+        ("message:/a%20b/", "no_such_word", 8),
+        ("x:/(/", "bad_regex", 2),
+    ] {
+        let answer = asked(&server, &format!("GET /api/v1/export?query={query}"), &server.tokens[0]);
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"code\":\"bad_query\""), "{query}: {answer}");
+        assert!(answer.contains(&format!("\"position\":{position},\"reason\":\"{reason}\"")), "{query}: {answer}");
+    }
+}
+
 /// Behind a proxy everybody has one address.
 #[test]
 fn wrong_tokens_of_an_address_do_not_shut_out_good_ones() {

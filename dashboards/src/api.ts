@@ -149,6 +149,8 @@ export class Problem extends Error {
     readonly code: string,
     detail: string,
     readonly position?: number,
+    /** What is wrong with a query. */
+    readonly reason?: string,
   ) {
     super(detail);
   }
@@ -181,9 +183,9 @@ export async function request(path: string, { method, body, signal, own = token(
     throw new Problem(0, "unreachable", "");
   }
   if (!response.ok) {
-    const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; position?: number };
+    const problem = (await response.json().catch(() => ({}))) as { code?: string; detail?: string; position?: number; reason?: string };
     if (response.status === 401 && own === token()) signOut("noLongerGood");
-    throw new Problem(response.status, problem.code ?? "unknown", problem.detail ?? response.statusText, problem.position);
+    throw new Problem(response.status, problem.code ?? "unknown", problem.detail ?? response.statusText, problem.position, problem.reason);
   }
   return response;
 }

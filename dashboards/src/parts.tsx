@@ -18,8 +18,8 @@ export function Status(props: { status: string }) {
 
 /** What went wrong: the common cases in the person's language, the rest as the server says it. */
 export const told = (problem: Problem): string => {
-  const code = `problem_${problem.code}`;
-  return has(code) ? t(code) : visible(problem.message);
+  const key = problem.reason === undefined ? `problem_${problem.code}` : `query_${problem.reason}`;
+  return has(key) ? t(key) : visible(problem.message);
 };
 
 /** What went wrong with a query, with the place in it. */

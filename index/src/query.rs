@@ -13,6 +13,7 @@ pub mod instant;
 mod lucene;
 mod misfit;
 mod pattern;
+mod reason;
 mod unnamed;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use lucene::{Lucene, lucene_regex, parse_lucene};
 use misfit::misfit;
 pub(crate) use pattern::beginning;
 pub use pattern::{Pattern, Word};
+pub use reason::Reason;
 use regex::{Regex, RegexBuilder};
 
 use crate::fold::folded;
@@ -106,12 +108,12 @@ pub struct QueryError {
     /// The character.
     pub position: usize,
     /// What is wrong.
-    pub message: String,
+    pub reason: Reason,
 }
 
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at character {}", self.message, self.position)
+        write!(f, "{} at character {}", self.reason, self.position)
     }
 }
 
@@ -128,7 +130,7 @@ pub fn parse(text: &str, now: Time) -> Result<Query, QueryError> {
     }
     let query = parser.or(None)?;
     if !parser.rest().is_empty() {
-        return Err(parser.error("unexpected text".to_owned()));
+        return Err(parser.error(Reason::UnexpectedText));
     }
     Ok(query)
 }
@@ -143,22 +145,13 @@ struct Parser<'q> {
     lucene: Option<&'q Lucene<'q>>,
 }
 
-/// What is said of a text that no record can be found by.
-const NO_WORDS: &str = "records are found by their letters and digits, of which there are none";
-
-/// What is said of a pattern that is.
-const TOO_LARGE: &str = "the pattern is too large";
-
-/// What is said of `"a b"~5`.
-const NO_DISTANCES: &str = "distances (~) are not supported";
-
 type Parsed<T> = Result<T, QueryError>;
 
 impl<'q> Parser<'q> {
     fn new(text: &'q str, now: Time, lucene: Option<&'q Lucene<'q>>) -> Parsed<Parser<'q>> {
         let mut parser = Parser { text, at: 0, depth: 0, conditions: 0, now, lucene };
         if text.len() > QUERY_BYTES_MAX {
-            return Err(parser.error(format!("longer than {QUERY_BYTES_MAX} bytes")));
+            return Err(parser.error(Reason::TooLong));
         }
         parser.blanks();
         Ok(parser)
@@ -168,8 +161,8 @@ impl<'q> Parser<'q> {
         &self.text[self.at..]
     }
 
-    fn error(&self, message: String) -> QueryError {
-        QueryError { position: self.text[..self.at].chars().count(), message }
+    fn error(&self, reason: Reason) -> QueryError {
+        QueryError { position: self.text[..self.at].chars().count(), reason }
     }
 
     fn blanks(&mut self) {
@@ -204,7 +197,7 @@ impl<'q> Parser<'q> {
     fn or(&mut self, field: Option<&str>) -> Parsed<Query> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(self.error("nested too deeply".to_owned()));
+            return Err(self.error(Reason::TooDeep));
         }
         let mut parts = vec![self.and(field)?];
         while self.keyword(&["OR", "||", "or"]) {
@@ -254,7 +247,7 @@ impl<'q> Parser<'q> {
     fn count(&mut self) -> Parsed<()> {
         self.conditions += 1;
         if self.conditions > CONDITIONS_MAX {
-            return Err(self.error(format!("more than {CONDITIONS_MAX} conditions")));
+            return Err(self.error(Reason::TooManyConditions));
         }
         Ok(())
     }
@@ -264,7 +257,7 @@ impl<'q> Parser<'q> {
         self.blanks();
         let inner = if self.lucene.is_some() { self.clauses(field)? } else { self.or(field)? };
         self.blanks();
-        if self.eat(")") { Ok(inner) } else { Err(self.error("expected )".to_owned())) }
+        if self.eat(")") { Ok(inner) } else { Err(self.error(Reason::ExpectedBracket)) }
     }
 
     fn one(&mut self, field: Option<&str>) -> Parsed<Query> {
@@ -317,14 +310,14 @@ impl<'q> Parser<'q> {
         let word = self.word()?;
         if word.split_once(':').is_some_and(|(name, _)| has_wildcard(name)) {
             self.at = start;
-            return Err(self.error("wildcards in names of fields are not supported".to_owned()));
+            return Err(self.error(Reason::WildcardInName));
         }
         if !has_wildcard(&word) {
             return self.words(start, unescaped(&word));
         }
-        pattern::like(&word).map_err(|problem| {
+        pattern::like(&word).map_err(|reason| {
             self.at = start;
-            self.error(problem)
+            self.error(reason)
         })
     }
 
@@ -334,7 +327,7 @@ impl<'q> Parser<'q> {
             return Ok(Query::Words(text));
         }
         self.at = start;
-        Err(self.error(NO_WORDS.to_owned()))
+        Err(self.error(Reason::NoWords))
     }
 
     /// A word here whose colons name no field.
@@ -396,17 +389,13 @@ impl<'q> Parser<'q> {
             word.push(c);
         }
         if word.is_empty() {
-            return Err(self.error(if self.rest().is_empty() {
-                "expected a word at the end".to_owned()
-            } else {
-                "expected a word".to_owned()
-            }));
+            return Err(self.error(Reason::ExpectedWord));
         }
         if let Some((at, behind)) = weight
             && word[behind..].parse::<f32>().is_ok()
         {
             self.at += at;
-            return Err(self.error("weights (^) mean nothing where nothing is ranked".to_owned()));
+            return Err(self.error(Reason::Weight));
         }
         self.at += bytes;
         Ok(word)
@@ -421,14 +410,14 @@ impl<'q> Parser<'q> {
             match c {
                 '"' => {
                     self.at += at + 1;
-                    return if self.rest().starts_with('~') { Err(self.error(NO_DISTANCES.to_owned())) } else { Ok(text) };
+                    return if self.rest().starts_with('~') { Err(self.error(Reason::Distance)) } else { Ok(text) };
                 }
                 '\\' => text.extend(chars.next().map(|(_, next)| next)),
                 c => text.push(c),
             }
         }
         self.at = start;
-        Err(self.error("the quote is never closed".to_owned()))
+        Err(self.error(Reason::UnclosedQuote))
     }
 
     fn value(&mut self, name: &str) -> Parsed<Query> {
@@ -442,9 +431,9 @@ impl<'q> Parser<'q> {
         if as_text {
             return Ok(Query::Field(name.to_owned(), test));
         }
-        Query::of(name, test).map_err(|problem| {
+        Query::of(name, test).map_err(|reason| {
             self.at = start;
-            self.error(problem)
+            self.error(reason)
         })
     }
 
@@ -452,7 +441,7 @@ impl<'q> Parser<'q> {
     fn test(&mut self, name: &str) -> Parsed<Test> {
         let rest = self.rest();
         match rest.chars().next() {
-            None => Err(self.error("expected a value".to_owned())),
+            None => Err(self.error(Reason::ExpectedValue)),
             Some('"') => {
                 let text = self.quoted()?;
                 match kind(name) {
@@ -466,11 +455,11 @@ impl<'q> Parser<'q> {
                 self.at += 1 + bytes;
                 let regex = match self.lucene {
                     Some(_) => lucene_regex(&source, false),
-                    None => RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build().map_err(|e| reason(&e)),
+                    None => RegexBuilder::new(&source).size_limit(REGEX_BYTES_MAX).build().map_err(|e| bad_regex(&e)),
                 };
-                regex.map(Test::Regex).map_err(|error| {
+                regex.map(Test::Regex).map_err(|reason| {
                     self.at = start;
-                    self.error(error)
+                    self.error(reason)
                 })
             }
             Some('[' | '{') => self.range(name),
@@ -493,7 +482,7 @@ impl<'q> Parser<'q> {
                     return Ok(Test::Exists);
                 }
                 if has_wildcard(&word) {
-                    return Pattern::new(&word).map(Test::Glob).map_err(|_| self.error(TOO_LARGE.to_owned()));
+                    return Pattern::new(&word).map(Test::Glob).map_err(|_| self.error(Reason::PatternTooLarge));
                 }
                 self.plain(name, &unescaped(&word))
             }
@@ -507,7 +496,7 @@ impl<'q> Parser<'q> {
         {
             return Ok(Test::Range(Bound::Included(Scalar::Time(first)), Bound::Included(Scalar::Time(last))));
         }
-        Test::of(text).map_err(|message| self.error(message))
+        Test::of(text).map_err(|reason| self.error(reason))
     }
 
     fn instant(&self, text: &str, up: bool) -> Option<Time> {
@@ -527,13 +516,13 @@ impl<'q> Parser<'q> {
         let low = self.end()?;
         self.blanks();
         if !self.keyword(&["TO", "to"]) {
-            return Err(self.error("expected TO".to_owned()));
+            return Err(self.error(Reason::ExpectedTo));
         }
         let high = self.end()?;
         self.blanks();
         let high_in = self.rest().starts_with(']');
         if !self.eat("]") && !self.eat("}") {
-            return Err(self.error("expected ] or }".to_owned()));
+            return Err(self.error(Reason::ExpectedRangeEnd));
         }
         let bound = |end: Option<String>, included, up| match end.map(|word| self.scalar(name, &word, up)) {
             None => Bound::Unbounded,
@@ -594,16 +583,16 @@ impl Query {
     /// That the field has a value so; of the message, which is kept as words, that a word is so, or words are.
     ///
     /// # Errors
-    /// Where no value of the field as it is kept could be: why not, for people.
-    pub fn of(name: &str, test: Test) -> Result<Query, String> {
-        if let Some(problem) = misfit(name, &test) {
-            return Err(problem);
+    /// Where no value of the field as it is kept could be: why not.
+    pub fn of(name: &str, test: Test) -> Result<Query, Reason> {
+        if let Some(reason) = misfit(name, &test) {
+            return Err(reason);
         }
         match test {
             Test::Glob(pattern) if name == MESSAGE => pattern::like(&pattern.glob),
             Test::Regex(regex) if name == MESSAGE => {
                 let any_case = RegexBuilder::new(regex.as_str()).case_insensitive(true).size_limit(REGEX_BYTES_MAX).build();
-                any_case.map(|regex| Query::Field(name.to_owned(), Test::Regex(regex))).map_err(|e| reason(&e))
+                any_case.map(|regex| Query::Field(name.to_owned(), Test::Regex(regex))).map_err(|e| bad_regex(&e))
             }
             test => Ok(Query::Field(name.to_owned(), test)),
         }
@@ -615,13 +604,13 @@ impl Test {
     ///
     /// # Errors
     /// Where the prefix is too long.
-    pub fn of(text: &str) -> Result<Test, String> {
+    pub fn of(text: &str) -> Result<Test, Reason> {
         if let Some((address, bits)) = text.split_once('/')
             && let (Ok(ip), Ok(bits)) = (address.parse::<std::net::IpAddr>(), bits.parse::<u32>())
         {
             let all = if ip.is_ipv4() { 32 } else { 128 };
             if bits > all {
-                return Err(format!("a prefix has {all} bits at most"));
+                return Err(Reason::PrefixTooLong(all));
             }
             let ip = crate::schema::v6(ip).to_bits();
             let mask = u128::MAX.checked_shl(all - bits).unwrap_or(0);
@@ -660,8 +649,8 @@ fn unescaped(word: &str) -> String {
 }
 
 /// Why a regular expression is none, in a line.
-fn reason(error: &regex::Error) -> String {
-    error.to_string().lines().last().unwrap_or("bad regular expression").to_owned()
+fn bad_regex(error: &regex::Error) -> Reason {
+    Reason::BadRegex(error.to_string().lines().last().unwrap_or("bad regular expression").to_owned())
 }
 
 /// The source of `source/...`, and how many bytes it takes with its slash.

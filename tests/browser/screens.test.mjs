@@ -249,9 +249,13 @@ test("a search is kept over a reload, also while it is typed; fields are offered
     await page.locator("ol.context li.selected").waitFor();
     await page.reload();
     await page.locator("ol.context li.selected").waitFor();
-    await query.fill("user.name:(");
-    await query.press("Enter");
-    await page.locator("[role=alert] .mark", { hasText: "^" }).waitFor();
+    for (const [wrong, said] of [["user.name:(", "ここに値が必要です"], ['user.name:taro "srv1', "引用符が閉じられていません"], ["x:/[/", "unclosed character class"]]) {
+      await query.fill(wrong);
+      await query.press("Enter");
+      const alert = page.locator("[role=alert]", { hasText: said });
+      await alert.locator(".mark", { hasText: "^" }).waitFor();
+      assert.ok((await alert.innerText()).includes(wrong));
+    }
   }));
 
 test("dragging over the histogram chooses the range", () =>

@@ -528,7 +528,7 @@ fn ip_ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, 
         range.finish()?;
         let mut told = Map::new();
         let (test, usual) = match mask {
-            Some(mask) => (Test::of(&mask).map_err(Fault::illegal)?, mask),
+            Some(mask) => (Test::of(&mask).map_err(|reason| Fault::illegal(reason.to_string()))?, mask),
             None => {
                 let end = |text: &Option<String>| match text {
                     None => Ok(None),

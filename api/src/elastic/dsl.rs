@@ -241,7 +241,7 @@ impl<'a> Dsl<'a> {
             let time = |up| reading.read(value, up).ok_or_else(|| Fault::parsing(format!("{text:?} is no instant")));
             return Ok(Query::Field(field.to_owned(), whole_millisecond(time(false)?)));
         }
-        let test = Test::of(&text).map_err(Fault::illegal)?;
+        let test = Test::of(&text).map_err(|reason| Fault::illegal(reason.to_string()))?;
         of(field, test)
     }
 
@@ -509,7 +509,7 @@ pub(crate) fn zone_of(members: &mut Members) -> Read<TimeZone> {
 
 /// That the field has a value so.
 fn of(field: &str, test: Test) -> Read<Query> {
-    Query::of(field, test).map_err(|problem| Fault::illegal(format!("[{field}]: {problem}")))
+    Query::of(field, test).map_err(|reason| Fault::illegal(format!("[{field}]: {reason}")))
 }
 
 /// The instants that Elasticsearch calls the same: it keeps milliseconds.

@@ -8,7 +8,7 @@ use event::Time;
 use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
-use super::{DEPTH_MAX, NO_DISTANCES, Parsed, Parser, Query, QueryError, REGEX_BYTES_MAX, Test, reason, unescaped};
+use super::{DEPTH_MAX, Parsed, Parser, Query, QueryError, REGEX_BYTES_MAX, Reason, Test, bad_regex, unescaped};
 use crate::schema::MESSAGE;
 
 /// How a query of Lucene's syntax is meant.
@@ -33,7 +33,7 @@ pub fn parse_lucene(text: &str, lucene: &Lucene<'_>, now: Time) -> Result<Query,
     }
     let query = parser.clauses(None)?;
     if !parser.rest().is_empty() {
-        return Err(parser.error("unexpected text".to_owned()));
+        return Err(parser.error(Reason::UnexpectedText));
     }
     Ok(query)
 }
@@ -51,7 +51,7 @@ impl Parser<'_> {
     pub(super) fn clauses(&mut self, field: Option<&str>) -> Parsed<Query> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(self.error("nested too deeply".to_owned()));
+            return Err(self.error(Reason::TooDeep));
         }
         let all = self.lucene.is_some_and(|l| l.all);
         let mut clauses: Vec<(Occurs, Query)> = Vec::new();
@@ -65,7 +65,7 @@ impl Parser<'_> {
             let or = !and && self.keyword(&["OR", "||"]);
             if clauses.is_empty() && (and || or) {
                 self.at = start;
-                return Err(self.error("expected a condition before it".to_owned()));
+                return Err(self.error(Reason::ExpectedConditionBefore));
             }
             self.blanks();
             let (mut required, mut negated) = (false, false);
@@ -97,7 +97,7 @@ impl Parser<'_> {
         }
         self.depth -= 1;
         if clauses.is_empty() {
-            return Err(self.error("expected a condition".to_owned()));
+            return Err(self.error(Reason::ExpectedCondition));
         }
         Ok(together(clauses))
     }
@@ -113,11 +113,11 @@ impl Parser<'_> {
             let digits = self.rest().bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
             self.at += digits;
             if digits == 0 {
-                return Err(self.error("expected a weight".to_owned()));
+                return Err(self.error(Reason::ExpectedWeight));
             }
         }
         if self.rest().starts_with('~') {
-            return Err(self.error(NO_DISTANCES.to_owned()));
+            return Err(self.error(Reason::Distance));
         }
         Ok(query)
     }
@@ -191,7 +191,8 @@ fn together(clauses: Vec<(Occurs, Query)>) -> Query {
 ///
 /// # Errors
 /// Where it is none, or has what we have not: complement (`~`), intersection (`&`), intervals (`<1-9>`).
-pub fn lucene_regex(source: &str, ignore_case: bool) -> Result<Regex, String> {
+pub fn lucene_regex(source: &str, ignore_case: bool) -> Result<Regex, Reason> {
+    let bad = |why: &str| Reason::BadRegex(why.to_owned());
     let mut out = String::from("^(?:");
     let source = source.strip_prefix('^').unwrap_or(source);
     let mut chars = source.chars().peekable();
@@ -199,7 +200,7 @@ pub fn lucene_regex(source: &str, ignore_case: bool) -> Result<Regex, String> {
     while let Some(c) = chars.next() {
         match c {
             '\\' => {
-                let next = chars.next().ok_or("a backslash at the end")?;
+                let next = chars.next().ok_or_else(|| bad("a backslash at the end"))?;
                 // Letters and digits have a meaning behind a backslash only where both dialects give them the same.
                 match next {
                     'd' | 'D' | 'w' | 'W' | 's' | 'S' => out.extend(['\\', next]),
@@ -228,16 +229,16 @@ pub fn lucene_regex(source: &str, ignore_case: bool) -> Result<Regex, String> {
                 match chars.next() {
                     Some('"') => break,
                     Some(c) => out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-                    None => return Err("a quote is never closed".to_owned()),
+                    None => return Err(bad("a quote is never closed")),
                 }
             },
             '@' => out.push_str(".*"),
             '#' => out.push_str("[^\\s\\S]"),
             '$' if chars.peek().is_none() => {}
             '^' | '$' => out.extend(['\\', c]),
-            '~' | '&' => return Err(format!("{c} is not supported in regular expressions")),
+            '~' | '&' => return Err(Reason::BadRegex(format!("{c} is not supported in regular expressions"))),
             '<' if chars.peek().is_some_and(char::is_ascii_digit) => {
-                return Err("intervals (<1-9>) are not supported in regular expressions".to_owned());
+                return Err(bad("intervals (<1-9>) are not supported in regular expressions"));
             }
             c => out.push(c),
         }
@@ -245,7 +246,7 @@ pub fn lucene_regex(source: &str, ignore_case: bool) -> Result<Regex, String> {
     out.push_str(")$");
     let built =
         RegexBuilder::new(&out).case_insensitive(ignore_case).dot_matches_new_line(true).size_limit(REGEX_BYTES_MAX).build();
-    built.map_err(|e| reason(&e))
+    built.map_err(|e| bad_regex(&e))
 }
 
 #[cfg(test)]

@@ -6,31 +6,31 @@ use std::ops::Bound;
 use regex::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::{NO_WORDS, Scalar, Test};
+use super::{Reason, Scalar, Test};
 use crate::schema::{Kind, kind};
 use crate::tokens::{has_words, is_wide};
 
-/// What is said of `message:/failed password/`.
-const NO_SUCH_WORD: &str = "a message is held against a regular expression word by word, and no word can be like this";
+/// What is wrong with a value of a field, by their texts.
+type Wrong = fn(String, String) -> Reason;
 
-/// Why `test` holds of no value of the field `name` as it is kept, for people; none where one may fit.
-pub(super) fn misfit(name: &str, test: &Test) -> Option<String> {
+/// Why `test` holds of no value of the field `name` as it is kept; none where one may fit.
+pub(super) fn misfit(name: &str, test: &Test) -> Option<Reason> {
     let kind = kind(name);
-    let (wanted, fits): (&str, fn(&Scalar) -> bool) = match kind {
-        Kind::Ip => ("address or network", |end| matches!(end, Scalar::Ip(_))),
-        Kind::Number => ("number", |end| matches!(end, Scalar::Integer(_) | Scalar::Number(_))),
-        Kind::Time => ("time", |end| matches!(end, Scalar::Time(_))),
+    let (wrong, fits): (Wrong, fn(&Scalar) -> bool) = match kind {
+        Kind::Ip => (Reason::NoAddress, |end| matches!(end, Scalar::Ip(_))),
+        Kind::Number => (Reason::NoNumber, |end| matches!(end, Scalar::Integer(_) | Scalar::Number(_))),
+        Kind::Time => (Reason::NoTime, |end| matches!(end, Scalar::Time(_))),
         Kind::Message => {
             return match test {
-                Test::Is(text) if !has_words(text) => Some(NO_WORDS.to_owned()),
-                Test::Regex(regex) if !may_fit_a_word(regex) => Some(NO_SUCH_WORD.to_owned()),
-                Test::Range(..) => Some(format!("{name} has no order: a range of it is nothing")),
+                Test::Is(text) if !has_words(text) => Some(Reason::NoWords),
+                Test::Regex(regex) if !may_fit_a_word(regex) => Some(Reason::NoSuchWord),
+                Test::Range(..) => Some(Reason::NoOrder(name.to_owned())),
                 _ => None,
             };
         }
         Kind::Keyword | Kind::Rest => return None,
     };
-    let wrong = |text: &str| Some(format!("{text:?} is no {wanted}, which {name} has"));
+    let wrong = |text: &str| Some(wrong(text.to_owned(), name.to_owned()));
     match test {
         Test::Is(text) => {
             let is = match kind {

@@ -2,12 +2,9 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{NO_WORDS, Query, REGEX_BYTES_MAX, TOO_LARGE};
+use super::{Query, REGEX_BYTES_MAX, Reason};
 use crate::fold::folded;
 use crate::tokens::{has_words, is_wide, words_between};
-
-/// What is said of `a.*.b` and `住*税`.
-const WITHIN: &str = "between words, and within Chinese and Japanese text, * is at the ends only: give the parts by themselves";
 
 /// A text with wildcards (`*`, `?`), folded, over a whole value or word.
 #[derive(Clone, Debug)]
@@ -140,7 +137,7 @@ impl Pattern {
 ///
 /// # Errors
 /// Where nothing could be found by it: why not.
-pub(super) fn like(glob: &str) -> Result<Query, String> {
+pub(super) fn like(glob: &str) -> Result<Query, Reason> {
     let signs = signs(glob);
     let asked = words_like(&signs);
     // An address, a date and a time are one word each, with what joins their parts.
@@ -155,12 +152,12 @@ pub(super) fn like(glob: &str) -> Result<Query, String> {
     })
 }
 
-fn of_form(signs: &[Sign]) -> Result<Word, String> {
-    Pattern::of(signs).map(Word::Like).map_err(|_| TOO_LARGE.to_owned())
+fn of_form(signs: &[Sign]) -> Result<Word, Reason> {
+    Pattern::of(signs).map(Word::Like).map_err(|_| Reason::PatternTooLarge)
 }
 
 /// As [`like`], of no joined words.
-fn words_like(signs: &[Sign]) -> Result<Query, String> {
+fn words_like(signs: &[Sign]) -> Result<Query, Reason> {
     let (mut words, mut text, mut at) = (Vec::new(), String::new(), 0);
     while let Some(sign) = signs.get(at) {
         let run = &signs[at..at + signs[at..].iter().take_while(|sign| sign.is_narrow()).count()];
@@ -172,14 +169,14 @@ fn words_like(signs: &[Sign]) -> Result<Query, String> {
             _ if run.iter().all(|sign| *sign == Sign::Any) => {
                 let more = |signs: &[Sign]| signs.iter().any(|sign| sign.is_wide() || sign.is_narrow() && *sign != Sign::Any);
                 if more(&signs[at..]) && (!words.is_empty() || has_words(&text)) {
-                    return Err(WITHIN.to_owned());
+                    return Err(Reason::WildcardWithin);
                 }
             }
             _ => {
                 let wide = |sign: Option<&Sign>| sign.is_some_and(|sign| sign.is_wide());
                 let open = |sign: Option<&Sign>| !matches!(sign, Some(Sign::Char(_)));
                 if wide(before) && open(run.first()) || wide(signs.get(at)) && open(run.last()) {
-                    return Err(WITHIN.to_owned());
+                    return Err(Reason::WildcardWithin);
                 }
                 words.extend(words_between(&std::mem::take(&mut text), words.is_empty(), false).into_iter().map(Word::Is));
                 words.push(of_form(run)?);
@@ -192,7 +189,7 @@ fn words_like(signs: &[Sign]) -> Result<Query, String> {
     } else if has_words(&text) {
         Ok(Query::Words(text))
     } else {
-        Err(NO_WORDS.to_owned())
+        Err(Reason::NoWords)
     }
 }
 
