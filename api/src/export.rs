@@ -108,7 +108,10 @@ pub(crate) async fn export(
     let on = On::of(&shared, &identity);
     let columns = match (form, &asked.fields) {
         (_, Some(fields)) => fields.clone(),
-        (Form::Csv, None) => on.searcher.fields().into_iter().map(|f| f.name).collect(),
+        (Form::Csv, None) => {
+            let fields = on.searcher.fields().map_err(|error| Problem::internal(&error))?;
+            fields.into_iter().map(|f| f.name).collect()
+        }
         (Form::Ndjson, None) => Vec::new(),
     };
     if columns.len() > COLUMNS_MAX {

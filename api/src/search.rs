@@ -431,8 +431,12 @@ pub(crate) async fn context(
     Ok(Json(serde_json::json!({"events": events, "complete": complete})).into_response())
 }
 
-pub(crate) async fn fields(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
-    Json(serde_json::json!({"fields": shared.api.searchers[identity.tenant as usize].fields()})).into_response()
+pub(crate) async fn fields(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+) -> Result<Response, Problem> {
+    let fields = run(&shared, &identity, SEARCH_NS_MAX, |on, _| on.searcher.fields()).await?;
+    Ok(Json(serde_json::json!({"fields": fields})).into_response())
 }
 
 #[derive(Debug, Deserialize)]

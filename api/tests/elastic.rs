@@ -29,6 +29,15 @@ fn events() -> Batch {
         row.text(FieldId::MESSAGE, &format!("Failed password for {}", USERS[n as usize % 3]));
         if n % 10 == 0 {
             row.text(FieldId::known("process.executable"), r"C:\Windows\System32\cmd.exe");
+            row.uint(FieldId::known("own.count"), n);
+            row.bool(FieldId::known("own.flag"), n > 100);
+            row.float(FieldId::known("own.ratio"), n as f64 / 3.0);
+        }
+        match n % 4 {
+            0 => row.int(FieldId::known("own.number"), 5),
+            1 => row.float(FieldId::known("own.number"), 0.5),
+            2 => row.int(FieldId::known("own.mixed"), 7),
+            _ => row.text(FieldId::known("own.mixed"), "seven"),
         }
     }
     builder.finish(LogRange { partition: 0, first: 1, last: 300 }, start())
@@ -362,6 +371,23 @@ fn what_clients_ask_first_is_answered() {
     assert_eq!(caps["fields"]["source.ip"]["ip"]["aggregatable"], true);
     assert_eq!(caps["fields"]["message"]["text"]["aggregatable"], false);
     assert!(caps["fields"].get("user.name").is_none());
+    let caps = get("/mihari/_field_caps?fields=own.*");
+    let kinds: Vec<(&String, &String)> = caps["fields"]
+        .as_object()
+        .expect("fields")
+        .iter()
+        .filter_map(|(n, k)| Some((n, k.as_object()?.keys().next()?)))
+        .collect();
+    assert_eq!(
+        json!(kinds),
+        json!([
+            ["own.count", "long"],
+            ["own.flag", "boolean"],
+            ["own.mixed", "keyword"],
+            ["own.number", "double"],
+            ["own.ratio", "double"]
+        ])
+    );
     let mapping = get("/mihari/_mapping");
     assert_eq!(mapping["mihari"]["mappings"]["properties"]["source"]["properties"]["ip"]["type"], "ip");
     assert_eq!(

@@ -22,7 +22,7 @@ use crate::missing::{Missing, SharedShards, is_damage};
 use crate::node::Node;
 use crate::query::Query;
 use crate::schema::{Kind, Layout, kind};
-use crate::segment::Segment;
+use crate::segment::{Segment, add_kind};
 use crate::shard::{Payload, Shard};
 use crate::sorted::{After, SortedSegment, SortedTop};
 use crate::window::{Bits, WINDOW};
@@ -159,7 +159,7 @@ pub struct Progress {
 pub struct FieldInfo {
     /// Its name.
     pub name: String,
-    /// `ip`, `date`, `long`, `text` or `keyword`.
+    /// `ip`, `date`, `long`, `double`, `boolean`, `text` or `keyword`.
     #[serde(rename = "type")]
     pub kind: &'static str,
 }
@@ -270,19 +270,35 @@ impl Searcher {
     }
 
     /// The fields that any event has, by name.
-    pub fn fields(&self) -> Vec<FieldInfo> {
+    ///
+    /// # Errors
+    /// Where the engine fails.
+    pub fn fields(&self) -> Result<Vec<FieldInfo>, IndexError> {
+        let shards = self.shards();
+        let mut rest = BTreeMap::new();
+        for shard in &shards {
+            // The names after the segments: there is none in these that is not in those.
+            let (segments, payload) = (shard.segments()?, shard.payload());
+            for segment in segments {
+                let fail = |source| IndexError::Engine { action: "read the columns of", shard: shard.name.clone(), source };
+                for (name, kind) in segment.kinds(&payload.rest).map_err(fail)? {
+                    add_kind(&mut rest, name, kind);
+                }
+            }
+        }
         let kind = |name: &str| match self.layout.kind(name).0 {
             Kind::Ip => "ip",
             Kind::Time => "date",
             Kind::Number => "long",
             Kind::Message => "text",
-            Kind::Keyword | Kind::Rest => "keyword",
+            Kind::Keyword => "keyword",
+            Kind::Rest => rest.get(name).copied().unwrap_or("keyword"),
         };
         let mut fields: Vec<FieldInfo> =
-            field_names(&self.shards()).into_iter().map(|name| FieldInfo { kind: kind(&name), name }).collect();
+            field_names(&shards).into_iter().map(|name| FieldInfo { kind: kind(&name), name }).collect();
         fields.extend(["@timestamp", "event.received"].map(|name| FieldInfo { name: name.to_owned(), kind: "date" }));
         fields.sort_by(|a, b| a.name.cmp(&b.name));
-        fields
+        Ok(fields)
     }
 
     /// Whether a field of this name is one of those that are listed, or any event has it.

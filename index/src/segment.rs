@@ -3,12 +3,12 @@
 //! Documents lie in log order, which is nearly the order of time. What a window of documents holds at most and at least, and what all
 //! windows before and after it do, says where a range of time can be, and when the newest hits cannot be beaten any more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tantivy::columnar::{Column, ColumnValues, DynamicColumn, DynamicColumnHandle};
+use tantivy::columnar::{Column, ColumnType, ColumnValues, DynamicColumn, DynamicColumnHandle};
 use tantivy::index::{InvertedIndexReader, SegmentId};
 use tantivy::postings::TermInfo;
 use tantivy::{DateTime, DocId, SegmentReader, Term};
@@ -38,6 +38,8 @@ pub(crate) struct Segment {
     windows: Vec<Times>,
     /// Its words, once they were asked for; the inner none: they are not kept.
     vocabulary: OnceLock<Option<Vocabulary>>,
+    /// What values the fields without a column of their own have, once it was asked for.
+    kinds: OnceLock<BTreeMap<String, &'static str>>,
     known: Mutex<KnownTerms>,
 }
 
@@ -101,6 +103,7 @@ impl Segment {
             nth: fast.u64("nth")?.values,
             windows,
             vocabulary: OnceLock::new(),
+            kinds: OnceLock::new(),
             known: Mutex::default(),
         })
     }
@@ -129,6 +132,20 @@ impl Segment {
         }
         let read = read()?;
         Ok(self.vocabulary.get_or_init(|| read).as_ref())
+    }
+
+    /// What values the fields without a column of their own have here, as Elasticsearch calls them; `names`: all that there may be.
+    pub(crate) fn kinds(&self, names: &BTreeSet<String>) -> tantivy::Result<&BTreeMap<String, &'static str>> {
+        if let Some(known) = self.kinds.get() {
+            return Ok(known);
+        }
+        let mut kinds = BTreeMap::new();
+        for name in names {
+            for handle in self.reader.fast_fields().dynamic_column_handles(&format!("{REST}.{name}"))? {
+                add_kind(&mut kinds, name, kind_of(handle.column_type()));
+            }
+        }
+        Ok(self.kinds.get_or_init(|| kinds))
     }
 
     pub(crate) fn id(&self) -> SegmentId {
@@ -223,6 +240,28 @@ impl Segment {
     /// The column of the receive times.
     pub(crate) fn received(&self) -> tantivy::Result<Column<DateTime>> {
         self.reader.fast_fields().date("received")
+    }
+}
+
+fn kind_of(column: ColumnType) -> &'static str {
+    match column {
+        ColumnType::I64 | ColumnType::U64 => "long",
+        ColumnType::F64 => "double",
+        ColumnType::Bool => "boolean",
+        ColumnType::IpAddr => "ip",
+        ColumnType::DateTime => "date",
+        ColumnType::Str | ColumnType::Bytes => "keyword",
+    }
+}
+
+/// Notes that a field has values of this kind too: of several kinds they are only all texts, or all numbers.
+pub(crate) fn add_kind(kinds: &mut BTreeMap<String, &'static str>, name: &str, kind: &'static str) {
+    match kinds.get_mut(name) {
+        None => drop(kinds.insert(name.to_owned(), kind)),
+        Some(before) if *before == kind => {}
+        Some(before) => {
+            *before = if [*before, kind].iter().all(|k| matches!(*k, "long" | "double")) { "double" } else { "keyword" }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use event::Time;
 use index::query::{self, Lucene, Pattern, Query, Scalar, Test, instant};
-use index::{Searcher, TimeZone};
+use index::{IndexError, Searcher, TimeZone};
 use serde_json::Value;
 
 use super::dates::Reading;
@@ -28,8 +28,8 @@ type Read<T> = Result<T, Fault>;
 pub(crate) struct Fields(BTreeMap<String, &'static str>);
 
 impl Fields {
-    pub(crate) fn of(searcher: &Searcher) -> Fields {
-        Fields(searcher.fields().into_iter().map(|f| (f.name, f.kind)).collect())
+    pub(crate) fn of(searcher: &Searcher) -> Result<Fields, IndexError> {
+        Ok(Fields(searcher.fields()?.into_iter().map(|f| (f.name, f.kind)).collect()))
     }
 
     pub(crate) fn kind(&self, name: &str) -> &'static str {
@@ -374,7 +374,7 @@ impl<'a> Dsl<'a> {
         }
         let text = text_of(value).ok_or_else(|| wrong("end of a range"))?;
         match self.fields.kind(field) {
-            "long" => Scalar::number(&text).ok_or_else(|| wrong("number")),
+            "long" | "double" => Scalar::number(&text).ok_or_else(|| wrong("number")),
             "ip" => match Scalar::guess(&text, self.now) {
                 Scalar::Ip(ip) => Ok(Scalar::Ip(ip)),
                 _ => Err(wrong("address")),
@@ -624,7 +624,7 @@ pub(crate) fn key_kind(fields: &Fields, name: &str) -> index::KeyKind {
     match fields.kind(name) {
         _ if fields.is_date(name) => index::KeyKind::Time,
         "ip" => index::KeyKind::Ip,
-        "long" => index::KeyKind::Number,
+        "long" | "double" => index::KeyKind::Number,
         _ => index::KeyKind::Text,
     }
 }

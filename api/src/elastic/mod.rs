@@ -268,8 +268,8 @@ async fn health() -> Response {
 
 async fn fields_of(shared: &Arc<Shared>, identity: &Identity) -> Result<Fields, Fault> {
     let searcher = shared.api.searchers[identity.tenant as usize].clone();
-    let reading = tokio::task::spawn_blocking(move || Fields::of(&searcher)).await;
-    reading.map_err(|error| Problem::internal(&error).into())
+    let read = tokio::task::spawn_blocking(move || Fields::of(&searcher)).await.map_err(|error| Problem::internal(&error))?;
+    Ok(read.map_err(|error| Problem::internal(&error))?)
 }
 
 async fn field_caps(

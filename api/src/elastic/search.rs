@@ -395,7 +395,7 @@ async fn answer(shared: &Arc<Shared>, identity: &Identity, body: Value, paramete
     if pit.is_none() {
         body.pit = None;
     }
-    let fields = Fields::of(&searcher);
+    let fields = super::fields_of(shared, identity).await?;
     let planned = plan(body, parameters, &fields, started)?;
     let Planned { request, told, shape, keys, from, size, track, timeout_ns, as_number } = planned;
     let (asked, asked_shape, asked_keys) = (request.clone(), shape.clone(), keys.clone());
@@ -513,8 +513,7 @@ pub(crate) async fn count(
     let mut body = super::fault::Members::new("count", json_of(&body)?)?;
     let query = body.take("query");
     body.finish()?;
-    let searcher = shared.api.searchers[identity.tenant as usize].clone();
-    let fields = Fields::of(&searcher);
+    let fields = super::fields_of(&shared, &identity).await?;
     let query = asked(&mut Dsl::new(&fields, shared.api.clock.now()), query, &parameters)?;
     let (query, from, to) = hoist(query);
     let request = SearchRequest { from, to, size: 0, ..SearchRequest::new(query) };
