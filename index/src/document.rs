@@ -31,7 +31,8 @@ pub(crate) const FOLDED_BYTES_MAX: usize = 3 * VALUE_BYTES_MAX;
 pub(crate) const LONG_BYTES: usize = 25;
 
 /// Set where a document does not hold all of its event, or not as the rules read it: a value was cut, a name refused, a letter is in its
-/// place (`ſ`) that rules take for another (`s`) and small letters do not. A search that must miss nothing asks for it too.
+/// place (`ſ`) that rules take for another (`s`) and small letters do not, or a mark that joins the one before it. A search that must miss
+/// nothing asks for it too.
 pub(crate) const NOT_WHOLE: &str = "mihari.cut";
 
 /// Makes documents for one shard, and keeps the names that its events have.
