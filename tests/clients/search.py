@@ -76,6 +76,30 @@ def elasticsearch():
     assert "ip" in caps["source.ip"] and client.indices.get_mapping(index="logs")["mihari"]
     assert int(client.cat.indices(format="json")[0]["docs.count"]) >= COUNT
     assert int(client.cat.count(format="json")[0]["count"]) >= COUNT
+    for query, count in (
+        ({"match": {"message": {"query": "alpha nothing none", "minimum_should_match": "-2"}}}, COUNT),
+        ({"match": {"message": {"query": "alpha nothing none", "minimum_should_match": "67%"}}}, 0),
+        ({"wildcard": {"message": "*ログ*"}}, COUNT),
+        ({"match_phrase": {"message": "ｏｆ ﾛｸﾞ"}}, COUNT),
+        ({"regexp": {"message": "ALPH."}}, COUNT),
+    ):
+        assert client.count(index="logs", query=query)["count"] == count, query
+    aggs = {"by": {"histogram": {"field": "source.bytes", "interval": 1000, "order": {"_key": "desc"}}, "aggs": {"hits": {"top_hits": {"size": 1, "from": 2}}}}}
+    buckets = client.search(index="logs", size=0, aggs=aggs)["aggregations"]["by"]["buckets"]
+    assert [b["key"] for b in buckets] == [2000, 1000, 0], buckets
+    assert buckets[0]["hits"]["hits"]["hits"][0]["_source"]["source"]["bytes"] == COUNT - 3
+    for name, body in (
+        ("slop", {"query": {"match_phrase": {"message": {"query": "alpha 1", "slop": 1}}}}),
+        ("minimum_should_match", {"query": {"query_string": {"query": "a b c", "minimum_should_match": 2}}}),
+        ("order", {"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "order": {"_count": "asc"}}}}}),
+        ("missing", {"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1h", "missing": "2026-01-01"}}}}),
+        ("moving_fn", {"aggs": {"a": {"moving_fn": {"buckets_path": "_count", "window": 3, "script": "x"}}}}),
+    ):
+        try:
+            client.search(index="logs", **body)
+            raise AssertionError(f"{name} is refused")
+        except BadRequestError as error:
+            assert f"[{name}]" in str(error), error
     for refused, kind in ((lambda: client.search(query={"fuzzy": {"a": "b"}}), BadRequestError), (lambda: client.get(index="a", id="x"), NotFoundError)):
         try:
             refused()
