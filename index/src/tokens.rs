@@ -3,9 +3,11 @@
 //! A word is a run of letters and digits in lower case; what joins words (`.`, `-`, `/`, `@`, `=`) is not kept, so a path, a domain or a
 //! hyphenated name is the phrase of its parts, found whole and in part. Three shapes that every record is full of are one word each,
 //! which halves what they cost: an IPv4 address (`10.0.0.1`), a date (`2026-04-01`), a time of day (`09:00:00`, without its fraction and
-//! offset). Their leading parts are found by [`leading_part`]. What is left out at the start of an IPv6 address is a word (`::`). Chinese and Japanese characters, which know no blanks, become pairs of
-//! neighbours, and the first and the last of a run stand beside their pairs by themselves: `総務課A` is `総`, `総務`, `務課`, `課`, `a`. A text is
-//! looked for by [`asked_words`], without those at its ends, where a run may go on, so that any part of it is found (`務課A`, `課A`).
+//! offset). Their leading parts are found by [`leading_part`]. What is left out at the start of an IPv6 address is a word (`::`).
+//!
+//! Chinese and Japanese characters, which know no blanks, become pairs of neighbours, and the first and the last of a run stand beside
+//! their pairs by themselves: `総務課A` is `総`, `総務`, `務課`, `課`, `a`. A text is looked for by [`asked_words`], without those at its
+//! ends, where a run may go on, so that any part of it is found (`務課A`, `課A`).
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
