@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use api::Limits;
 use event::limits::FRAME_BYTES_MAX;
+use ingest::decode::Differing;
 use ingest::listen::{Multiline, TlsFiles};
 use ingest::log::{JournalOptions, Retention};
 use ipnet::IpNet;
@@ -107,6 +108,15 @@ pub(crate) struct Listen {
     /// Bytes that the kernel is asked to hold for each of them.
     #[serde(default)]
     pub(crate) receive_buffer_bytes: Option<usize>,
+    /// The time zone of devices that do not state theirs (IANA name), where it is another than `decode.time_zone`.
+    #[serde(default)]
+    pub(crate) time_zone: Option<String>,
+    /// `utf-8`, `shift_jis`, `euc-jp` or `iso-2022-jp`.
+    #[serde(default)]
+    pub(crate) charset: Option<String>,
+    /// A format name to use in place of recognition.
+    #[serde(default)]
+    pub(crate) format: Option<String>,
     /// How lines become records, where records have several.
     #[serde(default)]
     pub(crate) multiline: Option<Lines>,
@@ -200,6 +210,9 @@ impl Listen {
         if self.receive_buffer_bytes.is_some_and(|bytes| !is_datagrams || !(1..=RECEIVE_BUFFER_BYTES_MAX).contains(&bytes)) {
             bail!("receive_buffer_bytes is 1 to {RECEIVE_BUFFER_BYTES_MAX}, for datagrams");
         }
+        if needs_address && self.differing() != Differing::default() {
+            bail!("time_zone, charset and format are for what has no address; decode.sources has them for senders");
+        }
         if self.kafka.is_some() != (self.kind == ListenKind::Kafka) {
             bail!("kafka is for the kind kafka, which needs it");
         }
@@ -222,6 +235,12 @@ impl Listen {
         Ok(())
     }
 
+    /// What differs in reading what comes in here.
+    pub(crate) fn differing(&self) -> Differing<'_> {
+        let Listen { time_zone, charset, format, .. } = self;
+        Differing { time_zone: time_zone.as_deref(), charset: charset.as_deref(), format: format.as_deref() }
+    }
+
     /// A socket of this kind with every default.
     pub(crate) fn socket(kind: ListenKind, address: SocketAddr) -> Listen {
         Listen {
@@ -236,6 +255,9 @@ impl Listen {
             records_per_second: None,
             sockets: one(),
             receive_buffer_bytes: None,
+            time_zone: None,
+            charset: None,
+            format: None,
             multiline: None,
             kafka: None,
         }
@@ -324,6 +346,14 @@ pub(crate) struct Source {
     /// A format name to use in place of recognition.
     #[serde(default)]
     pub(crate) format: Option<String>,
+}
+
+impl Source {
+    /// What differs.
+    pub(crate) fn differing(&self) -> Differing<'_> {
+        let Source { time_zone, charset, format, .. } = self;
+        Differing { time_zone: time_zone.as_deref(), charset: charset.as_deref(), format: format.as_deref() }
+    }
 }
 
 /// The rules.
@@ -717,6 +747,7 @@ mod tests {
             "listen: [{kind: kafka, kafka: {brokers: ['a:9092'], topics: []}}]",
             "listen: [{kind: kafka, kafka: {brokers: ['a:9092'], topics: [logs], group: '../x'}}]",
             "listen: [{kind: stdin, kafka: {brokers: ['a:9092'], topics: [logs]}}]",
+            "listen: [{kind: syslog_udp, address: '127.0.0.1:0', charset: shift_jis}]",
             "listen: [{kind: stdin, multiline: {kind: cobol}}]",
             "listen: [{kind: stdin, multiline: {kind: java, start: '^x'}}]",
             "listen: [{kind: stdin, multiline: {start: '('}}]",

@@ -12,11 +12,11 @@ use api::{
 };
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
-use event::{Batch, BatchBuilder, Clock, Frame, Frames, LogRange, TenantId, Time};
+use event::{Batch, BatchBuilder, Clock, Frame, Frames, LogRange, TenantId, Time, Transport};
 use index::{IndexOptions, Searcher, Writer};
 use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
-use ingest::decode::{DecodeSettings, Decoder};
+use ingest::decode::{DecodeSettings, Decoder, Differing};
 use ingest::listen::{
     Admission, Datagrams, FileMarks, Follow, KERNEL_DROP, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream,
     StreamProtocol,
@@ -137,16 +137,28 @@ pub(crate) fn load_site(config: &crate::config::Behaviour) -> Result<(Site, Vec<
     Ok((site.with_indicators(indicators), problems))
 }
 
-/// The decoders' settings as configured.
-pub(crate) fn decode_settings(config: &crate::config::Decode, reference: Time) -> Result<Arc<DecodeSettings>> {
+/// The decoders' settings as configured, with what differs for places that are listened at.
+pub(crate) fn decode_settings(
+    config: &crate::config::Decode,
+    listens: &[crate::config::Listen],
+    reference: Time,
+) -> Result<Arc<DecodeSettings>> {
     let mut settings = DecodeSettings::new(&config.time_zone, reference).context("decode.time_zone")?;
     if !config.formats.is_empty() {
         settings.add_formats(&description_files(&config.formats)?).context("decode.formats")?;
     }
     for source in &config.sources {
-        settings
-            .add_source(&source.cidr, source.time_zone.as_deref(), source.charset.as_deref(), source.format.as_deref())
-            .with_context(|| format!("decode.sources: {}", source.cidr))?;
+        let added = settings.add_source(&source.cidr, source.differing());
+        added.with_context(|| format!("decode.sources: {}", source.cidr))?;
+    }
+    for (at, listen) in listens.iter().enumerate().filter(|(_, listen)| listen.differing() != Differing::default()) {
+        let path = listen.path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let (transport, names) = match (listen.kind, &listen.kafka) {
+            (ListenKind::File, _) => (Transport::File, path.into_iter().collect()),
+            (_, Some(kafka)) => (Transport::Kafka, kafka.topics.clone()),
+            _ => (Transport::Stdin, Vec::new()),
+        };
+        settings.add_way(transport, &names, listen.differing()).with_context(|| format!("listen[{at}]"))?;
     }
     Ok(Arc::new(settings))
 }
@@ -273,7 +285,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     }
     info!(rules = loaded.rules.rules().len(), tests = loaded.rules.tests(), "rules loaded");
     let policy = config.policy.as_deref().map(load_policy).transpose()?.map(Arc::new);
-    let settings = decode_settings(&config.decode, started)?;
+    let settings = decode_settings(&config.decode, &config.listen, started)?;
     make_data(&config.data)?;
     let (journal, recovery) = Journal::open(&config.data.join("journal"), config.journal.options(), clock.clone())
         .context("failed to open the journal")?;

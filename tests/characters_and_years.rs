@@ -10,7 +10,7 @@ use std::time::Duration;
 use event::{BatchBuilder, Clock, Content, Frames, LogRange, TenantId, Time};
 use index::{IndexOptions, SearchLimits, SearchRequest, Writer, query};
 use ingest::decode::text::TextDecoder;
-use ingest::decode::{DecodeSettings, Decoder};
+use ingest::decode::{DecodeSettings, Decoder, Differing};
 use ingest::listen::{Admission, Datagrams, Listen, Listeners, Place};
 use ingest::log::{Journal, JournalOptions};
 use tokio_util::sync::CancellationToken;
@@ -131,7 +131,7 @@ impl Index {
 fn settings(sources: &[(&str, Option<&str>, Option<&str>)]) -> DecodeSettings {
     let mut settings = DecodeSettings::new("Asia/Tokyo", Time::EPOCH).expect("a known zone");
     for (cidr, time_zone, charset) in sources {
-        settings.add_source(cidr, *time_zone, *charset, None).expect(cidr);
+        settings.add_source(cidr, Differing { time_zone: *time_zone, charset: *charset, format: None }).expect(cidr);
     }
     settings
 }

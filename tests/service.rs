@@ -709,6 +709,72 @@ fn quarantined_records_are_released_once_a_parser_is_mended() {
     service.stop();
 }
 
+/// The row of the list of sources that has this address, or what stands for one.
+fn source_of(service: &Service, address: &str) -> Option<Value> {
+    let sources = service.get("/api/v1/sources");
+    sources["sources"].as_array()?.iter().find(|source| source["address"] == address).cloned()
+}
+
+#[test]
+fn followed_files_are_sources_of_their_own_and_go_on_after_a_kill() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [door, kiosk] = ["door.log", "kiosk.log"].map(|name| dir.path().join(name));
+    let listen = format!(
+        "  - {{kind: file, path: {}, from: start}}\n  - {{kind: file, path: {}, from: start, charset: shift_jis}}\n",
+        door.display(),
+        kiosk.display()
+    );
+    let write = |path: &Path, line: &[u8]| {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("opens");
+        file.write_all(line).expect("written");
+    };
+    let round = |service: &Service, count: u64| {
+        service.hits("gate opened", count);
+        let hits = service.hits("\"ログイン\"", count);
+        assert_eq!(hits.len() as u64, count, "each once");
+        assert!(hits.iter().all(|hit| hit["fields"]["log.file.path"] == *kiosk.to_string_lossy()), "{hits:?}");
+    };
+    let door_line = b"<13>Apr  1 09:00:00 door app: gate opened\n";
+    // In Shift_JIS (JIS X 0208): the word for a login.
+    let kiosk_line = b"<13>Apr  1 09:00:00 kiosk app: \x83\x8d\x83\x4f\x83\x43\x83\x93 7\n";
+    write(&door, door_line);
+    write(&kiosk, kiosk_line);
+    let mut service = Service::start(dir.path(), &listen);
+    round(&service, 1);
+    service.kill();
+    write(&door, door_line);
+    write(&kiosk, kiosk_line);
+    let service = Service::start(dir.path(), &listen);
+    round(&service, 2);
+    for path in [&door, &kiosk] {
+        let received = || source_of(&service, &path.to_string_lossy()).filter(|source| source["received"] == 2);
+        let source = wait_for("the file as a source", received);
+        assert_eq!(source["transport"], "file");
+    }
+    service.stop();
+}
+
+#[test]
+fn what_is_refused_or_brings_no_record_stands_with_its_sender() {
+    const SENT: usize = 100;
+    let dir = tempfile::tempdir().expect("a folder");
+    let limited = "  - {kind: syslog_udp, address: \"127.0.0.1:0\", records_per_second: 5}\n";
+    let service = Service::start(dir.path(), limited);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    for n in 0..SENT {
+        socket.send_to(format!("<13>Apr  1 09:00:00 srv app: {n}").as_bytes(), service.listen[3]).expect("sent");
+    }
+    // IPFIX (RFC 7011 §3): a header, and a data set whose template 256 never came.
+    let message = [&[0, 10, 0, 24][..], &[0; 12], &[1, 0, 0, 8, 1, 2, 3, 4]].concat();
+    socket.send_to(&message, service.listen[2]).expect("sent");
+    let complete = |source: &Value| source["received"] == SENT && source["without_records"] == 1;
+    let source = wait_for("all that was sent", || source_of(&service, "127.0.0.1").filter(complete));
+    let [parsed, dropped] = ["parsed", "dropped"].map(|what| source[what].as_u64().expect("a number"));
+    assert!(parsed >= 5 && dropped > 0 && parsed + dropped == SENT as u64, "{source}");
+    assert_eq!(ledger(&service)[0], SENT as u64);
+    service.stop();
+}
+
 /// The log tells the time: the minute before the search was saved is over at once, and nobody waits for the next.
 #[test]
 fn a_scheduled_search_tells_each_window_once_over_a_kill() {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use event::{Batch, EventId, EventRef, FieldId, Frame, FrameHead, TenantId, Time, Transport};
+use event::{Batch, EventId, EventRef, FieldId, Frame, FrameHead, OriginId, TenantId, Time, Transport};
 use rules::CellKey;
 use rules::policy::Policy;
 
@@ -25,12 +25,20 @@ pub(crate) const OTHER: &str = "other";
 const BEFORE_NS: i64 = 7 * 86_400 * SECOND_NS;
 const AFTER_NS: i64 = 300 * SECOND_NS;
 
-/// Who sent: an address, or only the way in (files), or whoever is beyond the bound.
+/// Who sent: an address, or a file or topic, or only the way in, or whoever is beyond the bound.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Who {
     Address(IpAddr),
+    Origin(&'static str),
     Transport,
     Other,
+}
+
+impl Who {
+    fn of(address: Option<IpAddr>, origin: Option<OriginId>) -> Who {
+        let named = origin.map_or(Who::Transport, |origin| Who::Origin(origin.name()));
+        address.map_or(named, Who::Address)
+    }
 }
 
 /// A quarantined record.
@@ -53,6 +61,8 @@ pub struct Received {
     pub tenant: TenantId,
     /// Who sent it.
     pub source: Option<IpAddr>,
+    /// What it came from, where that has no address.
+    pub origin: Option<OriginId>,
     /// How it came in.
     pub transport: Transport,
     /// When the last of it was received.
@@ -68,14 +78,14 @@ pub struct Received {
 impl Received {
     /// Adds a frame that carries so many records to what is counted.
     pub fn note(all: &mut Vec<Received>, frame: Frame<'_>, records: usize) {
-        let FrameHead { tenant, transport, received, .. } = frame.head;
+        let FrameHead { tenant, origin, transport, received, .. } = frame.head;
         let source = frame.head.source.map(|source| source.ip());
         let is_of = |last: &&mut Received| {
-            (last.tenant, last.source, last.transport) == (tenant, source, transport)
+            (last.tenant, last.source, last.origin, last.transport) == (tenant, source, origin, transport)
                 && day_number(last.received) == day_number(received)
         };
         if all.last_mut().filter(is_of).is_none() {
-            all.push(Received { tenant, source, transport, received, records: 0, without_records: 0, bytes: 0 });
+            all.push(Received { tenant, source, origin, transport, received, records: 0, without_records: 0, bytes: 0 });
         }
         if let Some(last) = all.last_mut() {
             last.received = received;
@@ -131,8 +141,8 @@ pub struct Tally {
 impl Tally {
     /// Counts what was received.
     pub fn receive(&mut self, received: &[Received]) {
-        for Received { tenant, source, transport, received, records, without_records, bytes } in received {
-            let (_, count) = self.source(*tenant, *source, transport.name(), *received);
+        for Received { tenant, source, origin, transport, received, records, without_records, bytes } in received {
+            let (_, count) = self.source(*tenant, Who::of(*source, *origin), transport.name(), *received);
             count.received += records;
             count.without_records += without_records;
             count.bytes += bytes;
@@ -181,7 +191,7 @@ impl Tally {
             return;
         }
         let (received, transport) = (event.received(), event.transport().name());
-        let (who, count) = self.source(event.tenant(), event.source(), transport, received);
+        let (who, count) = self.source(event.tenant(), Who::of(event.source(), event.origin()), transport, received);
         count.events += 1;
         let format = event.format().name();
         if !UNIDENTIFIED.contains(&format) || UNIDENTIFIED.contains(&count.format) {
@@ -200,15 +210,9 @@ impl Tally {
     }
 
     /// The counts of a source, and as whom it is counted.
-    fn source(
-        &mut self,
-        tenant: TenantId,
-        address: Option<IpAddr>,
-        transport: &'static str,
-        received: Time,
-    ) -> (Who, &mut SourceCount) {
+    fn source(&mut self, tenant: TenantId, who: Who, transport: &'static str, received: Time) -> (Who, &mut SourceCount) {
         let sources = self.sources.entry(tenant).or_default();
-        let mut key = (address.map_or(Who::Transport, Who::Address), transport, day_number(received));
+        let mut key = (who, transport, day_number(received));
         if sources.len() >= SOURCES_MAX && !sources.contains_key(&key) {
             key.0 = Who::Other;
         }

@@ -39,6 +39,7 @@ fn build(plans: &[Plan], first: u64) -> Batch {
             received: Time::from_unix_s(START_S + offset as i64),
             tenant: TenantId(u32::from(*what == 99)),
             source: (what % 3 > 0).then(|| "192.0.2.1:514".parse().expect("an address")),
+            origin: None,
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,

@@ -21,6 +21,7 @@ fn filled(dir: &std::path::Path) -> Writer {
                 received: Time::from_unix_s(offset as i64),
                 tenant: TenantId(0),
                 source: None,
+                origin: None,
                 transport: Transport::Udp,
                 content: Content::Text,
                 truncated: false,

@@ -29,6 +29,7 @@ fn batch(first: u64, n: u64, seed: u64) -> Batch {
             received: start().plus_ns(offset as i64 * 1_000_000),
             tenant: TenantId(0),
             source: None,
+            origin: None,
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,

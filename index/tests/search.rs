@@ -22,6 +22,7 @@ fn batch(first: u64, n: u64) -> Batch {
             received: start().plus_ns(offset as i64 * 1_000_000_000),
             tenant: TenantId(0),
             source: Some("192.0.2.1:514".parse().expect("an address")),
+            origin: None,
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,

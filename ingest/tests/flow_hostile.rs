@@ -14,6 +14,7 @@ fn decode(decoder: &mut FlowDecoder, exporter: &str, offset: u64, bytes: &[u8]) 
         received: Time::from_unix_s(1_700_000_000),
         tenant: TenantId(0),
         source: exporter.parse::<SocketAddr>().ok(),
+        origin: None,
         transport: Transport::Udp,
         content: Content::Flow,
         truncated: false,

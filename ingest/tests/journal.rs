@@ -30,6 +30,7 @@ fn frames(first: u64, count: u64) -> Frames {
             received: Time::from_unix_s(1_775_000_000 + n as i64),
             tenant: TenantId(1),
             source: Some("192.0.2.1:514".parse().expect("an address")),
+            origin: None,
             transport: Transport::Udp,
             content: Content::Text,
             truncated: n % 7 == 0,

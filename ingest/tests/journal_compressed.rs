@@ -32,6 +32,7 @@ fn head(n: u64) -> FrameHead {
         received: Time::from_unix_s(1_775_000_000 + n as i64),
         tenant: TenantId(1),
         source: Some(if n.is_multiple_of(3) { "[2001:db8::1]:514" } else { "192.0.2.1:514" }.parse().expect("an address")),
+        origin: None,
         transport: Transport::Udp,
         content: Content::Text,
         truncated: n.is_multiple_of(7),

@@ -70,7 +70,7 @@ fn settings(args: &Parse, path: &Path) -> Result<Arc<DecodeSettings>> {
     if let Some(zone) = args.time_zone.as_deref().or(args.cases.is_some().then_some("UTC")) {
         zone.clone_into(&mut decode.time_zone);
     }
-    let settings = decode_settings(&decode, args.reference.unwrap_or_else(|| reference_of(path)))?;
+    let settings = decode_settings(&decode, &[], args.reference.unwrap_or_else(|| reference_of(path)))?;
     if let Some(format) = &args.format {
         let known = settings.formats();
         if !known.contains(&format.as_str()) {

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let rules = Arc::new(rules);
     let policy = args.policy.as_deref().or(config.policy.as_deref()).map(role::load_policy).transpose()?.map(Arc::new);
     let reference = args.reference.unwrap_or_else(|| super::parse::reference_of(&args.inputs[0]));
-    let settings = role::decode_settings(&config.decode, reference)?;
+    let settings = role::decode_settings(&config.decode, &[], reference)?;
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
     let parts = Parts {
         settings: settings.clone(),

@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
 /// Says what is wrong with the configuration, and with the rules, the policy and the other files that it names: what would keep the service
 /// from starting is an error, what it would do without is told and gives 1.
 fn check(config: &Config) -> Result<ExitCode> {
-    role::decode_settings(&config.decode, event::Time::EPOCH)?;
+    role::decode_settings(&config.decode, &config.listen, event::Time::EPOCH)?;
     for (at, listen) in config.listen.iter().enumerate() {
         if let Some(tls) = &listen.tls {
             tls.files().check().with_context(|| format!("listen[{at}].tls"))?;

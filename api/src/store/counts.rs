@@ -279,6 +279,7 @@ fn write_dropped(
 fn name(who: Who, transport: &str) -> String {
     match who {
         Who::Address(address) => address.to_string(),
+        Who::Origin(name) => name.to_owned(),
         Who::Transport => transport.to_owned(),
         Who::Other => OTHER.to_owned(),
     }
@@ -298,8 +299,8 @@ fn write_sources<'t>(
         let known = transaction
             .prepare_cached("SELECT 1 FROM source WHERE tenant = ?1 AND address = ?2 AND transport = ?3")?
             .exists(params![tenant.0, address, transport])?;
-        // What has no address is bounded by itself: there are as many as there are transports.
-        if !known && matches!(who, Who::Address(_)) {
+        // What has neither address nor name is bounded by itself: there are as many as there are transports.
+        if !known && matches!(who, Who::Address(_) | Who::Origin(_)) {
             let left = match room {
                 Some(left) => left,
                 None => make_room(transaction, tenant, count.last)?,

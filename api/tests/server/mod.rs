@@ -27,6 +27,7 @@ pub(crate) fn count(tally: &mut Tally, batch: &Batch) {
     let received = batch.iter().map(|event| Received {
         tenant: event.tenant(),
         source: event.source(),
+        origin: event.origin(),
         transport: event.transport(),
         received: event.received(),
         records: 1,

@@ -267,6 +267,7 @@ pub(crate) fn batch(first: u64, n: u64) -> Batch {
             received: received(number),
             tenant: TenantId(0),
             source: Some("192.0.2.1:514".parse().expect("an address")),
+            origin: None,
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,

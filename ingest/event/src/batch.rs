@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::BATCH_TEXT_BYTES_MAX;
 use crate::order::Orders;
-use crate::{EventId, FieldId, FormatId, FrameHead, LogRange, LogSourceId, TenantId, Time, Transport, Value};
+use crate::{EventId, FieldId, FormatId, FrameHead, LogRange, LogSourceId, OriginId, TenantId, Time, Transport, Value};
 pub use row::{Cells, RowBuilder};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +57,7 @@ struct Row {
     received: Time,
     tenant: TenantId,
     source: Option<IpAddr>,
+    origin: Option<OriginId>,
     transport: Transport,
     log_source: LogSourceId,
     format: FormatId,
@@ -229,6 +230,11 @@ impl<'b> EventRef<'b> {
         self.row.source
     }
 
+    /// What the frame came from, where that has no address.
+    pub fn origin(self) -> Option<OriginId> {
+        self.row.origin
+    }
+
     /// How the frame came in.
     pub fn transport(self) -> Transport {
         self.row.transport
@@ -345,6 +351,7 @@ impl BatchBuilder {
             received: head.received,
             tenant: head.tenant,
             source: head.source.map(|s| s.ip()),
+            origin: head.origin,
             transport: head.transport,
             log_source: LogSourceId::UNKNOWN,
             format: FormatId::UNKNOWN,
@@ -356,6 +363,12 @@ impl BatchBuilder {
         let mut row = RowBuilder::new(batch, fixed, orders, row, raw);
         if head.truncated {
             row.text(FieldId::FLAGS, "truncated");
+        }
+        if let Some(origin) = head.origin {
+            row.text(
+                if head.transport == Transport::Kafka { FieldId::KAFKA_TOPIC } else { FieldId::LOG_FILE_PATH },
+                origin.name(),
+            );
         }
         row
     }
@@ -417,6 +430,7 @@ mod tests {
             received: Time::from_unix_s(1_000_000),
             tenant: TenantId(0),
             source: None,
+            origin: None,
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,

@@ -92,6 +92,8 @@ fields! {
     SYSLOG_MSGID = "log.syslog.msgid",
     SYSLOG_VERSION = "log.syslog.version",
     LOG_SOURCE_ADDRESS = "log.source.address",
+    LOG_FILE_PATH = "log.file.path",
+    KAFKA_TOPIC = "kafka.topic",
     // Ours.
     FLAGS = "mihari.flags",
     RELEASED = "mihari.released",

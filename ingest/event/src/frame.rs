@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{Position, Time};
+use crate::{OriginId, Position, Time};
 
 /// A tenant (service > prefecture > municipality); the program's configuration names it. 0 is the default tenant.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -95,6 +95,8 @@ pub struct FrameHead {
     pub tenant: TenantId,
     /// The sender's address, where there is one.
     pub source: Option<SocketAddr>,
+    /// What it came from, where that has no address: a file, a topic.
+    pub origin: Option<OriginId>,
     /// How it came in.
     pub transport: Transport,
     /// What it holds.
@@ -111,6 +113,7 @@ impl FrameHead {
             received: Time::UNKNOWN,
             tenant: TenantId::default(),
             source: None,
+            origin: None,
             transport,
             content,
             truncated: false,

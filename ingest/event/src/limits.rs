@@ -32,6 +32,12 @@ pub const LOG_SOURCES_MAX: usize = 4096;
 /// Format names that one process interns.
 pub const FORMATS_MAX: usize = 1024;
 
+/// Files and topics that one process tells apart; configuration names files, but a pattern may fit many topics.
+pub const ORIGINS_MAX: usize = 4096;
+
+/// Bytes of the name of one: a path.
+pub const ORIGIN_BYTES_MAX: usize = 1024;
+
 /// How far before its receipt an event's own time is believed; an older one is marked and stands at its receipt.
 pub const EVENT_AGE_MAX_NS: i64 = 7 * 24 * 3600 * 1_000_000_000;
 
@@ -41,6 +47,8 @@ pub const EVENT_AHEAD_MAX_NS: i64 = 300 * 1_000_000_000;
 const _: () = assert!(FIELDS_MAX <= u16::MAX as usize);
 const _: () = assert!(LOG_SOURCES_MAX <= u16::MAX as usize);
 const _: () = assert!(FORMATS_MAX <= u16::MAX as usize);
+const _: () = assert!(ORIGINS_MAX <= u16::MAX as usize);
+const _: () = assert!(ORIGIN_BYTES_MAX <= u16::MAX as usize);
 const _: () = assert!(FRAME_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(4 * (BATCH_BYTES_MAX + FRAME_BYTES_MAX) <= BATCH_TEXT_BYTES_MAX);
 const _: () = assert!(BATCH_TEXT_BYTES_MAX <= u32::MAX as usize);

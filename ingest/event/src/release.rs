@@ -6,13 +6,15 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::limits::FRAME_BYTES_MAX;
-use crate::{Content, EventId, Frame, FrameHead, Position, TenantId, Time, Transport};
+use crate::{Content, EventId, Frame, FrameHead, OriginId, Position, TenantId, Time, Transport};
 
 /// The form of what follows.
 const VERSION: u8 = 1;
 /// Bytes before the record.
 const HEAD_BYTES: usize = 1 + 4 + 8 + 2 + 8 + 4 + 3 + 1 + 16 + 2;
 const FLAG_TRUNCATED: u8 = 1;
+/// In place of an address family: the name of a file or topic follows.
+const ORIGIN: u8 = 1;
 
 /// The record, and which event it was.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +29,12 @@ impl<'r> Release<'r> {
     /// The frame to append, and its bytes; none where the record is so long that there is no room for what goes before it.
     pub fn encode(&self) -> Option<(FrameHead, Vec<u8>)> {
         let Frame { head, bytes } = self.frame;
-        if bytes.len() + HEAD_BYTES > FRAME_BYTES_MAX {
+        let origin = head.origin.map_or("", OriginId::name);
+        let before = HEAD_BYTES + head.origin.map_or(0, |_| 2 + origin.len());
+        if bytes.len() + before > FRAME_BYTES_MAX {
             return None;
         }
-        let mut out = Vec::with_capacity(HEAD_BYTES + bytes.len());
+        let mut out = Vec::with_capacity(before + bytes.len());
         out.push(VERSION);
         out.extend(self.of.frame.partition.to_le_bytes());
         out.extend(self.of.frame.offset.to_le_bytes());
@@ -39,14 +43,18 @@ impl<'r> Release<'r> {
         out.extend(head.tenant.0.to_le_bytes());
         out.extend([head.transport as u8, head.content as u8, if head.truncated { FLAG_TRUNCATED } else { 0 }]);
         let (family, ip, port) = match head.source {
-            None => (0, Ipv6Addr::UNSPECIFIED, 0),
+            None => (if head.origin.is_some() { ORIGIN } else { 0 }, Ipv6Addr::UNSPECIFIED, 0),
             Some(SocketAddr::V4(source)) => (4, source.ip().to_ipv6_mapped(), source.port()),
             Some(SocketAddr::V6(source)) => (6, *source.ip(), source.port()),
         };
         out.push(family);
         out.extend(ip.octets());
         out.extend(port.to_le_bytes());
-        debug_assert_eq!(out.len(), HEAD_BYTES);
+        if head.origin.is_some() {
+            out.extend((origin.len() as u16).to_le_bytes());
+            out.extend_from_slice(origin.as_bytes());
+        }
+        debug_assert_eq!(out.len(), before);
         out.extend_from_slice(bytes);
         let outer = FrameHead { tenant: head.tenant, ..FrameHead::new(Transport::Internal, Content::Released) };
         Some((outer, out))
@@ -57,7 +65,7 @@ impl<'r> Release<'r> {
         if frame.head.content != Content::Released {
             return None;
         }
-        let (head, bytes) = frame.bytes.split_at_checked(HEAD_BYTES)?;
+        let (head, mut bytes) = frame.bytes.split_at_checked(HEAD_BYTES)?;
         let mut head = Fields(head);
         let [VERSION] = head.take()? else { return None };
         let partition = u32::from_le_bytes(head.take()?);
@@ -73,8 +81,15 @@ impl<'r> Release<'r> {
             6 => Some(SocketAddr::new(IpAddr::V6(ip), port)),
             _ => None,
         };
+        let mut origin = None;
+        if family == ORIGIN {
+            let (length, rest) = bytes.split_first_chunk::<2>()?;
+            let (name, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+            (origin, bytes) = (OriginId::intern(std::str::from_utf8(name).ok()?), rest);
+        }
         let (transport, content) = (Transport::from_number(transport)?, Content::from_number(content)?);
-        let head = FrameHead { position, received, tenant, source, transport, content, truncated: flags & FLAG_TRUNCATED != 0 };
+        let truncated = flags & FLAG_TRUNCATED != 0;
+        let head = FrameHead { position, received, tenant, source, origin, transport, content, truncated };
         Some(Release { of, frame: Frame { head, bytes } })
     }
 }
@@ -95,13 +110,17 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_nothing_else_is() {
-        for source in [None, "10.0.0.1:514".parse().ok(), "[2001:db8::1]:65535".parse().ok()] {
+        let file = OriginId::intern("/var/log/app.log");
+        for (source, origin) in
+            [(None, None), (None, file), ("10.0.0.1:514".parse().ok(), None), ("[2001:db8::1]:65535".parse().ok(), None)]
+        {
             let of = EventId { frame: Position { partition: 2, offset: 7 }, nth: 3 };
             let head = FrameHead {
                 position: of.frame,
                 received: Time::from_unix_ns(-5),
                 tenant: TenantId(3),
                 source,
+                origin,
                 transport: Transport::Tls,
                 content: Content::Text,
                 truncated: true,

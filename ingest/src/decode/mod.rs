@@ -28,7 +28,7 @@ pub mod text;
 use event::{BatchBuilder, Frame};
 
 pub use describe::DescriptionError;
-pub use settings::{Charset, DecodeSettings, SettingsError, SourceSettings};
+pub use settings::{Charset, DecodeSettings, Differing, SettingsError, SourceSettings};
 
 /// Turns frames into events.
 pub trait Decoder: Send {

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use event::Time;
+use event::{FrameHead, Time, Transport};
 use jiff::tz::TimeZone;
+use regex::Regex;
 
 use super::describe::{DescriptionError, Library};
 use super::format;
@@ -39,16 +40,40 @@ impl Charset {
 /// What differs for certain senders.
 #[derive(Clone, Debug)]
 pub struct SourceSettings {
-    /// The network address.
-    pub network: IpAddr,
-    /// Bits of the prefix.
-    pub prefix: u8,
     /// The time zone of stamps without an offset.
     pub(super) time_zone: Option<Zone>,
     /// The character set.
     pub charset: Option<Charset>,
     /// A format in place of recognition.
     pub format: Option<&'static str>,
+}
+
+/// What differs, as it is configured: a time zone (an IANA name), a character set, a format in place of recognition.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Differing<'n> {
+    /// The time zone of stamps without an offset.
+    pub time_zone: Option<&'n str>,
+    /// The character set.
+    pub charset: Option<&'n str>,
+    /// The format.
+    pub format: Option<&'n str>,
+}
+
+/// Senders of a network.
+#[derive(Clone, Debug)]
+struct Network {
+    address: IpAddr,
+    prefix: u8,
+    settings: SourceSettings,
+}
+
+/// What comes in without a sender's address.
+#[derive(Clone, Debug)]
+struct Way {
+    transport: Transport,
+    /// Files or topics; none: all.
+    origins: Option<Regex>,
+    settings: SourceSettings,
 }
 
 /// How records are read.
@@ -59,7 +84,9 @@ pub struct DecodeSettings {
     /// In place of the receipt, where a capture does not know it: stamps without a year lie nearest to it.
     pub reference: Time,
     /// What differs for certain senders, longest prefix first.
-    sources: Vec<SourceSettings>,
+    networks: Vec<Network>,
+    /// In the order of the configuration; the first that fits counts.
+    ways: Vec<Way>,
     pub(super) library: Arc<Library>,
 }
 
@@ -78,6 +105,9 @@ pub enum SettingsError {
     /// A description makes no sense.
     #[error(transparent)]
     Description(#[from] DescriptionError),
+    /// Not the pattern of a topic.
+    #[error("{0:?} is no pattern of names")]
+    Pattern(String),
     /// Not an address or a prefix.
     #[error("{0:?} is no address or prefix")]
     Network(String),
@@ -89,7 +119,13 @@ impl DecodeSettings {
     /// # Errors
     /// Where there is no such time zone.
     pub fn new(time_zone: &str, reference: Time) -> Result<DecodeSettings, SettingsError> {
-        Ok(DecodeSettings { time_zone: zone(time_zone)?, reference, sources: Vec::new(), library: Library::shipped() })
+        Ok(DecodeSettings {
+            time_zone: zone(time_zone)?,
+            reference,
+            networks: Vec::new(),
+            ways: Vec::new(),
+            library: Library::shipped(),
+        })
     }
 
     /// Adds descriptions of formats (path and text; `docs/formats.md`) to those that are shipped. Call before
@@ -112,13 +148,7 @@ impl DecodeSettings {
     ///
     /// # Errors
     /// Where a name or the prefix makes no sense.
-    pub fn add_source(
-        &mut self,
-        cidr: &str,
-        time_zone: Option<&str>,
-        charset: Option<&str>,
-        format: Option<&str>,
-    ) -> Result<(), SettingsError> {
+    pub fn add_source(&mut self, cidr: &str, differing: Differing<'_>) -> Result<(), SettingsError> {
         let bad = || SettingsError::Network(cidr.to_owned());
         let (address, bits) = cidr.split_once('/').map_or((cidr, None), |(address, bits)| (address, Some(bits)));
         let network: IpAddr = address.parse().map_err(|_| bad())?;
@@ -127,6 +157,29 @@ impl DecodeSettings {
         if prefix > bits_max {
             return Err(bad());
         }
+        let settings = self.settings(differing)?;
+        self.networks.push(Network { address: network, prefix, settings });
+        self.networks.sort_by_key(|network| std::cmp::Reverse(network.prefix));
+        Ok(())
+    }
+
+    /// Adds what differs for what comes in without an address by `transport`: of the files or topics of these names (one that begins with `^` is a
+    /// pattern), of all where none is named.
+    ///
+    /// # Errors
+    /// Where a name makes no sense.
+    pub fn add_way(&mut self, transport: Transport, names: &[String], differing: Differing<'_>) -> Result<(), SettingsError> {
+        let settings = self.settings(differing)?;
+        let one = |name: &String| if name.starts_with('^') { name.clone() } else { format!("^{}$", regex::escape(name)) };
+        let pattern = names.iter().map(one).collect::<Vec<_>>().join("|");
+        let origins = Some(pattern).filter(|pattern| !pattern.is_empty());
+        let origins = origins.map(|pattern| Regex::new(&pattern).map_err(|_| SettingsError::Pattern(pattern))).transpose()?;
+        self.ways.push(Way { transport, origins, settings });
+        Ok(())
+    }
+
+    fn settings(&self, differing: Differing<'_>) -> Result<SourceSettings, SettingsError> {
+        let Differing { time_zone, charset, format } = differing;
         let format = format
             .map(|name| {
                 let known = self.formats().into_iter().find(|format| *format == name);
@@ -135,15 +188,21 @@ impl DecodeSettings {
             .transpose()?;
         let charset =
             charset.map(|name| Charset::from_name(name).ok_or_else(|| SettingsError::Charset(name.to_owned()))).transpose()?;
-        self.sources.push(SourceSettings { network, prefix, time_zone: time_zone.map(zone).transpose()?, charset, format });
-        self.sources.sort_by_key(|source| std::cmp::Reverse(source.prefix));
-        Ok(())
+        Ok(SourceSettings { time_zone: time_zone.map(zone).transpose()?, charset, format })
     }
 
-    /// What differs for `sender`, if anything does.
-    pub fn source(&self, sender: Option<IpAddr>) -> Option<&SourceSettings> {
-        let sender = sender?.to_canonical();
-        self.sources.iter().find(|source| covers(source.network, source.prefix, sender))
+    /// What differs for whoever sent a frame, if anything does.
+    pub fn source(&self, head: &FrameHead) -> Option<&SourceSettings> {
+        let Some(sender) = head.source else {
+            let fits = |way: &&Way| {
+                let is_named = |names: &Regex| head.origin.is_some_and(|origin| names.is_match(origin.name()));
+                way.transport == head.transport && way.origins.as_ref().is_none_or(is_named)
+            };
+            return self.ways.iter().find(fits).map(|way| &way.settings);
+        };
+        let sender = sender.ip().to_canonical();
+        let network = self.networks.iter().find(|network| covers(network.address, network.prefix, sender));
+        network.map(|network| &network.settings)
     }
 }
 
@@ -156,5 +215,38 @@ fn covers(network: IpAddr, prefix: u8, address: IpAddr) -> bool {
         (IpAddr::V4(n), IpAddr::V4(a)) => prefix == 0 || (n.to_bits() ^ a.to_bits()) >> (32 - prefix) == 0,
         (IpAddr::V6(n), IpAddr::V6(a)) => prefix == 0 || (n.to_bits() ^ a.to_bits()) >> (128 - prefix) == 0,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{Content, OriginId};
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_address_is_read_as_its_place_says() {
+        let mut settings = DecodeSettings::new("Asia/Tokyo", Time::UNKNOWN).expect("a zone");
+        let charset = |name| Differing { charset: Some(name), ..Differing::default() };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        settings.add_way(Transport::File, &names(&["/var/log/a.log"]), charset("shift_jis")).expect("a file");
+        settings.add_way(Transport::Kafka, &names(&["plain", "^fw-"]), charset("euc-jp")).expect("topics");
+        settings.add_way(Transport::Stdin, &[], charset("iso-2022-jp")).expect("standard input");
+        let of = |transport, origin: &str| {
+            let head = FrameHead { origin: OriginId::intern(origin), ..FrameHead::new(transport, Content::Text) };
+            settings.source(&head).and_then(|source| source.charset)
+        };
+        assert_eq!(of(Transport::File, "/var/log/a.log"), Some(Charset::ShiftJis));
+        assert_eq!(of(Transport::File, "/var/log/a_log"), None);
+        assert_eq!(of(Transport::File, "/var/log/a.log.1"), None);
+        for (topic, expected) in [("plain", true), ("plainer", false), ("fw-1", true), ("my-fw-1", false)] {
+            assert_eq!(of(Transport::Kafka, topic), expected.then_some(Charset::EucJp), "{topic}");
+        }
+        let stdin = FrameHead::new(Transport::Stdin, Content::Text);
+        assert_eq!(settings.source(&stdin).and_then(|source| source.charset), Some(Charset::Iso2022Jp));
+        let known = FrameHead { source: "192.0.2.1:514".parse().ok(), ..stdin };
+        assert!(settings.source(&known).is_none(), "a sender's address says who it is");
+        assert!(settings.add_way(Transport::Kafka, &names(&["^("]), Differing::default()).is_err());
+        assert!(settings.add_way(Transport::File, &[], charset("klingon")).is_err());
     }
 }

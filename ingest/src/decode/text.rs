@@ -99,7 +99,7 @@ impl TextDecoder {
 
     fn read(&mut self, frame: Frame<'_>, pin: Option<&str>, release: Option<(&Release<'_>, Time)>, batch: &mut BatchBuilder) {
         let settings = self.settings.clone();
-        let source = settings.source(frame.head.source.map(|s| s.ip()));
+        let source = settings.source(&frame.head);
         let (text, intact) = charset::to_text(frame.bytes, source.and_then(|s| s.charset));
         let text = text.trim_end_matches(['\r', '\n', '\0']);
         let mut row = batch.row(&frame.head, 0, text);
@@ -261,7 +261,7 @@ fn write_priority(priority: Option<u8>, row: &mut RowBuilder<'_>) {
 
 /// The record as text, in the character set of its sender: what a person is shown.
 pub fn text_of<'f>(settings: &DecodeSettings, frame: Frame<'f>) -> Cow<'f, str> {
-    charset::to_text(frame.bytes, settings.source(frame.head.source.map(|s| s.ip())).and_then(|s| s.charset)).0
+    charset::to_text(frame.bytes, settings.source(&frame.head).and_then(|s| s.charset)).0
 }
 
 impl Decoder for TextDecoder {

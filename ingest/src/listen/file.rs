@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{Content, FrameHead, Frames, TenantId, Transport};
+use event::{Content, FrameHead, Frames, OriginId, TenantId, Transport};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
@@ -185,7 +185,7 @@ enum Begin {
 /// written meanwhile.
 pub(super) async fn follow(file: Follow, tenant: TenantId, shared: Shared) {
     let Follow { path, from_start, multiline, marks } = file;
-    let mut lines = Lines::new(tenant, Transport::File, multiline);
+    let mut lines = Lines { origin: OriginId::intern(&name(&path)), ..Lines::new(tenant, Transport::File, multiline) };
     let mut begin = match marks.of(&path).await {
         None if from_start => Begin::Start,
         None => Begin::End,
@@ -335,6 +335,8 @@ struct Lines {
     buffer: Vec<u8>,
     tenant: TenantId,
     transport: Transport,
+    /// The path, where a file is followed.
+    origin: Option<OriginId>,
     /// The file, where one is followed, and its marks.
     file: Option<(Place, FileMarks)>,
 }
@@ -391,7 +393,8 @@ fn is_end(byte: &u8) -> bool {
 impl Lines {
     fn new(tenant: TenantId, transport: Transport, multiline: Option<Multiline>) -> Lines {
         let (head, joiner) = (TableHead::default(), Joiner::new(multiline));
-        Lines { framer: Framer::lines(), head, joiner, buffer: vec![0; READ_BYTES], tenant, transport, file: None }
+        let buffer = vec![0; READ_BYTES];
+        Lines { framer: Framer::lines(), head, joiner, buffer, tenant, transport, origin: None, file: None }
     }
 
     /// A file that is followed as `path` is read from now on.
@@ -510,7 +513,7 @@ impl Lines {
     }
 
     fn lead(&self, shared: &Shared) -> FrameHead {
-        head(self.tenant, self.transport, Content::Text, &*shared.clock, None)
+        FrameHead { origin: self.origin, ..head(self.tenant, self.transport, Content::Text, &*shared.clock, None) }
     }
 
     /// Gives frames to the log, if there are any. False where it is closed.

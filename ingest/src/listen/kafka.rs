@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
-use event::{Content, FrameHead, Frames, TenantId, Transport};
+use event::{Content, FrameHead, Frames, OriginId, TenantId, Transport};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
@@ -131,7 +131,8 @@ impl Intake {
             if !bytes.is_empty() {
                 let kept = &bytes[..bytes.len().min(FRAME_BYTES_MAX)];
                 let lead = head(self.tenant, Transport::Kafka, Content::Text, &*self.shared.clock, None);
-                frames.push(FrameHead { truncated: kept.len() < bytes.len(), ..lead }, kept);
+                let origin = OriginId::intern(message.topic());
+                frames.push(FrameHead { truncated: kept.len() < bytes.len(), origin, ..lead }, kept);
             }
             read.insert(key, next);
             if frames.byte_len() >= BATCH_BYTES_MAX / 2 {

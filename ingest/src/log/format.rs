@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use event::limits::FRAME_BYTES_MAX;
-use event::{Content, FrameHead, Position, TenantId, Time, Transport};
+use event::limits::{FRAME_BYTES_MAX, ORIGIN_BYTES_MAX};
+use event::{Content, FrameHead, OriginId, Position, TenantId, Time, Transport};
 use sha2::{Digest, Sha256};
 
 /// The first bytes of a segment.
@@ -18,8 +18,10 @@ pub const FRAME_HEAD_BYTES: usize = 18;
 pub const KIND_COMMIT: u8 = 5;
 /// Bytes of a commit frame's body.
 pub const COMMIT_BYTES: usize = 8 + 8 + 4 + 32 + 32;
-/// Bytes of the largest body: the longest metadata (IPv6) and the longest frame.
-pub const BODY_BYTES_MAX: usize = 8 + 4 + 1 + 1 + 16 + 2 + FRAME_BYTES_MAX;
+/// Bytes of the largest body: the longest metadata (a name) and the longest frame.
+pub const BODY_BYTES_MAX: usize = 8 + 4 + 1 + 1 + 2 + ORIGIN_BYTES_MAX + FRAME_BYTES_MAX;
+/// In place of an address family: a length and the name of a file or topic.
+const ORIGIN: u8 = 1;
 const FLAG_TRUNCATED: u8 = 1;
 
 /// A hash (SHA-256).
@@ -152,7 +154,14 @@ impl Encoder<'_> {
             out.extend(head.tenant.0.to_le_bytes());
             out.push(head.transport as u8);
             match head.source {
-                None => out.push(0),
+                None => match head.origin.map(OriginId::name) {
+                    None => out.push(0),
+                    Some(name) => {
+                        out.push(ORIGIN);
+                        out.extend((name.len() as u16).to_le_bytes());
+                        out.extend_from_slice(name.as_bytes());
+                    }
+                },
                 Some(SocketAddr::V4(source)) => {
                     out.push(4);
                     out.extend(source.ip().octets());
@@ -227,19 +236,26 @@ impl Commit {
 pub fn decode_record<'b>(partition: u32, head: &Head, body: &'b [u8]) -> Option<(FrameHead, &'b [u8])> {
     let content = Content::from_number(head.kind)?;
     let fixed = body.get(..14)?;
+    let rest = body.get(14..)?;
     let address_bytes = match fixed[13] {
         0 => 0,
+        ORIGIN => 2 + usize::from(u16::from_le_bytes(*rest.first_chunk()?)),
         4 => 6,
         6 => 18,
         _ => return None,
     };
-    let (address, bytes) = body.get(14..)?.split_at_checked(address_bytes)?;
-    let source = match address.len() {
-        6 => {
+    let (address, bytes) = rest.split_at_checked(address_bytes)?;
+    let mut origin = None;
+    let source = match fixed[13] {
+        ORIGIN => {
+            origin = OriginId::intern(std::str::from_utf8(&address[2..]).ok()?);
+            None
+        }
+        4 => {
             let ip: [u8; 4] = address[..4].try_into().ok()?;
             Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::from(ip)), u16::from_le_bytes([address[4], address[5]])))
         }
-        18 => {
+        6 => {
             let ip: [u8; 16] = address[..16].try_into().ok()?;
             // A socket for both families tells of IPv4 senders in IPv6 clothes (RFC 4291 §2.5.5.2).
             Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::from(ip)).to_canonical(), u16::from_le_bytes([address[16], address[17]])))
@@ -251,6 +267,7 @@ pub fn decode_record<'b>(partition: u32, head: &Head, body: &'b [u8]) -> Option<
         received: Time::from_unix_ns(u64_at(fixed, 0) as i64),
         tenant: TenantId(u32_at(fixed, 8)),
         source,
+        origin,
         transport: Transport::from_number(fixed[12])?,
         content,
         truncated: head.flags & FLAG_TRUNCATED != 0,
@@ -312,12 +329,16 @@ mod tests {
 
     #[test]
     fn a_record_round_trips() {
-        for source in [None, "10.0.0.1:514".parse().ok(), "[2001:db8::1]:65535".parse().ok()] {
+        let file = OriginId::intern("/var/log/app.log");
+        for (source, origin) in
+            [(None, None), (None, file), ("10.0.0.1:514".parse().ok(), None), ("[2001:db8::1]:65535".parse().ok(), None)]
+        {
             let head = FrameHead {
                 position: Position { partition: 0, offset: 7 },
                 received: Time::from_unix_ns(-5),
                 tenant: TenantId(3),
                 source,
+                origin,
                 transport: Transport::Tcp,
                 content: Content::Text,
                 truncated: true,

@@ -9,7 +9,7 @@ use event::{Batch, BatchBuilder, Content, Frame, FrameHead, Frames, LogRange, Po
 use ingest::capture::Capture;
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
-use ingest::decode::{DecodeSettings, Decoder};
+use ingest::decode::{DecodeSettings, Decoder, Differing};
 use ingest::listen::Framer;
 
 /// Bytes of an input, but for those that grow by repetition.
@@ -47,7 +47,7 @@ fn check(batch: &Batch) {
 
 fn text_target(name: &'static str, charset: Option<&str>, seeds: &[Vec<u8>]) -> Target {
     let mut settings = DecodeSettings::new("Asia/Tokyo", Time::from_unix_s(REFERENCE_S)).expect("a known zone");
-    settings.add_source("192.0.2.0/24", None, charset, None).expect("a prefix");
+    settings.add_source("192.0.2.0/24", Differing { charset, ..Differing::default() }).expect("a prefix");
     let mut decoder = TextDecoder::new(&Arc::new(settings));
     let run = move |bytes: &[u8]| {
         let mut builder = BatchBuilder::default();

@@ -32,7 +32,7 @@ pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
         Ok((policy, _)) => Arc::new(policy),
         Err(problems) => anyhow::bail!("the town's own policy: {problems:?}"),
     };
-    let settings = role::decode_settings(&config.decode, plan.start)?;
+    let settings = role::decode_settings(&config.decode, &[], plan.start)?;
     let lateness_ns = i64::from(config.rules.lateness_s) * SECOND_NS;
     let site = Arc::new(role::load_site(&config.behaviour)?.0.with_policy(Some(policy.clone())));
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });

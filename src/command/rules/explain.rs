@@ -88,7 +88,7 @@ fn event(text: &str) -> Result<Batch> {
     if text.starts_with('{') {
         return rules::cases::batch_of(&[text]).map_err(|reason| anyhow::anyhow!("not an event: {reason}"));
     }
-    let settings = crate::role::decode_settings(&config::Decode::default(), SystemClock.now())?;
+    let settings = crate::role::decode_settings(&config::Decode::default(), &[], SystemClock.now())?;
     let head = FrameHead { position: Position { partition: 0, offset: 1 }, ..FrameHead::new(Transport::File, Content::Text) };
     let mut builder = BatchBuilder::default();
     TextDecoder::new(&settings).decode(Frame { head, bytes: text.as_bytes() }, &mut builder);

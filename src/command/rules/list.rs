@@ -100,7 +100,7 @@ fn over(set: &Arc<RuleSet>, captures: &[PathBuf], coverage: &mut Coverage) -> Re
     let (mut clock, mut changes) = (Time::EPOCH, Vec::new());
     for path in captures {
         let reference = crate::command::parse::reference_of(path);
-        let mut text = TextDecoder::new(&crate::role::decode_settings(&config::Decode::default(), reference)?);
+        let mut text = TextDecoder::new(&crate::role::decode_settings(&config::Decode::default(), &[], reference)?);
         let mut flows = FlowDecoder::default();
         let mut capture = Capture::open(path)?;
         let mut offset = 0;
