@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use event::{Batch, EventId, EventRef, FieldId, Frame, FrameHead, OriginId, TenantId, Time, Transport};
+use event::{Batch, EventId, EventRef, FieldId, Frame, FrameHead, OriginId, TenantId, Time, Transport, UNIDENTIFIED};
 use rules::CellKey;
 use rules::policy::Policy;
 
@@ -50,9 +50,6 @@ pub(crate) struct Quarantined {
     pub(crate) received: Time,
     pub(crate) reason: String,
 }
-
-/// Formats of which only the frame was understood, or not even that.
-pub(crate) const UNIDENTIFIED: [&str; 3] = ["", "unknown", "syslog"];
 
 /// What the log has of one sender, in a row and of one day: counted where the log is read, before what it becomes is known.
 #[derive(Clone, Debug)]

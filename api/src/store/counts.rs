@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::{TenantId, Time};
+use event::{TenantId, Time, UNIDENTIFIED};
 use rusqlite::{Row, Transaction, params};
 use serde::Serialize;
 
 use super::{Result, Store, quarantine};
-use crate::tally::{OTHER, Sources, Tally, UNIDENTIFIED, Who, day_text};
+use crate::tally::{OTHER, Sources, Tally, Who, day_text};
 
 /// Sources that are told apart per tenant: an order above what a municipality has.
 pub(crate) const SOURCES_KEPT_MAX: usize = 10_000;

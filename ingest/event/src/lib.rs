@@ -32,7 +32,7 @@ pub use batch::{Batch, BatchBuilder, Cells, EventRef, RowBuilder};
 pub use clock::Clock;
 pub use field::FieldId;
 pub use frame::{Content, Frame, FrameHead, Frames, TenantId, Transport};
-pub use log_source::{FormatId, LogSource, LogSourceId};
+pub use log_source::{FormatId, LogSource, LogSourceId, UNIDENTIFIED};
 pub use origin::OriginId;
 pub use position::{EventId, LogRange, Position};
 pub use release::Release;

@@ -57,6 +57,9 @@ impl fmt::Debug for LogSourceId {
     }
 }
 
+/// Formats of which only the frame was understood, or not even that.
+pub const UNIDENTIFIED: [&str; 3] = ["", "unknown", "syslog"];
+
 /// An interned name of a decoder's format, such as `fortigate` or `netflow_v9`: the field `mihari.format`.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FormatId(u16);
@@ -83,6 +86,11 @@ impl FormatId {
     /// The name.
     pub fn name(self) -> &'static str {
         FORMATS.name(self.0)
+    }
+
+    /// Whether a decoder knew more of the record than its frame.
+    pub fn is_identified(self) -> bool {
+        !UNIDENTIFIED.contains(&self.name())
     }
 }
 

@@ -1,6 +1,12 @@
 //! Sources: each device's own rhythm. One that falls silent, sends far less than it uses to, has a wrong clock, or whose records can no
 //! longer be read.
 //!
+//! A source is whoever sends: an address, or a way in that has none. Where the records of one sender give several host names, as those of a
+//! relay do, each name is a source beside it. A record that nobody can read names no host: it is its sender's, so that a device is not
+//! missed while it sends what is not understood.
+//!
+//! What is judged by a number of records waits for that number: a slow device has long windows.
+//!
 //! Time is the receipt here: what a device does not send has no time of its own. Half-hours of the day, working days and weekends apart,
 //! tell when a source uses to send at all: silence counts only as far as it uses to send then, so that what is quiet every night is not
 //! missed at night. While a source is missed nothing is learned of it.
@@ -35,8 +41,17 @@ const GAPS_MAX: u32 = 5000;
 const SILENCE_MAX_NS: i64 = 14 * DAY_NS;
 /// How often all sources are looked at.
 const LOOK_NS: i64 = SECOND_NS;
-/// Records over which clock and readability are judged.
+/// How long, at least, the records are gathered over which clock and readability are judged.
 const WINDOW_NS: i64 = 300 * SECOND_NS;
+/// Who has not sent enough within this is not judged by its clock, readability and volume.
+const WINDOW_NS_MAX: i64 = 7 * DAY_NS;
+/// Windows of usual shares before one is unusual.
+const WINDOWS_MIN: u32 = 3;
+/// How many of its standard deviations a count lies above the expected one, to be no chance: of a hundred devices' windows of five minutes
+/// one in some months.
+const DEVIATIONS: f64 = 5.0;
+/// The highest usual share comes down by this part of itself a window: in a week of windows of five minutes to a third.
+const FORGOTTEN: f64 = 1.0 / 2016.0;
 /// Differences of one window that are kept.
 const DIFFERENCES_MAX: usize = 64;
 /// Events that a finding names.
@@ -44,8 +59,17 @@ const EVIDENCE: usize = 5;
 /// Bytes of a host's name that are shown.
 const NAME_BYTES_MAX: usize = 128;
 
-/// A tenant, an address, and the name that the records give (hashed: the name is the sender's to choose).
-pub(super) type Key = (u32, u128, u64);
+/// Who sends, and in whose name.
+#[derive(Clone, Copy, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub(super) struct Key {
+    tenant: u32,
+    /// 0 where there is none.
+    address: u128,
+    /// The transport's number, where there is no address.
+    way: u8,
+    /// The name that the record gives, hashed, since it is the sender's to choose; 0 where it gives none, and for the sender as a whole.
+    host: u64,
+}
 
 /// What is known of one source.
 #[derive(Default, Deserialize, Serialize)]
@@ -53,6 +77,11 @@ struct Heard {
     tenant: u32,
     name: String,
     address: String,
+    /// As in its key.
+    way: u8,
+    /// Of a sender: the host that its records name, and whether they name several.
+    host: u64,
+    several: bool,
     first: i64,
     last: i64,
     last_event: Option<EventId>,
@@ -67,11 +96,29 @@ struct Heard {
     slot: i64,
     in_slot: u64,
     window: Window,
-    /// The share of records that could not be read, learned.
-    failing: f64,
-    windows: u32,
-    /// Whether its clock, or its records, were found wrong and have not come right since.
+    unreadable: Share,
+    unidentified: Share,
+    half_hours: HalfHours,
+    /// Its clock was found wrong and has not come right since.
     wrong: bool,
+}
+
+/// A share of a source's records, learned.
+#[derive(Default, Deserialize, Serialize)]
+struct Share {
+    /// The highest that is usual.
+    usual: f64,
+    windows: u32,
+    /// It was found too high and has not come down since.
+    wrong: bool,
+}
+
+/// Half-hours in a row that together use to bring enough records to judge by.
+#[derive(Default, Deserialize, Serialize)]
+struct HalfHours {
+    began: i64,
+    usual: f64,
+    records: u64,
 }
 
 /// What a half-hour of the day has brought.
@@ -82,14 +129,23 @@ struct Slot {
     mean: f32,
 }
 
-/// The records of some minutes.
+/// The records of some minutes, or as many as are needed.
 #[derive(Default, Deserialize, Serialize)]
 struct Window {
     start: i64,
     records: u64,
-    failed: u64,
-    reason: String,
     differences: Vec<i64>,
+    evidence: Vec<EventId>,
+    unreadable: Part,
+    unidentified: Part,
+    /// Why records could not be read.
+    reason: String,
+}
+
+/// Some of a window's records.
+#[derive(Default, Deserialize, Serialize)]
+struct Part {
+    records: u64,
     evidence: Vec<EventId>,
 }
 
@@ -129,28 +185,25 @@ impl Sources {
     /// Takes a record of the source that [`key`] has told, in the order of the log.
     pub(super) fn observe(&mut self, event: EventRef<'_>, key: Key, p: &Parameters, found: &mut Vec<Found>) {
         let now = event.received().unix_ns();
-        let heard = self.table.entry(key, now);
+        let sender = Key { host: 0, ..key };
+        let heard = self.table.entry(sender, now);
         if heard.records == 0 {
-            *heard = Heard::new(event, host(event), now);
-        } else {
-            // Whoever comes back after having been missed was missed all the same, also where nobody has looked since.
-            missed(self.what, heard, now, p, found);
+            *heard = Heard::new(event, now);
         }
-        heard.roll(self.what, now, p, found);
-        match self.what {
-            What::Silent | What::Volume => {
-                if heard.missed {
-                    heard.missed = false; // The gap was no usual one.
-                } else if heard.records > 0 {
-                    heard.gap(now);
-                }
+        heard.called(event, key.host);
+        let has_own = heard.several && key.host != 0;
+        // A clock is its device's: a relay has none of its own in what it passes on.
+        if !has_own || self.what != What::Clock {
+            heard.take(self.what, event, p, found);
+        }
+        if has_own {
+            let heard = self.table.entry(key, now);
+            if heard.records == 0 {
+                *heard = Heard::new(event, now);
+                heard.called(event, key.host);
             }
-            What::Clock | What::Unreadable => heard.judge(self.what, event, p, found),
+            heard.take(self.what, event, p, found);
         }
-        heard.last = heard.last.max(now);
-        heard.last_event = Some(event.id());
-        heard.records += 1;
-        heard.in_slot += 1;
     }
 
     /// Time has come to `now`: whoever is silent for too long is found.
@@ -167,23 +220,26 @@ impl Sources {
     }
 }
 
-/// The source of a record; none where it has no rhythm of its own: what is sent in from elsewhere, or read once.
+/// The source of a record; none where no time of receipt is known, and where it was received before: released from quarantine.
 pub(super) fn key(event: EventRef<'_>) -> Option<Key> {
-    let live = !matches!(event.transport(), Transport::Http | Transport::Kafka | Transport::Stdin);
-    if !live || event.received().unix_ns() <= 0 {
+    if event.received().unix_ns() <= 0 || event.get(FieldId::RELEASED_FROM).is_some() {
         return None;
     }
-    let address = event.source().map_or(0, bits);
-    let mut hasher = DefaultHasher::new(); // With fixed keys: the key is stored.
-    host(event).hash(&mut hasher);
-    Some((event.tenant().0, address, hasher.finish()))
+    let host = host(event).map_or(0, |name| {
+        let mut hasher = DefaultHasher::new(); // With fixed keys: the key is stored.
+        name.hash(&mut hasher);
+        hasher.finish().max(1)
+    });
+    Some(Key { tenant: event.tenant().0, address: event.source().map_or(0, bits), way: way(event), host })
 }
 
-fn host(event: EventRef<'_>) -> &str {
-    match event.get(FieldId::HOST_NAME) {
-        Some(Value::Text(host)) => host,
-        _ => "",
-    }
+/// The transport's number, where the sender has no address.
+fn way(event: EventRef<'_>) -> u8 {
+    if event.source().is_some() { 0 } else { event.transport() as u8 }
+}
+
+fn host(event: EventRef<'_>) -> Option<&str> {
+    event.get(FieldId::HOST_NAME)?.as_text().filter(|name| !name.is_empty())
 }
 
 /// Finds the source where it was missed before `now`. The time found is when it was missed, whenever somebody looks.
@@ -206,13 +262,11 @@ fn missed(what: What, heard: &mut Heard, now: i64, p: &Parameters, found: &mut V
 }
 
 impl Heard {
-    fn new(event: EventRef<'_>, host: &str, now: i64) -> Heard {
-        let end =
-            host.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= NAME_BYTES_MAX).last().unwrap_or(0);
+    fn new(event: EventRef<'_>, now: i64) -> Heard {
         Heard {
             tenant: event.tenant().0,
-            name: host[..end].to_owned(),
             address: event.source().map_or_else(String::new, |ip| ip.to_string()),
+            way: way(event),
             first: now,
             last: now,
             gaps: vec![0; GAPS],
@@ -222,6 +276,44 @@ impl Heard {
         }
     }
 
+    /// Takes the name that a record gives: the source's, unless its records give several.
+    fn called(&mut self, event: EventRef<'_>, host_hash: u64) {
+        if host_hash == 0 || host_hash == self.host || self.several {
+            return;
+        }
+        if self.host == 0 {
+            self.host = host_hash;
+            let name = host(event).unwrap_or_default();
+            name[..name.floor_char_boundary(NAME_BYTES_MAX)].clone_into(&mut self.name);
+        } else {
+            self.several = true;
+            self.name.clear();
+        }
+    }
+
+    /// Takes a record.
+    fn take(&mut self, what: What, event: EventRef<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let now = event.received().unix_ns();
+        // Whoever comes back after having been missed was missed all the same, also where nobody has looked since.
+        missed(what, self, now, p, found);
+        self.roll(what, now, p, found);
+        match what {
+            What::Silent | What::Volume => {
+                if self.missed {
+                    self.missed = false; // The gap was no usual one.
+                } else if self.records > 0 {
+                    self.gap(now);
+                }
+            }
+            What::Clock => self.judge_clock(event, p, found),
+            What::Unreadable => self.judge_reading(event, p, found),
+        }
+        self.last = self.last.max(now);
+        self.last_event = Some(event.id());
+        self.records += 1;
+        self.in_slot += 1;
+    }
+
     fn found(&self, time: i64, evidence: Vec<EventId>) -> Found {
         let mut group = BTreeMap::new();
         if !self.name.is_empty() {
@@ -229,6 +321,9 @@ impl Heard {
         }
         if !self.address.is_empty() {
             group.insert("log.source.address".to_owned(), self.address.clone());
+        }
+        if let Some(transport) = Transport::from_number(self.way).filter(|_| group.is_empty()) {
+            group.insert("mihari.transport".to_owned(), transport.name().to_owned());
         }
         Found {
             tenant: self.tenant,
@@ -323,21 +418,22 @@ impl Heard {
             let known_silent = self.missed && began > self.last;
             if !known_silent && began >= self.first {
                 let known = &mut self.slots[place(self.slot)];
-                let fell = known.days >= 3
-                    && f64::from(known.mean) >= p.records as f64
-                    && count > 0
-                    && (count as f64) < p.share * f64::from(known.mean);
-                let mean = known.mean;
+                let fell = if known.days >= 3 { self.half_hours.take(began, known.mean, count, p) } else { None };
                 if known.days >= DAYS_MAX {
                     (known.days, known.active) = (known.days / 2, known.active / 2);
                 }
                 known.days += 1;
                 known.active += u8::from(count > 0);
                 known.mean += (count as f32 - known.mean) / f32::from(known.days.min(8));
-                if fell && what == What::Volume && self.last - self.first >= p.learn {
-                    let mut f = self.found(began + SLOT_NS, self.last_event.iter().copied().collect());
-                    f.explain("records_in_half_hour", count);
-                    f.explain("usual_records", format!("{mean:.0}"));
+                if let Some(fell) = fell
+                    && what == What::Volume
+                    && self.last - self.first >= p.learn
+                {
+                    let end = began + SLOT_NS;
+                    let mut f = self.found(end, self.last_event.iter().copied().collect());
+                    f.explain("records", fell.records);
+                    f.explain("usual_records", format!("{:.0}", fell.usual));
+                    f.seconds("within_s", end - fell.began);
                     found.push(f);
                 }
             }
@@ -345,74 +441,136 @@ impl Heard {
         }
     }
 
-    /// Judges clock and readability over some minutes of records.
-    fn judge(&mut self, what: What, event: EventRef<'_>, p: &Parameters, found: &mut Vec<Found>) {
-        let now = event.received().unix_ns();
-        if now - self.window.start >= WINDOW_NS {
-            let window = std::mem::replace(&mut self.window, Window { start: now, ..Window::default() });
-            self.close(what, window, p, found);
-        }
-        let window = &mut self.window;
-        window.records += 1;
+    /// Judges the clock over a window's records.
+    fn judge_clock(&mut self, event: EventRef<'_>, p: &Parameters, found: &mut Vec<Found>) {
         if event.quarantined() {
-            window.failed += 1;
-            if window.evidence.len() < EVIDENCE {
-                window.evidence.push(event.id());
-            }
-            if let Some(Value::Text(reason)) = event.get(FieldId::ERROR_MESSAGE)
-                && window.reason.is_empty()
-            {
-                reason.clone_into(&mut window.reason);
-            }
-        } else if what == What::Clock && window.differences.len() < DIFFERENCES_MAX {
+            return; // It says no time.
+        }
+        let now = event.received().unix_ns();
+        let window = self.window.at(now);
+        window.records += 1;
+        if window.differences.len() < DIFFERENCES_MAX {
             // A time that is not believed is kept beside the receipt.
             let claimed = match event.get(FieldId::EVENT_CREATED) {
                 Some(Value::Time(claimed)) => claimed.unix_ns(),
                 _ => event.time().unix_ns(),
             };
             window.differences.push(now - claimed);
-            if window.evidence.len() < EVIDENCE {
-                window.evidence.push(event.id());
-            }
         }
+        note(&mut window.evidence, event);
+        let Some(mut window) = self.window.end(now, p) else { return };
+        window.differences.sort_unstable();
+        let median = window.differences[window.differences.len() / 2];
+        let wrong = median.abs() > p.gap;
+        if wrong && !self.wrong {
+            let mut f = self.found(now, window.evidence);
+            f.seconds("behind_s", median);
+            f.explain("records", window.records);
+            found.push(f);
+        }
+        self.wrong = wrong;
     }
 
-    fn close(&mut self, what: What, mut window: Window, p: &Parameters, found: &mut Vec<Found>) {
-        if window.records < p.records {
-            return;
-        }
-        let end = window.start + WINDOW_NS;
-        match what {
-            What::Clock if !window.differences.is_empty() => {
-                window.differences.sort_unstable();
-                let median = window.differences[window.differences.len() / 2];
-                let wrong = median.abs() > p.gap;
-                if wrong && !self.wrong {
-                    let mut f = self.found(end, window.evidence);
-                    f.seconds("behind_s", median);
-                    f.explain("records", window.records);
-                    found.push(f);
-                }
-                self.wrong = wrong;
+    /// Judges over a window's records how many can be read, and of how many the format is known.
+    fn judge_reading(&mut self, event: EventRef<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let now = event.received().unix_ns();
+        let window = self.window.at(now);
+        window.records += 1;
+        if event.quarantined() {
+            window.unreadable.take(event);
+            if let Some(Value::Text(reason)) = event.get(FieldId::ERROR_MESSAGE)
+                && window.reason.is_empty()
+            {
+                reason.clone_into(&mut window.reason);
             }
-            What::Unreadable => {
-                let share = window.failed as f64 / window.records as f64;
-                let wrong = share >= p.share && share > 4.0 * self.failing;
-                if wrong && !self.wrong {
-                    let mut f = self.found(end, window.evidence);
-                    f.score("share_unreadable", share);
-                    f.score("usual_share", self.failing);
-                    f.explain("reason", &window.reason);
-                    found.push(f);
-                }
-                self.wrong = wrong || (self.wrong && share >= p.share);
-                if !self.wrong {
-                    self.windows = self.windows.saturating_add(1);
-                    self.failing += (share - self.failing) / f64::from(self.windows.min(100));
-                }
-            }
-            _ => {}
+        } else if !event.format().is_identified() {
+            window.unidentified.take(event);
         }
+        let Some(window) = self.window.end(now, p) else { return };
+        let known = now - self.first;
+        let (unreadable, unidentified) = (self.unreadable.usual, self.unidentified.usual);
+        let share = |part: &Part| part.records as f64 / window.records as f64;
+        // By night other programs write than by day: only the next day tells what is usual.
+        let known_a_day = known >= p.learn.max(DAY_NS);
+        let can_not_be_read = self.unreadable.rises(window.unreadable.records, window.records, known >= p.learn, p);
+        let is_not_known = self.unidentified.rises(window.unidentified.records, window.records, known_a_day, p);
+        if can_not_be_read {
+            let mut f = self.found(now, window.unreadable.evidence.clone());
+            f.score("share_unreadable", share(&window.unreadable));
+            f.score("usual_share", unreadable);
+            f.explain("reason", &window.reason);
+            found.push(f);
+        } else if is_not_known {
+            let mut f = self.found(now, window.unidentified.evidence.clone());
+            f.score("share_unidentified", share(&window.unidentified));
+            f.score("usual_share", unidentified);
+            found.push(f);
+        }
+    }
+}
+
+impl HalfHours {
+    /// Takes a half-hour that uses to bring `usual` records; gives those in a row that together brought too few.
+    fn take(&mut self, began: i64, usual: f32, records: u64, p: &Parameters) -> Option<HalfHours> {
+        if self.usual == 0.0 || began - self.began >= WINDOW_NS_MAX {
+            *self = HalfHours { began, ..HalfHours::default() };
+        }
+        self.usual += f64::from(usual);
+        self.records += records;
+        if self.usual < p.records as f64 {
+            return None;
+        }
+        let full = std::mem::take(self);
+        // Where nothing came at all it is silence.
+        (full.records > 0 && (full.records as f64) < p.share * full.usual).then_some(full)
+    }
+}
+
+impl Window {
+    /// The window that a record of `now` belongs to.
+    fn at(&mut self, now: i64) -> &mut Window {
+        if self.records == 0 || now - self.start >= WINDOW_NS_MAX {
+            *self = Window { start: now, ..Window::default() };
+        }
+        self
+    }
+
+    /// The window, where with `now` it has lasted long enough and has enough records.
+    fn end(&mut self, now: i64, p: &Parameters) -> Option<Window> {
+        (now - self.start >= WINDOW_NS && self.records >= p.records).then(|| std::mem::take(self))
+    }
+}
+
+impl Part {
+    fn take(&mut self, event: EventRef<'_>) {
+        self.records += 1;
+        note(&mut self.evidence, event);
+    }
+}
+
+impl Share {
+    /// Takes a window in which it was `part` of `records`; whether that is too much, and was not before. `judged`: enough is known.
+    fn rises(&mut self, part: u64, records: u64, judged: bool, p: &Parameters) -> bool {
+        let (part, records) = (part as f64, records as f64);
+        let share = part / records;
+        // As of drawing with replacement; where next to none is usual, a few are no surprise.
+        let deviation = (records * self.usual * (1.0 - self.usual)).max(1.0).sqrt();
+        let above = share - self.usual >= p.share && part > records * self.usual + DEVIATIONS * deviation;
+        let wrong = above && judged && self.windows >= WINDOWS_MIN;
+        let rises = wrong && !self.wrong;
+        self.wrong = wrong;
+        if !wrong {
+            self.windows = self.windows.saturating_add(1);
+            self.usual = share.max(self.usual * (1.0 - FORGOTTEN));
+        }
+        rises
+    }
+}
+
+/// Keeps the event as evidence, if there is not enough.
+fn note(evidence: &mut Vec<EventId>, event: EventRef<'_>) {
+    if evidence.len() < EVIDENCE {
+        evidence.push(event.id());
     }
 }
 
@@ -430,12 +588,20 @@ fn place(slot: i64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use event::{Batch, BatchBuilder, Content, FrameHead, LogRange, Position, Time};
+    use event::{BatchBuilder, Content, FormatId, FrameHead, LogRange, Position, Time};
 
     use super::*;
 
     /// Monday, 6 April 2026, midnight in Japan.
     const MONDAY_S: i64 = 1_775_401_200;
+
+    /// How much of a record is understood.
+    #[derive(Clone, Copy, Eq, PartialEq)]
+    enum Read {
+        Whole,
+        Header,
+        Nothing,
+    }
 
     struct Watched {
         sources: Sources,
@@ -455,11 +621,35 @@ mod tests {
             Watched { sources: Sources::new(&parameters), parameters, found: Vec::new(), offset: 0 }
         }
 
-        fn record(&mut self, host: &str, at_s: i64, said_s: Option<i64>, readable: bool) {
+        fn record(&mut self, host: &str, at_s: i64, said_s: Option<i64>, read: Read) {
+            self.send(Some([10, 0, 0, 1]), host, at_s, said_s, read);
+        }
+
+        fn send(&mut self, from: Option<[u8; 4]>, host: &str, at_s: i64, said_s: Option<i64>, read: Read) {
             self.offset += 1;
-            let batch = record(self.offset, host, at_s, said_s, readable);
+            let head = FrameHead {
+                position: Position { partition: 0, offset: self.offset },
+                received: Time::from_unix_s(at_s),
+                source: from.map(|from| (from, 514).into()),
+                ..FrameHead::new(if from.is_some() { Transport::Udp } else { Transport::Kafka }, Content::Text)
+            };
+            let mut builder = BatchBuilder::default();
+            {
+                let mut row = builder.row(&head, 0, "");
+                match read {
+                    Read::Whole => row.format(FormatId::known("cisco_asa")),
+                    Read::Header => row.format(FormatId::known("syslog")),
+                    Read::Nothing => row.quarantine("no decoder knows this record"),
+                }
+                // What cannot be read names nobody.
+                if read != Read::Nothing && !host.is_empty() {
+                    row.text(FieldId::HOST_NAME, host);
+                }
+                row.time(Time::from_unix_s(said_s.unwrap_or(at_s)));
+            }
+            let batch = builder.finish(LogRange::default(), Time::from_unix_s(at_s));
             let event = batch.event(0);
-            self.sources.observe(event, key(event).expect("live"), &self.parameters, &mut self.found);
+            self.sources.observe(event, key(event).expect("received"), &self.parameters, &mut self.found);
         }
 
         fn look(&mut self, at_s: i64) {
@@ -469,27 +659,6 @@ mod tests {
         fn hosts(&self) -> Vec<(&str, i64)> {
             self.found.iter().map(|f| (f.group["host.name"].as_str(), f.time / SECOND_NS)).collect()
         }
-    }
-
-    fn record(offset: u64, host: &str, at_s: i64, said_s: Option<i64>, readable: bool) -> Batch {
-        let head = FrameHead {
-            position: Position { partition: 0, offset },
-            received: Time::from_unix_s(at_s),
-            source: Some(([10, 0, 0, 1], 514).into()),
-            ..FrameHead::new(Transport::Udp, Content::Text)
-        };
-        let mut builder = BatchBuilder::default();
-        {
-            let mut row = builder.row(&head, 0, "");
-            row.text(FieldId::HOST_NAME, host);
-            if let Some(said) = said_s {
-                row.time(Time::from_unix_s(said));
-            }
-            if !readable {
-                row.quarantine("no decoder knows this record");
-            }
-        }
-        builder.finish(LogRange::default(), Time::from_unix_s(at_s))
     }
 
     fn works(second: i64) -> bool {
@@ -507,7 +676,7 @@ mod tests {
             for (n, next) in due.iter_mut().enumerate() {
                 let asleep = n % 2 == 1 && !works(second);
                 if *next <= second && !asleep && (n != 42 || second < stops) {
-                    watched.record(&format!("host-{n}"), MONDAY_S + second, None, true);
+                    watched.record(&format!("host-{n}"), MONDAY_S + second, None, Read::Whole);
                     // Between a minute and ten, not quite evenly.
                     *next = second + 60 + (n as i64 * 7) % 540 + (second * 31 + n as i64) % 20;
                 }
@@ -528,7 +697,7 @@ mod tests {
             for second in (0..4 * 86_400i64).step_by(60) {
                 let silent = (2 * 86_400 + 10 * 3600..2 * 86_400 + 16 * 3600).contains(&second);
                 if works(second) && !silent || second % 86_400 < 1800 {
-                    watched.record("a", MONDAY_S + second, None, true);
+                    watched.record("a", MONDAY_S + second, None, Read::Whole);
                 }
                 if second % every == 0 {
                     watched.look(MONDAY_S + second);
@@ -549,7 +718,7 @@ mod tests {
         for second in (0..5 * 86_400i64).step_by(20) {
             let drops = second >= 4 * 86_400 + 10 * 3600;
             if !drops || second % 1200 == 0 {
-                watched.record("a", MONDAY_S + second, None, true);
+                watched.record("a", MONDAY_S + second, None, Read::Whole);
             }
         }
         assert_eq!(watched.hosts()[0], ("a", MONDAY_S + 4 * 86_400 + 10 * 3600 + 1800));
@@ -559,9 +728,9 @@ mod tests {
     fn a_wrong_clock_is_found_once() {
         let mut watched = Watched::new("type: source\nwhat: clock\nrecords: 10\ngap: 5m");
         for second in (0..7200i64).step_by(5) {
-            watched.record("right", MONDAY_S + second, Some(MONDAY_S + second - 3), true);
-            watched.record("utc", MONDAY_S + second, Some(MONDAY_S + second - 9 * 3600), true);
-            watched.record("fast", MONDAY_S + second, Some(MONDAY_S + second + 3600), true);
+            watched.record("right", MONDAY_S + second, Some(MONDAY_S + second - 3), Read::Whole);
+            watched.record("utc", MONDAY_S + second, Some(MONDAY_S + second - 9 * 3600), Read::Whole);
+            watched.record("fast", MONDAY_S + second, Some(MONDAY_S + second + 3600), Read::Whole);
         }
         let mut hosts: Vec<&str> = watched.hosts().iter().map(|(host, _)| *host).collect();
         hosts.sort_unstable();
@@ -573,15 +742,103 @@ mod tests {
     }
 
     #[test]
-    fn records_that_can_no_longer_be_read_are_found() {
-        let mut watched = Watched::new("type: source\nwhat: unreadable\nrecords: 10\nshare: 0.2");
-        for second in (0..7200i64).step_by(5) {
-            watched.record("good", MONDAY_S + second, None, second % 50 != 0);
-            watched.record("new-firmware", MONDAY_S + second, None, second < 3600 || second % 10 == 0);
+    fn a_slow_device_is_judged_as_soon_as_it_has_sent_enough() {
+        let mut clock = Watched::new("type: source\nwhat: clock\nrecords: 10\ngap: 5m");
+        for minute in 0..10 {
+            let at_s = MONDAY_S + minute * 60;
+            clock.record("utc", at_s, Some(at_s - 9 * 3600), Read::Whole);
         }
-        assert_eq!(watched.hosts().len(), 1);
-        assert_eq!(watched.hosts()[0].0, "new-firmware");
-        assert_eq!(watched.found[0].explanation["reason"], "no decoder knows this record");
-        assert!(!watched.found[0].evidence.is_empty());
+        assert_eq!(clock.hosts(), [("utc", MONDAY_S + 540)]);
+
+        let mut volume = Watched::new("type: source\nwhat: volume\nrecords: 100\nshare: 0.1\nlearn: 3d");
+        let falls = 4 * 86_400 + 600;
+        for second in (0..5 * 86_400i64).step_by(60) {
+            if second < falls || second % 900 == 0 {
+                volume.record("slow", MONDAY_S + second, None, Read::Whole);
+            }
+        }
+        // Thirty in a half-hour: four of them bring a hundred.
+        let (host, at_s) = volume.hosts()[0];
+        assert_eq!(host, "slow");
+        assert!((at_s - MONDAY_S - falls) / 3600 < 5, "{}", at_s - MONDAY_S - falls);
+        assert_eq!(volume.found[0].explanation["usual_records"], "120");
+    }
+
+    #[test]
+    fn records_that_can_no_longer_be_read_are_found_by_their_sender() {
+        let mut watched = Watched::new("type: source\nwhat: unreadable\nrecords: 40\nshare: 0.2\nlearn: 30m");
+        let (steady, mended, slow) = ([10, 0, 0, 1], [10, 0, 0, 2], [10, 0, 0, 3]);
+        for second in 0..4 * 3600i64 {
+            let unreadable = |when: bool| if when { Read::Nothing } else { Read::Whole };
+            let at_s = MONDAY_S + second;
+            // Three in ten at all times.
+            watched.send(Some(steady), "steady", at_s, None, unreadable(second % 10 < 3));
+            watched.send(Some(mended), "new-firmware", at_s, None, unreadable(second % 10 == 0 || second > 7200));
+            if second % 30 == 0 {
+                watched.send(Some(slow), "slow", at_s, None, unreadable(second > 7200));
+            }
+        }
+        let mut found = watched.hosts();
+        found.sort_unstable();
+        let hosts: Vec<&str> = found.iter().map(|(host, _)| *host).collect();
+        assert_eq!(hosts, ["new-firmware", "slow"], "{found:?}");
+        let busy = watched.found.iter().find(|f| f.group["host.name"] == "new-firmware").expect("found");
+        assert_eq!(busy.explanation["reason"], "no decoder knows this record");
+        assert!(busy.time / SECOND_NS - MONDAY_S - 7200 <= 600);
+        assert!(!busy.evidence.is_empty());
+    }
+
+    #[test]
+    fn a_device_of_whose_records_only_the_header_is_known_any_more_is_found() {
+        let mut watched = Watched::new("type: source\nwhat: unreadable\nrecords: 40\nshare: 0.2\nlearn: 30m");
+        for second in (0..3 * 86_400i64).step_by(30) {
+            let at_s = MONDAY_S + second;
+            let only_header = |when: bool| if when { Read::Header } else { Read::Whole };
+            watched.send(Some([10, 0, 0, 1]), "updated", at_s, None, only_header(second > 2 * 86_400));
+            // By night only the programs write that no decoder knows.
+            watched.send(Some([10, 0, 0, 2]), "server", at_s, None, only_header(!works(second) || second % 120 == 0));
+        }
+        assert_eq!(watched.hosts().len(), 1, "{:?}", watched.hosts());
+        assert_eq!(watched.hosts()[0].0, "updated");
+        assert_eq!(watched.found[0].explanation["usual_share"], "0.000");
+    }
+
+    #[test]
+    fn who_sends_what_nobody_can_read_is_not_silent() {
+        let mut watched = Watched::new("type: source\nwhat: silent\nlearn: 1d");
+        for second in (0..3 * 86_400i64).step_by(30) {
+            let read = if second < 2 * 86_400 { Read::Whole } else { Read::Nothing };
+            watched.send(Some([10, 0, 0, 1]), "updated", MONDAY_S + second, None, read);
+            watched.look(MONDAY_S + second);
+        }
+        assert!(watched.found.is_empty(), "{:?}", watched.hosts());
+    }
+
+    #[test]
+    fn one_behind_a_relay_is_missed_by_its_name_and_the_relay_by_its_address() {
+        let mut watched = Watched::new("type: source\nwhat: silent\nlearn: 1d");
+        for second in (0..3 * 86_400i64).step_by(30) {
+            watched.look(MONDAY_S + second);
+            if second < 2 * 86_400 {
+                watched.record("a", MONDAY_S + second, None, Read::Whole);
+            }
+            if second < 2 * 86_400 + 6 * 3600 {
+                watched.record("b", MONDAY_S + second, None, Read::Whole);
+            }
+        }
+        let missed: Vec<_> = watched.found.iter().map(|f| f.group.get("host.name").map(String::as_str)).collect();
+        assert_eq!(missed, [Some("a"), Some("b"), None]);
+        assert!(watched.found.iter().all(|f| f.group["log.source.address"] == "10.0.0.1"));
+    }
+
+    #[test]
+    fn a_way_in_without_addresses_is_missed_too() {
+        let mut watched = Watched::new("type: source\nwhat: silent\nlearn: 1d");
+        for second in (0..2 * 86_400i64).step_by(60) {
+            watched.send(None, "", MONDAY_S + second, None, Read::Whole);
+        }
+        watched.look(MONDAY_S + 2 * 86_400 + 3600);
+        let groups: Vec<_> = watched.found.iter().map(|f| f.group.clone()).collect();
+        assert_eq!(groups, [BTreeMap::from([("mihari.transport".to_owned(), "kafka".to_owned())])]);
     }
 }
