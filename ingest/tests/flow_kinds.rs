@@ -8,10 +8,14 @@ use ingest::decode::Decoder;
 use ingest::decode::flow::{FlowDecoder, is_flow};
 
 fn decode(decoder: &mut FlowDecoder, bytes: &[u8]) -> Batch {
+    decode_of(Transport::Udp, decoder, bytes)
+}
+
+fn decode_of(transport: Transport, decoder: &mut FlowDecoder, bytes: &[u8]) -> Batch {
     let head = FrameHead {
         received: Time::from_unix_s(1_700_000_010),
         source: "192.0.2.254:2055".parse::<SocketAddr>().ok(),
-        ..FrameHead::new(Transport::Udp, Content::Flow)
+        ..FrameHead::new(transport, Content::Flow)
     };
     let mut batch = BatchBuilder::default();
     decoder.decode(Frame { head, bytes }, &mut batch);
@@ -402,4 +406,155 @@ fn what_sflow_counts_is_a_metric() {
     );
     survives(&switch, &[]);
     survives(&server, &[]);
+}
+
+/// A set with a template of these elements: enterprise, number, length.
+fn template_of(id: u64, fields: &[(u64, u64, u64)]) -> (u64, Vec<u8>) {
+    let mut body = be(&[(id, 2), (fields.len() as u64, 2)]);
+    for (enterprise, element, length) in fields {
+        body.extend(match enterprise {
+            0 => be(&[(*element, 2), (*length, 2)]),
+            _ => be(&[(0x8000 | element, 2), (*length, 2), (*enterprise, 4)]),
+        });
+    }
+    (2, body)
+}
+
+#[test]
+fn withdrawn_are_one_template_or_all_of_a_kind_and_by_datagrams_none() {
+    let known = ipfix(&[
+        template_of(300, &[(0, 8, 4)]),
+        template_of(301, &[(0, 8, 4)]),
+        (3, be(&[(302, 2), (2, 2), (1, 2), (149, 2), (4, 2), (34, 2), (4, 2)])),
+    ]);
+    for (transport, withdrawal, left) in [
+        (Transport::Tcp, (2, be(&[(300, 2), (0, 2)])), 2),
+        (Transport::Tls, (2, be(&[(2, 2), (0, 2)])), 1),
+        (Transport::Tcp, (3, be(&[(3, 2), (0, 2)])), 2),
+        (Transport::Udp, (2, be(&[(300, 2), (0, 2)])), 3),
+        (Transport::Udp, (2, be(&[(2, 2), (0, 2)])), 3),
+    ] {
+        let mut decoder = FlowDecoder::default();
+        decode_of(transport, &mut decoder, &known);
+        assert_eq!(decoder.templates(), 3);
+        decode_of(transport, &mut decoder, &ipfix(std::slice::from_ref(&withdrawal)));
+        assert_eq!(decoder.templates(), left, "{transport:?} {withdrawal:?}");
+    }
+}
+
+#[test]
+fn where_a_template_has_both_families_the_one_that_is_filled_in_is_told() {
+    let six = |last: u64| [(0x2001_0db8_0000_0000, 8), (last, 8)];
+    let none = [(0, 8), (0, 8)];
+    let both = [(0, 8, 4), (0, 12, 4), (0, 27, 16), (0, 28, 16), (0, 1, 4)];
+    let turned = [(0, 27, 16), (0, 28, 16), (0, 8, 4), (0, 12, 4), (0, 1, 4)];
+    let v6 = [&[(0, 4), (0, 4)][..], &six(1), &six(2), &[(9, 4)]].concat();
+    let v4 = [&[SOURCE, DESTINATION][..], &none, &none, &[(9, 4)]].concat();
+    let v4_turned = [&none[..], &none, &[SOURCE, DESTINATION, (9, 4)]].concat();
+    for (fields, record, expected) in [
+        (
+            both,
+            v6,
+            [("source.ip", "0.0.0.0"), ("client.ip", "2001:db8::1"), ("server.ip", "2001:db8::2"), ("network.type", "ipv6")]
+                .to_vec(),
+        ),
+        (both, v4, [("source.ip", "10.1.2.3"), ("destination.ip", "198.51.100.7"), ("network.type", "ipv4")].to_vec()),
+        (
+            turned,
+            v4_turned,
+            [("source.ip", "::"), ("client.ip", "10.1.2.3"), ("server.ip", "198.51.100.7"), ("network.type", "ipv4")].to_vec(),
+        ),
+    ] {
+        // Several alike, by the plan; and with a text of variable length, element by element.
+        let with_text = [&fields[..], &[(0, 371, 65_535)]].concat();
+        let record = be(&record);
+        for (fields, records, count) in
+            [(fields.to_vec(), record.repeat(3), 3), (with_text, [record, variable(b"taro", false)].concat(), 1)]
+        {
+            let batch = decode(&mut FlowDecoder::default(), &ipfix(&[template_of(300, &fields), (300, records)]));
+            assert_eq!(batch.len(), count);
+            for event in batch.iter() {
+                says(event, &expected);
+                assert_eq!(event.get(FieldId::CLIENT_IP).is_some(), expected.iter().any(|(name, _)| *name == "client.ip"));
+            }
+        }
+    }
+}
+
+#[test]
+fn both_directions_are_told_apart() {
+    const REVERSE: u64 = 29_305;
+    let fields = [
+        (0, 8, 4),
+        (0, 12, 4),
+        (0, 1, 4),
+        (0, 2, 4),
+        (0, 6, 1),
+        (0, 152, 8),
+        (0, 153, 8),
+        (0, 58, 2),
+        (REVERSE, 1, 4),
+        (REVERSE, 2, 4),
+        (REVERSE, 6, 1),
+        (REVERSE, 152, 8),
+        (REVERSE, 153, 8),
+        (REVERSE, 58, 2),
+    ];
+    let record = be(&[
+        SOURCE,
+        DESTINATION,
+        (500, 4),
+        (5, 4),
+        (0x1b, 1),
+        (1_700_000_000_000, 8),
+        (1_700_000_004_000, 8),
+        (7, 2),
+        (900, 4),
+        (9, 4),
+        (0x12, 1),
+        (1_700_000_001_000, 8),
+        (1_700_000_003_000, 8),
+        (8, 2),
+    ]);
+    let batch = decode(&mut FlowDecoder::default(), &ipfix(&[template_of(300, &fields), (300, record.repeat(2))]));
+    assert_eq!(batch.len(), 2);
+    for event in batch.iter() {
+        says(
+            event,
+            &[
+                ("source.bytes", "500"),
+                ("source.packets", "5"),
+                ("destination.bytes", "900"),
+                ("destination.packets", "9"),
+                ("flow.biflow", "true"),
+                ("flow.tcp_flags", "27"),
+                ("flow.reverse.tcp_flags", "18"),
+                ("event.start", "2023-11-14T22:13:20Z"),
+                ("event.end", "2023-11-14T22:13:24Z"),
+                ("flow.reverse.start", "2023-11-14T22:13:21Z"),
+                ("flow.reverse.end", "2023-11-14T22:13:23Z"),
+                ("network.vlan.id", "7"),
+                ("flow.reverse.vlan_id", "8"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_kept_under_its_number() {
+    let fields = [(0, 8, 4), (0, 1, 4), (64_999, 17, 2), (64_999, 18, 12), (64_999, 19, 10), (0, 13, 1)];
+    let record = be(&[SOURCE, (9, 4), (4_660, 2), (0x7a6f_6e65, 4), (0x2d61, 2), (0, 6), (0x0102, 2), (0x00ff, 8), (24, 1)]);
+    let message = ipfix(&[template_of(300, &fields), (300, record)]);
+    let expected =
+        [("netflow.e64999.id17", "4660"), ("netflow.e64999.id18", "zone-a"), ("netflow.e64999.id19", "010200000000000000ff")];
+    let mut decoder = FlowDecoder::default();
+    says(decode(&mut decoder, &message).event(0), &expected);
+    // Sent again it is the same template, and taken up after a restart too.
+    let changes = decoder.template_changes();
+    says(decode(&mut decoder, &message).event(0), &expected);
+    assert_eq!(decoder.template_changes(), changes);
+    let mut restarted = FlowDecoder::default();
+    assert!(restarted.restore(&decoder.snapshot()));
+    let data = ipfix(&[(300, be(&[SOURCE, (9, 4), (1, 2), (0, 12), (0, 10), (24, 1)]))]);
+    says(decode(&mut restarted, &data).event(0), &[("netflow.e64999.id17", "1")]);
 }

@@ -98,6 +98,21 @@ fn gaps_are_told_in_what_each_version_counts() {
 }
 
 #[test]
+fn what_makes_no_sense_in_a_good_packet_is_told() {
+    let a = "192.0.2.1:2055";
+    let (told, data) = ((2, template(302)), (300, be(&[(1, 4), (1, 4), (1, 2)])));
+    let lost = |n| vec![("192.0.2.1".to_owned(), "flow_sets", n)];
+    // Two sets of reserved numbers beside a good one; a packet of v5 that has fewer records than it says.
+    let partly = ipfix(7, 10, &[told, data, (5, vec![0; 4]), (6, vec![0; 4])]);
+    assert_eq!(missing([(a, partly)]), lost(2));
+    let mut short = v5(5, 100, 2);
+    short.truncate(24 + 48);
+    assert_eq!(missing([(a, short)]), lost(1));
+    // What gives no event at all is quarantined, which tells of it already.
+    assert_eq!(missing([(a, ipfix(7, 10, &[(5, vec![0; 4])]))]), []);
+}
+
+#[test]
 fn overtaken_doubled_wrapped_and_restarted_packets_are_no_loss() {
     let (a, b) = ("192.0.2.1:2055", "192.0.2.1:2056");
     let packet = |n: u32| (a, v9(1, n, &[]));

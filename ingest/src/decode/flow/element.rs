@@ -1,10 +1,13 @@
 //! Information elements that stand for one field: IANA's ("IP Flow Information Export (IPFIX) Entities"; those below 128 are NetFlow v9's types
-//! too) and vendors' own. What is told in several elements, such as times and ICMP, is in [`super::Flow`].
+//! too) and vendors' own. What is told in several elements, such as times and ICMP, is in [`super::record`].
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::net::IpAddr;
+use std::sync::{LazyLock, Mutex};
 
-use event::{FieldId, RowBuilder};
+use event::{FieldId, RowBuilder, Value};
+
+use super::{Field, REVERSE_PEN};
 
 /// How an element's bytes are read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -121,13 +124,20 @@ const OF_NTOP: &[(u16, Form, &str)] = &[
     (492, Form::Text, "destination.domain"),
 ];
 
+/// By which enterprises tell the reverse of an element of their own (RFC 5103 §6.2).
+const REVERSE_BIT: u16 = 0x4000;
+
 /// Enterprises (IANA, "Private Enterprise Numbers") and what they document.
 const ENTERPRISES: &[(u32, u16, Form, &str)] = &[
-    // RFC 5103: the other direction.
-    (super::REVERSE_PEN, 1, Form::Number, "destination.bytes"),
-    (super::REVERSE_PEN, 2, Form::Number, "destination.packets"),
-    (super::REVERSE_PEN, 85, Form::Number, "destination.bytes"),
-    (super::REVERSE_PEN, 86, Form::Number, "destination.packets"),
+    // RFC 5103: the other direction; its times are in [`super::record::Span`].
+    (REVERSE_PEN, 1, Form::Number, "destination.bytes"),
+    (REVERSE_PEN, 2, Form::Number, "destination.packets"),
+    (REVERSE_PEN, 6, Form::Number, "flow.reverse.tcp_flags"),
+    (REVERSE_PEN, 58, Form::Number, "flow.reverse.vlan_id"),
+    (REVERSE_PEN, 243, Form::Number, "flow.reverse.vlan_id"),
+    (REVERSE_PEN, 136, Form::Number, "flow.reverse.end_reason"),
+    (REVERSE_PEN, 85, Form::Number, "destination.bytes"),
+    (REVERSE_PEN, 86, Form::Number, "destination.packets"),
     // Citrix NetScaler, AppFlow.
     (5951, 130, Form::Text, "url.original"),
     (5951, 140, Form::Text, "http.request.referrer"),
@@ -138,6 +148,7 @@ const ENTERPRISES: &[(u32, u16, Form, &str)] = &[
     (5951, 250, Form::Text, "user.name"),
     // CERT, YAF; from 110 on, what its deep packet inspection puts into lists.
     (6871, 14, Form::Number, "flow.tcp_flags"),
+    (6871, REVERSE_BIT | 14, Form::Number, "flow.reverse.tcp_flags"),
     (6871, 111, Form::Text, "user_agent.original"),
     (6871, 112, Form::Text, "url.original"),
     (6871, 115, Form::Text, "http.request.referrer"),
@@ -145,6 +156,48 @@ const ENTERPRISES: &[(u32, u16, Form, &str)] = &[
     (6871, 179, Form::Text, "dns.question.name"),
     (6871, 294, Form::Text, "tls.client.server_name"),
 ];
+
+/// What only flows have that tell of both directions.
+pub(super) struct Biflow {
+    /// That they do.
+    pub(super) is: FieldId,
+    pub(super) start: FieldId,
+    pub(super) end: FieldId,
+}
+
+pub(super) static BIFLOW: LazyLock<Biflow> = LazyLock::new(|| Biflow {
+    is: FieldId::known("flow.biflow"),
+    start: FieldId::known("flow.reverse.start"),
+    end: FieldId::known("flow.reverse.end"),
+});
+
+/// Whether an element counts the other direction: then what counts without a direction is of this one.
+pub(super) fn counts_reverse(field: &Field) -> bool {
+    field.enterprise == REVERSE_PEN && matches!(field.element, 1 | 2 | 85 | 86)
+}
+
+/// Names of vendors' own elements that are kept; who invents more is not listened to.
+const NATIVE_MAX: usize = 1024;
+
+static NATIVE: LazyLock<Mutex<HashMap<(u32, u16), FieldId>>> = LazyLock::new(Mutex::default);
+
+/// The field in which an element of a vendor is kept of which nobody here knows what it means: `netflow.e<enterprise>.id<element>`.
+pub(super) fn native(enterprise: u32, element: u16) -> Option<FieldId> {
+    // Without an enterprise, IANA's are documented; NetFlow v9 has vendors' own above them.
+    if enterprise == 0 && element < 0x8000 || meaning(enterprise, element).is_some() {
+        return None;
+    }
+    let mut names = NATIVE.lock().expect("no code panics under this lock");
+    if let Some(field) = names.get(&(enterprise, element)) {
+        return Some(*field);
+    }
+    if names.len() >= NATIVE_MAX {
+        return None;
+    }
+    let field = FieldId::intern(&format!("netflow.e{enterprise}.id{element}"))?;
+    names.insert((enterprise, element), field);
+    Some(field)
+}
 
 struct Elements {
     /// By number, of no enterprise below 512.
@@ -180,9 +233,31 @@ pub(super) fn meaning(enterprise: u32, element: u16) -> Option<(FieldId, Form)> 
     }
 }
 
+/// The field of an end's other address. Templates for both families have elements of both, and fill with zeros those of the one that a flow is
+/// not of: where the first, which stands for the end, is of zeros, the other tells who it was.
+pub(super) fn other_address(field: FieldId) -> Option<FieldId> {
+    match field {
+        FieldId::SOURCE_IP => Some(FieldId::CLIENT_IP),
+        FieldId::DESTINATION_IP => Some(FieldId::SERVER_IP),
+        _ => None,
+    }
+}
+
+/// `network.type` by an address.
+pub(super) fn family(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "ipv4" } else { "ipv6" }
+}
+
 /// Writes an element's value where it is of its form and no element before it meant the same field.
 pub(super) fn add(row: &mut RowBuilder<'_>, field: FieldId, form: Form, v: &[u8]) {
-    if row.get(field).is_some() {
+    if let Some(before) = row.get(field) {
+        if let (Some(other), Value::Ip(before)) = (other_address(field), before)
+            && before.is_unspecified()
+            && let Some(ip) = super::address(v).filter(|ip| !ip.is_unspecified())
+            && row.get(other).is_none()
+        {
+            row.ip(other, ip);
+        }
         return;
     }
     match form {
@@ -198,6 +273,28 @@ pub(super) fn add(row: &mut RowBuilder<'_>, field: FieldId, form: Form, v: &[u8]
         }
         Form::Mac => super::add_mac(row, field, v),
         Form::Text => add_text(row, field, v),
+    }
+}
+
+/// Bytes of a value that is shown in hexadecimal digits.
+const OCTETS_MAX: usize = 64;
+
+/// Writes the value of an element of which nothing is known, of more than eight bytes: as text where it looks like one, else its first
+/// bytes in digits.
+pub(super) fn add_octets(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let end = v.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    match std::str::from_utf8(&v[..end]) {
+        Ok("") => {}
+        Ok(text) if !text.chars().any(char::is_control) => row.text(field, text),
+        _ => {
+            let mut digits = [0; 2 * OCTETS_MAX];
+            let shown = &v[..v.len().min(OCTETS_MAX)];
+            for (pair, byte) in digits.chunks_exact_mut(2).zip(shown) {
+                (pair[0], pair[1]) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+            }
+            row.text(field, std::str::from_utf8(&digits[..2 * shown.len()]).expect("digits"));
+        }
     }
 }
 

@@ -70,8 +70,11 @@ struct Layout {
 
 impl Layout {
     fn new(format: &'static str, parts: &[Elements]) -> Layout {
-        let fields: Vec<_> =
-            parts.concat().into_iter().map(|(element, length)| Field { enterprise: 0, element, length, scope: false }).collect();
+        let fields: Vec<_> = parts
+            .concat()
+            .into_iter()
+            .map(|(element, length)| Field { enterprise: 0, element, length, scope: false, native: None })
+            .collect();
         let plan = Plan::of(&fields).expect("no length varies");
         Layout { format: FormatId::known(format), plan, prefixes: Vec::new() }
     }

@@ -9,6 +9,7 @@ mod element;
 mod fixed;
 mod list;
 mod plan;
+mod record;
 mod sampling;
 mod sequence;
 mod sflow;
@@ -19,14 +20,14 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time};
+use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time, Transport, Value};
 
 use super::Decoder;
-use element::meaning;
 use fixed::Fixed;
 use list::Lists;
 use plan::{Packet, Plan, Written};
-use sampling::{Names, Rate, Rates, Scope, Told};
+use record::record;
+use sampling::{Rates, Scope, Told};
 use sequence::StreamKey;
 pub use sequence::{Heard, Missing, Sequences, Unit};
 use sflow::Part;
@@ -68,6 +69,8 @@ struct Field {
     element: u16,
     length: u16,
     scope: bool,
+    /// Where it is kept, if nobody knows what it means.
+    native: Option<FieldId>,
 }
 
 struct Held {
@@ -136,16 +139,20 @@ impl FlowDecoder {
     pub fn decode_heard(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder, heard: &mut Vec<Heard>) {
         let before = batch.len();
         let mut nth = 0;
-        let problem = match be16(frame.bytes, 0) {
-            Some(1 | 5 | 7 | 8) => self.fixed(frame, &mut nth, batch, heard),
-            Some(9) => self.packet(frame, 9, &mut nth, batch, heard),
-            Some(10) => self.packet(frame, 10, &mut nth, batch, heard),
-            Some(0) if be16(frame.bytes, 2) == Some(5) => self.sflow(frame, &mut nth, batch, heard),
-            _ => Some("no flow packet: unknown version"),
+        let version = be16(frame.bytes, 0).unwrap_or_default();
+        let (problem, sets) = match version {
+            1 | 5 | 7 | 8 => (self.fixed(frame, &mut nth, batch, heard), 1),
+            9 | 10 => self.packet(frame, version, &mut nth, batch, heard),
+            0 if be16(frame.bytes, 2) == Some(5) => (self.sflow(frame, &mut nth, batch, heard), 1),
+            _ => (Some("no flow packet: unknown version"), 1),
         };
-        if let Some(reason) = problem
-            && batch.len() == before
-        {
+        let Some(reason) = problem else { return };
+        if batch.len() > before {
+            // The rest of the packet is good; what is lost of it is counted.
+            let key = stream_key(&frame.head, version, Unit::Sets, 0);
+            let received = frame.head.received;
+            heard.extend(key.map(|key| Heard { key, received, sequence: 0, count: Some(sets), uptime_ms: None }));
+        } else {
             let mut row = batch.row(&frame.head, 0, "");
             row.log_source(self.log_source);
             if let Some(exporter) = row.source() {
@@ -192,7 +199,7 @@ impl FlowDecoder {
         for ((tenant, exporter, version, id, template), (fields, options, seen)) in templates.into_iter().take(TEMPLATES_MAX) {
             let fields = fields
                 .into_iter()
-                .map(|(enterprise, element, length, scope)| Field { enterprise, element, length, scope })
+                .map(|(enterprise, element, length, scope)| Field { enterprise, element, length, scope, native: None })
                 .collect();
             let domain = Domain { tenant, exporter, version, id };
             self.templates.learn(domain, template, fields, options, Time::from_unix_ns(seen));
@@ -263,7 +270,7 @@ impl FlowDecoder {
         }
     }
 
-    /// NetFlow v9 and IPFIX: a header and sets of templates and data.
+    /// NetFlow v9 and IPFIX: a header and sets of templates and data. Gives the last problem, and how many sets have one.
     fn packet(
         &mut self,
         frame: Frame<'_>,
@@ -271,13 +278,13 @@ impl FlowDecoder {
         nth: &mut u16,
         batch: &mut BatchBuilder,
         heard: &mut Vec<Heard>,
-    ) -> Option<&'static str> {
+    ) -> (Option<&'static str>, u32) {
         let b = frame.bytes;
         let header_bytes = if version == 9 { 20 } else { 16 };
         let (Some(secs), Some(sequence), Some(domain)) =
             (be32(b, if version == 9 { 8 } else { 4 }), be32(b, header_bytes - 8), be32(b, header_bytes - 4))
         else {
-            return Some("flow packet is cut in its header");
+            return (Some("flow packet is cut in its header"), 1);
         };
         // v9 counts packets, IPFIX data records, those of options too; how many there are is known where every set can be read.
         let (unit, mut count) = if version == 9 { (Unit::Packets, Some(1)) } else { (Unit::Records, Some(0)) };
@@ -287,7 +294,7 @@ impl FlowDecoder {
         // IPFIX says its length; what lies behind is not its own.
         let end = if version == 10 { be16(b, 2).map_or(b.len(), usize::from).min(b.len()) } else { b.len() };
         let mut at = header_bytes;
-        let mut problem = None;
+        let (mut last_problem, mut bad_sets) = (None, 0);
         let mut learned = Vec::new();
         while at + 4 <= end {
             let (Some(set), Some(length)) = (be16(b, at), be16(b, at + 2)) else { break };
@@ -295,17 +302,19 @@ impl FlowDecoder {
             if set == 0 && length == 0 {
                 break; // Some exporters fill the packet with zeros.
             }
+            let mut problem = None;
             if length < 4 || at + length > end {
                 problem = Some("flow set is longer than its packet");
                 if length < 4 || set < 256 {
+                    (last_problem, bad_sets) = (problem, bad_sets + 1);
                     break;
                 }
             }
             let body = &b[at + 4..(at + length).min(end)];
             match (version, set) {
-                (9, 0) | (10, 2) => self.templates_of(domain, body, false, frame.head.received, &mut problem, &mut learned),
+                (9, 0) | (10, 2) => self.templates_of(domain, body, false, &frame.head, &mut problem, &mut learned),
                 (9, 1) => self.options_v9(domain, body, frame.head.received, &mut problem, &mut learned),
-                (10, 3) => self.templates_of(domain, body, true, frame.head.received, &mut problem, &mut learned),
+                (10, 3) => self.templates_of(domain, body, true, &frame.head, &mut problem, &mut learned),
                 (_, 256..) => {
                     if self.templates.knows(domain, set, frame.head.received) {
                         let (fits, records) = self.data(domain, set, body, export, &frame.head, nth, false, batch);
@@ -325,6 +334,9 @@ impl FlowDecoder {
                 }
                 _ => problem = Some("flow set has a reserved number"),
             }
+            if problem.is_some() {
+                (last_problem, bad_sets) = (problem, bad_sets + 1);
+            }
             at += length;
         }
         self.release(domain, &learned, &frame.head, nth, batch);
@@ -333,10 +345,10 @@ impl FlowDecoder {
             key,
             received: frame.head.received,
             sequence,
-            count: if problem.is_some() && unit == Unit::Records { None } else { count },
+            count: if bad_sets > 0 && unit == Unit::Records { None } else { count },
             uptime_ms: export.uptime_ms,
         }));
-        problem
+        (last_problem, bad_sets)
     }
 
     /// Template records (RFC 3954 §5.2, RFC 7011 §3.4.1) or IPFIX options template records (§3.4.2.2).
@@ -345,7 +357,7 @@ impl FlowDecoder {
         domain: Domain,
         mut b: &[u8],
         options: bool,
-        now: Time,
+        head: &FrameHead,
         problem: &mut Option<&'static str>,
         learned: &mut Vec<u16>,
     ) {
@@ -356,7 +368,7 @@ impl FlowDecoder {
                 return; // Padding.
             }
             if count == 0 {
-                self.templates.remove(domain, id); // Withdrawn (RFC 7011 §8.1).
+                self.withdraw(domain, id, options, head.transport);
                 continue;
             }
             let mut scopes = 0;
@@ -372,7 +384,18 @@ impl FlowDecoder {
                 return;
             };
             b = rest;
-            learned.extend(self.learn(domain, id, fields, options, now, problem));
+            learned.extend(self.learn(domain, id, fields, options, head.received, problem));
+        }
+    }
+
+    /// A template is withdrawn, or by the number of its kind of set all of the domain (RFC 7011 §8.1). Datagrams withdraw none: they may
+    /// not (§8.4), and anybody can forge one.
+    fn withdraw(&mut self, domain: Domain, id: u16, options: bool, transport: Transport) {
+        let all = if options { 3 } else { 2 };
+        match transport {
+            Transport::Udp => metrics::counter!("mihari_flow_withdrawals_ignored_total").increment(1),
+            _ if id == all => self.templates.remove_all(domain, options),
+            _ => self.templates.remove(domain, id),
         }
     }
 
@@ -553,7 +576,7 @@ fn fields_of(mut b: &[u8], count: usize, scopes: usize, enterprise: bool) -> Opt
     for n in 0..count {
         let (element, length) = (be16(b, 0)?, be16(b, 2)?);
         b = &b[4..];
-        let mut field = Field { enterprise: 0, element, length, scope: n < scopes };
+        let mut field = Field { enterprise: 0, element, length, scope: n < scopes, native: None };
         if enterprise && element & 0x8000 != 0 {
             field.element = element & 0x7fff;
             field.enterprise = be32(b, 0)?;
@@ -578,184 +601,10 @@ fn take<'b>(field: &Field, b: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
     }
 }
 
-/// Reads one flow record into `row`; gives what follows it, and what it names.
-fn record<'b>(
-    template: &Template,
-    b: &'b [u8],
-    export: Export,
-    lists: Lists<'_>,
-    row: &mut RowBuilder<'_>,
-) -> Option<(&'b [u8], Names)> {
-    let mut rest = b;
-    let (mut flow, mut names) = (Flow::default(), Names::default());
-    for field in template.fields.iter() {
-        let (value, after) = take(field, rest)?;
-        rest = after;
-        if field.enterprise == 0 {
-            names.element(field.element, unsigned(value));
-        }
-        if list::is_list(field) {
-            lists.write(field, value, 0, row);
-        } else {
-            flow.element(field, value, export, row);
-        }
-    }
-    flow.finish(row, export);
-    Some((rest, names))
-}
-
-/// What is told in several elements.
-#[derive(Default)]
-struct Flow {
-    protocol: Option<u64>,
-    start: Option<Time>,
-    end: Option<Time>,
-    icmp: Option<u64>,
-    /// Since the flow began, not since the last record of it.
-    bytes_total: Option<u64>,
-    packets_total: Option<u64>,
-    /// Of whole frames (layer2OctetDeltaCount).
-    bytes_of_frames: Option<u64>,
-    rate: Rate,
-}
-
-impl Flow {
-    /// One information element.
-    fn element(&mut self, field: &Field, v: &[u8], export: Export, row: &mut RowBuilder<'_>) {
-        match (field.enterprise, field.element) {
-            (0, 85) => self.bytes_total = unsigned(v),
-            (0, 86) => self.packets_total = unsigned(v),
-            (0, 352) => self.bytes_of_frames = unsigned(v),
-            // An element that comes twice tells of the inner packet the second time (RFC 7011 §8, order of treatment).
-            (0, 4) => self.protocol = self.protocol.or(unsigned(v)),
-            (0, 32 | 139) => self.icmp = unsigned(v),
-            (0, 34 | 50) => {
-                if let Some(rate) = unsigned(v).filter(|rate| *rate > 0) {
-                    row.uint(FieldId::FLOW_SAMPLING_RATE, rate);
-                }
-            }
-            (0, element) if sampling::is_part(element) => self.rate.element(element, v),
-            (0, 61) => add_fixed(row, FieldId::NETWORK_DIRECTION, direction(v)),
-            (0, 89) => add_fixed(row, FieldId::EVENT_ACTION, forwarding(v)),
-            (0, 230) => add_fixed(row, FieldId::EVENT_ACTION, nat_event(v)),
-            (0, 233 | 40_005) => add_fixed(row, FieldId::EVENT_ACTION, firewall_event(v)),
-            (0, element @ (154 | 156)) => self.start = instant(element, v, export).or(self.start),
-            (0, element @ (155 | 157)) => self.end = instant(element, v, export).or(self.end),
-            (0, element @ (22 | 150 | 152 | 158)) => self.start = instant(element, v, export),
-            (0, element @ (21 | 151 | 153 | 159 | 323)) => self.end = instant(element, v, export),
-            (enterprise, element) => {
-                if let Some((field, form)) = meaning(enterprise, element) {
-                    element::add(row, field, form, v);
-                }
-            }
-        }
-    }
-
-    fn finish(&self, row: &mut RowBuilder<'_>, export: Export) {
-        if let Some(protocol) = self.protocol {
-            add_protocol(row, protocol);
-        }
-        // The count since the last record where there is one; adding up totals would count twice.
-        for (count, field) in [
-            (self.bytes_total, FieldId::NETWORK_BYTES),
-            (self.bytes_of_frames, FieldId::NETWORK_BYTES),
-            (self.packets_total, FieldId::NETWORK_PACKETS),
-            (self.rate.told(), FieldId::FLOW_SAMPLING_RATE),
-        ] {
-            if let Some(count) = count
-                && row.get(field).is_none()
-            {
-                row.uint(field, count);
-            }
-        }
-        if let Some(icmp) = self.icmp {
-            for (field, part) in [(FieldId::ICMP_TYPE, icmp >> 8), (FieldId::ICMP_CODE, icmp & 0xff)] {
-                if row.get(field).is_none() {
-                    row.uint(field, part);
-                }
-            }
-        }
-        if let Some(start) = self.start {
-            row.time_cell(FieldId::EVENT_START, start);
-        }
-        if let Some(end) = self.end {
-            row.time_cell(FieldId::EVENT_END, end);
-        }
-        if let (Some(start), Some(end)) = (self.start, self.end)
-            && end >= start
-        {
-            row.int(FieldId::EVENT_DURATION, end.since_ns(start));
-        }
-        row.time(self.end.unwrap_or(export.time));
-    }
-}
-
-/// The instant that an element of time tells.
-fn instant(element: u16, v: &[u8], export: Export) -> Option<Time> {
-    match element {
-        21 | 22 => export.at_uptime(unsigned(v)? as u32),
-        150 | 151 => Some(Time::from_unix_s(i64::try_from(unsigned(v)?).ok()?)),
-        152 | 153 | 323 => Some(Time::from_unix_ms(i64::try_from(unsigned(v)?).ok()?)),
-        154..=157 => ntp(v),
-        158 | 159 => Some(export.time.plus_ns(-i64::try_from(unsigned(v)?).ok()?.checked_mul(1000)?)),
-        _ => None,
-    }
-}
-
-/// forwardingStatus (RFC 7270 §4.12).
-fn forwarding(v: &[u8]) -> Option<&'static str> {
-    v.last().filter(|status| *status >> 6 == 2).map(|_| "dropped")
-}
-
-/// flowDirection (IANA): of the observer's interface.
-fn direction(v: &[u8]) -> Option<&'static str> {
-    match unsigned(v)? {
-        0 => Some("ingress"),
-        1 => Some("egress"),
-        _ => None,
-    }
-}
-
-/// natEvent (IANA, "NAT Event Type").
-fn nat_event(v: &[u8]) -> Option<&'static str> {
-    Some(match unsigned(v)? {
-        1 | 4 | 6 => "nat_session_created",
-        2 | 5 | 7 => "nat_session_deleted",
-        3 => "nat_addresses_exhausted",
-        8 | 10 => "nat_binding_created",
-        9 | 11 => "nat_binding_deleted",
-        12 => "nat_ports_exhausted",
-        13 => "nat_quota_exceeded",
-        14 => "nat_address_bound",
-        15 => "nat_address_released",
-        16 => "nat_ports_allocated",
-        17 => "nat_ports_released",
-        18 => "nat_threshold_reached",
-        _ => return None,
-    })
-}
-
-/// firewallEvent (IANA).
-fn firewall_event(v: &[u8]) -> Option<&'static str> {
-    match unsigned(v)? {
-        1 => Some("flow_created"),
-        2 => Some("flow_deleted"),
-        3 => Some("denied"),
-        _ => None,
-    }
-}
-
 /// Marks a sample whose records are cut: the problem of its packet.
 fn cut(row: &mut RowBuilder<'_>) -> &'static str {
     row.text(FieldId::FLAGS, "record_cut");
     "flow record is cut"
-}
-
-/// Adds a text of the code itself, where there is one.
-fn add_fixed(row: &mut RowBuilder<'_>, field: FieldId, text: Option<&'static str>) {
-    if let Some(text) = text {
-        row.fixed(field, text);
-    }
 }
 
 impl Export {
@@ -763,6 +612,14 @@ impl Export {
     fn at_uptime(self, ms: u32) -> Option<Time> {
         let ago = self.uptime_ms?.wrapping_sub(ms).cast_signed();
         Some(self.time.plus_ns(-i64::from(ago) * 1_000_000))
+    }
+}
+
+/// Says of which family the ends are.
+fn add_family(row: &mut RowBuilder<'_>) {
+    let ends = [FieldId::CLIENT_IP, FieldId::SERVER_IP, FieldId::SOURCE_IP, FieldId::DESTINATION_IP];
+    if let Some(Value::Ip(ip)) = ends.iter().find_map(|end| row.get(*end)) {
+        row.fixed(FieldId::NETWORK_TYPE, element::family(ip));
     }
 }
 
@@ -814,13 +671,6 @@ fn unsigned(v: &[u8]) -> Option<u64> {
         [a, b, c, d, e, f, g, h] => Some(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])),
         _ => (1..=8).contains(&v.len()).then(|| v.iter().fold(0, |n, b| n << 8 | u64::from(*b))),
     }
-}
-
-/// `dateTimeMicroseconds` and `dateTimeNanoseconds`: NTP timestamps (RFC 7011 §6.1.9).
-fn ntp(v: &[u8]) -> Option<Time> {
-    let (seconds, fraction) = (be32(v, 0)?, be32(v, 4)?);
-    let since_1900 = i64::from(seconds) - 2_208_988_800;
-    Some(Time::from_unix_s(since_1900).plus_ns((i64::from(fraction) * 1_000_000_000) >> 32))
 }
 
 fn be16(b: &[u8], at: usize) -> Option<u16> {

@@ -5,25 +5,26 @@
 //! ```
 //!
 //! Fixed are: where each element lies, which of two that mean the same counts, and the order of the cells, which is that of the fields'
-//! numbers, so that a row needs no sorting. A template with a field of variable length has no plan; [`super::record`] reads its records
+//! numbers, so that a row needs no sorting. A template with a field of variable length has no plan; [`super::record::record`] reads its records
 //! element by element, and is the plain twin that every plan must agree with.
 
 use std::net::Ipv4Addr;
 
 use event::{FieldId, RowBuilder, Time, Value};
 
-use super::element::{Form, add_text, meaning};
+use super::element::{BIFLOW, Form, add_octets, add_text, counts_reverse, meaning, other_address};
 use super::list::is_list;
+use super::record::{OF_SOURCE, Span, direction, firewall_event, forwarding, instant, nat_event};
 use super::sampling::{self, Names, is_part, rate_of};
-use super::{Export, Field, VARIABLE, add_mac, address, direction, firewall_event, forwarding, instant, nat_event};
+use super::{Export, Field, REVERSE_PEN, VARIABLE, add_family, add_mac, address};
 
 /// The steps of one record.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Of one record.
     bytes: usize,
-    start: Option<Part>,
-    end: Option<Part>,
+    span: Span<Part>,
+    reverse: Span<Part>,
     /// What the record names that a sampling rate may be of.
     names: Box<[Part]>,
     steps: Box<[Step]>,
@@ -33,7 +34,7 @@ pub(super) struct Plan {
 /// How a record is written that has what the one before has: the steps, by their numbers, whose values may differ.
 #[derive(Debug, Default)]
 struct Repeats {
-    /// Whether it can be: there are few steps, and none whose text is made of the record.
+    /// Whether it can be: there are few steps, and none whose text is made of the record or that asks what was written.
     can: bool,
     /// Each record has them.
     numbers: Vec<(u8, Part)>,
@@ -54,7 +55,7 @@ impl Repeats {
             match write {
                 Write::Uint => repeats.numbers.push((nth, *part)),
                 Write::Ip if part.length == 4 => repeats.addresses.push((nth, *part)),
-                Write::Mac | Write::Said => repeats.can = false,
+                Write::Mac | Write::Said | Write::OtherIp(_) | Write::Family | Write::Octets => repeats.can = false,
                 // All records of a packet have the same.
                 Write::Text(_) | Write::Exporter | Write::Domain | Write::Template => {}
                 _ => repeats.others.push(nth),
@@ -85,12 +86,15 @@ impl Written {
 }
 
 /// An element within the record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Part {
     element: u16,
     at: u32,
     length: u16,
 }
+
+/// Of steps that need nothing of the record.
+const NOTHING: Part = Part { element: 0, at: 0, length: 0 };
 
 impl Part {
     fn of<'b>(&self, record: &'b [u8]) -> &'b [u8] {
@@ -114,6 +118,10 @@ struct Step {
 enum Write {
     Uint,
     Ip,
+    /// The other address of an end whose first, this one, is of zeros.
+    OtherIp(Part),
+    /// The family of the ends, where the template has both.
+    Family,
     Mac,
     /// The protocol's name.
     Transport,
@@ -135,6 +143,12 @@ enum Write {
     Start,
     End,
     Duration,
+    ReverseStart,
+    ReverseEnd,
+    /// That the flow tells of both directions.
+    Biflow,
+    /// What nobody knows.
+    Octets,
 }
 
 /// What the steps need of the packet that the record is in.
@@ -196,7 +210,8 @@ impl Plan {
     ) -> &'b [u8] {
         let (bytes, after) = rest.split_at(self.bytes);
         let instant = |part: Option<Part>| part.and_then(|part| part.instant(bytes, packet.export));
-        let record = Record { bytes, rest, packet, names: &self.names, start: instant(self.start), end: instant(self.end) };
+        let (start, end) = (instant(self.span.start), instant(self.span.end));
+        let record = Record { bytes, rest, packet, plan: self, start, end };
         if before.cells == 0 || !self.as_before(&record, before, row) {
             self.whole(&record, before, row);
         }
@@ -213,7 +228,14 @@ impl Plan {
                 Write::Mac => add_mac(row, *field, part.of(record.bytes)),
                 // Where the first of several is empty the next one counts.
                 Write::Said if row.get(*field).is_none() => add_text(row, *field, part.of(record.bytes)),
-                Write::Said => {}
+                Write::OtherIp(first) if row.get(*field).is_none() && is_zero(first.of(record.bytes)) => {
+                    if let Some(ip) = address(part.of(record.bytes)).filter(|ip| !ip.is_unspecified()) {
+                        row.ip(*field, ip);
+                    }
+                }
+                Write::Family => add_family(row),
+                Write::Octets => add_octets(row, *field, part.of(record.bytes)),
+                Write::Said | Write::OtherIp(_) => {}
                 Write::Text(text) => row.fixed(*field, text),
                 Write::Exporter => {
                     if let Some(exporter) = row.source() {
@@ -268,7 +290,7 @@ struct Record<'b, 'r> {
     /// The record and what follows it.
     rest: &'b [u8],
     packet: Packet<'r>,
-    names: &'r [Part],
+    plan: &'r Plan,
     start: Option<Time>,
     end: Option<Time>,
 }
@@ -290,7 +312,7 @@ impl Record<'_, '_> {
                 Value::Uint(rate)
             }
             Write::SamplingTold if *sampled => return None,
-            Write::SamplingTold => Value::Uint(self.packet.sampling.or_else(|| self.packet.rate(self.names, self.rest))?),
+            Write::SamplingTold => Value::Uint(self.packet.sampling.or_else(|| self.packet.rate(&self.plan.names, self.rest))?),
             Write::Direction => Value::Text(direction(part.of(self.bytes))?),
             Write::Forwarding => Value::Text(forwarding(part.of(self.bytes))?),
             Write::Firewall => Value::Text(firewall_event(part.of(self.bytes))?),
@@ -303,7 +325,13 @@ impl Record<'_, '_> {
                 let (start, end) = self.start.zip(self.end).filter(|(start, end)| end >= start)?;
                 Value::Int(end.since_ns(start))
             }
-            Write::Mac | Write::Said | Write::Text(_) | Write::Exporter => return None, // The row writes them itself.
+            Write::ReverseStart => Value::Time(self.plan.reverse.start?.instant(self.bytes, self.packet.export)?),
+            Write::ReverseEnd => Value::Time(self.plan.reverse.end?.instant(self.bytes, self.packet.export)?),
+            Write::Biflow => Value::Bool(true),
+            // The row writes them itself.
+            Write::Mac | Write::Said | Write::OtherIp(_) | Write::Family | Write::Octets | Write::Text(_) | Write::Exporter => {
+                return None;
+            }
         })
     }
 }
@@ -317,11 +345,16 @@ fn number(rest: &[u8], part: &Part) -> u64 {
     }
 }
 
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
 /// A plan in the making.
 #[derive(Default)]
 struct Draft {
-    start: Option<Part>,
-    end: Option<Part>,
+    span: Span<Part>,
+    reverse: Span<Part>,
+    counts_reverse: bool,
     steps: Vec<Step>,
     protocol: Option<Part>,
     icmp: Option<Part>,
@@ -332,12 +365,13 @@ struct Draft {
 }
 
 impl Draft {
-    /// The steps of one element, as [`super::Flow::element`] reads it.
+    /// The steps of one element, as [`super::record`] reads it.
     fn element(&mut self, field: &Field, at: u32) {
         use FieldId as F;
         let part = Part { element: field.element, at, length: field.length };
         let numeric = (1..=8).contains(&field.length);
         let number = numeric.then_some(part);
+        self.counts_reverse |= counts_reverse(field);
         if field.enterprise == 0 && matches!(field.element, 10 | 14 | 48 | 302) {
             self.names.extend(number);
         }
@@ -347,11 +381,10 @@ impl Draft {
             (0, 86) => self.packets_total = number,
             (0, 352) => self.bytes_of_frames = number,
             (0, 32 | 139) => self.icmp = number,
-            (0, 22 | 150 | 152 | 158) => self.start = Some(part),
-            (0, 21 | 151 | 153 | 159 | 323) => self.end = Some(part),
-            (0, 154 | 156) if field.length >= 8 => self.start = Some(part),
-            (0, 155 | 157) if field.length >= 8 => self.end = Some(part),
-            (0, 154..=157) => {}
+            (0, element) if Span::<Part>::is_of(element) => self.span.put(element, field.length.into(), || Some(part)),
+            (REVERSE_PEN, element) if Span::<Part>::is_of(element) => {
+                self.reverse.put(element, field.length.into(), || Some(part));
+            }
             (0, 34 | 50) => self.every(F::FLOW_SAMPLING_RATE, Write::Sampling, number),
             (0, 61) => self.every(F::NETWORK_DIRECTION, Write::Direction, number),
             (0, 89) => self.every(F::EVENT_ACTION, Write::Forwarding, Some(part)),
@@ -360,11 +393,16 @@ impl Draft {
             (enterprise, element) => match meaning(enterprise, element) {
                 Some((field, Form::Number)) => self.first(field, Write::Uint, number),
                 Some((field, Form::Address)) => {
-                    self.first(field, Write::Ip, Some(part).filter(|part| matches!(part.length, 4 | 16)));
+                    self.address(field, Some(part).filter(|part| matches!(part.length, 4 | 16)));
                 }
                 Some((field, Form::Mac)) => self.first(field, Write::Mac, Some(part).filter(|part| part.length == 6)),
                 Some((field, Form::Text)) => self.every(field, Write::Said, Some(part)),
-                None => {}
+                None => {
+                    if let Some(native) = field.native {
+                        let write = if field.length <= 8 { Write::Uint } else { Write::Octets };
+                        self.first(native, write, number.or(Some(part).filter(|_| field.length > 8)));
+                    }
+                }
             },
         }
     }
@@ -380,14 +418,44 @@ impl Draft {
         }
     }
 
+    /// The first, or where it is of zeros another: as [`super::element::add`].
+    fn address(&mut self, field: FieldId, part: Option<Part>) {
+        let before = self.steps.iter().find(|step| step.field == field).map(|step| step.part);
+        match (before, other_address(field)) {
+            (None, _) => self.every(field, Write::Ip, part),
+            (Some(first), Some(other)) => self.every(other, Write::OtherIp(first), part),
+            (Some(_), None) => {}
+        }
+    }
+
+    /// The family of the ends, as [`add_family`] tells it: mostly the template says it already.
+    fn family(&mut self) {
+        use FieldId as F;
+        let length = |field| self.steps.iter().find(|step| step.field == field).map(|step| step.part.length);
+        let write = match length(F::SOURCE_IP).or(length(F::DESTINATION_IP)) {
+            None => return,
+            Some(_) if self.steps.iter().any(|step| matches!(step.write, Write::OtherIp(_))) => Write::Family,
+            Some(4) => Write::Text("ipv4"),
+            Some(_) => Write::Text("ipv6"),
+        };
+        self.every(F::NETWORK_TYPE, write, Some(NOTHING));
+    }
+
     fn finish(mut self, bytes: usize) -> Plan {
         use FieldId as F;
-        let nowhere = Some(Part { element: 0, at: 0, length: 0 });
+        self.family();
         self.every(F::NETWORK_IANA_NUMBER, Write::Uint, self.protocol);
         self.every(F::NETWORK_TRANSPORT, Write::Transport, self.protocol);
         self.first(F::NETWORK_BYTES, Write::Uint, self.bytes_total);
         self.first(F::NETWORK_BYTES, Write::Uint, self.bytes_of_frames);
         self.first(F::NETWORK_PACKETS, Write::Uint, self.packets_total);
+        if self.counts_reverse {
+            self.every(BIFLOW.is, Write::Biflow, Some(NOTHING));
+            for [of_flow, of_source] in OF_SOURCE {
+                let counted = self.steps.iter().find(|step| step.field == of_flow).map(|step| step.part);
+                self.first(of_source, Write::Uint, counted);
+            }
+        }
         self.first(F::ICMP_TYPE, Write::IcmpType, self.icmp);
         self.first(F::ICMP_CODE, Write::IcmpCode, self.icmp);
         for (field, write) in [
@@ -402,12 +470,14 @@ impl Draft {
             (F::EVENT_START, Write::Start),
             (F::EVENT_END, Write::End),
             (F::EVENT_DURATION, Write::Duration),
+            (BIFLOW.start, Write::ReverseStart),
+            (BIFLOW.end, Write::ReverseEnd),
         ] {
-            self.every(field, write, nowhere);
+            self.every(field, write, Some(NOTHING));
         }
         self.steps.sort_by_key(|step| step.field);
         let repeats = Repeats::of(&self.steps);
-        Plan { bytes, start: self.start, end: self.end, names: self.names.into(), steps: self.steps.into(), repeats }
+        Plan { bytes, span: self.span, reverse: self.reverse, names: self.names.into(), steps: self.steps.into(), repeats }
     }
 }
 
@@ -416,8 +486,9 @@ mod tests {
     use event::{BatchBuilder, Content, EventRef, FrameHead, LogRange, Transport};
     use proptest::prelude::*;
 
+    use super::super::element::native;
     use super::super::sampling::Scope;
-    use super::super::{FlowDecoder, REVERSE_PEN, template_of};
+    use super::super::{FlowDecoder, template_of};
     use super::*;
 
     /// The cells of each record of a set and its time, by the plan where there is one and `planned`, else element by element.
@@ -466,6 +537,7 @@ mod tests {
             element,
             length,
             scope: false,
+            native: native(enterprise, element),
         })
     }
 
@@ -481,7 +553,7 @@ mod tests {
 
     #[test]
     fn of_several_samplers_the_last_with_a_number_counts() {
-        let field = |element, length| Field { enterprise: 0, element, length, scope: false };
+        let field = |element, length| Field { enterprise: 0, element, length, scope: false, native: None };
         for element in [48, 302] {
             let fields = [field(1, 4), field(element, 1), field(element, 16)];
             let rates = [(Scope::Sampler(0), 7), (Scope::Selector(0), 7)];

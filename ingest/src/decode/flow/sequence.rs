@@ -40,6 +40,9 @@ pub enum Unit {
     Records,
     /// Packet samples of sFlow.
     Samples,
+    /// Sets, or the rest of a packet, that made no sense in a packet of which something else did. No sequence has them: they are told as they
+    /// come.
+    Sets,
 }
 
 impl Unit {
@@ -49,6 +52,7 @@ impl Unit {
             Unit::Packets => "sequence_packets",
             Unit::Records => "sequence_records",
             Unit::Samples => "sequence_samples",
+            Unit::Sets => "flow_sets",
         }
     }
 }
@@ -168,6 +172,10 @@ impl Sequences {
 
     fn hear(&mut self, heard: &Heard, missing: &mut Vec<Missing>) {
         let (key, received_ns) = (heard.key, heard.received.unix_ns());
+        if key.unit == Unit::Sets {
+            missing.extend(heard.count.map(|count| missing_of(&key, received_ns, count)));
+            return;
+        }
         if !self.streams.contains_key(&key) {
             while self.streams.len() >= STREAMS_MAX {
                 let Some((.., oldest)) = self.by_age.first().copied() else { break };
@@ -240,15 +248,19 @@ impl Sequences {
     }
 }
 
+fn missing_of(key: &StreamKey, received_ns: i64, count: u32) -> Missing {
+    Missing {
+        tenant: TenantId(key.tenant),
+        exporter: key.source.ip().to_canonical(),
+        received: Time::from_unix_ns(received_ns),
+        unit: key.unit,
+        count: count.into(),
+    }
+}
+
 fn tell(key: &StreamKey, gap: &Gap, missing: &mut Vec<Missing>) {
     if gap.missing > 0 {
-        missing.push(Missing {
-            tenant: TenantId(key.tenant),
-            exporter: key.source.ip().to_canonical(),
-            received: Time::from_unix_ns(gap.since_ns),
-            unit: key.unit,
-            count: gap.missing.into(),
-        });
+        missing.push(missing_of(key, gap.since_ns, gap.missing));
     }
 }
 

@@ -208,6 +208,7 @@ fn packet_head(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<bool> {
     let Some(network) = packet::network(b, start) else { return Some(false) };
     row.ip(FieldId::SOURCE_IP, network.source);
     row.ip(FieldId::DESTINATION_IP, network.destination);
+    super::add_family(row);
     super::add_protocol(row, network.protocol.into());
     let transport = packet::transport(b, &network);
     if let Some((source, destination)) = transport.ports {
@@ -243,6 +244,7 @@ fn addresses(mut r: Reader<'_>, v6: bool, row: &mut RowBuilder<'_>) -> Option<()
     }
     row.ip(FieldId::SOURCE_IP, source);
     row.ip(FieldId::DESTINATION_IP, destination);
+    super::add_family(row);
     super::add_protocol(row, protocol.into());
     row.uint(FieldId::SOURCE_PORT, source_port.into());
     row.uint(FieldId::DESTINATION_PORT, destination_port.into());

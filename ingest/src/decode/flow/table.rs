@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use event::Time;
 
+use super::element::native;
 use super::{Domain, Field, Held, Template, template_of};
 
 /// Templates of one exporter in all its domains; RFC 3954 has ids from 256, real exporters use a few dozen.
@@ -96,8 +97,11 @@ impl Table {
     }
 
     /// Learns a template. False where its records would have no bytes.
-    pub(super) fn learn(&mut self, domain: Domain, id: u16, fields: Vec<Field>, options: bool, now: Time) -> bool {
+    pub(super) fn learn(&mut self, domain: Domain, id: u16, mut fields: Vec<Field>, options: bool, now: Time) -> bool {
         let exporter = exporter_of(&domain);
+        if !options {
+            fields.iter_mut().for_each(|field| field.native = native(field.enterprise, field.element));
+        }
         if let Some(known) = self.templates.get_mut(&(domain, id)) {
             // Sent again, as exporters do each few minutes.
             if *known.fields == *fields && known.options == options {
@@ -146,6 +150,15 @@ impl Table {
                 self.by_age.remove(&(share.proven, share.second, exporter));
                 self.exporters.remove(&exporter);
             }
+        }
+    }
+
+    /// Forgets all templates of a domain, those of options or the others.
+    pub(super) fn remove_all(&mut self, domain: Domain, options: bool) {
+        let of_domain = self.templates.range((domain, 0)..=(domain, u16::MAX));
+        let ids: Vec<u16> = of_domain.filter(|(_, template)| template.options == options).map(|((_, id), _)| *id).collect();
+        for id in ids {
+            self.remove(domain, id);
         }
     }
 
