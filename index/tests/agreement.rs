@@ -43,6 +43,7 @@ fn build(plans: &[Plan], first: u64) -> Batch {
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,
+            listener: 0,
         };
         let user = USERS[*user as usize % USERS.len()];
         let address = match ip % 5 {

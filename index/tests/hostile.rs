@@ -25,6 +25,7 @@ fn filled(dir: &std::path::Path) -> Writer {
                 transport: Transport::Udp,
                 content: Content::Text,
                 truncated: false,
+                listener: 0,
             };
             let raw = format!("word{offset} {} aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{} 日本語", offset * 7919, offset % 97);
             let mut row = builder.row(&head, 0, &raw);

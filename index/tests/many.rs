@@ -33,6 +33,7 @@ fn batch(first: u64, n: u64, seed: u64) -> Batch {
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,
+            listener: 0,
         };
         let mut raw = String::new();
         for _ in 0..chance(&mut state, 12) {

@@ -26,6 +26,7 @@ fn batch(first: u64, n: u64) -> Batch {
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,
+            listener: 0,
         };
         let user = ["taro", "Jiro", "花子", "a b", "*"][offset as usize % 5];
         let raw =

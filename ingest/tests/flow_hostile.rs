@@ -18,6 +18,7 @@ fn decode(decoder: &mut FlowDecoder, exporter: &str, offset: u64, bytes: &[u8]) 
         transport: Transport::Udp,
         content: Content::Flow,
         truncated: false,
+        listener: 0,
     };
     let mut batch = BatchBuilder::default();
     decoder.decode(Frame { head, bytes }, &mut batch);

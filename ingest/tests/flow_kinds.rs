@@ -443,6 +443,34 @@ fn withdrawn_are_one_template_or_all_of_a_kind_and_by_datagrams_none() {
 }
 
 #[test]
+fn two_exporters_behind_one_address_have_each_the_templates_of_their_listener() {
+    let mut decoder = FlowDecoder::default();
+    let mut batch = BatchBuilder::default();
+    let turned = [[(0, 8, 4), (0, 12, 4)], [(0, 12, 4), (0, 8, 4)]];
+    let mut decode_at = |listener, bytes: &[u8]| {
+        let head = FrameHead {
+            source: "192.0.2.254:2055".parse::<SocketAddr>().ok(),
+            listener,
+            ..FrameHead::new(Transport::Udp, Content::Flow)
+        };
+        // What is known is kept over a restart.
+        let mut restarted = FlowDecoder::default();
+        assert!(restarted.restore(&decoder.snapshot()));
+        restarted.decode(Frame { head, bytes }, &mut batch);
+        decoder = restarted;
+    };
+    for (listener, fields) in [2055, 2056].into_iter().zip(turned) {
+        decode_at(listener, &ipfix(&[template_of(300, &fields)]));
+    }
+    for listener in [2055, 2056] {
+        decode_at(listener, &ipfix(&[(300, be(&[SOURCE, DESTINATION]))]));
+    }
+    let batch = batch.finish(LogRange::default(), Time::UNKNOWN);
+    let sources: Vec<_> = batch.iter().map(|event| told(event, &["source.ip"])[0].1.clone()).collect();
+    assert_eq!(sources, ["10.1.2.3", "198.51.100.7"]);
+}
+
+#[test]
 fn where_a_template_has_both_families_the_one_that_is_filled_in_is_told() {
     let six = |last: u64| [(0x2001_0db8_0000_0000, 8), (last, 8)];
     let none = [(0, 8), (0, 8)];

@@ -34,6 +34,7 @@ fn frames(first: u64, count: u64) -> Frames {
             transport: Transport::Udp,
             content: Content::Text,
             truncated: n % 7 == 0,
+            listener: (n % 3) as u16,
         };
         frames.push(head, format!("record {n} {}", "x".repeat((n % 90) as usize)).as_bytes());
     }

@@ -36,6 +36,7 @@ fn head(n: u64) -> FrameHead {
         transport: Transport::Udp,
         content: Content::Text,
         truncated: n.is_multiple_of(7),
+        listener: (n % 3) as u16,
     }
 }
 

@@ -271,6 +271,7 @@ pub(crate) fn batch(first: u64, n: u64) -> Batch {
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,
+            listener: 0,
         };
         let mut row = builder.row(&head, 0, &it.raw);
         row.time(Time::from_unix_ns(it.time));

@@ -434,6 +434,7 @@ mod tests {
             transport: Transport::Udp,
             content: Content::Text,
             truncated: false,
+            listener: 0,
         }
     }
 

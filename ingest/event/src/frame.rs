@@ -103,10 +103,13 @@ pub struct FrameHead {
     pub content: Content,
     /// The record was longer than [`crate::limits::FRAME_BYTES_MAX`] and is cut.
     pub truncated: bool,
+    /// Of flow packets the port that they were sent to: behind one address there may be several exporters, each with a listener of its own.
+    /// 0 where it is not known.
+    pub listener: u16,
 }
 
 impl FrameHead {
-    /// A head of which nothing else is known: no place, no receipt, the default tenant, no sender, not cut.
+    /// A head of which nothing else is known: no place, no receipt, the default tenant, no sender, not cut, no listener.
     pub fn new(transport: Transport, content: Content) -> FrameHead {
         FrameHead {
             position: Position::default(),
@@ -117,6 +120,7 @@ impl FrameHead {
             transport,
             content,
             truncated: false,
+            listener: 0,
         }
     }
 }

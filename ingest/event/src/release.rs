@@ -89,7 +89,7 @@ impl<'r> Release<'r> {
         }
         let (transport, content) = (Transport::from_number(transport)?, Content::from_number(content)?);
         let truncated = flags & FLAG_TRUNCATED != 0;
-        let head = FrameHead { position, received, tenant, source, origin, transport, content, truncated };
+        let head = FrameHead { position, received, tenant, source, origin, transport, content, truncated, listener: 0 };
         Some(Release { of, frame: Frame { head, bytes } })
     }
 }
@@ -124,6 +124,7 @@ mod tests {
                 transport: Transport::Tls,
                 content: Content::Text,
                 truncated: true,
+                listener: 0,
             };
             let (outer, bytes) = Release { of, frame: Frame { head, bytes: b"raw\0\xff" } }.encode().expect("room");
             assert_eq!((outer.content, outer.tenant), (Content::Released, TenantId(3)));

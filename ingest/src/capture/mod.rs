@@ -211,7 +211,9 @@ impl Capture {
                                 Some(datagram) => {
                                     let content = if is_flow(datagram.payload) { Content::Flow } else { Content::Text };
                                     let source = Some(datagram.source);
-                                    let lead = FrameHead { received, source, transport: Transport::Udp, ..head(content) };
+                                    let listener = if content == Content::Flow { datagram.port } else { 0 };
+                                    let lead =
+                                        FrameHead { received, source, listener, transport: Transport::Udp, ..head(content) };
                                     out.push(lead, datagram.payload);
                                 }
                                 None => {

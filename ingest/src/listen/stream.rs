@@ -72,6 +72,8 @@ struct Listener {
     stream: Stream,
     tls: Option<Tls>,
     tenant: TenantId,
+    /// The port that it is bound to.
+    port: u16,
     gate: Mutex<Gate>,
     shared: Shared,
 }
@@ -96,7 +98,7 @@ pub(super) fn start(
         tasks.spawn(tls.watch(shared.stop.clone()));
     }
     let gate = Mutex::new(Gate::new(admission));
-    tasks.spawn(accept(socket, Arc::new(Listener { stream: stream.clone(), tls, tenant, gate, shared })));
+    tasks.spawn(accept(socket, Arc::new(Listener { stream: stream.clone(), tls, tenant, port: bound.port(), gate, shared })));
     Ok(bound)
 }
 
@@ -360,7 +362,8 @@ async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr,
             metrics::counter!("mihari_tcp_unclean_close_total").increment(1);
             0
         });
-        let lead = head(listener.tenant, transport, content, &*shared.clock, Some(peer));
+        let port = if content == Content::Flow { listener.port } else { 0 };
+        let lead = FrameHead { listener: port, ..head(listener.tenant, transport, content, &*shared.clock, Some(peer)) };
         let taken = splitter.take(&buffer[..got], lead);
         if !give(taken.frames, transport, peer, listener).await || got == 0 {
             break;

@@ -73,6 +73,7 @@ pub(super) fn start(
             socket,
             content,
             tenant,
+            listener: if content == Content::Flow { bound.port() } else { 0 },
             gate: gate.clone(),
             drops: Drops::default(),
             unwritten: BTreeMap::new(),
@@ -118,6 +119,8 @@ struct Receiver {
     socket: UdpSocket,
     content: Content,
     tenant: TenantId,
+    /// As in [`event::FrameHead`].
+    listener: u16,
     gate: Arc<Mutex<Gate>>,
     drops: Drops,
     /// Datagrams that were not taken and that the log does not know of yet: of whom, why, and how many.
@@ -159,6 +162,7 @@ impl Receiver {
     async fn take(&mut self, room: &mut receive::Datagrams) -> Option<usize> {
         let mut frames = Frames::default();
         let mut lead = head(self.tenant, Transport::Udp, self.content, &*self.shared.clock, None);
+        lead.listener = self.listener;
         let mut taken = 0;
         while taken < RUN_FRAMES_MAX && frames.byte_len() < BATCH_BYTES_MAX / 2 {
             let got = match self.socket.try_io(Interest::READABLE, || room.receive(self.socket.as_fd())) {

@@ -18,11 +18,13 @@ pub const FRAME_HEAD_BYTES: usize = 18;
 pub const KIND_COMMIT: u8 = 5;
 /// Bytes of a commit frame's body.
 pub const COMMIT_BYTES: usize = 8 + 8 + 4 + 32 + 32;
-/// Bytes of the largest body: the longest metadata (a name) and the longest frame.
-pub const BODY_BYTES_MAX: usize = 8 + 4 + 1 + 1 + 2 + ORIGIN_BYTES_MAX + FRAME_BYTES_MAX;
+/// Bytes of the largest body: the longest metadata (a name, a listener) and the longest frame.
+pub const BODY_BYTES_MAX: usize = 8 + 4 + 1 + 1 + 2 + ORIGIN_BYTES_MAX + 2 + FRAME_BYTES_MAX;
 /// In place of an address family: a length and the name of a file or topic.
 const ORIGIN: u8 = 1;
 const FLAG_TRUNCATED: u8 = 1;
+/// Behind the sender stands the listener.
+const FLAG_LISTENER: u8 = 2;
 
 /// A hash (SHA-256).
 pub type Hash = [u8; 32];
@@ -148,7 +150,8 @@ impl Encoder<'_> {
 
     /// Appends a record.
     pub(crate) fn record(&mut self, head: &FrameHead, bytes: &[u8]) -> Hash {
-        let flags = if head.truncated { FLAG_TRUNCATED } else { 0 };
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let flags = flag(head.truncated, FLAG_TRUNCATED) | flag(head.listener > 0, FLAG_LISTENER);
         self.frame(head.content as u8, flags, head.position.offset, |out| {
             out.extend(head.received.unix_ns().to_le_bytes());
             out.extend(head.tenant.0.to_le_bytes());
@@ -172,6 +175,9 @@ impl Encoder<'_> {
                     out.extend(source.ip().octets());
                     out.extend(source.port().to_le_bytes());
                 }
+            }
+            if head.listener > 0 {
+                out.extend(head.listener.to_le_bytes());
             }
             out.extend_from_slice(bytes);
         })
@@ -244,7 +250,8 @@ pub fn decode_record<'b>(partition: u32, head: &Head, body: &'b [u8]) -> Option<
         6 => 18,
         _ => return None,
     };
-    let (address, bytes) = rest.split_at_checked(address_bytes)?;
+    let (address, rest) = rest.split_at_checked(address_bytes)?;
+    let (listener, bytes) = rest.split_at_checked(if head.flags & FLAG_LISTENER == 0 { 0 } else { 2 })?;
     let mut origin = None;
     let source = match fixed[13] {
         ORIGIN => {
@@ -271,6 +278,7 @@ pub fn decode_record<'b>(partition: u32, head: &Head, body: &'b [u8]) -> Option<
         transport: Transport::from_number(fixed[12])?,
         content,
         truncated: head.flags & FLAG_TRUNCATED != 0,
+        listener: listener.try_into().map_or(0, u16::from_le_bytes),
     };
     Some((head, bytes))
 }
@@ -330,9 +338,9 @@ mod tests {
     #[test]
     fn a_record_round_trips() {
         let file = OriginId::intern("/var/log/app.log");
-        for (source, origin) in
-            [(None, None), (None, file), ("10.0.0.1:514".parse().ok(), None), ("[2001:db8::1]:65535".parse().ok(), None)]
-        {
+        let senders =
+            [(None, None), (None, file), ("10.0.0.1:514".parse().ok(), None), ("[2001:db8::1]:65535".parse().ok(), None)];
+        for ((source, origin), listener) in senders.into_iter().flat_map(|sender| [(sender, 0), (sender, 2055)]) {
             let head = FrameHead {
                 position: Position { partition: 0, offset: 7 },
                 received: Time::from_unix_ns(-5),
@@ -342,6 +350,7 @@ mod tests {
                 transport: Transport::Tcp,
                 content: Content::Text,
                 truncated: true,
+                listener,
             };
             let mut out = Vec::new();
             Encoder { out: &mut out, first_offset: 7, place: 68 }.record(&head, b"hello");

@@ -1,6 +1,7 @@
 //! NetFlow v1, v5, v7, v8 and v9 (RFC 3954), IPFIX (RFC 7011) and sFlow v5.
 //!
-//! Templates are kept by (tenant, exporter address, version, domain, template id): not by port, which changes when an exporter restarts.
+//! Templates are kept by (tenant, exporter address, listener, version, domain, template id): not by the exporter's port, which changes when it
+//! restarts.
 //! Data that come before their template are held, within bounds, and decoded when it comes. A set that makes no sense costs itself only.
 //! Counts are those observed; a sampling rate is stored beside them, never multiplied in.
 
@@ -46,9 +47,23 @@ const REVERSE_PEN: u32 = 29_305;
 struct Domain {
     tenant: u32,
     exporter: IpAddr,
+    listener: u16,
     version: u16,
     id: u32,
 }
+
+impl Domain {
+    /// As it is stored.
+    fn parts(&self) -> DomainParts {
+        (self.tenant, self.exporter, self.listener, self.version, self.id)
+    }
+
+    fn of_parts((tenant, exporter, listener, version, id): DomainParts) -> Domain {
+        Domain { tenant, exporter, listener, version, id }
+    }
+}
+
+type DomainParts = (u32, IpAddr, u16, u16, u32);
 
 #[derive(Clone, Debug)]
 struct Template {
@@ -179,34 +194,28 @@ impl FlowDecoder {
             .iter()
             .map(|((d, id), t)| {
                 let fields: Vec<_> = t.fields.iter().map(|f| (f.enterprise, f.element, f.length, f.scope)).collect();
-                ((d.tenant, d.exporter, d.version, d.id, *id), (fields, t.options, t.seen.unix_ns()))
+                (d.parts(), *id, fields, t.options, t.seen.unix_ns())
             })
             .collect();
-        let sampling: Vec<_> = self
-            .sampling
-            .iter()
-            .map(|(d, rates)| ((d.tenant, d.exporter, d.version, d.id), rates.iter().collect::<Vec<_>>()))
-            .collect();
-        serde_json::to_vec(&(2u8, templates, sampling)).expect("plain values are serialisable")
+        let sampling: Vec<_> = self.sampling.iter().map(|(d, rates)| (d.parts(), rates.iter().collect::<Vec<_>>())).collect();
+        serde_json::to_vec(&(3u8, templates, sampling)).expect("plain values are serialisable")
     }
 
     /// Takes up what [`FlowDecoder::snapshot`] gave. False, and nothing changed, where the bytes are none.
     pub fn restore(&mut self, bytes: &[u8]) -> bool {
-        type DomainKey = (u32, IpAddr, u16, u32);
         type Fields = Vec<(u32, u16, u16, bool)>;
-        type Saved = (u8, Vec<((u32, IpAddr, u16, u32, u16), (Fields, bool, i64))>, Vec<(DomainKey, Vec<(Scope, u64)>)>);
-        let Ok((2, templates, sampling)) = serde_json::from_slice::<Saved>(bytes) else { return false };
-        for ((tenant, exporter, version, id, template), (fields, options, seen)) in templates.into_iter().take(TEMPLATES_MAX) {
+        type Saved = (u8, Vec<(DomainParts, u16, Fields, bool, i64)>, Vec<(DomainParts, Vec<(Scope, u64)>)>);
+        let Ok((3, templates, sampling)) = serde_json::from_slice::<Saved>(bytes) else { return false };
+        for (domain, template, fields, options, seen) in templates.into_iter().take(TEMPLATES_MAX) {
             let fields = fields
                 .into_iter()
                 .map(|(enterprise, element, length, scope)| Field { enterprise, element, length, scope, native: None })
                 .collect();
-            let domain = Domain { tenant, exporter, version, id };
-            self.templates.learn(domain, template, fields, options, Time::from_unix_ns(seen));
+            self.templates.learn(Domain::of_parts(domain), template, fields, options, Time::from_unix_ns(seen));
         }
-        for ((tenant, exporter, version, id), rates) in sampling {
+        for (domain, rates) in sampling {
             for (scope, rate) in rates {
-                self.sampling.learn(Domain { tenant, exporter, version, id }, scope, rate, Time::UNKNOWN);
+                self.sampling.learn(Domain::of_parts(domain), scope, rate, Time::UNKNOWN);
             }
         }
         true
@@ -290,7 +299,8 @@ impl FlowDecoder {
         let (unit, mut count) = if version == 9 { (Unit::Packets, Some(1)) } else { (Unit::Records, Some(0)) };
         let export = Export { time: Time::from_unix_s(secs.into()), uptime_ms: if version == 9 { be32(b, 4) } else { None } };
         let exporter = frame.head.source.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |s| s.ip().to_canonical());
-        let domain = Domain { tenant: frame.head.tenant.0, exporter, version, id: domain };
+        let Frame { head: FrameHead { tenant, listener, .. }, .. } = frame;
+        let domain = Domain { tenant: tenant.0, exporter, listener, version, id: domain };
         // IPFIX says its length; what lies behind is not its own.
         let end = if version == 10 { be16(b, 2).map_or(b.len(), usize::from).min(b.len()) } else { b.len() };
         let mut at = header_bytes;
@@ -555,7 +565,7 @@ impl FlowDecoder {
 /// Whose sequence numbers a packet's are; nobody's where it has no sender (a file).
 fn stream_key(head: &FrameHead, version: u16, unit: Unit, domain: u32) -> Option<StreamKey> {
     let source = head.source?;
-    Some(StreamKey { tenant: head.tenant.0, source, version, unit, agent: None, domain, of: (0, 0) })
+    Some(StreamKey { tenant: head.tenant.0, source, listener: head.listener, version, unit, agent: None, domain, of: (0, 0) })
 }
 
 fn template_of(fields: Vec<Field>, options: bool, seen: Time) -> Option<Template> {

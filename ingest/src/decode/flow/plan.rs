@@ -494,7 +494,7 @@ mod tests {
     /// The cells of each record of a set and its time, by the plan where there is one and `planned`, else element by element.
     fn decoded(fields: &[Field], set: &[u8], rates: &[(Scope, u64)], planned: bool) -> Vec<(Time, Vec<(FieldId, String)>)> {
         let mut decoder = FlowDecoder::default();
-        let domain = super::super::Domain { tenant: 0, exporter: "192.0.2.1".parse().unwrap(), version: 9, id: 3 };
+        let domain = super::super::Domain { tenant: 0, exporter: "192.0.2.1".parse().unwrap(), listener: 0, version: 9, id: 3 };
         let mut template = template_of(fields.to_vec(), false, Time::EPOCH).unwrap();
         assert!(template.plan.is_some());
         if !planned {

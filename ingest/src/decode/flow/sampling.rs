@@ -102,8 +102,8 @@ impl Rates {
         self.by_age.remove(&(second, exporter));
         self.count -= count;
         let (tenant, address) = exporter;
-        let least = Domain { tenant, exporter: address, version: 0, id: 0 };
-        let most = Domain { version: u16::MAX, id: u32::MAX, ..least };
+        let least = Domain { tenant, exporter: address, listener: 0, version: 0, id: 0 };
+        let most = Domain { listener: u16::MAX, version: u16::MAX, id: u32::MAX, ..least };
         let domains: Vec<Domain> = self.domains.range(least..=most).map(|(domain, _)| *domain).collect();
         for domain in domains {
             self.domains.remove(&domain);
@@ -240,8 +240,13 @@ mod tests {
     #[test]
     fn forged_exporters_take_only_the_oldest_places() {
         let mut rates = Rates::default();
-        let domain =
-            |exporter: u32, id| Domain { tenant: 0, exporter: std::net::Ipv4Addr::from(exporter).into(), version: 9, id };
+        let domain = |exporter: u32, id| Domain {
+            tenant: 0,
+            exporter: std::net::Ipv4Addr::from(exporter).into(),
+            listener: 0,
+            version: 9,
+            id,
+        };
         for n in 0..3 * RATES_MAX as u32 {
             rates.learn(domain(n, 0), Scope::Domain, 2, Time::from_unix_s(n.into()));
         }

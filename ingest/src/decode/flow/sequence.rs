@@ -63,6 +63,7 @@ impl Unit {
 pub(super) struct StreamKey {
     pub(super) tenant: u32,
     pub(super) source: SocketAddr,
+    pub(super) listener: u16,
     pub(super) version: u16,
     pub(super) unit: Unit,
     /// sFlow's agent, which a sender may relay.
@@ -228,12 +229,12 @@ impl Sequences {
     /// The state as bytes, for [`Sequences::restore`].
     pub fn snapshot(&self) -> Vec<u8> {
         let streams: Vec<_> = self.streams.iter().collect();
-        serde_json::to_vec(&(1u8, self.restarts, streams)).expect("plain values are serialisable")
+        serde_json::to_vec(&(2u8, self.restarts, streams)).expect("plain values are serialisable")
     }
 
     /// Takes up what [`Sequences::snapshot`] gave. False, and nothing changed, where the bytes are none.
     pub fn restore(&mut self, bytes: &[u8]) -> bool {
-        let Ok((1, restarts, streams)) = serde_json::from_slice::<(u8, u64, Vec<(StreamKey, Stream)>)>(bytes) else {
+        let Ok((2, restarts, streams)) = serde_json::from_slice::<(u8, u64, Vec<(StreamKey, Stream)>)>(bytes) else {
             return false;
         };
         *self = Sequences { restarts, ..Sequences::default() };
@@ -349,6 +350,7 @@ mod tests {
         let key = StreamKey {
             tenant: 0,
             source: "192.0.2.1:2055".parse().unwrap(),
+            listener: 0,
             version: 9,
             unit,
             agent: None,

@@ -175,8 +175,8 @@ impl Table {
 
     fn ids_of(&self, exporter: Exporter) -> Vec<(Domain, u16, Time)> {
         let (tenant, address) = exporter;
-        let least = Domain { tenant, exporter: address, version: 0, id: 0 };
-        let most = Domain { version: u16::MAX, id: u32::MAX, ..least };
+        let least = Domain { tenant, exporter: address, listener: 0, version: 0, id: 0 };
+        let most = Domain { listener: u16::MAX, version: u16::MAX, id: u32::MAX, ..least };
         self.templates.range((least, 0)..=(most, u16::MAX)).map(|((domain, id), t)| (*domain, *id, t.seen)).collect()
     }
 
