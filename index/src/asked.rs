@@ -21,7 +21,7 @@ fn of_query<'q>(query: &'q Query, names: &mut BTreeSet<&'q str>) {
         }
         Query::And(parts) | Query::Or(parts) => parts.iter().for_each(|part| of_query(part, names)),
         Query::Not(inner) => of_query(inner, names),
-        Query::All | Query::Words(_) | Query::WordsPrefix(_) | Query::WordGlob(_) | Query::WordPart(_) | Query::Ids(_) => {}
+        Query::All | Query::Words(_) | Query::WordsPrefix(_) | Query::WordsLike(_) | Query::WordPart(_) | Query::Ids(_) => {}
     }
 }
 
