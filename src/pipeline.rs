@@ -31,22 +31,28 @@ use crate::clock::Stopwatch;
 /// Batches on their way between two stages.
 const BATCHES_WAITING_MAX: usize = 4;
 
-/// The rules in force. A batch is matched by those that are in force when it is read, and every later stage is told which.
-#[derive(Clone)]
-pub(crate) struct InForce(Arc<Mutex<Arc<RuleSet>>>);
+/// The rules, and the zone policy where one is configured: loaded together, in force together.
+pub(crate) struct InForce {
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) policy: Option<Arc<Policy>>,
+}
 
-impl InForce {
-    pub(crate) fn new(rules: Arc<RuleSet>) -> InForce {
-        InForce(Arc::new(Mutex::new(rules)))
+/// What is in force now. A batch is judged and matched by what is in force when it is read, and every later stage is told by what.
+#[derive(Clone)]
+pub(crate) struct Current(Arc<Mutex<Arc<InForce>>>);
+
+impl Current {
+    pub(crate) fn new(in_force: Arc<InForce>) -> Current {
+        Current(Arc::new(Mutex::new(in_force)))
     }
 
-    pub(crate) fn get(&self) -> Arc<RuleSet> {
+    pub(crate) fn get(&self) -> Arc<InForce> {
         self.0.lock().expect("no code panics under this lock").clone()
     }
 
-    /// Batches that are read from now on are matched by `rules`.
-    pub(crate) fn set(&self, rules: Arc<RuleSet>) {
-        *self.0.lock().expect("no code panics under this lock") = rules;
+    /// Batches that are read from now on are judged and matched by `in_force`.
+    pub(crate) fn set(&self, in_force: Arc<InForce>) {
+        *self.0.lock().expect("no code panics under this lock") = in_force;
     }
 }
 
@@ -54,8 +60,7 @@ impl InForce {
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) settings: Arc<DecodeSettings>,
-    pub(crate) rules: InForce,
-    pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) current: Current,
     pub(crate) threads: usize,
 }
 
@@ -74,8 +79,8 @@ pub(crate) struct Lost {
 /// A batch with what was found in it.
 pub(crate) struct Done {
     pub(crate) batch: Batch,
-    /// The rules that it was matched by.
-    pub(crate) rules: Arc<RuleSet>,
+    /// What it was judged and matched by.
+    pub(crate) in_force: Arc<InForce>,
     pub(crate) matches: Vec<Match>,
     /// What rules did and cost, of those that did anything.
     pub(crate) work: Vec<Work>,
@@ -113,7 +118,7 @@ impl Spent {
 
 struct Job {
     number: u64,
-    rules: Arc<RuleSet>,
+    in_force: Arc<InForce>,
     frames: Frames,
     builder: BatchBuilder,
     lost: Vec<Lost>,
@@ -143,8 +148,8 @@ pub(crate) fn run(
     }
     drop((inbox, done));
     let reader_spent = spent.clone();
-    let rules = parts.rules.clone();
-    let reader = spawn("reader".to_owned(), move || read(&mut flows, &mut source, &rules, &jobs, &reader_spent))?;
+    let current = parts.current.clone();
+    let reader = spawn("reader".to_owned(), move || read(&mut flows, &mut source, &current, &jobs, &reader_spent))?;
     let mut waiting: BTreeMap<u64, Done> = BTreeMap::new();
     let mut next = 0;
     let mut result = Ok(());
@@ -181,7 +186,7 @@ fn spawn<T: Send + 'static>(name: String, run: impl FnOnce() -> T + Send + 'stat
 fn read(
     flows: &mut FlowDecoder,
     source: &mut impl FnMut(&mut Frames) -> Result<bool>,
-    rules: &InForce,
+    current: &Current,
     jobs: &Sender<Job>,
     spent: &Spent,
 ) -> Result<()> {
@@ -213,7 +218,8 @@ fn read(
         templates_told = flows.template_changes();
         let templates = changed.then(|| Arc::new(flows.snapshot()));
         Spent::add(&spent.flows_ns, &watch);
-        if jobs.send(Job { number, rules: rules.get(), frames, builder, lost, received, heard, templates }).is_err() || !more {
+        if jobs.send(Job { number, in_force: current.get(), frames, builder, lost, received, heard, templates }).is_err() || !more
+        {
             break;
         }
     }
@@ -234,9 +240,9 @@ fn loss(frame: &event::Frame<'_>) -> Option<Lost> {
 
 fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent: &Spent) {
     let mut text = TextDecoder::new(&parts.settings);
-    let mut rules = parts.rules.get();
-    let mut detector = Detector::new(rules.clone());
-    for Job { number, rules: of_batch, frames, mut builder, lost, received, heard, templates } in inbox {
+    let mut in_force = parts.current.get();
+    let mut detector = Detector::new(in_force.rules.clone());
+    for Job { number, in_force: of_batch, frames, mut builder, lost, received, heard, templates } in inbox {
         let first = frames.get(0).map_or(0, |f| f.head.position.offset);
         let last = frames.get(frames.len().saturating_sub(1)).map(|f| f.head);
         let working = trace_span!("work", first, last = last.map_or(0, |h| h.position.offset)).entered();
@@ -256,16 +262,16 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         let range = LogRange { partition: 0, first, last: last.map_or(0, |h| h.position.offset) };
         let mut batch = builder.finish(range, last.map_or(Time::UNKNOWN, |h| h.received));
         Spent::add(&spent.text_ns, &watch);
+        if !Arc::ptr_eq(&in_force, &of_batch) {
+            in_force = of_batch;
+            detector = Detector::new(in_force.rules.clone());
+        }
         let watch = Stopwatch::start();
-        if let Some(policy) = &parts.policy {
+        if let Some(policy) = &in_force.policy {
             policy.annotate(&mut batch);
         }
         Spent::add(&spent.policy_ns, &watch);
         let watch = Stopwatch::start();
-        if !Arc::ptr_eq(&rules, &of_batch) {
-            rules = of_batch;
-            detector = Detector::new(rules.clone());
-        }
         let mut matches = Vec::new();
         detector.scan(&batch, &mut matches);
         Spent::add(&spent.match_ns, &watch);
@@ -276,7 +282,10 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         metrics::counter!("mihari_format_pin_refused_total").increment(batch.iter().filter(refused).count() as u64);
         let work = detector.take_work();
         drop(working);
-        if done.send((number, Done { batch, rules: rules.clone(), matches, work, lost, received, heard, templates })).is_err() {
+        if done
+            .send((number, Done { batch, in_force: in_force.clone(), matches, work, lost, received, heard, templates }))
+            .is_err()
+        {
             break;
         }
     }
@@ -304,10 +313,11 @@ mod tests {
     fn no_event_goes_unmatched_when_rules_are_swapped() {
         const BATCHES: u64 = 60;
         const RECORDS: u64 = 20;
-        let (old, new) = (rules_of(&["kept"]), rules_of(&["first", "kept", "last"]));
-        let in_force = InForce::new(old.clone());
+        let in_force = |titles: &[&str]| Arc::new(InForce { rules: rules_of(titles), policy: None });
+        let (old, new) = (in_force(&["kept"]), in_force(&["first", "kept", "last"]));
+        let current = Current::new(old.clone());
         let settings = Arc::new(DecodeSettings::new("UTC", Time::from_unix_s(1_775_001_600)).expect("a zone"));
-        let parts = Parts { settings, rules: in_force.clone(), policy: None, threads: 3 };
+        let parts = Parts { settings, current: current.clone(), threads: 3 };
         let (mut batch, swap) = (0, new.clone());
         let source = move |frames: &mut Frames| {
             for nth in 1..=RECORDS {
@@ -318,20 +328,20 @@ mod tests {
             assert!(frames.byte_len() < BATCH_BYTES_MAX);
             batch += 1;
             if batch == BATCHES / 2 {
-                in_force.set(swap.clone());
+                current.set(swap.clone());
             }
             Ok(batch < BATCHES)
         };
         let (mut seen, mut swapped_at) = (0, None);
         run(&parts, FlowDecoder::default(), &Arc::new(Spent::default()), source, |done| {
             let Some(done) = done else { return Ok(()) };
-            let is_new = Arc::ptr_eq(&done.rules, &new);
-            assert!(is_new || Arc::ptr_eq(&done.rules, &old));
+            let is_new = Arc::ptr_eq(&done.in_force, &new);
+            assert!(is_new || Arc::ptr_eq(&done.in_force, &old));
             assert!(is_new || swapped_at.is_none(), "the old rules after the new ones");
             if is_new && swapped_at.is_none() {
                 swapped_at = Some(done.batch.range.first);
             }
-            let wanted = done.batch.len() * done.rules.rules().len();
+            let wanted = done.batch.len() * done.in_force.rules.rules().len();
             assert_eq!(done.matches.len(), wanted, "every rule of its set matches every event of the batch");
             assert_eq!(done.work.iter().map(|work| work.did.cost.matches).sum::<u64>(), wanted as u64);
             seen += done.batch.len() as u64;

@@ -14,11 +14,13 @@ use ingest::decode::{DecodeSettings, Decoder};
 use ingest::log::{Fetched, Journal, Reader};
 use rules::policy::Policy;
 
+use crate::pipeline::Current;
+
 /// The journal, and how it is read.
 pub(crate) struct JournalAgain {
     pub(crate) journal: Arc<Journal>,
     pub(crate) settings: Arc<DecodeSettings>,
-    pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) current: Current,
     /// Has the flow decoder's templates.
     pub(crate) store: Store,
 }
@@ -36,7 +38,7 @@ impl Reread for JournalAgain {
             journal: self.journal.clone(),
             text: TextDecoder::new(&self.settings),
             flows,
-            policy: self.policy.clone(),
+            policy: self.current.get().policy.clone(),
             builder: BatchBuilder::default(),
             packets: 0,
             onwards: None,
@@ -194,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::pipeline::InForce;
 
     #[test]
     fn more_than_a_batch_has_room_for_is_read_again_whole() {
@@ -208,10 +211,11 @@ mod tests {
             journal.appender().append_blocking(frames).expect("appended");
         }
         journal.sync().expect("synced");
+        let (rules, _) = rules::load(&[], &rules::LoadOptions::default());
         let again = JournalAgain {
             journal: Arc::new(journal),
             settings: Arc::new(DecodeSettings::new("UTC", Time::from_unix_s(1_775_001_600)).expect("a zone")),
-            policy: None,
+            current: Current::new(Arc::new(InForce { rules: Arc::new(rules), policy: None })),
             store: Store::open(&dir.path().join("store"), clock).expect("opens"),
         };
         let offsets: Vec<u64> = (1..=again.journal.durable()).collect();

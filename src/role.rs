@@ -33,7 +33,7 @@ use tracing::{debug_span, error, info, trace_span, warn};
 use crate::clock::{Stopwatch, SystemClock};
 use crate::config::{Config, From, ListenKind};
 use crate::loaded::load_rules;
-use crate::pipeline::{self, Done, Parts, Spent};
+use crate::pipeline::{self, Done, InForce, Parts, Spent};
 use crate::raw::JournalRaw;
 use crate::reread::{JournalAgain, MessagesAgain};
 use crate::retention::Trimmer;
@@ -71,8 +71,11 @@ pub(crate) fn make_data(path: &Path) -> Result<()> {
     made.with_context(|| format!("failed to make {}", path.display()))
 }
 
-/// Records for auditors that these rules match from this log offset on.
-fn record_rules(store: &Store, rules: &RuleSet, from: u64, by: &str) -> Result<()> {
+/// Records for auditors what is in force from this log offset on.
+fn record(store: &Store, (rules, policy): (&RuleSet, Option<&Policy>), from: u64, by: &str) -> Result<()> {
+    if let Some(policy) = policy {
+        store.policy_in_force(&policy.sha256, &policy.text, from, by).context("failed to record the zone policy in force")?;
+    }
     let hash: String = rules.hash().iter().map(|b| format!("{b:02x}")).collect();
     store.rules_in_force(&hash, rules.written(), from, by).context("failed to record the rules in force")
 }
@@ -296,10 +299,7 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     let journal = Arc::new(journal);
     let store = Store::open(&config.data.join("mihari.sqlite"), clock.clone())?;
     store.settle_releases(journal.durable())?;
-    if let (Some(policy), Some(path)) = (&policy, &config.policy) {
-        store.policy_in_force(&policy.sha256, &policy.text, &format!("at the start, from {}", path.display()))?;
-    }
-    record_rules(&store, &loaded.rules, store.position()? + 1, "at the start")?;
+    record(&store, (&loaded.rules, policy.as_deref()), store.position()? + 1, "at the start")?;
     let options = index_options(config);
     let mut writers = Vec::new();
     for tenant in 0..config.tenants.len() {
@@ -334,28 +334,20 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     for (tenant, rule, mode) in store.rule_modes()? {
         modes.set(&rule, Some(tenant), mode);
     }
-    let desk = Arc::new(Desk::new(&config.rules, loaded, modes, clock.clone()));
+    let desk = Arc::new(Desk::new(config, loaded, policy, modes, clock.clone()));
     let remembered = Arc::new(AtomicU64::new(0));
     let trimmer = Trimmer::start(&config.journal.retention(), &journal, &searchers, &remembered, recovery.received, &store)?;
     let stop_analysis = Arc::new(AtomicBool::new(false));
     let failed = Arc::new(AtomicBool::new(false));
     let again =
-        JournalAgain { journal: journal.clone(), settings: settings.clone(), policy: policy.clone(), store: store.clone() };
+        JournalAgain { journal: journal.clone(), settings: settings.clone(), current: desk.current(), store: store.clone() };
     let indexed = writers.iter().map(Writer::last).min().unwrap_or(0);
     let searchable = Searchable::begin(&journal, indexed, started).context("failed to read the journal")?;
     let (room, index_time) = (Room::new(&config.data), Duration::from_millis(u64::from(config.index.commit_ms)));
     let analysis = Analysis {
-        parts: Parts {
-            settings: settings.clone(),
-            rules: desk.in_force(),
-            policy: policy.clone(),
-            threads: config.worker_threads(),
-        },
+        parts: Parts { settings: settings.clone(), current: desk.current(), threads: config.worker_threads() },
         correlate: config.rules.correlate_options()?,
-        behaviour: BehaviourOptions {
-            lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000,
-            site: Arc::new(site.with_policy(policy.clone())),
-        },
+        behaviour: BehaviourOptions { lateness_ns: i64::from(config.rules.lateness_s) * 1_000_000_000, site: Arc::new(site) },
         index_time,
         index_keep_ns: config.index.retention_days.map(|days| i64::from(days) * 86_400 * 1_000_000_000),
         journal: journal.clone(),
@@ -413,7 +405,6 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
         rules: desk.clone(),
         reread: Arc::new(again),
         correlate: config.rules.correlate_options()?,
-        policy,
         hub,
         metrics: Arc::new(move || {
             let missing: usize = of_index.iter().map(|searcher| searcher.missing().len()).sum();
@@ -552,7 +543,7 @@ impl Analysis {
     /// Analyses until told to stop. On a full disk it waits for room and goes on as after a restart, from what is stored: the journal waits by
     /// itself.
     fn run(self, mut writers: Vec<Writer>) -> Result<()> {
-        let mut so_far = SoFar { rules: self.parts.rules.get(), shown: 0 };
+        let mut so_far = SoFar { in_force: self.parts.current.get(), shown: 0 };
         loop {
             let fault = match self.read_on(&mut writers, &mut so_far) {
                 Err(fault) if self.room.is_scarce() && !writers.is_empty() && !self.stop.load(Ordering::Relaxed) => fault,
@@ -574,9 +565,10 @@ impl Analysis {
         let resume = self.store.resume()?;
         let indexed = writers.iter().map(Writer::last).min().unwrap_or(0);
         let analysed = resume.position;
-        let mut rules = so_far.rules.clone();
-        let mut correlator = Correlator::new(rules.clone(), self.correlate.clone());
-        let mut behaviour = Behaviour::new(rules.clone(), self.behaviour.clone());
+        let mut in_force = so_far.in_force.clone();
+        let mut correlator = Correlator::new(in_force.rules.clone(), self.correlate.clone());
+        let mut behaviour = Behaviour::new(in_force.rules.clone(), self.behaviour.clone());
+        behaviour.replace_policy(in_force.policy.clone());
         let (mut flows, mut sequences) = (FlowDecoder::default(), Sequences::default());
         // The position that the states below belong to; what lies between it and `analysed` is read again for their sake. Without any, the
         // log is read from its beginning.
@@ -658,20 +650,24 @@ impl Analysis {
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
-            if let Some(Done { batch, rules: of_batch, mut matches, mut work, lost, received, heard, templates: changed }) = done
+            if let Some(Done { batch, in_force: of_batch, mut matches, mut work, lost, received, heard, templates: changed }) =
+                done
             {
                 let offset = batch.range.last;
-                if !Arc::ptr_eq(&rules, &of_batch) {
-                    rules = of_batch;
-                    correlator.replace(rules.clone());
-                    behaviour.replace(rules.clone());
+                if !Arc::ptr_eq(&in_force, &of_batch) {
+                    in_force = of_batch;
+                    correlator.replace(in_force.rules.clone());
+                    behaviour.replace(in_force.rules.clone());
+                    behaviour.replace_policy(in_force.policy.clone());
                     let from = batch.range.first.max(position + 1);
-                    info!(rules = rules.rules().len(), from, "other rules are in force");
-                    self.desk.record_asker(&rules, |by| record_rules(&self.store, &rules, from, by))?;
-                    so_far.rules = rules.clone();
+                    info!(rules = in_force.rules.rules().len(), from, "other rules are in force");
+                    self.desk.record_asker(&in_force, |by| {
+                        record(&self.store, (&in_force.rules, in_force.policy.as_deref()), from, by)
+                    })?;
+                    so_far.in_force = in_force.clone();
                 }
                 let modes = self.desk.modes();
-                modes.keep_matches(&rules, &batch, &mut matches);
+                modes.keep_matches(&in_force.rules, &batch, &mut matches);
                 if offset > remembered {
                     correlator.advance(&batch, &matches, &mut changes);
                     behaviour.advance(&batch, &mut changes);
@@ -685,18 +681,18 @@ impl Analysis {
                     let cells = behaviour.take_cells();
                     if offset <= analysed {
                         changes.clear(); // The store has them.
-                    } else if let Some(policy) = &self.parts.policy {
+                    } else if let Some(policy) = &in_force.policy {
                         tally.verdicts(policy, cells);
                     }
                 }
                 // A batch without frames, where the reader waited in vain, has offset 0: what waits to be stored must outlast it.
                 if offset > analysed {
                     if offset > so_far.shown {
-                        self.desk.note(&rules, &batch, &matches, &work);
+                        self.desk.note(&in_force, &batch, &matches, &work);
                     }
                     tally.receive(&received);
                     tally.add(&batch);
-                    if let Some(policy) = &self.parts.policy {
+                    if let Some(policy) = &in_force.policy {
                         tally.sensors(&batch, policy);
                     }
                     for l in &lost {
@@ -786,8 +782,8 @@ impl Analysis {
 
 /// What outlasts a wait for room.
 struct SoFar {
-    /// The rules in force, as auditors know them.
-    rules: Arc<RuleSet>,
+    /// What is in force, as auditors know it.
+    in_force: Arc<InForce>,
     /// The last log offset whose events live tails and rule figures have had.
     shown: u64,
 }

@@ -1,4 +1,4 @@
-//! The rules in force: loaded beside those that run, swapped at a batch boundary; their modes; what they do.
+//! The rules and the zone policy in force: loaded beside those that run, swapped together at a batch boundary; the modes of rules; what they do.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex};
 use api::{RuleDesk, RulesShown};
 use event::{Batch, Clock, TenantId, Time};
 use rules::coverage::{Coverage, Seen};
+use rules::policy::Policy;
 use rules::{Counters, Did, LoadOptions, Match, Mode, Modes, Problem, RuleCost, RuleInfo, RuleSet, Work};
 use tracing::{info, warn};
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::loaded::{Loaded, load_rules};
-use crate::pipeline::InForce;
+use crate::pipeline::{Current, InForce};
+use crate::role;
 
 /// Rules that have series of their own among the metrics: of those that have matched, the ones that did most often. A time series
 /// database keeps a series for each, and `GET /rules` has them all.
@@ -23,20 +25,21 @@ const METRIC_RULES_MAX: usize = 500;
 /// What the API shows and changes of the rules.
 pub(crate) struct Desk {
     config: config::Rules,
-    in_force: InForce,
+    policy: Option<PathBuf>,
+    current: Current,
     clock: Arc<dyn Clock>,
     /// One attempt at a time.
     loading: Mutex<()>,
     state: Mutex<State>,
 }
 
-/// Sets of rules that wait to be in force at most: while the analysis waits (a full disk) each holds all of its rules.
+/// What waits to be in force at most: while the analysis waits (a full disk) each holds all of its rules.
 const ASKED_MAX: usize = 8;
 
 struct State {
-    rules: Arc<RuleSet>,
-    /// Sets that were loaded and have matched nothing yet, with who asked for them, in their order: at most [`ASKED_MAX`].
-    asked_for: Vec<(Arc<RuleSet>, String)>,
+    in_force: Arc<InForce>,
+    /// What was loaded and has matched nothing yet, with who asked for it, in their order: at most [`ASKED_MAX`].
+    asked_for: Vec<(Arc<InForce>, String)>,
     options: Arc<LoadOptions>,
     refused: Arc<Vec<Problem>>,
     refused_texts: BTreeSet<(String, String)>,
@@ -57,7 +60,7 @@ struct OfTenant {
 
 impl State {
     fn of_tenant(&mut self, tenant: TenantId) -> &mut OfTenant {
-        let rules = self.rules.rules().len();
+        let rules = self.in_force.rules.rules().len();
         self.by_tenant
             .entry(tenant)
             .or_insert_with(|| OfTenant { did: vec![Did::default(); rules], coverage: Coverage::default() })
@@ -65,13 +68,13 @@ impl State {
 }
 
 impl Desk {
-    /// A desk for these rules, with the modes that the configuration and people have set.
-    pub(crate) fn new(config: &config::Rules, loaded: Loaded, modes: Modes, clock: Arc<dyn Clock>) -> Desk {
+    /// A desk for what was loaded by the configuration, with the modes that it and people have set.
+    pub(crate) fn new(config: &Config, loaded: Loaded, policy: Option<Arc<Policy>>, modes: Modes, clock: Arc<dyn Clock>) -> Desk {
         let refused_texts = loaded.refused().into_iter().map(|(text, _)| text).collect();
         let Loaded { rules, options, problems, .. } = loaded;
-        let rules = Arc::new(rules);
+        let in_force = Arc::new(InForce { rules: Arc::new(rules), policy });
         let state = State {
-            rules: rules.clone(),
+            in_force: in_force.clone(),
             asked_for: Vec::new(),
             options: Arc::new(options),
             refused: Arc::new(problems),
@@ -82,13 +85,19 @@ impl Desk {
             by_tenant: BTreeMap::new(),
             given_up: Vec::new(),
         };
-        let (config, in_force) = (config.clone(), InForce::new(rules));
-        Desk { config, in_force, clock, loading: Mutex::new(()), state: Mutex::new(state) }
+        Desk {
+            config: config.rules.clone(),
+            policy: config.policy.clone(),
+            current: Current::new(in_force),
+            clock,
+            loading: Mutex::new(()),
+            state: Mutex::new(state),
+        }
     }
 
-    /// Where the pipeline looks which rules are in force.
-    pub(crate) fn in_force(&self) -> InForce {
-        self.in_force.clone()
+    /// Where the pipeline looks what is in force.
+    pub(crate) fn current(&self) -> Current {
+        self.current.clone()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -121,10 +130,10 @@ impl Desk {
         Ok(())
     }
 
-    /// Notes what `rules` did with a batch.
-    pub(crate) fn note(&self, rules: &Arc<RuleSet>, batch: &Batch, matches: &[Match], work: &[Work]) {
+    /// Notes what the rules of `in_force` did with a batch.
+    pub(crate) fn note(&self, in_force: &Arc<InForce>, batch: &Batch, matches: &[Match], work: &[Work]) {
         let mut state = self.state();
-        if !Arc::ptr_eq(rules, &state.rules) {
+        if !Arc::ptr_eq(in_force, &state.in_force) {
             return; // The last batches of rules that are no more in force.
         }
         for Work { tenant, rule, did } in work {
@@ -145,11 +154,11 @@ impl Desk {
     /// tenants together, and what correlations have given up.
     pub(crate) fn write_metrics(&self, out: &mut String) {
         let state = self.state();
-        let mut sums = vec![Did::default(); state.rules.rules().len()];
+        let mut sums = vec![Did::default(); state.in_force.rules.rules().len()];
         for of in state.by_tenant.values() {
             sums.iter_mut().zip(&of.did).for_each(|(sum, did)| sum.add(*did));
         }
-        let mut matched: Vec<_> = state.rules.rules().zip(sums).filter(|(_, did)| did.cost.matches > 0).collect();
+        let mut matched: Vec<_> = state.in_force.rules.rules().zip(sums).filter(|(_, did)| did.cost.matches > 0).collect();
         matched.sort_by_key(|(rule, did)| (Reverse(did.cost.matches), &rule.id));
         let untold = matched.len().saturating_sub(METRIC_RULES_MAX);
         matched.truncate(METRIC_RULES_MAX);
@@ -177,10 +186,10 @@ impl Desk {
         write.expect("writing to a String does not fail");
     }
 
-    /// Tells `record` who asked for these rules, which match from now on; once, unless it fails. Sets that were replaced before they matched
-    /// anything were never in force.
-    pub(crate) fn record_asker<E>(&self, rules: &Arc<RuleSet>, record: impl FnOnce(&str) -> Result<(), E>) -> Result<(), E> {
-        let is = |(set, _): &(Arc<RuleSet>, String)| Arc::ptr_eq(set, rules);
+    /// Tells `record` who asked for what is in force from now on; once, unless it fails. What was replaced before it matched anything was
+    /// never in force.
+    pub(crate) fn record_asker<E>(&self, in_force: &Arc<InForce>, record: impl FnOnce(&str) -> Result<(), E>) -> Result<(), E> {
+        let is = |(asked, _): &(Arc<InForce>, String)| Arc::ptr_eq(asked, in_force);
         let by = self.state().asked_for.iter().find(|asked| is(asked)).map(|(_, by)| by.clone());
         let Some(by) = by else { return Ok(()) };
         record(&by)?;
@@ -190,7 +199,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Reads the rules and puts them in force, if none of those in force is lost by a mistake: nothing is refused but what was refused word for word
+    /// Reads the rules and the zone policy and puts them in force, if the policy holds together and no rule of those in force is lost by a mistake: nothing is refused but what was refused word for word
     /// before, and no path that had rules has none.
     fn load(&self, by: &str) -> Result<usize, String> {
         let _one = self.loading.lock().expect("no code panics under this lock");
@@ -200,33 +209,43 @@ impl Desk {
         let new = refused.iter().filter(|(text, _)| !state.refused_texts.contains(text));
         let mut mistakes: Vec<String> = new.map(|(_, p)| format!("{}:{}: {}", p.path, p.line, p.reason)).collect();
         let has_rules = |set: &RuleSet, path: &Path| set.rules().any(|rule| Path::new(&rule.path).starts_with(path));
-        let bare = self.config.paths.iter().filter(|path| has_rules(&state.rules, path) && !has_rules(&loaded.rules, path));
+        let bare =
+            self.config.paths.iter().filter(|path| has_rules(&state.in_force.rules, path) && !has_rules(&loaded.rules, path));
         mistakes.extend(bare.map(|path| format!("{}: it had rules and has none; a restart takes that as it is", path.display())));
+        let policy = self.load_policy(state.in_force.policy.as_ref());
+        mistakes.extend(policy.as_ref().err().cloned());
         if !mistakes.is_empty() {
             let reason = mistakes.join("; ");
             state.failure = Some(reason.clone());
             metrics::counter!("mihari_rules_reload_total", "result" => "refused").increment(1);
-            warn!(reason, "the rules in force stay");
+            warn!(reason, "the rules and the zone policy in force stay");
             return Err(reason);
         }
         let refused_texts = refused.into_iter().map(|(text, _)| text).collect();
         let Loaded { rules, options, problems, .. } = loaded;
-        let rules = Arc::new(rules);
         let count = rules.rules().len();
+        let in_force = Arc::new(InForce { rules: Arc::new(rules), policy: policy? });
         state.by_tenant.values_mut().for_each(|of| of.did = vec![Did::default(); count]);
-        (state.rules, state.options, state.refused) = (rules.clone(), Arc::new(options), Arc::new(problems));
+        (state.in_force, state.options, state.refused) = (in_force.clone(), Arc::new(options), Arc::new(problems));
         (state.refused_texts, state.loaded, state.failure) = (refused_texts, self.clock.now(), None);
         if state.asked_for.len() == ASKED_MAX {
             state.asked_for.remove(0); // Overtaken before it matched anything.
         }
-        state.asked_for.push((rules.clone(), by.to_owned()));
-        self.in_force.set(rules);
+        state.asked_for.push((in_force.clone(), by.to_owned()));
+        self.current.set(in_force);
         metrics::counter!("mihari_rules_reload_total", "result" => "loaded").increment(1);
-        info!(rules = count, "rules loaded anew; they match from the next batch on");
+        info!(rules = count, "rules and zone policy loaded anew; they hold from the next batch on");
         Ok(count)
     }
 
-    /// What tells whether any rule file, or file that rules are read with, has changed: names, sizes and times of change.
+    /// Reads the zone policy; the one in force where its text is the same.
+    fn load_policy(&self, in_force: Option<&Arc<Policy>>) -> Result<Option<Arc<Policy>>, String> {
+        let Some(path) = &self.policy else { return Ok(None) };
+        let read = role::load_policy(path).map_err(|error| format!("{error:#}"))?;
+        Ok(Some(in_force.filter(|policy| policy.sha256 == read.sha256).cloned().unwrap_or_else(|| Arc::new(read))))
+    }
+
+    /// What tells whether any rule file, file that rules are read with, or the policy has changed: names, sizes and times of change.
     pub(crate) fn stamp(&self) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
         let config::Rules { paths, placeholders, mapping, .. } = &self.config;
         let (found, _) = rules::find_files(&[&paths[..], placeholders, mapping].concat(), &rules::PLACEHOLDER_FILES);
@@ -234,7 +253,7 @@ impl Desk {
             let about = std::fs::metadata(&path).ok()?;
             Some((path, about.len(), about.modified().ok()))
         };
-        found.into_iter().filter_map(stamp).collect()
+        found.into_iter().chain(self.policy.clone()).filter_map(stamp).collect()
     }
 }
 
@@ -254,12 +273,16 @@ fn escaped(value: &str) -> String {
 
 impl RuleDesk for Desk {
     fn rules(&self) -> Arc<RuleSet> {
-        self.state().rules.clone()
+        self.state().in_force.rules.clone()
+    }
+
+    fn policy(&self) -> Option<Arc<Policy>> {
+        self.state().in_force.policy.clone()
     }
 
     fn shown(&self, tenant: u32) -> RulesShown {
         let mut state = self.state();
-        let rules = state.rules.clone();
+        let rules = state.in_force.rules.clone();
         let OfTenant { did, coverage } = state.of_tenant(TenantId(tenant));
         let (did, unmapped) = (did.clone(), coverage.gaps(&rules));
         RulesShown { rules, refused: state.refused.clone(), loaded: state.loaded, failure: state.failure.clone(), did, unmapped }
@@ -290,7 +313,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
-    fn desk(rules: usize) -> (Desk, Arc<RuleSet>) {
+    fn desk(rules: usize) -> (Desk, Arc<InForce>) {
         let text = |n| {
             format!("title: T\nid: 'r\"\\{n:04}'\nlogsource: {{category: any}}\ndetection: {{s: {{f: {n}}}, condition: s}}\n")
         };
@@ -298,20 +321,20 @@ mod tests {
         let (set, problems) = load(&[("rules".to_owned(), text)], &LoadOptions::default());
         assert_eq!(problems, []);
         let loaded = Loaded { rules: set, options: LoadOptions::default(), problems, files: Vec::new() };
-        let desk = Desk::new(&config::Rules::default(), loaded, Modes::default(), Arc::new(SystemClock));
-        let set = desk.in_force().get();
-        (desk, set)
+        let desk = Desk::new(&Config::default(), loaded, None, Modes::default(), Arc::new(SystemClock));
+        let in_force = desk.current().get();
+        (desk, in_force)
     }
 
     #[test]
     fn the_metrics_have_a_bounded_number_of_rules_those_that_match_most() {
         let more = METRIC_RULES_MAX + 3;
-        let (desk, set) = desk(more + 1);
+        let (desk, in_force) = desk(more + 1);
         let batch = batch_of(&["{}"]).expect("an object");
         let cost = |rule: usize| RuleCost { matches: 1 + u64::from(rule == more - 1), evaluated: 7, tests: 5, text_bytes: 30 };
         let work =
             |rule| Work { tenant: TenantId::default(), rule: rule as u32, did: Did { cost: cost(rule), last_match: None } };
-        desk.note(&set, &batch, &[], &(0..more).map(work).collect::<Vec<_>>());
+        desk.note(&in_force, &batch, &[], &(0..more).map(work).collect::<Vec<_>>());
         let mut out = String::new();
         desk.write_metrics(&mut out);
         let lines: Vec<&str> = out.lines().collect();
@@ -325,13 +348,14 @@ mod tests {
 
     /// A desk for the rules of the folder `rules`, with the placeholders of the folder `values`.
     fn desk_of(dir: &Path) -> Desk {
-        let config = config::Rules {
+        let rules = config::Rules {
             pack: false,
             paths: vec![dir.join("rules")],
             placeholders: vec![dir.join("values")],
             ..config::Rules::default()
         };
-        Desk::new(&config, load_rules(&config), Modes::default(), Arc::new(SystemClock))
+        let config = Config { rules, ..Config::default() };
+        Desk::new(&config, load_rules(&config.rules), None, Modes::default(), Arc::new(SystemClock))
     }
 
     fn write(dir: &Path, name: &str, text: &str) {
@@ -353,7 +377,7 @@ mod tests {
         let matches = |host: &str| {
             let batch = batch_of(&[&format!("{{\"host\": \"{host}\"}}")]).expect("an object");
             let mut matches = Vec::new();
-            Detector::new(desk.in_force().get()).scan(&batch, &mut matches);
+            Detector::new(desk.rules()).scan(&batch, &mut matches);
             !matches.is_empty()
         };
         assert!(matches("one") && !matches("two"));
@@ -375,7 +399,7 @@ mod tests {
         let put = |one: &str, two: &str| write(dir.path(), "rules/a.yml", &format!("{}---\n{}", rule("a", one), rule("b", two)));
         put(broken, whole);
         let desk = desk_of(dir.path());
-        let in_force = || desk.in_force().get().rules().map(|rule| rule.id.clone()).collect::<Vec<_>>();
+        let in_force = || desk.rules().rules().map(|rule| rule.id.clone()).collect::<Vec<_>>();
         write(dir.path(), "rules/c.yml", &rule("c", whole));
         assert_eq!(desk.reload("test"), Ok(2), "what was refused may stay so");
         for one in [broken, whole] {
@@ -395,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_tenant_is_shown_what_its_own_events_did() {
-        let (desk, set) = desk(2);
+        let (desk, in_force) = desk(2);
         let mut builder = BatchBuilder::default();
         for tenant in [1, 2, 1, 2, 1] {
             let head = FrameHead { tenant: TenantId(tenant), ..FrameHead::new(Transport::File, Content::Text) };
@@ -404,9 +428,9 @@ mod tests {
             row.uint(FieldId::intern("f").expect("room"), u64::from(tenant - 1));
         }
         let batch = builder.finish(LogRange::default(), Time::UNKNOWN);
-        let (mut detector, mut matches) = (Detector::new(set.clone()), Vec::new());
+        let (mut detector, mut matches) = (Detector::new(in_force.rules.clone()), Vec::new());
         detector.scan(&batch, &mut matches);
-        desk.note(&set, &batch, &matches, &detector.take_work());
+        desk.note(&in_force, &batch, &matches, &detector.take_work());
         let shown = |tenant: u32| desk.shown(tenant).did.iter().map(|did| (did.cost.matches, did.last_match)).collect::<Vec<_>>();
         assert_eq!(shown(0), [(0, None), (0, None)]);
         assert_eq!(shown(1), [(3, Some(Time::from_unix_s(100))), (0, None)]);
@@ -419,9 +443,9 @@ mod tests {
 
     #[test]
     fn what_correlations_give_up_is_among_the_metrics() {
-        let (desk, set) = desk(1);
+        let (desk, in_force) = desk(1);
         let counters = Counters { late: 4, groups_evicted: 2, ..Counters::default() };
-        desk.note_given_up(set.rules().map(|info| (info, counters)));
+        desk.note_given_up(in_force.rules.rules().map(|info| (info, counters)));
         let mut out = String::new();
         desk.write_metrics(&mut out);
         for (name, count) in [("late", 4), ("groups_evicted", 2), ("undecided", 0)] {

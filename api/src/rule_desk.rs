@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use event::{EventId, Time};
 use rules::coverage::Gap;
 use rules::explain::explain;
+use rules::policy::Policy;
 use rules::{Did, LoadOptions, Mode, Modes, Problem as RuleProblem, RuleSet};
 use serde::Deserialize;
 use serde_json::json;
@@ -30,16 +31,20 @@ pub trait RuleDesk: Send + Sync {
     /// The placeholders and field names that rules are read with.
     fn options(&self) -> Arc<LoadOptions>;
 
+    /// The zone policy in force with the rules.
+    fn policy(&self) -> Option<Arc<Policy>>;
+
     /// The modes in force.
     fn modes(&self) -> Arc<Modes>;
 
     /// A person has set a mode: it holds from the next batch on.
     fn set_mode(&self, rule: &str, tenant: u32, mode: Mode);
 
-    /// Reads the rule files anew and puts the rules in force, as `by` has asked; how many there are. Blocks while it compiles.
+    /// Reads the rule files and the zone policy anew and puts them in force together, as `by` has asked; how many rules there are. Blocks while
+    /// it compiles.
     ///
     /// # Errors
-    /// Why the rules before stay in force.
+    /// Why the rules and the policy before stay in force.
     fn reload(&self, by: &str) -> Result<usize, String>;
 }
 
@@ -113,15 +118,15 @@ pub(crate) async fn reload(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
 ) -> Result<Response, Problem> {
-    tracing::info!(by = identity.name, "the rules are to be loaded anew");
+    tracing::info!(by = identity.name, "the rules and the zone policy are to be loaded anew");
     let desk = shared.api.rules.clone();
     let loaded =
         tokio::task::spawn_blocking(move || desk.reload(&identity.name)).await.map_err(|error| Problem::internal(&error))?;
     match loaded {
         Ok(rules) => {
             let mut answer = json!({"rules": rules});
-            if let Some(policy) = &shared.api.policy {
-                answer["policy"] = json!({"sha256": policy.sha256, "read": "at the start only"});
+            if let Some(policy) = shared.api.rules.policy() {
+                answer["policy"] = json!({"sha256": policy.sha256});
             }
             Ok(Json(answer).into_response())
         }

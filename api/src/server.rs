@@ -16,7 +16,6 @@ use base64::Engine;
 use event::{Clock, Time};
 use index::{RawSource, Searcher};
 use rules::CorrelateOptions;
-use rules::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
@@ -87,10 +86,8 @@ pub struct Api {
     pub reread: Arc<dyn Reread>,
     /// How correlation treats time, also in backtests.
     pub correlate: CorrelateOptions,
-    /// The rules in force, and who changes them.
+    /// The rules and the zone policy in force, and who changes them.
     pub rules: Arc<dyn RuleDesk>,
-    /// The zone policy in force.
-    pub policy: Option<Arc<Policy>>,
     /// Where live readers subscribe.
     pub hub: Hub,
     /// The metrics as Prometheus reads them.

@@ -123,8 +123,8 @@ pub struct Tally {
     /// (tenant, day, transport, reason) → how many were lost before the log could have them.
     pub(crate) lost: BTreeMap<(TenantId, i64, &'static str, String), u64>,
     pub(crate) dropped: Dropped,
-    /// (tenant, hour in seconds) → cells.
-    pub(crate) matrix: BTreeMap<(TenantId, i64), Cells>,
+    /// (tenant, hour in seconds, hash of the policy) → cells.
+    pub(crate) matrix: BTreeMap<(TenantId, i64, String), Cells>,
     /// (tenant, exporter, day, reason) → how many its sequence numbers say were lost before us.
     pub(crate) missing: BTreeMap<(TenantId, IpAddr, i64, &'static str), u64>,
     /// What was quarantined: the newest that are listed.
@@ -174,7 +174,7 @@ impl Tally {
         for (cell, count) in cells {
             let [from, to] = [cell.from, cell.to].map(|zone| policy.zones[usize::from(zone)].name.as_str());
             let hour = cell.hour / SECOND_NS;
-            let cells = self.matrix.entry((TenantId(cell.tenant), hour)).or_default();
+            let cells = self.matrix.entry((TenantId(cell.tenant), hour, policy.sha256.clone())).or_default();
             *entry(entry(entry(cells, from), to), cell.verdict.name()) += count;
         }
     }

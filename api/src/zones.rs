@@ -78,6 +78,9 @@ impl Counts {
     }
 }
 
+/// What was counted of a pair in an hour, and the hashes of the policies by which it was judged.
+type Judged = (Counts, BTreeSet<String>);
+
 #[derive(Debug, Serialize)]
 pub(crate) struct CellHour {
     hour: Time,
@@ -85,6 +88,8 @@ pub(crate) struct CellHour {
     /// The sensors that were not heard all along.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     silent: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    policies: BTreeSet<String>,
     #[serde(flatten)]
     counts: Counts,
 }
@@ -99,6 +104,8 @@ pub(crate) struct Cell {
     reason: &'static str,
     sensors: Vec<String>,
     silent: BTreeSet<String>,
+    /// The hashes of the policies by which what is counted was judged.
+    policies: BTreeSet<String>,
     #[serde(flatten)]
     counts: Counts,
     /// How many hours are in each state.
@@ -145,9 +152,11 @@ pub(crate) fn matrix(
     (from, to, until): (i64, i64, i64),
     hourly: bool,
 ) -> Vec<Cell> {
-    let mut counts: BTreeMap<(&str, &str), BTreeMap<i64, Counts>> = BTreeMap::new();
-    for (hour, zone_from, zone_to, verdict, n) in cells {
-        counts.entry((zone_from, zone_to)).or_default().entry(*hour).or_default().add(verdict, *n);
+    let mut counts: BTreeMap<(&str, &str), BTreeMap<i64, Judged>> = BTreeMap::new();
+    for (hour, zone_from, zone_to, verdict, n, policy) in cells {
+        let (of_hour, policies) = counts.entry((zone_from, zone_to)).or_default().entry(*hour).or_default();
+        of_hour.add(verdict, *n);
+        policies.extend(policy.clone().filter(|_| *n != 0));
     }
     let end = to.min(until);
     let hours: Vec<i64> = (from..to).step_by(HOUR_S as usize).filter(|hour| *hour < until).collect();
@@ -176,6 +185,7 @@ pub(crate) fn matrix(
                 reason: "no hour",
                 sensors: seeing.iter().map(|at| policy.observe[*at].sensor.clone()).collect(),
                 silent: BTreeSet::new(),
+                policies: BTreeSet::new(),
                 counts: Counts::default(),
                 hours_kept: 0,
                 hours_broken: 0,
@@ -186,7 +196,7 @@ pub(crate) fn matrix(
             // What was counted in the minutes that are not settled yet is counted all the same.
             let every: BTreeSet<i64> = hours.iter().copied().chain(of.into_iter().flat_map(|of| of.keys().copied())).collect();
             for hour in every {
-                let n = of.and_then(|of| of.get(&hour)).copied().unwrap_or_default();
+                let (n, policies) = of.and_then(|of| of.get(&hour)).cloned().unwrap_or_default();
                 let missing: Vec<String> = seeing
                     .iter()
                     .filter(|at| silent[**at].contains(&hour))
@@ -211,8 +221,9 @@ pub(crate) fn matrix(
                 total.exceptions += n.exceptions;
                 total.unclear += n.unclear;
                 cell.silent.extend(missing.iter().cloned());
+                cell.policies.extend(policies.iter().cloned());
                 if hourly {
-                    cell.hours.push(CellHour { hour: Time::from_unix_s(hour), state, silent: missing, counts: n });
+                    cell.hours.push(CellHour { hour: Time::from_unix_s(hour), state, silent: missing, policies, counts: n });
                 }
             }
             (cell.state, cell.reason) = match () {
@@ -239,8 +250,8 @@ fn evidence(from: &str, to: &str) -> String {
 }
 
 pub(crate) async fn policy(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    match &shared.api.policy {
-        Some(policy) => Ok(Json(json!(**policy)).into_response()),
+    match shared.api.rules.policy() {
+        Some(policy) => Ok(Json(json!(*policy)).into_response()),
         None => Err(Problem::not_found()),
     }
 }
@@ -263,7 +274,7 @@ pub(crate) async fn matrix_route(
     let from = search::instant(range.from.as_deref(), "from", now)?.unwrap_or_else(|| to.plus_ns(-24 * HOUR_S * 1_000_000_000));
     search::ordered(from, to)?;
     let hourly = range.hours.as_deref().is_some_and(|text| !matches!(text, "" | "false" | "no" | "0"));
-    let Some(policy) = shared.api.policy.clone() else {
+    let Some(policy) = shared.api.rules.policy() else {
         return Ok(Json(json!({"zones": [], "cells": [], "sensors": []})).into_response());
     };
     // The hours that meet the range.
@@ -446,7 +457,7 @@ mod tests {
         let counted = all.iter().find(|cell| cell.from == "a" && cell.to == "b").expect("a cell").counts;
         assert_eq!((counted.allowed, counted.denied, counted.violations, counted.attempts), (13, 9, 1, 3));
         // What is not known to have been denied is not kept; what was counted under a zone's former name is told.
-        let rows = |from: &str, verdict: &str| vec![(START_S, from.to_owned(), "b".to_owned(), verdict.to_owned(), 2)];
+        let rows = |from: &str, verdict: &str| vec![(START_S, from.to_owned(), "b".to_owned(), verdict.to_owned(), 2, None)];
         let heard = store.heard(0, START_S - BEFORE_HOURS_MAX * HOUR_S, START_S + HOUR_S).expect("rows");
         let first_hour = |rows: &[CellRow]| matrix(&policy, rows, &heard, (START_S, START_S + HOUR_S, START_S + HOUR_S), true);
         assert_eq!(states(&first_hour(&rows("a", "kept")), "a", "b"), (Kept, "observed", vec![Kept]));
@@ -488,7 +499,7 @@ mod tests {
         let other = POLICY.replace("tcp/443", "tcp/444");
         for text in [POLICY, POLICY, &other, POLICY] {
             let policy = Policy::parse(text).expect("valid").0;
-            store.policy_in_force(&policy.sha256, text, "test").expect("stored");
+            store.policy_in_force(&policy.sha256, text, 1, "test").expect("stored");
         }
         let versions = store.policy_versions().expect("rows");
         assert_eq!(versions.len(), 3, "what is in force already is no new version");
@@ -496,5 +507,34 @@ mod tests {
         for wrong in ["", "%", "zz"] {
             assert_eq!(store.policy_text(wrong).expect("read"), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_cell_names_the_policies_that_judged_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&dir.path().join("s"), Arc::new(Still)).expect("opens");
+        let policies = [POLICY, &POLICY.replace("tcp/443", "tcp/444")].map(|text| Policy::parse(text).expect("valid").0);
+        let key =
+            |hour: i64, verdict| CellKey { tenant: 0, hour: (START_S + hour * HOUR_S) * 1_000_000_000, from: 0, to: 1, verdict };
+        let judged = [
+            (0, vec![(key(0, Verdict::Kept), 2), (key(1, Verdict::Kept), 4)]),
+            // Of the second hour's one is told more of by the next policy; the first hour's are as they were.
+            (1, vec![(key(1, Verdict::Violation), 1), (key(2, Verdict::Violation), 3), (key(2, Verdict::Kept), 0)]),
+            (0, vec![(key(3, Verdict::Unclear), 0)]),
+        ];
+        for (position, (by, cells)) in (1..).zip(judged) {
+            let mut tally = Tally::default();
+            store.policy_in_force(&policies[by].sha256, &policies[by].text, position, "test").expect("stored");
+            tally.verdicts(&policies[by], cells.into_iter().collect());
+            let commit = Commit { position, changes: &[], destinations: &[], modes: &rules::Modes::default() };
+            store.apply(&commit, &mut tally).expect("stored");
+        }
+        let (from, to) = (START_S, START_S + 4 * HOUR_S);
+        let all = matrix(&policies[1], &store.cells(0, from, to).expect("rows"), &[], (from, to, to), true);
+        let cell = all.iter().find(|cell| cell.from == "a" && cell.to == "b").expect("a cell");
+        let named = |by: &[usize]| by.iter().map(|by| policies[*by].sha256.clone()).collect::<BTreeSet<_>>();
+        let hours: Vec<_> = cell.hours.iter().map(|hour| (hour.policies.clone(), hour.counts.allowed)).collect();
+        assert_eq!(hours, [(named(&[0]), 2), (named(&[0, 1]), 5), (named(&[1]), 3), (named(&[]), 0)]);
+        assert_eq!((&cell.policies, cell.counts.violations), (&named(&[0, 1]), 4));
     }
 }

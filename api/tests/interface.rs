@@ -151,6 +151,8 @@ fn a_store_of_the_first_version_is_taken_over() {
              DROP TABLE audit; DROP TABLE rule_in_force; DROP INDEX outbox_undelivered; DROP TABLE audit_text;
              ALTER TABLE source DROP COLUMN dropped; ALTER TABLE source DROP COLUMN without_records;
              INSERT INTO ledger VALUES (0, '2026-04-01', '192.0.2.1', 'parsed', 5), (0, '2026-04-01', '192.0.2.1', 'quarantined:x', 2);
+             DROP TABLE matrix; CREATE TABLE matrix (tenant, hour, zone_from, zone_to, verdict, count);
+             INSERT INTO matrix VALUES (0, 1775001600, 'a', 'b', 'kept', 5);
              PRAGMA user_version = 1;",
         )
         .expect("as it was");
@@ -163,6 +165,8 @@ fn a_store_of_the_first_version_is_taken_over() {
     assert_eq!(store.identity(&token).expect("read").expect("good").name, "old");
     assert!(store.revoke_token(&id_of(&token)).expect("written"));
     assert!(store.identity(&token).expect("read").is_none());
+    let counted = rusqlite::Connection::open(&path).expect("opens");
+    assert_eq!(counted.query_row("SELECT count FROM matrix WHERE policy = 0", [], |row| row.get(0)), Ok(5));
     drop(store);
     rusqlite::Connection::open(&path).expect("opens").execute_batch("PRAGMA user_version = 99;").expect("written");
     assert!(Store::open(&path, clock).is_err(), "a later program's store is left alone");
@@ -875,8 +879,8 @@ fn the_audit_trail_tells_what_was_in_force_and_who_changed_it() {
     store.rules_in_force("aa", first.written(), 1, "at the start").expect("recorded");
     store.rules_in_force("aa", first.written(), 7, "at the start").expect("as before");
     store.rules_in_force("bb", second.written(), 42, "test").expect("recorded");
-    store.policy_in_force("cc", "zones: {}", "at the start, from policy.yaml").expect("recorded");
-    store.policy_in_force("cc", "zones: {}", "at the start, from policy.yaml").expect("as before");
+    store.policy_in_force("cc", "zones: {}", 7, "at the start, from policy.yaml").expect("recorded");
+    store.policy_in_force("cc", "zones: {}", 7, "at the start, from policy.yaml").expect("as before");
     let body = json!({"mode": "off", "comment": "too loud"}).to_string();
     api::client::patch(&server.url(), "/api/v1/rules/rule%2F1", &mine, &body).expect("set");
     let second = store.create_token("second", 0, 30).expect("a token");
@@ -905,6 +909,7 @@ fn the_audit_trail_tells_what_was_in_force_and_who_changed_it() {
     let made = [json!(["token_made", "on the machine", null, null])];
     assert_eq!(told(&all), [&own[..], &both[..], &made[..]].concat());
     assert_eq!(told(&trail(&theirs, "")), [&both[..], &made[..]].concat(), "a tenant sees nothing of another");
+    assert_eq!(trail(&mine, "what=policy")["records"][0]["record"]["from_offset"], 7);
     let rules = &trail(&mine, "what=rules&size=1");
     let record = &rules["records"][0]["record"];
     assert_eq!((&record["from_offset"], &record["rules"], &record["at"]), (&json!(42), &json!(2), &json!(start())));

@@ -127,6 +127,7 @@ export type Cell = {
   reason: "violation" | "observed" | "blind" | "silent" | "unclear" | "gone" | "no hour";
   sensors: string[];
   silent: string[];
+  policies: string[];
   hours_kept: number;
   hours_not_observed: number;
   query: string;

@@ -3,6 +3,7 @@ import { type Agg, type Cell, type Matrix, type Policy, type PolicyLine, type Se
 import { number, pick, t, utc } from "./i18n";
 import { Freshness, Panel } from "./parts";
 import { address, change, parameter } from "./place";
+import { HASH } from "./policy";
 import { type Polled, poll } from "./poll";
 import { RANGES } from "./search";
 import { condition, show, visible, when } from "./text";
@@ -140,6 +141,7 @@ function CellPanel(props: { cell: Cell; from: string; policy: Policy | undefined
       <div class="tools head"><h2 class="grow">{title()}</h2><button onClick={() => props.close()}>{t("closeIt")} <kbd>Esc</kbd></button></div>
       <p class="facts"><span class={`state ${state(props.cell)}`}>{cellName(props.cell)}</span><span>{t(REASONS[props.cell.reason])}</span><span>{t("allowed")}: <b>{number(props.cell.allowed)}</b></span></p>
       <Show when={props.cell.sensors.length > 0}><p class="dim">{t("sensors")}: {props.cell.sensors.map(visible).join(", ")}<Show when={props.cell.silent.length > 0}> – {t("silent")}: {props.cell.silent.map(visible).join(", ")}</Show></p></Show>
+      <Show when={props.cell.policies.length > 0}><p class="dim">{t("judgedBy")}: <span class="mono">{props.cell.policies.map((hash) => hash.slice(0, HASH)).join(", ")}</span></p></Show>
       <div class="tools">
         <Anchor class="button" to={to()}>{t("events24")}</Anchor>
         <For each={VERDICTS}>{([name, verdicts]) => <Show when={props.cell[name] > 0}><Anchor class={`button ${name}`} to={to(verdicts)}>{t(name)}: {number(props.cell[name])}</Anchor></Show>}</For>

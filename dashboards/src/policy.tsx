@@ -9,7 +9,7 @@ import { RANGES } from "./search";
 import { visible, when } from "./text";
 
 /** Enough of a version's hash to tell it apart. */
-const HASH = 12;
+export const HASH = 12;
 
 /** The policies that were in force, what two of them decide differently, and what a draft would have said of stored records. */
 export function PolicyPage() {

@@ -299,6 +299,11 @@ impl Policy {
         self.lookup.zone(ip.to_canonical())
     }
 
+    /// The index of the zone of a name.
+    pub(crate) fn zone_named(&self, name: &str) -> Option<u16> {
+        self.zones.iter().position(|zone| zone.name == name).map(|at| at as u16)
+    }
+
     /// The index of the zone of all other addresses.
     fn rest(&self) -> u16 {
         self.zones.iter().position(|zone| zone.rest).unwrap_or(0) as u16

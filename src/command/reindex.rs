@@ -14,6 +14,7 @@ use ingest::log::{Journal, JournalOptions};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::pipeline::{Current, InForce};
 use crate::reread::JournalAgain;
 use crate::role;
 
@@ -71,10 +72,11 @@ pub(crate) fn run(args: &Reindex) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let policy = config.policy.as_deref().map(role::load_policy).transpose()?.map(Arc::new);
+    let (no_rules, _) = rules::load(&[], &rules::LoadOptions::default());
     let again = JournalAgain {
         journal: Arc::new(journal),
-        settings: role::decode_settings(&config.decode, clock.now())?,
-        policy,
+        settings: role::decode_settings(&config.decode, &config.listen, clock.now())?,
+        current: Current::new(Arc::new(InForce { rules: Arc::new(no_rules), policy })),
         store: Store::open(&config.data.join("mihari.sqlite"), clock)?,
     };
     let parts = missing_of(&index, true)?;

@@ -20,7 +20,7 @@ use rules::{Behaviour, BehaviourOptions, Correlator};
 use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::loaded::{Loaded, load_rules};
-use crate::pipeline::{self, InForce, Parts, Spent};
+use crate::pipeline::{self, Current, InForce, Parts, Spent};
 use crate::role;
 use merge::Inputs;
 
@@ -84,8 +84,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
     let parts = Parts {
         settings: settings.clone(),
-        rules: InForce::new(rules.clone()),
-        policy: policy.clone(),
+        current: Current::new(Arc::new(InForce { rules: rules.clone(), policy: policy.clone() })),
         threads: config.worker_threads(),
     };
     let (site, problems) = role::load_site(&config.behaviour)?;

@@ -138,7 +138,7 @@ fn check(config: &Config) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Loads the rules anew at SIGHUP and, where they are watched, when a file has changed.
+/// Loads the rules and the zone policy anew at SIGHUP and, where they are watched, when a file has changed.
 async fn reload_rules(desk: Arc<Desk>, watch_s: u32, mut hang_up: tokio::signal::unix::Signal) {
     let mut known = desk.stamp();
     loop {
@@ -155,12 +155,9 @@ async fn reload_rules(desk: Arc<Desk>, watch_s: u32, mut hang_up: tokio::signal:
         let (desk, before) = (desk.clone(), known.clone());
         let loading = tokio::task::spawn_blocking(move || {
             let now = desk.stamp();
-            if asked {
-                info!("the zone policy is not read again: to change it, restart the service");
-            }
             if asked || now != before {
                 // What is wrong is told by the desk.
-                let _told = desk.reload(if asked { "a signal to the program" } else { "a rule file has changed" });
+                let _told = desk.reload(if asked { "a signal to the program" } else { "a rule file or the policy has changed" });
             }
             now
         });

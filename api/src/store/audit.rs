@@ -46,8 +46,8 @@ pub(super) enum Change<'a> {
         /// The hash of the list of the texts that are others than before (`texts.rs`); none where they are not kept.
         texts: Option<&'a str>,
     },
-    /// Another zone policy is in force: the hashes of their files.
-    Policy { before: Option<&'a str>, after: &'a str },
+    /// Another zone policy is in force: the hashes of their files, and the first log offset that was judged by it.
+    Policy { before: Option<&'a str>, after: &'a str, from_offset: u64 },
     /// A person has set a rule's mode.
     RuleMode { rule: &'a str, before: Option<&'a str>, after: &'a str, comment: Option<&'a str> },
     /// A token was made.

@@ -41,7 +41,7 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     FIRST,
     "ALTER TABLE token ADD COLUMN revoked INTEGER;",
     quarantine::TABLE,
@@ -53,6 +53,7 @@ const MIGRATIONS: [&str; 11] = [
     outbox::UNDELIVERED,
     texts::TABLES,
     counts::RECEIVED,
+    BY_POLICY,
 ];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "
@@ -90,6 +91,15 @@ CREATE TABLE policy_version (seq INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT 
   by TEXT NOT NULL);
 CREATE TRIGGER policy_version_is_kept BEFORE DELETE ON policy_version BEGIN SELECT RAISE(ABORT, 'versions are never deleted'); END;
 CREATE TRIGGER policy_version_is_fixed BEFORE UPDATE ON policy_version BEGIN SELECT RAISE(ABORT, 'versions are never changed'); END;
+";
+
+/// The row of the policy by which conversations were judged; 0 for what was counted before.
+const BY_POLICY: &str = "
+ALTER TABLE matrix RENAME TO matrix_before;
+CREATE TABLE matrix (tenant INTEGER NOT NULL, hour INTEGER NOT NULL, zone_from TEXT NOT NULL, zone_to TEXT NOT NULL, verdict TEXT NOT NULL,
+  policy INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (tenant, hour, zone_from, zone_to, verdict, policy));
+INSERT INTO matrix SELECT tenant, hour, zone_from, zone_to, verdict, 0, count FROM matrix_before;
+DROP TABLE matrix_before;
 ";
 
 /// The store failed.

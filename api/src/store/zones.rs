@@ -23,8 +23,9 @@ pub struct PolicyVersion {
     pub bytes: i64,
 }
 
-/// Counts of one hour of one pair of zones: hour in seconds since 1970, from, to, verdict, count.
-pub(crate) type CellRow = (i64, String, String, String, i64);
+/// Counts of one hour of one pair of zones: hour in seconds since 1970, from, to, verdict, count, and the hash of the policy that said so (none of
+/// what was counted before that was noted).
+pub(crate) type CellRow = (i64, String, String, String, i64, Option<String>);
 /// When a sensor was heard: its name, hour in seconds since 1970, a bit for each minute.
 pub(crate) type HeardRow = (String, i64, u64);
 
@@ -33,11 +34,11 @@ impl Store {
     pub(crate) fn cells(&self, tenant: u32, from: i64, to: i64) -> Result<Vec<CellRow>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT hour, zone_from, zone_to, verdict, count FROM matrix WHERE tenant = ?1 AND hour >= ?2 AND hour < ?3
-                 ORDER BY hour, zone_from, zone_to, verdict",
+                "SELECT hour, zone_from, zone_to, verdict, count, sha256 FROM matrix LEFT JOIN policy_version ON policy = seq
+                 WHERE tenant = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour, zone_from, zone_to, verdict, policy",
             )?;
             let rows = statement.query_map(params![tenant, from, to], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
             })?;
             Ok(rows.collect::<std::result::Result<_, _>>()?)
         })
@@ -55,18 +56,18 @@ impl Store {
         })
     }
 
-    /// Remembers that a policy is in force from now on, unless it is already.
+    /// Remembers that a policy is in force from this log offset on, unless it is already.
     ///
     /// # Errors
     /// Where the database fails.
-    pub fn policy_in_force(&self, sha256: &str, text: &str, by: &str) -> Result<()> {
+    pub fn policy_in_force(&self, sha256: &str, text: &str, from_offset: u64, by: &str) -> Result<()> {
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
         let last: Option<String> = transaction
             .query_row("SELECT sha256 FROM policy_version ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
             .optional()?;
         if last.as_deref() != Some(sha256) {
-            let change = Change::Policy { before: last.as_deref(), after: sha256 };
+            let change = Change::Policy { before: last.as_deref(), after: sha256, from_offset };
             audit::append(&transaction, None, self.clock.now(), by, &change)?;
             transaction.execute(
                 "INSERT INTO policy_version (sha256, text, since, by) VALUES (?1, ?2, ?3, ?4)",
@@ -116,16 +117,19 @@ impl Store {
 
 /// Adds what was counted since the last commit.
 pub(super) fn write(transaction: &Transaction<'_>, tally: &Tally) -> rusqlite::Result<()> {
-    for ((tenant, hour), cells) in &tally.matrix {
+    for ((tenant, hour, sha256), cells) in &tally.matrix {
+        let policy: i64 = transaction
+            .prepare_cached("SELECT COALESCE(MAX(seq), 0) FROM policy_version WHERE sha256 = ?1")?
+            .query_row([sha256], |row| row.get(0))?;
         for (from, tos) in cells {
             for (to, verdicts) in tos {
                 for (verdict, n) in verdicts {
                     transaction
                         .prepare_cached(
-                            "INSERT INTO matrix (tenant, hour, zone_from, zone_to, verdict, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                             ON CONFLICT (tenant, hour, zone_from, zone_to, verdict) DO UPDATE SET count = count + ?6",
+                            "INSERT INTO matrix (tenant, hour, zone_from, zone_to, verdict, policy, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                             ON CONFLICT (tenant, hour, zone_from, zone_to, verdict, policy) DO UPDATE SET count = count + ?7",
                         )?
-                        .execute(params![tenant.0, hour, from, to, verdict, n])?;
+                        .execute(params![tenant.0, hour, from, to, verdict, policy, n])?;
                 }
             }
         }

@@ -110,6 +110,10 @@ impl RuleDesk for OneRule {
         Arc::new(LoadOptions { placeholders, ..LoadOptions::default() })
     }
 
+    fn policy(&self) -> Option<Arc<rules::policy::Policy>> {
+        None
+    }
+
     fn modes(&self) -> Arc<Modes> {
         self.modes.lock().expect("not poisoned").clone()
     }
@@ -175,7 +179,6 @@ impl Server {
             reread: Arc::new(Unread),
             correlate: rules::CorrelateOptions::default(),
             rules: desk,
-            policy: None,
             hub: hub.clone(),
             metrics: Arc::new(String::new),
             stage: {

@@ -203,6 +203,17 @@ impl Conversations {
         std::mem::take(&mut self.cells)
     }
 
+    /// Goes over to another policy, or to none: what was said stands, and the next record of a conversation is judged and counted anew.
+    pub(super) fn go_over(&mut self, connections: &mut Connections, is_judged: bool) {
+        self.cells.clear();
+        if is_judged {
+            connections.for_each(|known| known.talk.told = None);
+        } else {
+            *self = Conversations::default();
+            connections.for_each(|known| known.talk = Talk::default());
+        }
+    }
+
     /// Takes a record, whose texts are in `text`, in the order of time; appends what is decided by it.
     pub(super) fn take(
         &mut self,

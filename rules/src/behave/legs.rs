@@ -262,6 +262,23 @@ impl Way {
         }
     }
 
+    /// Gives the zones of the legs other numbers. A leg of a zone that has none any more is forgotten.
+    pub(super) fn renumber(&mut self, zone: impl Fn(u16) -> Option<u16>) {
+        for side in [Side::First, Side::Second] {
+            let legs = self.side_mut(side).all.iter_mut();
+            let gone: Vec<u64> = legs
+                .filter_map(|(number, leg)| match (zone(leg.from), zone(leg.to)) {
+                    (Some(from), Some(to)) => {
+                        (leg.from, leg.to) = (from, to);
+                        None
+                    }
+                    _ => Some(*number),
+                })
+                .collect();
+            gone.into_iter().for_each(|number| self.remove(side, number));
+        }
+    }
+
     /// Whether a leg was taken out of the pairs that are still made.
     pub(super) fn is_decided(&self, side: Side, number: u64) -> bool {
         self.get(side, number).is_none_or(|leg| leg.decided)

@@ -52,9 +52,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::alert::AlertChange;
+use crate::policy::Policy;
 use crate::ruleset::{Body, RuleInfo, RuleSet};
 use connection::Connections;
-use conversation::{CellKey, Conversations, Judged, Talk};
+use conversation::{CellKey, Conversations, Judged};
 use fold::Fold;
 pub(crate) use fold::Found;
 use knowledge::{Knowledge, Role, Service};
@@ -375,7 +376,7 @@ struct State {
     connections: Connections,
     stitch: Stitch,
     conversations: Conversations,
-    /// The hash of the policy that those were judged by: the numbers of its zones are in them.
+    /// The text of the policy that those were judged by: the numbers of its zones are in them.
     policy: Option<String>,
     known: Knowledge,
     /// Per behaviour rule, in the order of the set.
@@ -446,7 +447,7 @@ impl Behaviour {
             connections: connection::none(),
             stitch: Stitch::default(),
             conversations: Conversations::default(),
-            policy: options.site.policy().map(|policy| policy.sha256.clone()),
+            policy: options.site.policy().map(|policy| policy.text.clone()),
             known: Knowledge::default(),
             watches: Vec::new(),
             fold: Fold::default(),
@@ -505,6 +506,34 @@ impl Behaviour {
         self.rules = rules;
         let kept = std::mem::take(&mut self.state.watches);
         self.seat(kept)
+    }
+
+    /// Goes on with another zone policy, from the next batch on: what was said of conversations stands, and what is told from now on is
+    /// judged by this one. Behaviours keep what they have seen.
+    pub fn replace_policy(&mut self, policy: Option<Arc<Policy>>) {
+        let before = self.options.site.policy().cloned();
+        if before.as_ref().map(|policy| &policy.text) == policy.as_ref().map(|policy| &policy.text) {
+            return;
+        }
+        self.observer = Observer::new(policy.is_some());
+        self.options.site = Arc::new(Site::clone(&self.options.site).with_policy(policy));
+        self.go_over(before.as_deref());
+    }
+
+    /// Takes what was judged by another policy over to the one in force: who began a conversation stays known, its next record is judged and
+    /// counted anew.
+    fn go_over(&mut self, before: Option<&Policy>) {
+        let State { connections, conversations, watches, policy, .. } = &mut self.state;
+        let now = self.options.site.policy();
+        *policy = now.map(|now| now.text.clone());
+        conversations.go_over(connections, now.is_some());
+        for kept in watches {
+            match (&mut kept.watch, before, now) {
+                (Watch::Zone(zone), Some(before), Some(now)) => zone.go_over(before, now),
+                (Watch::Zone(zone), ..) => *zone = zone::Zone::default(),
+                _ => {}
+            }
+        }
     }
 
     /// Whether no rule of the set describes a behaviour and there is no policy: then nothing is observed.
@@ -605,13 +634,11 @@ impl Behaviour {
         let state: State = postcard::from_bytes(bytes)?;
         let policy = self.state.policy.take();
         self.state = state;
-        let mut kept = std::mem::take(&mut self.state.watches);
         if self.state.policy != policy {
-            self.state.conversations = Conversations::default();
-            self.state.connections.for_each(|known| known.talk = Talk::default());
-            self.state.policy = policy;
-            kept.retain(|kept| !matches!(kept.watch, Watch::Zone(_)));
+            let before = self.state.policy.as_deref().and_then(|text| Policy::parse(text).ok());
+            self.go_over(before.as_ref().map(|(policy, _)| policy));
         }
+        let kept = std::mem::take(&mut self.state.watches);
         Ok(self.seat(kept))
     }
 

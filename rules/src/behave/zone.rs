@@ -15,7 +15,7 @@ use super::conversation::Judged;
 use super::legs::{Leg, Side, Way};
 use super::site::address;
 use super::{Found, Parameters};
-use crate::policy::{Policy, Verdict};
+use crate::policy::{MustDeny, Policy, Verdict};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Legs that are remembered, altogether; beyond it the one whose time comes first is not looked at any more (counted where it waited).
@@ -43,6 +43,26 @@ pub(super) struct Zone {
 impl Zone {
     pub(super) fn size(&self) -> (u64, usize) {
         (self.unchecked, self.clock.len() * (size_of::<Leg>() + 200))
+    }
+
+    /// Takes the legs over to another policy, to its invariants about the same ways. Those of other invariants, or of zones that it does not
+    /// have, are forgotten.
+    pub(super) fn go_over(&mut self, before: &Policy, now: &Policy) {
+        let same = |a: &MustDeny, b: &MustDeny| {
+            (&a.from, &a.unless_via) == (&b.from, &b.unless_via) && a.to.iter().any(|to| b.to.contains(to))
+        };
+        let line = |old: usize| {
+            let of = before.must_deny.iter().find(|invariant| invariant.line == old)?;
+            now.must_deny.iter().find(|invariant| same(of, invariant)).map(|invariant| invariant.line)
+        };
+        let zone = |old: u16| now.zone_named(&before.zones.get(usize::from(old))?.name);
+        for ((tenant, old), mut way) in std::mem::take(&mut self.ways) {
+            let Some(line) = line(old) else { continue };
+            way.renumber(zone);
+            self.ways.entry((tenant, line)).or_insert(way);
+        }
+        let clock = std::mem::take(&mut self.clock).into_iter();
+        self.clock = clock.filter_map(|(at, (tenant, old), side, leg)| Some((at, (tenant, line(old)?), side, leg))).collect();
     }
 
     /// Takes what was judged; of what is no news only the legs.

@@ -16,7 +16,7 @@ use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::config::Config;
 use crate::loaded::load_rules;
-use crate::pipeline::{self, InForce, Parts, Spent};
+use crate::pipeline::{self, Current, InForce, Parts, Spent};
 use crate::{detection, role};
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -37,7 +37,8 @@ pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
     let site = Arc::new(role::load_site(&config.behaviour)?.0.with_policy(Some(policy.clone())));
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });
     let mut correlator = Correlator::new(rules.clone(), config.rules.correlate_options()?);
-    let parts = Parts { settings, rules: InForce::new(rules), policy: Some(policy), threads: config.worker_threads() };
+    let current = Current::new(Arc::new(InForce { rules, policy: Some(policy) }));
+    let parts = Parts { settings, current, threads: config.worker_threads() };
     let (mut records, mut offset) = (plan.traffic(), 0);
     let source = move |frames: &mut event::Frames| {
         while frames.byte_len() < BATCH_BYTES {
