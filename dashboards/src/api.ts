@@ -109,6 +109,8 @@ export type PolicyVersion = { sha256: string; since: string; by: string; bytes: 
 export type PolicyChange =
   | { what: "zone"; first: string; last: string; before: string; after: string }
   | { what: "service"; from: string; to: string; service: string; before: string; after: string; lines_before: number[]; lines_after: number[] }
+  | { what: "named"; zone: string; before: string; after: string }
+  | { what: "model"; before: string; after: string }
   | { what: "sensor"; sensor: string; before: string; after: string }
   | { what: "invariant"; from: string; to: string; before: string; after: string };
 export type WhatIf = {

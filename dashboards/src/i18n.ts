@@ -351,6 +351,8 @@ const texts = {
   // policy
   policyVersions: ["方針の版と試算", "Versions and what-if"],
   versions: ["方針の版", "Versions of the policy"],
+  zone: ["ゾーン", "Zone"],
+  model: ["モデル", "Model"],
   judgedBy: ["判定した方針の版", "Judged by the policies"],
   since: ["施行", "Since"],
   by: ["経緯", "By"],

@@ -59,6 +59,8 @@ function Change(props: { of: PolicyChange }) {
   return (
     <Switch>
       <Match when={of().what === "zone" && (of() as Extract<PolicyChange, { what: "zone" }>)}>{(one) => <><span class="dim">{t("zoneChange")}</span> <span class="mono">{visible(one().first)} – {visible(one().last)}</span> {two(one())}</>}</Match>
+      <Match when={of().what === "named" && (of() as Extract<PolicyChange, { what: "named" }>)}>{(one) => <><span class="dim">{t("zone")}</span> <b>{visible(one().zone)}</b> {two(one())}</>}</Match>
+      <Match when={of().what === "model" && (of() as Extract<PolicyChange, { what: "model" }>)}>{(one) => <><span class="dim">{t("model")}</span> {two(one())}</>}</Match>
       <Match when={of().what === "service" && (of() as Extract<PolicyChange, { what: "service" }>)}>{(one) => <><b>{pair(one())}</b> <span class="mono">{visible(one().service)}</span> {two(one())} <span class="dim">{[lines(one().lines_before), lines(one().lines_after)].filter(Boolean).join(" → ")}</span></>}</Match>
       <Match when={of().what === "sensor" && (of() as Extract<PolicyChange, { what: "sensor" }>)}>{(one) => <><span class="dim">{t("sensors")}</span> <b>{visible(one().sensor)}</b> {two(one())}</>}</Match>
       <Match when={of().what === "invariant" && (of() as Extract<PolicyChange, { what: "invariant" }>)}>{(one) => <><span class="dim">{t("invariant")}</span> <b>{pair(one())}</b> {two(one())}</>}</Match>

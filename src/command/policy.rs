@@ -155,6 +155,8 @@ fn told(change: &Change) -> String {
         Change::Service { from, to, service, before, after, lines_before, lines_after } => {
             format!("{from} -> {to} {service}: {before} {lines_before:?}, now {after} {lines_after:?}")
         }
+        Change::Named { zone, before, after } => format!("zone {zone}: {before}, now {after}"),
+        Change::Model { before, after } => format!("model: {before:?}, now {after:?}"),
         Change::Sensor { sensor, before, after } => format!("sensor {sensor}: {before}, now {after}"),
         Change::Invariant { from, to, before, after } => format!("{from} -> {to}: {before}, now {after}"),
     }

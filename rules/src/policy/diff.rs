@@ -1,12 +1,13 @@
 //! What two policies decide differently, exactly: by ranges of addresses that change their zone, and by pairs of zones and intervals of
-//! services. Exceptions are compared with their addresses and their end, lines with who answers for them and why; and what sensors see.
+//! services. Exceptions are compared with their addresses and their end, lines with who answers for them and why; and what sensors see, what
+//! zones are called and which clause speaks of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::read::shown;
-use super::{Line, Policy, Service};
+use super::{Line, Policy, Service, Zone};
 
 /// Something that another policy decides differently.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -21,6 +22,22 @@ pub enum Change {
         /// The zone of the first policy.
         before: String,
         /// The zone of the second policy.
+        after: String,
+    },
+    /// A zone that one of them has and the other has not, that people call otherwise, or of which another clause speaks.
+    Named {
+        /// The zone.
+        zone: String,
+        /// What the first policy says: its names by language, its clause.
+        before: String,
+        /// What the second policy says.
+        after: String,
+    },
+    /// Another network model.
+    Model {
+        /// What the first policy says.
+        before: String,
+        /// What the second policy says.
         after: String,
     },
     /// Services of a pair of zones that are decided differently.
@@ -65,21 +82,16 @@ pub enum Change {
 /// What `b` decides differently from `a`, in a fixed order.
 pub fn diff(a: &Policy, b: &Policy) -> Vec<Change> {
     let mut changes = zones(a, b);
+    let named = differing(&named(a), &named(b)).into_iter();
+    changes.extend(named.map(|(zone, before, after)| Change::Named { zone, before, after }));
+    if a.model != b.model {
+        changes.push(Change::Model { before: a.model.clone(), after: b.model.clone() });
+    }
     let pairs: BTreeSet<(String, String)> =
         [a, b].into_iter().flat_map(|p| p.allow.iter().chain(&p.exceptions)).map(|l| (l.from.clone(), l.to.clone())).collect();
     for (from, to) in pairs {
         services(a, b, &from, &to, &mut changes);
     }
-    let invariants = |p: &Policy| -> BTreeMap<(String, String), String> {
-        let all = p.must_deny.iter().flat_map(|m| {
-            let how = m
-                .unless_via
-                .as_ref()
-                .map_or_else(|| "must be denied".to_owned(), |via| format!("must be denied unless via {via}"));
-            m.to.iter().map(move |to| ((m.from.clone(), to.clone()), how.clone()))
-        });
-        all.collect()
-    };
     changes.extend(differing(&invariants(a), &invariants(b)).into_iter().map(|((from, to), before, after)| Change::Invariant {
         from,
         to,
@@ -102,6 +114,23 @@ fn differing<K: Clone + Ord>(a: &BTreeMap<K, String>, b: &BTreeMap<K, String>) -
     both.filter(|(_, before, after)| before != after).collect()
 }
 
+/// What must be denied of each pair, by however many entries.
+fn invariants(policy: &Policy) -> BTreeMap<(String, String), String> {
+    let mut entries: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for one in &policy.must_deny {
+        let via = one.unless_via.as_ref().map_or_else(String::new, |via| format!(" unless via {via}"));
+        for to in &one.to {
+            entries.entry((one.from.clone(), to.clone())).or_default().insert(format!("must be denied{via}"));
+        }
+    }
+    joined(entries)
+}
+
+/// What several entries say of each.
+fn joined<K: Ord>(entries: BTreeMap<K, BTreeSet<String>>) -> BTreeMap<K, String> {
+    entries.into_iter().map(|(of, said)| (of, said.into_iter().collect::<Vec<_>>().join("; "))).collect()
+}
+
 /// What is said of each sensor, in however many entries.
 fn sensors(policy: &Policy) -> BTreeMap<String, String> {
     let mut entries: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -112,7 +141,19 @@ fn sensors(policy: &Policy) -> BTreeMap<String, String> {
         let from = if addresses.is_empty() { String::new() } else { format!(" from {}", list(addresses)) };
         entries.entry(one.sensor.clone()).or_default().insert(format!("sees {}{from} every {}", list(cells), one.heartbeat));
     }
-    entries.into_iter().map(|(sensor, said)| (sensor, said.into_iter().collect::<Vec<_>>().join("; "))).collect()
+    joined(entries)
+}
+
+/// What is said of each zone beside its addresses.
+fn named(policy: &Policy) -> BTreeMap<String, String> {
+    let said = |zone: &Zone| {
+        let names = zone.names.iter().map(|(language, name)| format!("{language} {name}"));
+        let rest = zone.rest.then(|| "all other addresses".to_owned());
+        let clause = zone.clause.as_ref().map(|clause| format!("clause {clause}"));
+        let all: Vec<String> = names.chain(rest).chain(clause).collect();
+        if all.is_empty() { "no name".to_owned() } else { all.join(", ") }
+    };
+    policy.zones.iter().map(|zone| (zone.name.clone(), said(zone))).collect()
 }
 
 fn zones(a: &Policy, b: &Policy) -> Vec<Change> {

@@ -1,6 +1,7 @@
 //! The zone policy's promises, each test named after its row: what crosses a zone's border is told once and rightly, a way through the
 //! sanitiser has two legs, and a changed cell is noticed.
 
+mod brute;
 mod in_force;
 mod p03;
 mod records;

@@ -98,6 +98,33 @@ fn p03_a_prefix_that_changes_its_zone_is_noticed() {
     assert_eq!((from.as_str(), to.as_str(), service.as_str()), ("mynumber", "lgwan", "tcp/1433"));
 }
 
+/// What zones are called and which clause speaks of them, and the model.
+#[test]
+fn p03_what_a_zone_is_called_is_compared() {
+    let a = Policy::parse(POLICY).expect("valid").0;
+    let named = |zone: &str, before: &str, after: &str| Change::Named {
+        zone: zone.to_owned(),
+        before: before.to_owned(),
+        after: after.to_owned(),
+    };
+    for (find, put, change) in [
+        (
+            "sanitiser: {cidr",
+            "sanitiser: {name: {en: Sanitiser, ja: 無害化}, cidr",
+            named("sanitiser", "no name", "en Sanitiser, ja 無害化"),
+        ),
+        ("\"6(3)②\"", "\"6(3)③\"", named("lgwan", "clause 6(3)②", "clause 6(3)③")),
+        ("clause: \"6(3)②\"", "name: {ja: 行政}", named("lgwan", "clause 6(3)②", "ja 行政")),
+        ("zones:", "zones:\n  spare: {cidr: [192.0.2.0/24], clause: \"8\"}", named("spare", "nothing", "clause 8")),
+        ("model: alpha", "model: beta", Change::Model { before: "alpha".to_owned(), after: "beta".to_owned() }),
+    ] {
+        let text = POLICY.replacen(find, put, 1);
+        let b = Policy::parse(&text).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).0;
+        let changes = diff(&a, &b).into_iter().filter(|change| !matches!(change, Change::Zone { .. }));
+        assert_eq!(changes.collect::<Vec<_>>(), [change]);
+    }
+}
+
 /// Who answers for a line, why, and what a sensor sees are part of what is in force.
 #[test]
 fn p03_what_a_line_is_for_and_what_is_seen_is_compared() {
