@@ -368,7 +368,13 @@ impl Policy {
             Decision::Denied if !unknown && self.zones[usize::from(to)].rest && is_of_the_link(real.destination) => {
                 judged(Verdict::Internal, None)
             }
-            Decision::Denied if self.zones[usize::from(from)].rest && is_of_the_link(real.source) => {
+            // So does what comes from an address of the link; but what such a one asks of a zone is judged, unless it is what neighbours say to
+            // each other (ICMPv6, RFC 4861).
+            Decision::Denied
+                if self.zones[usize::from(from)].rest
+                    && is_of_the_link(real.source)
+                    && (!is_link_local(real.source) || real.protocol == Some(58)) =>
+            {
                 judged(Verdict::Internal, None)
             }
             Decision::Denied => judged(
@@ -406,11 +412,20 @@ impl Policy {
     }
 }
 
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
 /// Whether an address never leaves its link: groups, all, none, those of the link and of the host itself.
 fn is_of_the_link(ip: IpAddr) -> bool {
     match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified() || ip.is_link_local() || ip.is_loopback(),
-        IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified() || ip.is_unicast_link_local() || ip.is_loopback(),
+        IpAddr::V4(ip) => {
+            ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified() || ip.is_loopback() || is_link_local(ip.into())
+        }
+        IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified() || ip.is_loopback() || is_link_local(ip.into()),
     }
 }
 

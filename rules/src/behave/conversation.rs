@@ -106,7 +106,9 @@ struct Told {
     end: i64,
     passed: Option<bool>,
     proxied: bool,
-    /// Where what the first end called really went; no address where it was not translated.
+    /// Its sender was called, as the device says or its ports.
+    turned: bool,
+    /// Where what was called really is, the sender where it is `turned` and else the receiver; no address where it was not translated.
     translated: End,
     sampling: u32,
     carried: Carried,
@@ -444,6 +446,7 @@ impl Told {
             end: o.end,
             passed: o.passed,
             proxied,
+            turned: o.turned,
             translated: (o.translated, o.translated_port),
             sampling: o.sampling,
             carried: Carried::of(o, text),
@@ -485,8 +488,13 @@ impl Told {
             port: number(destination.1),
             time: Time::from_unix_ns(self.time),
         };
+        let real = (self.translated.0 != 0).then(|| address(self.translated.0));
+        if self.is_from_sender(from) == self.turned {
+            // The end that was translated began.
+            return policy.judge(&Communication { source: real.unwrap_or(c.source), ..c }, None, self.passed, self.proxied);
+        }
         let translated: Option<(IpAddr, Option<u16>)> =
-            (self.translated.0 != 0).then(|| (address(self.translated.0), (self.translated.1 != 0).then_some(self.translated.1)));
+            real.map(|ip| (ip, (self.translated.1 != 0).then_some(self.translated.1)));
         policy.judge(&c, translated, self.passed, self.proxied)
     }
 }

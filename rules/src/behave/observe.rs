@@ -550,7 +550,7 @@ fn observation(
     let told = [Slot::STATE, Slot::ARGUS, Slot::FLAGS, Slot::ANSWER].into_iter().any(|slot| cells.has(slot));
     let wire = category != Some("firewall") && (told || category == Some("flow") || cells.text(Slot::ACTION) == Some("flow"));
     let word = [Slot::TYPE, Slot::ACTION].into_iter().find_map(|slot| cells.text(slot).and_then(passed_word));
-    o.passed = passed(word, o.answer, wire);
+    o.passed = passed(word, o.answer, wire, transport);
     o.one_way = wire && !both_ways;
     if matches!(what, What::Flow | What::Proxied | What::Request) && source.is_some() && o.destination != 0 {
         ends(cells, &mut o);
@@ -594,13 +594,14 @@ fn ends(cells: &Cells<'_>, o: &mut Observation) {
     }
 }
 
-/// Whether it passed: a device that decides says so; where traffic is only seen, what became of it does.
-fn passed(word: Option<bool>, answer: Answer, seen: bool) -> Option<bool> {
+/// Whether it passed: a device that decides says so; where traffic is only seen, what became of it does. Of a datagram that nobody answers that
+/// is not known: many ask for no answer (syslog, flow records, traps).
+fn passed(word: Option<bool>, answer: Answer, seen: bool, transport: u8) -> Option<bool> {
     match (word, answer) {
         (Some(false), _) | (_, Answer::Denied) => Some(false),
         (Some(true), _) if !seen => Some(true),
         (_, Answer::Yes) => Some(true),
-        (_, Answer::No) => Some(false),
+        (_, Answer::No) => (transport != 17).then_some(false),
         (_, Answer::Refused) => None,
         (word, Answer::Unknown) => {
             if seen {
@@ -818,6 +819,11 @@ fn turn(o: &mut Observation) {
             o.transport == 6 && o.flags.is_some_and(|flags| flags & 0x04 != 0 && flags & 0x02 == 0 && flags & 0x09 == 0);
         std::mem::swap(&mut o.source, &mut o.destination);
         std::mem::swap(&mut o.source_port, &mut o.port);
+        if o.translated != 0 {
+            // Where an answer really went is who asked.
+            (o.source, o.source_port) = (o.translated, if o.translated_port == 0 { o.source_port } else { o.translated_port });
+            (o.translated, o.translated_port) = (0, 0);
+        }
         (o.sent, o.received) = (0, o.sent);
         o.turned = true;
         o.answer = if refused { Answer::Refused } else { Answer::Yes };
