@@ -432,7 +432,7 @@ impl Rules {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Behaviour {
-    /// The site's own networks; without any, the private ones.
+    /// The site's own networks; without any, the zones of the policy that name their addresses, and without a policy the private networks.
     pub(crate) inside: Vec<String>,
     /// What is expected, beside what the rules' own safelists say.
     pub(crate) safelist: Safelist,

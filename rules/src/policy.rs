@@ -294,6 +294,11 @@ impl Policy {
         &self.zones[usize::from(self.zone_index(ip))].name
     }
 
+    /// Whether an address is in a zone that names its addresses, not in that of all others.
+    pub(crate) fn names(&self, ip: IpAddr) -> bool {
+        !self.zones[usize::from(self.zone_index(ip))].rest
+    }
+
     /// The index of the zone that holds an address.
     pub(crate) fn zone_index(&self, ip: IpAddr) -> u16 {
         self.lookup.zone(ip.to_canonical())

@@ -1,7 +1,7 @@
 //! What the site knows of itself: which addresses are inside, what is expected, which indicators it was given.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 
@@ -10,28 +10,37 @@ use super::observe::{Observation, transport_number};
 use crate::policy::Policy;
 use crate::yaml::Node;
 
-/// What is inside where the site does not say: private addresses (RFC 1918, RFC 4193), shared ones (RFC 6598), link-local and loopback.
-const INSIDE: [&str; 8] =
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7", "fe80::/10"];
+/// What is inside where neither the site nor a policy says: private addresses (RFC 1918, RFC 4193) and shared ones (RFC 6598).
+static PRIVATE: LazyLock<Networks> =
+    LazyLock::new(|| written(&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"]));
+/// What is inside unless the site says otherwise, whatever its zones are: no router carries them (RFC 3927, RFC 4291; loopback).
+static LINK: LazyLock<Networks> = LazyLock::new(|| written(&["169.254.0.0/16", "127.0.0.0/8", "fe80::/10"]));
+
+fn written(prefixes: &[&str]) -> Networks {
+    Networks::read(prefixes.iter().copied()).expect("they are written above")
+}
 
 /// What the site knows of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
-    inside: Networks,
+    /// The networks that it says are inside.
+    inside: Option<Networks>,
     safelist: Safelist,
     indicators: Arc<Indicators>,
     policy: Option<Arc<Policy>>,
 }
 
 impl Site {
-    /// A site whose own networks are `inside` (without any: the private ones), that expects what `safelist` says, a mapping as in rules.
+    /// A site whose own networks are `inside`, that expects what `safelist` says, a mapping as in rules. Without any networks its own are the
+    /// zones of its policy that name their addresses, and without a policy the private ones.
     ///
     /// # Errors
     /// What is wrong with the texts.
     pub fn new(inside: &[String], safelist: Option<&Node>) -> Result<Site, String> {
-        let texts: Vec<&str> = if inside.is_empty() { INSIDE.to_vec() } else { inside.iter().map(String::as_str).collect() };
+        let networks = Networks::read(inside.iter().map(String::as_str))?;
+        let inside = (!inside.is_empty()).then_some(networks);
         let safelist = safelist.map_or_else(|| Ok(Safelist::default()), Safelist::read)?;
-        Ok(Site { inside: Networks::read(texts.into_iter())?, safelist, indicators: Arc::default(), policy: None })
+        Ok(Site { inside, safelist, indicators: Arc::default(), policy: None })
     }
 
     /// The same with indicators.
@@ -58,7 +67,11 @@ impl Site {
 
     /// Whether an address is one of ours.
     pub(super) fn is_inside(&self, address: u128) -> bool {
-        self.inside.contain(address)
+        match (&self.inside, &self.policy) {
+            (Some(inside), _) => inside.contain(address),
+            (None, Some(policy)) => policy.names(self::address(address)) || LINK.contain(address),
+            (None, None) => PRIVATE.contain(address) || LINK.contain(address),
+        }
     }
 
     /// Whether the site expects this of every behaviour.
@@ -229,6 +242,29 @@ mod tests {
         let site = Site::new(&["203.0.113.0/24".to_owned()], None).expect("a prefix");
         assert!(inside(&site, "203.0.113.1") && !inside(&site, "10.0.0.1"));
         assert!(Site::new(&["10.0.0.0/40".to_owned()], None).is_err());
+    }
+
+    #[test]
+    fn inside_are_the_zones_of_the_policy_that_name_their_addresses() {
+        let zones = "zones:\n  town: {cidr: [203.0.113.0/24, \"2001:db8:7::/48\", 10.4.0.0/16]}\n  outside: {rest: true}\n";
+        let (policy, _) = Policy::parse(zones).expect("valid");
+        let inside = |site: &Site, text: &str| site.is_inside(bits(text.parse().expect("an address")));
+        let site = Site::new(&[], None).expect("the default").with_policy(Some(Arc::new(policy)));
+        for (text, expected) in [
+            ("203.0.113.9", true),
+            ("2001:db8:7::1", true),
+            ("10.4.9.1", true),
+            ("10.5.0.1", false),
+            ("192.168.1.1", false),
+            ("fd00::1", false),
+            ("169.254.7.7", true),
+            ("fe80::1", true),
+            ("::", false),
+        ] {
+            assert_eq!(inside(&site, text), expected, "{text}");
+        }
+        let named = Site::new(&["10.5.0.0/16".to_owned()], None).expect("a prefix").with_policy(site.policy.clone());
+        assert!(inside(&named, "10.5.0.1") && !inside(&named, "203.0.113.9"), "what the site says stands before its policy");
     }
 
     #[test]
