@@ -13,6 +13,10 @@ use super::{Found, Parameters, View};
 
 /// Record types whose answers carry what the server likes.
 const BULK: [&str; 6] = ["TXT", "NULL", "KEY", "PRIVATE", "10", "16"];
+/// Where the names are short, nothing but the types of the answers says that they carry data: then so many times the names are needed, and
+/// this share of the queries must be of such types.
+const SHORT_TIMES: u64 = 4;
+const SHORT_SHARE: f64 = 0.9;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 /// Names that an alert shows.
@@ -90,7 +94,8 @@ impl DnsTunnel {
         let bulk = episode.bulk as f64 / episode.queries as f64;
         let in_names = bytes >= p.name_bytes && entropy >= p.entropy;
         let in_answers = bulk >= p.bulk_share && bytes >= p.bulk_name_bytes;
-        if !in_names && !in_answers {
+        let in_short = bulk >= SHORT_SHARE.max(p.bulk_share) && names >= p.names * SHORT_TIMES;
+        if !in_names && !in_answers && !in_short {
             return;
         }
         episode.next = names * 10;
