@@ -31,6 +31,7 @@ pub fn pack() -> &'static [(&'static str, &'static str)] {
         "mail-spread",
         "many-addresses",
         "password-guessing",
+        "password-spraying-slow",
         "peers-outside",
         "port-scan",
         "protocol-on-other-port",

@@ -1,6 +1,9 @@
 //! Passwords that are guessed: failed logins of one source or against one account, many accounts tried by one source (spraying), and,
 //! where no log tells of logins, many short connections to a service that asks for one. A web page may ask for one too: there, many more
 //! must come from outside within minutes, and all be alike.
+//!
+//! Who sprays slowly (`what: spraying`) is told from a gateway or server behind which many people mistype by what becomes of the accounts: people
+//! log in after all.
 
 use event::EventId;
 use serde::{Deserialize, Serialize};
@@ -37,6 +40,10 @@ const WEB: [u16; 6] = [80, 443, 4443, 8080, 8443, 10_443];
 const WEB_TIMES: u64 = 5;
 /// And what they send may differ so much: the standard deviation over the mean.
 const ALIKE_MAX: f64 = 0.15;
+/// Of the accounts that a source tries slowly at most one in so many gets in.
+const SUCCEEDED_ONE_IN: u64 = 4;
+/// Whose tries come faster, by the mean, is found without hours of memory.
+const SLOW_NS: i64 = 300_000_000_000;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 
@@ -61,6 +68,8 @@ struct Episode {
     /// Accounts tried by a source; sources that tried an account.
     others: Set,
     hosts: Set,
+    /// Accounts that got in from a source, of whoever sprays slowly.
+    succeeded: Set,
     next: u64,
     evidence: Vec<EventId>,
     sent: u64,
@@ -94,7 +103,8 @@ impl Guessing {
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         match view.o.what {
-            What::Flow if !view.o.continued => self.connection(view, p, found),
+            What::Login if p.what == "spraying" => self.spraying(view, p, found),
+            What::Flow if !view.o.continued && p.what != "spraying" => self.connection(view, p, found),
             What::Login => self.login(view, p, found),
             _ => {}
         }
@@ -200,6 +210,42 @@ impl Guessing {
             f.explain("sources", episode.others.count());
             found.push(f);
         }
+    }
+
+    /// Accounts that one source tries over hours, of which hardly any gets in.
+    fn spraying(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        let user = o.detail.of(view.text);
+        if user.is_empty() || view.expected(p) {
+            return;
+        }
+        let key = Key::Source(o.tenant, network(o.source));
+        if o.answer == Answer::Yes {
+            // Who has not failed yet may be anybody.
+            if let Some(episode) = self.episodes.get_mut(&key) {
+                episode.succeeded.insert(mix_text(user));
+            }
+            return;
+        }
+        if o.answer != Answer::Refused {
+            return;
+        }
+        let (account, host, users) = (mix_text(user), mix(o.destination) ^ mix_text(view.name()), p.users);
+        let episode = self.episode(key, view, p);
+        episode.failures += 1;
+        episode.others.insert(account);
+        episode.hosts.insert(host);
+        let (tried, succeeded) = (episode.others.count(), episode.succeeded.count());
+        let slow = episode.last - episode.start >= SLOW_NS.saturating_mul(episode.failures as i64 - 1);
+        if tried < episode.next.max(users) || succeeded * SUCCEEDED_ONE_IN > tried || !slow {
+            return;
+        }
+        episode.next = tried * 10;
+        let mut f = Found::at(view, &["source.ip"]);
+        describe(&mut f, episode, "many accounts from one source, slowly");
+        f.explain("accounts", tried);
+        f.explain("accounts_that_got_in", succeeded);
+        found.push(f);
     }
 
     /// A login that succeeds after an alert for its source: the guess may have been right.

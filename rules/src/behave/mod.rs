@@ -776,7 +776,7 @@ mod tests {
     use super::observe::Answer;
     use super::*;
 
-    const RULES: [&str; 22] = [
+    const RULES: [&str; 23] = [
         "type: beacon",
         "type: beacon\nanswered: 'no'",
         "type: long_connection\nbands: [1s]",
@@ -784,6 +784,7 @@ mod tests {
         "type: scan\nclass: inside",
         "type: scan\nclass: outside",
         "type: guessing",
+        "type: guessing\nwhat: spraying",
         "type: exfiltration",
         "type: dns_tunnel",
         "type: first_seen\nwhat: service\nlearn: 0s",

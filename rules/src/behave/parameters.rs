@@ -146,7 +146,7 @@ fn shape(kind: Kind) -> Shape {
             ],
             spans: &[("gap", "5m"), ("duration", "30s")],
             lists: &["services"],
-            words: &[],
+            words: &[("what", &["all", "spraying"])],
         },
         Kind::Exfiltration => Shape {
             numbers: &[ENTRIES, ("bytes", 1e9, 1e6, 1e15), ("times", 3.0, 1.0, 1000.0), ("upload_share", 0.8, 0.0, 1.0)],
