@@ -6,7 +6,7 @@ use event::{EventRef, FieldId, LogSourceId, Value};
 use serde::Serialize;
 
 use crate::ruleset::{Body, RuleInfo, RuleSet};
-use crate::sigma::item::{Expr, Number, Order, Test, TimePart};
+use crate::sigma::item::{Expr, Number, Order, Test};
 use crate::sigma::pattern::{Part as Piece, Pattern};
 use crate::test_of::{Bound, Scratch};
 
@@ -195,17 +195,7 @@ fn asks(bound: &Bound) -> String {
         Test::Regex(regex) => format!("{field} matches /{}/", regex.as_str().chars().take(TEXT_MAX).collect::<String>()),
         Test::Cidr(net) => format!("{field} lies in {net}"),
         Test::Compare(how, n) => format!("{field} {} {}", order(how), Shown(*n)),
-        Test::TimePart(of, how, n) => {
-            let of = match of {
-                TimePart::Minute => "minute",
-                TimePart::Hour => "hour",
-                TimePart::Day => "day",
-                TimePart::Week => "week",
-                TimePart::Month => "month",
-                TimePart::Year => "year",
-            };
-            format!("the {of} of {field} {} {n}", order(how))
-        }
+        Test::TimePart(of, how, n) => format!("the {} of {field} {} {n}", of.name(), order(how)),
         Test::FieldRef { open_start, open_end, .. } => {
             let how = match (open_start, open_end) {
                 (true, true) => "contains",

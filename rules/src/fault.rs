@@ -39,6 +39,18 @@ impl Fault {
     }
 }
 
+impl From<String> for Fault {
+    fn from(reason: String) -> Fault {
+        Fault::new(&[], reason)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(reason: &str) -> Fault {
+        Fault::new(&[], reason)
+    }
+}
+
 /// The results where all went well, else everything that did not.
 pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Vec<Fault>>>) -> Result<Vec<T>, Vec<Fault>> {
     let (mut good, mut faults) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::files::{RULE_FILES, ends_in, read_files_of};
 use crate::mapping::Mapping;
 use crate::ruleset::Problem;
-use crate::sigma::item::Placeholders;
+use crate::sigma::placeholder::Placeholders;
 use crate::yaml::{self, Placed, PlacedValue};
 
 /// How the names of files of placeholders end; those of field names end as those of rules.

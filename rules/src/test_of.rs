@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use event::{EventRef, FieldId, Time, Value};
+use event::{EventRef, FieldId, FormatId, Time, Value};
 
 use crate::sigma::item::{Atom, Expr, Number, Order, Test, TimePart};
 use crate::sigma::pattern::{Pattern, fold, fold_into};
@@ -76,23 +76,23 @@ impl Bound {
     /// Whether the test holds.
     pub(crate) fn holds(&self, event: EventRef<'_>, scratch: &mut Scratch) -> bool {
         match &self.test {
-            Test::Null => self.fields.iter().all(|f| event.all(*f).all(|v| v == Value::Null)),
-            Test::Exists(expected) => self.fields.iter().any(|f| event.get(*f).is_some()) == *expected,
+            Test::Null => self.fields.iter().all(|f| event.all(*f).all(|v| v == Value::Null) && !event.has_below(*f)),
+            Test::Exists(expected) => self.fields.iter().any(|f| event.get(*f).is_some() || event.has_below(*f)) == *expected,
             Test::FieldRef { open_start, open_end, cased, .. } => self.refers(event, *open_start, *open_end, *cased, scratch),
-            _ if self.keyword => event.cells().any(|(_, value)| self.value_holds(value, scratch)),
+            _ if self.keyword => searched(event).any(|value| self.value_holds(value, scratch)),
             _ => self.fields.iter().any(|f| event.all(*f).any(|value| self.value_holds(value, scratch))),
         }
     }
 
     /// Whether the test holds for an event whose texts are in lower case already.
     pub(crate) fn holds_plainly(&self, event: &Folded<'_>, scratch: &mut Scratch) -> bool {
-        let holds = |(value, folded): &(Value<'_>, String)| match &self.test {
+        let mut holds = |(value, folded): &(Value<'_>, String)| match &self.test {
             Test::Text { pattern, cased: false } => *value != Value::Null && pattern.matches(folded),
             _ => self.value_holds(*value, scratch),
         };
         match &self.test {
             Test::Null | Test::Exists(_) | Test::FieldRef { .. } => self.holds(event.event, scratch),
-            _ if self.keyword => event.cells.iter().any(holds),
+            _ if self.keyword => event.cells.iter().enumerate().any(|(nth, cell)| is_searched(event.event, nth) && holds(cell)),
             _ => self.fields.iter().flat_map(|field| event.all(*field)).any(holds),
         }
     }
@@ -158,6 +158,20 @@ impl Bound {
     }
 }
 
+/// Whether keywords look at the `nth` cell: at what the record says, not at words by which a decoder classifies it; and at the values of an
+/// object, not at its text, which has their names too.
+pub(crate) fn is_searched(event: EventRef<'_>, nth: usize) -> bool {
+    match event.field(nth) {
+        FieldId::MESSAGE => !event.is_object(),
+        field => !field.is_classification() || event.format() == FormatId::UNKNOWN || event.is_of_raw(nth),
+    }
+}
+
+/// The values that keywords look at.
+pub(crate) fn searched(event: EventRef<'_>) -> impl Iterator<Item = Value<'_>> {
+    event.cells().enumerate().filter(move |(nth, _)| is_searched(event, *nth)).map(|(_, (_, value))| value)
+}
+
 fn text_holds(pattern: &Pattern, cased: bool, text: &str, folded: &mut String) -> bool {
     if cased {
         return pattern.matches(text);
@@ -183,11 +197,15 @@ pub(crate) fn number_of(value: Value<'_>) -> Option<Number> {
     }
 }
 
-/// The address that a value is, or that its text says; an IPv4 address within an IPv6 one stands for itself.
+/// The address that a value is, or that its text says; an IPv4 address within an IPv6 one stands for itself, and which interface an address is of
+/// (RFC 4007, section 11) does not matter.
 pub(crate) fn address_of(value: Value<'_>) -> Option<IpAddr> {
     match value {
         Value::Ip(ip) => Some(ip.to_canonical()),
-        Value::Text(text) => text.trim().parse::<IpAddr>().ok().map(|ip| ip.to_canonical()),
+        Value::Text(text) => {
+            let address = text.split_once('%').map_or(text, |(address, _)| address);
+            address.trim().parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+        }
         _ => None,
     }
 }

@@ -185,7 +185,7 @@ fn several(one: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String
 }
 
 fn field() -> impl Strategy<Value = &'static str> {
-    select(vec!["a", "b", "c.d", "e"])
+    select(vec!["a", "b", "c", "c.d", "e"])
 }
 
 /// A field (or none, for keywords) with modifiers and its values, each modifier of the specification among them.
@@ -201,13 +201,13 @@ fn item() -> impl Strategy<Value = String> {
             let others: String = others.iter().map(|other| format!("|{other}")).collect();
             format!("{}: {values}", quoted(&format!("{field}{others}{place}")))
         });
-    let expressions = vec!["a+b", "^a", "(a|1)b?$", "[ab]{2}", "s", "k", "É", "a.b", "(?:ab)+-", "\\d+", "", "^$", "x|a"];
-    let expression = (field(), subsequence(vec!["i", "m", "s"], 0..3), several(select(expressions).prop_map(quoted))).prop_map(
-        |(field, flags, values)| {
-            let flags: String = flags.iter().map(|flag| format!("|{flag}")).collect();
-            format!("{}: {values}", quoted(&format!("{field}|re{flags}")))
-        },
-    );
+    let expressions =
+        vec!["a+b", "^a", "(a|1)b?$", "[ab]{2}", "s", "k", "É", "a.b", "(?:ab)+-", "\\d+", "", "^$", "x|a", "\\<a", "[a&&b]"];
+    let flags = subsequence(vec!["i", "m", "s", "startswith", "endswith"], 0..3);
+    let expression = (field(), flags, several(select(expressions).prop_map(quoted))).prop_map(|(field, flags, values)| {
+        let flags: String = flags.iter().map(|flag| format!("|{flag}")).collect();
+        format!("{}: {values}", quoted(&format!("{field}|re{flags}")))
+    });
     let networks = vec!["10.0.0.0/8", "10.1.2.0/24", "10.1.2.3", "::/0", "::1/128", "0.0.0.0/0"];
     let network = (field(), several(select(networks).prop_map(quoted))).prop_map(|(f, v)| format!("\"{f}|cidr\": {v}"));
     let parts = vec!["", "|hour", "|minute", "|day", "|week", "|month", "|year"];

@@ -1,5 +1,6 @@
 //! The specification (2.1: rules, modifiers, filters) word by word: each modifier with each kind of value, in cases of our own.
 
+use event::{Batch, BatchBuilder, Content, FieldId, FormatId, FrameHead, LogRange, Position, Time, Transport};
 use rules::cases::batch_of;
 use rules::{Detector, LoadOptions, Match, RuleSet, load, matches_plainly};
 use std::sync::Arc;
@@ -48,6 +49,15 @@ const CASES: &[Case] = &[
     ("s: {f|exists: true}, condition: s", &[r#"{"f":null}"#, r#"{"f":""}"#], &["{}"]),
     ("s: {f|exists: false}, condition: s", &["{}"], &[r#"{"f":null}"#]),
     ("s: {f|exists: yes, g|exists: No}, condition: s", &[r#"{"f":1}"#], &["{}", r#"{"f":1,"g":1}"#]),
+    // An object or a list is there, whatever it holds; a name is not there by another one that begins with it.
+    (
+        "s: {f|exists: true}, condition: s",
+        &[r#"{"f":{"g":1}}"#, r#"{"f":[{"g":{"h":null}}]}"#, r#"{"f":[]}"#, r#"{"f":{ }}"#, r#"{"f.g":1}"#],
+        &[r#"{"fg":1}"#, r#"{"g":{"f":1}}"#],
+    ),
+    ("s: {f|exists: false}, condition: s", &[r#"{"fg":1}"#], &[r#"{"f":{"g":1}}"#, r#"{"f":[]}"#]),
+    ("s: {f: null}, condition: s", &[r#"{"fg":1}"#, r#"{"f":[]}"#], &[r#"{"f":{"g":1}}"#]),
+    ("s: {f: null}, condition: not s", &[r#"{"f":{"g":1}}"#, r#"{"f":0}"#], &["{}", r#"{"f":null}"#]),
     // Regular expressions.
     ("s: {f|re: 'a.c'}, condition: s", &[r#"{"f":"xabcx"}"#], &[r#"{"f":"ABC"}"#, r#"{"f":"a\nc"}"#]),
     ("s: {f|re|i: 'a.c'}, condition: s", &[r#"{"f":"ABC"}"#], &[r#"{"f":"AC"}"#]),
@@ -57,14 +67,29 @@ const CASES: &[Case] = &[
     ("s: {f|re: ['^a', 'b$']}, condition: s", &[r#"{"f":"ax"}"#, r#"{"f":"xb"}"#], &[r#"{"f":"xax"}"#]),
     ("s: {f|re|all: ['^a', 'b$']}, condition: s", &[r#"{"f":"axb"}"#], &[r#"{"f":"ax"}"#]),
     (r"s: {f|re: '^\d+$'}, condition: s", &[r#"{"f":17}"#], &[r#"{"f":1.5}"#]),
+    (r"s: {f|re: '\<b\>'}, condition: s", &[r#"{"f":"a<b>"}"#], &[r#"{"f":"a b c"}"#]),
+    ("s: {f|re: '^[a-f&&.]+$'}, condition: s", &[r#"{"f":"a&."}"#], &[r#"{"f":"g"}"#]),
+    ("s: {f|re: '^[x--9]$'}, condition: s", &[r#"{"f":"/"}"#, r#"{"f":"x"}"#], &[r#"{"f":"a"}"#]),
+    ("s: {f|re|startswith: 'b+'}, condition: s", &[r#"{"f":"bbc"}"#], &[r#"{"f":"abb"}"#]),
+    ("s: {f|endswith|re|i: 'x|y'}, condition: s", &[r#"{"f":"aY"}"#], &[r#"{"f":"xa"}"#]),
+    ("s: {f|contains|re: '^b'}, condition: s", &[r#"{"f":"bc"}"#], &[r#"{"f":"ab"}"#]),
     // Numbers.
     ("s: {f|gte: 10}, condition: s", &[r#"{"f":10}"#, r#"{"f":"10"}"#, r#"{"f":10.5}"#], &[r#"{"f":9}"#, r#"{"f":"x"}"#, "{}"]),
     ("s: {f|gt: 10}, condition: s", &[r#"{"f":10.5}"#], &[r#"{"f":10}"#]),
     ("s: {f|lt: 2.5}, condition: s", &[r#"{"f":2}"#, r#"{"f":-3}"#], &[r#"{"f":2.5}"#]),
     ("s: {f|lte: 18446744073709551615}, condition: s", &[r#"{"f":18446744073709551615}"#], &[r#"{"f":"18446744073709551616"}"#]),
+    ("s: {f: 10}, condition: s", &[r#"{"f":"10"}"#], &[r#"{"f":" 10 "}"#]),
+    ("s: {f|gt: 36893488147419103232}, condition: s", &[r#"{"f":36893488147419103233}"#], &[r#"{"f":36893488147419103232}"#]),
     // Networks.
     ("s: {f|cidr: 10.0.0.0/8}, condition: s", &[r#"{"f":"10.255.0.1"}"#], &[r#"{"f":"11.0.0.1"}"#, r#"{"f":"10"}"#]),
     ("s: {f|cidr: ['fe80::/10', '::1/128']}, condition: s", &[r#"{"f":"FE80::1"}"#, r#"{"f":"::1"}"#], &[r#"{"f":"::2"}"#]),
+    (
+        "s: {f|cidr: '::ffff:198.51.100.0/120'}, condition: s",
+        &[r#"{"f":"198.51.100.7"}"#, r#"{"f":"::ffff:198.51.100.8"}"#],
+        &[r#"{"f":"198.51.101.7"}"#],
+    ),
+    ("s: {f|cidr: '::ffff:0:0/96'}, condition: s", &[r#"{"f":"203.0.113.1"}"#], &[r#"{"f":"2001:db8::1"}"#]),
+    ("s: {f|cidr: fe80::/10}, condition: s", &[r#"{"f":"fe80::7%en0"}"#], &[r#"{"f":"2001:db8::7%en0"}"#]),
     // Dashes, both ways, and slashes.
     (
         "s: {f|windash|contains: ' -x'}, condition: s",
@@ -136,6 +161,19 @@ const CASES: &[Case] = &[
     ("a: {f: 1}, b: {g: 1}, condition: [a, b]", &[r#"{"f":1}"#, r#"{"g":1}"#], &["{}"]),
     ("s: {f|expand: '%names%'}, condition: s", &[r#"{"f":"taro"}"#, r#"{"f":"HANAKO"}"#], &[r#"{"f":"%names%"}"#]),
     ("s: {f|expand|contains: 'u=%names%;'}, condition: s", &[r#"{"f":"a u=taro; b"}"#], &[r#"{"f":"u=taro"}"#]),
+    (
+        "s: {f|expand: '%names%@%domain%'}, condition: s",
+        &[r#"{"f":"Hanako@city.example"}"#, r#"{"f":"taro@city.example"}"#],
+        &[r#"{"f":"taro@%domain%"}"#, r#"{"f":"taro@"}"#],
+    ),
+    (r"s: {f|expand: '\%names\%'}, condition: s", &[r#"{"f":"%names%"}"#], &[r#"{"f":"taro"}"#, r#"{"f":"\\%names\\%"}"#]),
+    (r"s: {f|expand: '9\%*'}, condition: s", &[r#"{"f":"9% more"}"#], &[r#"{"f":"9\\%"}"#]),
+    (r"s: {f|expand: 'h:\\%names%'}, condition: s", &[r#"{"f":"H:\\taro"}"#], &[r#"{"f":"h:taro"}"#]),
+    ("s: {f|expand|endswith: '5 % of 20 %'}, condition: s", &[r#"{"f":"it is 5 % of 20 %"}"#], &[r#"{"f":"20 %"}"#]),
+    // Parts that begin with an underscore stand by, unless they are asked for.
+    ("sa: {f: 1}, _sb: {g: 1}, condition: 1 of *", &[r#"{"f":1}"#], &[r#"{"g":1}"#]),
+    ("sa: {f: 1}, _sb: {g: 1}, condition: all of *", &[r#"{"f":1}"#], &[r#"{"g":1}"#]),
+    ("sa: {f: 1}, _sb: {g: 1}, condition: 1 of _*", &[r#"{"g":1}"#], &[r#"{"f":1}"#]),
 ];
 
 /// Detections that the specification, or what a bound refuses, does not allow.
@@ -153,14 +191,51 @@ const REFUSED: &[&str] = &[
     "s: {f: 1}, condition: s and",
     "s: {f: 1}, condition: 's | count() > 3'",
     "s: {f: 1}",
+    // What every event or none satisfies, because something is missing.
+    "s: {}, condition: s",
+    "s: [{f: 1}, {}], condition: s",
+    "s: {f: []}, condition: s",
+    "s: {f|all: []}, condition: s",
+    "s: {f|neq: []}, condition: s",
+    "s: {f|contains: }, condition: s",
+    "s: {f|neq|contains: }, condition: s",
+    "s: {f: 1}, condition: 0 of s*",
+    "s: {f: 1}, t: {f: 2}, condition: 2 of s*",
+    "s: {t|hour: 24}, condition: s",
+    "s: {t|minute: -1}, condition: s",
+    "s: {t|month: 0}, condition: s",
+    "s: {t|hour|gt: 23}, condition: s",
+    // Modifiers that contradict each other.
+    "s: {f|gt|lt: 1}, condition: s",
+    "s: {f|gt|contains: 1}, condition: s",
+    "s: {f|cidr|re: 10.0.0.0/8}, condition: s",
+    "s: {f|startswith|cidr: 10.0.0.0/8}, condition: s",
+    "s: {f|fieldref|re: g}, condition: s",
+    "s: {f|exists|contains: true}, condition: s",
+    "s: {f|i: a}, condition: s",
+    "s: {f|multiline|contains: a}, condition: s",
+    "s: {f|re|i|cased: a}, condition: s",
+    "s: {f|windash|re: -a}, condition: s",
+    "s: {f|re|base64: a}, condition: s",
+    "s: {t|hour|minute: 1}, condition: s",
 ];
 
 fn loaded(detection: &str) -> (Arc<RuleSet>, Vec<rules::Problem>) {
     let text = format!("title: T\nlogsource: {{category: any}}\ndetection: {{{detection}}}\n");
     let mut options = LoadOptions::default();
     options.placeholders.insert("names".to_owned(), vec!["taro".to_owned(), "hanako".to_owned()]);
+    options.placeholders.insert("domain".to_owned(), vec!["city.example".to_owned()]);
     let (set, problems) = load(&[("case".to_owned(), text)], &options);
     (Arc::new(set), problems)
+}
+
+/// Whether a rule matches the one event, in both forms alike.
+fn decide(set: &Arc<RuleSet>, batch: &Batch) -> bool {
+    let mut found: Vec<Match> = Vec::new();
+    Detector::new(set.clone()).scan(batch, &mut found);
+    let plain = !matches_plainly(set, batch.event(0)).is_empty();
+    assert_eq!(!found.is_empty(), plain, "compiled and plain: {:?}", set.written().map(|rule| rule.texts).collect::<Vec<_>>());
+    plain
 }
 
 #[test]
@@ -172,21 +247,51 @@ fn every_case_is_as_the_specification_has_it() {
             wrong.push(format!("{detection}: {problems:?}"));
             continue;
         }
-        let mut detector = Detector::new(set.clone());
         for (event, expected) in satisfy.iter().map(|event| (event, true)).chain(fail.iter().map(|event| (event, false))) {
-            let batch = batch_of(&[event]).expect("an object");
-            let mut found: Vec<Match> = Vec::new();
-            detector.scan(&batch, &mut found);
-            let plain = !matches_plainly(&set, batch.event(0)).is_empty();
-            if plain != expected || found.is_empty() == expected {
-                wrong.push(format!(
-                    "{detection} with {event}: expected {expected}, plain {plain}, compiled {}",
-                    !found.is_empty()
-                ));
+            if decide(&set, &batch_of(&[event]).expect("an object")) != expected {
+                wrong.push(format!("{detection} with {event}: expected {expected}"));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Keywords look at what a record says: not at how a decoder classifies it, nor at the names of an object.
+#[test]
+fn keywords_look_at_the_values_of_the_record() {
+    let record = r#"{"level":"notice","event.action":"reset pump","depth":7}"#;
+    let mut builder = BatchBuilder::default();
+    let head = FrameHead { position: Position { partition: 0, offset: 1 }, ..FrameHead::new(Transport::Internal, Content::Text) };
+    let mut row = builder.row(&head, 0, record);
+    row.format(FormatId::known("json"));
+    row.object();
+    row.text(FieldId::MESSAGE, record);
+    row.fixed(FieldId::EVENT_KIND, "event");
+    row.fixed(FieldId::OBSERVER_VENDOR, "maker");
+    row.text(FieldId::HOST_NAME, "gauge");
+    row.raw_part(FieldId::known("level"), record.find("notice").expect("there"), "notice".len());
+    row.raw_part(FieldId::EVENT_ACTION, record.find("reset").expect("there"), "reset pump".len());
+    row.int(FieldId::known("depth"), 7);
+    drop(row);
+    let batch = builder.finish(LogRange { partition: 0, first: 1, last: 1 }, Time::UNKNOWN);
+    for (keyword, expected) in [
+        ("notice", true),
+        ("'reset p'", true),
+        ("gauge", true),
+        ("7", true),
+        ("event", false),
+        ("maker", false),
+        ("depth", false),
+        ("'\":'", false),
+        ("'|re': 'even[t]'", false),
+        ("'|all': [notice, gauge]", true),
+        ("'|all': [notice, depth]", false),
+    ] {
+        let value = if keyword.contains(": ") { format!("{{{keyword}}}") } else { format!("[{keyword}]") };
+        // Beside a test of the field itself, whose matcher looks at the same value.
+        let detection = format!("s: {value}, t: {{event.kind|contains: vent}}, condition: s and t");
+        assert_eq!(decide(&loaded(&detection).0, &batch), expected, "{keyword}");
+    }
 }
 
 #[test]
@@ -259,11 +364,15 @@ detection:
         [
             (3, true, &*category),
             (6, true, &cidr),
-            (9, true, ""),
-            (10, true, ""),
+            (9, true, "write one such as 192.0.2.0/24 or 2001:db8::/32"),
+            (10, true, "write one such as 192.0.2.0/24 or 2001:db8::/32"),
             (12, true, &cidr),
-            (13, true, ""),
-            (14, true, ""),
+            (
+                13,
+                true,
+                "expressions are run without going back: name what may stand there, or exclude it by another item and `not`"
+            ),
+            (14, true, "name a field or a keyword"),
             (15, true, &second),
             (16, true, &high),
             (17, true, "write one such as 1h"),

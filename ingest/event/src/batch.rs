@@ -62,6 +62,7 @@ struct Row {
     log_source: LogSourceId,
     format: FormatId,
     quarantined: bool,
+    is_object: bool,
     raw: Span,
     cells_start: u32,
     cells_end: u32,
@@ -255,6 +256,11 @@ impl<'b> EventRef<'b> {
         self.row.quarantined
     }
 
+    /// Whether its message is the record itself, an object with names beside the values, of which each is a cell too.
+    pub fn is_object(self) -> bool {
+        self.row.is_object
+    }
+
     /// The record as text (invalid bytes replaced); empty for a flow record. The bytes as received are in the log.
     pub fn raw(self) -> &'b str {
         let Span { start, len } = self.row.raw;
@@ -273,6 +279,13 @@ impl<'b> EventRef<'b> {
         let cells = self.row_cells();
         let at = cells.partition_point(|cell| cell.field < field);
         cells[at..].iter().take_while(move |cell| cell.field == field).map(move |cell| self.batch.value(cell))
+    }
+
+    /// Whether a field below this one has a value, as the keys of an object have that is the field's value. What a decoder says in ECS's names
+    /// beside those of the record is no such object.
+    pub fn has_below(self, field: FieldId) -> bool {
+        let is_own = |other: &FieldId| self.format() == FormatId::UNKNOWN || !other.is_constant();
+        field.is_above_any(self.fields().filter(is_own))
     }
 
     /// All cells, grouped by field. The order of fields is not observable: sort by name before showing.
@@ -311,6 +324,16 @@ impl<'b> EventRef<'b> {
     pub fn cell_bytes(self, nth: usize) -> Option<&'b [u8]> {
         let Cell { payload, len, kind, .. } = self.row_cells()[nth];
         (kind == Kind::Text).then(|| &self.batch.text.as_bytes()[payload as usize..payload as usize + len as usize])
+    }
+
+    /// Whether the `nth` of [`EventRef::cells`] is a part of the record's text, as it stands there.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn is_of_raw(self, nth: usize) -> bool {
+        let Cell { payload, kind, .. } = self.row_cells()[nth];
+        let Span { start, len } = self.row.raw;
+        kind == Kind::Text && (u64::from(start)..u64::from(start) + u64::from(len)).contains(&payload)
     }
 
     #[inline]
@@ -356,6 +379,7 @@ impl BatchBuilder {
             log_source: LogSourceId::UNKNOWN,
             format: FormatId::UNKNOWN,
             quarantined: false,
+            is_object: false,
             raw: span,
             cells_start,
             cells_end: cells_start,

@@ -49,6 +49,41 @@ impl FieldId {
         FIELDS.names()
     }
 
+    /// Whether one of `others` is below this field, as `a.b` is below `a`.
+    pub fn is_above_any(self, others: impl Iterator<Item = FieldId>) -> bool {
+        FIELDS.any_below(self.0, others.map(|other| other.0))
+    }
+
+    /// Whether it is one of the constants: ECS's names, which decoders write beside those that a record has itself.
+    pub fn is_constant(self) -> bool {
+        self.index() < KNOWN.len()
+    }
+
+    /// Whether decoders say with it of what kind a record is, in words of their own that it need not have.
+    pub fn is_classification(self) -> bool {
+        let ours = FieldId::FLAGS.0..=FieldId::POLICY_LINE.0;
+        ours.contains(&self.0)
+            || matches!(
+                self,
+                FieldId::EVENT_KIND
+                    | FieldId::EVENT_CATEGORY
+                    | FieldId::EVENT_TYPE
+                    | FieldId::EVENT_ACTION
+                    | FieldId::EVENT_OUTCOME
+                    | FieldId::EVENT_MODULE
+                    | FieldId::EVENT_DATASET
+                    | FieldId::OBSERVER_VENDOR
+                    | FieldId::OBSERVER_PRODUCT
+                    | FieldId::OBSERVER_TYPE
+                    | FieldId::LOG_LEVEL
+                    | FieldId::SYSLOG_FACILITY_NAME
+                    | FieldId::SYSLOG_SEVERITY_NAME
+                    | FieldId::NETWORK_TRANSPORT
+                    | FieldId::NETWORK_TYPE
+                    | FieldId::NETWORK_DIRECTION
+            )
+    }
+
     /// How often a name was refused because the table was full or the name too long.
     pub fn refused() -> u64 {
         FIELDS.refused()

@@ -68,6 +68,16 @@ impl Interner {
         self.table.read().expect("no code panics under this lock").names[usize::from(id)]
     }
 
+    /// Whether one of `others` has a name that begins with that of `id` and a dot.
+    ///
+    /// # Panics
+    /// Where one was not given by this table.
+    pub fn any_below(&self, id: u16, mut others: impl Iterator<Item = u16>) -> bool {
+        let table = self.table.read().expect("no code panics under this lock");
+        let name = table.names[usize::from(id)];
+        others.any(|other| table.names[usize::from(other)].strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    }
+
     /// All names so far; the index is the number.
     pub fn names(&self) -> Vec<&'static str> {
         self.table.read().expect("no code panics under this lock").names.clone()

@@ -4,6 +4,8 @@
 //!  {"a":{"b":1},"c":["x","y"]}   ->   a.b = 1 | c = "x" | c = "y"
 //! ```
 //!
+//! An object or an array with nothing in it is told as a value that says nothing, so that it is known to be there.
+//!
 //! Lenient where strictness would lose evidence: a record that is cut off keeps what came before the cut, what is nested too deeply is
 //! stepped over, control characters within text stand for themselves. A number that no machine number holds stays text.
 //!
@@ -297,6 +299,10 @@ impl<S: Sink> Scanner<'_, '_, S> {
             } else if !first && byte != close {
                 return Err(Stop::Bad);
             }
+            if byte == close && first && outer != OUTSIDE {
+                // What holds nothing is there all the same.
+                return Ok(Join { open, path, follows: Follows::Other, is_fixed });
+            }
             if byte == close {
                 // A comma before the end is let pass: hand-made records have it.
                 self.at += 1;
@@ -471,7 +477,15 @@ impl<S: Sink> Scanner<'_, '_, S> {
     }
 
     fn word(&mut self, name: Name) -> Result<(), Stop> {
-        let rest = &self.bytes[self.at..];
+        let (before, rest) = self.bytes.split_at(self.at);
+        if matches!(rest.first(), Some(b']' | b'}')) {
+            // The end of a container with nothing in it, but for a key without value.
+            if !matches!(before.trim_ascii_end().last(), Some(b'[' | b'{')) {
+                return Err(Stop::Bad);
+            }
+            self.sink.value(name, Value::Null);
+            return Ok(());
+        }
         let (word, value) = match rest.first() {
             Some(b't') => (&b"true"[..], Value::Bool(true)), // Cut off: whole ones were read before.
             Some(b'f') => (&b"false"[..], Value::Bool(false)),

@@ -303,9 +303,9 @@ impl Join {
     }
 }
 
-/// With what a value begins that is no text.
+/// With what a value begins that is no text, or a container ends that has none.
 const VALUES: [bool; 256] = {
-    let (mut values, firsts) = ([false; 256], b"-0123456789tfnN");
+    let (mut values, firsts) = ([false; 256], b"-0123456789tfnN]}");
     let mut nth = 0;
     while nth < firsts.len() {
         values[firsts[nth] as usize] = true;

@@ -27,19 +27,20 @@ impl Names {
         Names { prefix, known: HashMap::new(), scratch: String::new() }
     }
 
-    /// The field of `key`, a blank within it being `_` behind a prefix; none where the table of names is full, or the name is ours.
+    /// The field of `key`: behind a prefix a blank within it is `_`, else it is left out, as rules name fields. None where the table of names is
+    /// full, or the name is ours.
     pub(super) fn field(&mut self, key: &str) -> Option<FieldId> {
         if let Some(id) = self.known.get(key) {
             return Some(*id);
         }
-        if is_ours(self.prefix, key) {
-            return None;
-        }
         self.scratch.clear();
         self.scratch.push_str(self.prefix);
         match self.prefix {
-            "" => self.scratch.push_str(key),
+            "" => self.scratch.extend(key.split(' ')),
             _ => self.scratch.extend(key.chars().map(|c| if c == ' ' { '_' } else { c })),
+        }
+        if is_ours(self.prefix, &self.scratch) {
+            return None;
         }
         let id = FieldId::intern(&self.scratch)?;
         if self.known.len() < KEYS_MAX {

@@ -39,8 +39,8 @@ pub(super) enum Form {
     Number(Number),
     /// An address of this network.
     Network(IpNet),
-    /// Nothing at all, or a value that says nothing: only a field that is there can make the test fail.
-    Absent,
+    /// Anything or nothing: whether a field is there is told by fields below it too.
+    Any,
 }
 
 /// The form of `test`.
@@ -56,8 +56,8 @@ pub(super) fn form_of(test: &Test, rarity: &Rarity) -> Form {
             None => Form::Present,
         },
         Test::Cidr(net) => Form::Network(*net),
-        Test::Null | Test::Exists(false) => Form::Absent,
-        Test::Exists(true) | Test::Compare(..) | Test::TimePart(..) | Test::FieldRef { .. } => Form::Present,
+        Test::Null | Test::Exists(_) => Form::Any,
+        Test::Compare(..) | Test::TimePart(..) | Test::FieldRef { .. } => Form::Present,
     }
 }
 

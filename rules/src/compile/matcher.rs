@@ -79,7 +79,9 @@ impl Matcher {
         let mut networks = Vec::new();
         for (gate, form) in forms {
             match form {
-                Form::Present | Form::Absent => present.push(*gate),
+                Form::Present => present.push(*gate),
+                // Of these there are no gates.
+                Form::Any => {}
                 Form::Text { literals, .. } => {
                     for (anchor, text) in literals {
                         by_literal.entry((*anchor, text)).or_default().push(*gate);

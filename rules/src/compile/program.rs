@@ -7,7 +7,7 @@ use super::form::literals_of_regex;
 use super::rarity::Rarity;
 use crate::sigma::item::{Expr, Test};
 use crate::sigma::pattern::{Part, fold_onto, fold_onto_bytes};
-use crate::test_of::{Bound, Scratch};
+use crate::test_of::{Bound, Scratch, searched};
 
 /// A node and all below it: the nodes from its own place up to `end`.
 #[derive(Clone, Copy, Debug)]
@@ -247,15 +247,15 @@ impl Maker {
 
     fn any_value(&mut self, bound: &Bound, event: EventRef<'_>, mut holds: impl FnMut(&mut Maker, Value<'_>) -> bool) -> bool {
         if bound.keyword {
-            return event.cells().any(|(_, value)| holds(self, value));
+            return searched(event).any(|value| holds(self, value));
         }
         bound.fields.iter().any(|field| event.all(*field).any(|value| holds(self, value)))
     }
 
-    /// The lower case of all values one after the other, [`BETWEEN`] each.
+    /// The lower case of all values that keywords look at one after the other, [`BETWEEN`] each.
     fn values(&mut self, event: EventRef<'_>) -> &[u8] {
         if self.values.is_empty() {
-            for (_, value) in event.cells().filter(|(_, value)| *value != Value::Null) {
+            for value in searched(event).filter(|value| *value != Value::Null) {
                 fold_value(value, &mut self.plain, &mut self.values);
                 self.values.push(BETWEEN);
             }

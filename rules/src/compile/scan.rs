@@ -16,6 +16,7 @@ use super::plan::{Member, Plan, Tally, VAIN_SHARE};
 use super::program::{self, Ask, BETWEEN, Maker, fold_value};
 use crate::detect::RuleCost;
 use crate::ruleset::{Body, RuleSet};
+use crate::test_of::is_searched;
 
 /// What one thread keeps between events: nothing that an answer depends on.
 pub(crate) struct State {
@@ -101,6 +102,8 @@ struct Route {
 struct List {
     start: u32,
     end: u32,
+    /// How many of them are the field's own, not those of keywords.
+    own: u32,
     /// For the cache: never 0. The next number is that of whole numbers.
     owner: u32,
     /// Whether a look-up costs so much that its result is worth keeping.
@@ -151,11 +154,18 @@ struct Asked {
     list: u16,
     hash: u64,
     slot: Slot,
+    /// Matchers whose finds count, the first ones of the list: not those of keywords where these do not look at the cell.
+    counted: u32,
 }
 
 /// A gate that a value opens, and by which of the list's matchers.
 fn find_of(place: usize, gate: u32) -> u64 {
     (place as u64) << 32 | u64::from(gate)
+}
+
+/// The matcher of a find.
+fn place_of(find: u64) -> u32 {
+    (find >> 32) as u32
 }
 
 /// What opens gates.
@@ -169,7 +179,7 @@ struct Opener<'s> {
 
 impl Opener<'_> {
     fn open(&mut self, matchers: &[Matching], find: u64) {
-        let at = matchers[(find >> 32) as usize].plan;
+        let at = matchers[place_of(find) as usize].plan;
         let Running { plan, tally } = &mut self.plans[at as usize];
         let number = find as u32;
         let gate = plan.gates[number as usize];
@@ -271,6 +281,10 @@ impl State {
             let of_field = route.fields.get(field.index()).copied().unwrap_or(0);
             let Some(number) = (if of_field == 0 { route.others } else { of_field }).checked_sub(1) else { continue };
             let list = &mut route.lists[usize::from(number)];
+            let counted = if is_searched(event, at) { u32::MAX } else { list.own };
+            if counted == 0 {
+                continue;
+            }
             let hash = match event.cell_bytes(at) {
                 // Most fields' values are too short for any keyword. What is not ASCII may have another length in lower case.
                 Some(text) if !list.lengths.have(text.len()) && text.is_ascii() => continue,
@@ -293,7 +307,7 @@ impl State {
                 },
             };
             let slot = if hash == 0 { Slot::default() } else { cache.slot(hash) };
-            asked.push(Asked { cell: at as u16, list: number, hash, slot });
+            asked.push(Asked { cell: at as u16, list: number, hash, slot, counted });
         }
         let mut opener = Opener { plans, answers, chosen, candidates, now };
         if !run.is_empty() {
@@ -305,10 +319,15 @@ impl State {
                 gates.iter().for_each(|gate| opener.open(matchers, find_of(place, *gate)));
             }
         }
-        for Asked { cell: at, list, hash, slot } in asked.iter().copied() {
+        for Asked { cell: at, list, hash, slot, counted } in asked.iter().copied() {
             let list = &mut route.lists[usize::from(list)];
             let List { start, end, owner, .. } = *list;
             let matchers = &route.matchers[start as usize..end as usize];
+            let mut open = |find| {
+                if place_of(find) < counted {
+                    opener.open(matchers, find);
+                }
+            };
             let number;
             let kept: Option<(u32, &[u8])> = match event.cell_bytes(usize::from(at)) {
                 _ if hash == 0 => None,
@@ -325,7 +344,7 @@ impl State {
                 && let Some(finds) = cache.get(slot, owner, hash, bytes)
             {
                 list.known += 1;
-                finds.iter().for_each(|find| opener.open(matchers, u64::from_le_bytes(*find)));
+                finds.iter().for_each(|find| open(u64::from_le_bytes(*find)));
                 continue;
             }
             let value = event.cell(usize::from(at));
@@ -339,7 +358,7 @@ impl State {
             if let Some((owner, bytes)) = kept {
                 cache.put(owner, hash, bytes, finds);
             }
-            finds.iter().for_each(|find| opener.open(matchers, *find));
+            finds.iter().copied().for_each(open);
         }
         candidates.sort_unstable();
     }
@@ -403,7 +422,7 @@ impl State {
             );
         }
         let mut add = |matchers: &[Matching]| {
-            let start = route.matchers.len() as u32;
+            let (start, own) = (route.matchers.len() as u32, matchers.len() as u32);
             route.matchers.extend(matchers.iter().chain(&keywords).cloned());
             let matchers = route.matchers[start as usize..].iter().map(|of| &of.matcher);
             let is_costly = matchers.clone().map(|matcher| matcher.price()).sum::<usize>() > CACHED_ABOVE;
@@ -411,7 +430,7 @@ impl State {
             let lengths = matchers.map(|matcher| matcher.lengths()).fold(Lengths::default(), Lengths::and);
             let owner = self.owners.wrapping_add(2 * route.lists.len() as u32).max(1);
             let end = route.matchers.len() as u32;
-            route.lists.push(List { start, end, owner, is_costly, lengths, reads_numbers, asked: 0, known: 0 });
+            route.lists.push(List { start, end, own, owner, is_costly, lengths, reads_numbers, asked: 0, known: 0 });
             route.lists.len() as u16
         };
         let mut is_run = false;
@@ -437,10 +456,9 @@ impl State {
             Body::Sigma { expr, .. } => Some(expr),
             Body::Correlation(_) | Body::Behaviour(_) => None,
         };
-        let share_of = |test: u32| {
+        let share_of = |test: u32| -> Share {
             let counted = |guess: f64| tally.share(test).unwrap_or(guess);
-            let Share { holds, fails } = shares[test as usize];
-            Share { holds: holds.map(counted), fails: fails.map(counted) }
+            shares[test as usize].map(counted)
         };
         let (others, gain) = plan.better(tally, condition, &share_of);
         if gain < VAIN_SHARE {

@@ -44,11 +44,11 @@ impl Shares {
         Shares { uses, wholes }
     }
 
-    /// The guessed shares of events for which a test holds and fails.
+    /// The guessed share of events for which a test holds.
     pub(super) fn of(&self, test: u32, bound: &Bound, form: &Form, rarity: &Rarity) -> Share {
         let share = match form {
-            Form::Absent => return Share { holds: None, fails: Some(PRESENT) },
-            Form::Present if bound.keyword => return Share::default(),
+            Form::Any => return None,
+            Form::Present if bound.keyword => return None,
             Form::Present => PRESENT,
             Form::Network(_) => NETWORK,
             _ if is_whole(form) && !bound.keyword => {
@@ -59,7 +59,7 @@ impl Shares {
             Form::Text { literals, .. } => literals.iter().map(|(_, text)| rarity.share(text)).sum(),
             Form::Number(_) => PRESENT,
         };
-        Share { holds: Some(if bound.keyword { (share * KEYWORD_VALUES).min(1.0) } else { share }), fails: None }
+        Some(if bound.keyword { (share * KEYWORD_VALUES).min(1.0) } else { share })
     }
 }
 
@@ -67,7 +67,7 @@ fn is_whole(form: &Form) -> bool {
     match form {
         Form::Number(_) => true,
         Form::Text { literals, .. } => literals.iter().all(|(anchor, _)| *anchor == Anchor::Whole),
-        Form::Present | Form::Network(_) | Form::Absent => false,
+        Form::Present | Form::Network(_) | Form::Any => false,
     }
 }
 

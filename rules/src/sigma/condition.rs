@@ -119,12 +119,13 @@ impl Parser<'_> {
     }
 }
 
-/// Whether `name` is one of those that an `of` means: `them` is all that do not begin with `_`, `*` stands for any characters.
+/// Whether `name` is one of those that an `of` means: `*` stands for any characters, `them` for all names. Those that begin with `_` are meant
+/// only by a pattern that does so too (as pySigma has it).
 pub fn means(pattern: &str, name: &str) -> bool {
-    if pattern.eq_ignore_ascii_case("them") {
-        return !name.starts_with('_');
+    if name.starts_with('_') && !pattern.starts_with('_') {
+        return false;
     }
-    super::pattern::Pattern::parse(pattern).matches(name)
+    pattern.eq_ignore_ascii_case("them") || super::pattern::Pattern::parse(pattern).matches(name)
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! Detection items: `field|modifier|modifier: values`, turned into tests.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use ipnet::IpNet;
-use regex::{Regex, RegexBuilder};
+use ipnet::{IpNet, Ipv4Net};
+use regex::Regex;
 
 use super::pattern::{Part, Pattern, fold};
-use crate::fault::{Fault, all, did_you_mean};
+use super::placeholder::{Placeholders, expand};
+use super::{expression, modifier};
+use crate::fault::{Fault, all};
 use crate::yaml::Node;
 
 /// What is asked of one value, or of a field's presence.
@@ -91,6 +95,38 @@ pub enum TimePart {
     Year,
 }
 
+impl TimePart {
+    /// Each by its modifier, and from which number to which it goes.
+    const ALL: [(&str, TimePart, i64, i64); 6] = [
+        ("minute", TimePart::Minute, 0, 59),
+        ("hour", TimePart::Hour, 0, 23),
+        ("day", TimePart::Day, 1, 31),
+        ("week", TimePart::Week, 1, 53),
+        ("month", TimePart::Month, 1, 12),
+        ("year", TimePart::Year, 0, 9999),
+    ];
+
+    fn named(name: &str) -> Option<TimePart> {
+        TimePart::ALL.into_iter().find(|(known, ..)| *known == name).map(|(_, part, ..)| part)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        TimePart::ALL[self as usize].0
+    }
+
+    /// The test that it compares so.
+    fn compares(self, order: Order, with: i64) -> Result<Test, String> {
+        let (name, _, first, last) = TimePart::ALL[self as usize];
+        let holds = |n: i64| Number::Int(n.into()).compare(order, Number::Int(with.into()));
+        // As a part goes from its first number to its last, its ends and the number itself are all that can differ.
+        if ![first, last, with.clamp(first, last)].into_iter().any(holds) {
+            return Err(format!("a {name} is a number from {first} to {last}, which {with} rules out"));
+        }
+        Ok(Test::TimePart(self, order, with))
+    }
+}
+
 /// A test of a field, or of any value of the event.
 #[derive(Clone, Debug)]
 pub struct Atom {
@@ -118,7 +154,6 @@ pub enum Expr<A> {
 impl Number {
     /// From a value's text, where all of it is a number.
     pub fn parse(text: &str) -> Option<Number> {
-        let text = text.trim();
         if let Ok(n) = text.parse::<i128>() {
             return Some(Number::Int(n));
         }
@@ -129,7 +164,7 @@ impl Number {
     /// Compares, exactly where both are whole.
     pub fn compare(self, order: Order, other: Number) -> bool {
         use std::cmp::Ordering::{Equal, Greater, Less};
-        let ordering = match (self, other) {
+        let ordering = match (self.whole(), other.whole()) {
             (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
             (a, b) => a.float().partial_cmp(&b.float()),
         };
@@ -144,6 +179,15 @@ impl Number {
         }
     }
 
+    /// A whole number as such, however it was written: large ones stay apart from their neighbours.
+    fn whole(self) -> Number {
+        const LIMIT: f64 = (1u128 << 100) as f64;
+        match self {
+            Number::Float(n) if n.fract() == 0.0 && n.abs() < LIMIT => Number::Int(n as i128),
+            other => other,
+        }
+    }
+
     /// As a float, for sums and averages.
     pub fn float(self) -> f64 {
         match self {
@@ -153,48 +197,8 @@ impl Number {
     }
 }
 
-/// Bytes of one regular expression, and of its compiled form.
-const REGEX_BYTES_MAX: usize = 4096;
-const REGEX_COMPILED_BYTES_MAX: usize = 16 << 20;
 /// Alternatives that one item may grow to (dashes of all kinds at every place).
-const ALTERNATIVES_MAX: usize = 10_000;
-
-/// Values for placeholders (`%name%`), where the configuration gives them.
-pub type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
-
-/// The names of all modifiers.
-const MODIFIERS: [&str; 30] = [
-    "contains",
-    "startswith",
-    "endswith",
-    "all",
-    "cased",
-    "re",
-    "i",
-    "ignorecase",
-    "m",
-    "multiline",
-    "s",
-    "dotall",
-    "neq",
-    "gt",
-    "gte",
-    "lt",
-    "lte",
-    "cidr",
-    "exists",
-    "fieldref",
-    "minute",
-    "hour",
-    "day",
-    "week",
-    "month",
-    "year",
-    "windash",
-    "base64",
-    "base64offset",
-    "expand",
-];
+pub(super) const ALTERNATIVES_MAX: usize = 10_000;
 
 #[derive(Clone)]
 enum Value {
@@ -211,12 +215,16 @@ enum Value {
 pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, Vec<Fault>> {
     // A keyword has no key by which its place is found.
     let below = if key.is_empty() { &[][..] } else { &[key][..] };
-    let wrong = |reason: String| vec![Fault::new(below, if key.is_empty() { reason } else { format!("{key}: {reason}") })];
     let mut parts = key.split('|');
     let name = parts.next().unwrap_or("").trim();
     // Names are compared without blanks: backends of the public rules read `Source Name` as `SourceName`.
     let field = (!name.is_empty()).then(|| name.replace(' ', ""));
-    let modifiers: Vec<String> = parts.map(|m| m.trim().to_ascii_lowercase()).collect();
+    let placed = |fault: Fault| {
+        let reason = if key.is_empty() { fault.reason } else { format!("{key}: {}", fault.reason) };
+        Fault { place: below.iter().map(|key| (*key).to_owned()).collect(), reason, hint: fault.hint }
+    };
+    let wrong = |reason: String| vec![placed(Fault::new(&[], reason))];
+    let modifiers = modifier::read(parts).map_err(|fault| vec![placed(fault)])?;
     let has = |wanted: &str| modifiers.iter().any(|m| m == wanted);
     if let Node::Map(_) = values {
         return Err(wrong("a value must not be a mapping".to_owned()));
@@ -225,12 +233,18 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
     // Per value as written its forms: one of them is enough, also where `all` asks for each value.
     let mut known_values: Vec<Vec<Value>> = Vec::new();
     for node in values.elements() {
-        known_values.push(vec![match node {
+        known_values.push(match node {
             Node::List(_) | Node::Map(_) => return Err(wrong("a value must be a scalar".to_owned())),
-            Node::Text(text) if is_regex => Value::Raw(text.clone()),
-            Node::Text(text) => Value::Pattern(Pattern::parse(text)),
-            other => Value::Other(other.clone()),
-        }]);
+            Node::Text(text) if is_regex => vec![Value::Raw(text.clone())],
+            // Before all other modifiers: none of them has a meaning for a placeholder itself.
+            Node::Text(text) if has("expand") => {
+                let hint = "give the placeholder its values in the configuration".to_owned();
+                let hinted = |reason| vec![placed(Fault::new(&[], reason).hint(Some(hint.clone())))];
+                expand(text, placeholders).map_err(hinted)?.into_iter().map(Value::Pattern).collect()
+            }
+            Node::Text(text) => vec![Value::Pattern(Pattern::parse(text))],
+            other => vec![Value::Other(other.clone())],
+        });
     }
     if let (Node::Null, true) = (values, modifiers.iter().all(|m| m == "neq" || m == "all" || m == "cased")) {
         known_values.push(vec![Value::Other(Node::Null)]);
@@ -246,64 +260,45 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
             "contains" => (open_start, open_end) = (true, true),
             "startswith" => open_end = true,
             "endswith" => open_start = true,
-            "all" | "cased" | "re" | "i" | "m" | "s" | "ignorecase" | "multiline" | "dotall" => {}
             "neq" => negate = true,
             "gt" => order = Some(Order::Gt),
             "gte" => order = Some(Order::Gte),
             "lt" => order = Some(Order::Lt),
             "lte" => order = Some(Order::Lte),
             "cidr" | "exists" | "fieldref" => special = Some(modifier.as_str()),
-            "minute" => part = Some(TimePart::Minute),
-            "hour" => part = Some(TimePart::Hour),
-            "day" => part = Some(TimePart::Day),
-            "week" => part = Some(TimePart::Week),
-            "month" => part = Some(TimePart::Month),
-            "year" => part = Some(TimePart::Year),
             "windash" => known_values = each(known_values, windash).map_err(wrong)?,
             "base64" => known_values = each(known_values, base64_of).map_err(wrong)?,
             "base64offset" => known_values = each(known_values, base64_offsets).map_err(wrong)?,
             "wide" | "utf16le" => known_values = each(known_values, |v| utf16(v, false, false)).map_err(wrong)?,
             "utf16be" => known_values = each(known_values, |v| utf16(v, true, false)).map_err(wrong)?,
             "utf16" => known_values = each(known_values, |v| utf16(v, false, true)).map_err(wrong)?,
-            "expand" => {
-                let give = || Some("give the placeholder its values in the configuration".to_owned());
-                let hinted = |reason| wrong(reason).into_iter().map(|fault| fault.hint(give())).collect::<Vec<_>>();
-                known_values = each(known_values, |v| expand(v, placeholders)).map_err(hinted)?;
-            }
-            other => {
-                let fault = Fault::new(below, format!("{key}: unknown modifier {other:?}"));
-                return Err(vec![fault.hint(did_you_mean(other, MODIFIERS))]);
-            }
+            // Those of lists, case and expressions change no value by themselves.
+            other => part = part.or(TimePart::named(other)),
         }
     }
-    if !has("expand") && modifiers.is_empty() && field.is_none() && known_values.is_empty() {
-        return Err(wrong("a keyword list is empty".to_owned()));
+    if known_values.is_empty() {
+        let hint = "write one, or `null` for a field that is absent".to_owned();
+        return Err(vec![placed(Fault::new(&[], "there is no value to compare with").hint(Some(hint)))]);
     }
-    let test_of = |value: &Value| -> Result<Expr<Atom>, String> {
+    let test_of = |value: &Value| -> Result<Expr<Atom>, Fault> {
         let test = if let Some(part) = part {
-            let n = match integer(value) {
-                Some(n) => i64::try_from(n).map_err(|_| format!("{n} is out of range"))?,
-                None => return Err("expects a whole number".to_owned()),
-            };
-            Test::TimePart(part, order.unwrap_or(Order::Eq), n)
+            let n = integer(value).ok_or("expects a whole number")?;
+            let n = i64::try_from(n).map_err(|_| format!("{n} is out of range"))?;
+            part.compares(order.unwrap_or(Order::Eq), n)?
         } else if let Some(order) = order {
             Test::Compare(order, number(value).ok_or("expects a number")?)
         } else if is_regex {
-            regex(value, &modifiers)?
+            Test::Regex(expression::read(&literal(value).ok_or("expects a regular expression")?, has)?)
         } else {
             match special {
-                Some("cidr") => {
-                    let text = literal(value).ok_or("expects a network")?;
-                    let net = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-                    Test::Cidr(net.map_err(|_| format!("{text:?} is no network"))?.trunc())
-                }
+                Some("cidr") => Test::Cidr(network(&literal(value).ok_or("expects a network")?)?),
                 Some("exists") => match value {
                     Value::Other(Node::Bool(b)) => Test::Exists(*b),
                     // YAML 1.1, which most rules are written for, has more names for them.
                     _ => match literal(value).map(|text| text.to_lowercase()).as_deref() {
                         Some("true" | "yes" | "on") => Test::Exists(true),
                         Some("false" | "no" | "off") => Test::Exists(false),
-                        _ => return Err("expects true or false".to_owned()),
+                        _ => return Err("expects true or false".into()),
                     },
                 },
                 Some("fieldref") => {
@@ -314,15 +309,14 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
             }
         };
         if field.is_none() && matches!(test, Test::Exists(_) | Test::Null | Test::FieldRef { .. }) {
-            return Err("a keyword must be text, a number or an expression".to_owned());
+            return Err("a keyword must be text, a number or an expression".into());
         }
         Ok(Expr::Atom(Atom { field: field.clone(), test }))
     };
     // Each value's forms by themselves: whoever mends a list wants to know of all that is wrong in it.
     let tests_of = |(at, forms): (usize, &Vec<Value>)| {
         let written = values.elements().get(at).and_then(Node::scalar).unwrap_or_default();
-        let there = |reason| wrong(reason).into_iter().map(|fault| fault.at(&written)).collect::<Vec<_>>();
-        forms.iter().map(test_of).collect::<Result<Vec<_>, String>>().map_err(there)
+        forms.iter().map(test_of).collect::<Result<Vec<_>, Fault>>().map_err(|fault| vec![placed(fault).at(&written)])
     };
     let values = all(known_values.iter().enumerate().map(tests_of))?;
     let one_of = |mut forms: Vec<Expr<Atom>>| if forms.len() == 1 { forms.remove(0) } else { Expr::Or(forms) };
@@ -391,23 +385,19 @@ fn plain(value: &Value, open_start: bool, open_end: bool, cased: bool) -> Test {
     Test::Text { pattern: if cased { pattern } else { pattern.map(|t| fold(t).into_owned()) }, cased }
 }
 
-fn regex(value: &Value, modifiers: &[String]) -> Result<Test, String> {
-    let Some(source) = literal(value) else { return Err("expects a regular expression".to_owned()) };
-    if source.len() > REGEX_BYTES_MAX {
-        return Err(format!("the regular expression is longer than {REGEX_BYTES_MAX} bytes"));
-    }
-    // Flags stand in the text, so that two expressions are the same where their texts are.
-    let mut flags = String::new();
-    for (flag, names) in [('i', ["i", "ignorecase"]), ('m', ["m", "multiline"]), ('s', ["s", "dotall"])] {
-        if modifiers.iter().any(|m| names.contains(&m.as_str())) {
-            flags.push(flag);
-        }
-    }
-    let flagged = if flags.is_empty() { source } else { format!("(?{flags}){source}") };
-    RegexBuilder::new(&flagged).size_limit(REGEX_COMPILED_BYTES_MAX).build().map(Test::Regex).map_err(|error| {
-        let reason = error.to_string();
-        reason.lines().last().unwrap_or("not a regular expression").trim().to_owned()
-    })
+/// Bits before an IPv4 address within an IPv6 one (RFC 4291, section 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
+/// A network or an address, an IPv4 one within IPv6 as what it is: so events' addresses are read.
+fn network(text: &str) -> Result<IpNet, Fault> {
+    let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let hint = || Some("write one such as 192.0.2.0/24 or 2001:db8::/32".to_owned());
+    let net = parsed.map_err(|_| Fault::new(&[], format!("{text:?} is no network")).hint(hint()))?.trunc();
+    let mapped = match net {
+        IpNet::V6(net) => net.prefix_len().checked_sub(MAPPED_BITS).zip(net.addr().to_ipv4_mapped()),
+        IpNet::V4(_) => None,
+    };
+    Ok(mapped.and_then(|(length, address)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4))
 }
 
 const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];
@@ -490,40 +480,4 @@ fn utf16(value: Value, big: bool, mark: bool) -> Result<Vec<Value>, String> {
     let units = mark.then_some(0xfeffu16).into_iter().chain(text.encode_utf16());
     let bytes = units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect();
     Ok(vec![Value::Bytes(bytes)])
-}
-
-/// Replaces `%name%` by the values that the configuration gives it.
-fn expand(value: Value, placeholders: &Placeholders) -> Result<Vec<Value>, String> {
-    let Value::Pattern(pattern) = &value else { return Ok(vec![value]) };
-    let Some((at, name, before, after)) = pattern.0.iter().enumerate().find_map(|(at, part)| {
-        let Part::Text(text) = part else { return None };
-        let (before, rest) = text.split_once('%')?;
-        let (name, after) = rest.split_once('%')?;
-        (!name.is_empty()).then(|| (at, name.to_owned(), before.to_owned(), after.to_owned()))
-    }) else {
-        return Ok(vec![value]);
-    };
-    let Some(values) = placeholders.get(&name) else {
-        return Err(format!("the placeholder %{name}% has no value in the configuration"));
-    };
-    let mut out = Vec::new();
-    for text in values {
-        let mut parts: Vec<Part> = pattern.0[..at].to_vec();
-        parts.extend(Pattern::literal(&before).0);
-        parts.extend(Pattern::parse(text).0);
-        parts.extend(Pattern::literal(&after).0);
-        parts.extend_from_slice(&pattern.0[at + 1..]);
-        let mut joined = Pattern::default();
-        for part in parts {
-            match part {
-                Part::Text(text) => text.chars().for_each(|c| joined.push(c)),
-                other => joined.0.push(other),
-            }
-        }
-        out.push(Value::Pattern(joined));
-        if out.len() > ALTERNATIVES_MAX {
-            return Err(format!("%{name}% grows to more than {ALTERNATIVES_MAX} alternatives"));
-        }
-    }
-    Ok(out)
 }

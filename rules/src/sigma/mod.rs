@@ -6,6 +6,9 @@
 
 pub mod condition;
 pub mod correlation;
+mod expression;
 pub mod item;
+mod modifier;
 pub mod pattern;
+pub mod placeholder;
 pub mod rule;

@@ -58,6 +58,19 @@ impl Pattern {
         }
     }
 
+    /// This, and `other` behind it.
+    #[must_use]
+    pub fn then(mut self, other: &Pattern) -> Pattern {
+        for part in &other.0 {
+            match (self.0.last_mut(), part) {
+                (Some(Part::Text(text)), Part::Text(more)) => text.push_str(more),
+                (Some(Part::Any), Part::Any) => {}
+                _ => self.0.push(part.clone()),
+            }
+        }
+        self
+    }
+
     /// The text, where there is no wildcard.
     pub fn as_literal(&self) -> Option<&str> {
         match self.0.as_slice() {

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use super::condition::{self, Condition};
-use super::item::{Atom, Expr, Placeholders, item};
+use super::item::{Atom, Expr, item};
+use super::placeholder::Placeholders;
 use crate::fault::{Fault, all, did_you_mean};
 use crate::yaml::Node;
 
@@ -108,15 +109,14 @@ struct Part<'n> {
 /// A part's body: a mapping is all of its items, a list one of its elements, anything else a keyword.
 fn part(node: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, Vec<Fault>> {
     match node {
-        Node::Map(entries) => {
+        Node::Map(entries) if !entries.is_empty() => {
             let mut items = all(entries.iter().map(|(key, values)| item(key, values, placeholders)))?;
             Ok(if items.len() == 1 { items.remove(0) } else { Expr::And(items) })
         }
         Node::List(elements) if elements.iter().any(|e| matches!(e, Node::Map(_) | Node::List(_))) => {
             Ok(Expr::Or(all(elements.iter().map(|element| part(element, placeholders)))?))
         }
-        Node::List(elements) if elements.is_empty() => Err(vec![Fault::new(&[], "is empty")]),
-        Node::Null => Err(vec![Fault::new(&[], "is empty")]),
+        Node::Null | Node::Map(_) => Err(vec![Fault::new(&[], "is empty").hint(Some("name a field or a keyword".to_owned()))]),
         keywords => item("", keywords, placeholders),
     }
 }
@@ -147,7 +147,12 @@ fn resolve(condition: &Condition, parts: &[Part<'_>]) -> Result<Expr<Atom>, Vec<
             match count {
                 None => Expr::And(meant),
                 Some(1) => Expr::Or(meant),
-                Some(n) => Expr::AtLeast(*n, meant),
+                Some(n) if (1..=meant.len()).contains(n) => Expr::AtLeast(*n, meant),
+                Some(n) => {
+                    let reason = format!("{n} of {pattern} can never be asked: it means {} parts", meant.len());
+                    let hint = format!("write a number from 1 to {}, or all of {pattern}", meant.len());
+                    return Err(vec![Fault::new(&["condition"], reason).hint(Some(hint))]);
+                }
             }
         }
     })

@@ -106,6 +106,11 @@ impl<'a> RowBuilder<'a> {
         self.row.format = id;
     }
 
+    /// Says that the message is the record itself, an object of which every value is a cell too.
+    pub fn object(&mut self) {
+        self.row.is_object = true;
+    }
+
     /// Marks the record as one that no decoder can read, and says why (a fixed text: it becomes a metric label).
     pub fn quarantine(&mut self, reason: &'static str) {
         self.row.quarantined = true;

@@ -203,12 +203,14 @@ impl Plain {
         self.usual.write(&record.keys, record.view(text), context, &[], false, row);
     }
 
-    /// Writes the record under its own names, and under ECS names what usually has them.
-    pub(super) fn write(&mut self, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+    /// Writes the record under its own names, and under ECS names what usually has them. Whether its text is the message, of which every value
+    /// stands in a field too.
+    pub(super) fn write(&mut self, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let view = record.view(text);
         self.kind.mark(row);
+        let mut is_whole = !record.too_deep() && !record.too_many();
         for (key, value) in view.iter() {
-            self.fields.write(&record.keys, key, value, row);
+            is_whole &= self.fields.write(&record.keys, key, value, row);
         }
         self.usual.write(&record.keys, view, context, &[], true, row);
         if record.too_deep() {
@@ -221,8 +223,10 @@ impl Plain {
             super::guess(said, row);
             super::guess::outcome(said, row);
         }
-        if !view.has(self.message) && row.get(FieldId::MESSAGE).is_none() {
+        let says_nothing = !view.has(self.message) && row.get(FieldId::MESSAGE).is_none();
+        if says_nothing {
             row.text(FieldId::MESSAGE, text);
         }
+        says_nothing && is_whole
     }
 }

@@ -141,7 +141,9 @@ impl Reader {
 
     /// Writes the record that [`Reader::read_known`] read last under its own names.
     pub(super) fn write_plain(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
-        self.plain.write(&self.record, object_of(context), context, row);
+        if self.plain.write(&self.record, object_of(context), context, row) && !self.is_cut {
+            row.object();
+        }
         self.mark_cut(row);
     }
 

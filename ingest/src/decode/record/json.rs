@@ -72,6 +72,8 @@ mod tests {
             ("{}", Whole, &[]),
             (r#" {"a":{"b":1},"c":["x","y"]} "#, Whole, &["a.b=Int(1)", "c=Text(\"x\")", "c=Text(\"y\")"]),
             (r#"{"a":[{"b":1},{"b":[2,[3]]}]}"#, Whole, &["a.b=Int(1)", "a.b=Int(2)", "a.b=Int(3)"]),
+            (r#"{"a":[],"b":{ },"c":[1,[]],"d":{"e":{}}}"#, Whole, &["a=Null", "b=Null", "c=Int(1)", "c=Null", "d.e=Null"]),
+            (r#"{"a":[1,],"b":}"#, No, &[]),
             (r#"{"a":true,"b":false,"c":null,"d":-0.5}"#, Whole, &["a=Bool(true)", "b=Bool(false)", "c=Null", "d=Float(-0.5)"]),
             (r#"{"a":"q\"\\\/\n\u00e9\ud83d\ude00"}"#, Whole, &["a=Text(\"q\\\"\\\\/\\né😀\")"]),
             (r#"{"a":"\ud83d","b":"\udc00x"}"#, Whole, &["a=Text(\"\u{fffd}\")", "b=Text(\"\u{fffd}x\")"]),
@@ -148,6 +150,8 @@ mod tests {
     fn scalars(path: &str, value: &serde_json::value::Value, out: &mut Vec<(String, String)>) {
         use serde_json::value::Value as Json;
         match value {
+            Json::Object(members) if members.is_empty() && !path.is_empty() => out.push((path.to_owned(), "null".to_owned())),
+            Json::Array(elements) if elements.is_empty() => out.push((path.to_owned(), "null".to_owned())),
             Json::Object(members) => {
                 for (key, value) in members {
                     let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };

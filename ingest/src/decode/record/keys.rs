@@ -1,4 +1,4 @@
-//! The fields of a format's own names: a prefix before each path.
+//! The fields of a format's own names: a prefix before each path, blanks left out.
 
 use event::keys::{Key, Keys};
 use event::{FieldId, RowBuilder, Value};
@@ -27,16 +27,17 @@ impl Fields {
         Fields { prefix: prefix.into(), generation: 0, known: Vec::new(), scratch: String::new() }
     }
 
-    /// Writes `value` to the field of `key`: nothing where the table of names is full.
-    pub(in crate::decode) fn write(&mut self, keys: &Keys, key: Key, value: Value<'_>, row: &mut RowBuilder<'_>) {
+    /// Writes `value` to the field of `key`; `false` where it has none, as where the table of names is full.
+    pub(in crate::decode) fn write(&mut self, keys: &Keys, key: Key, value: Value<'_>, row: &mut RowBuilder<'_>) -> bool {
         match (self.known(keys, key), value) {
             (Known::Address(field), Value::Text(text)) => match text.parse() {
                 Ok(ip) => row.ip(field, ip),
                 Err(_) => row.text(field, text),
             },
             (Known::Field(field) | Known::Address(field), value) => row.value(field, value),
-            (Known::Not | Known::Refused, _) => {}
+            (Known::Not | Known::Refused, _) => return false,
         }
+        true
     }
 
     fn known(&mut self, keys: &Keys, key: Key) -> Known {
@@ -57,16 +58,16 @@ impl Fields {
     }
 
     fn find(&mut self, keys: &Keys, key: Key) -> Known {
-        let name = keys.name(key);
-        if key == Key::REFUSED || is_ours(&self.prefix, name) {
-            return Known::Refused;
-        }
         self.scratch.clear();
         self.scratch.push_str(&self.prefix);
-        self.scratch.push_str(name);
+        // Without blanks, as rules name fields: those who write rules read `New Value` as `NewValue`.
+        self.scratch.extend(keys.name(key).split(' '));
+        if key == Key::REFUSED || is_ours(&self.prefix, &self.scratch) {
+            return Known::Refused;
+        }
         match FieldId::intern(&self.scratch) {
             None => Known::Refused,
-            Some(field) if self.prefix.is_empty() && name.ends_with(".ip") => Known::Address(field),
+            Some(field) if self.prefix.is_empty() && self.scratch.ends_with(".ip") => Known::Address(field),
             Some(field) => Known::Field(field),
         }
     }
@@ -89,7 +90,7 @@ mod tests {
         assert_eq!(keys.name(dotted), "id.orig_h");
         let mut fields = Fields::new("zeek.");
         assert!(matches!(fields.known(&keys, dotted), Known::Field(field) if field.name() == "zeek.id.orig_h"));
-        for name in ["policy.verdict", "log.source.address"] {
+        for name in ["policy.verdict", " policy .verdict", "log.source.address", "log .source.address"] {
             let ours = keys.declare(name);
             assert!(matches!(Fields::new("").known(&keys, ours), Known::Refused), "{name}");
         }

@@ -1,0 +1,141 @@
+//! Regular expressions: written for PCRE (specification, "Regular Expression"), run by the `regex` crate, which has no backtracking.
+//!
+//! Most of what is written differently there is refused by the crate. What it would read as something else is written anew:
+//!
+//! ```text
+//!  \<  \>            edges of a word to the crate, characters to PCRE        <  >
+//!  [a[b]  [a&&b]     classes and operators within a class                    [a\[b]  [a\&&b]
+//! ```
+
+use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::{self, AssertionKind, Ast, ClassSetBinaryOp, ClassSetItem};
+
+use crate::fault::Fault;
+
+/// Bytes of one regular expression, and of its compiled form.
+const BYTES_MAX: usize = 4096;
+const COMPILED_BYTES_MAX: usize = 16 << 20;
+/// How often an expression is written anew: what becomes a character may change how the rest is read.
+const ROUNDS_MAX: usize = 16;
+
+/// Reads an expression. `has`: the modifiers of its item. Without `startswith` and `endswith` it may be found anywhere.
+///
+/// # Errors
+/// Says why it is none that the crate can run.
+pub(super) fn read(source: &str, has: impl Fn(&str) -> bool) -> Result<Regex, Fault> {
+    if source.len() > BYTES_MAX {
+        let hint = Some("write a list of shorter ones".to_owned());
+        return Err(Fault::new(&[], format!("the regular expression is longer than {BYTES_MAX} bytes")).hint(hint));
+    }
+    let mut text = as_in_pcre(source)?;
+    match (has("startswith"), has("endswith")) {
+        (true, false) if !has("contains") => text = format!(r"\A(?:{text})"),
+        (false, true) if !has("contains") => text = format!(r"(?:{text})\z"),
+        _ => {}
+    }
+    // Flags stand in the text, so that two expressions are the same where their texts are.
+    let flags = [("i", "ignorecase"), ("m", "multiline"), ("s", "dotall")];
+    let flags: String = flags.into_iter().filter(|(short, long)| has(short) || has(long)).map(|(short, _)| short).collect();
+    let flagged = if flags.is_empty() { text } else { format!("(?{flags}){text}") };
+    RegexBuilder::new(&flagged).size_limit(COMPILED_BYTES_MAX).build().map_err(|error| {
+        let reason = error.to_string();
+        let last = reason.lines().last().unwrap_or("not a regular expression").trim();
+        let hint = if last.contains("look-around") || last.contains("backreference") {
+            "expressions are run without going back: name what may stand there, or exclude it by another item and `not`"
+        } else if reason.contains("size limit") {
+            "write smaller repetitions, or several expressions"
+        } else {
+            "expressions have the syntax of the regex crate; a backslash takes the meaning from a sign"
+        };
+        let reason = format!("no regular expression: {}", last.strip_prefix("error: ").unwrap_or(last));
+        Fault::new(&[], reason).hint(Some(hint.to_owned()))
+    })
+}
+
+/// The expression as PCRE reads it, in the crate's syntax. What the crate cannot parse stays as it is: it tells what is wrong better.
+fn as_in_pcre(source: &str) -> Result<String, Fault> {
+    let mut text = source.to_owned();
+    for _ in 0..ROUNDS_MAX {
+        let Ok(ast) = ast::parse::Parser::new().parse(&text) else { return Ok(text) };
+        let mut others = ast::visit(&ast, Others::default()).unwrap_or_default();
+        if others.is_empty() {
+            return Ok(text);
+        }
+        others.sort_unstable_by_key(|(at, _)| *at);
+        for (at, change) in others.into_iter().rev() {
+            match change {
+                Change::Escape => text.insert(at, '\\'),
+                Change::Unescape => drop(text.remove(at)),
+            }
+        }
+    }
+    Err(Fault::new(&[], "classes within classes of the regular expression are nested too deeply")
+        .hint(Some(r"write \[ for a bracket within a class".to_owned())))
+}
+
+/// What is done to a sign at some place so that it is a character.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// A backslash is put before it.
+    Escape,
+    /// Its backslash, which stands at the place, is taken away.
+    Unescape,
+}
+
+/// The places where the crate reads something else than PCRE.
+#[derive(Default)]
+struct Others(Vec<(usize, Change)>);
+
+impl ast::Visitor for Others {
+    type Output = Vec<(usize, Change)>;
+    type Err = std::convert::Infallible;
+
+    fn finish(self) -> Result<Self::Output, Self::Err> {
+        Ok(self.0)
+    }
+
+    fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
+        if let Ast::Assertion(assertion) = ast
+            && matches!(assertion.kind, AssertionKind::WordBoundaryStartAngle | AssertionKind::WordBoundaryEndAngle)
+        {
+            self.0.push((assertion.span.start.offset, Change::Unescape));
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), Self::Err> {
+        if let ClassSetItem::Bracketed(class) = item {
+            self.0.push((class.span.start.offset, Change::Escape));
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_binary_op_pre(&mut self, op: &ClassSetBinaryOp) -> Result<(), Self::Err> {
+        self.0.push((op.lhs.span().end.offset, Change::Escape));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_crate_reads_otherwise_is_written_anew() {
+        for (source, written) in [
+            (r"\<script\>", "<script>"),
+            (r"\bx\b", r"\bx\b"),
+            ("[a-z&&m]", r"[a-z\&&m]"),
+            ("[+--z]", r"[+\--z]"),
+            ("[~~.]", r"[\~~.]"),
+            ("[[ab]c]", r"[\[ab]c]"),
+            ("[[:digit:]x]", "[[:digit:]x]"),
+            ("[a&&b&&c]", r"[a\&&b\&&c]"),
+            ("([", "(["),
+        ] {
+            assert_eq!(as_in_pcre(source).as_deref(), Ok(written), "{source}");
+        }
+        let deep = format!("[{}a", "[b&&".repeat(200));
+        assert!(as_in_pcre(&deep).is_ok_and(|text| text == deep), "no expression: the crate says so");
+    }
+}
