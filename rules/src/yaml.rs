@@ -86,8 +86,11 @@ pub fn placed(text: &str) -> Result<Placed, (usize, String)> {
 fn parts(text: &str) -> Vec<(usize, String)> {
     let mut parts: Vec<(usize, String)> = vec![(1, String::new())];
     for (at, line) in text.lines().enumerate() {
-        if line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace) {
-            parts.push((at + 2, String::new()));
+        let marker = line.strip_prefix("---").filter(|behind| behind.chars().next().is_none_or(char::is_whitespace));
+        if let Some(behind) = marker {
+            // A document may begin on its marker's line.
+            let is_empty = behind.trim_start().is_empty() || behind.trim_start().starts_with('#');
+            parts.push(if is_empty { (at + 2, String::new()) } else { (at + 1, format!("{behind}\n")) });
         } else if let Some((_, part)) = parts.last_mut() {
             part.push_str(line);
             part.push('\n');
@@ -113,11 +116,21 @@ fn read_as<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, Stri
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line() as usize);
-        // The first line says what; the rest is a picture of the place.
-        let text = error.to_string();
-        let what = text.lines().next().unwrap_or("not YAML");
-        (line, what.strip_prefix("error: ").unwrap_or(what).to_owned())
+        (line, in_words(&error.to_string()))
     })
+}
+
+/// What the reader says, for whoever wrote the file: without the place, which counts within a document, and advice for programmers.
+fn in_words(said: &str) -> String {
+    // The first line says what; the rest is a picture of the place.
+    let what = said.lines().next().unwrap_or("not YAML");
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    let placed = what.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+    let what = placed.filter(|(place, _)| place.contains("column")).map_or(what, |(_, what)| what);
+    if what.contains("Anchors") || what.contains("Aliases") {
+        return "anchors and aliases are not read: write the value where it is meant".to_owned();
+    }
+    what.split(", set ").next().unwrap_or(what).to_owned()
 }
 
 impl Document {
@@ -378,5 +391,29 @@ impl<'de> Visitor<'de> for NodeVisitor {
             entries.push((key, value));
         }
         Ok(Node::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_may_begin_on_its_markers_line() {
+        let lines = |text: &str| documents(text).iter().map(|d| (d.line, d.value.is_ok())).collect::<Vec<_>>();
+        assert_eq!(
+            lines("--- {a: 1}\n---\na: 2\n--- # third\na: 3\n--- {a: [}\n"),
+            [(1, true), (3, true), (5, true), (6, false)]
+        );
+        assert_eq!(documents("a: 1\n--- {b:\n  c}\n")[1].value.as_ref().ok().and_then(|node| node.text_at("b")), Some("c"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_to_whoever_wrote_it() {
+        let wrong = |text: &str| documents(text)[0].value.clone().expect_err(text);
+        assert_eq!(wrong("a: 1\nb: 2\na: 3\n"), (3, "duplicate mapping key: a".to_owned()));
+        assert!(wrong("a: &x 1\n").1.starts_with("anchors and aliases are not read"));
+        let (line, reason) = wrong("a: [1\n");
+        assert!(!reason.starts_with("line ") && !reason.contains("column"), "{line}: {reason}");
     }
 }
