@@ -29,6 +29,7 @@ pub mod sigma;
 pub mod style;
 mod test_of;
 mod text_map;
+mod written_time;
 pub mod yaml;
 
 pub use behave::conversation::CellKey;

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use event::{EventRef, FieldId, FormatId, Time, Value};
+use event::{EventRef, FieldId, FormatId, Value};
 
-use crate::sigma::item::{Atom, Expr, Number, Order, Test, TimePart};
+use crate::sigma::item::{Atom, Expr, Number, Order, Test};
 use crate::sigma::pattern::{Pattern, fold, fold_into};
+use crate::written_time::part_of;
 
 /// A test bound to the fields that it is about.
 #[derive(Clone, Debug)]
@@ -127,8 +128,9 @@ impl Bound {
             },
             Test::Cidr(net) => address_of(value).is_some_and(|ip| net.contains(&ip)),
             Test::Compare(order, bound) => number_of(value).is_some_and(|n| n.compare(*order, *bound)),
-            Test::TimePart(part, order, bound) => time_of(value)
-                .is_some_and(|time| Number::Int(part_of(time, *part).into()).compare(*order, Number::Int((*bound).into()))),
+            Test::TimePart(part, order, bound) => {
+                part_of(value, *part).is_some_and(|n| Number::Int(n.into()).compare(*order, Number::Int((*bound).into())))
+            }
             Test::Null | Test::Exists(_) | Test::FieldRef { .. } => false,
         }
     }
@@ -210,33 +212,6 @@ pub(crate) fn address_of(value: Value<'_>) -> Option<IpAddr> {
     }
 }
 
-fn time_of(value: Value<'_>) -> Option<Time> {
-    match value {
-        Value::Time(time) => Some(time),
-        Value::Text(text) => Time::parse_rfc3339(text).or_else(|| Time::parse_rfc3339(&format!("{text}Z"))),
-        _ => None,
-    }
-}
-
-fn part_of(time: Time, part: TimePart) -> i64 {
-    let (year, month, day, hour, minute, ..) = time.civil();
-    match part {
-        TimePart::Minute => minute.into(),
-        TimePart::Hour => hour.into(),
-        TimePart::Day => day.into(),
-        TimePart::Month => month.into(),
-        TimePart::Year => year.into(),
-        TimePart::Week => {
-            // ISO 8601: the week of a day is that of its Thursday.
-            let days = time.unix_s().div_euclid(86_400);
-            let thursday = Time::from_unix_s((days - (days + 3).rem_euclid(7) + 3) * 86_400);
-            let (year, ..) = thursday.civil();
-            let first = Time::from_civil(year, 1, 1, 0, 0, 0, 0).unwrap_or(thursday);
-            (thursday.unix_s() - first.unix_s()) / 86_400 / 7 + 1
-        }
-    }
-}
-
 /// Evaluates a condition, each test as `test` says.
 pub(crate) fn evaluate<A>(expr: &Expr<A>, test: &mut impl FnMut(&A) -> bool) -> bool {
     match expr {
@@ -245,19 +220,5 @@ pub(crate) fn evaluate<A>(expr: &Expr<A>, test: &mut impl FnMut(&A) -> bool) -> 
         Expr::Or(any) => any.iter().any(|e| evaluate(e, test)),
         Expr::AtLeast(n, of) => of.iter().filter(|e| evaluate(e, test)).take(*n).count() >= *n,
         Expr::Not(inner) => !evaluate(inner, test),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weeks_are_those_of_iso_8601() {
-        for (time, week) in
-            [("2026-01-01T00:00:00Z", 1), ("2027-01-01T00:00:00Z", 53), ("2024-12-30T00:00:00Z", 1), ("2026-11-23T00:00:00Z", 48)]
-        {
-            assert_eq!(part_of(time.parse().expect("a time"), TimePart::Week), week, "{time}");
-        }
     }
 }

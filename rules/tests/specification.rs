@@ -137,6 +137,23 @@ const CASES: &[Case] = &[
         &[r#"{"t":"2025-11-25T00:00:00Z"}"#],
     ),
     ("s: {t|week: 53}, condition: s", &[r#"{"t":"2027-01-01T00:00:00Z"}"#], &[r#"{"t":"2027-01-04T00:00:00Z"}"#]),
+    // A time is read as it is written, in no other zone; a date alone has no hour. Numbers are seconds or parts of them.
+    (
+        "s: {t|hour: 3}, condition: s",
+        &[r#"{"t":"2026-11-25T03:07+09:00"}"#, r#"{"t":"2026-11-25 03:07:08"}"#],
+        &[r#"{"t":"2026-11-25"}"#],
+    ),
+    ("s: {t|day: 25, t|week: 48}, condition: s", &[r#"{"t":"2026-11-25"}"#], &[r#"{"t":"2026-11-2"}"#, r#"{"t":"2026-02-29"}"#]),
+    (
+        "s: {t|year: [1601, 9999]}, condition: s",
+        &[r#"{"t":"1601-01-01T00:00:00Z"}"#, r#"{"t":"9999-12-31"}"#],
+        &[r#"{"t":1601}"#],
+    ),
+    (
+        "s: {t|minute: 7}, condition: s",
+        &[r#"{"t":1772251620}"#, r#"{"t":1772251620.5}"#, r#"{"t":1772251620000}"#],
+        &[r#"{"t":7}"#],
+    ),
     // Keywords: any value, also numbers, never names; `all` over the whole event.
     ("s: [bad, 17], condition: s", &[r#"{"f":"so bad it is"}"#, r#"{"f":{"g":[1,17]}}"#], &[r#"{"bad":"x"}"#]),
     ("s: {'|all': [a1, b2]}, condition: s", &[r#"{"f":"xa1","g":"b2"}"#], &[r#"{"f":"a1"}"#]),
