@@ -1,5 +1,7 @@
 //! What is wrong within one document of a rule file, and where.
 
+use crate::yaml::Node;
+
 /// What is wrong, and where a person finds it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fault {
@@ -71,6 +73,20 @@ pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k s
     let distance = |other: &&str| strsim::damerau_levenshtein(&word.to_lowercase(), &other.to_lowercase());
     let nearest = known.into_iter().min_by_key(distance)?;
     (distance(&nearest) <= nearest.chars().count().div_ceil(WRONG_SHARE)).then(|| format!("did you mean {nearest:?}?"))
+}
+
+/// Keys of `node` that mean nothing there, each told with the one that was probably meant.
+pub(crate) fn unknown_keys(node: &Node, known: &[&str]) -> Vec<Fault> {
+    let Node::Map(entries) = node else { return Vec::new() };
+    let unknown = entries.iter().map(|(key, _)| key).filter(|key| !known.contains(&key.as_str()));
+    let told =
+        |key: &String| Fault::new(&[key], format!("{key:?} means nothing here")).hint(did_you_mean(key, known.iter().copied()));
+    unknown.map(told).collect()
+}
+
+/// The same where keys of one's own are allowed: only those that are like one of `known`.
+pub(crate) fn misspelt_keys(node: &Node, known: &[&str]) -> Vec<Fault> {
+    unknown_keys(node, known).into_iter().filter(|fault| fault.hint.is_some()).collect()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod necessary;
 mod options;
 mod pack;
 pub mod policy;
+mod resolve;
 mod ruleset;
 pub mod sigma;
 pub mod style;

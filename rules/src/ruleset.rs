@@ -1,6 +1,6 @@
 //! A set of rules: loaded from files, bound to fields, ready to match. Immutable; shared by all threads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use event::{FieldId, LogSource, LogSourceId};
@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use crate::alert::{AlertRule, ByLanguage};
 use crate::behave::Parameters;
 use crate::compile::Compiled;
-use crate::correlate::plan::{self, Asks};
-use crate::fault::{Fault, did_you_mean};
+use crate::correlate::plan::Asks;
+use crate::fault::{Fault, did_you_mean, misspelt_keys, unknown_keys};
 use crate::mapping::Mapping;
 use crate::options::LoadOptions;
+use crate::resolve::{Resolved, called, resolve};
 use crate::sigma::correlation::{self, Correlation};
 use crate::sigma::item::{Atom, Expr};
 use crate::sigma::rule::{RuleSource, detection, source};
@@ -200,16 +201,34 @@ pub struct RuleSet {
     hash: [u8; 32],
 }
 
-struct Parsed {
-    info: RuleInfo,
+/// A document that was read.
+pub(crate) struct Parsed {
+    pub(crate) info: RuleInfo,
     document: Document,
-    path: String,
-    content: Content,
+    pub(crate) path: String,
+    pub(crate) content: Content,
     /// The texts that it is read with: those of the filters that narrow it, and what the configuration says of its placeholders and field names.
     beside: BTreeSet<Arc<str>>,
 }
 
-enum Content {
+impl Parsed {
+    /// What is wrong with it, or advice.
+    pub(crate) fn problem(&self, fault: Fault, refused: bool) -> Problem {
+        problem_at(&self.path, &self.document, fault, refused)
+    }
+
+    /// Whether an id is written, not taken from its name or title.
+    pub(crate) fn has_id(&self) -> bool {
+        self.document.value.as_ref().is_ok_and(|node| node.get("id").and_then(Node::scalar).is_some_and(|id| !id.is_empty()))
+    }
+}
+
+fn problem_at(path: &str, document: &Document, fault: Fault, refused: bool) -> Problem {
+    let Fault { place, reason, hint } = fault;
+    Problem { path: path.to_owned(), line: document.line_of(&place), refused, reason, hint }
+}
+
+pub(crate) enum Content {
     Rule(Expr<Atom>),
     Correlation(Correlation),
     Behaviour(Box<Parameters>),
@@ -266,15 +285,13 @@ fn placeholder_texts(options: &LoadOptions) -> Vec<(String, Arc<str>)> {
 
 /// Reads one document. Everything that is wrong with it is told, and one wrong thing is enough to refuse it.
 fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut Vec<Problem>) -> Option<Parsed> {
-    let mut tell = |fault: Fault, refused: bool| {
-        let line = document.line_of(&fault.place);
-        problems.push(Problem { path: path.to_owned(), line, refused, reason: fault.reason, hint: fault.hint });
-    };
+    let mut tell = |fault: Fault, refused: bool| problems.push(problem_at(path, &document, fault, refused));
     let node = match &document.value {
         Ok(node) => node,
         Err((line, reason)) => {
             let (path, line) = (path.to_owned(), *line);
-            problems.push(Problem { path, line, refused: true, reason: reason.clone(), hint: None });
+            let hint = Some("a document is YAML: keys with values, what lies below further in, odd signs in quotes".to_owned());
+            problems.push(Problem { path, line, refused: true, reason: reason.clone(), hint });
             return None;
         }
     };
@@ -283,6 +300,14 @@ fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut V
         faults.push(Fault::new(&["action"], "the action of rule collections was removed from Sigma"));
     }
     let mut info = info(node, path, &mut faults);
+    advice.extend(misspelt_keys(node, KEYS));
+    let below_key = |key: &str, faults: Vec<Fault>| faults.into_iter().map(|fault| fault.below(key)).collect::<Vec<_>>();
+    advice.extend(node.get("logsource").map_or_else(Vec::new, |node| below_key("logsource", misspelt_keys(node, SOURCE_KEYS))));
+    advice.extend(node.get("mihari").map_or_else(Vec::new, |node| below_key("mihari", unknown_keys(node, OUR_KEYS))));
+    if !info.status.is_empty() && !STATUSES.contains(&info.status.as_str()) {
+        let hint = did_you_mean(&info.status, STATUSES);
+        advice.push(Fault::new(&["status"], format!("unknown status {:?}", info.status)).hint(hint));
+    }
     info.line = document.line;
     let read_source = |faults: &mut Vec<Fault>| {
         source(node).unwrap_or_else(|fault| {
@@ -292,7 +317,10 @@ fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut V
     };
     let content = if node.get("correlation").is_some() {
         info.kind = "correlation";
-        below("correlation", correlation::correlation(node)).map(Content::Correlation)
+        below("correlation", correlation::correlation(node)).map(|(correlation, told)| {
+            advice.extend(told.into_iter().map(|fault| fault.below("correlation")));
+            Content::Correlation(correlation)
+        })
     } else if let Some(node) = node.get("behaviour") {
         info.kind = "behaviour";
         below("behaviour", Parameters::read(node)).map(|parameters| Content::Behaviour(Box::new(parameters)))
@@ -329,6 +357,38 @@ fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut V
 fn below<T>(key: &str, result: Result<T, Vec<Fault>>) -> Result<T, Vec<Fault>> {
     result.map_err(|faults| faults.into_iter().map(|fault| fault.below(key)).collect())
 }
+
+/// Keys of a document: those of the specification, and ours. Others are let pass, unless they are like one of these.
+const KEYS: &[&str] = &[
+    "title",
+    "id",
+    "name",
+    "related",
+    "taxonomy",
+    "status",
+    "description",
+    "license",
+    "references",
+    "author",
+    "date",
+    "modified",
+    "tags",
+    "scope",
+    "logsource",
+    "detection",
+    "correlation",
+    "filter",
+    "fields",
+    "falsepositives",
+    "level",
+    "generate",
+    "action",
+    "behaviour",
+    "mihari",
+];
+const SOURCE_KEYS: &[&str] = &["product", "category", "service", "definition"];
+const OUR_KEYS: &[&str] = &["ja", "en", "clause", "fold", "group"];
+const STATUSES: [&str; 5] = ["stable", "test", "experimental", "deprecated", "unsupported"];
 
 /// The levels of Sigma.
 const LEVELS: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
@@ -380,11 +440,6 @@ fn info(node: &Node, path: &str, faults: &mut Vec<Fault>) -> RuleInfo {
     }
 }
 
-/// The body of a rule that was refused: its place stays, so that the indexes of the others hold, and it never fires.
-fn never() -> Body {
-    Body::Sigma { expr: Expr::Or(Vec::new()), group: Vec::new() }
-}
-
 /// The key of a rule: over its id and text; of a correlation also over those of every rule that it hangs on, by way of other correlations
 /// too, with the filters of these. Windows that were filled by another question are not this rule's.
 fn key_of(at: usize, parsed: &[Parsed], by_name: &HashMap<String, usize>) -> RuleKey {
@@ -422,25 +477,15 @@ struct Builder {
 impl Builder {
     fn build(mut self, mut parsed: Vec<Parsed>, hash: [u8; 32], problems: &mut Vec<Problem>) -> RuleSet {
         apply_filters(&mut parsed, problems);
-        let mut by_name: HashMap<String, usize> = HashMap::new();
         parsed.retain(|p| !matches!(p.content, Content::Filter { .. }));
-        for (at, rule) in parsed.iter().enumerate() {
-            for name in [Some(&rule.info.id), rule.info.name.as_ref()].into_iter().flatten() {
-                if let Some(other) = by_name.insert(name.clone(), at).filter(|other| *other != at) {
-                    let reason = format!("{name:?} is also the id or name of a rule in {}", parsed[other].path);
-                    let line = rule.document.line_of(&[name]);
-                    problems.push(Problem { path: rule.path.clone(), line, refused: false, reason, hint: None });
-                }
-            }
-        }
-        let names: Vec<(String, Option<String>)> = parsed.iter().map(|p| (p.info.id.clone(), p.info.name.clone())).collect();
+        let Resolved { by_name, asks } = resolve(&mut parsed, problems);
+        let names: Vec<Vec<String>> = parsed.iter().map(|rule| called(rule, &rule.info.id)).collect();
         let sources: Vec<RuleSource> = parsed.iter().map(|p| p.info.source.clone()).collect();
-        let behaves: Vec<bool> = parsed.iter().map(|p| matches!(p.content, Content::Behaviour(_))).collect();
         let mut silent = vec![false; parsed.len()];
         let mut listeners = vec![Vec::new(); parsed.len()];
         let mut rules: Vec<Rule> = Vec::with_capacity(parsed.len());
         let keys: Vec<RuleKey> = (0..parsed.len()).map(|at| key_of(at, &parsed, &by_name)).collect();
-        for ((at, mut rule), key) in parsed.into_iter().enumerate().zip(keys) {
+        for (((at, mut rule), key), asks) in parsed.into_iter().enumerate().zip(keys).zip(asks) {
             let texts = std::iter::once(Arc::from(rule.document.text.as_str())).chain(rule.beside.iter().cloned()).collect();
             let body = match rule.content {
                 Content::Rule(expr) => {
@@ -448,50 +493,14 @@ impl Builder {
                     Body::Sigma { expr: self.bind(&rule.info.source, &expr), group }
                 }
                 Content::Correlation(written) => {
-                    let found: Option<Vec<usize>> = written.rules.iter().map(|name| by_name.get(name).copied()).collect();
-                    let Some(found) = found.filter(|found| !found.contains(&at)) else {
-                        let missing = written.rules.iter().find(|name| by_name.get(*name).is_none_or(|other| *other == at));
-                        let missing = missing.map_or("", String::as_str);
-                        problems.push(Problem {
-                            path: rule.path,
-                            line: rule.document.line_of(&["rules", missing]),
-                            refused: true,
-                            reason: format!("the correlation names {missing:?}, which is not loaded"),
-                            hint: Some("load the rule too; rules are named by id or name".to_owned()),
-                        });
-                        rules.push(Rule { info: rule.info, body: never(), key, texts });
-                        continue;
-                    };
-                    if let Some(place) = found.iter().position(|other| behaves[*other]) {
-                        let name = &written.rules[place];
-                        problems.push(Problem {
-                            path: rule.path,
-                            line: rule.document.line_of(&[name]),
-                            refused: true,
-                            reason: format!(
-                                "the correlation names {name:?}, a behaviour: it has no events of its own to correlate"
-                            ),
-                            hint: Some("correlate Sigma rules and other correlations".to_owned()),
-                        });
-                        rules.push(Rule { info: rule.info, body: never(), key, texts });
-                        continue;
+                    let asks = asks.expect("what correlations ask was worked out above");
+                    let found: Vec<usize> = written.rules.iter().map(|name| by_name[name]).collect();
+                    for (place, other) in found.iter().enumerate() {
+                        silent[*other] |= !written.generate;
+                        listeners[*other].push((at, place as u16));
                     }
-                    let generate = written.generate;
-                    match self.bind_correlation(written, &found, &names, &sources) {
-                        Ok(bound) => {
-                            for (place, other) in found.iter().enumerate() {
-                                silent[*other] |= !generate;
-                                listeners[*other].push((at, place as u16));
-                            }
-                            rule.info.group = bound.written.group_by.clone();
-                            Body::Correlation(Box::new(bound))
-                        }
-                        Err(reason) => {
-                            let line = rule.document.line_of(&["correlation"]);
-                            problems.push(Problem { path: rule.path, line, refused: true, reason, hint: None });
-                            never()
-                        }
-                    }
+                    rule.info.group = written.group_by.clone();
+                    Body::Correlation(Box::new(self.bind_correlation(written, asks, &found, &names, &sources)))
                 }
                 Content::Behaviour(parameters) => Body::Behaviour(parameters),
                 Content::Filter { .. } => unreachable!("filters were taken out above"),
@@ -501,13 +510,6 @@ impl Builder {
         for (rule, silent) in rules.iter_mut().zip(silent) {
             rule.info.alerts = !silent;
         }
-        let feeds_itself: Vec<bool> = plan::ranks(&listeners).iter().map(Option::is_none).collect();
-        for (rule, _) in rules.iter_mut().zip(&feeds_itself).filter(|(_, cyclic)| **cyclic) {
-            rule.body = never();
-            let reason = format!("{:?} refers to itself by way of other correlations", rule.info.title);
-            problems.push(Problem { path: rule.info.path.clone(), line: rule.info.line, refused: true, reason, hint: None });
-        }
-        listeners.iter_mut().for_each(|of| of.retain(|(outer, _)| !feeds_itself[*outer]));
         let conditions = rules.iter().zip(0..).filter_map(|(rule, number)| match &rule.body {
             Body::Sigma { expr, .. } => Some((number, &rule.info.source, expr)),
             Body::Correlation(_) | Body::Behaviour(_) => None,
@@ -525,25 +527,20 @@ impl Builder {
     fn bind_correlation(
         &self,
         written: Correlation,
+        asks: Asks,
         rules: &[usize],
-        names: &[(String, Option<String>)],
+        names: &[Vec<String>],
         sources: &[RuleSource],
-    ) -> Result<BoundCorrelation, String> {
-        let mut called = Vec::new();
+    ) -> BoundCorrelation {
         let (mut keys, mut key_names, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        for (rule, as_written) in rules.iter().zip(&written.rules) {
-            let (id, name) = &names[*rule];
-            let own: Vec<&str> = name.as_deref().into_iter().chain([id.as_str()]).collect();
-            let source = &sources[*rule];
-            let fields_of = |name: &String| self.mapping.fields(source, written.group_field(name, &own));
+        for rule in rules {
+            let own = &names[*rule];
+            let fields_of = |name: &String| self.mapping.fields(&sources[*rule], written.group_field(name, own));
             keys.push(written.group_by.iter().map(fields_of).collect());
             values.push(written.fields.iter().map(fields_of).collect());
-            let plain = |group: &String| written.group_field(group, &own).to_owned();
-            key_names.push(written.group_by.iter().map(plain).collect());
-            called.push(own.into_iter().chain([as_written.as_str()]).map(str::to_owned).collect());
+            key_names.push(written.group_by.iter().map(|group| written.group_field(group, own).to_owned()).collect());
         }
-        let asks = Asks::new(&written, &called)?;
-        Ok(BoundCorrelation { written, asks, keys, key_names, values })
+        BoundCorrelation { written, asks, keys, key_names, values }
     }
 
     /// Numbers the tests of a condition, the same test of the same fields once.
@@ -607,6 +604,7 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
             _ => None,
         })
         .collect();
+    let known: HashSet<String> = parsed.iter().flat_map(|rule| rule.info.name.iter().chain([&rule.info.id])).cloned().collect();
     for (names, source, expr, path, line, texts) in filters {
         if !negates(&expr) {
             let reason = "a filter without `not` keeps only what it selects".to_owned();
@@ -629,9 +627,15 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
                 *own = Expr::And(vec![own.clone(), expr.clone()]);
             }
         }
-        if !used {
-            let reason = "the filter applies to no loaded rule".to_owned();
-            problems.push(Problem { path, line, refused: false, reason, hint: None });
+        let mut tell = |reason: String| {
+            let hint = Some("rules are named by id or name, and the log source must be theirs".to_owned());
+            problems.push(Problem { path: path.clone(), line, refused: false, reason, hint });
+        };
+        if used {
+            let unknown = names.iter().filter(|name| *name != "any" && !known.contains(*name));
+            unknown.for_each(|name| tell(format!("the filter names {name:?}, which is not loaded")));
+        } else {
+            tell("the filter applies to no loaded rule".to_owned());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::condition::{self, Condition};
 use super::item::{Number, Order};
-use crate::fault::{Fault, did_you_mean};
+use crate::fault::{Fault, did_you_mean, unknown_keys};
 use crate::yaml::Node;
 
 /// The kinds of correlation.
@@ -71,11 +71,14 @@ const KINDS: [(&str, Kind); 8] = [
 const ORDERS: [(&str, Order); 6] =
     [("gt", Order::Gt), ("gte", Order::Gte), ("lt", Order::Lt), ("lte", Order::Lte), ("eq", Order::Eq), ("neq", Order::Neq)];
 
-/// Reads the `correlation` of `document`.
+/// Keys of a `correlation`; the last two as others write them.
+const KEYS: &[&str] = &["type", "rules", "group-by", "timespan", "condition", "aliases", "timeframe", "generate"];
+
+/// Reads the `correlation` of `document`, with advice on what is probably not meant.
 ///
 /// # Errors
 /// Says everything that is missing or wrong.
-pub fn correlation(document: &Node) -> Result<Correlation, Vec<Fault>> {
+pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fault>> {
     let node = document.get("correlation").unwrap_or(&Node::Null);
     let named = node.text_at("type").unwrap_or("");
     let Some((_, kind)) = KINDS.into_iter().find(|(name, _)| *name == named) else {
@@ -99,7 +102,7 @@ pub fn correlation(document: &Node) -> Result<Correlation, Vec<Fault>> {
         timespan_ns(text).ok_or_else(reason)
     });
     let timespan_ns = timespan_ns.unwrap_or_else(|reason| {
-        faults.push(Fault::new(&["time"], reason));
+        faults.push(Fault::new(&["time"], reason).hint(Some("write one such as 10m".to_owned())));
         0
     });
     let compares = compares(node.get("condition"), is_temporal).unwrap_or_else(|wrong| {
@@ -122,6 +125,11 @@ pub fn correlation(document: &Node) -> Result<Correlation, Vec<Fault>> {
         faults.push(Fault::new(&["condition"], "the condition compares nothing"));
     }
     let mut aliases = BTreeMap::new();
+    if let Some(other) = node.get("aliases").filter(|aliases| !matches!(aliases, Node::Map(_) | Node::Null)) {
+        let hint = Some("write `alias: {rule: field}`".to_owned());
+        faults
+            .push(Fault::new(&["aliases"], format!("aliases: {} is no mapping", other.scalar().unwrap_or_default())).hint(hint));
+    }
     if let Some(Node::Map(entries)) = node.get("aliases") {
         for (alias, by_rule) in entries {
             let Node::Map(by_rule) = by_rule else {
@@ -135,7 +143,12 @@ pub fn correlation(document: &Node) -> Result<Correlation, Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    Ok(Correlation {
+    let mut advice = unknown_keys(node, KEYS);
+    if let (Kind::EventCount | Kind::Temporal | Kind::TemporalOrdered, false) = (kind, compares.fields.is_empty()) {
+        advice.push(Fault::new(&["condition", "field"], format!("{named} counts no values: `field` means nothing here")));
+    }
+    advice.extend(in_vain(kind, &rules, &compares.bounds));
+    let correlation = Correlation {
         kind,
         rules,
         group_by,
@@ -147,7 +160,31 @@ pub fn correlation(document: &Node) -> Result<Correlation, Vec<Fault>> {
         aliases,
         // The schema has it beside `correlation`, pySigma within.
         generate: [document, node].iter().any(|at| matches!(at.get("generate"), Some(Node::Bool(true)))),
-    })
+    };
+    Ok((correlation, advice))
+}
+
+/// Advice on comparisons that hold for every number that a window can count, or for none.
+fn in_vain(kind: Kind, rules: &[String], bounds: &[(Order, Number)]) -> Option<Fault> {
+    let most = match kind {
+        Kind::EventCount | Kind::ValueCount => i128::MAX,
+        Kind::Temporal | Kind::TemporalOrdered => rules.len() as i128,
+        Kind::ValueSum | Kind::ValueAvg | Kind::ValuePercentile | Kind::ValueMedian => return None,
+    };
+    // Between two numbers that are compared with, the answer is always the same.
+    let ends = bounds.iter().flat_map(|(_, with)| [-1.0, 0.0, 1.0].map(|by| (with.float() + by).floor() as i128));
+    let ends = ends.filter(|n| *n >= 0);
+    let holds = |n: i128| bounds.iter().all(|(order, with)| Number::Int(n).compare(*order, *with));
+    let reason = if bounds.is_empty() {
+        return None;
+    } else if ends.clone().chain([0, 1]).all(holds) {
+        "every number satisfies the condition"
+    } else if !ends.chain([1, most]).filter(|n| (1..=most).contains(n)).any(holds) {
+        "no number that can be counted satisfies the condition"
+    } else {
+        return None;
+    };
+    Some(Fault::new(&["condition"], reason).hint(Some("compare with a number from 1 up that a window reaches".to_owned())))
 }
 
 /// What the condition of a correlation asks.
@@ -190,7 +227,10 @@ fn compares(condition: Option<&Node>, is_temporal: bool) -> Result<Compares, Vec
             },
             _ => match (ORDERS.into_iter().find(|(name, _)| name == key), number) {
                 (Some((_, order)), Some(number)) => compares.bounds.push((order, number)),
-                (Some(_), None) => faults.push(Fault::new(&place, format!("{key}: expects a number"))),
+                (Some(_), None) => {
+                    let hint = Some("write one such as 5".to_owned());
+                    faults.push(Fault::new(&place, format!("{key}: expects a number")).hint(hint));
+                }
                 (None, _) => {
                     let known = ORDERS.map(|(name, _)| name).into_iter().chain(["field", "percentile"]);
                     faults.push(Fault::new(&place, format!("unknown condition {key:?}")).hint(did_you_mean(key, known)));
@@ -229,8 +269,8 @@ pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
 
 impl Correlation {
     /// The field of a rule that a group-by name means: the alias's for the rule, else the name itself.
-    pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[&str]) -> &'a str {
-        let of_rule = |alias: &'a BTreeMap<String, String>| rule_names.iter().find_map(|rule| alias.get(*rule));
+    pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[String]) -> &'a str {
+        let of_rule = |alias: &'a BTreeMap<String, String>| rule_names.iter().find_map(|rule| alias.get(rule));
         self.aliases.get(name).and_then(of_rule).map_or(name, String::as_str)
     }
 }
