@@ -106,6 +106,35 @@ fn what_rules_and_cases_are_called_cannot_steer_the_terminal() {
 }
 
 #[test]
+fn cases_are_records_and_captures_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let rule = "title: A\nlogsource: {product: linux}\ndetection: {k: [session opened], condition: k}\n";
+    let line = |text: &str| format!("<38>Apr  1 09:00:00 gate sshd[812]: pam_unix(sshd:session): {text}\n");
+    let capture =
+        line("session opened for user mori") + &line("session closed for user mori") + &line("session opened for user abe");
+    std::fs::write(dir.path().join("rule.yml"), rule).expect("written");
+    std::fs::write(dir.path().join("hits.log"), capture).expect("written");
+    let raw = serde_json::json!(line("session opened for user mori")).to_string();
+    for (case, passes) in [
+        (format!(r#"{{"raw": {raw}, "match": true}}"#), true),
+        (format!(r#"{{"raw": {raw}, "match": false}}"#), false),
+        (format!(r#"{{"raw": {raw}}}"#), false),
+        (r#"{"capture": "hits.log", "matches": 2}"#.to_owned(), true),
+        (r#"{"capture": "hits.log", "matches": [1, 3]}"#.to_owned(), true),
+        (r#"{"capture": "hits.log", "matches": 3}"#.to_owned(), false),
+        (r#"{"capture": "hits.log", "matches": [1, 2]}"#.to_owned(), false),
+        (r#"{"capture": "hits.log"}"#.to_owned(), false),
+        (r#"{"capture": "nowhere.log", "matches": 0}"#.to_owned(), false),
+        (r#"{"evnet": {"a": "session opened"}, "match": true}"#.to_owned(), false),
+        (r#"{"name": "nothing at all"}"#.to_owned(), false),
+    ] {
+        std::fs::write(dir.path().join("cases.jsonl"), &case).expect("written");
+        let (code, told, errors) = run(dir.path(), "rules test .");
+        assert_eq!(code == 0, passes, "{case}: {told}{errors}");
+    }
+}
+
+#[test]
 fn what_a_correlation_has_fired_for_are_its_hits() {
     let dir = tempfile::tempdir().expect("a folder");
     let rules = "title: One\nname: one\nlogsource: {category: any}\ndetection: {s: {f: x}, condition: s}\n---\n\

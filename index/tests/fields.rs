@@ -39,12 +39,12 @@ fn open(dir: &Path) -> Writer {
     Writer::open(&IndexOptions::new(dir), TenantId(0)).expect("opens").0
 }
 
-fn search(writer: &Writer, request: SearchRequest) -> SearchResponse {
-    writer.searcher().search(&request, &SearchLimits { stop: Arc::new(|| false) }).expect("searches")
+fn search(writer: &Writer, request: &SearchRequest) -> SearchResponse {
+    writer.searcher().search(request, &SearchLimits { stop: Arc::new(|| false) }).expect("searches")
 }
 
 fn find(writer: &Writer, text: &str) -> (u64, Vec<String>) {
-    let found = search(writer, SearchRequest::new(query::parse(text, start()).expect(text)));
+    let found = search(writer, &SearchRequest::new(query::parse(text, start()).expect(text)));
     (found.total, found.fields_incomplete)
 }
 
@@ -87,7 +87,7 @@ fn a_flood_of_names_leaves_room_for_others() {
     let outer = index::Aggregation { kind: terms("flood.n1"), inner };
     request.aggregations = vec![("a".to_owned(), outer)];
     request.sort_by = Some("flood.n4002".to_owned());
-    assert_eq!(search(&writer, request).fields_incomplete, ["flood.n4000", "flood.n4001", "flood.n4002"]);
+    assert_eq!(search(&writer, &request).fields_incomplete, ["flood.n4000", "flood.n4001", "flood.n4002"]);
 }
 
 #[test]

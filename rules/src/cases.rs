@@ -3,6 +3,10 @@
 //! A line is `{"rule": YAML, "event": {...}, "match": bool}`, or for correlations `{"rules": YAML, "events": [{"_t": seconds, ...}],
 //! "expected_alerts": [{"at_index", "group", "rule"}]}`. Beside a rule file, `cases.jsonl` may leave the rule out.
 //!
+//! In place of the event may stand a record as it was received, `{"raw": "<134>Apr 1 ...", "match": bool}`, or a capture that lies beside the case file,
+//! `{"capture": "near-misses.log", "matches": COUNT}`, or with the numbers of the records that match, from 1, in place of the count. Both go
+//! through the decoders, and the rules that are not for their log source are not asked.
+//!
 //! For behaviours the events may be written as series, `{"series": [{"from": seconds, "every": seconds, "count": N, "jitter": [seconds, ...], "behind": seconds, "unreadable": bool,
 //! "event": {...}}], "indicators": CSV, "policy": YAML, "expected_alerts": [...]}`: the text `{n}` of an event, also `{n*3%7+1}`, is the number of its place
 //! in the series, and alerts are told apart by group and rule alone.
@@ -11,6 +15,7 @@
 //! Alerts of plain rules (those that no correlation keeps silent), whose groups are those of `mihari.group`, are compared where a case
 //! expects one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use event::object::{self, Reader};
@@ -21,7 +26,7 @@ use crate::alert::AlertChange;
 use crate::behave::indicator::Indicators;
 use crate::behave::{Behaviour, BehaviourOptions, Site};
 use crate::correlate::Correlator;
-use crate::detect::{Match, matches_plainly};
+use crate::detect::{Detector, Match, matches_plainly};
 use crate::options::LoadOptions;
 use crate::policy::Policy;
 use crate::ruleset::{Body, RuleSet, load};
@@ -47,8 +52,17 @@ struct Case<'a> {
     event: Option<&'a serde_json::value::RawValue>,
     #[serde(default, rename = "match")]
     expected: Option<bool>,
+    /// A record as it was received.
+    #[serde(default)]
+    raw: Option<String>,
+    /// The name of a capture beside the case file.
+    #[serde(default)]
+    capture: Option<String>,
+    /// What it has.
+    #[serde(default)]
+    matches: Option<Matches>,
     #[serde(default, borrow)]
-    events: Vec<&'a serde_json::value::RawValue>,
+    events: Option<Vec<&'a serde_json::value::RawValue>>,
     #[serde(default, borrow)]
     series: Vec<Series<'a>>,
     /// An indicator file that the site was given.
@@ -59,6 +73,44 @@ struct Case<'a> {
     policy: Option<String>,
     #[serde(default)]
     expected_alerts: Vec<ExpectedAlert>,
+}
+
+/// The matches of a capture.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Matches {
+    /// How many there are.
+    Count(u64),
+    /// Which records they are of, from 1.
+    Of(BTreeSet<u64>),
+}
+
+/// Reads records as the program does: the decoders lie in another crate.
+pub trait Records {
+    /// The events of a record as it was received.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn record(&self, record: &str) -> Result<Batch, String>;
+
+    /// Gives `each` the events of a capture beside the case file, in batches; an event's offset is the number of its record, from 1.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn capture(&self, name: &str, each: &mut dyn FnMut(&Batch)) -> Result<(), String>;
+}
+
+/// For cases whose events are written out.
+pub struct NoRecords;
+
+impl Records for NoRecords {
+    fn record(&self, _: &str) -> Result<Batch, String> {
+        Err("there is no decoder for records".to_owned())
+    }
+
+    fn capture(&self, _: &str, _: &mut dyn FnMut(&Batch)) -> Result<(), String> {
+        Err("there is no decoder for captures".to_owned())
+    }
 }
 
 #[derive(Deserialize)]
@@ -96,20 +148,20 @@ struct ExpectedAlert {
 }
 
 /// Runs the cases of a file, their rules read with `options`. `beside` is the rule text that cases without one are about.
-pub fn run(text: &str, beside: Option<&str>, options: &LoadOptions) -> Vec<Outcome> {
+pub fn run(text: &str, beside: Option<&str>, options: &LoadOptions, records: &dyn Records) -> Vec<Outcome> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(at, line)| match serde_json::from_str::<Case<'_>>(line) {
             Ok(case) => {
                 let name = case.name.clone().unwrap_or_else(|| format!("line {}", at + 1));
-                Outcome { name, failure: run_case(&case, beside, options).err() }
+                Outcome { name, failure: run_case(&case, beside, options, records).err() }
             }
             Err(error) => Outcome { name: format!("line {}", at + 1), failure: Some(format!("not a case: {error}")) },
         })
         .collect()
 }
 
-fn run_case(case: &Case<'_>, beside: Option<&str>, options: &LoadOptions) -> Result<(), String> {
+fn run_case(case: &Case<'_>, beside: Option<&str>, options: &LoadOptions, records: &dyn Records) -> Result<(), String> {
     let rules = case.rule.as_deref().or(case.rules.as_deref()).or(beside).ok_or("no rule")?;
     let (set, problems) = load(&[("case".to_owned(), rules.to_owned())], options);
     if let Some(problem) = problems.iter().find(|p| p.refused) {
@@ -117,9 +169,19 @@ fn run_case(case: &Case<'_>, beside: Option<&str>, options: &LoadOptions) -> Res
     }
     if let Some(event) = case.event {
         let batch = batch_of(&[event.get()])?;
-        let found = !matches_plainly(&set, batch.event(0)).is_empty();
-        let expected = case.expected.ok_or("the case does not say whether the event matches")?;
-        return if found == expected { Ok(()) } else { Err(format!("matches: {found}, expected {expected}")) };
+        return judge(!matches_plainly(&set, batch.event(0)).is_empty(), case);
+    }
+    if let Some(record) = &case.raw {
+        let mut found = Vec::new();
+        Detector::new(Arc::new(set)).scan(&records.record(record)?, &mut found);
+        return judge(!found.is_empty(), case);
+    }
+    if let Some(name) = &case.capture {
+        let expected = case.matches.as_ref().ok_or("the case does not say what matches in the capture")?;
+        return over_capture(set, name, expected, records);
+    }
+    if case.events.is_none() && case.series.is_empty() {
+        return Err("the case has no event: it needs event, events, series, raw or capture".to_owned());
     }
     if set.rules.iter().any(|rule| matches!(rule.body, Body::Behaviour(_))) {
         let mut found = behave(set, case)?;
@@ -129,7 +191,7 @@ fn run_case(case: &Case<'_>, beside: Option<&str>, options: &LoadOptions) -> Res
         expected.sort();
         return if found == expected { Ok(()) } else { Err(format!("alerts {found:?}, expected {expected:?}")) };
     }
-    let texts: Vec<&str> = case.events.iter().map(|e| e.get()).collect();
+    let texts: Vec<&str> = case.events.iter().flatten().map(|e| e.get()).collect();
     let batch = batch_of(&texts)?;
     let set = Arc::new(set);
     let mut found = correlate(&set, &batch);
@@ -158,7 +220,7 @@ fn behave(set: RuleSet, case: &Case<'_>) -> Result<Vec<ExpectedAlert>, String> {
             events.push((series.from + series.every * f64::from(n) + jitter, text, series.behind, series.unreadable));
         }
     }
-    for event in &case.events {
+    for event in case.events.iter().flatten() {
         let time = batch_of(&[event.get()])?.event(0).time();
         events.push((time.unix_ns() as f64 / 1e9, event.get().to_owned(), 0.0, false));
     }
@@ -237,6 +299,27 @@ fn numbered(event: &str, n: u64) -> Result<String, String> {
     }
     out.push_str(rest);
     Ok(out)
+}
+
+fn judge(found: bool, case: &Case<'_>) -> Result<(), String> {
+    let expected = case.expected.ok_or("the case does not say whether the event matches")?;
+    if found == expected { Ok(()) } else { Err(format!("matches: {found}, expected {expected}")) }
+}
+
+fn over_capture(set: RuleSet, name: &str, expected: &Matches, records: &dyn Records) -> Result<(), String> {
+    let mut detector = Detector::new(Arc::new(set));
+    let (mut matches, mut count, mut of) = (Vec::new(), 0, BTreeSet::new());
+    records.capture(name, &mut |batch| {
+        matches.clear();
+        detector.scan(batch, &mut matches);
+        count += matches.len() as u64;
+        of.extend(matches.iter().map(|found| batch.event(found.row as usize).id().frame.offset));
+    })?;
+    let as_expected = match expected {
+        Matches::Count(wanted) => count == *wanted,
+        Matches::Of(wanted) => of == *wanted,
+    };
+    if as_expected { Ok(()) } else { Err(format!("{count} matches, of the records {of:?}; expected {expected:?}")) }
 }
 
 /// What fires, decided on arrival by the correlator that the pipeline uses.

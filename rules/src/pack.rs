@@ -98,7 +98,7 @@ mod tests {
                 .count();
             let near = cases.lines().count() - fires;
             assert!(fires >= 1 && near >= 3, "{name}: {fires} that fire, {near} near misses");
-            for outcome in crate::cases::run(&cases, Some(text), &LoadOptions::default()) {
+            for outcome in crate::cases::run(&cases, Some(text), &LoadOptions::default(), &crate::cases::NoRecords) {
                 assert_eq!(outcome.failure, None, "{name}: {}", outcome.name);
             }
         }

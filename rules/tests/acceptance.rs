@@ -15,7 +15,7 @@ fn shared(name: &str) -> Option<PathBuf> {
 fn all_pass(path: Option<PathBuf>) {
     let Some(path) = path else { return };
     let text = std::fs::read_to_string(path).expect("a readable file");
-    let outcomes = rules::cases::run(&text, None, &rules::LoadOptions::default());
+    let outcomes = rules::cases::run(&text, None, &rules::LoadOptions::default(), &rules::cases::NoRecords);
     let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
     assert!(failed.is_empty() && !outcomes.is_empty(), "{} of {}: {failed:#?}", failed.len(), outcomes.len());
 }

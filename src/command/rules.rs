@@ -5,6 +5,7 @@ mod explain;
 mod junit;
 mod list;
 mod navigator;
+mod records;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ pub(crate) enum RulesCommand {
         #[command(flatten)]
         with: ReadWith,
     },
-    /// Run case files (`.jsonl`), also those that lie beside rules in a folder
+    /// Run case files (`.jsonl`), also those that lie beside rules in a folder, with the captures that they name
     Test {
         /// Case files and folders
         #[arg(required = true)]
@@ -151,7 +152,7 @@ fn test(paths: &[PathBuf], junit: Option<&Path>, with: &ReadWith) -> Result<Exit
         let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         let beside = path.with_file_name("rule.yml");
         let rule = beside.exists().then(|| std::fs::read_to_string(&beside)).transpose().context("failed to read a rule")?;
-        let outcomes = cases::run(&text, rule.as_deref(), &options);
+        let outcomes = cases::run(&text, rule.as_deref(), &options, &records::Beside(&path));
         for outcome in &outcomes {
             match &outcome.failure {
                 None => passed += 1,

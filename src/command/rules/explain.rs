@@ -6,15 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use event::Batch;
 use event::limits::FRAME_BYTES_MAX;
-use event::{Batch, BatchBuilder, Clock, Content, Frame, FrameHead, LogRange, Position, Time, Transport};
-use ingest::decode::Decoder;
-use ingest::decode::text::TextDecoder;
 use rules::explain::{explain, find};
 
 use super::ReadWith;
-use crate::clock::SystemClock;
-use crate::config;
 use crate::loaded::{Loaded, load_rules};
 
 /// Arguments of `mihari rules explain`.
@@ -88,13 +84,5 @@ fn event(text: &str) -> Result<Batch> {
     if text.starts_with('{') {
         return rules::cases::batch_of(&[text]).map_err(|reason| anyhow::anyhow!("not an event: {reason}"));
     }
-    let settings = crate::role::decode_settings(&config::Decode::default(), &[], SystemClock.now())?;
-    let head = FrameHead { position: Position { partition: 0, offset: 1 }, ..FrameHead::new(Transport::File, Content::Text) };
-    let mut builder = BatchBuilder::default();
-    TextDecoder::new(&settings).decode(Frame { head, bytes: text.as_bytes() }, &mut builder);
-    let batch = builder.finish(LogRange { partition: 0, first: 1, last: 1 }, Time::UNKNOWN);
-    if batch.is_empty() {
-        bail!("the record is empty");
-    }
-    Ok(batch)
+    super::records::record(text)
 }

@@ -6,19 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use event::limits::BATCH_BYTES_MAX;
-use event::{BatchBuilder, Content, Frames, LogRange, Time};
-use ingest::capture::Capture;
-use ingest::decode::Decoder;
-use ingest::decode::flow::FlowDecoder;
-use ingest::decode::text::TextDecoder;
+use event::Time;
 use rules::coverage::Coverage;
 use rules::{CorrelateOptions, Correlator, Detector, Did, RuleInfo, RuleSet, Work, style};
 use serde::Serialize;
 
 use super::{ReadWith, navigator};
 use crate::command::{say, visible};
-use crate::config;
 use crate::loaded::{Loaded, load_rules};
 
 /// Arguments of `mihari rules list`.
@@ -96,28 +90,9 @@ fn over(set: &Arc<RuleSet>, captures: &[PathBuf], coverage: &mut Coverage) -> Re
     let mut did = vec![Did::default(); set.rules().len()];
     let mut detector = Detector::new(set.clone());
     let mut correlator = Correlator::new(set.clone(), CorrelateOptions::default());
-    let (mut frames, mut builder, mut matches) = (Frames::default(), BatchBuilder::default(), Vec::new());
-    let (mut clock, mut changes) = (Time::EPOCH, Vec::new());
+    let (mut matches, mut clock, mut changes) = (Vec::new(), Time::EPOCH, Vec::new());
     for path in captures {
-        let reference = crate::command::parse::reference_of(path);
-        let mut text = TextDecoder::new(&crate::role::decode_settings(&config::Decode::default(), &[], reference)?);
-        let mut flows = FlowDecoder::default();
-        let mut capture = Capture::open(path)?;
-        let mut offset = 0;
-        loop {
-            frames.clear();
-            let more = capture.read(&mut frames, BATCH_BYTES_MAX)? > 0;
-            for head in frames.heads_mut() {
-                offset += 1;
-                head.position.offset = offset;
-            }
-            for frame in frames.iter() {
-                match frame.head.content {
-                    Content::Flow => flows.decode(frame, &mut builder),
-                    _ => text.decode(frame, &mut builder),
-                }
-            }
-            let mut batch = builder.finish(LogRange::default(), Time::UNKNOWN);
+        super::records::capture(path, |mut batch| {
             coverage.note(&batch);
             matches.clear();
             detector.scan(&batch, &mut matches);
@@ -127,10 +102,7 @@ fn over(set: &Arc<RuleSet>, captures: &[PathBuf], coverage: &mut Coverage) -> Re
             clock = batch.settle_received(clock);
             correlator.advance(&batch, &matches, &mut changes);
             changes.clear();
-            if !more {
-                break;
-            }
-        }
+        })?;
     }
     correlator.flush(&mut changes);
     for Work { rule, did: more, .. } in detector.take_work().into_iter().chain(correlator.take_work()) {
