@@ -902,3 +902,46 @@ fn the_audit_trail_tells_which_rules_were_in_force() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
     service.stop();
 }
+
+/// A tenant is shown what its own records did; what correlation fired for and what came too late for it is among the metrics.
+#[test]
+fn a_tenant_sees_what_rules_did_with_its_own_records() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("rules")).expect("made");
+    let rules = "title: Knocks\nid: knocks\nlogsource: {category: any}\ndetection: {k: [knocked], condition: k}\n---\n\
+        title: Many knocks\nid: many\ncorrelation: {type: event_count, rules: [knocks], timespan: 1h, condition: {gte: 2}}\n";
+    std::fs::write(dir.path().join("rules/knocks.yml"), rules).expect("written");
+    let more = "  - {kind: syslog_udp, address: \"127.0.0.1:0\", tenant: other}\ntenants: [default, other]\n";
+    let service = Service::start(dir.path(), more);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let send = |to: usize, record: &str| socket.send_to(record.as_bytes(), service.listen[to]).expect("sent");
+    send(0, "<13>somebody knocked");
+    for record in ["<13>one knocked", "<13>two knocked", "<13>1 2026-01-01T00:00:00Z gate app - - - three knocked long ago"] {
+        send(3, record);
+    }
+    let metrics = || {
+        use std::io::Read;
+        let mut text = String::new();
+        let mut stream = api::client::stream(&service.api, "/metrics", &[], &service.token).expect("metrics");
+        stream.read_to_string(&mut text).expect("text");
+        text
+    };
+    let told = wait_for("what the other tenant's records did", || {
+        Some(metrics()).filter(|text| text.contains("mihari_rule_matches_total{rule=\"many\"} 2"))
+    });
+    for line in [
+        "mihari_rule_matches_total{rule=\"knocks\"} 4",
+        "mihari_rule_late_total{rule=\"knocks\"} 1",
+        "mihari_correlation_late_total 1",
+        "mihari_correlation_groups 2",
+    ] {
+        assert!(told.lines().any(|other| other == line), "{line}: {told}");
+    }
+    let shown = service.get("/api/v1/rules");
+    let matches = |id: &str| {
+        let rules = shown["rules"].as_array().expect("a list");
+        rules.iter().find(|rule| rule["id"] == id).map(|rule| rule["matches"].clone())
+    };
+    assert_eq!([matches("knocks"), matches("many")], [Some(json!(1)), Some(json!(0))]);
+    service.stop();
+}
