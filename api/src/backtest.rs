@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::candidates::candidates;
 use crate::problem::Problem;
+use crate::rule_desk::load_sent;
 use crate::search::{On, hexadecimal, in_parts, instant, run, takes_lines};
 use crate::server::Shared;
 use crate::store::Identity;
@@ -134,7 +135,7 @@ pub(crate) async fn backtest(
         }
         _ => return Err(Problem::bad("bad_body", "either yaml or rule")),
     };
-    let (set, problems) = rules::load(&files, &shared.api.rules.options());
+    let (set, problems) = load_sent(&shared, files).await?;
     if let Some(problem) = problems.iter().find(|p| p.refused) {
         return Err(Problem::bad("bad_rule", format!("line {}: {}", problem.line, problem.reason)));
     }

@@ -12,7 +12,7 @@ use event::{EventId, Time};
 use rules::coverage::Gap;
 use rules::explain::explain;
 use rules::policy::Policy;
-use rules::{Did, LoadOptions, Mode, Modes, Problem as RuleProblem, RuleSet};
+use rules::{Budget, Did, LoadOptions, Mode, Modes, Problem as RuleProblem, RuleSet, Source};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -101,6 +101,20 @@ pub(crate) struct RulesBody {
     yaml: String,
 }
 
+/// Requests whose rules are loaded at once; the next wait. A short text can ask for much work.
+pub(crate) const LOADING_MAX: usize = 1;
+
+/// Loads rules that somebody has sent, within what a request may grow to.
+pub(crate) async fn load_sent(shared: &Shared, files: Vec<Source>) -> Result<(RuleSet, Vec<RuleProblem>), Problem> {
+    let place = shared.loading.clone().acquire_owned().await.map_err(|error| Problem::internal(&error))?;
+    let options = LoadOptions { budget: Budget::REQUEST, ..(*shared.api.rules.options()).clone() };
+    let loading = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        rules::load(&files, &options)
+    });
+    loading.await.map_err(|error| Problem::internal(&error))
+}
+
 pub(crate) async fn check(
     State(shared): State<Arc<Shared>>,
     body: Result<Json<RulesBody>, JsonRejection>,
@@ -109,7 +123,7 @@ pub(crate) async fn check(
     if body.yaml.len() > rules::yaml::FILE_BYTES_MAX {
         return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX)));
     }
-    let (set, mut problems) = rules::load(&[("request".to_owned(), body.yaml)], &shared.api.rules.options());
+    let (set, mut problems) = load_sent(&shared, vec![("request".to_owned(), body.yaml)]).await?;
     problems.extend(rules::style::style(&set));
     Ok(Json(json!({"rules": set.rules().len(), "problems": problems})).into_response())
 }

@@ -27,7 +27,7 @@ use crate::connections::{self, Limits};
 use crate::intake::Intake;
 use crate::places::Places;
 use crate::problem::{Problem, as_problem};
-use crate::rule_desk::RuleDesk;
+use crate::rule_desk::{LOADING_MAX, RuleDesk};
 use crate::store::{Identity, Store, StoreError};
 use crate::{Hub, elastic, export, routes};
 
@@ -107,6 +107,8 @@ pub(crate) struct Shared {
     pub(crate) searches: Places,
     /// Backtests that tell how far they are, and so may take long, at once.
     pub(crate) backtests: Places,
+    /// Places of requests whose rules are loaded.
+    pub(crate) loading: Arc<Semaphore>,
     pub(crate) contexts: elastic::Contexts,
     pub(crate) exports: Places,
     reads: Arc<Semaphore>,
@@ -177,6 +179,7 @@ pub async fn serve(listener: TcpListener, api: Api, limits: Limits, stop: Cancel
         api,
         searches: Places::new(SEARCHES_MAX, tenants),
         backtests: Places::new(backtest::AT_ONCE_MAX, tenants),
+        loading: Arc::new(Semaphore::new(LOADING_MAX)),
         contexts: elastic::Contexts::default(),
         exports: Places::new(export::EXPORTS_MAX, tenants),
         reads: Arc::new(Semaphore::new(READS_MAX)),

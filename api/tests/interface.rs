@@ -696,6 +696,13 @@ fn a_rules_mode_is_set_for_one_tenant_and_kept() {
         let yaml = format!("title: T\nlogsource: {{category: any}}\ndetection: {{s: {{a|expand: '%{name}%'}}, condition: s}}\n");
         server.post("/api/v1/rules/check", &mine, &json!({"yaml": yaml})).expect("an answer")["rules"].clone()
     };
+    let values = (0..70).map(|at| format!("    f{at}|windash: ' -a -b -c -d -e'\n")).collect::<String>();
+    let large = format!("title: T\nlogsource: {{category: any}}\ndetection:\n  s:\n{values}  condition: s\n");
+    let large = server.post("/api/v1/rules/check", &mine, &json!({"yaml": large})).expect("an answer");
+    assert!(
+        large["rules"] == 0 && large["problems"][0]["reason"].as_str().is_some_and(|r| r.contains("tests of values")),
+        "{large}"
+    );
     let advised = "title: T\nlogsource: {category: firewall}\ndetection: {s: {a: 1}, condition: s}\n";
     let advised = server.post("/api/v1/rules/check", &mine, &json!({"yaml": advised})).expect("an answer");
     assert_eq!(advised["problems"][0]["refused"], json!(false), "style too: {advised}");

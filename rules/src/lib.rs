@@ -47,3 +47,4 @@ pub use necessary::Necessary;
 pub use options::{LoadOptions, PLACEHOLDER_FILES};
 pub use pack::pack;
 pub use ruleset::{Problem, RuleInfo, RuleSet, Source, Texts, Written, load};
+pub use sigma::budget::Budget;

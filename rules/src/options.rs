@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::files::{RULE_FILES, ends_in, read_files_of};
 use crate::mapping::Mapping;
 use crate::ruleset::Problem;
+use crate::sigma::budget::Budget;
 use crate::sigma::placeholder::Placeholders;
 use crate::yaml::{self, Placed, PlacedValue};
 
@@ -18,6 +19,8 @@ pub struct LoadOptions {
     pub placeholders: Placeholders,
     /// What field names mean, by log source.
     pub mapping: Mapping,
+    /// What all that is loaded together may grow to.
+    pub budget: Budget,
 }
 
 /// A placeholder's name, the line that names it, and its values.

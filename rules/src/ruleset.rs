@@ -15,6 +15,7 @@ use crate::fault::{Fault, did_you_mean, misspelt_keys, unknown_keys};
 use crate::mapping::Mapping;
 use crate::options::LoadOptions;
 use crate::resolve::{Resolved, called, resolve};
+use crate::sigma::budget::Reading;
 use crate::sigma::correlation::{self, Correlation};
 use crate::sigma::item::{Atom, Expr};
 use crate::sigma::rule::{RuleSource, detection, source};
@@ -247,13 +248,15 @@ pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) 
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     };
+    let reading = Reading::new(&options.placeholders, options.budget);
     let placeholders = placeholder_texts(options);
     placeholders.iter().for_each(|(_, text)| add(text));
     options.mapping.own_texts(None).for_each(|text| add(&text));
     for (path, text) in files {
         add(text);
         for document in yaml::documents(text) {
-            match parse(path, document, options, &mut problems) {
+            reading.next_document();
+            match parse(path, document, &reading, &mut problems) {
                 Some(mut rule) if parsed.len() < RULES_MAX => {
                     let named = placeholders.iter().filter(|(name, _)| rule.document.text.contains(name));
                     rule.beside.extend(named.map(|(_, text)| text.clone()));
@@ -268,11 +271,9 @@ pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) 
             }
         }
     }
-    let set = Builder { mapping: options.mapping.clone(), atoms: Vec::new(), known: HashMap::new() }.build(
-        parsed,
-        hash.finalize().into(),
-        &mut problems,
-    );
+    apply_filters(&mut parsed, &reading, &mut problems);
+    let builder = Builder { mapping: options.mapping.clone(), atoms: Vec::new(), known: HashMap::new() };
+    let set = builder.build(parsed, hash.finalize().into(), &mut problems);
     problems.sort();
     (set, problems)
 }
@@ -284,7 +285,7 @@ fn placeholder_texts(options: &LoadOptions) -> Vec<(String, Arc<str>)> {
 }
 
 /// Reads one document. Everything that is wrong with it is told, and one wrong thing is enough to refuse it.
-fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut Vec<Problem>) -> Option<Parsed> {
+fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut Vec<Problem>) -> Option<Parsed> {
     let mut tell = |fault: Fault, refused: bool| problems.push(problem_at(path, &document, fault, refused));
     let node = match &document.value {
         Ok(node) => node,
@@ -327,10 +328,10 @@ fn parse(path: &str, document: Document, options: &LoadOptions, problems: &mut V
     } else if let Some(filter) = node.get("filter") {
         let rules = filter.get("rules").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
         info.source = read_source(&mut faults);
-        below("filter", detection(filter, &options.placeholders)).map(|found| Content::Filter { rules, expr: found.expr })
+        below("filter", detection(filter, reading)).map(|found| Content::Filter { rules, expr: found.expr })
     } else if let Some(node) = node.get("detection") {
         info.source = read_source(&mut faults);
-        below("detection", detection(node, &options.placeholders)).map(|found| {
+        below("detection", detection(node, reading)).map(|found| {
             let unused = |name: String| {
                 let hint = Some("name it in the condition, or take it away".to_owned());
                 Fault::new(&["detection", &name], format!("the condition never names {name:?}")).hint(hint)
@@ -476,7 +477,6 @@ struct Builder {
 
 impl Builder {
     fn build(mut self, mut parsed: Vec<Parsed>, hash: [u8; 32], problems: &mut Vec<Problem>) -> RuleSet {
-        apply_filters(&mut parsed, problems);
         parsed.retain(|p| !matches!(p.content, Content::Filter { .. }));
         let Resolved { by_name, asks } = resolve(&mut parsed, problems);
         let names: Vec<Vec<String>> = parsed.iter().map(|rule| called(rule, &rule.info.id)).collect();
@@ -589,7 +589,7 @@ fn carried(rules: &[Rule], listeners: &[Vec<(usize, u16)>], problems: &mut Vec<P
 }
 
 /// Adds each filter's condition to the rules that it names (as pySigma: the rule and the filter's condition as written).
-fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
+fn apply_filters(parsed: &mut [Parsed], reading: &Reading<'_>, problems: &mut Vec<Problem>) {
     let filters: Vec<_> = parsed
         .iter()
         .filter_map(|p| match &p.content {
@@ -611,6 +611,7 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
             let hint = Some("to leave something out, write `condition: not selection`".to_owned());
             problems.push(Problem { path: path.clone(), line, refused: false, reason, hint });
         }
+        let nodes = expr.nodes();
         let mut used = false;
         for rule in parsed.iter_mut() {
             let meant = names.iter().any(|n| n == "any" || *n == rule.info.id || rule.info.name.as_ref() == Some(n));
@@ -623,8 +624,17 @@ fn apply_filters(parsed: &mut [Parsed], problems: &mut Vec<Problem>) {
                 && fits
             {
                 used = true;
+                reading.next_document(); // What a filter grows to counts for all rules together.
+                if let Err(Fault { reason, hint, .. }) = reading.take_nodes(nodes) {
+                    problems.push(Problem { path: path.clone(), line, refused: true, reason, hint });
+                    break;
+                }
                 rule.beside.extend(texts.iter().cloned());
-                *own = Expr::And(vec![own.clone(), expr.clone()]);
+                match own {
+                    // Filters stand beside each other: within each other many would nest too deeply.
+                    Expr::And(all) => all.push(expr.clone()),
+                    one => *one = Expr::And(vec![std::mem::replace(one, Expr::Or(Vec::new())), expr.clone()]),
+                }
             }
         }
         let mut tell = |reason: String| {

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use ipnet::{IpNet, Ipv4Net};
 use regex::Regex;
 
+use super::budget::Reading;
 use super::pattern::{Part, Pattern, fold};
-use super::placeholder::{Placeholders, expand};
+use super::placeholder::expand;
 use super::{expression, modifier};
 use crate::fault::{Fault, all};
 use crate::yaml::Node;
@@ -151,6 +152,17 @@ pub enum Expr<A> {
     Not(Box<Expr<A>>),
 }
 
+impl<A> Expr<A> {
+    /// How many nodes it has.
+    pub fn nodes(&self) -> usize {
+        1 + match self {
+            Expr::Atom(_) => 0,
+            Expr::Not(inner) => inner.nodes(),
+            Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().map(Expr::nodes).sum(),
+        }
+    }
+}
+
 impl Number {
     /// From a value's text, where all of it is a number.
     pub fn parse(text: &str) -> Option<Number> {
@@ -212,9 +224,11 @@ enum Value {
 ///
 /// # Errors
 /// Says everything that the specification or our bounds refuse.
-pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, Vec<Fault>> {
+pub fn item(key: &str, values: &Node, reading: &Reading<'_>) -> Result<Expr<Atom>, Vec<Fault>> {
     // A keyword has no key by which its place is found.
     let below = if key.is_empty() { &[][..] } else { &[key][..] };
+    // Where nothing is left, it is not even spelt out.
+    reading.take_test().map_err(|fault| vec![fault])?;
     let mut parts = key.split('|');
     let name = parts.next().unwrap_or("").trim();
     // Names are compared without blanks: backends of the public rules read `Source Name` as `SourceName`.
@@ -240,7 +254,7 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
             Node::Text(text) if has("expand") => {
                 let hint = "give the placeholder its values in the configuration".to_owned();
                 let hinted = |reason| vec![placed(Fault::new(&[], reason).hint(Some(hint.clone())))];
-                expand(text, placeholders).map_err(hinted)?.into_iter().map(Value::Pattern).collect()
+                expand(text, reading.placeholders).map_err(hinted)?.into_iter().map(Value::Pattern).collect()
             }
             Node::Text(text) => vec![Value::Pattern(Pattern::parse(text))],
             other => vec![Value::Other(other.clone())],
@@ -281,6 +295,7 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
         return Err(vec![placed(Fault::new(&[], "there is no value to compare with").hint(Some(hint)))]);
     }
     let test_of = |value: &Value| -> Result<Expr<Atom>, Fault> {
+        reading.take_test()?;
         let test = if let Some(part) = part {
             let n = integer(value).ok_or("expects a whole number")?;
             let n = i64::try_from(n).map_err(|_| format!("{n} is out of range"))?;
@@ -288,7 +303,8 @@ pub fn item(key: &str, values: &Node, placeholders: &Placeholders) -> Result<Exp
         } else if let Some(order) = order {
             Test::Compare(order, number(value).ok_or("expects a number")?)
         } else if is_regex {
-            Test::Regex(expression::read(&literal(value).ok_or("expects a regular expression")?, has)?)
+            let text = literal(value).ok_or("expects a regular expression")?;
+            Test::Regex(reading.take_regex(|| expression::read(&text, has))?)
         } else {
             match special {
                 Some("cidr") => Test::Cidr(network(&literal(value).ok_or("expects a network")?)?),

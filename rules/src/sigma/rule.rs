@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
+use super::budget::Reading;
 use super::condition::{self, Condition};
 use super::item::{Atom, Expr, item};
-use super::placeholder::Placeholders;
 use crate::fault::{Fault, all, did_you_mean};
 use crate::yaml::Node;
 
@@ -57,7 +57,7 @@ pub struct Detection {
 ///
 /// # Errors
 /// Says everything that the specification or our bounds refuse.
-pub fn detection(node: &Node, placeholders: &Placeholders) -> Result<Detection, Vec<Fault>> {
+pub fn detection(node: &Node, reading: &Reading<'_>) -> Result<Detection, Vec<Fault>> {
     let Node::Map(entries) = node else { return Err(vec![Fault::new(&[], "detection is no mapping")]) };
     let (mut parts, mut faults) = (Vec::new(), Vec::new());
     for (name, value) in entries {
@@ -68,12 +68,12 @@ pub fn detection(node: &Node, placeholders: &Placeholders) -> Result<Detection, 
             ),
             _ => {
                 // A part that is wrong is there all the same: the condition is not to be blamed for it.
-                let expr = part(value, placeholders).unwrap_or_else(|wrong| {
+                let expr = part(value, reading).unwrap_or_else(|wrong| {
                     let named = |fault: Fault| Fault { reason: format!("{name}: {}", fault.reason), ..fault.below(name) };
                     faults.extend(wrong.into_iter().map(named));
                     Expr::Or(Vec::new())
                 });
-                parts.push(Part { name, expr, used: Cell::new(false) });
+                parts.push(Part { name, nodes: expr.nodes(), expr, used: Cell::new(false) });
             }
         }
     }
@@ -84,13 +84,14 @@ pub fn detection(node: &Node, placeholders: &Placeholders) -> Result<Detection, 
     let read = conditions.iter().map(|text| match text.text().map(condition::parse) {
         None => Err(vec![Fault::new(&["condition"], "a condition must be text")]),
         Some(Err(reason)) => Err(vec![Fault::new(&["condition"], reason)]),
-        Some(Ok(condition)) => resolve(&condition, &parts),
+        Some(Ok(condition)) => resolve(&condition, &parts, reading),
     });
     let mut any = all(read).unwrap_or_else(|wrong| {
         faults.extend(wrong);
         Vec::new()
     });
     if !faults.is_empty() {
+        faults.dedup(); // Once a bound is reached, everything that follows is beyond it.
         return Err(faults);
     }
     let unused = parts.iter().filter(|part| !part.used.get() && !part.name.starts_with('_'));
@@ -102,45 +103,49 @@ pub fn detection(node: &Node, placeholders: &Placeholders) -> Result<Detection, 
 struct Part<'n> {
     name: &'n str,
     expr: Expr<Atom>,
+    nodes: usize,
     /// Whether a condition means it.
     used: Cell<bool>,
 }
 
 /// A part's body: a mapping is all of its items, a list one of its elements, anything else a keyword.
-fn part(node: &Node, placeholders: &Placeholders) -> Result<Expr<Atom>, Vec<Fault>> {
+fn part(node: &Node, reading: &Reading<'_>) -> Result<Expr<Atom>, Vec<Fault>> {
     match node {
         Node::Map(entries) if !entries.is_empty() => {
-            let mut items = all(entries.iter().map(|(key, values)| item(key, values, placeholders)))?;
+            let mut items = all(entries.iter().map(|(key, values)| item(key, values, reading)))?;
             Ok(if items.len() == 1 { items.remove(0) } else { Expr::And(items) })
         }
         Node::List(elements) if elements.iter().any(|e| matches!(e, Node::Map(_) | Node::List(_))) => {
-            Ok(Expr::Or(all(elements.iter().map(|element| part(element, placeholders)))?))
+            Ok(Expr::Or(all(elements.iter().map(|element| part(element, reading)))?))
         }
         Node::Null | Node::Map(_) => Err(vec![Fault::new(&[], "is empty").hint(Some("name a field or a keyword".to_owned()))]),
-        keywords => item("", keywords, placeholders),
+        keywords => item("", keywords, reading),
     }
 }
 
-fn resolve(condition: &Condition, parts: &[Part<'_>]) -> Result<Expr<Atom>, Vec<Fault>> {
-    let every = |of: &[Condition]| all(of.iter().map(|c| resolve(c, parts)));
-    let expr_of = |part: &Part<'_>| {
+fn resolve(condition: &Condition, parts: &[Part<'_>], reading: &Reading<'_>) -> Result<Expr<Atom>, Vec<Fault>> {
+    let every = |of: &[Condition]| all(of.iter().map(|c| resolve(c, parts, reading)));
+    let expr_of = |part: &Part<'_>| -> Result<Expr<Atom>, Vec<Fault>> {
         part.used.set(true);
-        part.expr.clone()
+        reading.take_nodes(part.nodes).map_err(|fault| vec![fault.below("condition")])?;
+        Ok(part.expr.clone())
     };
     Ok(match condition {
         Condition::Name(name) => {
             let found = parts.iter().find(|part| part.name == name);
-            found.map(expr_of).ok_or_else(|| {
+            let found = found.ok_or_else(|| {
                 let meant = did_you_mean(name, parts.iter().map(|part| part.name));
                 let reason = format!("the condition names {name:?}, which is not there");
                 vec![Fault::new(&["condition"], reason).hint(meant)]
-            })?
+            })?;
+            expr_of(found)?
         }
-        Condition::Not(inner) => Expr::Not(Box::new(resolve(inner, parts)?)),
+        Condition::Not(inner) => Expr::Not(Box::new(resolve(inner, parts, reading)?)),
         Condition::And(of) => Expr::And(every(of)?),
         Condition::Or(of) => Expr::Or(every(of)?),
         Condition::Of(count, pattern) => {
-            let meant: Vec<_> = parts.iter().filter(|part| condition::means(pattern, part.name)).map(expr_of).collect();
+            let meant = parts.iter().filter(|part| condition::means(pattern, part.name));
+            let meant: Vec<_> = meant.map(expr_of).collect::<Result<_, _>>()?;
             if meant.is_empty() {
                 return Err(vec![Fault::new(&["condition"], format!("no part is named like {pattern:?}"))]);
             }
