@@ -492,7 +492,11 @@ fn journal_numbers(dir: &Path) -> Vec<u64> {
 }
 
 fn now() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    ago(Duration::ZERO)
+}
+
+fn ago(time: Duration) -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970") - time;
     event::Time::from_unix_ns(since.as_nanos() as i64).to_string()
 }
 
@@ -916,7 +920,8 @@ fn a_tenant_sees_what_rules_did_with_its_own_records() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let send = |to: usize, record: &str| socket.send_to(record.as_bytes(), service.listen[to]).expect("sent");
     send(0, "<13>somebody knocked");
-    for record in ["<13>one knocked", "<13>two knocked", "<13>1 2026-01-01T00:00:00Z gate app - - - three knocked long ago"] {
+    let late = format!("<13>1 {} gate app - - - three knocked hours ago", ago(Duration::from_secs(3 * 3600)));
+    for record in ["<13>one knocked", "<13>two knocked", &late] {
         send(3, record);
     }
     let metrics = || {

@@ -315,6 +315,9 @@ impl<'q> Parser<'q> {
         if !has_wildcard(&word) {
             return self.words(start, unescaped(&word));
         }
+        if word == "*" {
+            return Ok(Query::All);
+        }
         pattern::like(&word).map_err(|reason| {
             self.at = start;
             self.error(reason)

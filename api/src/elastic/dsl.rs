@@ -267,10 +267,10 @@ impl<'a> Dsl<'a> {
             "prefix_length",
             "max_determinized_states",
         ]);
-        members.only("slop", is_zero)?;
-        members.only("fuzziness", is_zero)?;
-        members.only("zero_terms_query", |value| value == "none")?;
-        members.only("flags", |flags| matches!(flags.as_str(), Some("ALL" | "NONE" | "")) || *flags == -1)?;
+        members.fits("slop", is_zero)?;
+        members.fits("fuzziness", is_zero)?;
+        members.fits("zero_terms_query", |value| value == "none")?;
+        members.fits("flags", |flags| matches!(flags.as_str(), Some("ALL" | "NONE" | "")) || *flags == -1)?;
         let operator = members.text("operator")?.unwrap_or_else(|| "or".to_owned());
         let minimum_should = members.take("minimum_should_match");
         members.finish()?;
@@ -399,10 +399,10 @@ impl<'a> Dsl<'a> {
         // A query with a `~` is refused, so that nothing else that is said of it matters.
         members.ignore(&["enable_position_increments", "fuzziness", "fuzzy_max_expansions", "fuzzy_prefix_length", "lenient"]);
         members.ignore(&["fuzzy_transpositions", "max_determinized_states", "quote_analyzer", "rewrite", "_name", "tie_breaker"]);
-        members.only("phrase_slop", is_zero)?;
-        members.only("minimum_should_match", is_zero)?;
-        members.only("type", |kind| matches!(kind.as_str(), Some("best_fields" | "most_fields")))?;
-        members.only("escape", |escape| *escape == false)?;
+        members.fits("phrase_slop", is_zero)?;
+        members.fits("minimum_should_match", is_zero)?;
+        members.fits("type", |kind| matches!(kind.as_str(), Some("best_fields" | "most_fields")))?;
+        members.fits("escape", |escape| *escape == false)?;
         let zone = zone_of(&mut members)?;
         members.finish()?;
         self.lucene(&text, all, &fields, &zone)
@@ -441,8 +441,8 @@ impl<'a> Dsl<'a> {
         let fields: Vec<String> = members.take("fields").map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
         members.ignore(&["analyze_wildcard", "analyzer", "auto_generate_synonyms_phrase_query", "boost", "lenient"]);
         members.ignore(&["fuzzy_max_expansions", "fuzzy_prefix_length", "fuzzy_transpositions", "_name"]);
-        members.only("flags", |flags| flags == "ALL" || *flags == -1)?;
-        members.only("minimum_should_match", is_zero)?;
+        members.fits("flags", |flags| flags == "ALL" || *flags == -1)?;
+        members.fits("minimum_should_match", is_zero)?;
         members.finish()?;
         let fields = self.default_fields(&fields);
         simple::parse(&text, all, &|text, whole| {
@@ -471,9 +471,9 @@ impl<'a> Dsl<'a> {
         };
         let operator = members.text("operator")?.unwrap_or_else(|| "or".to_owned());
         let minimum_should = members.take("minimum_should_match");
-        members.only("slop", is_zero)?;
-        members.only("fuzziness", is_zero)?;
-        members.only("zero_terms_query", |value| value == "none")?;
+        members.fits("slop", is_zero)?;
+        members.fits("fuzziness", is_zero)?;
+        members.fits("zero_terms_query", |value| value == "none")?;
         members.ignore(&["boost", "_name", "analyzer", "lenient", "tie_breaker", "max_expansions"]);
         members.ignore(&["auto_generate_synonyms_phrase_query", "fuzzy_transpositions", "prefix_length", "fuzzy_rewrite"]);
         members.finish()?;

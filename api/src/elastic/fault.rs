@@ -111,7 +111,7 @@ impl Members {
     }
 
     /// Refuses a member by its name where it asks for something else than what is done: `fits` says of a value that it does not.
-    pub(crate) fn only(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Result<(), Fault> {
+    pub(crate) fn fits(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Result<(), Fault> {
         match self.take(name).filter(|value| !fits(value)) {
             None => Ok(()),
             Some(value) => Err(Fault::illegal(format!("[{}] does not support [{name}] of {value}", self.of))),

@@ -101,6 +101,9 @@ impl Instants<'_> {
     }
 }
 
+/// Hours that an offset may have at most; the widest in use is 14.
+const OFFSET_HOURS_MAX: i32 = 18;
+
 /// A zone by its name or offset (`+09:00`).
 pub fn zone(name: &str) -> Option<TimeZone> {
     if let Ok(zone) = TimeZone::get(name) {
@@ -117,8 +120,10 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     let (hours, minutes) = digits.split_once(':').unwrap_or_else(|| digits.split_at_checked(2).unwrap_or((digits, "0")));
     let minutes = if minutes.is_empty() { "0" } else { minutes };
     let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let seconds = sign * (hours * 3600 + minutes * 60);
-    jiff::tz::Offset::from_seconds(seconds).ok().map(TimeZone::fixed)
+    if !(0..=OFFSET_HOURS_MAX).contains(&hours) || !(0..60).contains(&minutes) {
+        return None;
+    }
+    jiff::tz::Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok().map(TimeZone::fixed)
 }
 
 /// The instant in a zone; none beyond what calendars reach.
