@@ -65,8 +65,9 @@ pub(super) struct Key {
     tenant: u32,
     /// 0 where there is none.
     address: u128,
-    /// The transport's number, where there is no address.
+    /// The transport's number, where there is no address, and the name of the file or topic, hashed; 0 where it has none.
     way: u8,
+    origin: u64,
     /// The name that the record gives, hashed, since it is the sender's to choose; 0 where it gives none, and for the sender as a whole.
     host: u64,
 }
@@ -79,6 +80,8 @@ struct Heard {
     address: String,
     /// As in its key.
     way: u8,
+    /// The file or topic.
+    origin: String,
     /// Of a sender: the host that its records name, and whether they name several.
     host: u64,
     several: bool,
@@ -225,12 +228,18 @@ pub(super) fn key(event: EventRef<'_>) -> Option<Key> {
     if event.received().unix_ns() <= 0 || event.get(FieldId::RELEASED_FROM).is_some() {
         return None;
     }
-    let host = host(event).map_or(0, |name| {
+    let hashed = |name: &str| {
         let mut hasher = DefaultHasher::new(); // With fixed keys: the key is stored.
         name.hash(&mut hasher);
         hasher.finish().max(1)
-    });
-    Some(Key { tenant: event.tenant().0, address: event.source().map_or(0, bits), way: way(event), host })
+    };
+    Some(Key {
+        tenant: event.tenant().0,
+        address: event.source().map_or(0, bits),
+        way: way(event),
+        origin: event.origin().map_or(0, |origin| hashed(origin.name())),
+        host: host(event).map_or(0, hashed),
+    })
 }
 
 /// The transport's number, where the sender has no address.
@@ -267,6 +276,7 @@ impl Heard {
             tenant: event.tenant().0,
             address: event.source().map_or_else(String::new, |ip| ip.to_string()),
             way: way(event),
+            origin: event.origin().map_or_else(String::new, |origin| origin.name().to_owned()),
             first: now,
             last: now,
             gaps: vec![0; GAPS],
@@ -322,7 +332,11 @@ impl Heard {
         if !self.address.is_empty() {
             group.insert("log.source.address".to_owned(), self.address.clone());
         }
-        if let Some(transport) = Transport::from_number(self.way).filter(|_| group.is_empty()) {
+        let way = Transport::from_number(self.way).filter(|_| self.address.is_empty());
+        if !self.origin.is_empty() {
+            let field = if way == Some(Transport::Kafka) { FieldId::KAFKA_TOPIC } else { FieldId::LOG_FILE_PATH };
+            group.insert(field.name().to_owned(), self.origin.clone());
+        } else if let Some(transport) = way.filter(|_| group.is_empty()) {
             group.insert("mihari.transport".to_owned(), transport.name().to_owned());
         }
         Found {
@@ -588,7 +602,7 @@ fn place(slot: i64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use event::{BatchBuilder, Content, FormatId, FrameHead, LogRange, Position, Time};
+    use event::{BatchBuilder, Content, FormatId, FrameHead, LogRange, OriginId, Position, Time};
 
     use super::*;
 
@@ -608,6 +622,8 @@ mod tests {
         parameters: Parameters,
         found: Vec<Found>,
         offset: u64,
+        /// The topic of records without an address.
+        topic: Option<OriginId>,
     }
 
     fn parameters(text: &str) -> Parameters {
@@ -618,7 +634,7 @@ mod tests {
     impl Watched {
         fn new(yaml: &str) -> Watched {
             let parameters = parameters(yaml);
-            Watched { sources: Sources::new(&parameters), parameters, found: Vec::new(), offset: 0 }
+            Watched { sources: Sources::new(&parameters), parameters, found: Vec::new(), offset: 0, topic: None }
         }
 
         fn record(&mut self, host: &str, at_s: i64, said_s: Option<i64>, read: Read) {
@@ -631,6 +647,7 @@ mod tests {
                 position: Position { partition: 0, offset: self.offset },
                 received: Time::from_unix_s(at_s),
                 source: from.map(|from| (from, 514).into()),
+                origin: self.topic.filter(|_| from.is_none()),
                 ..FrameHead::new(if from.is_some() { Transport::Udp } else { Transport::Kafka }, Content::Text)
             };
             let mut builder = BatchBuilder::default();
@@ -840,5 +857,20 @@ mod tests {
         watched.look(MONDAY_S + 2 * 86_400 + 3600);
         let groups: Vec<_> = watched.found.iter().map(|f| f.group.clone()).collect();
         assert_eq!(groups, [BTreeMap::from([("mihari.transport".to_owned(), "kafka".to_owned())])]);
+    }
+
+    #[test]
+    fn each_topic_is_missed_by_itself() {
+        let mut watched = Watched::new("type: source\nwhat: silent\nlearn: 1d");
+        let topics = ["branch", "hall"].map(OriginId::intern);
+        for second in (0..3 * 86_400i64).step_by(60) {
+            for topic in topics.iter().filter(|topic| **topic != topics[0] || second < 2 * 86_400) {
+                watched.topic = *topic;
+                watched.send(None, "", MONDAY_S + second, None, Read::Whole);
+            }
+        }
+        watched.look(MONDAY_S + 3 * 86_400);
+        let groups: Vec<_> = watched.found.iter().map(|f| f.group.clone()).collect();
+        assert_eq!(groups, [BTreeMap::from([("kafka.topic".to_owned(), "branch".to_owned())])]);
     }
 }
