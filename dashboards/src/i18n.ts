@@ -155,7 +155,7 @@ const texts = {
   incomplete: ["時間切れのため途中までの結果です", "Out of time: not everything was searched"],
   behind: ["索引が取り込みに追いついていないため、最新の記録が含まれていません", "The index is behind: what was received last is not searched"],
   missingPart: ["索引の一部が破損しているため、含まれない記録があります", "A part of the index is damaged: its records are not searched"],
-  missingFields: ["項目の種類が多すぎるため、この項目で見つからない記録があります", "Too many field names: some records are not found by this field"],
+  tooManyFields: ["項目の種類が多すぎるため、この項目で見つからない記録があります", "Too many field names: some records are not found by this field"],
   more: ["続きを表示", "Show more"],
   fields: ["項目", "Fields"],
   raw: ["元のログ", "Raw record"],

@@ -12,7 +12,7 @@ import { SaveDialog } from "./saved";
 import { narrow, show, visible, when } from "./text";
 
 export const RANGES = [["now-15m", "m15", 15], ["now-1h", "h1", 60], ["now-24h", "h24", 1440], ["now-7d", "d7", 10_080], ["now-30d", "d30", 43_200]] as const;
-const LACKS = { stopped: "incomplete", behind: "behind", missing: "missingPart", fields: "missingFields" } as const;
+const LACKS = { stopped: "incomplete", behind: "behind", missing: "missingPart", fields: "tooManyFields" } as const;
 const PAGE = 100;
 const MINUTE = 60_000;
 
