@@ -42,12 +42,14 @@ mihari:
 /** Where a header takes no blanks, HTML takes a slash as well. */
 const close = (text, length) => text.replaceAll(/\s+/g, "/").slice(0, length);
 const time = () => new Date().toISOString();
+/** As web servers write it. */
+const clock = () => new Date().toUTCString().replace(/^.* (\d+) (\w+) (\d+) (\S+) GMT$/, "$1/$2/$3:$4 +0000");
 const quoted = (text) => text.replaceAll(/[\\"\]]/g, "\\$&");
 const RECORDS = PAYLOADS.flatMap((text, n) => [
   // RFC 5424: host, application, process, message id, structured data, message.
   `<13>1 ${time()} h${close(text, 250)} a${close(text, 40)} ${close(text, 100)} ${close(text, 30)} [x@1 k="${quoted(text)}"] xmark${n} ${text}`,
   `<38>${stamp()} srv1 sshd[7]: Failed password for invalid user xm${n}${close(text, 400)} from 198.51.100.7 port 22 ssh2`,
-  `<134>${stamp()} www1 httpd[1]: 198.51.100.8 - ${close(text, 60)} [26/Nov/2026:01:00:00 +0900] "GET /xmark${n}${close(text, 400)} HTTP/1.1" 404 12 "${quoted(text)}" "${quoted(text)}"`,
+  `<134>${stamp()} www1 httpd[1]: 198.51.100.8 - ${close(text, 60)} [${clock()}] "GET /xmark${n}${close(text, 400)} HTTP/1.1" 404 12 "${quoted(text)}" "${quoted(text)}"`,
   `<13>${stamp()} dev1 CEF:0|v|p|1|xmark${n}|${text.replaceAll("|", "\\|")}|5|act=${text.replaceAll("=", "\\=")} suser=${text.replaceAll("=", "\\=")}`,
 ]);
 
