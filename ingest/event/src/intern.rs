@@ -3,13 +3,15 @@
 //! The numbers depend on the order in which names were first seen, so nothing observable may depend on them: whoever shows or
 //! sorts something uses the names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A bounded table of names. Names live as long as the process: the bound is what keeps them from growing.
 pub struct Interner {
     table: RwLock<Table>,
+    /// A bit for each name that has others below it. Read without the lock: it is asked for events, and of few names.
+    above: Vec<AtomicU64>,
     names_max: usize,
     name_bytes_max: usize,
     refused: AtomicU64,
@@ -18,6 +20,8 @@ pub struct Interner {
 struct Table {
     ids: HashMap<&'static str, u16>,
     names: Vec<&'static str>,
+    /// What names have before each of their dots.
+    parents: HashSet<&'static str>,
 }
 
 impl Interner {
@@ -27,12 +31,15 @@ impl Interner {
     /// Where `fixed` repeats a name: the caller's constants would disagree with the table.
     pub fn new(fixed: &[&'static str], names_max: usize, name_bytes_max: usize) -> Interner {
         assert!(fixed.len() <= names_max && names_max <= usize::from(u16::MAX));
-        let mut ids = HashMap::with_capacity(fixed.len() * 2);
-        for (id, name) in fixed.iter().enumerate() {
-            assert!(ids.insert(*name, id as u16).is_none(), "name given twice: {name}");
+        let table = Table { ids: HashMap::with_capacity(fixed.len() * 2), names: Vec::new(), parents: HashSet::new() };
+        let above = (0..names_max.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let interner = Interner { table: RwLock::new(table), above, names_max, name_bytes_max, refused: AtomicU64::new(0) };
+        for name in fixed {
+            let mut table = interner.table.write().expect("no code panics under this lock");
+            assert!(!table.ids.contains_key(name), "name given twice: {name}");
+            interner.add(&mut table, name);
         }
-        let table = RwLock::new(Table { ids, names: fixed.to_vec() });
-        Interner { table, names_max, name_bytes_max, refused: AtomicU64::new(0) }
+        interner
     }
 
     /// The number of `name`, given now if it is new. `None` where the table is full or the name too long (counted).
@@ -48,11 +55,28 @@ impl Interner {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
+        Some(self.add(&mut table, Box::leak(name.into())))
+    }
+
+    fn add(&self, table: &mut Table, name: &'static str) -> u16 {
         let id = table.names.len() as u16;
-        let name: &'static str = Box::leak(name.into());
         table.names.push(name);
         table.ids.insert(name, id);
-        Some(id)
+        for parent in name.match_indices('.').map(|(at, _)| &name[..at]) {
+            if table.parents.insert(parent)
+                && let Some(id) = table.ids.get(parent)
+            {
+                self.note_above(*id);
+            }
+        }
+        if table.parents.contains(name) {
+            self.note_above(id);
+        }
+        id
+    }
+
+    fn note_above(&self, id: u16) {
+        self.above[usize::from(id) / 64].fetch_or(1 << (id % 64), Ordering::Relaxed);
     }
 
     /// The number of `name` if it has one.
@@ -73,6 +97,9 @@ impl Interner {
     /// # Panics
     /// Where one was not given by this table.
     pub fn any_below(&self, id: u16, mut others: impl Iterator<Item = u16>) -> bool {
+        if self.above[usize::from(id) / 64].load(Ordering::Relaxed) & 1 << (id % 64) == 0 {
+            return false;
+        }
         let table = self.table.read().expect("no code panics under this lock");
         let name = table.names[usize::from(id)];
         others.any(|other| table.names[usize::from(other)].strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
@@ -102,5 +129,17 @@ mod tests {
         assert_eq!(table.intern("c"), Some(2));
         assert_eq!(table.name(2), "c");
         assert_eq!(table.refused(), 1);
+    }
+
+    #[test]
+    fn a_name_is_above_those_that_go_on_behind_it_with_a_dot() {
+        let table = Interner::new(&["a.b", "ab"], 10, 20);
+        let [a, long, deep] = ["a", "a.bc", "a.b.c.d"].map(|name| table.intern(name).expect("room"));
+        let below = |id, others: &[u16]| table.any_below(id, others.iter().copied());
+        assert!(below(a, &[1, 0]) && below(a, &[deep]), "also those that were there before it");
+        assert!(!below(a, &[a, 1]));
+        assert!(below(0, &[long, deep]) && !below(0, &[0, long]));
+        assert!(!below(deep, &[0, long, a]) && !below(1, &[0, a]));
+        assert!(!below(table.intern("a.b.c.").expect("room"), &[deep]));
     }
 }

@@ -281,7 +281,8 @@ impl State {
             let of_field = route.fields.get(field.index()).copied().unwrap_or(0);
             let Some(number) = (if of_field == 0 { route.others } else { of_field }).checked_sub(1) else { continue };
             let list = &mut route.lists[usize::from(number)];
-            let counted = if is_searched(event, at) { u32::MAX } else { list.own };
+            let has_keywords = list.own < list.end - list.start;
+            let counted = if !has_keywords || is_searched(event, at) { u32::MAX } else { list.own };
             if counted == 0 {
                 continue;
             }
