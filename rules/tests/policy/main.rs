@@ -444,22 +444,31 @@ fn p02_which_legs_belong_together_does_not_hang_on_arrival() {
             });
         }
         in_order.push(flow(ms + 7_200_000, ("10.3.16.9", 50_000), ("172.20.1.10", 8080)));
-        let mut arriving = in_order.clone();
-        arriving.sort_by_key(|record| record.ms + record.delay_ms);
-        let at_once = in_order.into_iter().map(|record| Record { delay_ms: 0, ..record });
-        let told = |ran: &Ran| -> BTreeMap<String, BTreeMap<String, String>> {
+        arrival_does_not_matter(in_order, &per, &["zone-sanitiser"], |ran| -> BTreeMap<_, _> {
             ran.new.iter().map(|alert| (alert.id.clone(), alert.explanation.clone())).collect()
-        };
-        let expected = run(POLICY, at_once, &["zone-sanitiser"], 1, false);
-        for (size, interrupted) in per.iter().flat_map(|size| [(*size, false), (*size, true)]) {
-            let again = run(POLICY, arriving.clone().into_iter(), &["zone-sanitiser"], size, interrupted);
-            prop_assert_eq!(told(&expected), told(&again));
-        }
-        Ok(())
+        })
     });
     if let Err(why) = law {
         panic!("{why}");
     }
+}
+
+/// What rules tell of records in the order of their times, a batch each, they tell of the same as they arrive: in batches of any of these
+/// sizes, interrupted or not.
+fn arrival_does_not_matter<T: std::fmt::Debug + PartialEq>(
+    in_order: Vec<Record>,
+    per_batch: &[usize],
+    rules: &[&str],
+    told: impl Fn(&Ran) -> T,
+) -> Result<(), TestCaseError> {
+    let mut arriving = in_order.clone();
+    arriving.sort_by_key(|record| record.ms + record.delay_ms);
+    let at_once = in_order.into_iter().map(|record| Record { delay_ms: 0, ..record });
+    let expected = told(&run(POLICY, at_once, rules, 1, false));
+    for (size, interrupted) in per_batch.iter().flat_map(|size| [(*size, false), (*size, true)]) {
+        prop_assert_eq!(&expected, &told(&run(POLICY, arriving.clone().into_iter(), rules, size, interrupted)));
+    }
+    Ok(())
 }
 
 /// A proxy's record names the ends of two connections; only the sanitiser may stand between where the policy says so.
@@ -525,23 +534,12 @@ fn verdicts_do_not_hang_on_arrival() {
                 Record { delay_ms, start_ms: ms - i64::from(port) * 50, flags, denied, ..flow(ms, from, to) }
             })
             .collect();
-        let mut arriving = in_order.clone();
-        arriving.sort_by_key(|record| record.ms + record.delay_ms);
-        let at_once = in_order.into_iter().map(|record| Record { delay_ms: 0, ..record });
-        let told = |ran: &Ran| {
+        arrival_does_not_matter(in_order, &per, &["zone-violation", "zone-sanitiser"], |ran| {
             let mut ids: Vec<(String, [String; 2])> =
                 ran.new.iter().zip(groups(ran)).map(|(alert, group)| (alert.id.clone(), group.map(str::to_owned))).collect();
             ids.sort();
-            ids
-        };
-        let rules = ["zone-violation", "zone-sanitiser"];
-        let expected = run(POLICY, at_once, &rules, 1, false);
-        for (size, interrupted) in per.iter().flat_map(|size| [(*size, false), (*size, true)]) {
-            let again = run(POLICY, arriving.clone().into_iter(), &rules, size, interrupted);
-            prop_assert_eq!(&expected.cells, &again.cells);
-            prop_assert_eq!(told(&expected), told(&again));
-        }
-        Ok(())
+            (ran.cells.clone(), ids)
+        })
     });
     if let Err(why) = law {
         panic!("{why}");
