@@ -10,6 +10,8 @@
 //! A decoder writes through [`RowBuilder`]. Text that lies in the raw line becomes a span of it and is not copied. An array is
 //! several cells of one field, in their order; [`EventRef::get`] gives the first, [`EventRef::all`] gives all.
 
+mod alike;
+mod fixed;
 mod row;
 
 use std::fmt::Write;
@@ -18,7 +20,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::limits::BATCH_TEXT_BYTES_MAX;
 use crate::order::Orders;
 use crate::{EventId, FieldId, FormatId, FrameHead, LogRange, LogSourceId, OriginId, TenantId, Time, Transport, Value};
-pub use row::{Cells, RowBuilder};
+pub use alike::{Alike, Cells};
+use fixed::Fixed;
+pub use row::RowBuilder;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
@@ -165,7 +169,7 @@ impl Batch {
             Kind::Null => Value::Null,
             Kind::Text => Value::Text(&self.text[cell.payload as usize..cell.payload as usize + cell.len as usize]),
             Kind::Int => Value::Int(cell.payload as i64),
-            Kind::Uint => Value::Uint(cell.payload),
+            Kind::Uint => i64::try_from(cell.payload).map_or(Value::Uint(cell.payload), Value::Int),
             Kind::Float => Value::Float(f64::from_bits(cell.payload)),
             Kind::Bool => Value::Bool(cell.payload != 0),
             Kind::Ip4 => Value::Ip(IpAddr::V4(Ipv4Addr::from_bits(cell.payload as u32))),
@@ -173,6 +177,30 @@ impl Batch {
             Kind::Time => Value::Time(Time::from_unix_ns(cell.payload as i64)),
         }
     }
+}
+
+/// A value as a cell has it: what is longer than a cell goes into `wide`, and a text is where `place` says that it lies. None of a text that
+/// has no place.
+#[inline]
+fn stored<'v>(
+    value: Value<'v>,
+    wide: &mut Vec<Ipv6Addr>,
+    place: impl FnOnce(&'v str) -> Option<usize>,
+) -> Option<(Kind, u32, u64)> {
+    Some(match value {
+        Value::Null => (Kind::Null, 0, 0),
+        Value::Text(text) => (Kind::Text, text.len() as u32, place(text)? as u64),
+        Value::Int(n) => (Kind::Int, 0, n as u64),
+        Value::Uint(n) => (Kind::Uint, 0, n),
+        Value::Float(n) => (Kind::Float, 0, n.to_bits()),
+        Value::Bool(b) => (Kind::Bool, 0, u64::from(b)),
+        Value::Ip(IpAddr::V4(ip)) => (Kind::Ip4, 0, u64::from(ip.to_bits())),
+        Value::Ip(IpAddr::V6(ip)) => {
+            wide.push(ip);
+            (Kind::Ip6, 0, wide.len() as u64 - 1)
+        }
+        Value::Time(time) => (Kind::Time, 0, time.unix_ns() as u64),
+    })
 }
 
 /// What [`Batch::annotate`] adds to one event.
@@ -346,15 +374,14 @@ impl<'b> EventRef<'b> {
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     batch: Batch,
-    /// Where in the arena the texts of [`RowBuilder::fixed`] begin.
-    fixed: Vec<(&'static str, u32)>,
+    /// The texts of [`RowBuilder::fixed`].
+    fixed: Fixed,
     orders: Orders<Cell>,
+    /// A row came before one of a lower id.
+    is_unsorted: bool,
     /// Memory for the next batch.
     spare: Option<Batch>,
 }
-
-/// Texts of the code itself that a batch keeps once; searched one by one, so there are few.
-const FIXED_MAX: usize = 8;
 
 impl BatchBuilder {
     /// Begins an event of the frame `head`, the `nth` of that frame. `raw` is the record as text, copied into the batch once;
@@ -362,14 +389,16 @@ impl BatchBuilder {
     ///
     /// The event's time is the frame's receive time until [`RowBuilder::time`] says otherwise.
     pub fn row<'a>(&'a mut self, head: &FrameHead, nth: u16, raw: &'a str) -> RowBuilder<'a> {
-        let BatchBuilder { batch, fixed, orders, .. } = self;
+        let id = EventId { frame: head.position, nth };
+        let BatchBuilder { batch, fixed, orders, is_unsorted, .. } = self;
+        *is_unsorted |= batch.rows.last().is_some_and(|last| id < last.id);
         let fits = batch.text.len() + raw.len() <= BATCH_TEXT_BYTES_MAX;
         let raw = if fits { raw } else { "" };
         let span = Span { start: batch.text.len() as u32, len: raw.len() as u32 };
         batch.text.push_str(raw);
         let cells_start = batch.cells.len() as u32;
         let row = Row {
-            id: EventId { frame: head.position, nth },
+            id,
             time: head.received,
             received: head.received,
             tenant: head.tenant,
@@ -435,7 +464,7 @@ impl BatchBuilder {
         let mut batch = std::mem::replace(&mut self.batch, next);
         batch.range = range;
         batch.received = received;
-        if !batch.rows.is_sorted_by_key(|row| row.id) {
+        if std::mem::take(&mut self.is_unsorted) {
             batch.rows.sort_by_key(|row| row.id);
         }
         batch

@@ -1,9 +1,10 @@
 //! One event in the making: its cells, which come in any order and are sorted when it is complete.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use super::{Batch, Cell, FIXED_MAX, Kind, Row};
-use crate::limits::{BATCH_TEXT_BYTES_MAX, CELLS_PER_EVENT_MAX};
+use super::fixed::Fixed;
+use super::{Batch, Cell, Kind, Row, stored};
+use crate::limits::{BATCH_TEXT_BYTES_MAX, CELLS_PER_EVENT_MAX, EVENT_AGE_MAX_NS, EVENT_AHEAD_MAX_NS};
 use crate::order::Orders;
 use crate::{FieldId, FormatId, LogSourceId, Time, Value};
 
@@ -17,13 +18,11 @@ pub struct Mark {
 /// One event in the making.
 pub struct RowBuilder<'a> {
     batch: &'a mut Batch,
-    fixed: &'a mut Vec<(&'static str, u32)>,
+    fixed: &'a mut Fixed,
     orders: &'a mut Orders<Cell>,
     row: Row,
     raw: &'a str,
     fields_refused: bool,
-    /// How many cells were taken over in the order of their fields.
-    ordered: usize,
     /// A bit for each field that has one of the first cells, or had one: many fields share a bit. What is not there needs no search.
     seen: [std::cell::Cell<u64>; SEEN_WORDS],
     /// How many of the first cells that is: those that came since are looked at when a field is next asked for, as many never are.
@@ -39,12 +38,27 @@ fn seen_bit(field: FieldId) -> (usize, u64) {
     (field.index() / 64 % SEEN_WORDS, 1 << (field.index() % 64))
 }
 
+/// Where in `raw` a text begins that lies there.
+#[inline]
+fn part_of(raw: &str, text: &str) -> Option<usize> {
+    let (raw_at, at) = (raw.as_ptr() as usize, text.as_ptr() as usize);
+    let within = at >= raw_at && at + text.len() <= raw_at + raw.len();
+    within.then(|| at - raw_at)
+}
+
+/// Whether an event that was received at `received` may have happened at `time`.
+#[inline]
+pub(super) fn is_believed(received: Time, time: Time) -> bool {
+    let age = received.since_ns(time);
+    received == Time::UNKNOWN || (-EVENT_AHEAD_MAX_NS..=EVENT_AGE_MAX_NS).contains(&age)
+}
+
 impl<'a> RowBuilder<'a> {
     /// Begins `row`, whose raw text in `batch` is `raw`.
     #[inline]
     pub(super) fn new(
         batch: &'a mut Batch,
-        fixed: &'a mut Vec<(&'static str, u32)>,
+        fixed: &'a mut Fixed,
         orders: &'a mut Orders<Cell>,
         row: Row,
         raw: &'a str,
@@ -56,7 +70,6 @@ impl<'a> RowBuilder<'a> {
             row,
             raw,
             fields_refused: false,
-            ordered: 0,
             seen: Default::default(),
             seen_cells: Default::default(),
         }
@@ -71,9 +84,7 @@ impl<'a> RowBuilder<'a> {
     /// claimed time goes to `event.created` with the flag `time_suspect`. Where no receipt is known, any time is believed.
     #[inline]
     pub fn time(&mut self, time: Time) {
-        use crate::limits::{EVENT_AGE_MAX_NS, EVENT_AHEAD_MAX_NS};
-        let age = self.row.received.since_ns(time);
-        if self.row.received == Time::UNKNOWN || (-EVENT_AHEAD_MAX_NS..=EVENT_AGE_MAX_NS).contains(&age) {
+        if is_believed(self.row.received, time) {
             self.row.time = time;
         } else {
             self.time_cell(FieldId::EVENT_CREATED, time);
@@ -125,9 +136,7 @@ impl<'a> RowBuilder<'a> {
     /// Where in the raw text `text` begins, where it lies there.
     #[inline]
     pub fn raw_at(&self, text: &str) -> Option<usize> {
-        let (raw_at, at) = (self.raw.as_ptr() as usize, text.as_ptr() as usize);
-        let within = at >= raw_at && at + text.len() <= raw_at + self.raw.len();
-        within.then(|| at - raw_at)
+        part_of(self.raw, text)
     }
 
     /// Adds the part of the raw text that begins at `start` and is `len` bytes long: whole characters, as a decoder found them.
@@ -146,8 +155,9 @@ impl<'a> RowBuilder<'a> {
     /// Adds a text of the code itself, of which the batch keeps one copy for all its events.
     #[inline]
     pub fn fixed(&mut self, field: FieldId, text: &'static str) {
-        if let Some(start) = self.fixed_text(text) {
-            self.cell(field, Kind::Text, text.len() as u32, start);
+        match self.fixed.start(text, &mut self.batch.text) {
+            Some(start) => self.cell(field, Kind::Text, text.len() as u32, start as u64),
+            None => self.fields_refused = true,
         }
     }
 
@@ -160,7 +170,7 @@ impl<'a> RowBuilder<'a> {
     /// Adds an unsigned integer of any size.
     #[inline]
     pub fn uint(&mut self, field: FieldId, n: u64) {
-        self.value(field, Value::Uint(n));
+        self.cell(field, Kind::Uint, 0, n);
     }
 
     /// Adds a number with a fraction.
@@ -188,7 +198,7 @@ impl<'a> RowBuilder<'a> {
     /// Adds an instant.
     #[inline]
     pub fn time_cell(&mut self, field: FieldId, time: Time) {
-        self.value(field, Value::Time(time));
+        self.cell(field, Kind::Time, 0, time.unix_ns() as u64);
     }
 
     /// Adds any value.
@@ -199,53 +209,22 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
-    /// A value as a cell has it; what is longer than a cell goes into the batch. None of a text for which there is no room.
+    /// A value as a cell has it. None of a text for which there is no room.
     #[inline]
     fn payload(&mut self, value: Value<'_>) -> Option<(Kind, u32, u64)> {
-        Some(match value {
-            Value::Null => (Kind::Null, 0, 0),
-            Value::Text(text) => {
-                let start = match self.raw_at(text) {
-                    Some(at) => self.row.raw.start as usize + at,
-                    None => self.push_text(text)?,
-                };
-                (Kind::Text, text.len() as u32, start as u64)
+        let RowBuilder { raw, row, batch: Batch { text: arena, wide, .. }, fields_refused, .. } = self;
+        stored(value, wide, |text| {
+            if let Some(at) = part_of(raw, text) {
+                return Some(row.raw.start as usize + at);
             }
-            Value::Int(n) => (Kind::Int, 0, n as u64),
-            Value::Uint(n) => (int_kind(n), 0, n),
-            Value::Float(n) => (Kind::Float, 0, n.to_bits()),
-            Value::Bool(b) => (Kind::Bool, 0, u64::from(b)),
-            Value::Ip(IpAddr::V4(ip)) => (Kind::Ip4, 0, u64::from(ip.to_bits())),
-            Value::Ip(IpAddr::V6(ip)) => {
-                self.batch.wide.push(ip);
-                (Kind::Ip6, 0, self.batch.wide.len() as u64 - 1)
+            let start = arena.len();
+            if start + text.len() > BATCH_TEXT_BYTES_MAX {
+                *fields_refused = true;
+                return None;
             }
-            Value::Time(time) => (Kind::Time, 0, time.unix_ns() as u64),
+            arena.push_str(text);
+            Some(start)
         })
-    }
-
-    /// Where the batch has a text now. None where there is no room for it.
-    fn push_text(&mut self, text: &str) -> Option<usize> {
-        let start = self.batch.text.len();
-        if start + text.len() > BATCH_TEXT_BYTES_MAX {
-            self.fields_refused = true;
-            return None;
-        }
-        self.batch.text.push_str(text);
-        Some(start)
-    }
-
-    /// Where the batch has a text of the code itself.
-    #[inline]
-    fn fixed_text(&mut self, text: &'static str) -> Option<u64> {
-        if let Some((_, start)) = self.fixed.iter().find(|(known, _)| std::ptr::eq(*known, text)) {
-            return Some(u64::from(*start));
-        }
-        let start = self.push_text(text)?;
-        if self.fixed.len() < FIXED_MAX {
-            self.fixed.push((text, start as u32));
-        }
-        Some(start as u64)
     }
 
     /// The first value of `field` so far. A search from the start: decoding asks rarely.
@@ -354,35 +333,7 @@ impl<'a> RowBuilder<'a> {
     /// Leaves so many cells of the batch.
     fn truncate(&mut self, cells: usize) {
         self.batch.cells.truncate(cells);
-        self.ordered = 0;
         self.seen_cells.set(self.seen_cells.get().min(self.cell_count()));
-    }
-
-    /// Begins with the cells of the row before, to change those that differ. None, and nothing done, where there is no row before or
-    /// this one has cells already.
-    #[inline]
-    pub fn begin_as_before(&mut self) -> Option<Cells<'_>> {
-        let before = self.batch.rows.last().filter(|_| self.cell_count() == 0)?;
-        self.batch.cells.extend_from_within(before.cells_start as usize..before.cells_end as usize);
-        self.ordered = self.cell_count();
-        Some(Cells(&mut self.batch.cells[self.row.cells_start as usize..]))
-    }
-
-    /// Another value in the place of the `nth` cell so far; a text is kept as [`RowBuilder::fixed`] keeps it. False, and nothing
-    /// changed, where there is no room for the text.
-    ///
-    /// # Panics
-    /// Where there are fewer cells.
-    #[inline]
-    pub fn put(&mut self, nth: usize, value: Value<'static>) -> bool {
-        let made = match value {
-            Value::Text(text) => self.fixed_text(text).map(|start| (Kind::Text, text.len() as u32, start)),
-            value => self.payload(value),
-        };
-        let Some((kind, len, payload)) = made else { return false };
-        let cell = &mut self.batch.cells[self.row.cells_start as usize + nth];
-        *cell = Cell { payload, len, kind, ..*cell };
-        true
     }
 
     #[inline]
@@ -395,48 +346,6 @@ impl<'a> RowBuilder<'a> {
     }
 }
 
-/// The cells that a row has so far.
-pub struct Cells<'a>(&'a mut [Cell]);
-
-impl Cells<'_> {
-    /// How many they are.
-    #[expect(clippy::len_without_is_empty, reason = "who begins as before compares the number")]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Puts an unsigned integer in the place of the `nth`, which is a number.
-    ///
-    /// # Panics
-    /// Where there are fewer.
-    #[inline]
-    pub fn put_uint(&mut self, nth: usize, n: u64) {
-        self.put(nth, int_kind(n), n);
-    }
-
-    /// Puts an address in the place of the `nth`, which is an address.
-    ///
-    /// # Panics
-    /// Where there are fewer.
-    #[inline]
-    pub fn put_ip4(&mut self, nth: usize, ip: Ipv4Addr) {
-        self.put(nth, Kind::Ip4, ip.to_bits().into());
-    }
-
-    #[inline]
-    fn put(&mut self, nth: usize, kind: Kind, payload: u64) {
-        let cell = &mut self.0[nth];
-        debug_assert_eq!(cell.len, 0, "no text");
-        (cell.kind, cell.payload) = (kind, payload);
-    }
-}
-
-/// How an unsigned integer is kept.
-#[inline]
-fn int_kind(n: u64) -> Kind {
-    if i64::try_from(n).is_ok() { Kind::Int } else { Kind::Uint }
-}
-
 impl Drop for RowBuilder<'_> {
     fn drop(&mut self) {
         let start = self.row.cells_start as usize;
@@ -446,9 +355,7 @@ impl Drop for RowBuilder<'_> {
             self.batch.text.push_str("fields_refused");
             self.batch.cells.push(Cell { payload: at as u64, len: 14, field: FieldId::FLAGS, kind: Kind::Text });
         }
-        if self.ordered == 0 || self.ordered != self.cell_count() {
-            self.orders.sort(&mut self.batch.cells[start..], |cell| cell.field);
-        }
+        self.orders.sort(&mut self.batch.cells[start..], |cell| cell.field);
         self.row.cells_end = self.batch.cells.len() as u32;
         self.batch.rows.push(self.row);
     }

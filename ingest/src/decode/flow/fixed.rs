@@ -89,12 +89,12 @@ impl Layout {
     }
 
     /// Writes the record that `rest` begins with; gives what follows.
-    fn record<'b>(&self, rest: &'b [u8], packet: Packet<'_>, before: &mut Written, row: &mut RowBuilder<'_>) -> &'b [u8] {
+    fn record<'b>(&self, rest: &'b [u8], packet: Packet<'_>, written: &mut Written, row: &mut RowBuilder<'_>) -> &'b [u8] {
         for (at, length, field) in &self.prefixes {
             let Some(prefix) = be32(rest, *at) else { continue };
             add_short(row, *field, format_args!("{}/{}", Ipv4Addr::from_bits(prefix), rest[*length]));
         }
-        self.plan.record(rest, packet, before, row)
+        self.plan.record(rest, packet, written, row)
     }
 }
 
@@ -190,15 +190,17 @@ impl FlowDecoder {
         }
         let rate = if version == 5 { u64::from(be16(b, 22).unwrap_or_default() & 0x3fff) } else { 0 };
         let packet = Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate), rates: None };
-        let mut before = Written::default();
-        for _ in 0..count {
-            if rest.len() < layout.plan.bytes() {
-                return Some("flow packet has fewer records than it says");
-            }
+        let mut written = Written::default();
+        let bytes = usize::from(count) * layout.plan.bytes();
+        let is_cut = rest.len() < bytes;
+        rest = &rest[..bytes.min(rest.len())];
+        while rest.len() >= layout.plan.bytes() {
             let mut row = self.row(&frame.head, nth, layout.format, batch);
-            rest = layout.record(rest, packet, &mut before, &mut row);
+            rest = layout.record(rest, packet, &mut written, &mut row);
+            drop(row);
+            rest = layout.plan.alike(rest, packet, &written, nth, batch);
         }
-        None
+        is_cut.then_some("flow packet has fewer records than it says")
     }
 }
 

@@ -491,16 +491,18 @@ impl FlowDecoder {
         let rates = self.sampling.of(domain);
         if let Some(plan) = &template.plan {
             let packet = Packet { export, domain: Some(domain.id), template: Some(id), sampling: None, rates };
-            let mut before = Written::default();
+            let (mut written, first) = (Written::default(), *nth);
             while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
                 let mut row = self.row(head, nth, format, batch);
-                b = plan.record(b, packet, &mut before, &mut row);
+                b = plan.record(b, packet, &mut written, &mut row);
                 if late {
                     row.text(self.late, "decoded_late");
                 }
-                count += 1;
+                drop(row);
+                b = plan.alike(b, packet, &written, nth, batch);
             }
-            return (count > 0 || b.iter().all(|byte| *byte == 0), count);
+            let count = *nth - first;
+            return (count > 0 || b.iter().all(|byte| *byte == 0), count.into());
         }
         while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
             // Zeros to the end of the set are padding where they are shorter than a record; a whole record of zeros is one.

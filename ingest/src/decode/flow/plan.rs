@@ -8,15 +8,14 @@
 //! numbers, so that a row needs no sorting. A template with a field of variable length has no plan; [`super::record::record`] reads its records
 //! element by element, and is the plain twin that every plan must agree with.
 
-use std::net::Ipv4Addr;
+use event::{BatchBuilder, Cells, FieldId, RowBuilder, Time, Value};
 
-use event::{FieldId, RowBuilder, Time, Value};
-
+use super::super::format::transport;
 use super::element::{BIFLOW, Form, add_octets, add_text, counts_reverse, meaning, other_address};
 use super::list::is_list;
 use super::record::{OF_SOURCE, Span, direction, firewall_event, forwarding, instant, nat_event};
 use super::sampling::{self, Names, is_part, rate_of};
-use super::{Export, Field, REVERSE_PEN, VARIABLE, add_family, add_mac, address};
+use super::{EVENTS_PER_FRAME_MAX, Export, Field, REVERSE_PEN, VARIABLE, add_family, add_mac, address, unsigned};
 
 /// The steps of one record.
 #[derive(Debug)]
@@ -31,15 +30,19 @@ pub(super) struct Plan {
     repeats: Repeats,
 }
 
-/// How a record is written that has what the one before has: the steps, by their numbers, whose values may differ.
+/// How records are written that have what the one before has: the steps, by their numbers, whose values may differ.
 #[derive(Debug, Default)]
 struct Repeats {
-    /// Whether it can be: there are few steps, and none whose text is made of the record or that asks what was written.
+    /// Whether they can be: there are few steps, and none whose text is made of the record or that asks what was written.
     can: bool,
-    /// Each record has them.
+    /// Numbers and addresses of four bytes, which each record has.
     numbers: Vec<(u8, Part)>,
-    /// Of four bytes: each record has them.
-    addresses: Vec<(u8, Part)>,
+    /// When the flow began, when it ended and how long it was: the steps that tell it.
+    times: [u8; 3],
+    /// The protocol's name.
+    transport: Option<u8>,
+    /// The rate that options records tell, where the record has none of its own.
+    told: Option<u8>,
     others: Vec<u8>,
 }
 
@@ -54,10 +57,15 @@ impl Repeats {
         for (Step { write, part, .. }, nth) in steps.iter().zip(0..=u8::MAX) {
             match write {
                 Write::Uint => repeats.numbers.push((nth, *part)),
-                Write::Ip if part.length == 4 => repeats.addresses.push((nth, *part)),
+                Write::Ip if part.length == 4 => repeats.numbers.push((nth, *part)),
                 Write::Mac | Write::Said | Write::OtherIp(_) | Write::Family | Write::Octets => repeats.can = false,
                 // All records of a packet have the same.
                 Write::Text(_) | Write::Exporter | Write::Domain | Write::Template => {}
+                Write::Start => repeats.times[0] = nth,
+                Write::End => repeats.times[1] = nth,
+                Write::Duration => repeats.times[2] = nth,
+                Write::Transport => repeats.transport = Some(nth),
+                Write::SamplingTold if !steps.iter().any(|step| step.write == Write::Sampling) => repeats.told = Some(nth),
                 _ => repeats.others.push(nth),
             }
         }
@@ -65,7 +73,7 @@ impl Repeats {
     }
 }
 
-/// Where the steps of a plan put the cells of the record before.
+/// Where the steps of a plan have put the cells of a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written {
     /// How many cells they are; none where they are not known.
@@ -80,8 +88,8 @@ impl Default for Written {
 }
 
 impl Written {
-    fn place(&self, step: u8) -> usize {
-        self.places[usize::from(step)].into()
+    fn place(&self, step: u8) -> u8 {
+        self.places[usize::from(step) % REPEATED_MAX]
     }
 }
 
@@ -164,11 +172,11 @@ pub(super) struct Packet<'r> {
 }
 
 impl Packet<'_> {
-    fn rate(&self, names: &[Part], rest: &[u8]) -> Option<u64> {
+    fn rate(&self, names: &[Part], record: &[u8]) -> Option<u64> {
         let rates = self.rates?;
         let mut named = Names::default();
         for part in names {
-            named.element(part.element, Some(number(rest, part)));
+            named.element(part.element, Some(number(record, part)));
         }
         rate_of(rates, self.template?, &named)
     }
@@ -196,8 +204,7 @@ impl Plan {
         self.bytes
     }
 
-    /// Writes the record that `rest` begins with, all cells of it; gives what follows. `before` is what was written of the record
-    /// before, where that was of the same packet and plan and in the row before.
+    /// Writes the record that `rest` begins with, all cells of it; gives what follows. `written` says then where.
     ///
     /// # Panics
     /// Where `rest` is shorter than a record.
@@ -205,26 +212,68 @@ impl Plan {
         &self,
         rest: &'b [u8],
         packet: Packet<'_>,
-        before: &mut Written,
+        written: &mut Written,
         row: &mut RowBuilder<'_>,
     ) -> &'b [u8] {
         let (bytes, after) = rest.split_at(self.bytes);
+        let record = self.read(bytes, packet);
+        self.whole(&record, written, row);
+        row.time(record.time());
+        after
+    }
+
+    /// Writes the records that `rest` begins with as long as each has what the record has that was `written` into the last row, and is of
+    /// the same packet; gives what follows. Each takes that row's cells and puts its own values in their places.
+    pub(super) fn alike<'b>(
+        &self,
+        rest: &'b [u8],
+        packet: Packet<'_>,
+        written: &Written,
+        nth: &mut u16,
+        batch: &mut BatchBuilder,
+    ) -> &'b [u8] {
+        let Some(mut rows) = batch.alike().filter(|rows| rows.cell_count() == written.cells) else { return rest };
+        let mut after = rest;
+        while *nth < EVENTS_PER_FRAME_MAX
+            && let Some((bytes, behind)) = after.split_at_checked(self.bytes)
+        {
+            let record = self.read(bytes, packet);
+            if !rows.row(*nth, record.time(), |cells| self.put(&record, written, cells)) {
+                break;
+            }
+            *nth += 1;
+            after = behind;
+        }
+        // What is nothing but a number goes column by column: where it lies and where it goes is the same for all.
+        let records = rest[..rest.len() - after.len()].chunks_exact(self.bytes);
+        for (step, part) in &self.repeats.numbers {
+            let (place, at, records) = (written.place(*step).into(), part.at as usize, records.clone());
+            match part.length {
+                1 => rows.put_column(place, records.map(|record| record[at].into())),
+                2 => rows.put_column(place, records.map(|record| u16::from_be_bytes(chunk(record, at)).into())),
+                4 => rows.put_column(place, records.map(|record| u32::from_be_bytes(chunk(record, at)).into())),
+                8 => rows.put_column(place, records.map(|record| u64::from_be_bytes(chunk(record, at)))),
+                _ => rows.put_column(place, records.map(|record| number(record, part))),
+            }
+        }
+        after
+    }
+
+    #[inline(always)]
+    fn read<'b, 'r>(&'r self, bytes: &'b [u8], packet: Packet<'r>) -> Record<'b, 'r> {
         let instant = |part: Option<Part>| part.and_then(|part| part.instant(bytes, packet.export));
         let (start, end) = (instant(self.span.start), instant(self.span.end));
-        let record = Record { bytes, rest, packet, plan: self, start, end };
-        if before.cells == 0 || !self.as_before(&record, before, row) {
-            self.whole(&record, before, row);
-        }
-        row.time(record.end.unwrap_or(packet.export.time));
-        after
+        Record { bytes, packet, plan: self, start, end }
     }
 
     /// Writes each step's cell, and says in `written` where.
     fn whole(&self, record: &Record<'_, '_>, written: &mut Written, row: &mut RowBuilder<'_>) {
         let mut sampled = false;
+        let in_order = row.cell_count() == 0;
         for (Step { field, write, part }, nth) in self.steps.iter().zip(0..) {
             let cells = row.cell_count();
             match *write {
+                Write::Uint => row.uint(*field, number(record.bytes, part)),
                 Write::Mac => add_mac(row, *field, part.of(record.bytes)),
                 // Where the first of several is empty the next one counts.
                 Write::Said if row.get(*field).is_none() => add_text(row, *field, part.of(record.bytes)),
@@ -252,43 +301,52 @@ impl Plan {
                 *place = if row.cell_count() > cells { cells as u8 } else { NOWHERE };
             }
         }
-        written.cells = if self.repeats.can { row.cell_count() } else { 0 };
+        written.cells = if self.repeats.can && in_order { row.cell_count() } else { 0 };
     }
 
-    /// Takes the cells of the record before and puts this one's values in their places. False, and nothing written, where the two
-    /// differ in what they have.
-    fn as_before(&self, record: &Record<'_, '_>, before: &Written, row: &mut RowBuilder<'_>) -> bool {
-        let mark = row.mark();
-        let Some(mut cells) = row.begin_as_before() else { return false };
-        let is_alike = cells.len() == before.cells && {
-            for (step, part) in &self.repeats.numbers {
-                cells.put_uint(before.place(*step), number(record.rest, part));
+    /// The name of the protocol that a step tells.
+    #[inline(always)]
+    fn transport(&self, record: &Record<'_, '_>, step: u8) -> Option<&'static str> {
+        transport(number(record.bytes, &self.steps[usize::from(step)].part))
+    }
+
+    /// Puts the values of a record in the places of those of the one that was `written`, but for plain numbers. False where the two differ
+    /// in what they have.
+    #[inline(always)]
+    fn put(&self, record: &Record<'_, '_>, written: &Written, cells: &mut Cells<'_>) -> bool {
+        let times = [record.start.map(Time::unix_ns), record.end.map(Time::unix_ns), record.duration()];
+        for (value, step) in times.into_iter().zip(self.repeats.times) {
+            match (value, written.place(step)) {
+                (None, NOWHERE) => {}
+                (None, _) | (Some(_), NOWHERE) => return false,
+                (Some(value), place) => cells.put_number(place.into(), value.cast_unsigned()),
             }
-            for (step, part) in &self.repeats.addresses {
-                cells.put_ip4(before.place(*step), Ipv4Addr::from_bits(number(record.rest, part) as u32));
-            }
-            let mut sampled = false;
-            self.repeats.others.iter().all(|step| {
-                let Step { write, part, .. } = &self.steps[*step as usize];
-                match (record.value(*write, part, &mut sampled), before.places[*step as usize]) {
-                    (None, NOWHERE) => true,
-                    (None, _) | (Some(_), NOWHERE) => false,
-                    (Some(value), place) => row.put(place.into(), value),
-                }
-            })
-        };
-        if !is_alike {
-            row.rewind(mark);
         }
-        is_alike
+        if let Some(step) = self.repeats.transport {
+            match (self.transport(record, step), written.place(step)) {
+                (None, NOWHERE) => {}
+                (Some(name), place) if place != NOWHERE && cells.put_fixed(place.into(), name) => {}
+                _ => return false,
+            }
+        }
+        let mut sampled = false;
+        // Where nothing was told of the domain, all records of the packet have the same.
+        let told = self.repeats.told.filter(|_| record.packet.rates.is_some());
+        for step in self.repeats.others.iter().copied().chain(told) {
+            let Step { write, part, .. } = &self.steps[usize::from(step)];
+            match (record.value(*write, part, &mut sampled), written.place(step)) {
+                (None, NOWHERE) => {}
+                (Some(value), place) if place != NOWHERE && cells.put(place.into(), value) => {}
+                _ => return false,
+            }
+        }
+        true
     }
 }
 
 /// A record and what its steps need.
 struct Record<'b, 'r> {
     bytes: &'b [u8],
-    /// The record and what follows it.
-    rest: &'b [u8],
     packet: Packet<'r>,
     plan: &'r Plan,
     start: Option<Time>,
@@ -296,14 +354,26 @@ struct Record<'b, 'r> {
 }
 
 impl Record<'_, '_> {
+    /// When the flow ended, as far as it says.
+    #[inline(always)]
+    fn time(&self) -> Time {
+        self.end.unwrap_or(self.packet.export.time)
+    }
+
+    #[inline(always)]
+    fn duration(&self) -> Option<i64> {
+        let (start, end) = self.start.zip(self.end).filter(|(start, end)| end >= start)?;
+        Some(end.since_ns(start))
+    }
+
     /// What a step writes; none where the record has no such thing. `sampled` is whether a step before told the record's own rate.
     #[inline(always)]
     fn value(&self, write: Write, part: &Part, sampled: &mut bool) -> Option<Value<'static>> {
-        let number = || number(self.rest, part);
+        let number = || number(self.bytes, part);
         Some(match write {
             Write::Uint => Value::Uint(number()),
             Write::Ip => Value::Ip(address(part.of(self.bytes))?),
-            Write::Transport => Value::Text(crate::decode::format::transport(number())?),
+            Write::Transport => Value::Text(transport(number())?),
             Write::IcmpType => Value::Uint(number() >> 8),
             Write::IcmpCode => Value::Uint(number() & 0xff),
             Write::Sampling => {
@@ -312,7 +382,7 @@ impl Record<'_, '_> {
                 Value::Uint(rate)
             }
             Write::SamplingTold if *sampled => return None,
-            Write::SamplingTold => Value::Uint(self.packet.sampling.or_else(|| self.packet.rate(&self.plan.names, self.rest))?),
+            Write::SamplingTold => Value::Uint(self.packet.sampling.or_else(|| self.packet.rate(&self.plan.names, self.bytes))?),
             Write::Direction => Value::Text(direction(part.of(self.bytes))?),
             Write::Forwarding => Value::Text(forwarding(part.of(self.bytes))?),
             Write::Firewall => Value::Text(firewall_event(part.of(self.bytes))?),
@@ -321,10 +391,7 @@ impl Record<'_, '_> {
             Write::Template => Value::Uint(self.packet.template?.into()),
             Write::Start => Value::Time(self.start?),
             Write::End => Value::Time(self.end?),
-            Write::Duration => {
-                let (start, end) = self.start.zip(self.end).filter(|(start, end)| end >= start)?;
-                Value::Int(end.since_ns(start))
-            }
+            Write::Duration => Value::Int(self.duration()?),
             Write::ReverseStart => Value::Time(self.plan.reverse.start?.instant(self.bytes, self.packet.export)?),
             Write::ReverseEnd => Value::Time(self.plan.reverse.end?.instant(self.bytes, self.packet.export)?),
             Write::Biflow => Value::Bool(true),
@@ -336,13 +403,15 @@ impl Record<'_, '_> {
     }
 }
 
-/// The number of one to eight bytes. `rest` reaches beyond the record: eight bytes can be read at once but for the last records of a set.
-fn number(rest: &[u8], part: &Part) -> u64 {
-    let at = part.at as usize;
-    match rest.get(at..at + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) {
-        Some(eight) => u64::from_be_bytes(eight) >> (64 - 8 * u32::from(part.length)),
-        None => part.of(rest).iter().fold(0, |n, byte| n << 8 | u64::from(*byte)),
-    }
+/// The number of one to eight bytes.
+fn number(record: &[u8], part: &Part) -> u64 {
+    unsigned(part.of(record)).unwrap_or_default()
+}
+
+/// So many bytes of a record, where its plan knows that they are.
+#[inline(always)]
+fn chunk<const N: usize>(record: &[u8], at: usize) -> [u8; N] {
+    record[at..at + N].try_into().expect("as many")
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

@@ -160,22 +160,27 @@ fn some_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
     }
 }
 
+/// Names of protocols by their IANA numbers. A table: whose record follows whose cannot be foretold, so branches would be guessed wrong.
+static TRANSPORTS: [Option<&str>; 256] = {
+    let mut names = [None; 256];
+    names[1] = Some("icmp");
+    names[2] = Some("igmp");
+    names[6] = Some("tcp");
+    names[17] = Some("udp");
+    names[41] = Some("ipv6");
+    names[47] = Some("gre");
+    names[50] = Some("esp");
+    names[51] = Some("ah");
+    names[58] = Some("ipv6-icmp");
+    names[89] = Some("ospf");
+    names[132] = Some("sctp");
+    names
+};
+
 /// `network.transport` by IANA protocol number.
+#[inline]
 pub(super) fn transport(number: u64) -> Option<&'static str> {
-    Some(match number {
-        1 => "icmp",
-        2 => "igmp",
-        6 => "tcp",
-        17 => "udp",
-        41 => "ipv6",
-        47 => "gre",
-        50 => "esp",
-        51 => "ah",
-        58 => "ipv6-icmp",
-        89 => "ospf",
-        132 => "sctp",
-        _ => return None,
-    })
+    *TRANSPORTS.get(usize::try_from(number).ok()?)?
 }
 
 /// `user.name` and, of `DOMAIN\\name`, `user.domain`.
