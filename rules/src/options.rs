@@ -65,7 +65,7 @@ fn named(path: &Path, text: &str) -> Vec<Result<Named, (usize, String)>> {
     }
     match yaml::placed(text) {
         Err(fault) => vec![Err(fault)],
-        Ok(Placed { line, value }) => match value {
+        Ok(Placed { line, value, .. }) => match value {
             PlacedValue::Map(entries) => entries.into_iter().map(entry).collect(),
             PlacedValue::Scalar(_) | PlacedValue::List(_) => vec![Err((line, "expected names with their values".to_owned()))],
         },

@@ -326,12 +326,12 @@ fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut V
         info.kind = "behaviour";
         below("behaviour", Parameters::read(node)).map(|parameters| Content::Behaviour(Box::new(parameters)))
     } else if let Some(filter) = node.get("filter") {
-        let rules = filter.get("rules").map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect();
+        let rules = filter_rules(filter, &mut faults);
         info.source = read_source(&mut faults);
-        below("filter", detection(filter, reading)).map(|found| Content::Filter { rules, expr: found.expr })
+        below("filter", detection(filter, &["rules"], reading)).map(|found| Content::Filter { rules, expr: found.expr })
     } else if let Some(node) = node.get("detection") {
         info.source = read_source(&mut faults);
-        below("detection", detection(node, reading)).map(|found| {
+        below("detection", detection(node, &[], reading)).map(|found| {
             let unused = |name: String| {
                 let hint = Some("name it in the condition, or take it away".to_owned());
                 Fault::new(&["detection", &name], format!("the condition never names {name:?}")).hint(hint)
@@ -352,6 +352,23 @@ fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut V
     let content = content.filter(|_| !refused)?;
     advice.into_iter().for_each(|fault| tell(fault, false));
     Some(Parsed { info, path: path.to_owned(), document, content, beside: BTreeSet::new() })
+}
+
+/// What every rule of a filter's log source is called.
+const ANY: &str = "any";
+
+/// The rules that a filter names. A list of none means any, as in pySigma.
+fn filter_rules(filter: &Node, faults: &mut Vec<Fault>) -> Vec<String> {
+    match filter.get("rules") {
+        None | Some(Node::Null) => {
+            let hint = Some("write `rules: any`, or a list of ids or names".to_owned());
+            faults.push(Fault::new(&["filter"], "the filter does not say for which rules it is").hint(hint));
+            Vec::new()
+        }
+        Some(Node::List(list)) if list.is_empty() => vec![ANY.to_owned()],
+        Some(Node::Text(text)) if text.eq_ignore_ascii_case(ANY) => vec![ANY.to_owned()],
+        Some(named) => named.elements().iter().filter_map(Node::written).collect(),
+    }
 }
 
 /// The same, with its faults seen from the document.
@@ -614,7 +631,7 @@ fn apply_filters(parsed: &mut [Parsed], reading: &Reading<'_>, problems: &mut Ve
         let nodes = expr.nodes();
         let mut used = false;
         for rule in parsed.iter_mut() {
-            let meant = names.iter().any(|n| n == "any" || *n == rule.info.id || rule.info.name.as_ref() == Some(n));
+            let meant = names.iter().any(|n| n == ANY || *n == rule.info.id || rule.info.name.as_ref() == Some(n));
             let covers = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
             let fits = covers(&source.product, &rule.info.source.product)
                 && covers(&source.category, &rule.info.source.category)
@@ -642,7 +659,7 @@ fn apply_filters(parsed: &mut [Parsed], reading: &Reading<'_>, problems: &mut Ve
             problems.push(Problem { path: path.clone(), line, refused: false, reason, hint });
         };
         if used {
-            let unknown = names.iter().filter(|name| *name != "any" && !known.contains(*name));
+            let unknown = names.iter().filter(|name| *name != ANY && !known.contains(*name));
             unknown.for_each(|name| tell(format!("the filter names {name:?}, which is not loaded")));
         } else {
             tell("the filter applies to no loaded rule".to_owned());

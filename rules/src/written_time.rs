@@ -15,7 +15,7 @@ struct Written {
     clock: Option<(u32, u32)>,
 }
 
-/// The part of the time that the value is: an instant, its text (`2026-11-25`, behind it perhaps `T10:30`, seconds, a zone), or a number of
+/// The part of the time that the value is: an instant, its text (`2026-11-25` or `2026/11/25`, behind it perhaps `T10:30`, seconds, a zone), or a number of
 /// seconds, milli-, micro- or nanoseconds since 1970.
 pub(crate) fn part_of(value: Value<'_>, part: TimePart) -> Option<i64> {
     let written = match value {
@@ -52,9 +52,11 @@ impl Written {
     fn read(text: &str) -> Option<Written> {
         let mut rest = Rest(text.as_bytes());
         let year = rest.digits(4, 0..=9999)? as i32;
-        let month = rest.after(b"-")?.digits(2, 1..=12)?;
+        // As others write it: 2026/11/25.
+        let between: &[u8] = if rest.0.first() == Some(&b'/') { b"/" } else { b"-" };
+        let month = rest.after(between)?.digits(2, 1..=12)?;
         let next = days_from_civil(year + (month / 12) as i32, month % 12 + 1, 1);
-        let day = rest.after(b"-")?.digits(2, 1..=31).filter(|day| days_from_civil(year, month, *day) < next)?;
+        let day = rest.after(between)?.digits(2, 1..=31).filter(|day| days_from_civil(year, month, *day) < next)?;
         let clock = match rest.0 {
             [] => None,
             _ => Some((rest.after(b"Tt ")?.digits(2, 0..=23)?, rest.after(b":")?.digits(2, 0..=59)?)),
@@ -67,8 +69,10 @@ impl Written {
             }
         }
         let is_zone = |zone: &[u8]| zone.len() <= "+09:00".len() && zone.iter().all(|b| b.is_ascii_digit() || *b == b':');
-        match rest.0 {
+        let zone = rest.0.strip_prefix(b" ").filter(|_| clock.is_some()).unwrap_or(rest.0);
+        match zone {
             [] | [b'Z' | b'z'] => {}
+            b"UTC" | b"GMT" | b"JST" if clock.is_some() => {}
             [b'+' | b'-', zone @ ..] if clock.is_some() && is_zone(zone) => {}
             _ => return None,
         }
@@ -142,6 +146,11 @@ mod tests {
             ("2026-02-28T03:07:08.", Hour, None),
             ("2026-02-28T03:07 or so", Hour, None),
             ("2026-2-28", Day, None),
+            ("2026/02/28 03:07:08", Hour, Some(3)),
+            ("2026/02-28", Day, None),
+            ("2026-02-28 03:07:08.5 UTC", Hour, Some(3)),
+            ("2026-02-28 03:07 +0900", Hour, Some(3)),
+            ("2026-02-28 UTC", Day, None),
             ("", Day, None),
         ] {
             assert_eq!(part(text, of), expected, "{text}");

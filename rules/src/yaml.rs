@@ -1,6 +1,7 @@
 //! Rule and policy files as trees, read within bounds: no aliases, limited depth and size, lines kept for messages.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
@@ -18,9 +19,9 @@ pub enum Node {
     /// True or false.
     Bool(bool),
     /// A whole number.
-    Int(i128),
+    Int(i128, Written),
     /// A number with a fraction.
-    Float(f64),
+    Float(f64, Written),
     /// Text, or anything in quotes.
     Text(String),
     /// A sequence.
@@ -29,6 +30,9 @@ pub enum Node {
     Map(Vec<(String, Node)>),
 }
 
+/// The text of a number, where it is not as we would write the number: `10.0`, `007`, `0x1f`, and what no number here can hold.
+pub type Written = Option<Box<str>>;
+
 /// A value with the line (from 1) on which it begins.
 #[derive(Clone, Debug)]
 pub struct Placed {
@@ -36,6 +40,8 @@ pub struct Placed {
     pub line: usize,
     /// The value.
     pub value: PlacedValue,
+    /// Where it stands in the document's text.
+    bytes: Range<usize>,
 }
 
 /// A YAML value whose parts have their lines.
@@ -77,7 +83,7 @@ pub fn document_at(text: &str, line: usize) -> Option<String> {
 /// Reads a file of one document with the lines of all its values. An error has its line, from 1.
 pub fn placed(text: &str) -> Result<Placed, (usize, String)> {
     let [(first, part)] = &parts(text)[..] else { return Err((1, "the file has not one document".to_owned())) };
-    let mut placed: Placed = read_as(part).map_err(|(line, reason)| (first + line - 1, reason))?;
+    let mut placed = read_placed(part).map_err(|(line, reason)| (first + line - 1, reason))?;
     placed.shift(first - 1);
     Ok(placed)
 }
@@ -103,21 +109,25 @@ fn parts(text: &str) -> Vec<(usize, String)> {
 
 /// Reads one document. An error has its line, from 1.
 pub fn read(text: &str) -> Result<Node, (usize, String)> {
-    read_as(text)
+    read_placed(text).map(Node::from)
 }
 
-fn read_as<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
+fn read_placed(text: &str) -> Result<Placed, (usize, String)> {
     if text.len() > FILE_BYTES_MAX {
         return Err((1, format!("larger than {FILE_BYTES_MAX} bytes")));
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, max_aliases: 0, max_anchors: 0 },
         strict_booleans: true,
+        // The beginning of a hash may look like a number that is larger than any: then it is text.
+        non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    let mut placed: Placed = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line() as usize);
         (line, in_words(&error.to_string()))
-    })
+    })?;
+    placed.note_written(text);
+    Ok(placed)
 }
 
 /// What the reader says, for whoever wrote the file: without the place, which counts within a document, and advice for programmers.
@@ -191,11 +201,29 @@ impl Node {
         Some(match self {
             Node::Null => String::new(),
             Node::Bool(b) => b.to_string(),
-            Node::Int(n) => n.to_string(),
-            Node::Float(n) => n.to_string(),
+            Node::Int(n, _) => n.to_string(),
+            Node::Float(n, _) => n.to_string(),
             Node::Text(text) => text.clone(),
             Node::List(_) | Node::Map(_) => return None,
         })
+    }
+
+    /// As the file has a scalar: `1.10` is not `1.1`. Nothing for lists and mappings.
+    pub fn written(&self) -> Option<String> {
+        match self {
+            Node::Int(_, Some(text)) | Node::Float(_, Some(text)) => Some(text.to_string()),
+            other => other.scalar(),
+        }
+    }
+}
+
+impl From<Placed> for Node {
+    fn from(placed: Placed) -> Node {
+        match placed.value {
+            PlacedValue::Scalar(node) => node,
+            PlacedValue::List(list) => Node::List(list.into_iter().map(Node::from).collect()),
+            PlacedValue::Map(entries) => Node::Map(entries.into_iter().map(|(key, _, value)| (key, value.into())).collect()),
+        }
     }
 }
 
@@ -221,6 +249,21 @@ impl Placed {
         }
     }
 
+    /// Notes how its numbers are written in `text`.
+    fn note_written(&mut self, text: &str) {
+        match &mut self.value {
+            PlacedValue::Scalar(node) => {
+                let as_we_write = node.scalar();
+                if let Node::Int(_, written) | Node::Float(_, written) = node {
+                    let own = text.get(self.bytes.clone()).map(str::trim).filter(|own| !own.is_empty());
+                    *written = own.filter(|own| as_we_write.as_deref() != Some(own)).map(Box::from);
+                }
+            }
+            PlacedValue::List(list) => list.iter_mut().for_each(|one| one.note_written(text)),
+            PlacedValue::Map(entries) => entries.iter_mut().for_each(|(.., value)| value.note_written(text)),
+        }
+    }
+
     /// Moves all lines down by so many.
     fn shift(&mut self, by: usize) {
         self.line += by;
@@ -240,7 +283,9 @@ impl Placed {
 impl<'de> Deserialize<'de> for Placed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Placed, D::Error> {
         let Spanned { value, referenced, .. } = Spanned::<PlacedValue>::deserialize(deserializer)?;
-        Ok(Placed { line: referenced.line() as usize, value })
+        let span = referenced.span();
+        let from = span.byte_offset().unwrap_or(0) as usize;
+        Ok(Placed { line: referenced.line() as usize, value, bytes: from..from + span.byte_len().unwrap_or(0) as usize })
     }
 }
 
@@ -250,50 +295,53 @@ impl<'de> Deserialize<'de> for PlacedValue {
     }
 }
 
-/// As [`NodeVisitor`], keeping lines.
 struct PlacedVisitor;
 
 impl<'de> Visitor<'de> for PlacedVisitor {
     type Value = PlacedValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        NodeVisitor.expecting(f)
+        f.write_str("a YAML value")
     }
 
-    fn visit_unit<E: serde::de::Error>(self) -> Result<PlacedValue, E> {
+    fn visit_unit<E>(self) -> Result<PlacedValue, E> {
         Ok(PlacedValue::Scalar(Node::Null))
     }
 
-    fn visit_none<E: serde::de::Error>(self) -> Result<PlacedValue, E> {
-        self.visit_unit()
+    fn visit_none<E>(self) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Null))
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<PlacedValue, D::Error> {
         PlacedValue::deserialize(deserializer)
     }
 
-    fn visit_bool<E: serde::de::Error>(self, b: bool) -> Result<PlacedValue, E> {
-        NodeVisitor.visit_bool(b).map(PlacedValue::Scalar)
+    fn visit_bool<E>(self, b: bool) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Bool(b)))
     }
 
-    fn visit_i64<E: serde::de::Error>(self, n: i64) -> Result<PlacedValue, E> {
-        NodeVisitor.visit_i64(n).map(PlacedValue::Scalar)
+    fn visit_i64<E>(self, n: i64) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Int(n.into(), None)))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<PlacedValue, E> {
-        NodeVisitor.visit_u64(n).map(PlacedValue::Scalar)
+    fn visit_u64<E>(self, n: u64) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Int(n.into(), None)))
     }
 
-    fn visit_i128<E: serde::de::Error>(self, n: i128) -> Result<PlacedValue, E> {
-        NodeVisitor.visit_i128(n).map(PlacedValue::Scalar)
+    fn visit_i128<E>(self, n: i128) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Int(n, None)))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, n: f64) -> Result<PlacedValue, E> {
-        NodeVisitor.visit_f64(n).map(PlacedValue::Scalar)
+    fn visit_f64<E>(self, n: f64) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Float(n, None)))
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PlacedValue, E> {
-        NodeVisitor.visit_str(text).map(PlacedValue::Scalar)
+    fn visit_str<E>(self, text: &str) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Text(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<PlacedValue, E> {
+        Ok(PlacedValue::Scalar(Node::Text(text)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<PlacedValue, A::Error> {
@@ -306,91 +354,15 @@ impl<'de> Visitor<'de> for PlacedVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PlacedValue, A::Error> {
         let mut entries: Vec<(String, usize, Placed)> = Vec::new();
-        while let Some(Spanned { value: key, referenced, .. }) = map.next_key::<Spanned<Node>>()? {
-            let key = key.scalar().ok_or_else(|| A::Error::custom("a key must be a scalar"))?;
+        // As text: a key is a name, also where it looks like a number.
+        while let Some(Spanned { value: key, referenced, .. }) = map.next_key::<Spanned<Option<String>>>()? {
+            let key = key.unwrap_or_default();
             if entries.iter().any(|(k, ..)| *k == key) {
                 return Err(A::Error::custom(format!("the key {key:?} stands twice")));
             }
             entries.push((key, referenced.line() as usize, map.next_value()?));
         }
         Ok(PlacedValue::Map(entries))
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        Node::deserialize(deserializer)
-    }
-
-    fn visit_bool<E>(self, b: bool) -> Result<Node, E> {
-        Ok(Node::Bool(b))
-    }
-
-    fn visit_i64<E>(self, n: i64) -> Result<Node, E> {
-        Ok(Node::Int(n.into()))
-    }
-
-    fn visit_u64<E>(self, n: u64) -> Result<Node, E> {
-        Ok(Node::Int(n.into()))
-    }
-
-    fn visit_i128<E>(self, n: i128) -> Result<Node, E> {
-        Ok(Node::Int(n))
-    }
-
-    fn visit_f64<E>(self, n: f64) -> Result<Node, E> {
-        Ok(Node::Float(n))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Node, E> {
-        Ok(Node::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut list = Vec::new();
-        while let Some(node) = seq.next_element()? {
-            list.push(node);
-        }
-        Ok(Node::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries: Vec<(String, Node)> = Vec::new();
-        while let Some(key) = map.next_key::<Node>()? {
-            let key = key.scalar().ok_or_else(|| A::Error::custom("a key must be a scalar"))?;
-            let value = map.next_value()?;
-            if entries.iter().any(|(k, _)| *k == key) {
-                return Err(A::Error::custom(format!("the key {key:?} stands twice")));
-            }
-            entries.push((key, value));
-        }
-        Ok(Node::Map(entries))
     }
 }
 

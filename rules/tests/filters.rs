@@ -36,7 +36,7 @@ fn detection() -> impl Strategy<Value = Detection> {
 }
 
 fn filter(rules: usize) -> impl Strategy<Value = Filter> {
-    (detection(), prop::option::of(prop::collection::btree_set(0..rules, 0..rules)))
+    (detection(), prop::option::of(prop::collection::btree_set(0..rules, 1..rules)))
         .prop_map(|(detection, rules)| Filter { detection, rules })
 }
 
@@ -136,6 +136,19 @@ proptest! {
     ) {
         prop_assert_eq!(matches(&with_filters(&rules, &filters), &events), matches(&by_hand(&rules, &filters), &events));
     }
+}
+
+#[test]
+fn a_filter_says_for_which_rules_it_is() {
+    let rule = "title: R\nlogsource: {product: x}\ndetection: {s: {e: a}, condition: s}\n---\n";
+    let events = [r#"{"e":"a","u":"x"}"#.to_owned(), r#"{"e":"a"}"#.to_owned()];
+    let filter =
+        |rules: &str| format!("{rule}title: F\nlogsource: {{product: x}}\nfilter: {{{rules}s: {{u: x}}, condition: not s}}\n");
+    for rules in ["rules: any, ", "rules: Any, ", "rules: [any], ", "rules: [], ", "rules: R, "] {
+        assert_eq!(matches(&filter(rules), &events), [vec![], vec![0]], "{rules}");
+    }
+    let (_, problems) = load(&[("f".to_owned(), filter(""))], &LoadOptions::default());
+    assert!(problems.iter().any(|problem| problem.refused && problem.reason.contains("for which rules")), "{problems:?}");
 }
 
 #[test]

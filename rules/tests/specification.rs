@@ -80,6 +80,19 @@ const CASES: &[Case] = &[
     ("s: {f|lte: 18446744073709551615}, condition: s", &[r#"{"f":18446744073709551615}"#], &[r#"{"f":"18446744073709551616"}"#]),
     ("s: {f: 10}, condition: s", &[r#"{"f":"10"}"#], &[r#"{"f":" 10 "}"#]),
     ("s: {f|gt: 36893488147419103232}, condition: s", &[r#"{"f":36893488147419103233}"#], &[r#"{"f":36893488147419103232}"#]),
+    // A number that is looked for as text is as the rule writes it, and exact beyond what YAML's readers hold.
+    ("s: {f|contains: 10.0}, condition: s", &[r#"{"f":"v10.0.1"}"#], &[r#"{"f":"v10"}"#]),
+    ("s: {f|startswith: 007}, condition: s", &[r#"{"f":"0071"}"#], &[r#"{"f":"71"}"#]),
+    ("s: {f|endswith: 1.10}, condition: s", &[r#"{"f":"v1.10"}"#], &[r#"{"f":"v1.1"}"#]),
+    ("s: {f: 1.10}, condition: s", &[r#"{"f":"1.1"}"#, r#"{"f":1.1}"#], &[r#"{"f":1.11}"#]),
+    ("s: {f: 36893488147419103233}, condition: s", &[r#"{"f":36893488147419103233}"#], &[r#"{"f":36893488147419103232}"#]),
+    ("s: {f|re: 1.0}, condition: s", &[r#"{"f":"1.0"}"#], &[r#"{"f":"1"}"#]),
+    ("s: {f: 0x10}, condition: s", &[r#"{"f":16}"#, r#"{"f":"0X10"}"#], &[r#"{"f":10}"#]),
+    ("s: {f|contains: 12e4567}, condition: s", &[r#"{"f":"a12E4567b"}"#], &[r#"{"f":"inf"}"#]),
+    ("s: {f|re: '${j}'}, condition: s", &[], &[r#"{"f":"${j}"}"#]),
+    ("s: {f|re: 'x{y}'}, condition: s", &[r#"{"f":"x{y}"}"#], &[r#"{"f":"xy"}"#]),
+    ("s: [1.0], condition: s", &[r#"{"f":"v1.0"}"#], &[r#"{"f":"v1"}"#]),
+    ("s: {4.50: x}, condition: s", &[r#"{"4.50":"x"}"#], &[r#"{"4.5":"x"}"#]),
     // Networks.
     ("s: {f|cidr: 10.0.0.0/8}, condition: s", &[r#"{"f":"10.255.0.1"}"#], &[r#"{"f":"11.0.0.1"}"#, r#"{"f":"10"}"#]),
     ("s: {f|cidr: ['fe80::/10', '::1/128']}, condition: s", &[r#"{"f":"FE80::1"}"#, r#"{"f":"::1"}"#], &[r#"{"f":"::2"}"#]),
@@ -104,6 +117,7 @@ const CASES: &[Case] = &[
         &[r#"{"f":"x /a -b"}"#, r#"{"f":"x -b -a"}"#],
         &[r#"{"f":"x /a"}"#],
     ),
+    ("s: {f|windash|contains: -1}, condition: s", &[r#"{"f":"x /1"}"#], &[r#"{"f":"x 1"}"#]),
     // Encodings: MQ== at each of the three offsets; UTF-16 before it.
     ("s: {f|base64: foobar}, condition: s", &[r#"{"f":"Zm9vYmFy"}"#], &[r#"{"f":"foobar"}"#]),
     ("s: {f|base64: foob}, condition: s", &[r#"{"f":"Zm9vYg=="}"#, r#"{"f":"Zm9vYg"}"#], &[r#"{"f":"Zm9vYmFy"}"#]),
@@ -121,6 +135,7 @@ const CASES: &[Case] = &[
         &[r#"{"f":"YWI="}"#],
     ),
     ("s: {f|utf16be|base64: ab}, condition: s", &[r#"{"f":"AGEAYg"}"#], &[r#"{"f":"YQBiAA"}"#]),
+    ("s: {f|wide|contains: 'a*b'}, condition: s", &[r#"{"f":"xa\u0000zzb\u0000"}"#], &[r#"{"f":"ab"}"#, r#"{"f":"azb"}"#]),
     // Another field.
     ("s: {f|fieldref: g}, condition: s", &[r#"{"f":"a","g":"A"}"#], &[r#"{"f":"a","g":"ab"}"#, r#"{"f":"a"}"#, r#"{"g":"a"}"#]),
     ("s: {f|fieldref|startswith: g}, condition: s", &[r#"{"f":"abc","g":"AB"}"#], &[r#"{"f":"cab","g":"ab"}"#]),
@@ -187,6 +202,10 @@ const CASES: &[Case] = &[
     (r"s: {f|expand: '9\%*'}, condition: s", &[r#"{"f":"9% more"}"#], &[r#"{"f":"9\\%"}"#]),
     (r"s: {f|expand: 'h:\\%names%'}, condition: s", &[r#"{"f":"H:\\taro"}"#], &[r#"{"f":"h:taro"}"#]),
     ("s: {f|expand|endswith: '5 % of 20 %'}, condition: s", &[r#"{"f":"it is 5 % of 20 %"}"#], &[r#"{"f":"20 %"}"#]),
+    ("s: {f|re|expand: '^(%names%|root)[0-9]$'}, condition: s", &[r#"{"f":"taro1"}"#, r#"{"f":"root2"}"#], &[r#"{"f":"taro"}"#]),
+    (r"s: {f|expand|re|i: '^%domain%\%$'}, condition: s", &[r#"{"f":"CITY.example%"}"#], &[r#"{"f":"city-example%"}"#]),
+    // Only in a filter `rules` is no part.
+    ("rules: {f: 1}, condition: rules", &[r#"{"f":1}"#], &[r#"{"f":2}"#]),
     // Parts that begin with an underscore stand by, unless they are asked for.
     ("sa: {f: 1}, _sb: {g: 1}, condition: 1 of *", &[r#"{"f":1}"#], &[r#"{"g":1}"#]),
     ("sa: {f: 1}, _sb: {g: 1}, condition: all of *", &[r#"{"f":1}"#], &[r#"{"g":1}"#]),
@@ -203,6 +222,7 @@ const REFUSED: &[&str] = &[
     "s: {f|gt: many}, condition: s",
     "s: {f|hour: noon}, condition: s",
     "s: {f|expand: '%nobody%'}, condition: s",
+    "s: {f|re|expand: 'a%nobody%'}, condition: s",
     "s: {f: {g: 1}}, condition: s",
     "s: {f: 1}, condition: t",
     "s: {f: 1}, condition: s and",

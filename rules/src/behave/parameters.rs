@@ -452,8 +452,8 @@ impl Read<'_> {
 
 fn float(node: &Node) -> Option<f64> {
     match node {
-        Node::Int(n) => Some(*n as f64),
-        Node::Float(n) if n.is_finite() => Some(*n),
+        Node::Int(n, _) => Some(*n as f64),
+        Node::Float(n, _) if n.is_finite() => Some(*n),
         _ => None,
     }
 }

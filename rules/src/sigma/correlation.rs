@@ -53,8 +53,8 @@ pub struct Correlation {
     pub generate: bool,
 }
 
-/// Windows may not be longer: state would be kept as long.
-const TIMESPAN_NS_MAX: i64 = 31 * 24 * 3600 * 1_000_000_000;
+/// Windows may not be longer: state is kept as long, within the bounds of the correlator.
+const TIMESPAN_NS_MAX: i64 = 366 * 24 * 3600 * 1_000_000_000;
 const RULES_MAX: usize = 256;
 
 /// The kinds by the names that rules give them.
@@ -89,7 +89,7 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
     let mut faults = Vec::new();
     let mut texts = |key: &str| -> Vec<String> {
         let elements = node.get(key).map_or(&[][..], Node::elements);
-        let texts: Option<Vec<String>> = elements.iter().map(Node::scalar).collect();
+        let texts: Option<Vec<String>> = elements.iter().map(Node::written).collect();
         texts.unwrap_or_else(|| {
             faults.push(Fault::new(&[key], format!("{key}: expects names")));
             Vec::new()
@@ -98,7 +98,7 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
     let (mut rules, group_by) = (texts("rules"), texts("group-by"));
     let timespan = node.get("timespan").or(node.get("timeframe")).and_then(Node::scalar);
     let timespan_ns = timespan.as_deref().map_or(Err("no timespan".to_owned()), |text| {
-        let reason = || format!("{text:?} is no timespan (a number with s, m, h, d, w or M, 31 days at most)");
+        let reason = || format!("{text:?} is no timespan (a number with s, m, h, d, w, M or y, 366 days at most)");
         timespan_ns(text).ok_or_else(reason)
     });
     let timespan_ns = timespan_ns.unwrap_or_else(|reason| {
@@ -136,7 +136,7 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
                 faults.push(Fault::new(&["aliases", alias], format!("the alias {alias} is no mapping")));
                 continue;
             };
-            let fields = by_rule.iter().filter_map(|(rule, field)| Some((rule.clone(), field.scalar()?))).collect();
+            let fields = by_rule.iter().filter_map(|(rule, field)| Some((rule.clone(), field.written()?))).collect();
             aliases.insert(alias.clone(), fields);
         }
     }
@@ -217,10 +217,10 @@ fn compares(condition: Option<&Node>, is_temporal: bool) -> Result<Compares, Vec
         _ => return Err(vec![Fault::new(&["condition"], "no condition")]),
     };
     for (key, value) in entries {
-        let number = value.scalar().and_then(|text| Number::parse(&text));
+        let number = Number::of(value).or_else(|| Number::parse(value.text()?));
         let place = ["condition", key];
         match key.as_str() {
-            "field" => compares.fields = value.elements().iter().filter_map(Node::scalar).collect(),
+            "field" => compares.fields = value.elements().iter().filter_map(Node::written).collect(),
             "percentile" => match number.map(Number::float).filter(|p| (0.0..=100.0).contains(p)) {
                 Some(percentile) => compares.percentile = percentile,
                 None => faults.push(Fault::new(&place, "percentile is a number from 0 to 100")),
@@ -258,9 +258,10 @@ pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
         "m" => 60,
         "h" => 3600,
         "d" => 86_400,
-        // Beside the specification, as pySigma has them; a month is a twelfth of the Gregorian year.
+        // Beside the specification, as pySigma has them; a year is the Gregorian one, a month its twelfth.
         "w" => 7 * 86_400,
         "M" => 2_629_746,
+        "y" => 31_556_952,
         _ => return None,
     };
     let count: i64 = text.get(..unit_at)?.trim().parse().ok()?;

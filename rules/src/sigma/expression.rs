@@ -5,6 +5,8 @@
 //! ```text
 //!  \<  \>            edges of a word to the crate, characters to PCRE        <  >
 //!  [a[b]  [a&&b]     classes and operators within a class                    [a\[b]  [a\&&b]
+//!  {  a{,3}  a{b      nothing (repetitions that are none), characters to PCRE \{  a\{,3}  a\{b
+//!  \h \N \R \Z \e    nothing, to PCRE blanks, ends of lines and text         [\t ] and so on
 //! ```
 
 use regex::{Regex, RegexBuilder};
@@ -55,8 +57,13 @@ pub(super) fn read(source: &str, has: impl Fn(&str) -> bool) -> Result<Regex, Fa
 /// The expression as PCRE reads it, in the crate's syntax. What the crate cannot parse stays as it is: it tells what is wrong better.
 fn as_in_pcre(source: &str) -> Result<String, Fault> {
     let mut text = source.to_owned();
+    let parse = |text: &str| ast::parse::Parser::new().parse(text).ok();
+    if parse(&text).is_none() {
+        let other = with_known_escapes(source);
+        text = if parse(&other).is_some() { other } else { return Ok(text) };
+    }
     for _ in 0..ROUNDS_MAX {
-        let Ok(ast) = ast::parse::Parser::new().parse(&text) else { return Ok(text) };
+        let Some(ast) = parse(&text) else { return Ok(text) };
         let mut others = ast::visit(&ast, Others::default()).unwrap_or_default();
         if others.is_empty() {
             return Ok(text);
@@ -71,6 +78,53 @@ fn as_in_pcre(source: &str) -> Result<String, Fault> {
     }
     Err(Fault::new(&[], "classes within classes of the regular expression are nested too deeply")
         .hint(Some(r"write \[ for a bracket within a class".to_owned())))
+}
+
+/// The expression with what the crate does not know, and PCRE does, in the crate's own words.
+fn with_known_escapes(source: &str) -> String {
+    let mut out = String::with_capacity(source.len() + 8);
+    let (mut rest, mut in_class) = (source, false);
+    while let Some(c) = rest.chars().next() {
+        let behind = &rest[c.len_utf8()..];
+        let next = behind.chars().next();
+        let (taken, written) = match (c, next) {
+            ('\\', Some(escaped)) => {
+                let written = match (escaped, in_class) {
+                    ('h', false) => r"[\t ]",
+                    ('h', true) => r"\t ",
+                    ('N', false) => r"[^\n]",
+                    ('R', false) => r"(?:\r\n|[\n\v\f\r\x{85}\x{2028}\x{2029}])",
+                    ('Z', false) => r"\n?\z",
+                    ('e', _) => r"\x1b",
+                    _ => &rest[..1 + escaped.len_utf8()],
+                };
+                (1 + escaped.len_utf8(), written)
+            }
+            ('[', _) if !in_class => {
+                in_class = true;
+                // A bracket that stands first in a class is a character of it.
+                let first = ["[^]", "[]"].into_iter().find(|first| rest.starts_with(first));
+                first.map_or((1, "["), |first| (first.len(), if first == "[]" { r"[\]" } else { r"[^\]" }))
+            }
+            (']', _) if in_class => {
+                in_class = false;
+                (1, "]")
+            }
+            ('{', _) if !in_class && !is_repetition(behind) => (1, r"\{"),
+            _ => (c.len_utf8(), &rest[..c.len_utf8()]),
+        };
+        out.push_str(written);
+        rest = &rest[taken..];
+    }
+    out
+}
+
+/// Whether a text goes on as a repetition does behind its brace: `3}`, `3,}`, `3,5}`.
+fn is_repetition(behind: &str) -> bool {
+    let Some((counts, _)) = behind.split_once('}') else { return false };
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let (least, most) = counts.split_once(',').unwrap_or((counts, ""));
+    !least.is_empty() && is_number(least) && is_number(most)
 }
 
 /// What is done to a sign at some place so that it is a character.
@@ -132,6 +186,12 @@ mod tests {
             ("[[:digit:]x]", "[[:digit:]x]"),
             ("[a&&b&&c]", r"[a\&&b\&&c]"),
             ("([", "(["),
+            (r"${jndi:", r"$\{jndi:"),
+            ("a{,3}b{2}{", r"a\{,3}b{2}\{"),
+            (r"[{]\h{2}", r"[{][\t ]{2}"),
+            (r"[]\h][^]a]\Z", r"[\]\t ][^\]a]\n?\z"),
+            (r"\e\\h", r"\x1b\\h"),
+            (r"\Q{", r"\Q{"),
         ] {
             assert_eq!(as_in_pcre(source).as_deref(), Ok(written), "{source}");
         }

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::budget::Reading;
 use super::pattern::{Part, Pattern, fold};
-use super::placeholder::expand;
+use super::placeholder::{expand, expand_expression};
 use super::{expression, modifier};
 use crate::fault::{Fault, all};
 use crate::yaml::Node;
@@ -164,6 +164,17 @@ impl<A> Expr<A> {
 }
 
 impl Number {
+    /// The number that a rule has, exactly as it is written there, also where YAML's reader keeps a fraction.
+    pub(crate) fn of(node: &Node) -> Option<Number> {
+        match node {
+            Node::Int(n, _) => Some(Number::Int(*n)),
+            Node::Float(n, written) => {
+                written.as_deref().and_then(Number::parse).or(Some(Number::Float(*n)).filter(|_| n.is_finite()))
+            }
+            _ => None,
+        }
+    }
+
     /// From a value's text, where all of it is a number.
     pub fn parse(text: &str) -> Option<Number> {
         if let Ok(n) = text.parse::<i128>() {
@@ -244,23 +255,32 @@ pub fn item(key: &str, values: &Node, reading: &Reading<'_>) -> Result<Expr<Atom
         return Err(wrong("a value must not be a mapping".to_owned()));
     }
     let is_regex = has("re");
+    let is_plain = modifiers.iter().all(|m| m == "neq" || m == "all" || m == "cased");
     // Per value as written its forms: one of them is enough, also where `all` asks for each value.
     let mut known_values: Vec<Vec<Value>> = Vec::new();
     for node in values.elements() {
         known_values.push(match node {
             Node::List(_) | Node::Map(_) => return Err(wrong("a value must be a scalar".to_owned())),
-            Node::Text(text) if is_regex => vec![Value::Raw(text.clone())],
             // Before all other modifiers: none of them has a meaning for a placeholder itself.
             Node::Text(text) if has("expand") => {
                 let hint = "give the placeholder its values in the configuration".to_owned();
                 let hinted = |reason| vec![placed(Fault::new(&[], reason).hint(Some(hint.clone())))];
-                expand(text, reading.placeholders).map_err(hinted)?.into_iter().map(Value::Pattern).collect()
+                if is_regex {
+                    expand_expression(text, reading.placeholders).map_err(hinted)?.into_iter().map(Value::Raw).collect()
+                } else {
+                    expand(text, reading.placeholders).map_err(hinted)?.into_iter().map(Value::Pattern).collect()
+                }
             }
+            Node::Text(text) if is_regex => vec![Value::Raw(text.clone())],
             Node::Text(text) => vec![Value::Pattern(Pattern::parse(text))],
+            // `0x10` is a number and, in records that write it so, a text.
+            Node::Int(_, Some(text)) if is_plain && Number::parse(text).is_none() => {
+                vec![Value::Other(node.clone()), Value::Pattern(Pattern::literal(text))]
+            }
             other => vec![Value::Other(other.clone())],
         });
     }
-    if let (Node::Null, true) = (values, modifiers.iter().all(|m| m == "neq" || m == "all" || m == "cased")) {
+    if let (Node::Null, true) = (values, is_plain) {
         known_values.push(vec![Value::Other(Node::Null)]);
     }
     let cased = has("cased");
@@ -366,14 +386,13 @@ fn literal(value: &Value) -> Option<String> {
         Value::Pattern(pattern) => pattern.as_literal().map(str::to_owned),
         Value::Raw(text) => Some(text.clone()),
         Value::Bytes(_) => None,
-        Value::Other(node) => node.scalar(),
+        Value::Other(node) => node.written(),
     }
 }
 
 fn number(value: &Value) -> Option<Number> {
     match value {
-        Value::Other(Node::Int(n)) => Some(Number::Int(*n)),
-        Value::Other(Node::Float(n)) => Some(Number::Float(*n)),
+        Value::Other(node) => Number::of(node),
         Value::Pattern(pattern) => Number::parse(pattern.as_literal()?),
         _ => None,
     }
@@ -387,15 +406,17 @@ fn integer(value: &Value) -> Option<i128> {
 }
 
 fn plain(value: &Value, open_start: bool, open_end: bool, cased: bool) -> Test {
+    let whole = !open_start && !open_end;
     let pattern = match value {
         Value::Other(Node::Null) => return Test::Null,
-        Value::Other(Node::Int(n)) if !open_start && !open_end => return Test::Number(Number::Int(*n)),
-        Value::Other(Node::Float(n)) if !open_start && !open_end => return Test::Number(Number::Float(*n)),
-        Value::Other(Node::Bool(b)) if !open_start && !open_end => return Test::Bool(*b),
-        Value::Other(node) => Pattern::literal(&node.scalar().unwrap_or_default()),
+        Value::Other(Node::Bool(b)) if whole => return Test::Bool(*b),
+        Value::Other(node) => match Number::of(node).filter(|_| whole) {
+            Some(number) => return Test::Number(number),
+            None => Pattern::literal(&node.written().unwrap_or_default()),
+        },
         Value::Pattern(pattern) => pattern.clone(),
         Value::Raw(text) => Pattern::literal(text),
-        Value::Bytes(bytes) => Pattern::literal(&bytes.iter().map(|b| char::from(*b)).collect::<String>()),
+        Value::Bytes(bytes) => Pattern::literal(&of_bytes(bytes)),
     };
     let pattern = pattern.open(open_start, open_end);
     Test::Text { pattern: if cased { pattern } else { pattern.map(|t| fold(t).into_owned()) }, cased }
@@ -420,7 +441,12 @@ const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];
 
 /// Every dash or slash that begins a word stands for each kind of dash and slash, all of them together.
 fn windash(value: Value) -> Result<Vec<Value>, String> {
-    let Value::Pattern(pattern) = value else { return Ok(vec![value]) };
+    let pattern = match value {
+        Value::Pattern(pattern) => pattern,
+        // `-1` without quotes.
+        Value::Other(node @ (Node::Int(..) | Node::Float(..))) => Pattern::literal(&node.written().unwrap_or_default()),
+        other => return Ok(vec![other]),
+    };
     let mut variants = vec![Pattern::default()];
     let mut before_is_word = false;
     for part in pattern.0 {
@@ -491,9 +517,25 @@ fn base64_offsets(value: Value) -> Result<Vec<Value>, String> {
     Ok(forms.collect())
 }
 
+/// The text in UTF-16, each byte of it a character here; wildcards stay.
 fn utf16(value: Value, big: bool, mark: bool) -> Result<Vec<Value>, String> {
-    let text = String::from_utf8(bytes_of(value)?).map_err(|_| "a value is encoded twice".to_owned())?;
-    let units = mark.then_some(0xfeffu16).into_iter().chain(text.encode_utf16());
-    let bytes = units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect();
-    Ok(vec![Value::Bytes(bytes)])
+    let bytes = |text: &str, mark: bool| -> Vec<u8> {
+        let units = mark.then_some(0xfeffu16).into_iter().chain(text.encode_utf16());
+        units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    };
+    match value {
+        Value::Pattern(pattern) if pattern.as_literal().is_none() => {
+            let pattern = pattern.map(|text| of_bytes(&bytes(text, false)));
+            Ok(vec![Value::Pattern(if mark { Pattern::literal(&of_bytes(&bytes("", true))).then(&pattern) } else { pattern })])
+        }
+        other => {
+            let text = String::from_utf8(bytes_of(other)?).map_err(|_| "a value is encoded twice".to_owned())?;
+            Ok(vec![Value::Bytes(bytes(&text, mark))])
+        }
+    }
+}
+
+/// Bytes as text, a character each.
+fn of_bytes(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }

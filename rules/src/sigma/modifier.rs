@@ -79,7 +79,7 @@ impl Role {
             Join | Caseless | Flag | Encoding | Expand => false,
             Cased => other == Caseless,
             Place => matches!(other, Network | Presence | Order | TimePart),
-            Expression => matches!(other, Network | Presence | Reference | Order | TimePart | Encoding | Expand),
+            Expression => matches!(other, Network | Presence | Reference | Order | TimePart | Encoding),
             Network => matches!(other, Presence | Reference | Order | TimePart | Encoding),
             Presence => matches!(other, Reference | Order | TimePart | Encoding | Expand),
             Reference => matches!(other, Order | TimePart | Encoding | Expand),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::item::ALTERNATIVES_MAX;
-use super::pattern::Pattern;
+use super::pattern::{Part, Pattern};
 
 /// Values for placeholders, by their names.
 pub type Placeholders = BTreeMap<String, Vec<String>>;
@@ -13,7 +13,34 @@ pub type Placeholders = BTreeMap<String, Vec<String>>;
 /// # Errors
 /// Says which placeholder has no value.
 pub(super) fn expand(text: &str, placeholders: &Placeholders) -> Result<Vec<Pattern>, String> {
-    let mut variants = vec![Pattern::default()];
+    spell_out(text, placeholders, Pattern::parse, Pattern::parse, Pattern::then)
+}
+
+/// The regular expressions that `text` stands for: a value is looked for as it is, its wildcards apart.
+///
+/// # Errors
+/// As [`expand`].
+pub(super) fn expand_expression(text: &str, placeholders: &Placeholders) -> Result<Vec<String>, String> {
+    let of_value = |value: &str| {
+        let part = |part: &Part| match part {
+            Part::Text(text) => regex::escape(text),
+            Part::Any => "(?s:.*)".to_owned(),
+            Part::One => "(?s:.)".to_owned(),
+        };
+        Pattern::parse(value).0.iter().map(part).collect()
+    };
+    spell_out(text, placeholders, str::to_owned, of_value, |before: String, part| before + part)
+}
+
+/// Each choice of values: what `plain_text` makes of the text between placeholders and `of_value` of values, joined by `then`.
+fn spell_out<T: Clone + Default>(
+    text: &str,
+    placeholders: &Placeholders,
+    plain_text: impl Fn(&str) -> T,
+    of_value: impl Fn(&str) -> T,
+    then: impl Fn(T, &T) -> T,
+) -> Result<Vec<T>, String> {
+    let mut variants = vec![T::default()];
     // Text up to the next placeholder, still a Sigma string.
     let mut plain = String::new();
     let mut rest = text;
@@ -28,14 +55,14 @@ pub(super) fn expand(text: &str, placeholders: &Placeholders) -> Result<Vec<Patt
             let Some(values) = placeholders.get(name) else {
                 return Err(format!("the placeholder %{name}% has no value in the configuration"));
             };
-            let values: Vec<Pattern> = values.iter().map(|value| Pattern::parse(value)).collect();
+            let values: Vec<T> = values.iter().map(|value| of_value(value)).collect();
             if variants.len() * values.len() > ALTERNATIVES_MAX {
                 return Err(format!("%{name}% grows to more than {ALTERNATIVES_MAX} alternatives"));
             }
-            let before = Pattern::parse(&std::mem::take(&mut plain));
-            let with = |variant: Pattern| {
-                let variant = variant.then(&before);
-                values.iter().map(move |value| variant.clone().then(value)).collect::<Vec<_>>()
+            let before = plain_text(&std::mem::take(&mut plain));
+            let with = |variant: T| {
+                let variant = then(variant, &before);
+                values.iter().map(|value| then(variant.clone(), value)).collect::<Vec<_>>()
             };
             variants = variants.into_iter().flat_map(with).collect();
             rest = &behind[name.len() + 1..];
@@ -44,8 +71,8 @@ pub(super) fn expand(text: &str, placeholders: &Placeholders) -> Result<Vec<Patt
             rest = behind;
         }
     }
-    let after = Pattern::parse(&plain);
-    Ok(variants.into_iter().map(|variant| variant.then(&after)).collect())
+    let after = plain_text(&plain);
+    Ok(variants.into_iter().map(|variant| then(variant, &after)).collect())
 }
 
 /// The name that ends with the next percent sign.

@@ -53,16 +53,17 @@ pub struct Detection {
     pub unused: Vec<String>,
 }
 
-/// Reads the `detection` (or the body of a filter) of a document: the condition over its parts.
+/// Reads the `detection` (or the body of a filter) of a document: the condition over its parts, which are all keys but those `beside`.
 ///
 /// # Errors
 /// Says everything that the specification or our bounds refuse.
-pub fn detection(node: &Node, reading: &Reading<'_>) -> Result<Detection, Vec<Fault>> {
+pub fn detection(node: &Node, beside: &[&str], reading: &Reading<'_>) -> Result<Detection, Vec<Fault>> {
     let Node::Map(entries) = node else { return Err(vec![Fault::new(&[], "detection is no mapping")]) };
     let (mut parts, mut faults) = (Vec::new(), Vec::new());
     for (name, value) in entries {
         match name.as_str() {
-            "condition" | "rules" => {}
+            "condition" => {}
+            other if beside.contains(&other) => {}
             "timeframe" => faults.push(
                 Fault::new(&["timeframe"], "timeframe was removed from Sigma").hint(Some("write a correlation rule".to_owned())),
             ),
