@@ -40,7 +40,9 @@ impl Arrivals {
             let Arrived { time, event, places, value } = arrived;
             let entering = Entering { time: *time, event: *event, places, value };
             let entered = anew.enter(asks, &[], entering, (usize::MAX, usize::MAX));
-            first + nth >= at && matches!(entered.decision, Decision::Holds(_))
+            // An event is decided once all of its values are in.
+            let is_last = seen.get(first + nth + 1).is_none_or(|next| next.event != *event);
+            first + nth >= at && is_last && matches!(entered.decision, Decision::Holds(_))
         })
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A match waits long after its batch is gone, so what it needs is copied, into a buffer that many matches share.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use event::{EventRef, FieldId, Time, Value};
+use sha2::{Digest, Sha256};
 
 use crate::alert::{FIELDS_MAX, TextMap, VALUE_BYTES_MAX};
 use crate::sigma::item::Number;
@@ -62,6 +64,22 @@ fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(VALUE_BYTES_MAX)]
 }
 
+/// Bytes behind a long value that is cut: an ellipsis and the beginning of the SHA-256 of all of it, in hexadecimal.
+const TOLD_APART_BYTES: usize = "…".len() + 16;
+
+/// Appends a value by which events are told apart or counted: as [`put_text`], but of a long one that is cut not only the beginning counts.
+fn put_whole(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Text(text) if text.len() > VALUE_BYTES_MAX => {
+            let hash: [u8; 32] = Sha256::digest(text).into();
+            let begin = &text[..text.floor_char_boundary(VALUE_BYTES_MAX - TOLD_APART_BYTES)];
+            let hash = hash[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            put_text(Value::Text(&format!("{begin}…{hash:016x}")), out);
+        }
+        other => put_text(other, out),
+    }
+}
+
 /// Appends the value as a person would write it, its length before it.
 fn put_text(value: Value<'_>, out: &mut Vec<u8>) {
     let at = out.len();
@@ -91,24 +109,75 @@ fn put_ip4(ip: Ipv4Addr, out: &mut Vec<u8>) {
     }
 }
 
-/// The first of `fields` that the event has; none where it is null.
-pub(super) fn first<'b>(event: EventRef<'b>, fields: &[FieldId]) -> Option<Value<'b>> {
-    fields.iter().find_map(|f| event.get(*f)).filter(|v| *v != Value::Null)
+/// The values, but nulls, of the first of `fields` that has one.
+fn values<'b>(event: EventRef<'b>, fields: &[FieldId]) -> impl Iterator<Item = Value<'b>> + use<'b> {
+    let is_value = |value: &Value<'_>| *value != Value::Null;
+    let found = fields.iter().copied().find(|field| event.all(*field).any(|value| is_value(&value)));
+    found.into_iter().flat_map(move |field| event.all(field)).filter(is_value)
 }
 
-/// Appends one text per name. `false` where the event lacks one of them: it belongs to no group, and nothing is appended.
-pub(super) fn put_all(event: EventRef<'_>, names: &[Vec<FieldId>], out: &mut Vec<u8>) -> bool {
-    let start = out.len();
+/// The first of the values of `fields` that is not null.
+pub(super) fn first<'b>(event: EventRef<'b>, fields: &[FieldId]) -> Option<Value<'b>> {
+    values(event, fields).next()
+}
+
+/// Values of one field that an event brings for correlation, and combinations of those of several fields; further ones are left out (counted).
+const VALUES_MAX: usize = 16;
+const COMBINATIONS_MAX: usize = 64;
+
+/// Appends one text per name, of an array that of its first value, and says whether there are further values. None where the event lacks one
+/// of the names: it belongs to no group, and nothing is appended.
+pub(super) fn put_all(event: EventRef<'_>, names: &[Vec<FieldId>], out: &mut Vec<u8>) -> Option<bool> {
+    let (start, mut further) = (out.len(), false);
     for fields in names {
-        match first(event, fields) {
-            Some(value) => put_text(value, out),
+        let mut values = values(event, fields);
+        match values.next() {
+            Some(value) => put_whole(value, out),
             None => {
                 out.truncate(start);
-                return false;
+                return None;
             }
         }
+        further |= values.next().is_some();
     }
-    true
+    Some(further)
+}
+
+/// What [`put_all`] writes for each combination of the values, each once, and how many were left out.
+pub(super) fn combinations(event: EventRef<'_>, names: &[Vec<FieldId>]) -> (BTreeSet<Vec<u8>>, u64) {
+    let (mut all, mut left_out) = (BTreeSet::from([Vec::new()]), 0);
+    for fields in names {
+        let mut texts: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for value in values(event, fields) {
+            let mut text = Vec::new();
+            put_whole(value, &mut text);
+            if texts.len() < VALUES_MAX {
+                texts.insert(text);
+            } else {
+                left_out += u64::from(!texts.contains(&text));
+            }
+        }
+        let longer = all.iter().flat_map(|before| texts.iter().map(move |text| [before.as_slice(), text.as_slice()].concat()));
+        let mut longer: Vec<Vec<u8>> = longer.collect();
+        left_out += longer.len().saturating_sub(COMBINATIONS_MAX) as u64;
+        longer.truncate(COMBINATIONS_MAX);
+        all = longer.into_iter().collect();
+    }
+    (all, left_out)
+}
+
+/// The numbers that the event's field says, as [`put_number`] writes one, and how many were left out.
+pub(super) fn numbers(event: EventRef<'_>, fields: &[FieldId]) -> (Vec<Vec<u8>>, u64) {
+    let (mut all, mut left_out) = (Vec::new(), 0);
+    for number in values(event, fields).filter_map(crate::test_of::number_of) {
+        let mut bytes = Vec::new();
+        if put_number_bytes(number, &mut bytes) && all.len() < VALUES_MAX {
+            all.push(bytes);
+        } else {
+            left_out += 1;
+        }
+    }
+    (all, left_out)
 }
 
 /// The texts that [`put_all`] has written.
@@ -130,16 +199,15 @@ fn next_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
 /// Appends texts so that [`texts`] gives them back.
 pub(super) fn put_texts<'t>(texts: impl IntoIterator<Item = &'t str>, out: &mut Vec<u8>) {
     for text in texts {
-        put_text(Value::Text(text), out);
+        put_whole(Value::Text(text), out);
     }
 }
 
-/// Appends the number that the event's field says; `false` where it says none.
-pub(super) fn put_number(event: EventRef<'_>, fields: &[FieldId], out: &mut Vec<u8>) -> bool {
-    match first(event, fields).and_then(crate::test_of::number_of) {
-        Some(number) => put_number_bytes(number, out),
-        None => false,
-    }
+/// Appends the number that the event's field says, and tells whether it has further values; none where it says no number.
+pub(super) fn put_number(event: EventRef<'_>, fields: &[FieldId], out: &mut Vec<u8>) -> Option<bool> {
+    let mut values = values(event, fields);
+    let number = values.find_map(crate::test_of::number_of)?;
+    put_number_bytes(number, out).then(|| values.next().is_some())
 }
 
 /// Appends a number; `false` where it is none that can be added up.
@@ -176,14 +244,14 @@ pub(super) fn put_plain_key(event: EventRef<'_>, named: &[Vec<FieldId>], period:
         match found {
             Some((place, value)) => {
                 out.push(place as u8);
-                put_text(value, out);
+                put_whole(value, out);
             }
             None => out.push(USUAL.len() as u8),
         }
         return;
     }
     for fields in named {
-        put_text(first(event, fields).unwrap_or(Value::Null), out);
+        put_whole(first(event, fields).unwrap_or(Value::Null), out);
     }
 }
 
@@ -237,7 +305,7 @@ pub(super) fn put_carried(event: EventRef<'_>, names: &[Vec<FieldId>], out: &mut
         if let Some(value) = first(event, fields) {
             out.push(u8::MAX); // No place among those that are shown.
             put_fixed(CARRIED, &number.to_le_bytes(), out);
-            put_text(value, out);
+            put_whole(value, out);
         }
     }
 }
@@ -332,12 +400,17 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_is_cut_between_characters() {
+    fn a_long_value_is_cut_between_characters_and_told_apart_by_all_of_it() {
         let long = "あ".repeat(VALUE_BYTES_MAX);
+        let other = format!("{long}b");
         let mut out = Vec::new();
-        put_texts([long.as_str(), "b"], &mut out);
+        put_texts([long.as_str(), &other, &long, "b"], &mut out);
         let found = texts(&out);
-        assert_eq!((found.len(), found[0].len(), found[1]), (2, VALUE_BYTES_MAX / 3 * 3, "b"));
+        assert_eq!((found.len(), found[0] == found[1], found[0] == found[2], found[3]), (4, false, true, "b"));
+        assert!(found[0].len() <= VALUE_BYTES_MAX && found[0].starts_with("ああ"));
+        let mut again = Vec::new();
+        put_texts(found.iter().copied(), &mut again);
+        assert_eq!(again, out, "what is cut stays as it is");
     }
 
     #[test]

@@ -431,20 +431,22 @@ impl Correlator {
         let bytes = if at_once { &mut self.at_once.1 } else { &mut bucket.bytes };
         let start = bytes.len();
         let span = |bytes: &Vec<u8>, from: usize| Span { start: from as u32, len: (bytes.len() - from) as u32 };
-        if !encode::put_all(event, &bound.keys[at], bytes) {
+        let Some(further_keys) = encode::put_all(event, &bound.keys[at], bytes) else {
             return; // An event without the field belongs to no group.
-        }
+        };
         let key = span(bytes, start);
         let value_at = bytes.len();
         let valued = if bound.asks.adds_up() {
-            bound.values[at].first().is_some_and(|fields| encode::put_number(event, fields, bytes))
+            bound.values[at].first().and_then(|fields| encode::put_number(event, fields, bytes))
+        } else if bound.asks.counts_values() {
+            encode::put_all(event, &bound.values[at], bytes)
         } else {
-            !bound.asks.counts_values() || encode::put_all(event, &bound.values[at], bytes)
+            Some(false)
         };
-        if !valued {
+        let Some(further_values) = valued else {
             bytes.truncate(start);
             return; // Nor does it count where it has no value that counts.
-        }
+        };
         let value = span(bytes, value_at);
         let shown = match (at_once, *fields) {
             (false, Some(shown)) => shown,
@@ -455,17 +457,43 @@ impl Correlator {
                 span(bytes, from)
             }
         };
+        let (one, several, left_out);
+        let all: &[(Span, Span)] = if further_keys || further_values {
+            (several, left_out) = each_value(event, bound, at, bytes);
+            &several
+        } else {
+            (one, left_out) = ([(key, value)], 0);
+            &one
+        };
         let (rank, rule) = (self.ranks[correlation], correlation as u32);
-        let waiting = Waiting { time, event: event.id(), rank, rule, place, tenant, key, value, fields: shown };
+        let waiting = |&(key, value): &(Span, Span)| Waiting {
+            time,
+            event: event.id(),
+            rank,
+            rule,
+            place,
+            tenant,
+            key,
+            value,
+            fields: shown,
+        };
         if at_once {
-            self.at_once.0.push(waiting);
-            return;
+            self.at_once.0.extend(all.iter().map(waiting));
+        } else {
+            *fields = Some(shown);
+            let groups = self.of_rule[correlation].groups.get_mut(&tenant);
+            let (count, bytes) = all.iter().map(waiting).fold((0, 0), |(count, bytes), waiting| {
+                bucket.push(waiting);
+                (count + 1, bytes + waiting.byte_len())
+            });
+            if let Some(groups) = groups {
+                groups.waiting += count;
+                groups.waiting_bytes += bytes;
+            }
         }
-        bucket.push(waiting);
-        *fields = Some(shown);
-        if let Some(groups) = self.of_rule[correlation].groups.get_mut(&tenant) {
-            groups.waiting += 1;
-            groups.waiting_bytes += waiting.byte_len();
+        if left_out > 0 {
+            self.of_rule[correlation].counters.entries_evicted += left_out;
+            self.degrade(correlation, tenant, time, left_out, out);
         }
     }
 
@@ -549,7 +577,7 @@ impl Correlator {
         let [first, ..] = waiting else { return };
         let passing = Passing { time: first.time, event: first.event, tenant: first.tenant, fields: first.fields.of(bytes) };
         if let ([only], true) = (waiting, self.outers[first.rule as usize].is_empty()) {
-            self.enter(passing, first.rule as usize, only.key.of(bytes), &[only.place], only.value.of(bytes), out);
+            self.enter(passing, first.rule as usize, only.key.of(bytes), &[only.place], &[only.value.of(bytes)], out);
             return;
         }
         let step = |w: &Waiting| Step {
@@ -568,14 +596,18 @@ impl Correlator {
             // The first stands last.
             steps.sort_by(|a, b| (b.rank, b.rule, &b.key, b.place).cmp(&(a.rank, a.rule, &a.key, a.place)));
             let Some(Step { rule, key, place, value, .. }) = steps.pop() else { return };
-            let mut places = vec![place];
+            let (mut places, mut values) = (vec![place], vec![value]);
             while let Some(next) = steps.pop_if(|next| next.rule == rule && next.key == key) {
                 if places.last() != Some(&next.place) {
                     places.push(next.place);
                 }
+                // Several rules that the event satisfies bring the same values.
+                if next.place == place || !values.contains(&next.value) {
+                    values.push(next.value);
+                }
             }
             let rule = rule as usize;
-            if self.enter(passing, rule, &key, &places, &value, out) {
+            if self.enter(passing, rule, &key, &places, &values, out) {
                 self.listen(rule, &key, passing.fields, &mut steps);
             }
         }
@@ -607,35 +639,43 @@ impl Correlator {
         }
     }
 
-    /// An event enters the window of its group. Whether it satisfies the correlation now.
+    /// An event enters the window of its group with each of its values. Whether it satisfies the correlation now.
     fn enter(
         &mut self,
         passing: Passing<'_>,
         rule: usize,
         key: &[u8],
         places: &[u16],
-        value: &[u8],
+        values: &[impl AsRef<[u8]>],
         out: &mut Vec<AlertChange>,
     ) -> bool {
         let Passing { time, event, tenant, fields } = passing;
         let rules = self.rules.clone();
         let Body::Correlation(bound) = &rules.rules[rule].body else { return false };
         let asks = &bound.asks;
-        let entering = Entering { time, event, places, value };
+        let entering = values.iter().map(|value| Entering { time, event, places, value: value.as_ref() });
         if let Some((arrivals, _)) = &mut self.on_arrival
             && !asks.absence
         {
-            let holds = arrivals.enter((rule as u32, tenant), asks, key, entering);
+            let mut holds = false;
+            for entering in entering {
+                holds = arrivals.enter((rule as u32, tenant), asks, key, entering); // What all of its values make of the window counts.
+            }
             return holds && self.fire(passing, rule, key, None, time, out);
         }
         self.measure_at = self.measure_at.min((time.div_euclid(MEASURE_NS) + 1).saturating_mul(MEASURE_NS));
         let Bounds { groups_per_rule, bytes_per_rule, waiting_per_rule, .. } = self.options.bounds;
         let of = &mut self.of_rule[rule];
         let groups = of.groups.entry(tenant).or_insert_with(|| Groups::new(asks));
-        let entered = groups.enter(asks, key, entering, (groups_per_rule, bytes_per_rule));
-        let mut lost = entered.groups_given_up + entered.entries_given_up;
-        of.counters.groups_evicted += entered.groups_given_up;
-        of.counters.entries_evicted += entered.entries_given_up;
+        let (mut lost, mut last) = (0, None);
+        for entering in entering {
+            let entered = groups.enter(asks, key, entering, (groups_per_rule, bytes_per_rule));
+            lost += entered.groups_given_up + entered.entries_given_up;
+            of.counters.groups_evicted += entered.groups_given_up;
+            of.counters.entries_evicted += entered.entries_given_up;
+            last = Some(entered);
+        }
+        let Some(entered) = last else { return false };
         if let Decision::Unless(start) = entered.decision {
             if groups.endings >= waiting_per_rule {
                 of.counters.undecided += 1;
@@ -809,6 +849,29 @@ impl Correlator {
             }
         }
     }
+}
+
+/// Every group that an event belongs to with every value that counts, where fields have several: written behind `bytes`. And how many were left
+/// out.
+fn each_value(event: EventRef<'_>, bound: &BoundCorrelation, at: usize, bytes: &mut Vec<u8>) -> (Vec<(Span, Span)>, u64) {
+    let mut put = |text: &[u8]| {
+        let start = bytes.len() as u32;
+        bytes.extend_from_slice(text);
+        Span { start, len: text.len() as u32 }
+    };
+    let (keys, keys_left_out) = encode::combinations(event, &bound.keys[at]);
+    let (values, values_left_out) = if bound.asks.adds_up() {
+        bound.values[at].first().map_or_else(Default::default, |fields| encode::numbers(event, fields))
+    } else if bound.asks.counts_values() {
+        let (values, left_out) = encode::combinations(event, &bound.values[at]);
+        (values.into_iter().collect(), left_out)
+    } else {
+        (vec![Vec::new()], 0)
+    };
+    let keys: Vec<Span> = keys.iter().map(|key| put(key)).collect();
+    let values: Vec<Span> = values.iter().map(|value| put(value)).collect();
+    let all = keys.iter().flat_map(|key| values.iter().map(move |value| (*key, *value)));
+    (all.collect(), keys_left_out + values_left_out)
 }
 
 /// The correlations that listen to `rule`, which is one itself.
