@@ -42,6 +42,7 @@ mod sketch;
 mod source;
 mod stitch;
 mod table;
+mod volume;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -67,7 +68,7 @@ use stitch::Stitch;
 use table::AHEAD;
 
 /// The layout of a snapshot; a state of another one would be read as something that it is not.
-const SNAPSHOT_VERSION: u8 = 4;
+const SNAPSHOT_VERSION: u8 = 5;
 /// A second is taken whole, see [`queue`].
 const SECOND_NS: i64 = 1_000_000_000;
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::site::bits;
 use super::table::Table;
+use super::volume::{HalfHours, Hours};
 use super::{Found, Parameters};
 use crate::calendar::{Day, kind_of};
 
@@ -44,12 +45,12 @@ const LOOK_NS: i64 = SECOND_NS;
 /// How long, at least, the records are gathered over which clock and readability are judged.
 const WINDOW_NS: i64 = 300 * SECOND_NS;
 /// Who has not sent enough within this is not judged by its clock, readability and volume.
-const WINDOW_NS_MAX: i64 = 7 * DAY_NS;
+pub(super) const WINDOW_NS_MAX: i64 = 7 * DAY_NS;
 /// Windows of usual shares before one is unusual.
 const WINDOWS_MIN: u32 = 3;
 /// How many of its standard deviations a count lies above the expected one, to be no chance: of a hundred devices' windows of five minutes
 /// one in some months.
-const DEVIATIONS: f64 = 5.0;
+pub(super) const DEVIATIONS: f64 = 5.0;
 /// The highest usual share comes down by this part of itself a window: in a week of windows of five minutes to a third.
 const FORGOTTEN: f64 = 1.0 / 2016.0;
 /// Differences of one window that are kept.
@@ -102,6 +103,7 @@ struct Heard {
     unreadable: Share,
     unidentified: Share,
     half_hours: HalfHours,
+    hours: Hours,
     /// Its clock was found wrong and has not come right since.
     wrong: bool,
 }
@@ -114,14 +116,6 @@ struct Share {
     windows: u32,
     /// It was found too high and has not come down since.
     wrong: bool,
-}
-
-/// Half-hours in a row that together use to bring enough records to judge by.
-#[derive(Default, Deserialize, Serialize)]
-struct HalfHours {
-    began: i64,
-    usual: f64,
-    records: u64,
 }
 
 /// What a half-hour of the day has brought.
@@ -432,7 +426,13 @@ impl Heard {
             let known_silent = self.missed && began > self.last;
             if !known_silent && began >= self.first {
                 let known = &mut self.slots[place(self.slot)];
-                let fell = if known.days >= 3 { self.half_hours.take(began, known.mean, count, p) } else { None };
+                let usual = known.mean;
+                let fell = if known.days >= 3 {
+                    let lasting = self.hours.take(began, usual, count, p);
+                    self.half_hours.take(began, usual, count, p).or(lasting)
+                } else {
+                    None
+                };
                 if known.days >= DAYS_MAX {
                     (known.days, known.active) = (known.days / 2, known.active / 2);
                 }
@@ -520,23 +520,6 @@ impl Heard {
             f.score("usual_share", unidentified);
             found.push(f);
         }
-    }
-}
-
-impl HalfHours {
-    /// Takes a half-hour that uses to bring `usual` records; gives those in a row that together brought too few.
-    fn take(&mut self, began: i64, usual: f32, records: u64, p: &Parameters) -> Option<HalfHours> {
-        if self.usual == 0.0 || began - self.began >= WINDOW_NS_MAX {
-            *self = HalfHours { began, ..HalfHours::default() };
-        }
-        self.usual += f64::from(usual);
-        self.records += records;
-        if self.usual < p.records as f64 {
-            return None;
-        }
-        let full = std::mem::take(self);
-        // Where nothing came at all it is silence.
-        (full.records > 0 && (full.records as f64) < p.share * full.usual).then_some(full)
     }
 }
 
@@ -739,6 +722,30 @@ mod tests {
             }
         }
         assert_eq!(watched.hosts()[0], ("a", MONDAY_S + 4 * 86_400 + 10 * 3600 + 1800));
+    }
+
+    #[test]
+    fn a_lasting_fall_is_found_of_a_source_that_is_steady() {
+        let mut watched = Watched::new("type: source\nwhat: volume\nrecords: 100\nshare: 0.1\nlearn: 3d");
+        let falls = 14 * 86_400 + 10 * 3600;
+        for second in (0..16 * 86_400i64).step_by(10) {
+            let (at_s, half_hour) = (MONDAY_S + second, second / 1800);
+            let half = second >= falls && second % 20 == 0;
+            // Some half-hours bring a fifth less, never the same.
+            let less = half_hour * 7 % 5 == 0 && second % 50 == 0;
+            if !half && !less {
+                watched.send(Some([10, 0, 0, 1]), "steady", at_s, None, Read::Whole);
+            }
+            // By day as much as by night of one day, a quarter of it on another.
+            let share = 1 + second / 86_400 * 5 % 4;
+            if second % (10 * share) == 0 && (second < falls || second % (20 * share) == 0) {
+                watched.send(Some([10, 0, 0, 2]), "as it comes", at_s, None, Read::Whole);
+            }
+        }
+        let found = watched.hosts();
+        assert_eq!(found.len(), 1, "once, and only of the steady one: {found:?}");
+        let (host, at_s) = found[0];
+        assert!(host == "steady" && (1..=4 * 3600).contains(&(at_s - MONDAY_S - falls)), "{host} {}", at_s - MONDAY_S - falls);
     }
 
     #[test]
