@@ -125,6 +125,61 @@ fn a_followed_file_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_was_rotated_several_times_while_nobody_looked_is_read_in_its_order() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, data) = (dir.path().join("app.log"), dir.path().join("data"));
+    let named = |name: &str| dir.path().join(name);
+    append(&path, "zero\n");
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("the first line", || kept(&rig.journal).len() == 1);
+    assert_eq!(texts(&rig.records()), ["zero"]);
+    // Long ago, and something else: neither is read.
+    append(&named("app.log.9"), "long ago\n");
+    append(&named("app.log.bak"), "a copy\n");
+    let old = std::time::SystemTime::UNIX_EPOCH;
+    std::fs::File::options().append(true).open(named("app.log.9")).and_then(|file| file.set_modified(old)).expect("set");
+    // Rotated three times; the oldest two are packed, as by logrotate, which keeps their times.
+    append(&path, "one\n");
+    std::fs::rename(&path, named("app.log.3")).expect("renamed");
+    append(&named("app.log.2"), "two\nthree\n");
+    append(&named("app.log.1"), "four\n");
+    append(&path, "five\n");
+    for name in ["app.log.3", "app.log.2"] {
+        let (plain, packed) = (named(name), named(&format!("{name}.gz")));
+        let modified = std::fs::metadata(&plain).and_then(|m| m.modified()).expect("a time");
+        let mut encoder =
+            flate2::write::GzEncoder::new(std::fs::File::create(&packed).expect("made"), flate2::Compression::fast());
+        encoder.write_all(&std::fs::read(&plain).expect("read")).expect("packed");
+        encoder.finish().and_then(|file| file.set_modified(modified)).expect("packed");
+        std::fs::remove_file(&plain).expect("removed");
+    }
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("the last line", || texts(&kept(&rig.journal)).ends_with(&["five"]));
+    assert_eq!(texts(&rig.records()), ["zero", "one", "two", "three", "four", "five"]);
+    // Nothing is read twice.
+    append(&path, "six\n");
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("the new line", || texts(&kept(&rig.journal)).ends_with(&["six"]));
+    assert_eq!(texts(&rig.records()), ["zero", "one", "two", "three", "four", "five", "six"]);
+}
+
+#[test]
+fn a_file_that_was_copied_and_cut_while_nobody_looked_goes_on_in_its_copy() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, data) = (dir.path().join("app.log"), dir.path().join("data"));
+    append(&path, "one\n");
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("the first line", || kept(&rig.journal).len() == 1);
+    rig.records();
+    append(&path, "two\n");
+    std::fs::copy(&path, dir.path().join("app.log-20261126")).expect("copied");
+    std::fs::write(&path, "3\n").expect("cut");
+    let rig = Rig::follow(&data, &path, true, None);
+    wait_for("the last line", || texts(&kept(&rig.journal)).ends_with(&["3"]));
+    assert_eq!(texts(&rig.records()), ["one", "two", "3"]);
+}
+
+#[test]
 fn a_file_that_comes_later_is_read_from_its_start() {
     let dir = tempfile::tempdir().expect("a folder");
     let (path, data) = (dir.path().join("late.log"), dir.path().join("data"));

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::join::{Joiner, Multiline, pause};
 use super::marks::{Mark, Marks};
+use super::rotated::{self, Known, Rotated};
 use super::{Framer, Shared, count, count_skipped, head};
 use crate::capture::Packing;
 use crate::log::{Appender, Journal, LogError};
@@ -33,8 +34,6 @@ const HEAD_BYTES: u64 = 64 * 1024;
 
 /// Bytes at the beginning of a file by which it is known again.
 const FIRST_BYTES: usize = 1024;
-/// Entries of a folder that are looked through for a file that was renamed.
-const FOLDER_ENTRIES_MAX: usize = 10_000;
 /// The name that files have together among the sources of marks; no group of Kafka can have it.
 const SOURCE: &str = "files/";
 /// Offsets of the journal that a start reads for marks at most: less than a second.
@@ -85,17 +84,8 @@ impl FileMark {
         same.await.unwrap_or(false)
     }
 
-    /// The file under the name that it has now, where it was renamed within its folder.
-    async fn renamed(&self, path: &Path) -> Option<PathBuf> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut entries = tokio::fs::read_dir(folder).await.ok()?;
-        for _ in 0..FOLDER_ENTRIES_MAX {
-            let entry = entries.next_entry().await.ok()??;
-            if entry.ino() == self.inode && self.is_of(&entry.path()).await {
-                return Some(entry.path());
-            }
-        }
-        None
+    fn known(&self) -> Known {
+        Known { inode: self.inode, next: self.next, first: self.first, first_bytes: self.first_bytes }
     }
 }
 
@@ -113,7 +103,7 @@ fn refuse_packed(first: &[u8]) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is packed with {packing}; mihari parse reads what is packed")))
 }
 
-fn digest(bytes: &[u8]) -> u64 {
+pub(super) fn digest(bytes: &[u8]) -> u64 {
     let hash: [u8; 32] = Sha256::digest(bytes).into();
     hash[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
@@ -191,16 +181,16 @@ pub(super) async fn follow(file: Follow, tenant: TenantId, shared: Shared) {
         None => Begin::End,
         Some(mark) if mark.is_of(&path).await => Begin::At(mark.next),
         Some(mark) => {
-            match mark.renamed(&path).await {
-                Some(old) => {
-                    if let Err(error) = read_rest(&path, &old, mark.next, &marks, &mut lines, &shared).await {
-                        warn!(path = %old.display(), %error, "cannot read the rest of a file that was followed");
-                    }
+            let (name, known) = (path.clone(), mark.known());
+            let found = tokio::task::spawn_blocking(move || rotated::find(&name, &known)).await.unwrap_or_default();
+            if found.is_empty() && mark.next > 0 {
+                warn!(path = %path.display(), read = mark.next, "a followed file was replaced meanwhile; what it had more is not found");
+            }
+            for old in &found {
+                info!(path = %old.path.display(), from = old.from, "reading what a followed file was replaced by meanwhile");
+                if let Err(error) = read_rest(&path, old, &marks, &mut lines, &shared).await {
+                    warn!(path = %old.path.display(), %error, "cannot read the rest of a file that was followed");
                 }
-                None if mark.next > 0 => {
-                    warn!(path = %path.display(), read = mark.next, "a followed file was replaced meanwhile; what it had more is not found");
-                }
-                None => {}
             }
             Begin::Start
         }
@@ -298,11 +288,17 @@ async fn follow_one(path: &Path, begin: Begin, marks: &FileMarks, lines: &mut Li
     }
 }
 
-/// Reads what a file that has been renamed to `old` had more than was read of it.
-async fn read_rest(path: &Path, old: &Path, from: u64, marks: &FileMarks, lines: &mut Lines, shared: &Shared) -> io::Result<()> {
-    let mut file = File::open(old).await?;
-    lines.begin(path, &mut file, Begin::At(from), marks).await?;
-    while lines.read(&mut file, shared).await?.is_some_and(|got| got > 0) {}
+/// Reads what a file that has been rotated has more than was read of it.
+async fn read_rest(path: &Path, old: &Rotated, marks: &FileMarks, lines: &mut Lines, shared: &Shared) -> io::Result<()> {
+    if old.packed {
+        let mut unpacked = rotated::unpacked(old.path.clone());
+        lines.begin_unpacked(path, old, &mut unpacked, marks).await?;
+        while lines.read(&mut unpacked, shared).await?.is_some_and(|got| got > 0) {}
+    } else {
+        let mut file = File::open(&old.path).await?;
+        lines.begin(path, &mut file, Begin::At(old.from), marks).await?;
+        while lines.read(&mut file, shared).await?.is_some_and(|got| got > 0) {}
+    }
     if !shared.stop.is_cancelled() {
         lines.finish(shared).await;
     }
@@ -419,6 +415,33 @@ impl Lines {
         refuse_packed(&first)?;
         file.seek(io::SeekFrom::Start(place)).await?;
         let place = Place { path: name(path), inode: is.ino(), first, read: place, line: place, given: place };
+        self.file = Some((place, marks.clone()));
+        Ok(())
+    }
+
+    /// The same of a file that is unpacked while it is read: what was read of it before is stepped over.
+    async fn begin_unpacked(
+        &mut self,
+        path: &Path,
+        old: &Rotated,
+        from: &mut (impl AsyncRead + Unpin),
+        marks: &FileMarks,
+    ) -> io::Result<()> {
+        self.framer = Framer::lines();
+        self.joiner.finish(&mut |_, _| {});
+        let (mut first, mut place) = (Vec::new(), 0);
+        while place < old.from {
+            let most = READ_BYTES.min(usize::try_from(old.from - place).unwrap_or(READ_BYTES));
+            let got = from.read(&mut self.buffer[..most]).await?;
+            if got == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let bytes = self.buffer[..got].to_vec();
+            first.extend_from_slice(&bytes[..got.min(FIRST_BYTES - first.len())]);
+            self.learn(&bytes);
+            place += got as u64;
+        }
+        let place = Place { path: name(path), inode: old.inode, first, read: place, line: place, given: place };
         self.file = Some((place, marks.clone()));
         Ok(())
     }

@@ -11,6 +11,7 @@ mod marks;
 mod proxy;
 mod receive;
 mod relp;
+mod rotated;
 mod stream;
 mod tls;
 mod udp;
