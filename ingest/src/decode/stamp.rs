@@ -533,7 +533,7 @@ const ZONES: &[(&str, i32)] = &[
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// `03-Nov-2022 13:37:23.345`, `14 Oct 2021 15:24:12 UTC`, `01/Apr/2026:09:00:00 +0900`, `27/Jul/2023 16:07:22`.
+/// `03-Nov-2022 13:37:23.345`, `14 Oct 2021 15:24:12 UTC`, `30 May 12:23:52.442`, `01/Apr/2026:09:00:00 +0900`, `27/Jul/2023 16:07:22`.
 fn day_name(text: &str) -> Option<(Stamp, &str)> {
     let mut c = Cursor { text, at: 0 };
     let day = c.number(1, 2)?;
@@ -543,11 +543,18 @@ fn day_name(text: &str) -> Option<(Stamp, &str)> {
         c.at += 1; // `01 April 2026`
     }
     c.eat(separator)?;
-    let year = c.number(4, 4).or_else(|| c.number(2, 2).map(|y| 2000 + y))?;
-    c.eat_any(b" :T")?;
-    let clock = c.clock()?;
+    let mark = c.at;
+    let year = c.number(4, 4).or_else(|| c.number(2, 2).map(|y| 2000 + y));
+    let (year, clock) = match c.eat_any(b" :T").and_then(|_| c.clock()) {
+        Some(clock) => (Some(year?), clock),
+        None if separator == b' ' => {
+            c.at = mark; // `30 May 12:23:52.442`
+            (None, c.clock()?)
+        }
+        None => return None,
+    };
     let offset_s = c.zone();
-    Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
+    Some((stamp(year, month, day, clock, offset_s)?, &text[c.at..]))
 }
 
 /// `220109 14:49:17`, `20220109 14:49:17`, `20220109T144917Z`, `20220109144917.123`.

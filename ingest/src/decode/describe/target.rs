@@ -319,7 +319,9 @@ impl Extent {
             Extent::Mac => {
                 let length = bytes.iter().take_while(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'-' | b'.')).count();
                 let length = text[..length].trim_end_matches([':', '-', '.']).len();
-                (bytes[..length].iter().filter(|b| b.is_ascii_hexdigit()).count() >= 8).then_some(length)
+                // Addresses of the network are such digits and marks too.
+                let is_enough = bytes[..length].iter().filter(|b| b.is_ascii_hexdigit()).count() >= 8;
+                (is_enough && text[..length].parse::<std::net::IpAddr>().is_err()).then_some(length)
             }
             Extent::Time(form) => {
                 let rest = match form {

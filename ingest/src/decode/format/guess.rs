@@ -5,6 +5,8 @@
 //! `A -> B`, so that a name which brings an address of its own makes the record say nothing rather than something false. What was found so
 //! is marked by `guessed` in `mihari.flags`.
 
+mod request;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
@@ -12,6 +14,8 @@ use event::{FieldId, RowBuilder};
 
 use crate::decode::stamp::{self, Stamp};
 use crate::decode::syslog::is_level;
+pub(super) use request::is_request;
+use request::{asks, request, requests};
 
 /// Bytes of a text that are looked at: what matters stands early, and records may be large.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -138,8 +142,6 @@ const VERDICTS: &[(&str, &str)] = &[
     ("allow", "allowed"),
     ("allowed", "allowed"),
 ];
-
-const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
 /// Words before a name.
 const BEFORE_NAME: &[&str] = &[
@@ -332,6 +334,9 @@ const COLUMN_DIVIDERS: [char; 5] = [',', '|', ';', '\t', '`'];
 /// Dividers that a text has at least which is a row of a table.
 const TABLE_DIVIDERS_MIN: usize = 3;
 
+/// The first port that systems give to clients (Linux, `ip_local_port_range`): a server does not listen there.
+const EPHEMERAL_PORT_MIN: u16 = 32_768;
+
 /// Words of a line's beginning among which its level stands; in capital letters it may stand further behind.
 const LEVEL_WITHIN: usize = 4;
 const CAPITAL_LEVEL_WITHIN: usize = 8;
@@ -472,7 +477,19 @@ fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Some((ip.to_canonical(), None));
     }
+    // `192.0.2.7::40122`, as VNC writes it
+    if let Some((ip, port)) = bare.split_once("::")
+        && let (Ok(ip), Ok(port)) = (ip.parse::<std::net::Ipv4Addr>(), port.parse())
+    {
+        return Some((ip.into(), Some(port)));
+    }
     let socket = word.trim_end_matches(['.', ':']).trim_start_matches(['/', '@']);
+    // `[192.0.2.7:40122 (WAN)]`, `[client: 192.0.2.7:40122]`
+    let socket = match (socket.starts_with('['), socket.contains(']')) {
+        (true, false) => &socket[1..],
+        (false, true) => socket.trim_end_matches(']'),
+        _ => socket,
+    };
     // `[192.0.2.7:40122]`
     let whole = socket.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).filter(|inner| !inner.contains(['[', ']']));
     if let Some(Ok(socket)) = whole.map(str::parse::<SocketAddr>) {
@@ -485,9 +502,9 @@ fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
     if let Some((ip, port)) = socket.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
         return Some((ip.parse().ok()?, Some(port.parse().ok()?)));
     }
-    // `192.0.2.7.40122` and `192.0.2.7/40122`
+    // `192.0.2.7.40122`, `192.0.2.7/40122` and `192.0.2.7#40122`
     let (ip, port) = socket
-        .rsplit_once('/')
+        .rsplit_once(['/', '#'])
         .or_else(|| socket.rsplit_once('.').filter(|(ip, _)| ip.bytes().filter(|b| *b == b'.').count() == 3))?;
     Some((
         IpAddr::V4(ip.parse().ok()?),
@@ -517,7 +534,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::SOURCE_IP).is_some() {
         return false;
     }
-    let (mut earlier, mut before) = ("", "");
+    let (mut earlier, mut before, mut owner) = ("", "", "");
     let mut found: [Option<End<'_>>; 2] = [None, None];
     let mut last = 0;
     let mut named: [Option<u16>; 2] = [None, None];
@@ -525,8 +542,13 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         // `IP:192.0.2.7`, `src-port:40122`
         let led = word.split_once(':').or_else(|| word.strip_suffix(']')?.split_once('[')); // ..., `ClientIP[192.0.2.7]`
         let led = led.filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
+        // `user taro@192.0.2.7`
+        let of_name = word
+            .split_once('@')
+            .filter(|(name, rest)| !name.is_empty() && is_one_of(before, &["user", "for"]) && address(rest).is_some());
+        let led = led.or(of_name);
         let word = led.map_or(word, |(lead, rest)| {
-            before = lead;
+            before = if of_name.is_some() { "from" } else { lead };
             rest
         });
         let at = at + led.map_or(0, |(lead, _)| lead.len() + 1);
@@ -535,7 +557,16 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             let port = port.or_else(|| port_in_brackets(&text[behind..]));
             // `from taro@pc7 (192.0.2.7)`
             let in_brackets = text[..at].ends_with('(') && is_one_of(earlier, BEFORE_SOURCE);
-            let lead = if in_brackets { earlier } else { before };
+            // `CLIENT IP ADDRESS: 192.0.2.7`
+            let owned = is_one_of(before.trim_end_matches(':'), &["ip", "address", "addr", "ipaddress"])
+                && (is_one_of(owner, BEFORE_SOURCE) || is_one_of(owner, BEFORE_TARGET));
+            let lead = if in_brackets {
+                earlier
+            } else if owned {
+                owner
+            } else {
+                before
+            };
             let lead = lead.trim_end_matches([':', ']', '[']).trim_start_matches('[');
             let end = End { ip, port, lead, at, behind };
             match found {
@@ -559,6 +590,9 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
                 None => {}
             }
         }
+        if !is_one_of(before.trim_end_matches(':'), &["ip", "address", "addr"]) {
+            owner = before;
+        }
         (earlier, before) = (before, word);
     }
     let [Some(mut one), two] = found else { return false };
@@ -573,7 +607,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             // `from [CLIENT, PROXY]`
             row.ip(FieldId::SOURCE_IP, one.ip);
             return true;
-        } else if let Some(columns) = columns(text, &one, &two) {
+        } else if let Some(columns) = columns(text, &one, &two).or_else(|| in_blanks(text, &one, &two)) {
             (one.port, two.port) = (one.port.or(columns[0]), two.port.or(columns[1]));
         } else {
             let beside = bare.is_empty() && one.port.is_some() && two.port.is_some(); // `192.0.2.7:40122 192.0.2.9:445`
@@ -590,7 +624,12 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     } else {
         let led = is_one_of(one.lead, BEFORE_ADDRESS) || login && !is_one_of(one.lead, BEFORE_ANOTHER);
         let peer = text[one.at..].starts_with('/') && one.port.is_some() && !is_one_of(one.lead, BEFORE_TARGET); // as Java writes it
-        if !(led || peer || fills_column(text, &one) || asks(&text[one.behind..])) {
+        // `[192.0.2.7:40122]` of a log that begins with whom it is about
+        let in_brackets = one.port.is_some_and(|port| port >= EPHEMERAL_PORT_MIN)
+            && (text[one.at..].starts_with('[') || text[..one.at].ends_with(['(', '[']))
+            && !is_one_of(one.lead, BEFORE_ANOTHER);
+        let asked = || asks(&text[one.behind..]) || !is_one_of(one.lead, BEFORE_ANOTHER) && requests(&text[..one.at]);
+        if !(led || peer || in_brackets || fills_column(text, &one) || asked()) {
             return false;
         }
     }
@@ -644,6 +683,14 @@ fn columns(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]>
     }
 }
 
+/// The ports of two addresses that each have theirs behind a blank: `192.0.2.7 40122 192.0.2.9 80`.
+fn in_blanks(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]> {
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    let between = text[one.behind..two.at].strip_prefix(' ')?.strip_suffix(' ')?;
+    let next = text[two.behind..].strip_prefix(' ')?.split(' ').next()?;
+    Some([Some(port(between)?), Some(port(next)?)])
+}
+
 /// Whether an address fills a column of a table.
 fn fills_column(text: &str, end: &End<'_>) -> bool {
     let before = text[..end.at].trim_end_matches('"').chars().next_back();
@@ -652,15 +699,6 @@ fn fills_column(text: &str, end: &End<'_>) -> bool {
         COLUMN_DIVIDERS.contains(&divider)
             && after.is_none_or(|after| after == divider)
             && text.matches(divider).count() >= TABLE_DIVIDERS_MIN
-    })
-}
-
-/// Whether the text goes on with a request: a method and a target, or a URL.
-fn asks(text: &str) -> bool {
-    let mut before = "";
-    words(text).any(|(_, word)| {
-        let is_method = METHODS.contains(&std::mem::replace(&mut before, word));
-        word.starts_with("http://") || word.starts_with("https://") || is_method && word.starts_with('/')
     })
 }
 
@@ -725,30 +763,6 @@ pub(super) fn is_mac(word: &str) -> bool {
     }
 }
 
-/// The request that a text tells of: `GET /path`, and how it was answered.
-fn request(text: &str, row: &mut RowBuilder<'_>) {
-    if row.get(FieldId::HTTP_REQUEST_METHOD).is_some() || row.get(FieldId::URL_ORIGINAL).is_some() {
-        return;
-    }
-    let mut before = "";
-    let mut found = false;
-    for (_, word) in words(text) {
-        let is_target = word.starts_with('/') || word.starts_with("http://") || word.starts_with("https://");
-        if !found && is_target && METHODS.contains(&before) {
-            row.text(FieldId::HTTP_REQUEST_METHOD, before);
-            super::url(row, word);
-            found = true;
-        } else if found
-            && is_one_of(before.trim_end_matches(':'), &["returned", "status", "code"])
-            && let Some(status) = word.parse::<u16>().ok().filter(|status| (100..600).contains(status))
-        {
-            row.int(FieldId::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
-            return;
-        }
-        before = word;
-    }
-}
-
 /// `user "NAME"`, `user: NAME`, `user NAME`; of a `login` also the one word of `for NAME from`, `by NAME from`, `for NAME: `.
 fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::USER_NAME).is_some() {
@@ -760,17 +774,28 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if !login {
         return false;
     }
+    if let Some(found) = opens(text) {
+        row.text(FieldId::USER_NAME, found);
+        return true;
+    }
     let mut last = ["", ""];
     for (_, word) in words(text) {
-        let led = is_one_of(last[0], &["for", "by", "as", "login", "logon", "logout"]);
+        // `failed to authenticate NAME, `
+        let ends_clause = || {
+            last[0].eq_ignore_ascii_case("authenticate")
+                && text[last[1].as_ptr() as usize - text.as_ptr() as usize + last[1].len()..].starts_with(',')
+        };
+        let led = ends_clause() || is_one_of(last[0], &["for", "by", "as", "login", "logon", "logout"]);
         let found = last[1].trim_matches(['[', ']', ':', '.']);
         let quoted = || text[..last[1].as_ptr() as usize - text.as_ptr() as usize].ends_with(['"', '\'']);
         if led
             && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on")
                 || address(word).is_some()
                 || quoted()
+                || ends_clause()
                 || last[1].ends_with(':'))
             && !found.is_empty()
+            && !found.contains(['[', ']'])
             && !NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
             && address(found).is_none()
         {
@@ -782,12 +807,28 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     false
 }
 
+/// The name that a login's text begins with: `NAME (ADDRESS) logged in`, `NAME logged in`, `[NAME] from`.
+fn opens(text: &str) -> Option<&str> {
+    let mut words = words(text);
+    let ((_, first), (at, second)) = (words.next()?, words.next()?);
+    let name = first.trim_matches(['[', ']']);
+    let brackets = name.len() + 2 == first.len();
+    let goes_on = is_one_of(second, &["logged", "authenticated"])
+        || brackets && second.eq_ignore_ascii_case("from")
+        || address(second).is_some() && text[..at].ends_with('(');
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b))
+        && !NO_NAME.iter().any(|no| name.eq_ignore_ascii_case(no))
+        && !is_one_of(name, BEFORE_ADDRESS);
+    (goes_on && is_name && text.starts_with(first)).then_some(name)
+}
+
 fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
     let mut last = "";
     for (at, word) in words(text) {
         let before = std::mem::replace(&mut last, word);
         // `user:NAME`, `user[NAME]`
-        let lead = word.trim_start_matches('[');
+        let lead = word.rsplit("][").next().unwrap_or(word).trim_start_matches('['); // `[app][user: NAME]`
         let key = &lead[..lead.find([':', '[']).unwrap_or(lead.len())];
         if !is_one_of(key, BEFORE_NAME) {
             continue;

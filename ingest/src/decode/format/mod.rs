@@ -52,6 +52,7 @@ use guess::outcome;
 pub(super) use guess::{beginning, guess, level};
 pub(super) use registry::{Recognise, Registry, names};
 pub(super) use usual::Usual;
+pub(super) use web::request_line;
 
 /// Which format a record is in: its name and its Sigma log source.
 #[derive(Clone, Copy)]

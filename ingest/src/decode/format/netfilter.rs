@@ -47,7 +47,8 @@ impl super::Reader for Reader {
             let rest = &message[*start..];
             let bridge = message.starts_with(|c: char| c.is_ascii_digit()); // Proxmox VE leaves OUT= out.
             let out = rest.find(" OUT=").unwrap_or(if bridge { 0 } else { usize::MAX });
-            rest.find(" SRC=").is_some_and(|src| src > out && rest[src..].contains(" DST=")) && rest.contains(" PROTO=")
+            rest.find(" SRC=").or_else(|| rest.find(">SRC=")).is_some_and(|src| src > out && rest[src..].contains(" DST="))
+                && rest.contains(" PROTO=")
         });
         // Syslog daemons cut long messages of the kernel: the second half stands alone.
         let half = || {
@@ -80,7 +81,9 @@ impl super::Reader for Reader {
             if inner {
                 break;
             }
-            match pair.key {
+            // Some kernels print their level before each part: `<1>SRC=`.
+            let key = pair.key.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(pair.key, |(_, key)| key);
+            match key {
                 "IN" if !pair.value.is_empty() && row.get(FieldId::OBSERVER_INGRESS_INTERFACE_NAME).is_none() => {
                     row.text(FieldId::OBSERVER_INGRESS_INTERFACE_NAME, pair.value);
                 }

@@ -4,7 +4,7 @@ use event::LogSource;
 
 use crate::decode::record::table::Format;
 use crate::decode::record::table::To::{
-    Account, Address, As, Case, Duration, Host, Is, Lower, Number, Part, Path, Time, Url, Without,
+    Account, Address, As, Case, Duration, Host, Is, Lower, Number, Part, Path, RequestLine, Time, Url, Without,
 };
 
 const fn source(product: &'static str, category: Option<&'static str>) -> LogSource<'static> {
@@ -405,6 +405,7 @@ const NGINX: Format = Format {
             ("request_uri", Url),
             ("uri", As("url.path")),
             ("args", As("url.query")),
+            ("request", RequestLine),
             ("host", As("url.domain")),
             ("http_host", As("url.domain")),
             ("scheme", As("url.scheme")),

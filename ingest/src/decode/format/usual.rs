@@ -109,6 +109,7 @@ const HOLDERS: &[&str] = &[
     "auditlog",
     "eventlog",
     "logentry",
+    "syscall",
 ];
 
 /// Keys below which a name may be somebody else's.
@@ -398,24 +399,9 @@ impl Usual {
         row: &mut RowBuilder<'_>,
     ) {
         self.touched.fill(0);
-        for (key, value) in view.iter() {
-            let (meaning, of_maker) = self.meaning(keys, key);
-            if meaning.is_empty() || told.contains(&key) || says_nothing(value) {
-                continue;
-            }
-            for (rule, rank) in meaning {
-                let (to, only, _) = &USUAL[usize::from(*rule)];
-                if !says(to, *only, value, context) {
-                    continue;
-                }
-                let rule = usize::from(*rule);
-                self.touched[rule / 64] |= 1 << (rule % 64);
-                let best = &mut self.best[rule];
-                let rank = if of_maker { *rank | MAKERS_RANK } else { *rank };
-                if best.is_none_or(|(before, _)| rank < before) {
-                    *best = Some((rank, key));
-                }
-            }
+        for (key, value) in view.iter().filter(|(key, _)| !told.contains(key)) {
+            let meaning = self.meaning(keys, key);
+            self.weigh(meaning, key, value, context);
         }
         self.turn_ends(keys);
         self.settle_host(keys);
@@ -432,7 +418,7 @@ impl Usual {
                 continue;
             }
             for value in view.all(key).filter(|value| !says_nothing(*value) && says(to, *only, *value, context)) {
-                rule.write(value, context, row);
+                rule.write(if matches!(to, To::Host(_)) { unmapped(value) } else { value }, context, row);
                 if is_time {
                     break;
                 }
@@ -458,6 +444,26 @@ impl Usual {
             && is_name(id.rsplit('\\').next().unwrap_or(id))
         {
             row.copy_first(FieldId::USER_ID, FieldId::USER_NAME);
+        }
+    }
+
+    /// Takes `key` for the best of the fields that it means, where none before it was better.
+    fn weigh(&mut self, (meaning, of_maker): Meaning, key: Key, value: Value<'_>, context: &Context<'_>) {
+        if meaning.is_empty() || says_nothing(value) {
+            return;
+        }
+        for (rule, rank) in meaning {
+            let (to, only, _) = &USUAL[usize::from(*rule)];
+            if !says(to, *only, value, context) {
+                continue;
+            }
+            let rule = usize::from(*rule);
+            self.touched[rule / 64] |= 1 << (rule % 64);
+            let best = &mut self.best[rule];
+            let rank = if of_maker { *rank | MAKERS_RANK } else { *rank };
+            if best.is_none_or(|(before, _)| rank < before) {
+                *best = Some((rank, key));
+            }
         }
     }
 
@@ -648,6 +654,14 @@ const YEAR_1990_NS: i64 = 631_152_000_000_000_000;
 const NOTHING: &[&str] =
     &["", "-", "--", "N/A", "<n/a>", "NA", "null", "none", "(null)", "undefined", "(empty)", "(none)", "nil", "NOT_TRANSLATED"];
 
+/// An address of IPv4 that is written as one of IPv6, as it is.
+fn unmapped(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::Text(text) => Value::Text(text.strip_prefix("::ffff:").filter(|rest| rest.contains('.')).unwrap_or(text)),
+        other => other,
+    }
+}
+
 /// Whether the value stands for none.
 fn says_nothing(value: Value<'_>) -> bool {
     match value {
@@ -720,6 +734,7 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_{}:".contains(&b))
                 && text.bytes().any(|b| b.is_ascii_digit())
         }),
+        Only::Request => text.is_some_and(super::guess::is_request),
         Only::Technique => text.is_some_and(|text| {
             text.strip_prefix('T').is_some_and(|rest| rest.len() >= 4 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
         }),
@@ -732,6 +747,7 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         (To::Case(..), _) => true,
         (To::Lower(_), Value::Text(text)) => is_word(text) || only == Only::Letters,
         (To::Url, Value::Text(text)) => is_word(text) && text.contains(['/', '.']),
+        (To::RequestLine, Value::Text(_)) => true,
         (To::Account(_), Value::Text(text)) => !text.contains('\n') && ip_of(text).is_none(),
         (To::Hash(_), Value::Text(text)) => text.len() >= 32,
         (To::Path(_) | To::LastPart(_), Value::Text(text)) => !text.contains('\n'),

@@ -3,12 +3,12 @@
 //! `{S}ip` stands for each word of the list `S` with `ip` behind it. Names are without their case and marks: see [`super::usual`].
 
 use crate::decode::record::table::To::{
-    self, Account, Address, As, Case, Duration, Hash, Host, LastPart, Lower, Mail as Mailbox, Number, Path, Protocol, Time, Url,
-    Without,
+    self, Account, Address, As, Case, Duration, Hash, Host, LastPart, Lower, Mail as Mailbox, Number, Path, Protocol,
+    RequestLine, Time, Url, Without,
 };
 use Only::{
-    Any, Application, Code, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Separated, Status, Technique, Text, Two,
-    Undotted, Unique, Word,
+    Any, Application, Code, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Request, Separated, Status, Technique,
+    Text, Two, Undotted, Unique, Word,
 };
 
 /// Which values count: names such as `from`, `source` and `status` mean other things as well.
@@ -26,6 +26,8 @@ pub(super) enum Only {
     Digits,
     /// One word, no address.
     Word,
+    /// A method and a target.
+    Request,
     /// A protocol of HTTP and its version.
     Http,
     /// A text with a letter in it.
@@ -98,7 +100,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
      callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip {S}networkaddress initiatorentitysysaddr remote from",
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip {S}networkaddress initiatorentitysysaddr remote peer addr from",
     ),
     (
         Number("source.port"),
@@ -415,13 +417,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("url.domain"),
         Domain,
         "urlhost urldomain urlhostname httphost httphostname httpdomain vhost virtualhost sitename site website webdomain \
-     requesthost requesthostname servername hostheader authority requestheadershost host httpmessagehost \
+     requesthost requestedhost requesthostname servername hostheader authority requestheadershost host httpmessagehost \
      requestheadersauthority httprequesthost requestheaderhost headershost cshost",
     ),
     (
         As("url.path"),
         Separated,
-        "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname resourcepath",
+        "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname resourcepath requestedpath",
     ),
     (
         As("url.query"),
@@ -434,14 +436,15 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("http.request.method"),
         Method,
-        "{R}method httpverb verb requestverb httpmethodname httprequestmethodname reqmethod csmethod",
+        "{R}method httpverb httpaction verb requestverb httpmethodname httprequestmethodname reqmethod csmethod",
     ),
+    (RequestLine, Request, "request requestline httprequest httprequestline firstline requestfirstline"),
     (
         Number("http.response.status_code"),
         Status,
         "statuscode httpstatus httpstatuscode httprequeststatus httpmessagestatus httpresponsestatus httpresponsestatuscode \
-     httpresponsecode responsecode responsestatus responsestatuscode status httpcode respcode edgeresponsestatus scstatus \
-     returncode proxystatuscode responsehttpstatus rspcode respstatus",
+     httpresponsecode responsecode responsestatus responsestatuscode serverresponse status httpcode respcode edgeresponsestatus scstatus \
+     returncode proxystatuscode responsehttpstatus rspcode respstatus response",
     ),
     (
         As("http.request.referrer"),
@@ -473,6 +476,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "useragent {H}useragent httpuseragent clientuseragent browseruseragent rawuseragent useragentstring ua agentstring \
      useragentraw useragentoriginal csuseragent requestclientapplication",
     ),
+    (As("user_agent.original"), Separated, "agent"),
     (
         Without("tls.version", "TLSv"),
         Any,

@@ -258,7 +258,7 @@ fn lead_of(lead: &str) -> Option<Lead<'_>> {
 }
 
 /// The method, the target and the version; a line that has no such parts is all target.
-pub(super) fn request_line(request: &str, row: &mut RowBuilder<'_>) {
+pub(in crate::decode) fn request_line(request: &str, row: &mut RowBuilder<'_>) {
     let is_method = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'-' | b'_'));
     match request.split_once(' ') {
         // The target may hold blanks: an attacker's does.

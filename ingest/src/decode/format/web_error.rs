@@ -101,6 +101,17 @@ impl Reader {
         }
         let (text, referrer) = rest.rsplit_once(", referer: ").map_or((rest, ""), |(text, referrer)| (text, referrer));
         some_text(row, FieldId::HTTP_REQUEST_REFERRER, referrer);
+        // `(70014)End of file found: [client ADDRESS:PORT] AH01991: text`: why the system says it failed stands before the client.
+        let text = match text.split_once("[client ").filter(|(before, _)| count == 0 && before.starts_with('(')) {
+            Some((_, after)) => {
+                let (client, rest) = after.split_once("] ").unwrap_or((after, ""));
+                let client = client.trim_end_matches(']');
+                let client_of = if process.is_empty() { host_and_port_of } else { host_before_port_of };
+                client_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, client);
+                rest
+            }
+            None => text,
+        };
         let text = match text.split_once(": ").filter(|(code, _)| is_code(code)) {
             Some((code, text)) => {
                 row.text(self.code, code);
@@ -119,6 +130,9 @@ impl Reader {
             }
         }
         refused(text, row);
+        if row.get(FieldId::SOURCE_IP).is_none() && !module.starts_with("ssl") {
+            super::guess(text, row);
+        }
         true
     }
 
@@ -172,6 +186,8 @@ impl Reader {
             super::host_and_port(row, host);
         }
         some_text(row, FieldId::HTTP_REQUEST_REFERRER, in_quotes(", referrer: \""));
+        // ngx_mail_core_module
+        some_text(row, FieldId::USER_NAME, in_quotes(", login: \""));
         if security {
             self.security(&text[..at], row);
         }

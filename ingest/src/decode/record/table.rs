@@ -6,7 +6,7 @@
 use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Time, Value};
 
 use super::{Fields, Key, Keys, Record, View};
-use crate::decode::format::{address, host_and_port_of, protocol, transport, url};
+use crate::decode::format::{address, host_and_port_of, protocol, request_line, transport, url};
 use crate::decode::stamp;
 use crate::decode::text::Context;
 
@@ -49,6 +49,8 @@ pub(in crate::decode) enum To {
     Sum(&'static str),
     /// `url.original` and its parts.
     Url,
+    /// `GET /path HTTP/1.1`: method, URL and version.
+    RequestLine,
     /// The text given here, where the key says anything.
     Is(&'static str, &'static str),
     /// The text that stands beside the value; a value that is not listed says nothing.
@@ -82,6 +84,7 @@ enum Compiled {
     Duration(FieldId, f64),
     Sum(FieldId),
     Url,
+    RequestLine,
     Is(FieldId, &'static str),
     Case(FieldId, &'static [(&'static str, &'static str)]),
     Account(FieldId, FieldId),
@@ -131,6 +134,7 @@ impl Rule {
             | Compiled::Mail(field)
             | Compiled::Sum(field) => field,
             Compiled::Url => FieldId::URL_ORIGINAL,
+            Compiled::RequestLine => FieldId::HTTP_REQUEST_METHOD,
             Compiled::Protocol => FieldId::NETWORK_TRANSPORT,
             Compiled::Time => FieldId::EVENT_CREATED,
         }
@@ -293,6 +297,7 @@ impl To {
             | To::Part(field, ..) => field,
             To::Time => "@timestamp",
             To::Url => "url.original",
+            To::RequestLine => "http.request.method",
             To::Protocol => "network.transport",
         }
     }
@@ -311,6 +316,7 @@ impl To {
             To::Duration(f, unit) => Compiled::Duration(field(f), unit),
             To::Sum(f) => Compiled::Sum(field(f)),
             To::Url => Compiled::Url,
+            To::RequestLine => Compiled::RequestLine,
             To::Is(f, text) => Compiled::Is(field(f), text),
             To::Case(f, cases) => Compiled::Case(field(f), cases),
             To::Account(base) => Compiled::Account(below(base, ".name"), below(base, ".domain")),
@@ -363,6 +369,11 @@ impl Compiled {
                 row.int(*field, sum);
             }
             (Compiled::Url, Value::Text(text)) => url(row, text),
+            (Compiled::RequestLine, Value::Text(text)) if row.get(FieldId::URL_ORIGINAL).is_none() => request_line(text, row),
+            (Compiled::RequestLine, Value::Text(text)) => match text.split_once(' ') {
+                Some((method, _)) => row.text(FieldId::HTTP_REQUEST_METHOD, method),
+                None => return false,
+            },
             (Compiled::Mail(field), Value::Text(text)) => {
                 let text = text.trim();
                 let bare = text.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>'));

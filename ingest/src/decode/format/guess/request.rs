@@ -1,0 +1,80 @@
+//! What a free text says of a request of HTTP, and of its answer.
+
+use event::{FieldId, RowBuilder};
+
+use super::{is_one_of, words};
+use crate::decode::format::url;
+
+const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
+
+/// Whether `text` is a request as HTTP begins: `GET /path`.
+pub(in crate::decode::format) fn is_request(text: &str) -> bool {
+    text.split_once(' ').is_some_and(|(method, rest)| METHODS.contains(&method) && is_target(rest))
+}
+
+/// Whether the text goes on with a request: a method and a target, or a URL.
+pub(super) fn asks(text: &str) -> bool {
+    let mut before = "";
+    words(text).any(|(_, word)| {
+        let is_method = METHODS.contains(&std::mem::replace(&mut before, word));
+        is_target(word) && (is_method || !word.starts_with('/'))
+    })
+}
+
+/// Whether the text tells of a request: a method and a target.
+pub(super) fn requests(text: &str) -> bool {
+    let mut before = "";
+    words(text).any(|(_, word)| METHODS.contains(&std::mem::replace(&mut before, word)) && is_target(word))
+}
+
+fn is_target(word: &str) -> bool {
+    word.starts_with('/') || word.starts_with("http://") || word.starts_with("https://")
+}
+
+/// The request that a text tells of: `GET /path`, and how it was answered.
+pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
+    if row.get(FieldId::HTTP_REQUEST_METHOD).is_some() || row.get(FieldId::URL_ORIGINAL).is_some() {
+        return;
+    }
+    let (mut earlier, mut before) = ("", "");
+    let mut found = false;
+    let mut target = "";
+    for (_, word) in words(text) {
+        let status = |word: &str| word.parse::<u16>().ok().filter(|status| word.len() == 3 && (100..600).contains(status));
+        if !found && is_target(word) && METHODS.contains(&before) {
+            row.text(FieldId::HTTP_REQUEST_METHOD, before);
+            url(row, word);
+            found = true;
+            target = word;
+            agent(&text[word.as_ptr() as usize - text.as_ptr() as usize + word.len()..], row);
+            // `401 GET /path`
+            if let Some(status) = status(earlier) {
+                row.int(FieldId::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
+                return;
+            }
+        } else if found
+            // `GET /path 401`, `GET /path HTTP/1.1" 401`
+            && (is_one_of(before.trim_end_matches(':'), &["returned", "status", "code"])
+                || std::ptr::eq(before, target)
+                || std::ptr::eq(earlier, target) && before.starts_with("HTTP/"))
+            && let Some(status) = status(word)
+        {
+            row.int(FieldId::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
+            return;
+        }
+        (earlier, before) = (before, word);
+    }
+}
+
+/// The client's program behind a request in quotes: the first in quotes that is no URL.
+fn agent(rest: &str, row: &mut RowBuilder<'_>) {
+    let field = FieldId::USER_AGENT_ORIGINAL;
+    let Some((request, rest)) = rest.split_once('"') else { return };
+    if row.get(field).is_some() || !(request.is_empty() || request.trim_start().starts_with("HTTP/")) {
+        return;
+    }
+    let mut parts = rest.split('"').skip(1).step_by(2);
+    if let Some(agent) = parts.find(|part| part.contains('/') && !is_target(part)) {
+        row.text(field, agent);
+    }
+}
