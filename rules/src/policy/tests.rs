@@ -50,6 +50,9 @@ fn what_does_not_hold_together_is_refused_with_its_lines() {
         ("  c: {rest: true}", "  c: {cidr: [10.3.0.0/16]}", vec![1], "rest"),
         ("[any]}", "[any]}\n  - {from: a, to: b, service: [tcp/400-500]}", vec![7, 9], "tcp/443"),
         ("{from: c, to: [a]}", "{from: a, to: [b]}", vec![12, 7], "forbids"),
+        ("{from: c, to: [a]}", "{from: c, to: [a, c]}", vec![12], "within c everything is allowed"),
+        ("{from: c, to: [a]}", "{from: a, to: [b], unless_via: b}", vec![12], "b is an end of the way"),
+        ("{from: c, to: [a]}", "{from: a, to: [b], unless_via: a}", vec![12], "a is an end of the way"),
         ("{from: b, to: c,", "{from: b, to: d,", vec![8], "no zone"),
         ("tcp/443", "tcp/x", vec![7], "no service"),
         ("ticket: t, ", "", vec![10], "needs ticket"),
@@ -60,6 +63,18 @@ fn what_does_not_hold_together_is_refused_with_its_lines() {
         let problems = Policy::parse(&text).expect_err(put);
         assert!(problems.iter().any(|p| p.lines == lines && p.reason.contains(word)), "{put}: {problems:?}");
     }
+}
+
+#[test]
+fn two_lines_that_lead_where_an_invariant_forbids_are_told() {
+    let text = SMALL
+        .replace("{from: c, to: [a]}", "{from: a, to: [c]}")
+        .replace("to: c, service: [tcp/25], src", "to: b, service: [tcp/25], src");
+    let told = |text: &str| Policy::parse(text).expect("valid").1;
+    let reason = "lines 7 and 8 lead a → b → c, and line 12 forbids a → c".to_owned();
+    assert_eq!(told(&text), [PolicyProblem { lines: vec![12, 7, 8], reason, warning: true }]);
+    assert_eq!(told(&text.replace("{from: a, to: [c]}", "{from: a, to: [c], unless_via: b}")), []);
+    assert_eq!(told(&text.replace("{from: a, to: [c]}", "{from: c, to: [a]}")), []);
 }
 
 /// A key that is there and does not say what it should is never taken as absent: that would widen what a line allows.

@@ -229,7 +229,11 @@ impl Model {
     fn problems(&self, file: &Written, addresses: &[IpAddr]) -> BTreeSet<Vec<usize>> {
         let lines: Vec<(&Line, usize)> =
             self.allow.iter().chain(&self.exceptions).zip(file.allow.iter().chain(&file.exceptions).copied()).collect();
-        let mut all = BTreeSet::new();
+        // An invariant about a zone alone, or with an end of the way as what is between, forbids nothing.
+        let invariants = self.must_deny.iter().zip(&file.must_deny);
+        let void = invariants
+            .filter(|((from, to, via), _)| to.contains(from) || via.is_some_and(|via| via == *from || to.contains(&via)));
+        let mut all: BTreeSet<Vec<usize>> = void.map(|(_, at)| vec![*at]).collect();
         for (n, (a, at)) in lines.iter().enumerate() {
             for (b, other) in &lines[n + 1..] {
                 let ends = |a: &Option<String>, b: &Option<String>| {
