@@ -12,6 +12,7 @@
 
 mod beacon;
 mod bypass;
+mod called;
 mod carrier;
 mod chat;
 mod clicks;
@@ -55,6 +56,7 @@ use sha2::{Digest, Sha256};
 use crate::alert::AlertChange;
 use crate::policy::Policy;
 use crate::ruleset::{Body, RuleInfo, RuleSet};
+use called::Called;
 use connection::Connections;
 use conversation::{CellKey, Conversations, Judged};
 use fold::Fold;
@@ -262,6 +264,24 @@ impl View<'_> {
         let name = self.name();
         parameters.safelist.covers(self.o, name) || self.site.expects(self.o, name)
     }
+
+    /// Of what was found about the destination of a record that names none: says what that is called, and whether it is expected by name.
+    /// Asked here, not of each record: the names lie beyond the caches.
+    fn is_expected_by_answers(&self, found: &mut Found, parameters: &Parameters, called: &Called) -> bool {
+        let o = self.o;
+        if !o.name.is_empty()
+            || o.destination == 0
+            || found.group.get("destination.ip").is_none_or(|ip| *ip != site::address(o.destination).to_string())
+        {
+            return false;
+        }
+        let (names, all) = called.of(o.tenant, o.destination);
+        if names.is_empty() {
+            return false;
+        }
+        found.explain("called", names.join(" "));
+        all && names.iter().all(|name| parameters.safelist.covers_name(name) || self.site.expects_name(name))
+    }
 }
 
 /// Watches one behaviour. The state is the whole of it.
@@ -380,6 +400,7 @@ struct State {
     /// The text of the policy that those were judged by: the numbers of its zones are in them.
     policy: Option<String>,
     known: Knowledge,
+    called: Called,
     /// Per behaviour rule, in the order of the set.
     watches: Vec<Kept>,
     fold: Fold,
@@ -450,6 +471,7 @@ impl Behaviour {
             conversations: Conversations::default(),
             policy: options.site.policy().map(|policy| policy.text.clone()),
             known: Knowledge::default(),
+            called: Called::default(),
             watches: Vec::new(),
             fold: Fold::default(),
             counters: BehaviourCounters::default(),
@@ -601,6 +623,7 @@ impl Behaviour {
         BehaviourCounters {
             evicted: evicted
                 + self.state.known.evicted()
+                + self.state.called.evicted()
                 + self.state.connections.evicted()
                 + self.state.stitch.evicted()
                 + self.state.conversations.evicted()
@@ -614,6 +637,7 @@ impl Behaviour {
         let watches: usize = self.state.watches.iter().map(|kept| kept.watch.size().1).sum();
         watches
             + self.state.known.byte_len()
+            + self.state.called.byte_len()
             + self.state.connections.byte_len()
             + self.state.stitch.byte_len()
             + self.state.conversations.byte_len()
@@ -738,7 +762,8 @@ impl Behaviour {
 
     /// Gives an observation to every behaviour, and what they find to the fold.
     fn watch(&mut self, o: &Observation, text: &str, out: &mut Vec<AlertChange>) {
-        let State { known, watches, fold, counters, .. } = &mut self.state;
+        let State { known, called, watches, fold, counters, .. } = &mut self.state;
+        called.learn(o, text);
         let site = &*self.options.site;
         let (source_inside, destination_inside) = (site.is_inside(o.source), site.is_inside(o.destination));
         let (service, service_is_new) = known.learn(o, source_inside, destination_inside);
@@ -763,7 +788,10 @@ impl Behaviour {
             if self.found.is_empty() {
                 continue;
             }
-            for found in self.found.drain(..) {
+            for mut found in self.found.drain(..) {
+                if view.is_expected_by_answers(&mut found, parameters, called) {
+                    continue;
+                }
                 counters.evicted += fold.fold(&rule.info, found, out);
             }
         }

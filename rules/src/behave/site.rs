@@ -78,6 +78,11 @@ impl Site {
     pub(super) fn expects(&self, o: &Observation, name: &str) -> bool {
         self.safelist.covers(o, name)
     }
+
+    /// Whether the site expects whatever goes to a name.
+    pub(super) fn expects_name(&self, name: &str) -> bool {
+        self.safelist.covers_name(name)
+    }
 }
 
 /// An address as 128 bits; IPv4 as mapped (RFC 4291 §2.5.5.2).
