@@ -54,7 +54,9 @@ impl Carrier {
             _ => false,
         };
         let dns = o.transport == 17 && o.port == 53 && !view.role.resolver;
-        if o.what != What::Flow || !(ping || dns) || !view.source_inside || view.to_many || view.expected(p) {
+        // Where the site's own addresses are public ones that it did not name, neither end is inside.
+        let ours = view.source_inside || !view.destination_inside;
+        if o.what != What::Flow || !(ping || dns) || !ours || view.to_many || view.expected(p) {
             return;
         }
         self.windows.expire(o.time.saturating_sub(p.span));

@@ -105,7 +105,8 @@ impl Flood {
             return;
         }
         let from_inside = p.class == "inside";
-        if from_inside && (!view.source_inside || view.destination_inside || o.turned || !hardly_answered(o)) {
+        // Where the site's own addresses are public ones that it did not name, neither end is inside.
+        if from_inside && (view.destination_inside || o.turned || !hardly_answered(o)) {
             return;
         }
         if p.class == "outside" && view.source_inside {

@@ -196,7 +196,7 @@ impl Kind {
             Kind::Bypass => source_inside,
             Kind::Lateral => flow && !failed && source_inside && destination_inside,
             Kind::Hours => what == What::Login && !failed,
-            Kind::Carrier => flow && source_inside,
+            Kind::Carrier => flow && (source_inside || !destination_inside),
             Kind::Mail => flow && !destination_inside,
             // A flood that goes on is told of by the clock, whatever it is that comes.
             Kind::Flood | Kind::Indicator => true,
