@@ -1,6 +1,6 @@
 //! Passwords that are guessed: failed logins of one source or against one account, many accounts tried by one source (spraying), and,
-//! where no log tells of logins, many short connections to a service that asks for one. A web page may ask for one too: there, many more
-//! must come from outside within minutes, and all be alike.
+//! where no log tells of logins, many short connections to a service that asks for one: from one source to one host, or to many, or to one
+//! host from many. Web pages and mail boxes may ask for one too: there, many more must come from outside within minutes, and all be alike.
 //!
 //! Who sprays slowly (`what: spraying`) is told from a gateway or server behind which many people mistype by what becomes of the accounts: people
 //! log in after all.
@@ -14,7 +14,7 @@ use super::table::Table;
 use super::{Found, Parameters, View};
 
 /// Services that ask for a password before anything else, by their usual ports and the names that sensors give them.
-const SERVICES: [(&str, &[u16]); 11] = [
+const SERVICES: [(&str, &[u16]); 15] = [
     ("ssh", &[22, 2222]),
     ("rdp", &[3389]),
     ("telnet", &[23, 2323]),
@@ -26,17 +26,28 @@ const SERVICES: [(&str, &[u16]); 11] = [
     ("postgresql", &[5432]),
     ("ldap", &[389]),
     ("winrm", &[5985, 5986]),
+    ("oracle", &[1521]),
+    ("redis", &[6379]),
+    ("mongodb", &[27_017]),
+    ("rlogin", &[513]),
 ];
 /// Those of them that programs use by themselves, all day: from inside their connections alone say little.
-const USED_BY_PROGRAMS: [&str; 6] = ["smb", "mssql", "mysql", "postgresql", "ldap", "winrm"];
+const USED_BY_PROGRAMS: [&str; 9] = ["smb", "mssql", "mysql", "postgresql", "ldap", "winrm", "oracle", "redis", "mongodb"];
+/// Those at which people sit: who comes to one from everywhere for seconds, and always alike, guesses.
+const USED_BY_PEOPLE: [&str; 5] = ["ssh", "rdp", "telnet", "vnc", "rlogin"];
+/// Of many hosts that one source comes to, or many sources that come to one host, so many times the connections, and so many hosts.
+const SPREAD_TIMES: u64 = 2;
+const SPREAD_HOSTS_MIN: u64 = 8;
 /// From inside, so many connections must come within this: monitoring and jobs connect for ever, but every minute or so.
 const INSIDE_NS: i64 = 300_000_000_000;
 /// The same to a service that programs use.
 const INSIDE_PROGRAM_NS: i64 = 60_000_000_000;
 /// And so many times the connections: a tool guesses faster than programs ask.
 const PROGRAM_TIMES: u64 = 3;
-/// Ports of the web and of gateways, where pages ask for passwords; so many times the connections must come.
+/// Ports of the web and of gateways, where pages ask for passwords, and those of mail boxes and of who hands in mail; so many times the
+/// connections must come.
 const WEB: [u16; 6] = [80, 443, 4443, 8080, 8443, 10_443];
+const MAIL: [u16; 6] = [110, 143, 465, 587, 993, 995];
 const WEB_TIMES: u64 = 5;
 /// And what they send may differ so much: the standard deviation over the mean.
 const ALIKE_MAX: f64 = 0.15;
@@ -53,6 +64,10 @@ type Set = Distinct<64, 10>;
 enum Key {
     /// Tenant, source, destination, port: connections.
     Connections(u32, u128, u128, u16),
+    /// Tenant, source, port: connections to many hosts.
+    Hosts(u32, u128, u16),
+    /// Tenant, destination, port: connections from many sources.
+    Target(u32, u128, u16),
     /// Tenant, source as [`network`]: failed logins.
     Source(u32, u128),
     /// Tenant, account: failed logins from several sources.
@@ -65,7 +80,7 @@ struct Episode {
     start: i64,
     last: i64,
     failures: u64,
-    /// Accounts tried by a source; sources that tried an account.
+    /// Accounts tried by a source; sources that tried an account or a host.
     others: Set,
     hosts: Set,
     /// Accounts that got in from a source, of whoever sprays slowly.
@@ -129,12 +144,13 @@ impl Guessing {
         if o.transport != 6 || o.answer != Answer::Yes || o.end - o.start > p.duration {
             return;
         }
-        let web = WEB.contains(&o.port) && !view.source_inside && view.destination_inside;
-        let Some(service) = service(view.protocol(), o.port).or(web.then_some("http")) else { return };
+        let named = if WEB.contains(&o.port) { Some("http") } else { MAIL.contains(&o.port).then_some("mail") };
+        let named = named.filter(|_| !view.source_inside && view.destination_inside);
+        let Some(service) = service(view.protocol(), o.port).or(named) else { return };
         if !p.services.is_empty() && !p.services.iter().any(|name| name == service) || view.expected(p) {
             return;
         }
-        let (by_programs, web) = (USED_BY_PROGRAMS.contains(&service), service == "http");
+        let (by_programs, web) = (USED_BY_PROGRAMS.contains(&service), matches!(service, "http" | "mail"));
         // Where many inside use it so, it is how the service is run.
         if view.source_inside && by_programs && view.service.is_some_and(|known| known.inside_clients.count() >= p.clients) {
             return;
@@ -152,23 +168,65 @@ impl Guessing {
         if soon && self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > longest) {
             self.episodes.remove(&key);
         }
+        let told = |f: &mut Found, episode: &Episode| {
+            f.start = episode.start;
+            f.evidence.clone_from(&episode.evidence);
+            f.explain("service", service);
+            f.explain("connections", episode.failures);
+            f.explain("bytes_sent_mean", episode.sent / episode.failures);
+            f.seconds("span_s", o.time - episode.start);
+        };
+        let episode = self.count(key, view, p);
+        if episode.failures >= episode.next.max(p.connections * times) && (!web || episode.alike()) {
+            episode.next = episode.failures * 10;
+            let mut f = Found::at(view, &["source.ip", "destination.ip", "destination.port"]);
+            f.explain("kind", "connections to a service that asks for a password");
+            told(&mut f, episode);
+            found.push(f);
+        }
+        // Between our own hosts that is administration, and what programs use they use everywhere.
+        if web || view.source_inside && (view.destination_inside || by_programs) {
+            return;
+        }
+        let episode = self.count(Key::Hosts(o.tenant, o.source, o.port), view, p);
+        let hosts = episode.hosts.count();
+        if episode.failures >= episode.next.max(p.connections * SPREAD_TIMES) && hosts >= SPREAD_HOSTS_MIN {
+            episode.next = episode.failures * 10;
+            let mut f = Found::at(view, &["source.ip", "destination.port"]);
+            f.explain("kind", "connections to a service that asks for a password, of many hosts");
+            f.explain("hosts", hosts);
+            told(&mut f, episode);
+            found.push(f);
+        }
+        if view.source_inside || !USED_BY_PEOPLE.contains(&service) {
+            return;
+        }
+        let episode = self.count(Key::Target(o.tenant, o.destination, o.port), view, p);
+        let sources = episode.others.count();
+        let many = episode.failures >= episode.next.max(p.connections * SPREAD_TIMES) && sources >= p.sources;
+        if many && episode.alike() {
+            episode.next = episode.failures * 10;
+            let mut f = Found::at(view, &["destination.ip", "destination.port"]);
+            f.explain("kind", "connections to a service that asks for a password, from many sources");
+            f.explain("sources", sources);
+            told(&mut f, episode);
+            found.push(f);
+        }
+    }
+
+    /// Counts a connection in an episode.
+    fn count(&mut self, key: Key, view: &View<'_>, p: &Parameters) -> &mut Episode {
+        let o = view.o;
         let episode = self.episode(key, view, p);
         episode.failures += 1;
         episode.sent += o.sent;
         episode.squares += (o.sent as f64).powi(2);
-        if episode.failures < episode.next.max(p.connections * times) || web && !episode.alike() {
-            return;
-        }
-        episode.next = episode.failures * 10;
-        let mut f = Found::at(view, &["source.ip", "destination.ip", "destination.port"]);
-        f.start = episode.start;
-        f.evidence.clone_from(&episode.evidence);
-        f.explain("kind", "connections to a service that asks for a password");
-        f.explain("service", service);
-        f.explain("connections", episode.failures);
-        f.explain("bytes_sent_mean", episode.sent / episode.failures);
-        f.seconds("span_s", o.time - episode.start);
-        found.push(f);
+        match key {
+            Key::Hosts(..) => episode.hosts.insert(mix(o.destination)),
+            Key::Target(..) => episode.others.insert(mix(network(o.source))),
+            _ => false,
+        };
+        episode
     }
 
     fn login(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
@@ -283,7 +341,10 @@ fn describe(f: &mut Found, episode: &Episode, kind: &str) {
 fn service(protocol: &str, port: u16) -> Option<&'static str> {
     let by_name = |name: &str| SERVICES.iter().find(|(known, _)| *known == name).map(|(known, _)| *known);
     match protocol {
-        "" | "failed" | "unknown" => SERVICES.iter().find(|(_, ports)| ports.contains(&port)).map(|(name, _)| *name),
+        // What is spoken within encryption is not heard: of RDP that alone is seen.
+        "" | "failed" | "unknown" | "ssl" | "tls" => {
+            SERVICES.iter().find(|(_, ports)| ports.contains(&port)).map(|(name, _)| *name)
+        }
         "ms-wbt-server" => by_name("rdp"),
         "smb2" | "microsoft-ds" => by_name("smb"),
         // Some sensors name several, or a version: `ssh-2.0`, `gssapi,smb`.
