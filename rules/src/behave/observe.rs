@@ -285,6 +285,7 @@ slots! {
     FLAGS: "flow.tcp_flags",
     ANSWER: "flow.answer",
     STATE: "zeek.connection.conn_state" | "zeek.connection.state",
+    HISTORY: "zeek.connection.history",
     ARGUS: "argus.state",
     SAMPLING: "flow.sampling_rate",
     ICMP: "icmp.type",
@@ -762,6 +763,11 @@ fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
     }
     if let Some(state) = cells.text(Slot::STATE) {
         // Zeek, base/protocols/conn/main.zeek: what became of a connection.
+        // A reset where there was no SYN and ACK before, and no data: the answer to a scan by other flags than SYN (nmap's -sF, -sN, -sX, -sA).
+        let history = cells.text(Slot::HISTORY).unwrap_or("");
+        if history.contains('r') && !history.contains(['h', 'D', 'd']) {
+            return Answer::Refused;
+        }
         return match state {
             "S0" | "SH" => Answer::No,
             "REJ" | "RSTOS0" => Answer::Refused,
@@ -794,6 +800,30 @@ fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
         (_, _, Some(0)) => Answer::No,
         (_, _, Some(_)) => Answer::Yes,
         _ => Answer::Unknown,
+    }
+}
+
+/// Packets of a connection that is made and ended, and the most that one has without data, with Ethernet's head.
+const EMPTY_PACKETS: std::ops::RangeInclusive<u64> = 3..=7;
+const EMPTY_BYTES_MAX: u64 = 74;
+
+impl Observation {
+    /// Whether it was answered and nothing was said: a door was tried, as scanners do.
+    pub(super) fn said_nothing(&self) -> bool {
+        self.transport == 6
+            && self.answer == Answer::Yes
+            && self.sampling <= 1
+            && self.received > 0
+            && EMPTY_PACKETS.contains(&self.packets)
+            && self.sent + self.received <= self.packets * EMPTY_BYTES_MAX
+    }
+
+    /// Whether it may be a late packet of an answer that a firewall has no connection for any more.
+    pub(super) fn is_stray(&self) -> bool {
+        self.answer == Answer::Denied
+            && is_service(self.source_port)
+            && self.port >= 1024
+            && self.flags.is_none_or(|flags| flags & 0x12 != 0x02)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Scans: a source that tries many ports of a host, one port of many hosts, or many hosts whatever the port, and mostly fails.
+//! Scans: a source that tries many ports of a host, one port of many hosts, or many hosts whatever the port, and mostly fails, or says nothing
+//! where it is answered.
 //!
 //! Counts go over an episode: as long as tries follow each other with no longer pause than the gap. Beside the counts stands the
 //! sequential test of Jung, Paxson, Berger, Balakrishnan (2004, "Fast Portscan Detection Using Sequential Hypothesis Testing"): each first
@@ -27,6 +28,10 @@ const FLOOR: f64 = -ACCEPT;
 const EXAMPLES_MAX: usize = 16;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
+
+/// Ports of pages; and those to which traceroute sends, one by one (traceroute(8): 33434 and on, three a hop).
+const BROWSED: [u16; 2] = [80, 443];
+const TRACED: std::ops::RangeInclusive<u16> = 33_434..=33_690;
 
 type Set = Distinct<128, 11>;
 
@@ -134,10 +139,13 @@ impl Scan {
             return;
         }
         let ping = matches!((o.transport, o.icmp), (1, None | Some(8 | 13 | 15 | 17)) | (58, Some(128)));
-        let failed = o.answer.failed() || ping;
+        // A connection that says nothing was a try too; but browsers open some to the web that they never need.
+        let probe = o.said_nothing() && (view.destination_inside || !BROWSED.contains(&o.port));
+        let failed = o.answer.failed() || ping || probe;
         let tcp_or_udp = matches!(o.transport, 6 | 17 | 132);
         let tells = ping || tcp_or_udp && o.answer != Answer::Unknown;
-        if !tells {
+        let traced = o.transport == 17 && TRACED.contains(&o.port);
+        if !tells || traced || o.is_stray() {
             return;
         }
         if failed && view.expected(p) {
@@ -146,7 +154,7 @@ impl Scan {
         self.episodes.expire(o.time.saturating_sub(p.gap));
         let (host, port) = (mix(o.destination), mix(u128::from(o.port)));
         // A service that answers others is known: that it fails now is an outage, not a try in the dark.
-        let dark = view.service.is_none();
+        let dark = view.service.is_none_or(|service| probe && service.clients() <= 1);
         if ping {
             // Nobody asks for the time or the mask of several hosts but who looks around.
             let (kind, of) = match o.icmp.filter(|_| o.transport == 1) {
