@@ -12,11 +12,14 @@ use super::table::Table;
 use super::{Found, Parameters, View};
 
 /// Record types whose answers carry what the server likes.
-const BULK: [&str; 6] = ["TXT", "NULL", "KEY", "PRIVATE", "10", "16"];
-/// Where the names are short, nothing but the types of the answers says that they carry data: then so many times the names are needed, and
-/// this share of the queries must be of such types.
-const SHORT_TIMES: u64 = 4;
+const BULK: [&str; 10] = ["TXT", "NULL", "KEY", "PRIVATE", "CNAME", "MX", "5", "10", "15", "16"];
+/// Where the names are short, nothing but the types of the answers says that they carry data: then this share of the queries must be of
+/// such types. Of whoever asks for others so many times the names are needed.
 const SHORT_SHARE: f64 = 0.9;
+const SHORT_TIMES: u64 = 4;
+/// Random names of this length carry data too, slowly, where there are so many times as many.
+const MANY_TIMES: u64 = 4;
+const MANY_BYTES: f64 = 10.0;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 /// Names that an alert shows.
@@ -94,8 +97,11 @@ impl DnsTunnel {
         let bulk = episode.bulk as f64 / episode.queries as f64;
         let in_names = bytes >= p.name_bytes && entropy >= p.entropy;
         let in_answers = bulk >= p.bulk_share && bytes >= p.bulk_name_bytes;
-        let in_short = bulk >= SHORT_SHARE.max(p.bulk_share) && names >= p.names * SHORT_TIMES;
-        if !in_names && !in_answers && !in_short {
+        let for_others = view.role.resolver || view.role.proxy || view.role.mail;
+        let short_times = if for_others { SHORT_TIMES } else { 1 };
+        let in_short = bulk >= SHORT_SHARE.max(p.bulk_share) && names >= p.names * short_times;
+        let in_many = !for_others && names >= p.names * MANY_TIMES && bytes >= MANY_BYTES && entropy >= p.entropy;
+        if !in_names && !in_answers && !in_short && !in_many {
             return;
         }
         episode.next = names * 10;
