@@ -162,7 +162,7 @@ struct Ran {
     evicted: u64,
 }
 
-fn run(flows: u64, entries: Option<&str>, make: impl Fn(u64) -> Flow) -> Ran {
+fn run(flows: u64, entries: Option<usize>, make: impl Fn(u64) -> Flow) -> Ran {
     let files: Vec<(String, String)> = pack()
         .iter()
         .filter(|(_, text)| text.contains("\nbehaviour:\n"))
@@ -178,6 +178,9 @@ fn run(flows: u64, entries: Option<&str>, make: impl Fn(u64) -> Flow) -> Ran {
     let policy = Arc::new(Policy::parse(POLICY).expect("valid").0);
     let site = Arc::new(Site::new(&[], None).expect("the default").with_policy(Some(policy.clone())));
     let mut behaviour = Behaviour::new(Arc::new(set), BehaviourOptions { lateness_ns: 30_000_000_000, site });
+    if let Some(entries) = entries {
+        behaviour.bound_shared(entries);
+    }
     let flow_source = LogSourceId::intern(LogSource { category: Some("flow"), ..LogSource::default() });
     let mut ran = Ran::default();
     let mut out = Vec::new();
@@ -256,7 +259,7 @@ fn main() {
         let flows = million * 1_000_000;
         let mix = |n: u64| planted(n, 5000).unwrap_or_else(|| pairs(n));
         let mut told = Vec::new();
-        for (name, entries) in [("bounded", None), ("unbounded", Some("20000000"))] {
+        for (name, entries) in [("bounded", None), ("unbounded", Some(20_000_000))] {
             let ran = run(flows, entries, mix);
             println!(
                 "{million} M pairs, {name:9}: {:>6} MiB of tables at most, {:>6} MiB resident, {} evicted, {:.0} flows/s, {} alerts",

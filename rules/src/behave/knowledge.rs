@@ -69,6 +69,12 @@ impl Default for Knowledge {
 }
 
 impl Knowledge {
+    /// Changes how many services, and hosts that are something for others, are remembered.
+    pub(super) fn bound(&mut self, max: usize) {
+        self.services.bound(max);
+        self.roles.bound(max);
+    }
+
     /// Learns from an observation. Gives where the service lies that it is about, if it is known to answer, and whether it was not known to
     /// before.
     pub(super) fn learn(&mut self, o: &Observation, source_inside: bool, destination_inside: bool) -> (Option<Place>, bool) {

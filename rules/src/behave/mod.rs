@@ -493,6 +493,13 @@ impl Behaviour {
         behaviour
     }
 
+    /// Changes how many connections and services are remembered, which all rules share; what rules say of themselves (`entries_max`) stands.
+    /// For comparing what the bounds cost with what they lose.
+    pub fn bound_shared(&mut self, entries_max: usize) {
+        self.state.connections.bound(entries_max);
+        self.state.known.bound(entries_max);
+    }
+
     /// Gives each behaviour of the set what it has seen before, by id and content; gives the number of those that begin anew.
     fn seat(&mut self, kept: Vec<Kept>) -> usize {
         let mut kept: Vec<Option<Kept>> = kept.into_iter().map(Some).collect();

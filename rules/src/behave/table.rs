@@ -63,6 +63,11 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
         }
     }
 
+    /// Changes how many entries there may be at most. More than that give way one by one, as others come.
+    pub(super) fn bound(&mut self, max: usize) {
+        self.max = max.clamp(1, NONE as usize - 1);
+    }
+
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.index.len()
