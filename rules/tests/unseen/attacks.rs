@@ -27,11 +27,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ("slow scan", &[SLOW, INSIDE], slow),
     ("scan of a few ports of each host", &[INSIDE], few),
     ("scan by UDP", &[INSIDE], udp),
+    ("scan of open doors", &[INSIDE], open),
+    ("scan by FIN, NULL or Xmas", &[INSIDE], without_syn),
     ("sweep by ping", &[INSIDE], ping),
     ("scan shared by a network outside", &[OUTSIDE], shared),
     ("guessing from outside", &[GUESSING], |d| guessing(d, false)),
     ("guessing from inside", &[GUESSING], |d| guessing(d, true)),
     ("guessing at a web page", &[GUESSING], web),
+    ("guessing at a mail box", &[GUESSING], mail_box),
+    ("guessing at many hosts", &[GUESSING], |d| spread(d, true)),
+    ("guessing shared by many", &[GUESSING], |d| spread(d, false)),
     ("beacon", &[BEACON], beacon),
     ("sparse beacon", &[BEACON], sparse),
     ("C2 that nobody answers", &[UNANSWERED], unanswered),
@@ -94,6 +99,17 @@ fn ports(d: &mut Dice, inside: bool) -> Vec<Flow> {
             Flow::new(d, n as f64 * gap, from, to, TCP, (first + n * 7) as u16).ending(end)
         })
         .collect()
+}
+
+/// SYN, SYN and ACK, RST: a scanner that finds everything open.
+fn open(d: &mut Dice) -> Vec<Flow> {
+    let (from, count, gap, port) = (terminal(d), d.range(12, 100), d.scale(0.01, 5.0), d.pick(&[22u16, 80, 443, 445, 3389]));
+    (0..count).map(|n| Flow::new(d, n as f64 * gap, from, neighbour(n), TCP, port).ending(End::Empty)).collect()
+}
+
+fn without_syn(d: &mut Dice) -> Vec<Flow> {
+    let (from, to, count, gap) = (terminal(d), neighbour(9), d.range(20, 500), d.scale(0.002, 2.0));
+    (0..count).map(|n| Flow::new(d, n as f64 * gap, from, to, TCP, (n * 3 + 1) as u16).ending(End::Reset)).collect()
 }
 
 fn slow(d: &mut Dice) -> Vec<Flow> {
@@ -173,6 +189,32 @@ fn web(d: &mut Dice) -> Vec<Flow> {
         .map(|n| {
             let (sent, received) = (sent + d.range(0, 40), received + d.range(0, 60));
             Flow::new(d, n as f64 * gap, from, to, TCP, port).bytes(sent, received).lasting(length)
+        })
+        .collect()
+}
+
+fn mail_box(d: &mut Dice) -> Vec<Flow> {
+    let (from, to, port, gap) = (d.outside(), neighbour(3), d.pick(&[110u16, 143, 587, 993, 995]), d.scale(0.05, 2.0));
+    let (sent, received) = (d.range(300, 1500), d.range(400, 5000));
+    (0..d.range(130, 500))
+        .map(|n| {
+            let (sent, received) = (sent + d.range(0, 30), received + d.range(0, 60));
+            Flow::new(d, n as f64 * gap, from, to, TCP, port).bytes(sent, received).lasting(0.8)
+        })
+        .collect()
+}
+
+/// A few tries of each host by one, or of one host by each of many.
+fn spread(d: &mut Dice, hosts: bool) -> Vec<Flow> {
+    let (many, gap) = (d.range(12, 40), d.scale(0.2, 8.0));
+    let port = if hosts { d.pick(&[21u16, 22, 23, 3389, 5900]) } else { d.pick(&[22u16, 23, 3389]) };
+    let (one, sent, received) = (d.outside(), d.range(700, 3000), d.range(900, 4000));
+    let others: Vec<_> = (0..many).map(|_| d.outside()).collect();
+    (0..many * d.range(4, 8))
+        .map(|n| {
+            let (from, to) = if hosts { (one, neighbour(n % many)) } else { (others[(n % many) as usize], neighbour(3)) };
+            let (sent, received) = (sent + d.range(0, 60), received + d.range(0, 60));
+            Flow::new(d, n as f64 * gap, from, to, TCP, port).bytes(sent, received).lasting(2.0)
         })
         .collect()
 }

@@ -63,6 +63,10 @@ pub(crate) enum End {
     Answered,
     Silent,
     Refused,
+    /// Answered, and nothing was said.
+    Empty,
+    /// It did not begin with SYN, and was reset.
+    Reset,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +105,8 @@ impl Flow {
             End::Answered => self,
             End::Silent => Flow { end, length: 0.0, sent, received: 0, ..self },
             End::Refused => Flow { end, length: 0.001, sent, received: if self.transport == TCP { 40 } else { 0 }, ..self },
+            End::Empty => Flow { end, length: 0.01, sent: 132, received: 88, ..self },
+            End::Reset => Flow { end, length: 0.001, sent: 40, received: 40, ..self },
         }
     }
 }
@@ -135,8 +141,12 @@ fn ns(seconds: f64) -> i64 {
     START_NS + (seconds * 1e9) as i64
 }
 
-fn packets(bytes: u64) -> u64 {
-    if bytes == 0 { 0 } else { 1 + bytes / 1400 }
+fn packets(bytes: u64, end: End) -> u64 {
+    match (bytes, end) {
+        (0, _) => 0,
+        (_, End::Empty) => bytes / 44,
+        _ => 1 + bytes / 1400,
+    }
 }
 
 impl Flow {
@@ -177,18 +187,18 @@ impl Record {
             Form::Zeek | Form::Eve => {
                 number(FieldId::SOURCE_BYTES, f.sent);
                 number(FieldId::DESTINATION_BYTES, f.received);
-                number(FieldId::SOURCE_PACKETS, packets(f.sent));
-                number(FieldId::DESTINATION_PACKETS, packets(f.received));
+                number(FieldId::SOURCE_PACKETS, packets(f.sent, f.end));
+                number(FieldId::DESTINATION_PACKETS, packets(f.received, f.end));
             }
             Form::Argus => {
                 number(FieldId::known("network.bytes"), f.sent + f.received);
                 number(FieldId::SOURCE_BYTES, f.sent);
-                number(FieldId::known("network.packets"), packets(f.sent) + packets(f.received));
+                number(FieldId::known("network.packets"), packets(f.sent, f.end) + packets(f.received, f.end));
             }
             Form::Flags | Form::Bare => {
                 let bytes = if back { f.received } else { f.sent };
                 number(FieldId::SOURCE_BYTES, bytes);
-                number(FieldId::SOURCE_PACKETS, packets(bytes));
+                number(FieldId::SOURCE_PACKETS, packets(bytes, f.end));
                 number(FieldId::NETWORK_IANA_NUMBER, f.transport.into());
             }
         }
@@ -196,15 +206,24 @@ impl Record {
             row.text(FieldId::known("network.transport"), name);
         }
         let pick = |answered, silent, refused| match f.end {
-            End::Answered => answered,
+            End::Answered | End::Empty => answered,
             End::Silent => silent,
-            End::Refused => refused,
+            End::Refused | End::Reset => refused,
         };
         match form {
             Form::Zeek => {
                 row.time(begin);
                 row.int(FieldId::known("event.duration"), (f.length * 1e9) as i64);
-                let state = if f.transport == ICMP { "OTH" } else { pick("SF", "S0", "REJ") };
+                let state = match (f.transport, f.end) {
+                    (ICMP, _) => "OTH",
+                    (_, End::Reset) => "RSTR",
+                    (_, End::Empty) => "RSTO",
+                    _ => pick("SF", "S0", "REJ"),
+                };
+                if f.transport == TCP {
+                    let history = if f.end == End::Reset { "Fr" } else { pick("ShADadFf", "S", "Sr") };
+                    row.text(FieldId::known("zeek.connection.history"), if f.end == End::Empty { "ShAR" } else { history });
+                }
                 row.text(FieldId::known("zeek.connection.conn_state"), state);
             }
             Form::Argus => {
@@ -212,6 +231,8 @@ impl Record {
                 row.value(FieldId::EVENT_START, Value::Time(begin));
                 row.int(FieldId::known("event.duration"), (f.length * 1e9) as i64);
                 let state = match f.transport {
+                    TCP if f.end == End::Reset => "FPU_RA",
+                    TCP if f.end == End::Empty => "SR_SA",
                     TCP => pick("FSPA_FSPA", "S_", "S_RA"),
                     UDP => pick("CON", "INT", "URP"),
                     _ => "ECO",
@@ -237,6 +258,9 @@ impl Record {
                 if form == Form::Flags && f.transport == TCP {
                     let flags = match (f.end, back) {
                         (End::Answered, _) => 0x1b,
+                        (End::Empty, false) => 0x16,
+                        (End::Empty, true) => 0x12,
+                        (End::Reset, false) => 0x29,
                         (_, false) => 0x02,
                         (_, true) => 0x14,
                     };
