@@ -219,11 +219,13 @@ impl Fetcher {
         Ok(found)
     }
 
-    /// As [`Fetcher::fetch`], of many offsets, ascending: a compressed segment is gone through once, and only the blocks that hold some of
+    /// As [`Fetcher::fetch`], of many offsets, ascending: a segment is gone through once, and of a compressed one only the blocks that hold some of
     /// them are read. Those that are not there are left out.
     pub(super) fn fetch_all(&self, offsets: &[u64], mut each: impl FnMut(&Fetched)) -> Result<(), LogError> {
+        // What becomes durable meanwhile may not be in what was read of a segment ahead.
+        let durable = self.shared.durable();
         let mut last: Option<(u64, Walker)> = None;
-        for offset in offsets.iter().copied() {
+        for offset in offsets.iter().copied().filter(|offset| *offset <= durable) {
             let Some(first) = self.shared.segment_of(offset) else { continue };
             let known = last.take().filter(|(of, _)| *of == first).map(|(_, walker)| walker);
             let mut walker = match known {
@@ -232,15 +234,19 @@ impl Fetcher {
                     let index = self.indexes.lock().expect("no code panics under this lock").get(&first).cloned();
                     match index {
                         Some(Index::Packed(table)) => Walker::packed(table, Some(self.blocks.clone()), first),
+                        Some(Index::Sparse(_)) => Walker::open(&self.shared.dir, first)?,
                         _ => {
-                            // Opens it, and keeps its table where it is compressed.
+                            // Opens it, and keeps its table where it is compressed, and else how far it was read.
                             self.fetch(Position { partition: 0, offset })?.iter().for_each(&mut each);
                             continue;
                         }
                     }
                 }
             };
-            let start = walker.table().map_or(0, |table| table.start_of(offset));
+            let start = match walker.table() {
+                Some(table) => table.start_of(offset),
+                None => self.known_start(first, offset),
+            };
             walker.place = walker.place.max(start);
             if let Some(found) = find(&mut walker, first, offset, |_| {})? {
                 each(&found);
@@ -248,6 +254,14 @@ impl Fetcher {
             }
         }
         Ok(())
+    }
+
+    /// The last place that is known at or before the frame at `offset` in a segment as it was written.
+    fn known_start(&self, first: u64, offset: u64) -> u64 {
+        let indexes = self.indexes.lock().expect("no code panics under this lock");
+        let Some(Index::Sparse(entries)) = indexes.get(&first) else { return 0 };
+        let after = entries.partition_point(|start| start.seq <= offset);
+        after.checked_sub(1).map_or(0, |at| entries[at].place)
     }
 
     fn keep(&self, first: u64, index: Index) {
