@@ -45,6 +45,11 @@ impl RawSource for JournalRaw {
         }
     }
 
+    fn proof(&self, position: Position) -> io::Result<Option<String>> {
+        let proof = self.journal.prove(position.offset).map_err(io::Error::other)?;
+        Ok(proof.map(|proof| serde_json::to_string(&proof)).transpose()?)
+    }
+
     fn removed(&self, position: Position) -> Option<Removed> {
         let offset = position.offset;
         if offset > self.journal.removed() {

@@ -180,6 +180,7 @@ pub(crate) fn table() -> Vec<Route> {
             &["before", "after"],
             get(search::context),
         ),
+        read("/api/v1/events/{id}/proof", "proof", "What proves that its record is in the journal", &[], get(search::proof)),
         read("/api/v1/alerts", "alerts", "List alerts", LIST, get(alerts::list)),
         live("/api/v1/alerts/stream", "alertStream", "Follow alerts live", &[], get(alerts::stream)),
         read("/api/v1/alerts/{id}", "alert", "One alert", &[], get(alerts::one)),

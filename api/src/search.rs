@@ -377,6 +377,26 @@ pub(crate) async fn one_event(
     if hits.is_empty() { Err(Problem::not_found()) } else { Ok(Json(hits.remove(0)).into_response()) }
 }
 
+/// What proves that an event's record is in the journal: to be checked by `mihari verify --proof`, without the journal.
+pub(crate) async fn proof(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id: EventId = id.parse().map_err(|_| Problem::not_found())?;
+    // Of another tenant's records nothing is told.
+    let (hits, _) = events(&shared, &identity, vec![id]).await?;
+    if hits.is_empty() {
+        return Err(Problem::not_found());
+    }
+    let proof = run(&shared, &identity, SEARCH_NS_MAX, move |on, _| {
+        let fail = |source| IndexError::Io { action: "read the log for", path: "a proof".into(), source };
+        on.raw.proof(id.frame).map_err(fail)
+    });
+    let proof = proof.await?.ok_or_else(Problem::not_found)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], proof).into_response())
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ContextParameters {

@@ -115,6 +115,14 @@ pub trait RawSource: Send + Sync {
     /// Where the log cannot be read.
     fn raw(&self, position: Position) -> io::Result<Option<(FrameHead, Vec<u8>)>>;
 
+    /// What proves that the frame at `position` is in the log, as JSON; none where it is not there.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn proof(&self, _position: Position) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
     /// What is left of the part of the log in which the frame at `position` was, where that was removed on purpose.
     fn removed(&self, _position: Position) -> Option<Removed> {
         None

@@ -214,12 +214,17 @@ impl Commit {
     /// The commit of a batch with these leaves, after a commit with the chain value `previous`.
     pub fn new(previous: &Hash, first: u64, last: u64, leaves: &[Hash]) -> Commit {
         let root = merkle_root(leaves);
+        Commit { first, last, count: leaves.len() as u32, root, chain: Commit::linked(previous, &root, first, last) }
+    }
+
+    /// The chain value behind a batch with this root, after the chain value `previous`.
+    pub fn linked(previous: &Hash, root: &Hash, first: u64, last: u64) -> Hash {
         let mut hash = Sha256::new();
         hash.update(previous);
         hash.update(root);
         hash.update(first.to_le_bytes());
         hash.update(last.to_le_bytes());
-        Commit { first, last, count: leaves.len() as u32, root, chain: hash.finalize().into() }
+        hash.finalize().into()
     }
 
     /// Reads the body of a commit frame.
@@ -298,11 +303,104 @@ pub fn merkle_root(leaves: &[Hash]) -> Hash {
         [one] => *one,
         _ => {
             let split = leaves.len().next_power_of_two() / 2;
-            let mut hash = Sha256::new();
-            hash.update([1]);
-            hash.update(merkle_root(&leaves[..split]));
-            hash.update(merkle_root(&leaves[split..]));
-            hash.finalize().into()
+            inner(&merkle_root(&leaves[..split]), &merkle_root(&leaves[split..]))
+        }
+    }
+}
+
+/// The hash over two that lie beside each other.
+fn inner(left: &Hash, right: &Hash) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update([1]);
+    hash.update(left);
+    hash.update(right);
+    hash.finalize().into()
+}
+
+/// The hashes beside the way from the leaf at `index` to the root, the nearest first (RFC 6962 §2.1.1); none where there is no such leaf.
+pub fn merkle_path(leaves: &[Hash], index: usize) -> Vec<Hash> {
+    let (mut leaves, mut index, mut path) = (leaves, index, Vec::new());
+    while leaves.len() > 1 && index < leaves.len() {
+        let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+        if index < left.len() {
+            path.push(merkle_root(right));
+            leaves = left;
+        } else {
+            path.push(merkle_root(left));
+            index -= left.len();
+            leaves = right;
+        }
+    }
+    path.reverse();
+    path
+}
+
+/// The root to which `path` leads from the leaf at `index` of `count`; none where it is no path of such a tree.
+pub fn root_by_path(leaf: Hash, index: u64, count: u64, path: &[Hash]) -> Option<Hash> {
+    match path.split_last() {
+        None => (count == 1 && index == 0).then_some(leaf),
+        Some((beside, nearer)) if count > 1 && index < count => {
+            let split = count.checked_next_power_of_two()? / 2;
+            if index < split {
+                Some(inner(&root_by_path(leaf, index, split, nearer)?, beside))
+            } else {
+                Some(inner(beside, &root_by_path(leaf, index - split, count - split, nearer)?))
+            }
+        }
+        Some(_) => None,
+    }
+}
+
+/// Bytes in hexadecimal, as documents have them.
+pub(crate) mod hex {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&written(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        read(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("expected hexadecimal digits"))
+    }
+
+    fn written(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn read(text: &str) -> Option<Vec<u8>> {
+        let digits = text.bytes().map(|b| char::from(b).to_digit(16)).collect::<Option<Vec<u32>>>()?;
+        (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect())
+    }
+
+    /// One hash.
+    pub(crate) mod hash {
+        use super::super::Hash;
+        use super::{Deserialize, Deserializer, Error, Serializer};
+
+        pub(crate) fn serialize<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok, S::Error> {
+            super::serialize(hash, to)
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Hash, D::Error> {
+            let bytes = super::read(&String::deserialize(from)?);
+            bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| D::Error::custom("expected 64 hexadecimal digits"))
+        }
+    }
+
+    /// Hashes.
+    pub(crate) mod list {
+        use super::super::Hash;
+        use super::{Deserialize, Deserializer, Error, Serialize, Serializer};
+
+        pub(crate) fn serialize<S: Serializer>(hashes: &[Hash], to: S) -> Result<S::Ok, S::Error> {
+            hashes.iter().map(|hash| super::written(hash)).collect::<Vec<String>>().serialize(to)
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hash>, D::Error> {
+            let one = |text: &String| super::read(text).and_then(|bytes| bytes.try_into().ok());
+            let all: Option<Vec<Hash>> = Vec::<String>::deserialize(from)?.iter().map(one).collect();
+            all.ok_or_else(|| D::Error::custom("expected lists of 64 hexadecimal digits"))
         }
     }
 }
@@ -313,6 +411,24 @@ mod tests {
 
     fn hex(hash: Hash) -> String {
         hash.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[test]
+    fn every_leaf_leads_to_the_root_and_no_other_does() {
+        let leaves: Vec<Hash> = (0..40u8).map(|n| leaf(&[n])).collect();
+        for count in 1..=leaves.len() {
+            let (leaves, root) = (&leaves[..count], merkle_root(&leaves[..count]));
+            for (index, own) in leaves.iter().enumerate() {
+                let path = merkle_path(leaves, index);
+                let led = |leaf, index, path: &[Hash]| root_by_path(leaf, index as u64, count as u64, path);
+                assert_eq!(led(*own, index, &path), Some(root), "{index} of {count}");
+                assert_ne!(led(leaf(b"another"), index, &path), Some(root));
+                assert!(count == 1 || led(*own, (index + 1) % count, &path) != Some(root));
+                assert!(path.is_empty() || led(*own, index, &path[1..]) != Some(root));
+            }
+        }
+        assert_eq!(root_by_path(leaves[0], 1, 1, &[]), None);
+        assert_eq!(root_by_path(leaves[0], 0, u64::MAX, &[leaves[1]; 3]), None);
     }
 
     /// The test vectors that RFC 6962 implementations share (certificate-transparency, `merkle_tree_test`).

@@ -22,6 +22,7 @@ use super::LogError;
 use super::ahead::{self, Ahead};
 use super::format::{Commit, Encoder, HEADER_BYTES, Hash, Header, KIND_COMMIT, VERSION};
 use super::packer::{self, Ask};
+use super::proof::{self, Proof};
 use super::reader::{Fetched, Fetcher, Reader};
 use super::retention;
 use super::segment::{Step, Walker, file_name, list, tidy};
@@ -270,6 +271,14 @@ impl Journal {
     /// Where the disk fails.
     pub fn fetch_all(&self, offsets: &[u64], each: impl FnMut(&Fetched)) -> Result<(), LogError> {
         self.fetcher.fetch_all(offsets, each)
+    }
+
+    /// What proves that the record at `offset` is in the journal; none where it is not there. It goes through the whole segment.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn prove(&self, offset: u64) -> Result<Option<Proof>, LogError> {
+        proof::prove(&self.shared.dir, offset, self.shared.durable())
     }
 
     /// Waits until everything that was appended before is on disk.

@@ -12,6 +12,7 @@ pub mod format;
 mod journal;
 mod packed;
 mod packer;
+mod proof;
 mod reader;
 mod retention;
 mod segment;
@@ -21,6 +22,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use journal::{Appender, Journal, JournalOptions, Recovery};
+pub use proof::{Link, Proof, prove};
 pub use reader::{Fetched, Gap, Reader};
 pub use retention::{Reason, Retention, Tombstone};
 pub use verify::{Report, verify};
