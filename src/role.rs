@@ -822,12 +822,15 @@ fn index_batches(
     store: &Store,
     room: &Room,
 ) -> Result<()> {
-    // A commit is due so long after the last one was begun: what it took does not come on top. At least half of that lies between two.
+    // A commit is due so long after the last one was begun: what it took does not come on top. At least half of that lies between two, as
+    // long as something waits to be written: behind a slow commit (a busy disk) what came meanwhile is written, and committed at once.
     let (mut watch, mut taken) = (Stopwatch::start(), Duration::ZERO);
     let (mut newest, mut come) = (Time::UNKNOWN, (0, Time::UNKNOWN));
     loop {
-        let due = index_time.max(taken + index_time / 2);
-        let received = inbox.recv_timeout(due.saturating_sub(watch.elapsed()).max(Duration::from_millis(1)));
+        let latest = index_time.max(taken + index_time / 2);
+        let due = |waiting: bool| if waiting { latest } else { index_time };
+        let left = due(!inbox.is_empty()).saturating_sub(watch.elapsed());
+        let received = inbox.recv_timeout(left.max(Duration::from_millis(1)));
         if let Ok(batch) = &received {
             come = (batch.range.last, batch.received);
         }
@@ -838,7 +841,7 @@ fn index_batches(
             newest = newest.max(batch.received);
         }
         let ended = matches!(received, Err(crossbeam_channel::RecvTimeoutError::Disconnected));
-        if ended || watch.elapsed() >= due || writers.iter().any(Writer::commit_due) {
+        if ended || watch.elapsed() >= due(!inbox.is_empty()) || writers.iter().any(Writer::commit_due) {
             watch = Stopwatch::start();
             for writer in writers.iter_mut() {
                 writer.commit().context("failed to commit the index")?;
