@@ -168,23 +168,50 @@ impl MessagesAgain {
     }
 }
 
-impl Messages for MessagesAgain {
-    fn messages(&self, id: EventId) -> io::Result<Vec<String>> {
-        let Some(found) = self.journal.fetch(id.frame).map_err(io::Error::other)? else { return Ok(Vec::new()) };
+impl MessagesAgain {
+    /// The batch of one record; none where it is none of text.
+    fn decoded(&self, found: &Fetched) -> Option<Batch> {
         let (decoder, builder) = &mut *self.decoder.lock().expect("no code panics under this lock");
         match found.head.content {
             Content::Text => decoder.decode(found.frame(), builder),
             Content::Released => decoder.decode_released(found.frame(), builder),
             // Packets have no text.
-            Content::Flow | Content::Tick | Content::Loss | Content::Mark | Content::Tombstone => return Ok(Vec::new()),
+            Content::Flow | Content::Tick | Content::Loss | Content::Mark | Content::Tombstone => return None,
         }
-        let batch = builder.finish(LogRange::default(), found.head.received);
-        let event = batch.iter().find(|event| event.id().nth == id.nth);
-        let texts = event.iter().flat_map(|event| event.all(FieldId::MESSAGE)).filter_map(|value| match value {
-            Value::Text(text) => Some(text.to_owned()),
-            _ => None,
+        Some(builder.finish(LogRange::default(), found.head.received))
+    }
+}
+
+/// The messages of the event of this number.
+fn messages_of(batch: &Batch, nth: u16) -> Vec<String> {
+    let event = batch.iter().find(|event| event.id().nth == nth);
+    let texts = event.iter().flat_map(|event| event.all(FieldId::MESSAGE)).filter_map(|value| match value {
+        Value::Text(text) => Some(text.to_owned()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+impl Messages for MessagesAgain {
+    fn messages(&self, id: EventId) -> io::Result<Vec<String>> {
+        let Some(found) = self.journal.fetch(id.frame).map_err(io::Error::other)? else { return Ok(Vec::new()) };
+        Ok(self.decoded(&found).map_or_else(Vec::new, |batch| messages_of(&batch, id.nth)))
+    }
+
+    fn of_all(&self, ids: &[EventId], each: &mut dyn FnMut(usize, &[String])) -> io::Result<()> {
+        let mut offsets: Vec<u64> = ids.iter().map(|id| id.frame.offset).collect();
+        offsets.dedup();
+        let mut at = 0;
+        let fetched = self.journal.fetch_all(&offsets, |found| {
+            let offset = found.head.position.offset;
+            at += ids[at..].partition_point(|id| id.frame.offset < offset);
+            let same = ids[at..].iter().take_while(|id| id.frame.offset == offset).count();
+            if let Some(batch) = self.decoded(found) {
+                (at..at + same).for_each(|place| each(place, &messages_of(&batch, ids[place].nth)));
+            }
+            at += same;
         });
-        Ok(texts.collect())
+        fetched.map_err(io::Error::other)
     }
 }
 

@@ -56,6 +56,22 @@ fn a_damaged_shard_ends_nothing_and_is_mended_by_one_command() {
     let missing = service.get("/api/v1/stats")["index_missing"].clone();
     assert_eq!(missing.as_array().map(Vec::len), Some(1), "{missing}");
     assert!(!missing.to_string().contains("meta.json"), "no place on the disk is told to whoever searches: {missing}");
+    let asked = |path: &str, body: serde_json::Value| service.post(&format!("/api/v1/_elastic{path}"), &body);
+    let found = asked("/_search?scroll=1m", json!({"size": 300, "query": {"match": {"message": "number"}}})).expect("answered");
+    assert_eq!((&found["timed_out"], &found["_shards"]["failed"]), (&json!(false), &json!(1)), "{found}");
+    assert!(found["_shards"]["failures"][0]["reason"]["reason"].to_string().contains("mihari reindex"), "{found}");
+    let (mut told, mut page_of) = (Vec::new(), found);
+    while let Some(hits) = page_of["hits"]["hits"].as_array().filter(|hits| !hits.is_empty()) {
+        told.extend(hits.iter().map(|hit| hit["_id"].to_string()));
+        assert!(told.len() <= SHARDS * RECORDS, "no page comes again");
+        page_of = asked("/_search/scroll", json!({"scroll_id": page_of["_scroll_id"]})).expect("answered");
+    }
+    assert_eq!(told.len(), SHARDS * RECORDS);
+    let counted = asked("/_count", json!({"query": {"match": {"message": "number"}}})).expect("answered");
+    assert_eq!((&counted["count"], &counted["_shards"]["failed"]), (&json!(SHARDS * RECORDS), &json!(1)));
+    let whole = asked("/_search?allow_partial_search_results=false", json!({"size": 0}));
+    assert!(whole.expect_err("it is refused").to_string().contains("503"));
+    assert_eq!(service.get("/api/v1/_elastic/_cluster/health")["status"], "red");
     assert!(page(&service, "/readyz").starts_with("degraded: 1 missing"));
     assert!(page(&service, "/metrics").contains("mihari_index_missing_parts 1"));
     service.stop();
@@ -80,6 +96,8 @@ fn a_damaged_shard_ends_nothing_and_is_mended_by_one_command() {
     let [journal, indexed] = ["journal_position", "indexed_position"].map(|name| answer[name].as_u64().expect("a position"));
     assert!(indexed == 0 && journal > (RECORDS * SHARDS) as u64, "{answer}");
     assert!(service.get("/api/v1/stats")["behind_ms"].is_u64());
+    let found = service.post("/api/v1/_elastic/_search", &json!({"size": 0})).expect("answered");
+    assert_eq!((&found["timed_out"], &found["mihari"]["incomplete"][0]["code"]), (&json!(false), &json!("behind")), "{found}");
     let total = wait_for("all of it", || Some(service.search("number")).filter(|answer| answer["complete"] == true));
     assert_eq!(total["total"], json!((SHARDS + 1) * RECORDS));
     service.stop();

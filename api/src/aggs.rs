@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use event::Time;
-use index::{Aggregation, AggregationKind, Calendar, Interval, NumberRange, Source, TermsOrder, TimeZone, query};
+use index::{Aggregation, AggregationKind, Calendar, Interval, NumberRange, Sort, Source, TermsOrder, TimeZone, query};
 use serde::Deserialize;
 
 use crate::problem::Problem;
@@ -43,7 +43,7 @@ enum Kind {
     Cardinality { field: String },
     Stats { field: String },
     Percentiles { field: String, percents: Option<Vec<f64>> },
-    TopHits { size: Option<usize> },
+    TopHits { size: Option<usize>, sort: Option<String> },
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,7 +117,14 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
         },
         Kind::Significant { field, size } => AggregationKind::Significant { field, size: size.unwrap_or(10) },
         Kind::Cardinality { field } => AggregationKind::Cardinality { field },
-        Kind::TopHits { size } => AggregationKind::TopHits { size: size.unwrap_or(3) },
+        Kind::TopHits { size, sort } => AggregationKind::TopHits {
+            size: size.unwrap_or(3),
+            sort: match sort.as_deref() {
+                None | Some("desc") => Sort::Desc,
+                Some("asc") => Sort::Asc,
+                Some(_) => return Err(Problem::bad("bad_order", "sort is desc or asc")),
+            },
+        },
         Kind::Stats { field } => AggregationKind::Stats { field },
         Kind::Percentiles { field, percents } => {
             AggregationKind::Percentiles { field, percents: percents.unwrap_or_else(|| PERCENTS.to_vec()) }

@@ -5,8 +5,7 @@
 
 use std::ops::Bound;
 
-use index::is_wide;
-use index::query::{Pattern, Query, Scalar, Test};
+use index::query::{Pattern, Query, Scalar, Test, holding};
 use rules::Necessary;
 use rules::sigma::item::{Number, Order, Test as Asked};
 use rules::sigma::pattern::{Part, Pattern as Form};
@@ -155,50 +154,11 @@ fn text(form: &Form) -> Option<Test> {
     if asks { Pattern::new(&glob).ok().map(Test::Glob) } else { None }
 }
 
-/// Letters of a word, of which only a part is known, from which on it is asked for: fewer are in too many words.
-const PART_LETTERS_MIN: usize = 3;
-/// Letters of the beginning of a word that is asked for: the index cuts longer words.
-const LETTERS_MAX: usize = 100;
-
-/// What the words of a record have for certain where its message has a text of this form. A wildcard, or what the record has around the
-/// message, may belong to the first and to the last word of each piece.
+/// What the words of a record have for certain where its message has a text of this form.
 fn words(form: &Form) -> Option<Query> {
-    let mut all = Vec::new();
-    for part in &form.0 {
-        let Part::Text(text) = part else { continue };
-        for run in text.split(|c: char| !is_wide(c)).filter(|run| run.chars().nth(1).is_some()) {
-            all.push(Query::Words(run.to_owned())); // Whatever stands around them, neighbours are pairs.
-        }
-        let (mut rest, mut before) = (text.as_str(), None);
-        while let Some(c) = rest.chars().next() {
-            let len = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-            let (run, behind) = rest.split_at(if len > 0 { len } else { c.len_utf8() });
-            if len > 0 {
-                all.extend(word(run, before.is_some_and(parts), behind.chars().next().is_some_and(parts)));
-            }
-            (rest, before) = (behind, Some(c).filter(|_| len == 0));
-        }
-    }
+    let texts = form.0.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
+    let all: Vec<Query> = texts.flat_map(|text| holding(text)).collect();
     (!all.is_empty()).then_some(Query::And(all))
-}
-
-/// What is asked of a run of letters; digits may be a part of an address or of a time.
-fn word(run: &str, begins: bool, ends: bool) -> Option<Query> {
-    let run = run.to_ascii_lowercase();
-    let least = if begins && ends { 2 } else { PART_LETTERS_MIN };
-    if !(least..=LETTERS_MAX).contains(&run.len()) || !run.bytes().all(|b| b.is_ascii_alphabetic()) {
-        return None;
-    }
-    match (begins, ends) {
-        (true, true) => Some(Query::Words(run)),
-        (true, false) => Some(Query::WordsPrefix(run)),
-        (false, _) => Some(Query::WordPart(run)),
-    }
-}
-
-/// Whether a character stands between words.
-fn parts(c: char) -> bool {
-    c.is_ascii() && !c.is_ascii_alphanumeric() || is_wide(c)
 }
 
 #[cfg(test)]

@@ -185,17 +185,17 @@ impl Writing {
             }
         }
         let lacks = loop {
-            let page = snapshot.search(&request, &limits())?;
+            let mut page = snapshot.search(&request, &limits())?;
             let mut text = String::new();
-            for hit in page.hits {
+            for hit in std::mem::take(&mut page.hits) {
                 self.hit(on, hit, &mut text);
             }
             if !self.send(text) {
                 return Ok(()); // Nobody reads on.
             }
-            request.cursor = page.cursor;
+            request.cursor = page.cursor.take();
             if page.stopped || request.cursor.is_none() {
-                break on.lacks(page.stopped, &page.missing, &page.fields_incomplete);
+                break on.lacks_of(&page);
             }
         };
         self.manifest.complete = lacks.is_empty();

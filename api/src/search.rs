@@ -125,27 +125,31 @@ pub(crate) async fn search(
             };
             let mut answer = on.searcher.search_telling(&request, limits, &mut tell)?;
             waiting.extend(std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)));
-            Ok(whole(on, &answer, &waiting))
+            Ok(whole(on, &request, &answer, &waiting))
         })
         .await;
     }
     let answer = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
         let mut answer = on.searcher.search(&request, limits)?;
         let hits: Vec<ShownHit> = std::mem::take(&mut answer.hits).into_iter().map(|hit| on.shown(hit)).collect();
-        Ok(whole(on, &answer, &hits))
+        Ok(whole(on, &request, &answer, &hits))
     });
     let mut answer = answer.await?;
     answer["took_ms"] = (shared.api.clock.now().since_ns(now) / 1_000_000).into();
     Ok(Json(answer).into_response())
 }
 
-fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
-    let lacks = on.lacks(answer.stopped, &answer.missing, &answer.fields_incomplete);
+fn whole(on: &On, request: &SearchRequest, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Value {
+    let lacks = on.lacks_of(answer);
     let mut whole = serde_json::json!({"complete": lacks.is_empty(), "total": answer.total, "total_exact": answer.total_exact,
         "searched_from": answer.searched_from, "journal_position": on.stage.journal_position,
         "indexed_position": on.stage.searchable_position, "hits": hits, "aggs": answer.aggregations});
     if !lacks.is_empty() {
         whole["incomplete"] = serde_json::json!(lacks);
+    }
+    let unknown = on.searcher.unknown(request);
+    if !unknown.is_empty() {
+        whole["unknown_fields"] = serde_json::json!(unknown);
     }
     if let Some(begins) = answer.begins {
         whole["begins"] = serde_json::json!(begins);
@@ -159,8 +163,8 @@ fn whole(on: &On, answer: &SearchResponse, hits: &[ShownHit]) -> serde_json::Val
 /// Why an answer may not tell all.
 #[derive(Debug, Serialize)]
 pub(crate) struct Lack {
-    /// `stopped`, `behind`, `missing` or `fields`.
-    code: &'static str,
+    /// `stopped`, `behind`, `missing`, `fields` or `unread`.
+    pub(crate) code: &'static str,
     pub(crate) detail: String,
 }
 
@@ -244,6 +248,19 @@ impl On {
             raw: shared.api.raw.clone(),
             intake: shared.api.intake.clone(),
         }
+    }
+
+    /// As [`On::lacks`], of an answer.
+    pub(crate) fn lacks_of(&self, answer: &SearchResponse) -> Vec<Lack> {
+        let mut lacks = self.lacks(answer.stopped, &answer.missing, &answer.fields_incomplete);
+        if answer.unread > 0 {
+            let detail = format!(
+                "the messages of {} events could not be looked into: their records are gone from the journal",
+                answer.unread
+            );
+            lacks.push(Lack { code: "unread", detail });
+        }
+        lacks
     }
 
     /// Why an answer may not tell all: the search has stopped, the index is behind the journal, or lacks something that was asked for.

@@ -78,7 +78,7 @@ pub(crate) async fn what_if(
         let (answer, part, whole) = search::run(&shared, &identity, search::SEARCH_NS_MAX, move |on, limits| {
             let answer = on.searcher.search(&page, limits)?;
             let part = compare(&draft, &answer.hits);
-            let whole = on.lacks(answer.stopped, &answer.missing, &answer.fields_incomplete).is_empty();
+            let whole = on.lacks_of(&answer).is_empty();
             Ok((answer, part, whole))
         })
         .await?;

@@ -85,9 +85,27 @@ fn queries_of_the_dsl_find_what_they_should() {
         (json!({"match_phrase": {"message": "password for hanako"}}), 100),
         (json!({"wildcard": {"message": "*ailed pass*"}}), 200),
         (json!({"regexp": {"message": "T.RO"}}), 100),
+        (json!({"wildcard": {"message": "*failed*taro*"}}), 100),
+        (json!({"query_string": {"query": "message:*password*hana*"}}), 100),
         (json!({"match_phrase_prefix": {"message": "password for han"}}), 100),
         (json!({"multi_match": {"query": "taro", "fields": ["user.*^2", "message"]}}), 100),
         (json!({"prefix": {"user.name": "ta"}}), 100),
+        (json!({"fuzzy": {"user.name": "tarro"}}), 100),
+        (json!({"fuzzy": {"user.name": {"value": "tarro", "prefix_length": 4}}}), 0),
+        (json!({"match": {"message": {"query": "fialed", "fuzziness": "AUTO"}}}), 200),
+        (json!({"match": {"user.name": {"query": "hanoko", "fuzziness": 1}}}), 100),
+        (json!({"match_phrase": {"message": {"query": "failed hanako", "slop": 2}}}), 100),
+        (json!({"match_phrase": {"message": {"query": "failed hanako", "slop": 1}}}), 0),
+        (json!({"multi_match": {"query": "hanako failed", "type": "phrase", "slop": 4}}), 100),
+        (json!({"query_string": {"query": "user.name:tarro~ AND \"failed taro\"~2"}}), 100),
+        (json!({"query_string": {"query": r"user.\*:taro"}}), 100),
+        (json!({"exists": {"field": "process"}}), 20),
+        (json!({"exists": {"field": "source.*"}}), 200),
+        (json!({"term": {"_id": "0-1-0"}}), 1),
+        (json!({"query_string": {"query": r"_id:0\-1\-0 OR event.original:*hanako*"}}), 100),
+        (json!({"function_score": {"query": {"term": {"user.name": "taro"}}, "functions": [{"weight": 2}]}}), 100),
+        (json!({"range": {"@timestamp": {"lte": "2026-04-01", "format": "yyyy-MM-dd"}}}), 200),
+        (json!({"range": {"@timestamp": {"lte": "2026-04-01 00:00:10", "format": "yyyy-MM-dd HH:mm:ss"}}}), 2),
         (json!({"wildcard": {"process.executable": {"value": r"*\\cmd.exe", "case_insensitive": true}}}), 20),
         (json!({"wildcard": {"process.executable": r"*System32cmd.exe"}}), 0),
         (json!({"regexp": {"user.name": "t.*o"}}), 100),
@@ -124,11 +142,13 @@ fn queries_of_the_dsl_find_what_they_should() {
 fn what_is_not_supported_is_refused_by_name() {
     let server = served();
     for (body, named) in [
-        (json!({"query": {"fuzzy": {"user.name": "tora"}}}), "fuzzy"),
         (json!({"query": {"nothing": {}}}), "nothing"),
+        (json!({"query": {"fuzzy": {"user.name": {"value": "tora", "fuzziness": 3}}}}), "fuzziness"),
+        (json!({"query": {"fuzzy": {"source.ip": "10.0.0.1"}}}), "no address"),
+        (json!({"query": {"query_string": {"query": "user.name:\"a b\"~2"}}}), "distance"),
+        (json!({"query": {"more_like_this": {}}}), "more_like_this"),
         (json!({"query": {"match": {"message": {"query": "x", "surprise": 1}}}}), "surprise"),
         (json!({"query": {"query_string": {"query": "a AND ("}}}), "at character"),
-        (json!({"query": {"query_string": {"query": "roam~2"}}}), "distances"),
         (json!({"surprise": 1}), "surprise"),
         (json!({"from": 9_999, "size": 2}), "Result window"),
         (json!({"sort": ["user.name", "source.bytes"]}), "second field"),
@@ -138,8 +158,6 @@ fn what_is_not_supported_is_refused_by_name() {
         (json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1x"}}}}), "interval"),
         (json!({"aggs": {"a": {"terms": {"field": "user.name", "order": {"b": "desc"}}}}}), "no such figure"),
         (json!({"query": {"range": {"@timestamp": {"gte": "yesterday"}}}}), "yesterday"),
-        (json!({"query": {"match_phrase": {"message": {"query": "a b", "slop": 2}}}}), "slop"),
-        (json!({"query": {"multi_match": {"query": "a b", "type": "phrase", "slop": "1"}}}), "slop"),
         (json!({"query": {"match": {"message": {"query": "a b", "minimum_should_match": "2<75%"}}}}), "minimum_should_match"),
         (json!({"query": {"match": {"message": {"query": "-", "zero_terms_query": "all"}}}}), "zero_terms_query"),
         (json!({"query": {"query_string": {"query": "a b", "phrase_slop": 3}}}), "phrase_slop"),
@@ -152,8 +170,17 @@ fn what_is_not_supported_is_refused_by_name() {
             json!({"query": {"wildcard": {"message": "pass*word"}}, "size": 0, "docvalue_fields": [{"field": "x", "format": "qqqq"}]}),
             "qqqq",
         ),
-        (json!({"query": {"regexp": {"message": "failed password"}}}), "word by word"),
-        (json!({"query": {"wildcard": {"message": "a.*.b"}}}), "give the parts"),
+        (json!({"query": {"wildcard": {"message": "課?b"}}}), "cannot stand"),
+        (json!({"aggs": {"a": {"derivative": {"buckets_path": "_count"}}}}), "stands within"),
+        (
+            json!({"aggs": {"a": {"terms": {"field": "user.name"}, "aggs": {"b": {"derivative": {"buckets_path": "_count"}}}}}}),
+            "within a histogram",
+        ),
+        (
+            json!({"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5}, "aggs": {"b": {"derivative": {"buckets_path": "x"}}}}}}),
+            "No aggregation found for path [x]",
+        ),
+        (json!({"aggs": {"a": {"max_bucket": {"buckets_path": "h>x"}}}}), "No aggregation found for path [h>x]"),
         (json!({"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "order": {"_count": "desc"}}}}}), "order"),
         (json!({"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "missing": 0}}}}), "missing"),
         (
@@ -167,7 +194,7 @@ fn what_is_not_supported_is_refused_by_name() {
         let told = server.refused("/mihari/_search", &body);
         assert!(told.contains("400") && told.contains(named) && told.contains("root_cause"), "{body}: {told}");
     }
-    for kind in ["moving_avg", "moving_fn", "derivative", "cumulative_sum", "serial_diff", "bucket_script", "avg_bucket"] {
+    for kind in ["normalize", "percentiles_bucket", "cumulative_cardinality", "moving_percentiles"] {
         let told = server.refused("/_search", &json!({"aggs": {"a": {kind: {"buckets_path": "_count"}}}}));
         assert!(told.contains("400") && told.contains(kind), "{told}");
     }
@@ -296,7 +323,7 @@ fn searches_as_grafana_sends_them_are_answered() {
             "i": {"ip_range": {"field": "source.ip", "ranges": [{"mask": "10.0.0.0/24"}]}},
             "c": {"composite": {"size": 3, "sources": [{"u": {"terms": {"field": "user.name"}}},
                 {"t": {"date_histogram": {"field": "@timestamp", "fixed_interval": "10m"}}}]}}}}),
-        json!({"size": 0, "query": {"fuzzy": {}}}),
+        json!({"size": 0, "query": {"more_like_this": {}}}),
         json!({"size": 0, "aggs": {"h": {"histogram": {"field": "source.bytes", "interval": 100, "order": {"_key": "desc"}}, "aggs": {
             "t": {"top_hits": {"size": 2, "from": 1, "_source": false, "fields": ["source.bytes"]}}}}}}),
     ];
@@ -357,6 +384,57 @@ fn searches_as_grafana_sends_them_are_answered() {
     assert_eq!((&last["key"], &last["doc_count"]), (&json!(200.0), &json!(66)));
     let fields: Vec<&Value> = last["t"]["hits"]["hits"].as_array().expect("hits").iter().map(|hit| &hit["fields"]).collect();
     assert_eq!(json!(fields), json!([{"source.bytes": [297]}, {"source.bytes": [295]}]));
+}
+
+/// What a dashboard computes from buckets: as Grafana names its aggregations, by number, also within other buckets.
+#[test]
+fn what_is_computed_from_buckets_is_told_with_them() {
+    let server = served();
+    let inner = json!({
+        "1": {"sum": {"field": "source.bytes"}},
+        "3": {"derivative": {"buckets_path": "1", "unit": "1m"}},
+        "4": {"cumulative_sum": {"buckets_path": "_count", "format": "0"}},
+        "5": {"moving_fn": {"buckets_path": "1", "window": "2", "script": "MovingFunctions.unweightedAvg(values)", "shift": 1}},
+        "6": {"bucket_script": {"buckets_path": {"a": "1", "n": "_count"}, "script": "params.a / params.n"}},
+        "7": {"serial_diff": {"buckets_path": "3", "lag": 1}},
+    });
+    let histogram =
+        json!({"date_histogram": {"field": "@timestamp", "fixed_interval": "10m", "min_doc_count": 0}, "aggs": inner});
+    let body = json!({"size": 0, "aggs": {
+        "2": histogram,
+        "8": {"terms": {"field": "user.name", "size": 2, "order": {"_key": "asc"}}, "aggs": {"2": histogram}},
+        "9": {"max_bucket": {"buckets_path": "2>1"}},
+        "10": {"stats_bucket": {"buckets_path": "8._count"}},
+        "12": {"top_hits": {"size": 1, "sort": [{"@timestamp": {"order": "asc"}}], "_source": ["source.bytes"]}},
+        "13": {"top_metrics": {"metrics": {"field": "source.bytes"}, "sort": {"@timestamp": "asc"}}},
+        "11": {"filters": {"filters": {"all": {"match_all": {}}, "few": {"term": {"source.bytes": 3}}}},
+            "aggs": {"chosen": {"bucket_selector": {"buckets_path": {"n": "_count"}, "script": "params.n > 10"}}}},
+    }});
+    let told = server.elastic("/_search", &body)["aggregations"].clone();
+    let column = |told: &Value, name: &str| -> Value {
+        told["2"]["buckets"]
+            .as_array()
+            .expect("buckets")
+            .iter()
+            .map(|b| b[name].get("value").cloned().unwrap_or(json!("-")))
+            .collect()
+    };
+    // Of sixty numbers in a row forty are the tenant's, 60 more from bucket to bucket.
+    let sums: Vec<f64> = (0..5).map(|n| f64::from((60 * n..60 * n + 60).filter(|n| n % 3 != 2).sum::<i32>())).collect();
+    assert_eq!(column(&told, "1"), json!(sums));
+    assert_eq!(column(&told, "3"), json!(["-", 2400.0, 2400.0, 2400.0, 2400.0]));
+    assert_eq!(told["2"]["buckets"][1]["3"]["normalized_value"], json!(240.0));
+    assert_eq!(column(&told, "4"), json!([40.0, 80.0, 120.0, 160.0, 200.0]));
+    assert_eq!(column(&told, "5"), json!([sums[0], sums[0] + 1200.0, sums[1] + 1200.0, sums[2] + 1200.0, sums[3] + 1200.0]));
+    assert_eq!(column(&told, "6"), json!(sums.iter().map(|sum| sum / 40.0).collect::<Vec<_>>()));
+    assert_eq!(column(&told, "7"), json!(["-", "-", 0.0, 0.0, 0.0]));
+    let users = told["8"]["buckets"].as_array().expect("buckets");
+    assert_eq!((&users[0]["key"], column(&users[0], "4")), (&json!("hanako"), json!([20.0, 40.0, 60.0, 80.0, 100.0])));
+    assert_eq!(told["9"], json!({"value": sums[4], "keys": ["2026-04-01T00:40:00.000Z"]}));
+    assert_eq!((&told["10"]["count"], &told["10"]["avg"]), (&json!(2), &json!(100.0)));
+    assert_eq!(told["12"]["hits"]["hits"][0]["_source"], json!({"source": {"bytes": 0}}));
+    assert_eq!(told["13"]["top"][0]["metrics"], json!({"source.bytes": 0}));
+    assert_eq!(told["11"]["buckets"], json!({"all": {"doc_count": 200}}));
 }
 
 #[test]

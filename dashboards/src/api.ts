@@ -8,7 +8,9 @@ export type SearchAnswer = {
   took_ms: number;
   complete: boolean;
   /** Why not. */
-  incomplete?: { code: "stopped" | "behind" | "missing" | "fields"; detail: string }[];
+  incomplete?: { code: "stopped" | "behind" | "missing" | "fields" | "unread"; detail: string }[];
+  /** Fields of the query that no event has. */
+  unknown_fields?: string[];
   total: number;
   hits: Hit[];
   aggs: Record<string, Agg>;

@@ -12,7 +12,7 @@ import { SaveDialog } from "./saved";
 import { narrow, show, visible, when } from "./text";
 
 export const RANGES = [["now-15m", "m15", 15], ["now-1h", "h1", 60], ["now-24h", "h24", 1440], ["now-7d", "d7", 10_080], ["now-30d", "d30", 43_200]] as const;
-const LACKS = { stopped: "incomplete", behind: "behind", missing: "missingPart", fields: "tooManyFields" } as const;
+const LACKS = { stopped: "incomplete", behind: "behind", missing: "missingPart", fields: "tooManyFields", unread: "unreadMessages" } as const;
 const PAGE = 100;
 const MINUTE = 60_000;
 
@@ -149,6 +149,7 @@ export function SearchPage() {
           <Show when={answer()} keyed fallback={<p class="dim pad">{problem() ? "" : t("loading")}</p>}>{(a) => (
             <>
               <div class="tools pad"><span role="status"><b data-total={a.total}>{number(a.total)}</b> {t("hits")}</span> <span class="dim">{a.took_ms} ms</span><For each={a.incomplete ?? []}>{(lack) => <span class="problem" title={lack.detail}>{t(LACKS[lack.code])}</span>}</For>
+                <Show when={a.unknown_fields}>{(names) => <span class="problem" data-unknown-fields>{t("unknownFields")}: {names().join(", ")}</span>}</Show>
                 <span class="grow" />
                 <label>{t("sort")} <select name="sort" onChange={(e) => change({ sort: e.currentTarget.value, e: "" }, true)}>
                   <For each={[...new Set(["desc", "asc", ...columns().flatMap((name) => [name, `-${name}`]), sort()])]}>{(one) => <option value={one} selected={one === sort()}>{sortName(one)}</option>}</For>

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::aggregate::{Aggregation, AggregationKind, Source};
 use crate::query::Query;
+use crate::schema::MESSAGE;
 use crate::search::SearchRequest;
 
 /// Those of its query, its aggregations and its order.
@@ -21,7 +22,17 @@ fn of_query<'q>(query: &'q Query, names: &mut BTreeSet<&'q str>) {
         }
         Query::And(parts) | Query::Or(parts) => parts.iter().for_each(|part| of_query(part, names)),
         Query::Not(inner) => of_query(inner, names),
-        Query::All | Query::Words(_) | Query::WordsPrefix(_) | Query::WordsLike(_) | Query::WordPart(_) | Query::Ids(_) => {}
+        Query::Message(_) => {
+            names.insert(MESSAGE);
+        }
+        Query::All
+        | Query::Words(_)
+        | Query::WordsPrefix(_)
+        | Query::WordsLike(_)
+        | Query::WordsApart(_)
+        | Query::WordsNear(..)
+        | Query::WordPart(_)
+        | Query::Ids(_) => {}
     }
 }
 

@@ -9,6 +9,7 @@ use crate::IndexError;
 use crate::hit::Place;
 use crate::lower::{Lowering, Unable};
 use crate::query::Query;
+use crate::reader::Reader;
 use crate::search::{Opened, SearchLimits, Snapshot};
 use crate::segment::Segment;
 use crate::window::{Bits, WINDOW};
@@ -59,8 +60,9 @@ impl Snapshot {
         found: &mut Vec<EventId>,
     ) -> Result<bool, IndexError> {
         let stop = || (limits.stop)();
+        let reader = Reader::new(self.messages.as_ref());
         for (open, segment) in segments {
-            let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, stop: &stop };
+            let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, reader: &reader, stop: &stop };
             match nearest_of(&lowering, (id, behind, wanted), query, found).map_err(|unable| unable.fault(&open.shard)) {
                 Ok(()) => {}
                 Err(None) => return Ok(false),

@@ -22,6 +22,7 @@ mod missing;
 mod node;
 mod phrase;
 pub mod query;
+mod reader;
 mod row;
 mod schema;
 mod search;
@@ -105,6 +106,20 @@ pub trait Messages: Send + Sync {
     /// # Errors
     /// Where the log cannot be read.
     fn messages(&self, id: EventId) -> io::Result<Vec<String>>;
+
+    /// Calls `each` with the place of an event among `ids`, which ascend, and its messages: of every one whose record is there.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn of_all(&self, ids: &[EventId], each: &mut dyn FnMut(usize, &[String])) -> io::Result<()> {
+        for (at, id) in ids.iter().enumerate() {
+            let messages = self.messages(*id)?;
+            if !messages.is_empty() {
+                each(at, &messages);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where the raw text of hits is: the log.

@@ -22,8 +22,9 @@ use crate::document::LONG_BYTES;
 use crate::fold::folded;
 use crate::node::{CodeSet, ColumnTest, Fold, Node, Postings, SameText, Shown, compare};
 use crate::phrase::Phrase;
-use crate::query::{Query, Scalar, Test, Word, beginning};
-use crate::row::{WORDS_MAX, in_a_row};
+use crate::query::{Query, Scalar, Test, Word, beginning, reach};
+use crate::reader::{ReadMessages, Reader};
+use crate::row::{WORDS_MAX, apart, in_a_row, near};
 use crate::schema::{Kind, Layout, is_time_field, v6, write_term};
 use crate::segment::Segment;
 use crate::shard::Shard;
@@ -44,6 +45,7 @@ pub(crate) struct Lowering<'a> {
     pub(crate) segment: &'a Segment,
     /// The names that the shard keeps without a column of their own.
     pub(crate) rest: &'a BTreeSet<String>,
+    pub(crate) reader: &'a Reader,
     pub(crate) stop: &'a dyn Fn() -> bool,
 }
 
@@ -95,6 +97,24 @@ impl Lowering<'_> {
             Query::Words(text) => self.words(text)?,
             Query::WordsPrefix(text) => self.row(&beginning(text))?,
             Query::WordsLike(row) => self.row(row)?,
+            Query::WordsApart(rows) => self.rows_apart(rows)?,
+            Query::WordsNear(words, distance) => {
+                let mut lists = Vec::with_capacity(words.len());
+                for word in words {
+                    let term = Term::from_field_text(self.layout.words, word);
+                    match self.term(&term, IndexRecordOption::WithFreqsAndPositions)? {
+                        Some(postings) => lists.push(postings),
+                        None => return Ok(Node::Nothing),
+                    }
+                }
+                let bits = near(lists, *distance, max_doc, self.stop)?;
+                if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) }
+            }
+            Query::Message(reading) => {
+                let read = ReadMessages::new(self.reader, reading, (self.segment.seq.clone(), self.segment.nth.clone()));
+                let parts = vec![self.query(&reading.asked)?, self.message(&Test::Exists)?, Node::Read(read)];
+                Node::and(parts, max_doc)
+            }
             Query::Ids(ids) => {
                 let mut bits = SegmentBits::none(max_doc);
                 for id in ids {
@@ -208,6 +228,24 @@ impl Lowering<'_> {
         if let [Word::Like(pattern)] = row {
             return self.word_pattern(pattern.literals(), &|word| pattern.regex.is_match(word));
         }
+        let Some(lists) = self.lists(row)? else { return Ok(Node::Nothing) };
+        let bits = in_a_row(lists, self.segment.max_doc(), self.stop)?;
+        Ok(if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) })
+    }
+
+    /// The documents with these rows of words, each somewhere behind the one before.
+    fn rows_apart(&self, rows: &[Vec<Word>]) -> Lowered {
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(lists) = self.lists(row)? else { return Ok(Node::Nothing) };
+            all.push((lists, reach(row)));
+        }
+        let bits = apart(all, self.segment.max_doc(), self.stop)?;
+        Ok(if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) })
+    }
+
+    /// The lists of the words that each of these stands for; none where one stands for none.
+    fn lists(&self, row: &[Word]) -> Result<Option<Vec<Vec<Postings>>>, Unable> {
         let mut places = Vec::with_capacity(row.len());
         for word in row {
             let mut lists = Vec::new();
@@ -230,12 +268,11 @@ impl Lowering<'_> {
                 }
             }
             if lists.is_empty() {
-                return Ok(Node::Nothing);
+                return Ok(None);
             }
             places.push(lists);
         }
-        let bits = in_a_row(places, self.segment.max_doc(), self.stop)?;
-        Ok(if bits.is_empty() { Node::Nothing } else { Node::Bits(bits) })
+        Ok(Some(places))
     }
 
     /// The documents with a word for which `fits` says yes; every such word begins with `start` and holds `inner`.
@@ -362,6 +399,7 @@ impl Lowering<'_> {
             Test::Network(low, high) => {
                 self.word_pattern(("", ""), &|word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))))
             }
+            Test::Near(near) => self.word_pattern(("", ""), &|word| near.holds(word)),
             Test::Range(..) | Test::OfText(_) => Ok(Node::Nothing),
         }
     }
@@ -373,6 +411,8 @@ impl Lowering<'_> {
             (Test::Exists, column) => scan(ColumnTest::Has(column.into_column_index())),
             (Test::OfText(test), DynamicColumn::Str(column)) => self.dictionary(&column, test),
             (Test::OfText(_), _) => Ok(Node::Nothing),
+            (test @ Test::Near(_), DynamicColumn::Str(column)) => self.dictionary(&column, test),
+            (Test::Near(_), _) => Ok(Node::Nothing),
             (test, DynamicColumn::Str(column)) => self.dictionary(&column, test),
             (Test::Glob(pattern), DynamicColumn::IpAddr(column)) => match glob_network(&pattern.glob) {
                 Some((low, high)) => scan(ColumnTest::Ip(column, low.into()..=high.into())),
@@ -409,6 +449,7 @@ impl Lowering<'_> {
             Test::Network(low, high) => Box::new(|v| v.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip)))),
             Test::Range(low, high) => Box::new(|v| text_within(v, low, true) && text_within(v, high, false)),
             Test::Is(text) => Box::new(|v| folded(v) == *text),
+            Test::Near(near) => Box::new(|v| near.holds(&folded(v))),
             Test::Exists | Test::OfText(_) => Box::new(|_| true),
         };
         let dictionary = column.dictionary();

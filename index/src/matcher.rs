@@ -8,7 +8,9 @@ use crate::document::searched_text;
 use crate::fold::folded;
 use crate::lower::{instant, integer_within, spellings, text_within};
 use crate::node::compare;
-use crate::query::{Query, Scalar, Test, Word, beginning};
+use crate::phrase::offset;
+use crate::query::{Query, Scalar, Test, Word, beginning, reach};
+use crate::row::lie_within;
 use crate::schema::{MESSAGE, SYNTHETIC, is_time_field, synthetic, v6};
 use crate::tokens::{WORD_BYTES_MAX, all_words, asked_words, leading_part, lone_wide};
 
@@ -39,6 +41,17 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
         Query::Words(wanted) => words_hold(wanted, event),
         Query::WordsPrefix(wanted) => words_in_a_row(&beginning(wanted), event),
         Query::WordsLike(wanted) => words_in_a_row(wanted, event),
+        Query::WordsApart(rows) => rows_apart(rows, event),
+        Query::WordsNear(words, distance) => {
+            let have = words_of(event);
+            let places = |(at, wanted): (usize, &String)| -> Vec<u32> {
+                let stands = (0u32..).zip(&have).filter(|(_, word)| *word == wanted);
+                stands.map(|(place, _)| place + offset(words.len(), at)).collect()
+            };
+            lie_within(&words.iter().enumerate().map(places).collect::<Vec<_>>(), *distance)
+        }
+        Query::Message(reading) => FieldId::find(MESSAGE)
+            .is_some_and(|id| event.all(id).any(|value| matches!(value, Value::Text(text) if reading.holds(text)))),
         Query::Ids(ids) => ids.contains(&event.id()),
         Query::WordPart(part) => any_word(event, |word| word.contains(part) || word.len() >= WORD_BYTES_MAX),
         Query::Field(name, test) if name == MESSAGE => match test {
@@ -47,6 +60,7 @@ fn holds(query: &Query, event: EventRef<'_>) -> bool {
             Test::Glob(pattern) => any_word(event, |word| pattern.regex.is_match(word)),
             Test::Regex(regex) => any_word(event, |word| regex.is_match(word)),
             Test::Network(low, high) => any_word(event, |word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip)))),
+            Test::Near(near) => any_word(event, |word| near.holds(word)),
             Test::Range(..) | Test::OfText(_) => false,
         },
         Query::Field(name, test) => field_holds(name, test, event),
@@ -65,6 +79,18 @@ fn words_hold(wanted: &str, event: EventRef<'_>) -> bool {
 fn words_in_a_row(wanted: &[Word], event: EventRef<'_>) -> bool {
     let row = |have: &[String]| have.iter().zip(wanted).all(|(word, wanted)| wanted.holds(word));
     !wanted.is_empty() && words_of(event).windows(wanted.len()).any(row)
+}
+
+fn rows_apart(rows: &[Vec<Word>], event: EventRef<'_>) -> bool {
+    let have = words_of(event);
+    let mut from = 0;
+    rows.iter().all(|row| {
+        let stands =
+            |at: &usize| have.len() >= at + row.len() && have[*at..].iter().zip(row).all(|(word, wanted)| wanted.holds(word));
+        let found = (from..have.len()).find(stands);
+        from = found.map_or(from, |at| at + row.len() + reach(row) as usize);
+        found.is_some()
+    })
 }
 
 fn any_word(event: EventRef<'_>, holds: impl Fn(&str) -> bool) -> bool {
@@ -111,6 +137,7 @@ fn value_holds(value: Value<'_>, test: &Test) -> bool {
             Value::Text(text) => text.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))),
             _ => false,
         },
+        Test::Near(near) => matches!(value, Value::Text(text) if near.holds(&folded(text))),
         Test::OfText(test) => matches!(value, Value::Text(_)) && value_holds(value, test),
         Test::Range(low, high) => within(value, low, true) && within(value, high, false),
     }

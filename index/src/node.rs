@@ -15,11 +15,14 @@ use tantivy::{DateTime, DocId, DocSet, TERMINATED};
 
 use crate::fold::folded;
 use crate::phrase::Phrase;
+use crate::reader::ReadMessages;
 use crate::shown::show;
 use crate::window::{Bits, SegmentBits};
 
 /// Up to so many candidates in a window it pays to look at each, rather than to read the whole window.
 const FEW: u32 = 64;
+/// How many looks into a column reading a message is worth.
+const READ_COST: u64 = 1000;
 
 /// A part of a query. Windows are asked for in ascending order; [`Node::rewind`] begins anew.
 pub(crate) enum Node {
@@ -29,6 +32,8 @@ pub(crate) enum Node {
     Term(Postings),
     Phrase(Phrase),
     Column(ColumnTest),
+    /// What is told by messages, which are read from the journal.
+    Read(ReadMessages),
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
@@ -83,6 +88,16 @@ impl Node {
         }
     }
 
+    /// Whether messages are read for it: it comes last.
+    fn reads(&self) -> bool {
+        match self {
+            Node::Read(_) => true,
+            Node::And(parts) | Node::Or(parts) => parts.iter().any(Node::reads),
+            Node::Not(inner) => inner.reads(),
+            _ => false,
+        }
+    }
+
     /// How much work it is to go through it: the documents that are looked at.
     fn cost(&self, max_doc: DocId) -> u64 {
         let all = u64::from(max_doc);
@@ -93,6 +108,7 @@ impl Node {
             Node::Term(postings) => u64::from(postings.info.doc_freq),
             Node::Phrase(phrase) => 4 * phrase.rarest(),
             Node::Column(_) => all + 1,
+            Node::Read(_) => READ_COST * (all + 1),
             Node::And(parts) => parts.iter().map(|p| p.cost(max_doc)).min().unwrap_or(0),
             Node::Or(parts) => parts.iter().fold(0, |sum: u64, p| sum.saturating_add(p.cost(max_doc))),
             // What can only narrow comes after what can be gone through.
@@ -115,7 +131,7 @@ impl Node {
     /// Begins anew, before the first window.
     pub(crate) fn rewind(&mut self) {
         match self {
-            Node::All | Node::Nothing | Node::Bits(_) | Node::Column(_) => {}
+            Node::All | Node::Nothing | Node::Bits(_) | Node::Column(_) | Node::Read(_) => {}
             Node::Term(postings) => postings.rewind(),
             Node::Phrase(phrase) => phrase.rewind(),
             Node::And(parts) | Node::Or(parts) => parts.iter_mut().for_each(Node::rewind),
@@ -126,7 +142,7 @@ impl Node {
     /// A document from `from` on before which there is no match; [`TERMINATED`]: none from there on.
     pub(crate) fn next(&mut self, from: DocId) -> io::Result<DocId> {
         Ok(match self {
-            Node::All | Node::Column(_) | Node::Not(_) => from,
+            Node::All | Node::Column(_) | Node::Read(_) | Node::Not(_) => from,
             Node::Nothing => TERMINATED,
             Node::Bits(bits) => bits.next(from).unwrap_or(TERMINATED),
             Node::Term(postings) => postings.seek(from)?,
@@ -168,25 +184,42 @@ impl Node {
                     match part {
                         // Its positions are looked at when the others have said which.
                         Node::Phrase(phrase) if n == 0 => phrase.candidates(start, len, &mut found)?,
+                        part if n == 0 && part.reads() => found.set_range(0, len),
                         part if n == 0 => part.fill(start, len, &mut found)?,
                         Node::Phrase(_) => {}
+                        part if part.reads() => {}
                         part => part.keep(start, len, &mut found)?,
                     }
                     if found.is_empty() {
                         return Ok(());
                     }
                 }
-                for part in parts {
+                for part in parts.iter_mut() {
                     if let Node::Phrase(phrase) = part {
                         phrase.keep(start, len, &mut found)?;
                     }
                 }
+                for part in parts.iter_mut().filter(|part| part.reads()) {
+                    part.keep(start, len, &mut found)?;
+                }
                 out.or(&found);
             }
             Node::Or(parts) => {
-                for part in parts {
+                for part in parts.iter_mut().filter(|part| !part.reads()) {
                     part.fill(start, len, out)?;
                 }
+                // Only what nothing else has said of is worth reading.
+                for part in parts.iter_mut().filter(|part| part.reads()) {
+                    let mut left = Bits::first(len);
+                    left.without(out);
+                    part.keep(start, len, &mut left)?;
+                    out.or(&left);
+                }
+            }
+            Node::Read(read) => {
+                let mut found = Bits::first(len);
+                read.keep(start, &mut found);
+                out.or(&found);
             }
             Node::Not(inner) => {
                 let mut found = Bits::first(len);
@@ -206,10 +239,25 @@ impl Node {
             Node::Phrase(phrase) => phrase.keep(start, len, bits)?,
             Node::Column(ColumnTest::Same(test)) => test.keep(start, bits)?,
             Node::Column(test) if bits.count() <= FEW => test.keep(start, bits)?,
+            Node::Read(read) => read.keep(start, bits),
             Node::And(parts) => {
-                for part in parts {
-                    part.keep(start, len, bits)?;
+                for reads in [false, true] {
+                    for part in parts.iter_mut().filter(|part| part.reads() == reads) {
+                        part.keep(start, len, bits)?;
+                    }
                 }
+            }
+            Node::Or(parts) if parts.iter().any(Node::reads) => {
+                let (mut found, mut left) = (Bits::none(), bits.clone());
+                for reads in [false, true] {
+                    for part in parts.iter_mut().filter(|part| part.reads() == reads) {
+                        let mut these = left.clone();
+                        part.keep(start, len, &mut these)?;
+                        left.without(&these);
+                        found.or(&these);
+                    }
+                }
+                *bits = found;
             }
             _ => {
                 let mut found = Bits::none();

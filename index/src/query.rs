@@ -12,7 +12,9 @@
 pub mod instant;
 mod lucene;
 mod misfit;
+mod near;
 mod pattern;
+mod reading;
 mod reason;
 mod unnamed;
 
@@ -24,14 +26,24 @@ use instant::Instants;
 use jiff::tz::TimeZone;
 pub use lucene::{Lucene, lucene_regex, parse_lucene};
 use misfit::misfit;
-pub(crate) use pattern::beginning;
+pub use near::{CHANGES_MAX, Near};
 pub use pattern::{Pattern, Word};
+pub(crate) use pattern::{beginning, reach};
+pub use reading::{Reading, holding};
 pub use reason::Reason;
 use regex::{Regex, RegexBuilder};
 
 use crate::fold::folded;
 use crate::schema::{Kind, MESSAGE, kind};
-use crate::tokens::has_words;
+use crate::tokens::{asked_words, has_words};
+
+/// The event itself, as a field.
+const ID: &str = "_id";
+/// The record as it came, as a field.
+const ORIGINAL: &str = "event.original";
+
+/// Words that may be asked for near each other.
+const NEAR_WORDS_MAX: usize = 32;
 
 /// Bytes of a query.
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;
@@ -53,6 +65,12 @@ pub enum Query {
     WordsPrefix(String),
     /// The record has words of these forms one after the other.
     WordsLike(Vec<Word>),
+    /// The record has these rows of words, each somewhere behind the one before.
+    WordsApart(Vec<Vec<Word>>),
+    /// The record has these words in any order, so near each other: each that lies elsewhere than in a phrase of them by so many places at most.
+    WordsNear(Vec<String>, u32),
+    /// The message has a text in which an expression is found.
+    Message(Box<Reading>),
     /// The record has a word that holds this text, in lower case, or one so long that its end is not known: for whoever looks at each hit
     /// himself and must miss none.
     WordPart(String),
@@ -79,6 +97,8 @@ pub enum Test {
     Glob(Pattern),
     /// The regular expression is found in a value as it is written; of the message, in one of the record's words, which are folded.
     Regex(Regex),
+    /// A value, of the message a word of the record, is nearly this text.
+    Near(Near),
     /// A value is an address within these ends, as IPv6.
     Network(std::net::Ipv6Addr, std::net::Ipv6Addr),
     /// A value lies within these ends.
@@ -292,16 +312,62 @@ impl<'q> Parser<'q> {
             if self.rest().starts_with(['<', '>']) {
                 return self.value(&name);
             }
+            if let Some(negated) = self.compared(&name) {
+                let query = self.value(&name)?;
+                return Ok(if negated { Query::Not(Box::new(query)) } else { query });
+            }
         }
         self.at = start;
         self.unquoted()
+    }
+
+    /// Whether an operator stands here as other languages write it, behind what is certainly a field's name: with blanks before it, or `=`, `==`,
+    /// `!=`. True: it negates.
+    fn compared(&mut self, name: &str) -> Option<bool> {
+        let listed = kind(name) != Kind::Rest;
+        let pathlike = name.contains('.') && name.starts_with(char::is_alphabetic);
+        if !listed && !pathlike {
+            return None;
+        }
+        let start = self.at;
+        self.blanks();
+        let spaced = self.at > start;
+        let negated = self.eat("!=");
+        let is = !negated
+            && (self.eat("==") || ((spaced || (listed && name.contains('.'))) && self.eat("=")) || (spaced && self.eat(":")));
+        if negated || is || (spaced && self.rest().starts_with(['<', '>'])) {
+            self.blanks();
+            return Some(negated);
+        }
+        self.at = start;
+        None
     }
 
     /// Words in quotes.
     fn phrase(&mut self) -> Parsed<Query> {
         let start = self.at;
         let text = self.quoted()?;
-        self.words(start, text)
+        let query = self.words(start, text.clone())?;
+        Ok(self.apart(&text)?.unwrap_or(query))
+    }
+
+    /// How far the words of a phrase may be from their places, where that is said here: `~5`.
+    fn apart(&mut self, text: &str) -> Parsed<Option<Query>> {
+        if !self.eat("~") {
+            return Ok(None);
+        }
+        let digits = self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        let distance = self.rest()[..digits].parse().map_err(|_| self.error(Reason::Distance))?;
+        self.at += digits;
+        Query::near(text, distance).map(Some).map_err(|reason| self.error(reason))
+    }
+
+    /// What is asked by a word that ends in `~`, or in `~` and how many changes there may be.
+    fn nearly(word: &str, joins: &[char]) -> Option<Near> {
+        let (text, changes) = word.rsplit_once('~')?;
+        let changes = if changes.is_empty() { None } else { Some(changes.parse().ok().filter(|n: &usize| *n <= CHANGES_MAX)?) };
+        let fits = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || joins.contains(&c));
+        fits.then(|| Near::new(text, changes, 0))
     }
 
     /// A word without a field, or a pattern of one.
@@ -313,9 +379,12 @@ impl<'q> Parser<'q> {
             return Err(self.error(Reason::WildcardInName));
         }
         if !has_wildcard(&word) {
-            return self.words(start, unescaped(&word));
+            let near = Parser::nearly(&word, &[]).map(|near| Query::Field(MESSAGE.to_owned(), Test::Near(near)));
+            // `PROGRA~1` may be meant as it is.
+            let words = self.words(start, unescaped(&word))?;
+            return Ok(near.map_or_else(|| words.clone(), |near| Query::Or(vec![words.clone(), near])));
         }
-        if word == "*" {
+        if word.chars().all(|c| c == '*') {
             return Ok(Query::All);
         }
         pattern::like(&word).map_err(|reason| {
@@ -413,7 +482,7 @@ impl<'q> Parser<'q> {
             match c {
                 '"' => {
                     self.at += at + 1;
-                    return if self.rest().starts_with('~') { Err(self.error(Reason::Distance)) } else { Ok(text) };
+                    return Ok(text);
                 }
                 '\\' => text.extend(chars.next().map(|(_, next)| next)),
                 c => text.push(c),
@@ -431,6 +500,11 @@ impl<'q> Parser<'q> {
         // In quotes a text may be meant that a device wrote where a number or an address belongs; a time is always one.
         let as_text = self.rest().starts_with('"') && matches!(kind(name), Kind::Ip | Kind::Number);
         let test = self.test(name)?;
+        if let (Test::Is(text), MESSAGE) = (&test, name)
+            && let Some(query) = self.apart(text)?
+        {
+            return Ok(query);
+        }
         if as_text {
             return Ok(Query::Field(name.to_owned(), test));
         }
@@ -448,6 +522,8 @@ impl<'q> Parser<'q> {
             Some('"') => {
                 let text = self.quoted()?;
                 match kind(name) {
+                    // A value is whole: there is nothing between which a word could lie.
+                    kind if kind != Kind::Message && self.rest().starts_with('~') => Err(self.error(Reason::Distance)),
                     Kind::Ip | Kind::Time => self.plain(name, &text),
                     _ => Ok(Test::is(&text)),
                 }
@@ -486,6 +562,9 @@ impl<'q> Parser<'q> {
                 }
                 if has_wildcard(&word) {
                     return Pattern::new(&word).map(Test::Glob).map_err(|_| self.error(Reason::PatternTooLarge));
+                }
+                if let Some(near) = Parser::nearly(&word, &['.', '-', '_', '@']) {
+                    return Ok(Test::Near(near));
                 }
                 self.plain(name, &unescaped(&word))
             }
@@ -583,6 +662,19 @@ impl fmt::Display for Scalar {
 }
 
 impl Query {
+    /// That the record has the words of `text`, each at most so many places from where it stands in the text.
+    ///
+    /// # Errors
+    /// Where they are too many.
+    pub fn near(text: &str, distance: u32) -> Result<Query, Reason> {
+        let words = asked_words(text);
+        if words.len() > NEAR_WORDS_MAX {
+            return Err(Reason::PatternTooLarge);
+        }
+        let alone = distance == 0 || words.len() < 2;
+        Ok(if alone { Query::Words(text.to_owned()) } else { Query::WordsNear(words, distance) })
+    }
+
     /// That the field has a value so; of the message, which is kept as words, that a word is so, or words are.
     ///
     /// # Errors
@@ -592,11 +684,19 @@ impl Query {
             return Err(reason);
         }
         match test {
-            Test::Glob(pattern) if name == MESSAGE => pattern::like(&pattern.glob),
-            Test::Regex(regex) if name == MESSAGE => {
-                let any_case = RegexBuilder::new(regex.as_str()).case_insensitive(true).size_limit(REGEX_BYTES_MAX).build();
-                any_case.map(|regex| Query::Field(name.to_owned(), Test::Regex(regex))).map_err(|e| bad_regex(&e))
+            Test::Is(text) if name == ID => Ok(Query::Ids(text.parse().into_iter().collect())),
+            // It is told with every hit and kept as words, unless the event has a field of that name too.
+            Test::Is(_) | Test::Glob(_) | Test::Exists if name == ORIGINAL => {
+                let of_record = match &test {
+                    Test::Is(text) if has_words(text) => Query::Words(text.clone()),
+                    Test::Is(_) => return Err(Reason::NoWords),
+                    Test::Glob(pattern) => pattern::like(&pattern.glob)?,
+                    _ => Query::All,
+                };
+                Ok(Query::Or(vec![of_record, Query::Field(name.to_owned(), test)]))
             }
+            Test::Glob(pattern) if name == MESSAGE => pattern::like(&pattern.glob),
+            Test::Regex(regex) if name == MESSAGE => reading::found(&regex),
             test => Ok(Query::Field(name.to_owned(), test)),
         }
     }

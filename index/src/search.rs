@@ -21,7 +21,8 @@ use crate::lower::{Lowering, Unable};
 use crate::missing::{Missing, SharedShards, is_damage};
 use crate::node::Node;
 use crate::query::Query;
-use crate::schema::{Kind, Layout, kind};
+use crate::reader::Reader;
+use crate::schema::{Kind, Layout, MESSAGE, is_time_field, kind};
 use crate::segment::{Segment, add_kind};
 use crate::shard::{Payload, Shard};
 use crate::sorted::{After, SortedSegment, SortedTop};
@@ -121,6 +122,8 @@ pub struct SearchResponse {
     /// Fields that were asked for and that some events in the range of time may have without a column: their senders brought more names than are
     /// kept. The values are found by the words of the record only.
     pub fields_incomplete: Vec<String>,
+    /// Events whose message was to be looked into and is not known any more: its record is gone from the journal. Some may be hits.
+    pub unread: u64,
     /// When what the index begins with was received, where it does not begin with the log and the range of time does before: retention has dropped
     /// what was received earlier.
     pub begins: Option<Time>,
@@ -210,7 +213,7 @@ pub struct Snapshot {
     pub(crate) shards: Arc<Vec<Opened>>,
     missing: Arc<Vec<Missing>>,
     begins: Option<Time>,
-    messages: Option<Arc<dyn Messages>>,
+    pub(crate) messages: Option<Arc<dyn Messages>>,
 }
 
 /// A shard as one search sees it.
@@ -305,6 +308,12 @@ impl Searcher {
     pub fn knows(&self, name: &str) -> bool {
         let has = |payload: &Payload| payload.rest.contains(name) || payload.refused.contains(name);
         kind(name) != Kind::Rest || self.shards().iter().any(|shard| has(&shard.payload()))
+    }
+
+    /// The fields that a request asks for and no event has: as a rule their names are mistaken.
+    pub fn unknown(&self, request: &SearchRequest) -> Vec<String> {
+        let unknown = |name: &&str| !is_time_field(name) && *name != MESSAGE && !self.knows(name);
+        asked::fields(request).into_iter().filter(unknown).map(str::to_owned).collect()
     }
 
     /// What is searchable now, to be searched more than once.
@@ -447,8 +456,10 @@ impl Snapshot {
             Sort::Desc => order.sort_by_key(|(_, high, shard, at)| std::cmp::Reverse((*high, *shard, *at))),
             Sort::Asc => order.sort_unstable(),
         }
+        let reader = Reader::new(self.messages.as_ref());
         let mut search = Search {
             request,
+            reader: &reader,
             after,
             from,
             last,
@@ -524,12 +535,14 @@ impl Snapshot {
         let (aggregations, all_told) = Finish::new(&mut resolve, &*limits.stop).answers(&request.aggregations, tallies)?;
         stopped |= !all_told;
         let searched_from = searched_from.filter(|_| stopped);
-        let (complete, total_exact) = (!stopped && missing.is_empty(), total_exact && missing.is_empty());
+        let all = missing.is_empty() && reader.unread() == 0;
+        let (complete, total_exact) = (!stopped && all, total_exact && all);
         Ok(SearchResponse {
             complete,
             stopped,
             missing,
             fields_incomplete: self.fields_incomplete(request),
+            unread: reader.unread(),
             begins: self.begins.filter(|begins| request.from.is_none_or(|from| from < *begins)),
             total,
             total_exact,
@@ -565,6 +578,7 @@ impl Snapshot {
 /// What one search has found so far.
 struct Search<'r> {
     request: &'r SearchRequest,
+    reader: &'r Reader,
     after: Option<Place>,
     from: i64,
     last: i64,
@@ -605,7 +619,7 @@ impl Search<'_> {
             return Ok(());
         }
         let stop = || (self.stop)();
-        let lowering = Lowering { layout, segment, rest: &payload.rest, stop: &stop };
+        let lowering = Lowering { layout, segment, rest: &payload.rest, reader: self.reader, stop: &stop };
         let mut node = lowering.query(&self.request.query)?;
         let windows = segment.windows_within(self.from, self.last);
         let whole = self.from <= low && self.last >= high;
@@ -794,7 +808,8 @@ struct Top {
     heap: BinaryHeap<Ranked>,
 }
 
-struct Ranked(Found, Sort);
+/// A hit, to be put in order: the last is the greatest.
+pub(crate) struct Ranked(pub(crate) Found, pub(crate) Sort);
 
 impl Ranked {
     fn place(&self) -> Place {

@@ -253,7 +253,8 @@ pub fn is_wide(c: char) -> bool {
         || matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-fn is_pair(word: &str) -> bool {
+/// Whether a word is two wide characters beside each other.
+pub(crate) fn is_pair(word: &str) -> bool {
     word.starts_with(is_wide) && word.chars().nth(1).is_some()
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::IndexError;
 use crate::lower::{Lowering, Unable};
+use crate::reader::Reader;
 use crate::search::{Opened, SearchLimits, SearchRequest, Snapshot};
 use crate::segment::Segment;
 use crate::window::{Bits, WINDOW};
@@ -60,7 +61,8 @@ impl Snapshot {
             return Ok(true);
         }
         let stop = || (limits.stop)();
-        let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, stop: &stop };
+        let reader = Reader::new(self.messages.as_ref());
+        let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, reader: &reader, stop: &stop };
         let mut node = lowering.query(&request.query)?;
         let mut offsets = Vec::new();
         let windows = segment.windows_within(from, to);

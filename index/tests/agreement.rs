@@ -1,12 +1,12 @@
 //! Every kind of query and aggregation against a plain scan of the same events: whatever the shards, the commits and the merges.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport, Value};
 use index::{
-    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, NumberRange, Progress, Query, SearchLimits, SearchRequest,
-    Searcher, Sort, Source, TermsOrder, TimeZone, Writer, query,
+    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, Messages, NumberRange, Progress, Query, SearchLimits,
+    SearchRequest, Searcher, Sort, Source, TermsOrder, TimeZone, Writer, query,
 };
 use proptest::prelude::*;
 
@@ -82,6 +82,17 @@ fn build(plans: &[Plan], first: u64) -> Batch {
     builder.finish(LogRange { partition: 0, first, last: first + plans.len() as u64 - 1 }, now())
 }
 
+/// Messages, as a journal gives them: those that [`build`] makes.
+struct Kept;
+
+impl Messages for Kept {
+    fn messages(&self, id: event::EventId) -> std::io::Result<Vec<String>> {
+        Ok(MESSAGES.lock().expect("no panic under it").get(&id).cloned().into_iter().collect())
+    }
+}
+
+static MESSAGES: Mutex<BTreeMap<event::EventId, String>> = Mutex::new(BTreeMap::new());
+
 fn leaf() -> impl Strategy<Value = String> {
     let fixed = [
         "failed",
@@ -120,6 +131,22 @@ fn leaf() -> impl Strategy<Value = String> {
         "h*-1.example",
         "10.*.7",
         "*番号の照会 ta*",
+        "*番号*会",
+        "個人*号",
+        "*人*/443",
+        "h*-*.jp",
+        "0*-*ta*",
+        "\"password {u} ip\"~3",
+        "\"from failed\"~4",
+        "\"番号 22\"~9",
+        "pasword~",
+        "user.name:tarro~1",
+        "10.1.0.0/16",
+        "event.original:*port*",
+        "message:/note .*a/",
+        "message:/^note/",
+        "message:/e t|o$/",
+        "message:/[ 子]/",
         "message:*",
         "_exists_:message",
         "user.name:taro",
@@ -421,7 +448,8 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
             }
             .into(),
         ),
-        (field("newest"), AggregationKind::TopHits { size: 2 }.into()),
+        (field("newest"), AggregationKind::TopHits { size: 2, sort: Sort::Desc }.into()),
+        (field("oldest"), AggregationKind::TopHits { size: 2, sort: Sort::Asc }.into()),
         (
             field("percentiles"),
             AggregationKind::Percentiles { field: field("source.bytes"), percents: vec![0.0, 50.0, 100.0] }.into(),
@@ -466,6 +494,8 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
     assert_eq!(found["pairs"].buckets.iter().map(|b| (b.keys.clone(), b.count)).collect::<BTreeMap<_, _>>(), pairs, "{text}");
     let newest: Vec<_> = hits.iter().take(2).map(|e| e.id()).collect();
     assert_eq!(found["newest"].hits.iter().map(|h| h.id).collect::<Vec<_>>(), newest, "{text}");
+    let oldest: Vec<_> = hits.iter().rev().take(2).map(|e| e.id()).collect();
+    assert_eq!(found["oldest"].hits.iter().map(|h| h.id).collect::<Vec<_>>(), oldest, "{text}");
     let mut sorted = bytes.clone();
     sorted.sort_unstable();
     for (percent, rank) in [("0", 0.0), ("50", 0.5), ("100", 1.0)] {
@@ -516,7 +546,7 @@ fn check_deep(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
     let minutes =
         || Source::DateHistogram { field: "@timestamp".to_owned(), interval: Interval::ms(60_000), zone: TimeZone::UTC };
     let within = |name: &str, aggregation: Aggregation| vec![(name.to_owned(), aggregation)];
-    let newest = AggregationKind::TopHits { size: 2 }.into();
+    let newest = AggregationKind::TopHits { size: 2, sort: Sort::Desc }.into();
     let pairs = |size, after| AggregationKind::Composite {
         sources: vec![("minute".to_owned(), minutes()), ("ip".to_owned(), Source::Terms { field: "source.ip".to_owned() })],
         size,
@@ -602,13 +632,16 @@ proptest! {
         let dir = tempfile::tempdir().expect("a folder");
         let options = IndexOptions { shard_documents: shard, ..IndexOptions::new(dir.path()) };
         let (mut writer, _) = Writer::open(&options, TenantId(0)).expect("opens");
-        let searcher = writer.searcher();
+        let searcher = writer.searcher().with_messages(Arc::new(Kept));
+        MESSAGES.lock().expect("no panic under it").clear();
         let mut batches: Vec<Batch> = Vec::new();
         let mut queries_left = queries.iter().cycle();
         let mut first = 1;
         for piece in plans.chunks(commit) {
             let batch = build(piece, first);
             first += piece.len() as u64;
+            let messages = batch.iter().filter_map(|e| Some((e.id(), e.get(FieldId::MESSAGE)?.to_string())));
+            MESSAGES.lock().expect("no panic under it").extend(messages);
             writer.write(&batch).expect("writes");
             writer.commit().expect("commits");
             batches.push(batch);

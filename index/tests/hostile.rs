@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
 use index::{
-    Aggregation, AggregationKind, IndexError, IndexOptions, Interval, SearchLimits, SearchRequest, Searcher, TermsOrder,
+    Aggregation, AggregationKind, IndexError, IndexOptions, Interval, SearchLimits, SearchRequest, Searcher, Sort, TermsOrder,
     TimeZone, Writer, query,
 };
 
@@ -165,7 +165,7 @@ fn hits_within_buckets_are_bounded_in_all_and_read_no_longer_than_wanted() {
             min_count: 1,
             missing: None,
         };
-        let newest = ("newest".to_owned(), AggregationKind::TopHits { size: hits }.into());
+        let newest = ("newest".to_owned(), AggregationKind::TopHits { size: hits, sort: Sort::Desc }.into());
         let all = Aggregation { kind: AggregationKind::Filters { filters: copies(hits) }, inner: vec![newest.clone()] };
         let aggregations = vec![("users".to_owned(), Aggregation { kind, inner: vec![newest] }), ("all".to_owned(), all)];
         let request = SearchRequest { size: 0, aggregations, ..SearchRequest::new(index::Query::All) };

@@ -1,9 +1,10 @@
 //! What a query says is what is found: each case names the records, read off by eye, not by code that the search shares.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
-use index::{AggregationKind, IndexOptions, Matcher, Query, SearchLimits, SearchRequest, TermsOrder, Writer, query};
+use event::{Batch, BatchBuilder, Content, EventId, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use index::{AggregationKind, IndexOptions, Matcher, Messages, Query, SearchLimits, SearchRequest, TermsOrder, Writer, query};
 
 /// A record and its fields.
 type Record = (&'static str, &'static [(&'static str, &'static str)]);
@@ -48,15 +49,33 @@ fn limits() -> SearchLimits {
     SearchLimits { stop: Arc::new(|| false) }
 }
 
+/// The messages of events, as a journal gives them.
+struct Kept(HashMap<EventId, Vec<String>>);
+
+impl Kept {
+    fn of(batch: &Batch) -> Arc<Kept> {
+        let texts = |e: event::EventRef<'_>| e.all(FieldId::MESSAGE).map(|value| value.to_string()).collect();
+        Arc::new(Kept(batch.iter().map(|e| (e.id(), texts(e))).collect()))
+    }
+}
+
+impl Messages for Kept {
+    fn messages(&self, id: EventId) -> std::io::Result<Vec<String>> {
+        Ok(self.0.get(&id).cloned().unwrap_or_default())
+    }
+}
+
 /// The numbers (from 0) of the records that each query finds, in the index and in the stream; each query is as `read` reads it.
 fn check(records: &[Record], read: &dyn Fn(&str) -> Query, cases: &[(&str, &[u64])]) {
     let (batch, writer, _dir) = indexed(records);
+    let searcher = writer.searcher().with_messages(Kept::of(&batch));
     for (text, expected) in cases {
         let asked = read(text);
         let matcher = Matcher::new(asked.clone());
         let streamed: Vec<u64> = batch.iter().filter(|e| matcher.matches(*e)).map(|e| e.id().frame.offset - 1).collect();
         assert_eq!(streamed, *expected, "{text}: {asked:?}");
-        let found = writer.searcher().search(&SearchRequest::new(asked), &limits()).expect(text);
+        let found = searcher.search(&SearchRequest::new(asked), &limits()).expect(text);
+        assert!(found.complete, "{text}");
         let mut found: Vec<u64> = found.hits.iter().map(|h| h.id.frame.offset - 1).collect();
         found.sort_unstable();
         assert_eq!(found, *expected, "{text}");
@@ -209,8 +228,8 @@ fn a_value_that_the_field_cannot_have_is_pointed_at() {
         ("message:\"../\"", 8),
         ("source.*:10.0.0.1", 0),
         ("*:root", 0),
-        ("\"failed root\"~5", 13),
         ("user.name:\"a b\"~2", 15),
+        ("\"failed root\"~x", 14),
     ] {
         for read in [query::parse(text, now()), lucene(text)] {
             assert_eq!(read.expect_err(text).position, position, "{text}");
@@ -395,22 +414,164 @@ fn a_pattern_is_of_words_one_after_the_other() {
         ("message:/^[0-9]+\\.20\\./", &[3]),
     ];
     check(records, &ours, cases);
-    for text in [
-        "run-*.exe",
-        "課*al",
-        "a*課",
-        "*.*",
-        "message:*",
-        "message:/run me/",
-        "message:/C:\\\\/",
-        "message:/個人番号/",
-        "message:課?b",
-    ] {
-        match query::parse(text, now()) {
-            Err(error) => assert_eq!(error.position, if text.starts_with("message:") { 8 } else { 0 }, "{text}: {error}"),
-            Ok(query) => assert!(text == "message:*", "{query:?}"),
-        }
+    for (text, position) in [("課?al", 0), ("*.*", 0), ("message:課?b", 8), (&"a-*-".repeat(40), 0)] {
+        assert_eq!(query::parse(text, now()).expect_err(text).position, position, "{text}");
     }
+}
+
+#[test]
+fn a_star_between_words_stands_for_any_text() {
+    let records: &[Record] = &[
+        ("opened C:\\Tools\\run-me.exe by taro", &[]),
+        ("山田が個人番号の照会を拒否 端末12号", &[]),
+        ("照会した個人番号", &[]),
+        ("番号番号", &[]),
+        ("a.b.c c.b.a", &[]),
+        ("課Alpha 失敗", &[]),
+        ("端末号", &[]),
+    ];
+    let cases: &[(&str, &[u64])] = &[
+        ("run-*.exe", &[0]),
+        ("tools*.exe", &[0]),
+        ("to*xe", &[0]),
+        ("*ool*un*taro", &[0]),
+        ("taro*run", &[]),
+        ("tools\\\\*.exe", &[0]),
+        ("exe-*-run", &[]),
+        ("個人*照会", &[1]),
+        ("照会*個人", &[2]),
+        ("山田*個人番号*拒否*号", &[1]),
+        ("*個人*番号*", &[1, 2]),
+        ("個人*人番", &[]),
+        ("番*番号", &[3]),
+        ("番号*番号", &[3]),
+        ("端末*号", &[1, 6]),
+        ("message:*個人*拒否*", &[1]),
+        ("c.*.a", &[4]),
+        ("a.*.a", &[4]),
+        ("b.*.b.*.b", &[]),
+        ("課*alpha", &[5]),
+        ("課*pha", &[5]),
+        ("alp*失敗", &[5]),
+        ("失*alp*", &[]),
+        ("NOT 番*番号", &[0, 1, 2, 4, 5, 6]),
+    ];
+    check(records, &ours, cases);
+    check(records, &lucene, cases);
+}
+
+#[test]
+fn words_may_be_near_each_other_and_nearly_right() {
+    let records: &[Record] = &[
+        ("Failed password for root from 10.0.0.1", &[("user.name", "root"), ("dns.question.name", "www.example.com")]),
+        ("root has failed", &[("user.name", "toor"), ("dns.question.name", "www.exampel.com")]),
+        ("failed to find any of the many words before root", &[("user.name", "admin")]),
+        ("C:\\PROGRA~1 roots", &[("source.ip", "10.0.0.1")]),
+    ];
+    let cases: &[(&str, &[u64])] = &[
+        ("\"failed root\"", &[]),
+        ("\"failed root\"~1", &[]),
+        ("\"failed root\"~2", &[0]),
+        ("\"failed root\"~3", &[0, 1]),
+        ("message:\"failed root\"~20", &[0, 1, 2]),
+        ("\"root failed password\"~4", &[0]),
+        ("\"failed failed\"~0", &[]),
+        ("\"nosuch root\"~9", &[]),
+        ("rooot~1", &[0, 1, 2]),
+        ("rots~", &[3]),
+        ("filed~", &[0, 1, 2]),
+        ("user.name:roto~1", &[0]),
+        ("user.name:roto~2", &[0]),
+        ("dns.question.name:www.example.com~", &[0, 1]),
+        ("NOT user.name:root~2", &[2, 3]),
+    ];
+    check(records, &ours, cases);
+    check(records, &lucene, cases);
+    check(records, &ours, &[("PROGRA~1", &[3])]);
+    for text in ["source.ip:10.0.0.1~1", "source.port:80~"] {
+        assert!(query::parse(text, now()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn operators_are_read_as_other_languages_write_them() {
+    let records: &[Record] = &[
+        ("a", &[("source.port", "80"), ("user.name", "root"), ("source.ip", "10.1.2.3")]),
+        ("b srcip=10.1.9.9", &[("source.port", "443"), ("user.name", "taro"), ("source.ip", "192.0.2.1")]),
+        ("c 2001:db8::1", &[("own.count", "5")]),
+    ];
+    check(
+        records,
+        &ours,
+        &[
+            ("source.port >= 100", &[1]),
+            ("source.port : 80", &[0]),
+            ("source.port = 80", &[0]),
+            ("source.port=80", &[0]),
+            ("source.port==80 OR own.count == 5", &[0, 2]),
+            ("user.name != root", &[1, 2]),
+            ("user.name!=root AND source.port:*", &[1]),
+            ("user.name != (root OR taro)", &[2]),
+            ("own.count > 4", &[2]),
+            ("srcip=10.1.9.9", &[1]),
+            ("10.1.0.0/16", &[0, 1]),
+            ("NOT 10.1.0.0/16", &[2]),
+            ("2001:db8::/32", &[]),
+            ("**", &[0, 1, 2]),
+            ("event.original:b", &[1]),
+            ("event.original:srci*", &[1]),
+            ("event.original:*", &[0, 1, 2]),
+            ("_id:0-2-0", &[1]),
+            ("_id:nothing", &[]),
+        ],
+    );
+    check(records, &lucene, &[("10.1.0.0\\/16", &[0, 1]), ("event.original:b", &[1]), ("_id:0\\-2\\-0", &[1])]);
+}
+
+#[test]
+fn an_expression_goes_over_the_whole_message() {
+    let records: &[Record] = &[
+        ("x: Failed password for root from 10.0.0.1", &[("message", "Failed password for root from 10.0.0.1")]),
+        ("x: Failed password for invalid user admin", &[("message", "Failed password for invalid user admin")]),
+        ("x: session opened for root", &[("message", "session opened for root")]),
+        ("x: ﾛｸﾞｲﾝ失敗 利用者=山田", &[("message", "ﾛｸﾞｲﾝ失敗 利用者=山田")]),
+        ("failed password of a record without a message", &[]),
+    ];
+    let cases: &[(&str, &[u64])] = &[
+        ("message:/failed password/", &[0, 1]),
+        ("message:/failed.*root/", &[0]),
+        ("message:/FAILED.*(root|admin)/", &[0, 1]),
+        (r"message:/for \w+ from \d+\.0\./", &[0]),
+        ("message:/^failed/", &[0, 1, 4]),
+        ("message:/^failed .*admin$/", &[1]),
+        ("message:/for root$/", &[2]),
+        ("message:/(opened|closed) for/", &[2]),
+        ("message:/ログイン(失敗|成功)/", &[3]),
+        ("message:/利用者=山/", &[3]),
+        ("message:/roo./", &[0, 2]),
+        ("message:/r.o/", &[0, 2]),
+        ("NOT message:/failed.*root/", &[1, 2, 3, 4]),
+        ("message:/failed.*root/ OR message:/opened.*root/", &[0, 2]),
+        ("root AND message:/password.*root/", &[0]),
+        ("root AND NOT message:/password.*root/", &[2]),
+    ];
+    check(records, &ours, cases);
+    check(
+        records,
+        &lucene,
+        &[
+            ("message:/.*failed.*root.*/", &[0]),
+            ("message:/failed.*root/", &[]),
+            ("message:/failed.*1/", &[0]),
+            ("/.*password for.*/", &[0, 1]),
+            ("message:/passw.rd/", &[0, 1, 4]),
+        ],
+    );
+    // Where a record is gone, nobody knows: the answer says so.
+    let (_, writer, _dir) = indexed(records);
+    let found = writer.searcher().with_messages(Arc::new(Kept(HashMap::new())));
+    let found = found.search(&SearchRequest::new(ours("message:/failed.*root/")), &limits()).expect("searches");
+    assert_eq!((found.complete, found.total, found.unread), (false, 0, 1));
 }
 
 #[test]
@@ -427,7 +588,7 @@ fn japanese_is_found_by_one_character_and_with_wildcards_at_its_ends() {
     ];
     check(records, &ours, cases);
     check(records, &lucene, cases);
-    for text in ["住*税", "税?課", "a*税", "税*b"] {
+    for text in ["税?課", "a?税", "税?b"] {
         assert_eq!(query::parse(text, now()).expect_err(text).position, 0, "{text}");
     }
 }

@@ -74,6 +74,19 @@ struct Part {
     /// How far back an incomplete search came.
     #[serde(default)]
     searched_from: Option<String>,
+    /// Why it is not complete.
+    #[serde(default)]
+    incomplete: Vec<Lack>,
+    /// Fields of the query that no event has.
+    #[serde(default)]
+    unknown_fields: Vec<String>,
+}
+
+/// A reason why an answer may not tell all.
+#[derive(Deserialize)]
+struct Lack {
+    code: String,
+    detail: String,
 }
 
 /// Asks the service for a document.
@@ -103,14 +116,22 @@ pub(crate) fn search(args: &Search) -> Result<ExitCode> {
         shown += part.hits.len();
         if part.last {
             super::complain(&format!("{shown} of {} hits", part.total));
+            for name in &part.unknown_fields {
+                super::complain(&format!("no event has the field {}", super::visible(name)));
+            }
             if part.complete {
                 return Ok(ExitCode::SUCCESS);
             }
-            let reached = part.searched_from.map(|from| format!("only what is since {} was: ", super::visible(&from)));
-            let reached = reached.unwrap_or_default();
-            super::complain(&format!(
-                "not everything was searched in the time that a search has: {reached}ask for a shorter range"
-            ));
+            if part.incomplete.is_empty() || part.incomplete.iter().any(|lack| lack.code == "stopped") {
+                let reached = part.searched_from.map(|from| format!("only what is since {} was: ", super::visible(&from)));
+                let reached = reached.unwrap_or_default();
+                super::complain(&format!(
+                    "not everything was searched in the time that a search has: {reached}ask for a shorter range"
+                ));
+            }
+            for lack in part.incomplete.iter().filter(|lack| lack.code != "stopped") {
+                super::complain(&super::visible(&lack.detail));
+            }
             return Ok(ExitCode::FAILURE);
         }
     }

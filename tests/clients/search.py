@@ -70,7 +70,7 @@ def elasticsearch():
     assert told["users"]["buckets"][0]["bytes"]["value"] == sum(range(0, COUNT, 10))
     assert told["ips"]["value"] == len({(n % 7, n % 250) for n in range(COUNT)})
     assert sum(b["doc_count"] for b in told["hours"]["buckets"]) == COUNT
-    many = client.msearch(searches=[{"index": "logs"}, {"query": query, "size": 0}, {}, {"query": {"fuzzy": {}}}])
+    many = client.msearch(searches=[{"index": "logs"}, {"query": query, "size": 0}, {}, {"query": {"more_like_this": {}}}])
     assert [r["status"] for r in many["responses"]] == [200, 400]
     caps = client.field_caps(index="logs", fields="source.*")["fields"]
     assert "ip" in caps["source.ip"] and client.indices.get_mapping(index="logs")["mihari"]
@@ -82,25 +82,35 @@ def elasticsearch():
         ({"wildcard": {"message": "*ログ*"}}, COUNT),
         ({"match_phrase": {"message": "ｏｆ ﾛｸﾞ"}}, COUNT),
         ({"regexp": {"message": "ALPH."}}, COUNT),
+        ({"regexp": {"message": "alpha .*ログ"}}, COUNT),
+        ({"fuzzy": {"user.name": {"value": "usre1", "fuzziness": 1}}}, COUNT // 10),
+        ({"match_phrase": {"message": {"query": "alpha of", "slop": 2}}}, COUNT),
+        ({"wildcard": {"message": "*alpha*ログ*"}}, COUNT),
     ):
         assert client.count(index="logs", query=query)["count"] == count, query
     aggs = {"by": {"histogram": {"field": "source.bytes", "interval": 1000, "order": {"_key": "desc"}}, "aggs": {"hits": {"top_hits": {"size": 1, "from": 2}}}}}
     buckets = client.search(index="logs", size=0, aggs=aggs)["aggregations"]["by"]["buckets"]
     assert [b["key"] for b in buckets] == [2000, 1000, 0], buckets
     assert buckets[0]["hits"]["hits"]["hits"][0]["_source"]["source"]["bytes"] == COUNT - 3
+    rates = {"d": {"derivative": {"buckets_path": "_count"}}, "m": {"moving_fn": {"buckets_path": "_count", "window": 2, "script": "MovingFunctions.sum(values)"}}}
+    aggs = {"by": {"histogram": {"field": "source.bytes", "interval": 1000}, "aggs": rates}, "most": {"max_bucket": {"buckets_path": "by>_count"}}}
+    told = client.search(index="logs", query={"match": {"message": "alpha"}}, size=0, aggs=aggs)["aggregations"]
+    assert [b.get("d", {}).get("value") for b in told["by"]["buckets"]] == [None, 0, -500], told
+    assert [b["m"]["value"] for b in told["by"]["buckets"]] == [0, 1000, 2000] and told["most"]["value"] == 1000, told
     for name, body in (
-        ("slop", {"query": {"match_phrase": {"message": {"query": "alpha 1", "slop": 1}}}}),
+        ("fuzziness", {"query": {"match": {"message": {"query": "alpha", "fuzziness": 5}}}}),
         ("minimum_should_match", {"query": {"query_string": {"query": "a b c", "minimum_should_match": 2}}}),
         ("order", {"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "order": {"_count": "asc"}}}}}),
         ("missing", {"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1h", "missing": "2026-01-01"}}}}),
-        ("moving_fn", {"aggs": {"a": {"moving_fn": {"buckets_path": "_count", "window": 3, "script": "x"}}}}),
+        ("moving_fn", {"aggs": {"a": {"moving_fn": {"buckets_path": "_count", "window": 3, "script": "MovingFunctions.max(values)"}}}}),
+        ("normalize", {"aggs": {"a": {"normalize": {"buckets_path": "_count", "method": "mean"}}}}),
     ):
         try:
             client.search(index="logs", **body)
             raise AssertionError(f"{name} is refused")
         except BadRequestError as error:
             assert f"[{name}]" in str(error), error
-    for refused, kind in ((lambda: client.search(query={"fuzzy": {"a": "b"}}), BadRequestError), (lambda: client.get(index="a", id="x"), NotFoundError)):
+    for refused, kind in ((lambda: client.search(query={"more_like_this": {"like": "b"}}), BadRequestError), (lambda: client.get(index="a", id="x"), NotFoundError)):
         try:
             refused()
             raise AssertionError("it is refused")

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use event::Time;
 use index::query::{Query, Scalar, Test};
 use index::{
-    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Interval, KeyKind, NumberRange, Source,
+    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Interval, KeyKind, NumberRange, Sort, Source,
     TermsOrder, TimeZone,
 };
 use serde_json::{Map, Value, json};
@@ -17,6 +17,7 @@ use super::dates::{self, Reading};
 use super::dsl::{Dsl, any, zone_of};
 use super::fault::{Fault, Members, list_of, number_of, text_of};
 use super::hits::{Filter, Shape as HitShape};
+use super::pipeline::{self, Pipeline};
 
 type Read<T> = Result<T, Fault>;
 
@@ -30,7 +31,15 @@ pub(crate) struct Told {
     name: String,
     shape: Shape,
     meta: Option<Value>,
-    inner: Vec<Told>,
+    inner: Telling,
+}
+
+/// How all aggregations of a level are told.
+#[derive(Default)]
+pub(crate) struct Telling {
+    list: Vec<Told>,
+    /// What is computed from the others.
+    computed: Vec<Pipeline>,
 }
 
 /// How an aggregation is told.
@@ -52,27 +61,53 @@ enum Shape {
 }
 
 /// What is counted, and how it is told.
-pub(crate) type Plan = (Vec<(String, Aggregation)>, Vec<Told>);
+pub(crate) type Plan = (Vec<(String, Aggregation)>, Telling);
 
 /// The aggregations of a request.
 pub(crate) fn read(value: Value, dsl: &mut Dsl<'_>, depth: usize) -> Read<Plan> {
     if depth > DEPTH_MAX {
         return Err(Fault::illegal(format!("aggregations stand {DEPTH_MAX} deep at most")));
     }
-    let (mut counted, mut told) = (Vec::new(), Vec::new());
+    let (mut counted, mut told) = (Vec::new(), Telling::default());
     for (name, body) in Members::new("aggs", value)?.rest() {
         let mut members = Members::new(&name, body)?;
         let (inner, inner_told) = match members.take("aggs").or_else(|| members.take("aggregations")) {
             Some(inner) => read(inner, dsl, depth + 1)?,
-            None => (Vec::new(), Vec::new()),
+            None => (Vec::new(), Telling::default()),
         };
         let meta = members.take("meta");
         let (kind, body) = members.single().map_err(|_| Fault::parsing(format!("the aggregation [{name}] is of one kind")))?;
-        let (kind, shape) = one(&kind, body, dsl, &inner, &inner_told)?;
+        if let Some(pipeline) = Pipeline::read(&name, &kind, &body, &mut dsl.values_left)? {
+            if depth == 0 && !pipeline.is_beside() {
+                return Err(Fault::illegal(format!(
+                    "[{kind}] [{name}] stands within the aggregation whose buckets it computes from"
+                )));
+            }
+            told.computed.push(pipeline.with_meta(meta));
+            continue;
+        }
+        let (kind, shape) = one(&kind, body, dsl, &inner, &inner_told.list)?;
+        fits_within(&shape, &inner_told)?;
         counted.push((name.clone(), Aggregation { kind, inner }));
-        told.push(Told { name, shape, meta, inner: inner_told });
+        told.list.push(Told { name, shape, meta, inner: inner_told });
     }
-    Ok((counted, told))
+    let named = |path: &str| {
+        let others = told.list.iter().map(|t| t.name.as_str()).chain(told.computed.iter().map(Pipeline::name));
+        pipeline::is_own(path) || others.into_iter().any(|name| pipeline::begins(path, name))
+    };
+    match told.computed.iter().flat_map(Pipeline::paths).find(|path| !named(path)) {
+        Some(path) => Err(Fault::illegal(format!("No aggregation found for path [{path}]"))),
+        None => Ok((counted, told)),
+    }
+}
+
+/// Whether what is computed within an aggregation of this shape can be.
+fn fits_within(shape: &Shape, inner: &Telling) -> Read<()> {
+    let histogram = matches!(shape, Shape::Dates { .. } | Shape::Numbers { .. });
+    match inner.computed.iter().find(|pipeline| pipeline.wants_histogram() && !histogram) {
+        Some(pipeline) => Err(Fault::illegal(format!("[{}] stands within a histogram or date_histogram", pipeline.name()))),
+        None => Ok(()),
+    }
 }
 
 fn field_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<String> {
@@ -154,7 +189,12 @@ fn one(
             let sigma = (kind == "extended_stats").then_some(sigma);
             (AggregationKind::Stats { field }, Shape::Stats { sigma, date })
         }
-        "value_count" => (AggregationKind::ValueCount { field: field_of(&mut members, dsl)? }, Shape::Value),
+        "value_count" => {
+            let field = field_of(&mut members, dsl)?;
+            // Every event has one of these, and one time.
+            let field = if matches!(field.as_str(), "_id" | "_index") { "@timestamp".to_owned() } else { field };
+            (AggregationKind::ValueCount { field }, Shape::Value)
+        }
         "cardinality" => {
             members.ignore(&["precision_threshold", "execution_hint", "rehash"]);
             (AggregationKind::Cardinality { field: listed(&mut members, dsl)? }, Shape::Value)
@@ -174,7 +214,7 @@ fn one(
         }
         "top_hits" => {
             let size = members.count("size")?.unwrap_or(3);
-            newest_first(members.take("sort"))?;
+            let sort = by_time(members.take("sort"))?;
             let from = members.count("from")?.unwrap_or(0);
             let source = members.take("_source").map_or(Ok(Filter::All), Filter::read)?;
             let mut shape = HitShape { source, ..HitShape::default() };
@@ -183,17 +223,17 @@ fn one(
             }
             // As of the hits of a search: nothing is ranked, nothing is marked within a text.
             members.ignore(&["track_scores", "version", "explain", "highlight", "stored_fields"]);
-            (AggregationKind::TopHits { size: size.saturating_add(from) }, Shape::TopHits { shape, from })
+            (AggregationKind::TopHits { size: size.saturating_add(from), sort }, Shape::TopHits { shape, from })
         }
         "top_metrics" => {
             let size = members.count("size")?.unwrap_or(1);
-            newest_first(members.take("sort"))?;
+            let sort = by_time(members.take("sort"))?;
             let metric = |m: Value| {
                 let mut members = Members::new("metrics", m)?;
                 field_of(&mut members, dsl)
             };
             let fields = list_of(members.required("metrics")?).into_iter().map(metric).collect::<Read<Vec<String>>>()?;
-            (AggregationKind::TopHits { size }, Shape::TopMetrics { fields, size })
+            (AggregationKind::TopHits { size, sort }, Shape::TopMetrics { fields, size })
         }
         "nested"
         | "reverse_nested"
@@ -222,22 +262,8 @@ fn one(
         | "boxplot"
         | "t_test"
         | "matrix_stats"
-        | "derivative"
-        | "moving_avg"
-        | "moving_fn"
         | "moving_percentiles"
-        | "cumulative_sum"
         | "cumulative_cardinality"
-        | "serial_diff"
-        | "bucket_script"
-        | "bucket_selector"
-        | "bucket_sort"
-        | "avg_bucket"
-        | "sum_bucket"
-        | "min_bucket"
-        | "max_bucket"
-        | "stats_bucket"
-        | "extended_stats_bucket"
         | "percentiles_bucket"
         | "normalize" => {
             return Err(Fault::illegal(format!("[{kind}] aggregations are not supported")));
@@ -248,20 +274,22 @@ fn one(
     Ok(read)
 }
 
-/// Only the newest hits can be told within buckets.
-fn newest_first(sort: Option<Value>) -> Read<()> {
-    let Some(sort) = sort else { return Ok(()) };
-    let newest = |sort: &Value| match sort {
-        Value::Object(map) => map.iter().next().is_some_and(|(name, order)| {
-            let order = order.get("order").unwrap_or(order);
-            name == "@timestamp" && order == "desc"
-        }),
-        _ => false,
+/// Whether the newest or the oldest hits are wanted within buckets: nothing else can be told there.
+fn by_time(sort: Option<Value>) -> Read<Sort> {
+    let sort = sort.map_or_else(Vec::new, list_of);
+    let Some(first) = sort.first() else { return Ok(Sort::Desc) };
+    let order = match first {
+        Value::String(name) => Some((name.as_str(), "asc")),
+        Value::Object(map) => {
+            map.iter().next().and_then(|(name, order)| Some((name.as_str(), order.get("order").unwrap_or(order).as_str()?)))
+        }
+        _ => None,
     };
-    if list_of(sort).first().is_none_or(newest) {
-        return Ok(());
+    match order {
+        Some(("@timestamp", "desc") | ("_score", _)) => Ok(Sort::Desc),
+        Some(("@timestamp", "asc")) => Ok(Sort::Asc),
+        _ => Err(Fault::illegal("within buckets hits are sorted by [@timestamp]")),
     }
-    Err(Fault::illegal("within buckets hits are sorted by [@timestamp], the newest first"))
 }
 
 fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
@@ -604,20 +632,22 @@ fn composite_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, 
 }
 
 /// The answers to aggregations.
-pub(crate) fn tell(told: &[Told], mut results: BTreeMap<String, AggregationResult>) -> Read<Value> {
+pub(crate) fn tell(told: &Telling, mut results: BTreeMap<String, AggregationResult>) -> Read<Value> {
     let mut all = Map::new();
-    for told in told {
+    for told in &told.list {
         let mut answer = told.shape.tell(results.remove(&told.name).unwrap_or_default(), &told.inner)?;
+        pipeline::within(&told.inner.computed, &mut answer);
         if let (Some(meta), Value::Object(answer)) = (&told.meta, &mut answer) {
             answer.insert("meta".to_owned(), meta.clone());
         }
         all.insert(told.name.clone(), answer);
     }
+    pipeline::beside(&told.computed, &mut all);
     Ok(Value::Object(all))
 }
 
 /// A figure; what was not measured is null.
-fn figure(n: Option<f64>) -> Value {
+pub(super) fn figure(n: Option<f64>) -> Value {
     n.filter(|n| n.is_finite()).map_or(Value::Null, |n| json!(n))
 }
 
@@ -631,7 +661,12 @@ fn key(text: &str, kind: KeyKind) -> Value {
     }
 }
 
-fn bucket(mut members: Map<String, Value>, count: u64, aggs: BTreeMap<String, AggregationResult>, inner: &[Told]) -> Read<Value> {
+fn bucket(
+    mut members: Map<String, Value>,
+    count: u64,
+    aggs: BTreeMap<String, AggregationResult>,
+    inner: &Telling,
+) -> Read<Value> {
     members.insert("doc_count".to_owned(), count.into());
     if let Value::Object(more) = tell(inner, aggs)? {
         members.extend(more);
@@ -649,7 +684,7 @@ fn keyed(named: Vec<(String, Value)>, keyed: bool) -> Value {
 }
 
 impl Shape {
-    fn tell(&self, result: AggregationResult, inner: &[Told]) -> Read<Value> {
+    fn tell(&self, result: AggregationResult, inner: &Telling) -> Read<Value> {
         Ok(match self {
             Shape::Dates { format, zone, keyed: by_key, descending } => {
                 let mut buckets = Vec::with_capacity(result.buckets.len());
@@ -774,7 +809,7 @@ fn at(ms: f64) -> String {
     dates::write(Time::from_unix_ms(ms as i64), None, &TimeZone::UTC)
 }
 
-fn stats(values: &BTreeMap<String, Option<f64>>, sigma: Option<f64>, date: bool) -> Value {
+pub(super) fn stats(values: &BTreeMap<String, Option<f64>>, sigma: Option<f64>, date: bool) -> Value {
     let get = |name: &str| values.get(name).copied().flatten();
     let count = get("count").unwrap_or(0.0);
     let mut all = members([
@@ -819,7 +854,7 @@ fn numbers(
     interval: f64,
     min_count: u64,
     bounds: Option<(f64, f64)>,
-    inner: &[Told],
+    inner: &Telling,
 ) -> Read<Vec<(String, Value)>> {
     let mut known: Vec<(f64, Bucket)> = found.into_iter().filter_map(|b| Some((b.key.parse().ok()?, b))).collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -60,11 +60,25 @@ impl Reading<'_> {
             }
             pattern => {
                 let broken = strtime::parse(strtime_of(pattern)?, text).ok()?;
-                if let Ok(timestamp) = broken.to_timestamp() {
-                    return time_of(timestamp);
-                }
-                let civil = broken.to_datetime().or_else(|_| broken.to_date().map(|d| d.at(0, 0, 0, 0)));
-                time_of(civil.ok()?.to_zoned(self.zone.clone()).ok()?.timestamp())
+                let open = |known: bool, last: i8| if known || !up { 0 } else { last };
+                let date = broken.to_date().ok().or_else(|| {
+                    let month = broken.month().unwrap_or(if up { 12 } else { 1 });
+                    let first = jiff::civil::Date::new(broken.year()?, month, 1).ok()?;
+                    Some(if up { first.last_of_month() } else { first })
+                })?;
+                let clock = match broken.hour() {
+                    Some(_) => broken.to_time().ok()?,
+                    None => jiff::civil::time(open(false, 23), 0, 0, 0),
+                };
+                let [minute, second] = [broken.minute(), broken.second()].map(|part| open(part.is_some(), 59));
+                let ns = if up && broken.subsec_nanosecond().is_none() { 999_999_999 } else { 0 };
+                let clock = clock.saturating_add(jiff::SignedDuration::new(i64::from(minute) * 60 + i64::from(second), ns));
+                let zone = match (broken.offset(), broken.iana_time_zone()) {
+                    (Some(offset), _) => TimeZone::fixed(offset),
+                    (None, Some(name)) => TimeZone::get(name).ok()?,
+                    (None, None) => self.zone.clone(),
+                };
+                time_of(date.to_datetime(clock).to_zoned(zone).ok()?.timestamp())
             }
         }
     }
@@ -209,6 +223,20 @@ mod tests {
             ("1775001600", Some("epoch_second"), &TimeZone::UTC, false, "2026-04-01T00:00:00Z"),
             ("01/04/2026", Some("dd/MM/yyyy||yyyy"), &TimeZone::UTC, false, "2026-04-01T00:00:00Z"),
             ("2026-04-01 09:30:00", Some("yyyy-MM-dd HH:mm:ss"), &tokyo, false, "2026-04-01T00:30:00Z"),
+            ("2026-04-01", Some("yyyy-MM-dd"), &TimeZone::UTC, true, "2026-04-01T23:59:59.999999999Z"),
+            ("02/2028", Some("MM/yyyy"), &TimeZone::UTC, true, "2028-02-29T23:59:59.999999999Z"),
+            ("2026", Some("yyyy"), &TimeZone::UTC, true, "2026-12-31T23:59:59.999999999Z"),
+            ("2026", Some("yyyy"), &TimeZone::UTC, false, "2026-01-01T00:00:00Z"),
+            ("2026-04-01 09:30", Some("yyyy-MM-dd HH:mm"), &tokyo, true, "2026-04-01T00:30:59.999999999Z"),
+            ("2026-04-01 09:30:07", Some("yyyy-MM-dd HH:mm:ss"), &TimeZone::UTC, true, "2026-04-01T09:30:07.999999999Z"),
+            (
+                "2026-04-01T09:30:07.250+09:00",
+                Some("yyyy-MM-dd'T'HH:mm:ss.SSSXXX"),
+                &TimeZone::UTC,
+                true,
+                "2026-04-01T00:30:07.250Z",
+            ),
+            ("2026-04-01T09:30:07Z", None, &TimeZone::UTC, true, "2026-04-01T09:30:07.999999999Z"),
         ] {
             let reading = Reading { now, zone, format };
             let found = reading.read(&Value::String(text.to_owned()), up).map(|t| t.to_string());

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use event::Time;
-use index::query::{self, Lucene, Pattern, Query, Scalar, Test, instant};
+use index::query::{self, Lucene, Near, Pattern, Query, Scalar, Test, instant};
 use index::{IndexError, Searcher, TimeZone};
 use serde_json::Value;
 
 use super::dates::Reading;
 use super::fault::{Fault, Members, list_of, text_of};
+use super::pipeline::VALUES_MAX;
 use super::simple;
 
 /// Queries within each other.
@@ -52,6 +53,18 @@ impl Fields {
         self.0.iter().map(|(name, kind)| (name.as_str(), *kind))
     }
 
+    /// That an event has a field of this name or pattern, or one within the object of this name.
+    fn exists(&self, name: &str) -> Query {
+        let name = self.name(name);
+        if !name.contains('*') {
+            let within = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+            let mut names: Vec<String> = self.iter().map(|(n, _)| n).filter(|n| within(n)).map(str::to_owned).collect();
+            names.push(name.to_owned());
+            return any(names.into_iter().map(|name| Query::Field(name, Test::Exists)).collect());
+        }
+        any(self.expand(&[name.to_owned()]).into_iter().map(|name| Query::Field(name, Test::Exists)).collect())
+    }
+
     /// The fields of these names and patterns (`user.*`), a weight (`^2`) left out.
     fn expand(&self, patterns: &[String]) -> Vec<String> {
         let mut all = Vec::new();
@@ -86,13 +99,15 @@ pub(crate) fn glob(pattern: &str, name: &str) -> bool {
 pub(crate) struct Dsl<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) now: Time,
+    /// Values that each bucket may be computed from yet.
+    pub(crate) values_left: usize,
     left: usize,
     depth: usize,
 }
 
 impl<'a> Dsl<'a> {
     pub(crate) fn new(fields: &'a Fields, now: Time) -> Dsl<'a> {
-        Dsl { fields, now, left: CONDITIONS_MAX, depth: 0 }
+        Dsl { fields, now, values_left: VALUES_MAX, left: CONDITIONS_MAX, depth: 0 }
     }
 
     fn spend(&mut self, count: usize) -> Read<()> {
@@ -141,16 +156,30 @@ impl<'a> Dsl<'a> {
                 members.finish()?;
                 self.query(inner)
             }
+            // What only ranks is read over.
+            "function_score" | "script_score" => {
+                let mut members = Members::new(kind, body)?;
+                let inner = members.take("query");
+                members.ignore(&[
+                    "functions",
+                    "boost",
+                    "boost_mode",
+                    "score_mode",
+                    "max_boost",
+                    "weight",
+                    "random_score",
+                    "script_score",
+                ]);
+                members.ignore(&["field_value_factor", "linear", "exp", "gauss", "script", "_name"]);
+                members.finish()?;
+                inner.map_or(Ok(Query::All), |inner| self.query(inner))
+            }
             "exists" => {
                 let mut members = Members::new(kind, body)?;
                 let field = members.text("field")?.ok_or_else(|| Fault::parsing("[exists] requires [field]"))?;
                 members.ignore(&["boost", "_name"]);
                 members.finish()?;
-                if field.contains('*') {
-                    let names = self.fields.expand(&[field]);
-                    return Ok(any(names.into_iter().map(|name| Query::Field(name, Test::Exists)).collect()));
-                }
-                Ok(Query::Field(self.fields.name(&field).to_owned(), Test::Exists))
+                Ok(self.fields.exists(&field))
             }
             "ids" => {
                 let mut members = Members::new(kind, body)?;
@@ -162,7 +191,7 @@ impl<'a> Dsl<'a> {
             }
             "query_string" => self.query_string(body),
             "simple_query_string" => self.simple_query_string(body),
-            "multi_match" => self.multi_match(body),
+            "multi_match" | "combined_fields" => self.multi_match(body),
             "terms" => self.terms(body),
             "term"
             | "match"
@@ -172,10 +201,11 @@ impl<'a> Dsl<'a> {
             | "prefix"
             | "wildcard"
             | "regexp"
+            | "fuzzy"
             | "range" => self.of_field(kind, body),
-            "fuzzy" | "nested" | "has_child" | "has_parent" | "script" | "script_score" | "function_score" | "geo_distance"
-            | "geo_bounding_box" | "geo_shape" | "more_like_this" | "percolate" | "terms_set" | "knn" | "semantic"
-            | "intervals" | "rank_feature" | "wrapper" | "distance_feature" | "span_term" | "span_near" | "parent_id" => {
+            "nested" | "has_child" | "has_parent" | "script" | "geo_distance" | "geo_bounding_box" | "geo_shape"
+            | "more_like_this" | "percolate" | "terms_set" | "knn" | "semantic" | "intervals" | "rank_feature" | "wrapper"
+            | "distance_feature" | "span_term" | "span_near" | "parent_id" => {
                 Err(Fault::illegal(format!("[{kind}] queries are not supported")))
             }
             _ => Err(Fault::parsing(format!("unknown query [{kind}]"))),
@@ -260,63 +290,59 @@ impl<'a> Dsl<'a> {
         let value = ["value", "query", "wildcard", "prefix"].iter().find_map(|name| members.take(name));
         let value = value.ok_or_else(|| Fault::parsing(format!("[{kind}] needs a value for [{field}]")))?;
         let ignore_case = members.flag("case_insensitive")?.unwrap_or(false);
-        members.ignore(&["boost", "_name", "rewrite", "analyzer", "lenient", "max_expansions"]);
-        members.ignore(&[
-            "auto_generate_synonyms_phrase_query",
-            "fuzzy_transpositions",
-            "prefix_length",
-            "max_determinized_states",
-        ]);
-        members.fits("slop", is_zero)?;
-        members.fits("fuzziness", is_zero)?;
+        members.ignore(&["boost", "_name", "rewrite", "fuzzy_rewrite", "analyzer", "lenient", "max_expansions"]);
+        members.ignore(&["auto_generate_synonyms_phrase_query", "max_determinized_states", "transpositions"]);
         members.fits("zero_terms_query", |value| value == "none")?;
         members.fits("flags", |flags| matches!(flags.as_str(), Some("ALL" | "NONE" | "")) || *flags == -1)?;
-        let operator = members.text("operator")?.unwrap_or_else(|| "or".to_owned());
-        let minimum_should = members.take("minimum_should_match");
+        let how = How { ignore_case, ..How::read(&mut members)? };
         members.finish()?;
         if kind == "term" {
             return self.term(&field, &value);
         }
         let text = text_of(&value).ok_or_else(|| Fault::parsing(format!("[{kind}] needs a text for [{field}]")))?;
         let name = self.fields.name(&field).to_owned();
-        self.matching(kind, &name, &text, (&operator, minimum_should), ignore_case, &value)
+        self.matching(kind, &name, &text, &how, &value)
     }
 
-    fn matching(
-        &self,
-        kind: &str,
-        name: &str,
-        text: &str,
-        (operator, minimum_should): (&str, Option<Value>),
-        ignore_case: bool,
-        value: &Value,
-    ) -> Read<Query> {
+    fn matching(&self, kind: &str, name: &str, text: &str, how: &How, value: &Value) -> Read<Query> {
         let is_text = self.fields.kind(name) == "text";
         let pattern =
             |pattern: Result<Pattern, _>| of(name, Test::Glob(pattern.map_err(|_| Fault::illegal("the pattern is too large"))?));
+        let near = |text: &str, changes| Test::Near(Near::new(text, changes, how.fixed));
+        let illegal = |reason: query::Reason| Fault::illegal(format!("[{name}]: {reason}"));
         match kind {
             "match" | "match_bool_prefix" if is_text => {
-                let mut words: Vec<Query> = text.split_whitespace().map(|w| Query::Words(w.to_owned())).collect();
+                let word = |word: &str| match how.changes {
+                    Some(changes) if word.chars().all(char::is_alphanumeric) => of(name, near(word, changes)),
+                    _ => Ok(Query::Words(word.to_owned())),
+                };
+                let mut words: Vec<Query> = text.split_whitespace().map(word).collect::<Read<_>>()?;
                 if kind == "match_bool_prefix"
                     && let Some(last) = words.last_mut()
                 {
                     *last = Query::WordsPrefix(text.split_whitespace().last().unwrap_or_default().to_owned());
                 }
-                let wanted = match minimum_should {
-                    Some(value) => minimum(&value, words.len())?,
-                    None if operator.eq_ignore_ascii_case("and") => words.len(),
+                let wanted = match &how.minimum_should {
+                    Some(value) => minimum(value, words.len())?,
+                    None if how.operator.eq_ignore_ascii_case("and") => words.len(),
                     None => 1.min(words.len()),
                 };
                 Ok(at_least(words, wanted)?.unwrap_or_else(|| Query::Or(Vec::new())))
             }
-            "match_phrase" if is_text => Ok(Query::Words(text.to_owned())),
-            "match_phrase_prefix" if is_text => Ok(Query::WordsPrefix(text.to_owned())),
-            "match" | "match_phrase" => self.term(name, value),
+            "match_phrase" if is_text => Query::near(text, how.slop).map_err(illegal),
+            "match_phrase_prefix" if is_text && how.slop == 0 => Ok(Query::WordsPrefix(text.to_owned())),
+            "match_phrase_prefix" if is_text => Err(Fault::illegal(format!("[{kind}] does not support [slop] of {}", how.slop))),
+            "fuzzy" => of(name, near(text, how.changes.flatten())),
+            "match" => match how.changes {
+                Some(changes) if self.fields.kind(name) == "keyword" => of(name, near(text, changes)),
+                _ => self.term(name, value),
+            },
+            "match_phrase" => self.term(name, value),
             "match_phrase_prefix" | "match_bool_prefix" | "prefix" => pattern(Pattern::prefix(text)),
             "wildcard" if text == "*" => Ok(Query::Field(name.to_owned(), Test::Exists)),
             "wildcard" => pattern(Pattern::new(text)),
             _ => {
-                let regex = query::lucene_regex(text, ignore_case).map_err(|e| Fault::illegal(format!("{text:?}: {e}")))?;
+                let regex = query::lucene_regex(text, how.ignore_case).map_err(|e| Fault::illegal(format!("{text:?}: {e}")))?;
                 of(name, Test::Regex(regex))
             }
         }
@@ -429,6 +455,12 @@ impl<'a> Dsl<'a> {
             Query::And(all) => Query::And(each(all)),
             Query::Or(any) => Query::Or(each(any)),
             Query::Not(inner) => Query::Not(Box::new(self.named(*inner))),
+            Query::Field(name, Test::Exists) => self.fields.exists(&name),
+            // `user.\*:root`: in any of them that can have such a value.
+            Query::Field(name, test) if name.contains('*') => {
+                let of_field = |name: String| Query::of(&name, test.clone()).ok();
+                Query::Or(self.fields.expand(&[name]).into_iter().filter_map(of_field).collect())
+            }
             Query::Field(name, test) => Query::Field(self.fields.name(&name).to_owned(), test),
             other => other,
         }
@@ -451,7 +483,7 @@ impl<'a> Dsl<'a> {
                     return Ok(if whole { Query::Words(text.to_owned()) } else { Query::WordsPrefix(text.to_owned()) });
                 };
                 let kind = if whole { "match_phrase" } else { "prefix" };
-                self.matching(kind, name, text, ("or", None), false, &Value::String(text.to_owned()))
+                self.matching(kind, name, text, &How::default(), &Value::String(text.to_owned()))
             };
             if fields.is_empty() { one(None) } else { Ok(any(fields.iter().map(|f| one(Some(f))).collect::<Read<_>>()?)) }
         })
@@ -469,13 +501,10 @@ impl<'a> Dsl<'a> {
             Some("bool_prefix") => "match_bool_prefix",
             Some(other) => return Err(Fault::illegal(format!("[multi_match] of type [{other}] is not supported"))),
         };
-        let operator = members.text("operator")?.unwrap_or_else(|| "or".to_owned());
-        let minimum_should = members.take("minimum_should_match");
-        members.fits("slop", is_zero)?;
-        members.fits("fuzziness", is_zero)?;
         members.fits("zero_terms_query", |value| value == "none")?;
         members.ignore(&["boost", "_name", "analyzer", "lenient", "tie_breaker", "max_expansions"]);
-        members.ignore(&["auto_generate_synonyms_phrase_query", "fuzzy_transpositions", "prefix_length", "fuzzy_rewrite"]);
+        members.ignore(&["auto_generate_synonyms_phrase_query", "fuzzy_rewrite"]);
+        let how = How::read(&mut members)?;
         members.finish()?;
         let mut names = self.default_fields(&fields);
         if names.is_empty() {
@@ -485,13 +514,49 @@ impl<'a> Dsl<'a> {
         let mut found = Vec::with_capacity(names.len());
         for name in names {
             // A text that is no value of a field's type is not found there.
-            match self.matching(kind, &name, &text, (&operator, minimum_should.clone()), false, &value) {
+            match self.matching(kind, &name, &text, &how, &value) {
                 Ok(query) => found.push(query),
                 Err(_) if !matches!(self.fields.kind(&name), "text" | "keyword") => {}
                 Err(fault) => return Err(fault),
             }
         }
         Ok(any(found))
+    }
+}
+
+/// How a text is to be matched.
+#[derive(Default)]
+struct How {
+    operator: String,
+    minimum_should: Option<Value>,
+    ignore_case: bool,
+    /// How far words may be from where a phrase has them.
+    slop: u32,
+    /// How many letters may be others, where some may: as many as is usual for the length, or so many.
+    changes: Option<Option<usize>>,
+    /// Letters at the beginning that may not.
+    fixed: usize,
+}
+
+impl How {
+    fn read(members: &mut Members) -> Read<How> {
+        let slop = members.count("slop")?.unwrap_or(0);
+        let changes = match members.take("fuzziness").as_ref().and_then(text_of).as_deref() {
+            None | Some("0") => None,
+            Some("AUTO" | "auto" | "AUTO:3,6") => Some(None),
+            Some("1") => Some(Some(1)),
+            Some("2") => Some(Some(2)),
+            Some(other) => return Err(Fault::illegal(format!("[fuzziness] {other:?} is not supported"))),
+        };
+        members.fits("fuzzy_transpositions", |value| *value == true)?;
+        Ok(How {
+            operator: members.text("operator")?.unwrap_or_else(|| "or".to_owned()),
+            minimum_should: members.take("minimum_should_match"),
+            ignore_case: false,
+            slop: u32::try_from(slop).unwrap_or(u32::MAX),
+            changes,
+            fixed: members.count("prefix_length")?.unwrap_or(0),
+        })
     }
 }
 

@@ -13,6 +13,8 @@ mod dates;
 mod dsl;
 mod fault;
 mod hits;
+mod pipeline;
+mod script;
 mod search;
 mod simple;
 
@@ -26,6 +28,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use event::{Content, Position};
+use index::Missing;
 use serde_json::{Map, Value, json};
 
 pub(crate) use contexts::Contexts;
@@ -36,7 +39,7 @@ use hits::{INDEX, nest};
 use crate::intake;
 use crate::problem::Problem;
 use crate::routes::Route;
-use crate::search::events;
+use crate::search::{Lack, events};
 use crate::server::Shared;
 use crate::store::Identity;
 
@@ -224,9 +227,31 @@ pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
     response
 }
 
-/// The shards, as far as clients look: all of them answer, or the request fails.
-fn shards() -> Value {
-    json!({"total": 1, "successful": 1, "skipped": 0, "failed": 0})
+/// The shards, as far as clients look: the store, and as one that failed each part that it should hold and does not.
+fn shards(missing: &[Missing]) -> Value {
+    let mut all = json!({"total": 1 + missing.len(), "successful": 1, "skipped": 0, "failed": missing.len()});
+    if !missing.is_empty() {
+        let failure = |(n, missing): (usize, &Missing)| {
+            let (first, last) = missing.offsets;
+            let reason = format!("log offsets {first} to {last}: {}", missing.reason);
+            json!({"shard": n + 1, "index": INDEX, "node": INDEX, "reason": {"type": "no_shard_available_action_exception", "reason": reason}})
+        };
+        all["failures"] = missing.iter().enumerate().map(failure).collect();
+    }
+    all
+}
+
+/// An answer, with a warning in its head for each reason why it may not tell all: their clients show it.
+fn warned(body: Value, lacks: &[Lack]) -> Response {
+    let mut response = Json(body).into_response();
+    for lack in lacks {
+        let text: String =
+            lack.detail.chars().map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' { c } else { ' ' }).collect();
+        if let Ok(value) = HeaderValue::from_str(&format!("299 Elasticsearch-{VERSION} \"{text}\"")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+    response
 }
 
 /// Whether these can be names of indices, which all stand for the one that there is.
@@ -256,12 +281,19 @@ async fn info() -> Response {
     .into_response()
 }
 
-async fn health() -> Response {
+/// Its colour and how many parts are missing: where some are, not all that was taken can be found.
+fn health_of(shared: &Shared, identity: &Identity) -> (&'static str, usize) {
+    let missing = shared.api.searchers[identity.tenant as usize].missing().len();
+    (if missing == 0 { "green" } else { "red" }, missing)
+}
+
+async fn health(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Response {
+    let (status, missing) = health_of(&shared, &identity);
     Json(json!({
-        "cluster_name": INDEX, "status": "green", "timed_out": false, "number_of_nodes": 1, "number_of_data_nodes": 1,
-        "active_primary_shards": 1, "active_shards": 1, "relocating_shards": 0, "initializing_shards": 0, "unassigned_shards": 0,
-        "delayed_unassigned_shards": 0, "number_of_pending_tasks": 0, "number_of_in_flight_fetch": 0,
-        "task_max_waiting_in_queue_millis": 0, "active_shards_percent_as_number": 100.0,
+        "cluster_name": INDEX, "status": status, "timed_out": false, "number_of_nodes": 1, "number_of_data_nodes": 1,
+        "active_primary_shards": 1, "active_shards": 1, "relocating_shards": 0, "initializing_shards": 0,
+        "unassigned_shards": missing, "delayed_unassigned_shards": 0, "number_of_pending_tasks": 0, "number_of_in_flight_fetch": 0,
+        "task_max_waiting_in_queue_millis": 0, "active_shards_percent_as_number": 100.0 / (1 + missing) as f64,
     }))
     .into_response()
 }
@@ -366,7 +398,7 @@ async fn cat_indices(
         _ => format!("{:.1}kb", bytes as f64 / 1024.0),
     };
     let columns = [
-        ("health", "green".to_owned()),
+        ("health", health_of(&shared, &identity).0.to_owned()),
         ("status", "open".to_owned()),
         ("index", INDEX.to_owned()),
         ("uuid", INDEX.to_owned()),
@@ -392,12 +424,16 @@ async fn cat_count(
     table(&[("epoch", now.unix_s().to_string()), ("timestamp", clock), ("count", documents.to_string())], &parameters)
 }
 
-async fn cat_health(State(shared): State<Arc<Shared>>, FromQuery(parameters): FromQuery<Parameters>) -> Result<Response, Fault> {
+async fn cat_health(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    FromQuery(parameters): FromQuery<Parameters>,
+) -> Result<Response, Fault> {
     let now = shared.api.clock.now();
     let columns = [
         ("epoch", now.unix_s().to_string()),
         ("cluster", INDEX.to_owned()),
-        ("status", "green".to_owned()),
+        ("status", health_of(&shared, &identity).0.to_owned()),
         ("node.total", "1".to_owned()),
         ("shards", "1".to_owned()),
     ];
@@ -462,7 +498,7 @@ async fn refresh(State(shared): State<Arc<Shared>>, Extension(identity): Extensi
         let reason = "what was received is not searchable yet";
         return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "timeout_exception", reason));
     }
-    Ok(Json(json!({"_shards": shards()})).into_response())
+    Ok(Json(json!({"_shards": shards(&[])})).into_response())
 }
 
 async fn one(

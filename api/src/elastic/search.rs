@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query as FromQuery, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use event::Time;
 use index::query::Query;
@@ -13,13 +14,13 @@ use index::{SearchLimits, SearchRequest, SearchResponse, Snapshot, Sort};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::aggs::{self, Told, span_ns};
+use super::aggs::{self, Telling, span_ns};
 use super::contexts::{Context, keep_alive};
 use super::dates;
 use super::dsl::{Dsl, Fields, Parameters, hoist, key_kind};
 use super::fault::{Fault, list_of, text_of};
 use super::hits::{Filter, Shape};
-use crate::search::{On, SEARCH_NS_MAX, run};
+use crate::search::{Lack, On, SEARCH_NS_MAX, run};
 use crate::server::Shared;
 use crate::store::Identity;
 
@@ -87,7 +88,7 @@ struct Pit {
 /// A search, ready to run.
 struct Planned {
     request: SearchRequest,
-    told: Vec<Told>,
+    told: Telling,
     shape: Shape,
     /// What each hit is sorted by.
     keys: Vec<SortKey>,
@@ -123,8 +124,7 @@ pub(crate) fn json_of(body: &[u8]) -> Result<Value, Fault> {
     if body.trim_ascii().is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    serde_json::from_slice(body)
-        .map_err(|e| Fault::new(axum::http::StatusCode::BAD_REQUEST, "parse_exception", format!("request body: {e}")))
+    serde_json::from_slice(body).map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "parse_exception", format!("request body: {e}")))
 }
 
 fn body_of(value: Value) -> Result<Body, Fault> {
@@ -182,7 +182,7 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
     for (name, there) in [
         ("script_fields", body.script_fields.as_ref().is_some_and(|m| !m.is_empty())),
         ("runtime_mappings", body.runtime_mappings.as_ref().is_some_and(|m| !m.is_empty())),
-        ("min_score", body.min_score.is_some_and(|n| n > 0.0)),
+        ("min_score above 1, the score of every hit", body.min_score.is_some_and(|n| n > 1.0)),
         ("post_filter beside aggregations", body.post_filter.is_some() && body.aggs.is_some()),
     ] {
         if there {
@@ -196,7 +196,7 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
     }
     let (aggregations, told) = match body.aggs.take() {
         Some(aggs) => aggs::read(aggs, &mut dsl, 0)?,
-        None => (Vec::new(), Vec::new()),
+        None => (Vec::new(), Telling::default()),
     };
     let (query, from_time, to_time) = hoist(query);
     let mut request = SearchRequest::new(query);
@@ -327,6 +327,8 @@ fn cursor_of(after: &[Value], keys: &[SortKey], fields: &Fields, request: &Searc
 struct Page {
     answer: SearchResponse,
     hits: Vec<Value>,
+    /// Why it may not tell all.
+    lacks: Vec<Lack>,
 }
 
 /// Runs a request for `from + size` hits in pages, and tells those from `from` on.
@@ -356,24 +358,35 @@ fn pages(
             let original = shape.wants_original().then(|| on.raw_of(&hit).unwrap_or_default());
             hits.push(shape.tell(hit, original, sort_values(keys, &cursor)));
         }
-        let (next, complete) = (page.cursor.clone(), page.complete);
+        let (next, stopped) = (page.cursor.clone(), page.stopped);
         match &mut first {
             None => first = Some(page),
-            Some(first) => (first.cursor, first.complete) = (page.cursor, first.complete && page.complete),
+            Some(first) => (first.cursor, first.stopped) = (page.cursor, stopped),
         }
         // What is counted and aggregated is so once.
         (request.total_max, request.aggregations) = (Some(0), Vec::new());
         request.cursor = next;
-        if left == 0 || request.cursor.is_none() || !complete {
+        if left == 0 || request.cursor.is_none() || stopped {
             break;
         }
     }
     let answer = first.expect("there was one page at least");
-    Ok(Page { answer, hits })
+    let lacks = on.lacks_of(&answer);
+    Ok(Page { answer, hits, lacks })
 }
 
-/// One search, answered.
-async fn answer(shared: &Arc<Shared>, identity: &Identity, body: Value, parameters: &Parameters) -> Result<Value, Fault> {
+/// Whether an answer that lacks something is wanted all the same, as it is unless the request says otherwise.
+fn may_be_partial(parameters: &Parameters) -> bool {
+    parameters.get("allow_partial_search_results").is_none_or(|text| text != "false")
+}
+
+/// One search, answered, and why the answer may not tell all.
+async fn answer(
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    body: Value,
+    parameters: &Parameters,
+) -> Result<(Value, Vec<Lack>), Fault> {
     let started = shared.api.clock.now();
     let mut body = body_of(body)?;
     let searcher = shared.api.searchers[identity.tenant as usize].clone();
@@ -401,14 +414,23 @@ async fn answer(shared: &Arc<Shared>, identity: &Identity, body: Value, paramete
     let (asked, asked_shape, asked_keys) = (request.clone(), shape.clone(), keys.clone());
     let found = run(shared, identity, timeout_ns, move |on, limits| {
         let snapshot = pinned.map_or_else(|| searcher.snapshot(), Ok)?;
-        let page = pages(on, &snapshot, &asked, (from, size), (&asked_shape, &asked_keys), limits)?;
-        Ok((page, snapshot))
+        let mut page = pages(on, &snapshot, &asked, (from, size), (&asked_shape, &asked_keys), limits)?;
+        let counted = std::mem::take(&mut page.answer.aggregations);
+        let aggregations = (!asked.aggregations.is_empty()).then(|| aggs::tell(&told, counted));
+        Ok((page, snapshot, aggregations))
     });
-    let (Page { answer, hits }, snapshot) = found.await?;
+    let (Page { answer, hits, lacks }, snapshot, aggregations) = found.await?;
+    if let Some(lack) = lacks.iter().find(|lack| lack.code != "fields").filter(|_| !may_be_partial(parameters)) {
+        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "search_phase_execution_exception", lack.detail.clone()));
+    }
     let total = track.then(|| total_of(&answer, request.total_max, as_number));
-    let mut told_answer = told_of(&answer, &hits, total.clone(), shared.api.clock.now().since_ns(started), shape.sorted);
-    if !told.is_empty() {
-        told_answer.insert("aggregations".to_owned(), aggs::tell(&told, answer.aggregations.clone())?);
+    if scroll.is_some() && answer.stopped {
+        return Err(page_took_too_long());
+    }
+    let took_ns = shared.api.clock.now().since_ns(started);
+    let mut told_answer = told_of((&answer, &lacks), &hits, total.clone(), took_ns, shape.sorted);
+    if let Some(aggregations) = aggregations {
+        told_answer.insert("aggregations".to_owned(), aggregations?);
     }
     if let Some((id, _)) = pit {
         told_answer.insert("pit_id".to_owned(), id.into());
@@ -421,7 +443,7 @@ async fn answer(shared: &Arc<Shared>, identity: &Identity, body: Value, paramete
         let id = shared.contexts.open(identity.tenant, Context::Scroll(Arc::new(scroll)), keep, &shared.api.clock)?;
         told_answer.insert("_scroll_id".to_owned(), id.into());
     }
-    Ok(Value::Object(told_answer))
+    Ok((Value::Object(told_answer), lacks))
 }
 
 fn total_of(answer: &SearchResponse, total_max: Option<u64>, as_number: bool) -> Value {
@@ -433,16 +455,26 @@ fn total_of(answer: &SearchResponse, total_max: Option<u64>, as_number: bool) ->
     json!({"value": value, "relation": if exact { "eq" } else { "gte" }})
 }
 
-fn told_of(answer: &SearchResponse, hits: &[Value], total: Option<Value>, took_ns: i64, sorted: bool) -> Map<String, Value> {
+fn told_of(
+    (answer, lacks): (&SearchResponse, &[Lack]),
+    hits: &[Value],
+    total: Option<Value>,
+    took_ns: i64,
+    sorted: bool,
+) -> Map<String, Value> {
     let mut inner = Map::new();
     total.map(|total| inner.insert("total".to_owned(), total));
     inner.insert("max_score".to_owned(), if sorted || hits.is_empty() { Value::Null } else { json!(1.0) });
     inner.insert("hits".to_owned(), hits.into());
     let mut all = Map::new();
     all.insert("took".to_owned(), (took_ns / 1_000_000).into());
-    all.insert("timed_out".to_owned(), (!answer.complete).into());
-    all.insert("_shards".to_owned(), super::shards());
+    all.insert("timed_out".to_owned(), answer.stopped.into());
+    all.insert("_shards".to_owned(), super::shards(&answer.missing));
     all.insert("hits".to_owned(), Value::Object(inner));
+    if !lacks.is_empty() {
+        // Theirs has no place for it: what the index is behind by would look as if it had never come.
+        all.insert("mihari".to_owned(), json!({"incomplete": lacks}));
+    }
     all
 }
 
@@ -454,7 +486,8 @@ pub(crate) async fn search(
     body: Bytes,
 ) -> Result<Response, Fault> {
     super::check_index(index.as_ref().map(|Path(name)| name.as_str()))?;
-    Ok(Json(answer(&shared, &identity, json_of(&body)?, &parameters).await?).into_response())
+    let (told, lacks) = answer(&shared, &identity, json_of(&body)?, &parameters).await?;
+    Ok(super::warned(told, &lacks))
 }
 
 /// Pairs of lines: where to search, and what for. Each is answered by itself.
@@ -466,7 +499,7 @@ pub(crate) async fn msearch(
 ) -> Result<Response, Fault> {
     let started = shared.api.clock.now();
     let mut lines = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-    let mut responses = Vec::new();
+    let (mut responses, mut all_lacks) = (Vec::new(), Vec::<Lack>::new());
     let own: Parameters = parameters.into_iter().filter(|(name, _)| name == "rest_total_hits_as_int").collect();
     while let Some(header) = lines.next() {
         let Some(body) = lines.next() else {
@@ -488,8 +521,9 @@ pub(crate) async fn msearch(
             answer(&shared, &identity, json_of(body)?, &own).await
         };
         responses.push(match one.await {
-            Ok(mut found) => {
+            Ok((mut found, lacks)) => {
                 found["status"] = 200.into();
+                all_lacks.extend(lacks);
                 found
             }
             Err(fault) => fault.body(),
@@ -499,7 +533,9 @@ pub(crate) async fn msearch(
         return Err(Fault::illegal("[_msearch] is pairs of lines: where to search, and what for"));
     }
     let took_ms = shared.api.clock.now().since_ns(started) / 1_000_000;
-    Ok(Json(json!({"took": took_ms, "responses": responses})).into_response())
+    all_lacks.sort_by(|a, b| a.detail.cmp(&b.detail));
+    all_lacks.dedup_by(|a, b| a.detail == b.detail);
+    Ok(super::warned(json!({"took": took_ms, "responses": responses}), &all_lacks))
 }
 
 pub(crate) async fn count(
@@ -517,12 +553,25 @@ pub(crate) async fn count(
     let query = asked(&mut Dsl::new(&fields, shared.api.clock.now()), query, &parameters)?;
     let (query, from, to) = hoist(query);
     let request = SearchRequest { from, to, size: 0, ..SearchRequest::new(query) };
-    let answer = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| on.searcher.search(&request, limits)).await?;
-    if !answer.complete {
-        let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Fault::new(status, "timeout_exception", "counting took too long"));
+    let counted = run(&shared, &identity, SEARCH_NS_MAX, move |on, limits| {
+        let answer = on.searcher.search(&request, limits)?;
+        let lacks = on.lacks_of(&answer);
+        Ok((answer, lacks))
+    });
+    let (answer, lacks) = counted.await?;
+    if answer.stopped {
+        return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "timeout_exception", "counting took too long"));
     }
-    Ok(Json(json!({"count": answer.total, "_shards": super::shards()})).into_response())
+    Ok(super::warned(json!({"count": answer.total, "_shards": super::shards(&answer.missing)}), &lacks))
+}
+
+/// A part of a page would look like the whole of it, and what it lacks would never come.
+fn page_took_too_long() -> Fault {
+    Fault::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "timeout_exception",
+        "a page of the scroll took too long: it may be asked for again",
+    )
 }
 
 /// The next page of a scroll.
@@ -541,12 +590,13 @@ pub(crate) async fn scroll(
     let Context::Scroll(scroll) = shared.contexts.get(identity.tenant, &id, keep, started)? else {
         return Err(Fault::illegal("that is the id of a point in time"));
     };
-    let mut told = if scroll.ended {
+    let (mut told, lacks) = if scroll.ended {
         let none = SearchResponse {
             complete: true,
             stopped: false,
             missing: Vec::new(),
             fields_incomplete: Vec::new(),
+            unread: 0,
             begins: None,
             total: 0,
             total_exact: true,
@@ -556,7 +606,7 @@ pub(crate) async fn scroll(
             cursor: None,
             searched_from: None,
         };
-        told_of(&none, &[], scroll.total.clone(), 0, scroll.shape.sorted)
+        (told_of((&none, &[]), &[], scroll.total.clone(), 0, scroll.shape.sorted), Vec::new())
     } else {
         let going = scroll.clone();
         let found = run(&shared, &identity, scroll.timeout_ns, move |on, limits| {
@@ -564,13 +614,15 @@ pub(crate) async fn scroll(
             let request = SearchRequest { total_max: Some(0), ..going.request.clone() };
             pages(on, &going.snapshot, &request, (0, size), (&going.shape, &going.keys), limits)
         });
-        let Page { answer, hits } = found.await?;
-        let told = told_of(&answer, &hits, scroll.total.clone(), shared.api.clock.now().since_ns(started), scroll.shape.sorted);
-        let ended = answer.cursor.is_none() && answer.complete;
-        let mut request = scroll.request.clone();
-        if answer.cursor.is_some() {
-            request.cursor = answer.cursor;
+        let Page { answer, hits, lacks } = found.await?;
+        if answer.stopped {
+            return Err(page_took_too_long());
         }
+        let took_ns = shared.api.clock.now().since_ns(started);
+        let told = told_of((&answer, &lacks), &hits, scroll.total.clone(), took_ns, scroll.shape.sorted);
+        let ended = answer.cursor.is_none();
+        let mut request = scroll.request.clone();
+        request.cursor = answer.cursor;
         let next = Scroll {
             snapshot: scroll.snapshot.clone(),
             request,
@@ -581,10 +633,10 @@ pub(crate) async fn scroll(
             ended,
         };
         shared.contexts.replace(&id, Context::Scroll(Arc::new(next)));
-        told
+        (told, lacks)
     };
     told.insert("_scroll_id".to_owned(), id.into());
-    Ok(Json(told).into_response())
+    Ok(super::warned(Value::Object(told), &lacks))
 }
 
 pub(crate) async fn end_scroll(
@@ -605,7 +657,7 @@ pub(crate) async fn end_scroll(
 }
 
 fn closed(freed: usize, asked: bool) -> Response {
-    let status = if freed == 0 && asked { axum::http::StatusCode::NOT_FOUND } else { axum::http::StatusCode::OK };
+    let status = if freed == 0 && asked { StatusCode::NOT_FOUND } else { StatusCode::OK };
     (status, Json(json!({"succeeded": true, "num_freed": freed}))).into_response()
 }
 
@@ -621,7 +673,7 @@ pub(crate) async fn open_pit(
     let snapshot = run(&shared, &identity, SEARCH_NS_MAX, |on, _| on.searcher.snapshot()).await?;
     let id = shared.contexts.open(identity.tenant, Context::Pit(snapshot), keep, &shared.api.clock)?;
     let created = shared.api.clock.now().unix_ms();
-    Ok(Json(json!({"id": id, "pit_id": id, "_shards": super::shards(), "creation_time": created})).into_response())
+    Ok(Json(json!({"id": id, "pit_id": id, "_shards": super::shards(&[]), "creation_time": created})).into_response())
 }
 
 pub(crate) async fn close_pit(

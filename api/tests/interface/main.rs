@@ -451,7 +451,7 @@ fn what_is_wrong_with_a_query_has_a_name_and_a_place() {
         ("(a", "expected_bracket", 2),
         ("source.ip:web", "no_address", 10),
         ("source.port:web", "no_number", 12),
-        ("message:/a%20b/", "no_such_word", 8),
+        ("message:%E8%AA%B2%3Fb", "wildcard_within", 8),
         ("x:/(/", "bad_regex", 2),
     ] {
         let answer = asked(&server, &format!("GET /api/v1/export?query={query}"), &server.tokens[0]);

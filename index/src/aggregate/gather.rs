@@ -1,6 +1,5 @@
 //! Counting within one segment, by code.
 
-use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
@@ -14,9 +13,10 @@ use super::tally::{Counted, Stats, Tally};
 use super::top::TopGather;
 use super::{Aggregation, AggregationKind, COUNTED_MAX, Source, TermsOrder};
 use crate::codes::{Codes, Key};
-use crate::hit::{Found, Place};
+use crate::hit::Place;
 use crate::lower::{Lowering, Unable};
 use crate::node::Node;
+use crate::search::{Ranked, Sort};
 use crate::window::{Bits, WINDOW};
 
 /// Codes that are counted in a table by code rather than by hash: 16 MB of counters.
@@ -70,7 +70,7 @@ impl Gather {
             AggregationKind::ValueCount { field } => Gather::Values(codes(field)?, Vec::new()),
             AggregationKind::Stats { field } => Gather::Stats(numeric(codes(field)?), Vec::new()),
             AggregationKind::Percentiles { field, .. } => Gather::Quantiles(numeric(codes(field)?), Vec::new()),
-            AggregationKind::TopHits { size } => {
+            AggregationKind::TopHits { size, sort } => {
                 let segment = context.lowering.segment;
                 let (time, seq, nth) = (segment.time.clone(), segment.seq.clone(), segment.nth.clone());
                 let place = Box::new(move |doc| Place {
@@ -80,6 +80,7 @@ impl Gather {
                 });
                 Gather::TopHits(TopHits {
                     size: *size,
+                    sort: *sort,
                     shard: context.shard,
                     segment: context.segment_at,
                     place,
@@ -186,8 +187,8 @@ impl Gather {
             }
             Gather::TopHits(mut top) => {
                 top.heaps.resize_with(parents, BinaryHeap::new);
-                let found = |Reverse((place, doc))| -> Found { (place, top.shard, top.segment, doc) };
-                top.heaps.into_iter().map(|heap| Tally::Hits(heap.into_iter().map(found).collect())).collect()
+                let sort = top.sort;
+                top.heaps.into_iter().map(|heap| Tally::Hits(heap.into_iter().map(|r| r.0).collect(), sort)).collect()
             }
         })
     }
@@ -665,17 +666,19 @@ impl Seen {
 /// The newest hits of each outer bucket.
 pub(crate) struct TopHits {
     size: usize,
+    sort: Sort,
     shard: usize,
     segment: usize,
     place: Box<dyn Fn(DocId) -> Place>,
-    heaps: Vec<BinaryHeap<Reverse<(Place, DocId)>>>,
+    /// The last of them on top.
+    heaps: Vec<BinaryHeap<Ranked>>,
 }
 
 impl TopHits {
     fn add(&mut self, hits: &Docs<'_>) {
         for (at, doc) in hits.docs.iter().enumerate() {
             let heap = slot(&mut self.heaps, hits.parent(at));
-            heap.push(Reverse(((self.place)(*doc), *doc)));
+            heap.push(Ranked(((self.place)(*doc), self.shard, self.segment, *doc), self.sort));
             if heap.len() > self.size {
                 heap.pop();
             }

@@ -22,6 +22,7 @@ pub(crate) use tally::{Finish, Tally, merge_all};
 use crate::hit::Hit;
 use crate::query::Query;
 use crate::schema::MESSAGE;
+use crate::search::Sort;
 
 /// Buckets within each other; the innermost may hold figures.
 pub const DEPTH_MAX: usize = 3;
@@ -141,10 +142,12 @@ pub enum AggregationKind {
         /// Which, 0 to 100.
         percents: Vec<f64>,
     },
-    /// The newest hits.
+    /// The newest hits, or the oldest.
     TopHits {
         /// How many.
         size: usize,
+        /// Which end comes first.
+        sort: Sort,
     },
 }
 
@@ -312,7 +315,9 @@ pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> 
                 }
                 AggregationKind::Filters { filters } if filters.len() > 100 => Some(format!("{name}: 100 filters at most")),
                 AggregationKind::Range { ranges, .. } if ranges.len() > 100 => Some(format!("{name}: 100 ranges at most")),
-                AggregationKind::TopHits { size } if *size > TOP_HITS_MAX => Some(format!("{name}: {TOP_HITS_MAX} hits at most")),
+                AggregationKind::TopHits { size, .. } if *size > TOP_HITS_MAX => {
+                    Some(format!("{name}: {TOP_HITS_MAX} hits at most"))
+                }
                 AggregationKind::Percentiles { percents, .. }
                     if percents.len() > 100 || percents.iter().any(|p| !(0.0..=100.0).contains(p)) =>
                 {

@@ -13,6 +13,7 @@ use super::{
 use crate::IndexError;
 use crate::codes::Key;
 use crate::hit::{Found, Hit};
+use crate::search::Sort;
 use event::Time;
 
 /// Buckets by value.
@@ -139,7 +140,7 @@ pub(crate) enum Tally {
     Values(u64),
     Stats(Stats),
     Quantiles(Quantiles),
-    Hits(Vec<Found>),
+    Hits(Vec<Found>, Sort),
 }
 
 impl Tally {
@@ -149,7 +150,7 @@ impl Tally {
             (Tally::Top(mine), Tally::Top(other)) => mine.merge(other),
             (Tally::Top(mine), Tally::Buckets(other)) => mine.merge_counted(other),
             (mine @ Tally::Buckets(_), Tally::Top(mut top)) => {
-                if let Tally::Buckets(counted) = std::mem::replace(mine, Tally::Hits(Vec::new())) {
+                if let Tally::Buckets(counted) = std::mem::replace(mine, Tally::Values(0)) {
                     top.merge_counted(counted);
                 }
                 *mine = Tally::Top(top);
@@ -158,9 +159,9 @@ impl Tally {
             (Tally::Values(mine), Tally::Values(other)) => *mine += other,
             (Tally::Stats(mine), Tally::Stats(other)) => mine.merge(&other),
             (Tally::Quantiles(mine), Tally::Quantiles(other)) => mine.merge(&other),
-            (Tally::Hits(mine), Tally::Hits(other)) => {
+            (Tally::Hits(mine, sort), Tally::Hits(other, _)) => {
                 mine.extend(other);
-                newest_first(mine, TOP_HITS_MAX);
+                first(mine, TOP_HITS_MAX, *sort);
             }
             (
                 Tally::Significant { values, hits, all, approximate },
@@ -181,8 +182,11 @@ impl Tally {
 }
 
 /// The first `size` of these hits.
-fn newest_first(found: &mut Vec<Found>, size: usize) {
-    found.sort_unstable_by_key(|(place, ..)| std::cmp::Reverse(*place));
+fn first(found: &mut Vec<Found>, size: usize, sort: Sort) {
+    match sort {
+        Sort::Desc => found.sort_unstable_by_key(|(place, ..)| std::cmp::Reverse(*place)),
+        Sort::Asc => found.sort_unstable_by_key(|(place, ..)| *place),
+    }
     found.truncate(size);
 }
 
@@ -263,8 +267,8 @@ fn answers(
 fn answer(aggregation: &Aggregation, tally: Tally, on: &mut Finish<'_>) -> Result<AggregationResult, IndexError> {
     let mut result = AggregationResult::default();
     match (&aggregation.kind, tally) {
-        (AggregationKind::TopHits { size }, Tally::Hits(mut found)) => {
-            newest_first(&mut found, *size);
+        (AggregationKind::TopHits { size, sort }, Tally::Hits(mut found, _)) => {
+            first(&mut found, *size, *sort);
             result.hits = on.hits(&found)?;
         }
         (AggregationKind::Cardinality { .. }, Tally::Distinct(distinct)) => result.value = Some(distinct.count() as f64),

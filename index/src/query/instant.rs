@@ -90,8 +90,7 @@ impl Instants<'_> {
                 let ns = match fraction {
                     Some(digits) if (1..=9).contains(&digits.len()) => format!("{digits:0<9}").parse().ok()?,
                     Some(_) => return None,
-                    None if clock.matches(':').count() < 2 => open.3,
-                    None => 0,
+                    None => open.3,
                 };
                 (hour, minute, second, ns)
             }

@@ -8,8 +8,10 @@ use event::Time;
 use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
-use super::{DEPTH_MAX, Parsed, Parser, Query, QueryError, REGEX_BYTES_MAX, Reason, Test, bad_regex, unescaped};
-use crate::schema::MESSAGE;
+use super::{
+    CHANGES_MAX, DEPTH_MAX, Near, Parsed, Parser, Query, QueryError, REGEX_BYTES_MAX, Reason, Test, bad_regex, unescaped,
+};
+use crate::schema::{Kind, MESSAGE, kind};
 
 /// How a query of Lucene's syntax is meant.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +27,7 @@ pub struct Lucene<'a> {
 /// Reads a query in Lucene's syntax. Relative times are meant from `now`.
 ///
 /// # Errors
-/// Where it is none, or asks for what we have not: distances (`~`).
+/// Where it is none, or asks for what we have not: distances (`~`) of what has no words.
 pub fn parse_lucene(text: &str, lucene: &Lucene<'_>, now: Time) -> Result<Query, QueryError> {
     let mut parser = Parser::new(text, now, Some(lucene))?;
     if matches!(parser.rest().trim(), "" | "*" | "*:*") {
@@ -116,9 +118,21 @@ impl Parser<'_> {
                 return Err(self.error(Reason::ExpectedWeight));
             }
         }
-        if self.rest().starts_with('~') {
-            return Err(self.error(Reason::Distance));
+        if !self.rest().starts_with('~') {
+            return Ok(query);
         }
+        let changes = self.rest()[1..].bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        // What is less than one is a likeness, as it was written long ago.
+        let count = self.rest()[1..=changes].parse().ok().filter(|n: &usize| *n <= CHANGES_MAX);
+        let near = |text: &str| Test::Near(Near::new(text, count, 0));
+        let query = match &query {
+            Query::Words(text) if text.chars().all(char::is_alphanumeric) => Query::Field(MESSAGE.to_owned(), near(text)),
+            Query::Field(name, Test::Is(text)) if kind(name) != Kind::Ip && kind(name) != Kind::Number => {
+                Query::Field(name.clone(), near(text))
+            }
+            _ => return Err(self.error(Reason::Distance)),
+        };
+        self.at += 1 + changes;
         Ok(query)
     }
 
@@ -308,7 +322,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_pointed_at() {
         for (text, position) in
-            [("AND a", 0), ("a AND", 5), ("(a", 2), ("a)", 1), ("a~2", 1), ("x:/(/", 2), ("s.*:a", 0), ("()", 1)]
+            [("AND a", 0), ("a AND", 5), ("(a", 2), ("a)", 1), ("10.0.0.1~2", 8), ("x:/(/", 2), ("s.*:a", 0), ("()", 1)]
         {
             let error = parse_lucene(text, &Lucene::default(), Time::EPOCH).map(|q| shown(&q)).expect_err(text);
             assert_eq!(error.position, position, "{text}: {error}");

@@ -3,12 +3,9 @@
 use std::net::IpAddr;
 use std::ops::Bound;
 
-use regex::Regex;
-use regex_syntax::hir::{Class, Hir, HirKind};
-
 use super::{Reason, Scalar, Test};
 use crate::schema::{Kind, kind};
-use crate::tokens::{has_words, is_wide};
+use crate::tokens::has_words;
 
 /// What is wrong with a value of a field, by their texts.
 type Wrong = fn(String, String) -> Reason;
@@ -23,7 +20,6 @@ pub(super) fn misfit(name: &str, test: &Test) -> Option<Reason> {
         Kind::Message => {
             return match test {
                 Test::Is(text) if !has_words(text) => Some(Reason::NoWords),
-                Test::Regex(regex) if !may_fit_a_word(regex) => Some(Reason::NoSuchWord),
                 Test::Range(..) => Some(Reason::NoOrder(name.to_owned())),
                 _ => None,
             };
@@ -40,33 +36,12 @@ pub(super) fn misfit(name: &str, test: &Test) -> Option<Reason> {
             };
             if is { None } else { wrong(text) }
         }
+        Test::Near(near) => wrong(&near.text()),
         Test::Network(low, high) if kind != Kind::Ip => wrong(&format!("{low} to {high}")),
         Test::Range(low, high) => [low, high].into_iter().find_map(|end| match end {
             Bound::Included(end) | Bound::Excluded(end) if !fits(end) => wrong(&end.to_string()),
             _ => None,
         }),
         _ => None,
-    }
-}
-
-/// Whether there may be a word in which this is found: words are of letters and digits, or addresses, dates and times; those of Chinese and
-/// Japanese characters are pairs, of which no expression knows.
-fn may_fit_a_word(regex: &Regex) -> bool {
-    let of_letters = |c: char| c.is_alphanumeric() && !is_wide(c);
-    let joined = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | ':');
-    regex_syntax::parse(regex.as_str()).map_or(true, |hir| may_be_of(&hir, &of_letters) || may_be_of(&hir, &joined))
-}
-
-/// Whether a text of such characters alone matches.
-fn may_be_of(hir: &Hir, holds: &dyn Fn(char) -> bool) -> bool {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => true,
-        HirKind::Literal(text) => std::str::from_utf8(&text.0).is_ok_and(|text| text.chars().all(holds)),
-        HirKind::Class(Class::Unicode(class)) => class.iter().any(|range| (range.start()..=range.end()).any(holds)),
-        HirKind::Class(Class::Bytes(class)) => class.iter().any(|range| (range.start()..=range.end()).any(|b| holds(b.into()))),
-        HirKind::Repetition(repeated) => repeated.min == 0 || may_be_of(&repeated.sub, holds),
-        HirKind::Capture(inner) => may_be_of(&inner.sub, holds),
-        HirKind::Concat(parts) => parts.iter().all(|part| may_be_of(part, holds)),
-        HirKind::Alternation(parts) => parts.iter().any(|part| may_be_of(part, holds)),
     }
 }

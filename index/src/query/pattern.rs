@@ -4,7 +4,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::{Query, REGEX_BYTES_MAX, Reason};
 use crate::fold::folded;
-use crate::tokens::{has_words, is_wide, words_between};
+use crate::tokens::{has_words, is_pair, is_wide, lone_wide, words_between};
 
 /// A text with wildcards (`*`, `?`), folded, over a whole value or word.
 #[derive(Clone, Debug)]
@@ -133,13 +133,23 @@ impl Pattern {
 }
 
 /// What a record's words are asked for by a text with wildcards. What joins words is not kept: the parts between it are words one after the
-/// other, of which those with a wildcard are of a form, and a `*` by itself at an end asks for nothing.
+/// other, of which those with a wildcard are of a form. A `*` stands for a part of a word, and for any text: what is behind it comes somewhere
+/// behind what is before it. At an end it asks for nothing.
 ///
 /// # Errors
 /// Where nothing could be found by it: why not.
 pub(super) fn like(glob: &str) -> Result<Query, Reason> {
     let signs = signs(glob);
-    let asked = words_like(&signs);
+    let ends = |sign: &Sign| *sign != Sign::Any;
+    let inner =
+        signs.iter().position(ends).zip(signs.iter().rposition(ends)).map_or(&[][..], |(first, last)| &signs[first..last]);
+    let mut asked = words_like(&signs, false);
+    if inner.contains(&Sign::Any) {
+        asked = match (asked, words_like(&signs, true)) {
+            (Ok(within), Ok(over)) => Ok(Query::Or(vec![within, over])),
+            (within, over) => within.or(over),
+        };
+    }
     // An address, a date and a time are one word each, with what joins their parts.
     let joined = chars(&signs).all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | ':'));
     if !joined || chars(&signs).all(|c| c.is_ascii_digit()) || !chars(&signs).any(|c| c.is_ascii_digit()) {
@@ -156,41 +166,96 @@ fn of_form(signs: &[Sign]) -> Result<Word, Reason> {
     Pattern::of(signs).map(Word::Like).map_err(|_| Reason::PatternTooLarge)
 }
 
-/// As [`like`], of no joined words.
-fn words_like(signs: &[Sign]) -> Result<Query, Reason> {
-    let (mut words, mut text, mut at) = (Vec::new(), String::new(), 0);
+/// As [`like`], of no joined words; `over`: each `*` goes over the ends of words.
+fn words_like(signs: &[Sign], over: bool) -> Result<Query, Reason> {
+    let mut rows = Rows::default();
+    let mut at = 0;
     while let Some(sign) = signs.get(at) {
         let run = &signs[at..at + signs[at..].iter().take_while(|sign| sign.is_narrow()).count()];
         let before = at.checked_sub(1).and_then(|before| signs.get(before));
         at += run.len().max(1);
         match sign {
-            Sign::Char(c) if run.is_empty() => text.push(*c),
-            _ if run.iter().all(|sign| matches!(sign, Sign::Char(_))) => text.extend(chars(run)),
+            Sign::Char(c) if run.is_empty() => rows.text.push(*c),
+            _ if run.iter().all(|sign| matches!(sign, Sign::Char(_))) => rows.text.extend(chars(run)),
             _ if run.iter().all(|sign| *sign == Sign::Any) => {
-                let more = |signs: &[Sign]| signs.iter().any(|sign| sign.is_wide() || sign.is_narrow() && *sign != Sign::Any);
-                if more(&signs[at..]) && (!words.is_empty() || has_words(&text)) {
-                    return Err(Reason::WildcardWithin);
+                let more = |sign: &Sign| sign.is_wide() || (sign.is_narrow() && *sign != Sign::Any);
+                if signs[at..].iter().any(more) {
+                    rows.end()?;
                 }
             }
             _ => {
                 let wide = |sign: Option<&Sign>| sign.is_some_and(|sign| sign.is_wide());
-                let open = |sign: Option<&Sign>| !matches!(sign, Some(Sign::Char(_)));
-                if wide(before) && open(run.first()) || wide(signs.get(at)) && open(run.last()) {
+                let ends = [(wide(before), run.first()), (wide(signs.get(at)), run.last())];
+                if ends.iter().any(|(wide, end)| *wide && *end == Some(&Sign::One)) {
                     return Err(Reason::WildcardWithin);
                 }
-                words.extend(words_between(&std::mem::take(&mut text), words.is_empty(), false).into_iter().map(Word::Is));
-                words.push(of_form(run)?);
+                let [before, behind] = ends.map(|(wide, end)| (wide || over) && end == Some(&Sign::Any));
+                if before {
+                    rows.end()?;
+                }
+                let mut piece = Vec::with_capacity(run.len());
+                for (at, sign) in run.iter().enumerate() {
+                    piece.push(*sign);
+                    if over && *sign == Sign::Any && piece.len() > 1 && at + 1 < run.len() {
+                        rows.like(&piece)?;
+                        rows.end()?;
+                        piece = vec![Sign::Any];
+                    }
+                }
+                rows.like(&piece)?;
+                if behind {
+                    rows.end()?;
+                }
             }
         }
     }
-    if !words.is_empty() {
-        words.extend(words_between(&text, false, true).into_iter().map(Word::Is));
-        Ok(Query::WordsLike(words))
-    } else if has_words(&text) {
-        Ok(Query::Words(text))
-    } else {
-        Err(Reason::NoWords)
+    rows.query()
+}
+
+/// Rows of words that stand apart in a pattern, as they are read.
+#[derive(Default)]
+struct Rows {
+    all: Vec<Vec<Word>>,
+    /// The row that is not ended yet, and behind it the text that has no words of a form.
+    row: Vec<Word>,
+    text: String,
+}
+
+/// Rows of one pattern.
+const ROWS_MAX: usize = 32;
+
+impl Rows {
+    fn like(&mut self, run: &[Sign]) -> Result<(), Reason> {
+        let words = words_between(&std::mem::take(&mut self.text), self.row.is_empty(), false);
+        self.row.extend(words.into_iter().map(Word::Is));
+        self.row.push(of_form(run)?);
+        Ok(())
     }
+
+    /// Ends the row: what comes next stands anywhere behind it.
+    fn end(&mut self) -> Result<(), Reason> {
+        let words = words_between(&std::mem::take(&mut self.text), self.row.is_empty(), true);
+        self.row.extend(match lone_wide(&words).filter(|_| self.row.is_empty()) {
+            // One character is the beginning of a pair wherever it stands, but at the end of its run.
+            Some(c) => vec![Pattern::prefix(c.encode_utf8(&mut [0; 4])).map(Word::Like).map_err(|_| Reason::PatternTooLarge)?],
+            None => words.into_iter().map(Word::Is).collect(),
+        });
+        self.all.extend(Some(std::mem::take(&mut self.row)).filter(|row| !row.is_empty()));
+        if self.all.len() > ROWS_MAX { Err(Reason::PatternTooLarge) } else { Ok(()) }
+    }
+
+    fn query(mut self) -> Result<Query, Reason> {
+        if self.all.is_empty() && self.row.is_empty() {
+            return if has_words(&self.text) { Ok(Query::Words(self.text)) } else { Err(Reason::NoWords) };
+        }
+        self.end()?;
+        Ok(if self.all.len() == 1 { Query::WordsLike(self.all.remove(0)) } else { Query::WordsApart(self.all) })
+    }
+}
+
+/// By how much a row reaches beyond the place of its last word: the last of a run of wide characters begins no word of its own there.
+pub(crate) fn reach(row: &[Word]) -> u32 {
+    u32::from(matches!(row.last(), Some(Word::Is(word)) if is_pair(word)))
 }
 
 fn chars(signs: &[Sign]) -> impl Iterator<Item = char> {

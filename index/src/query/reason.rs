@@ -35,14 +35,12 @@ pub enum Reason {
     UnclosedQuote,
     /// The name of a field has wildcards.
     WildcardInName,
-    /// A `*` stands where it cannot.
+    /// A `?` stands where it cannot.
     WildcardWithin,
     /// A pattern is too large.
     PatternTooLarge,
     /// A text has no word.
     NoWords,
-    /// No word can be as an expression of the message asks.
-    NoSuchWord,
     /// A weight (`^`).
     Weight,
     /// A distance (`~`).
@@ -82,7 +80,6 @@ impl Reason {
             Reason::WildcardWithin => "wildcard_within",
             Reason::PatternTooLarge => "pattern_too_large",
             Reason::NoWords => "no_words",
-            Reason::NoSuchWord => "no_such_word",
             Reason::Weight => "weight",
             Reason::Distance => "distance",
             Reason::BadRegex(_) => "bad_regex",
@@ -112,14 +109,11 @@ impl fmt::Display for Reason {
             Reason::ExpectedWeight => "expected a weight",
             Reason::UnclosedQuote => "the quote is never closed",
             Reason::WildcardInName => "wildcards in names of fields are not supported",
-            Reason::WildcardWithin => {
-                "between words, and within Chinese and Japanese text, * is at the ends only: give the parts by themselves"
-            }
+            Reason::WildcardWithin => "beside Chinese and Japanese text ? cannot stand: * can",
             Reason::PatternTooLarge => "the pattern is too large",
             Reason::NoWords => "records are found by their letters and digits, of which there are none",
-            Reason::NoSuchWord => "a message is held against a regular expression word by word, and no word can be like this",
             Reason::Weight => "weights (^) mean nothing where nothing is ranked",
-            Reason::Distance => "distances (~) are not supported",
+            Reason::Distance => "a distance (~) is of words: of one, or of several in quotes with a number behind it",
             Reason::BadRegex(why) => why,
             Reason::PrefixTooLong(bits) => return write!(f, "a prefix has {bits} bits at most"),
             Reason::NoOrder(name) => return write!(f, "{name} has no order: a range of it is nothing"),

@@ -1,11 +1,17 @@
-//! Words whose colons name no field: addresses and times, as one pastes them from a log.
+//! Words whose colons name no field: addresses and times, as one pastes them from a log; and networks.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use super::Query;
+use super::{Query, Test};
+use crate::schema::{IPS, MESSAGE};
 
 /// What a word of such a form is searched for: the record has its words; those of an IPv6 address in each way that devices write it.
 pub(super) fn unnamed(word: &str) -> Option<Query> {
+    if word.contains('/')
+        && let Ok(network @ Test::Network(..)) = Test::of(word)
+    {
+        return Some(within(word, &network));
+    }
     let address = word.split(['/', '%']).next().unwrap_or(word);
     if let Ok(ip) = address.parse::<Ipv6Addr>() {
         let groups = |group: &dyn Fn(u16) -> String| ip.segments().map(group).join(":");
@@ -20,6 +26,14 @@ pub(super) fn unnamed(word: &str) -> Option<Query> {
     }
     let is = word.parse::<SocketAddr>().is_ok() || is_hardware_address(word) || is_clock(word) || is_instant(word);
     is.then(|| Query::Words(word.to_owned()))
+}
+
+/// Records with an address of the network: a word of theirs, or one of their addresses, whose IPv6 is not one word.
+fn within(word: &str, network: &Test) -> Query {
+    let fields = std::iter::once(MESSAGE).chain(IPS.iter().copied());
+    let mut any: Vec<Query> = fields.map(|name| Query::Field(name.to_owned(), network.clone())).collect();
+    any.push(Query::Words(word.to_owned()));
+    Query::Or(any)
 }
 
 /// `00:1b:44:11:3a:b7`, or the maker's part of it.
