@@ -268,6 +268,19 @@ fn happening() -> impl Strategy<Value = (LogSourceId, String)> {
 }
 
 #[test]
+fn a_gate_on_presence_opens_for_what_lies_below_too() {
+    let rule = |detection: &str| format!("title: T\nlogsource: {{category: any}}\ndetection: {{{detection}}}\n");
+    let (set, _) = set_of(&[rule("s: {f|exists: true}, condition: s"), rule("s: {f: null}, condition: not s")].join("---\n"));
+    let mut detector = Detector::new(set.clone());
+    // A name that comes later is below it as well.
+    for events in [&[r#"{"g":1}"#, r#"{"fg":1}"#, r#"{"g":{"f":1}}"#][..], &[r#"{"f":1}"#, r#"{"f":{"new":1}}"#, r#"{"g":2}"#]] {
+        compare(&set, &mut detector, &batch_of(events).expect("objects"));
+    }
+    let evaluated: Vec<u64> = detector.take_work().iter().map(|work| work.did.cost.evaluated).collect();
+    assert_eq!(evaluated, [2, 2], "only events that have it");
+}
+
+#[test]
 fn on_generated_rules_and_events() {
     let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let (matches, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));

@@ -39,8 +39,10 @@ pub(super) enum Form {
     Number(Number),
     /// An address of this network.
     Network(IpNet),
-    /// Anything or nothing: whether a field is there is told by fields below it too.
-    Any,
+    /// Something, whatever it is, in the field or in one below it.
+    There,
+    /// Nothing at all, or a value that says nothing: only something in the field or in one below it can make the test fail.
+    Absent,
 }
 
 /// The form of `test`.
@@ -56,7 +58,8 @@ pub(super) fn form_of(test: &Test, rarity: &Rarity) -> Form {
             None => Form::Present,
         },
         Test::Cidr(net) => Form::Network(*net),
-        Test::Null | Test::Exists(_) => Form::Any,
+        Test::Exists(true) => Form::There,
+        Test::Null | Test::Exists(false) => Form::Absent,
         Test::Compare(..) | Test::TimePart(..) | Test::FieldRef { .. } => Form::Present,
     }
 }

@@ -1,16 +1,22 @@
-//! Gates: for each rule a set of tests, one of which must hold for the rule to hold. Only rules with an open gate are evaluated.
+//! Gates: for each rule a set of tests, one of which must hold (or, where absence satisfies it, fail) for the rule to hold. Only rules with
+//! an open gate are evaluated.
 
 use crate::sigma::item::Expr;
 
-/// Tests one of which must hold, and the guessed share of events for which one does.
+/// Tests one of which must hold (fail), and the guessed share of events for which one does.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gate {
     pub(super) tests: Vec<u32>,
     pub(super) share: f64,
 }
 
-/// The guessed or counted share of events for which a test holds; none where it can do so with nothing there to open a gate.
-pub(super) type Share = Option<f64>;
+/// The guessed or counted shares of events for which a test holds, and for which it does not; none where it can do so with nothing
+/// there to open a gate.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Share {
+    pub(super) holds: Option<f64>,
+    pub(super) fails: Option<f64>,
+}
 
 impl Gate {
     fn never() -> Gate {
@@ -20,10 +26,9 @@ impl Gate {
 
 /// The cheapest gate of a condition. None where the condition can hold with no test that holds: absence satisfies it, or a
 /// negation. A gate without tests belongs to a condition that can never hold.
-///
 pub(super) fn gate_of(expr: &Expr<u32>, share_of: &impl Fn(u32) -> Share) -> Option<Gate> {
     match expr {
-        Expr::Atom(test) => share_of(*test).map(|share| Gate { tests: vec![*test], share }),
+        Expr::Atom(test) => share_of(*test).holds.map(|share| Gate { tests: vec![*test], share }),
         Expr::And(all) => cheapest(all.iter().filter_map(|e| gate_of(e, share_of))),
         Expr::Or(any) => together(any.iter().map(|e| gate_of(e, share_of))),
         Expr::AtLeast(n, of) => at_least(*n, of, share_of),
@@ -34,7 +39,8 @@ pub(super) fn gate_of(expr: &Expr<u32>, share_of: &impl Fn(u32) -> Share) -> Opt
 /// The gate of `not expr`.
 fn gate_of_not(expr: &Expr<u32>, share_of: &impl Fn(u32) -> Share) -> Option<Gate> {
     match expr {
-        Expr::Atom(_) | Expr::AtLeast(..) => None,
+        Expr::Atom(test) => share_of(*test).fails.map(|share| Gate { tests: vec![*test], share }),
+        Expr::AtLeast(..) => None,
         Expr::And(all) => together(all.iter().map(|e| gate_of_not(e, share_of))),
         Expr::Or(any) => cheapest(any.iter().filter_map(|e| gate_of_not(e, share_of))),
         Expr::Not(inner) => gate_of(inner, share_of),
@@ -83,16 +89,19 @@ mod tests {
     fn gates_are_necessary_and_cheap() {
         use Expr::{And, AtLeast, Atom, Not, Or};
         let not = |e| Not(Box::new(e));
-        // Test 9 can hold by absence.
-        let share = |test: u32| (test != 9).then_some(f64::from(test) / 100.0);
+        // Test 9 can hold by absence, and needs presence to fail.
+        let share = |test: u32| match test {
+            9 => Share { holds: None, fails: Some(0.06) },
+            _ => Share { holds: Some(f64::from(test) / 100.0), fails: None },
+        };
         let gate = |expr: &Expr<u32>| gate_of(expr, &share).map(|gate| gate.tests);
         assert_eq!(gate(&And(vec![Atom(5), Or(vec![Atom(1), Atom(2)])])), Some(vec![1, 2]));
         assert_eq!(gate(&And(vec![Atom(9), Atom(5)])), Some(vec![5]));
         assert_eq!(gate(&Or(vec![Atom(9), Atom(5)])), None);
         assert_eq!(gate(&And(vec![Atom(4), not(Atom(1))])), Some(vec![4]));
         assert_eq!(gate(&not(Atom(1))), None);
-        assert_eq!(gate(&not(Atom(9))), None);
-        assert_eq!(gate(&And(vec![not(Atom(9)), Atom(7)])), Some(vec![7]));
+        assert_eq!(gate(&not(Atom(9))), Some(vec![9]));
+        assert_eq!(gate(&And(vec![not(Atom(9)), Atom(7)])), Some(vec![9]));
         assert_eq!(gate(&not(Or(vec![Atom(1), not(Atom(3))]))), Some(vec![3]));
         assert_eq!(gate(&not(And(vec![not(Atom(1)), not(Atom(3))]))), Some(vec![1, 3]));
         assert_eq!(gate(&AtLeast(2, vec![Atom(7), Atom(1), Atom(2)])), Some(vec![1, 2]));

@@ -19,6 +19,8 @@ use crate::test_of::{address_of, number_of};
 pub(super) struct Matcher {
     /// Gates that any cell of the field opens.
     pub(super) present: Box<[u32]>,
+    /// Those of them that any cell of a field below it opens too.
+    pub(super) below: Box<[u32]>,
     /// Whole values by their hashes: the table gives the first of a hash.
     whole: Table,
     wholes: Box<[(u64, Box<str>, u32)]>,
@@ -73,15 +75,17 @@ const WHOLE_SEED: u64 = 0x5742_6d65;
 impl Matcher {
     /// The matcher of these forms, each with the number of its gate.
     pub(super) fn new(forms: &[(u32, Form)], rarity: &Rarity) -> Matcher {
-        let mut present = Vec::new();
+        let (mut present, mut below) = (Vec::new(), Vec::new());
         let mut by_literal: BTreeMap<(Anchor, &str), Vec<u32>> = BTreeMap::new();
         let mut numbers = Vec::new();
         let mut networks = Vec::new();
         for (gate, form) in forms {
             match form {
                 Form::Present => present.push(*gate),
-                // Of these there are no gates.
-                Form::Any => {}
+                Form::There | Form::Absent => {
+                    present.push(*gate);
+                    below.push(*gate);
+                }
                 Form::Text { literals, .. } => {
                     for (anchor, text) in literals {
                         by_literal.entry((*anchor, text)).or_default().push(*gate);
@@ -112,6 +116,7 @@ impl Matcher {
         let whole_lengths = wholes.iter().map(|(_, text, _)| Lengths::of(text.len())).fold(Lengths::default(), Lengths::and);
         Matcher {
             present: present.into(),
+            below: below.into(),
             whole: Table::new(&firsts),
             wholes: wholes.into(),
             whole_lengths,
@@ -130,12 +135,17 @@ impl Matcher {
     /// Whether it only asks for texts within values: then it may be asked for several values at once, one behind the other.
     pub(super) fn is_within(&self) -> bool {
         let is_anchored = !self.wholes.is_empty() || !self.starts.is_empty() || !self.ends.is_empty();
-        !is_anchored && self.present.is_empty() && self.numbers.is_empty() && self.networks.is_empty()
+        !is_anchored && self.numbers.is_empty() && self.networks.is_empty()
+    }
+
+    /// Whether a value is of any interest: else only that it is there.
+    pub(super) fn reads_values(&self) -> bool {
+        self.reads_text || !self.numbers.is_empty() || !self.networks.is_empty()
     }
 
     /// Whether a number can open a gate.
     pub(super) fn reads_numbers(&self) -> bool {
-        self.reads_digits || !self.present.is_empty() || !self.numbers.is_empty() || !self.networks.is_empty()
+        self.reads_digits || !self.numbers.is_empty() || !self.networks.is_empty()
     }
 
     /// Whether the value's text can open a gate.
@@ -152,7 +162,7 @@ impl Matcher {
 
     /// How long a text, in lower case, can be that opens a gate.
     pub(super) fn lengths(&self) -> Lengths {
-        if !self.present.is_empty() || !self.numbers.is_empty() || !self.networks.is_empty() {
+        if !self.numbers.is_empty() || !self.networks.is_empty() {
             return Lengths::ANY;
         }
         let shortest = [self.starts.shortest(), self.ends.shortest(), self.within.shortest()].into_iter().flatten().min();

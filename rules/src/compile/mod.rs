@@ -49,7 +49,7 @@ pub(crate) struct Compiled {
     everything: Arc<Plan>,
     guards: Guards,
     rarity: Rarity,
-    /// Per test the guessed share of events for which it holds.
+    /// Per test the guessed shares of events for which it holds and fails.
     shares: Vec<Share>,
 }
 

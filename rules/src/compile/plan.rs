@@ -66,7 +66,7 @@ impl Plan {
         rarity: &Rarity,
     ) -> Plan {
         let gated: HashSet<u32> = chosen.iter().flatten().flat_map(|gate| gate.tests.iter().copied()).collect();
-        let is_gated = |test: u32| gated.contains(&test);
+        let is_gated = |test: u32| gated.contains(&test) && !by_absence(&tests[test as usize]);
         let price = |test: u32| program::price(&tests[test as usize], is_gated(test));
         let mut plan = Plan::default();
         for ((rule, expr), gate) in rules.iter().zip(&chosen) {
@@ -102,7 +102,7 @@ impl Plan {
     fn mark_nodes(&mut self, tests: &[Bound]) {
         let mut gated = vec![false; tests.len()];
         self.gates.iter().filter(|gate| gate.test != NONE).for_each(|gate| gated[gate.test as usize] = true);
-        program::mark(&mut self.nodes, |test| gated[test as usize]);
+        program::mark(&mut self.nodes, |test| gated[test as usize] && !by_absence(&tests[test as usize]));
     }
 
     /// Makes gates and matchers what the members' gates ask for. What is right as it stands is kept.
@@ -201,7 +201,8 @@ impl Plan {
         condition: impl Fn(u32) -> Option<&'e Expr<u32>>,
         share_of: &impl Fn(u32) -> Share,
     ) -> (Vec<(usize, gate::Gate)>, f64) {
-        let share = |gate: &gate::Gate| gate.tests.iter().filter_map(|test| share_of(*test)).sum::<f64>().min(1.0);
+        let of_test = |test: &u32| share_of(*test).holds.or(share_of(*test).fails);
+        let share = |gate: &gate::Gate| gate.tests.iter().filter_map(of_test).sum::<f64>().min(1.0);
         let mut gain = 0.0;
         let mut others = Vec::new();
         for at in self.warm(&tally.opens, tally.events) {
@@ -220,6 +221,11 @@ impl Plan {
     pub(super) fn opened_by(&self, gate: Gate) -> &[Member] {
         &self.opens[gate.opens_start as usize..gate.opens_end as usize]
     }
+}
+
+/// Whether the test can hold by absence: then a gate that stays shut says nothing of it.
+fn by_absence(test: &Bound) -> bool {
+    matches!(test.test, Test::Null | Test::Exists(false))
 }
 
 /// Whether one value of a field decides the test, and a matcher finds it without looking at each: an address, a number, a literal.

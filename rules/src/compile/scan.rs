@@ -87,14 +87,58 @@ const EVENT_MAX: u32 = u32::MAX >> Answer::BITS;
 #[derive(Debug, Default)]
 struct Route {
     plans: Vec<u32>,
-    /// Per field the list of its matchers, by number plus one; 0 where there is none.
-    fields: Vec<u16>,
+    /// What a field opens, for each that was met.
+    fields: Vec<Option<OfField>>,
+    /// The lists of fields that have matchers of their own.
+    own: BTreeMap<FieldId, u16>,
+    /// Gates that open where a field is there, and those of them that open where one below it is.
+    here: BTreeMap<FieldId, Vec<Opens>>,
+    below: BTreeMap<FieldId, Vec<Opens>>,
+    /// Gates that open where fields are there: [`OfField`] says which.
+    present: Vec<Opens>,
     lists: Vec<List>,
     matchers: Vec<Matching>,
     /// The list for fields that have no matchers of their own, but for keywords.
-    others: u16,
+    others: Option<u16>,
     /// Whether these fields' values can be looked up together.
     is_run: bool,
+}
+
+/// What a field opens.
+#[derive(Clone, Copy, Debug)]
+struct OfField {
+    /// The list of its matchers, if it or keywords have any.
+    list: Option<u16>,
+    /// Which gates open by its presence.
+    present: (u32, u32),
+}
+
+/// A gate and its plan.
+#[derive(Clone, Copy, Debug)]
+struct Opens {
+    plan: u32,
+    gate: u32,
+}
+
+impl Route {
+    /// What a field opens that is met for the first time.
+    #[cold]
+    fn meet(&mut self, field: FieldId) -> OfField {
+        let start = self.present.len() as u32;
+        self.present.extend(self.here.get(&field).into_iter().flatten());
+        if !self.below.is_empty() {
+            let name = field.name();
+            let above = name.match_indices('.').filter_map(|(at, _)| FieldId::find(&name[..at]));
+            self.present.extend(above.filter_map(|field| self.below.get(&field)).flatten());
+        }
+        let list = self.own.get(&field).copied().or(self.others);
+        let of = OfField { list, present: (start, self.present.len() as u32) };
+        if self.fields.len() <= field.index() {
+            self.fields.resize(field.index() + 1, None);
+        }
+        self.fields[field.index()] = Some(of);
+        of
+    }
 }
 
 /// The matchers of a field, those of keywords last: looked up together, and cached together.
@@ -178,10 +222,12 @@ struct Opener<'s> {
 }
 
 impl Opener<'_> {
-    fn open(&mut self, matchers: &[Matching], find: u64) {
-        let at = matchers[place_of(find) as usize].plan;
+    fn find(&mut self, matchers: &[Matching], find: u64) {
+        self.open(Opens { plan: matchers[place_of(find) as usize].plan, gate: find as u32 });
+    }
+
+    fn open(&mut self, Opens { plan: at, gate: number }: Opens) {
         let Running { plan, tally } = &mut self.plans[at as usize];
-        let number = find as u32;
         let gate = plan.gates[number as usize];
         self.answers[gate.test as usize] = Answer::new(self.now, if gate.exact { Answer::YES } else { Answer::PERHAPS });
         tally.opened(number);
@@ -277,9 +323,13 @@ impl State {
         // First every value's slot, then what stands there: the memory answers all at once, not one after the other.
         asked.clear();
         run.clear();
+        let mut opener = Opener { plans, answers, chosen, candidates, now };
         for (at, field) in event.fields().enumerate() {
-            let of_field = route.fields.get(field.index()).copied().unwrap_or(0);
-            let Some(number) = (if of_field == 0 { route.others } else { of_field }).checked_sub(1) else { continue };
+            let known = route.fields.get(field.index()).copied().flatten();
+            let OfField { list, present } = known.unwrap_or_else(|| route.meet(field));
+            route.present[present.0 as usize..present.1 as usize].iter().for_each(|opens| opener.open(*opens));
+            let Some(number) = list else { continue };
+            let is_other = list == route.others;
             let list = &mut route.lists[usize::from(number)];
             let has_keywords = list.own < list.end - list.start;
             let counted = if !has_keywords || is_searched(event, at) { u32::MAX } else { list.own };
@@ -292,7 +342,7 @@ impl State {
                 None if !list.reads_numbers && matches!(event.cell(at), Value::Int(_) | Value::Uint(_) | Value::Float(_)) => {
                     continue;
                 }
-                _ if of_field == 0 && route.is_run => {
+                _ if is_other && route.is_run => {
                     let value = event.cell(at);
                     if value != Value::Null {
                         fold_value(value, &mut cell.plain, run);
@@ -310,14 +360,13 @@ impl State {
             let slot = if hash == 0 { Slot::default() } else { cache.slot(hash) };
             asked.push(Asked { cell: at as u16, list: number, hash, slot, counted });
         }
-        let mut opener = Opener { plans, answers, chosen, candidates, now };
-        if !run.is_empty() {
-            let List { start, end, .. } = route.lists[usize::from(route.others) - 1];
+        if let Some(others) = route.others.filter(|_| !run.is_empty()) {
+            let List { start, end, .. } = route.lists[usize::from(others)];
             let matchers = &route.matchers[start as usize..end as usize];
             for (place, Matching { matcher, .. }) in matchers.iter().enumerate() {
                 gates.clear();
                 matcher.find_text(run, found, gates);
-                gates.iter().for_each(|gate| opener.open(matchers, find_of(place, *gate)));
+                gates.iter().for_each(|gate| opener.find(matchers, find_of(place, *gate)));
             }
         }
         for Asked { cell: at, list, hash, slot, counted } in asked.iter().copied() {
@@ -326,7 +375,7 @@ impl State {
             let matchers = &route.matchers[start as usize..end as usize];
             let mut open = |find| {
                 if place_of(find) < counted {
-                    opener.open(matchers, find);
+                    opener.find(matchers, find);
                 }
             };
             let number;
@@ -408,15 +457,20 @@ impl State {
         };
         let plans: Vec<usize> = (0..self.plans.len()).filter(is_for).collect();
         let mut route = Route { plans: plans.iter().map(|at| *at as u32).collect(), ..Route::default() };
-        let mut fields: BTreeMap<FieldId, Vec<Matching>> = BTreeMap::new();
+        let mut own: BTreeMap<FieldId, Vec<Matching>> = BTreeMap::new();
         let mut keywords = Vec::new();
         for at in plans {
             let plan = &self.plans[at].plan;
             for (field, matcher) in &plan.fields {
-                fields
-                    .entry(*field)
-                    .or_default()
-                    .push(Matching { plan: at as u32, matcher: plan.matchers[*matcher as usize].clone() });
+                let matcher = &plan.matchers[*matcher as usize];
+                for (gates, opened) in [(&matcher.present, &mut route.here), (&matcher.below, &mut route.below)] {
+                    if !gates.is_empty() {
+                        opened.entry(*field).or_default().extend(gates.iter().map(|gate| Opens { plan: at as u32, gate: *gate }));
+                    }
+                }
+                if matcher.reads_values() {
+                    own.entry(*field).or_default().push(Matching { plan: at as u32, matcher: matcher.clone() });
+                }
             }
             keywords.extend(
                 plan.keywords.map(|matcher| Matching { plan: at as u32, matcher: plan.matchers[matcher as usize].clone() }),
@@ -432,21 +486,15 @@ impl State {
             let owner = self.owners.wrapping_add(2 * route.lists.len() as u32).max(1);
             let end = route.matchers.len() as u32;
             route.lists.push(List { start, end, own, owner, is_costly, lengths, reads_numbers, asked: 0, known: 0 });
-            route.lists.len() as u16
+            route.lists.len() as u16 - 1
         };
         let mut is_run = false;
         if !keywords.is_empty() {
-            route.others = add(&[]);
+            route.others = Some(add(&[]));
             is_run = keywords.iter().all(|of| of.matcher.is_within());
         }
-        for (field, matchers) in fields {
-            let list = add(&matchers);
-            if route.fields.len() <= field.index() {
-                route.fields.resize(field.index() + 1, 0);
-            }
-            route.fields[field.index()] = list;
-        }
-        Route { is_run, ..route }
+        let own = own.into_iter().map(|(field, matchers)| (field, add(&matchers))).collect();
+        Route { own, is_run, ..route }
     }
 
     /// Gives rules of a plan other gates, chosen by what was counted, where that is worth it.
@@ -457,9 +505,10 @@ impl State {
             Body::Sigma { expr, .. } => Some(expr),
             Body::Correlation(_) | Body::Behaviour(_) => None,
         };
-        let share_of = |test: u32| -> Share {
+        let share_of = |test: u32| {
             let counted = |guess: f64| tally.share(test).unwrap_or(guess);
-            shares[test as usize].map(counted)
+            let Share { holds, fails } = shares[test as usize];
+            Share { holds: holds.map(counted), fails: fails.map(counted) }
         };
         let (others, gain) = plan.better(tally, condition, &share_of);
         if gain < VAIN_SHARE {
@@ -477,7 +526,6 @@ impl State {
 
 /// Adds to `gates` those that `value` opens.
 fn find(matcher: &Matcher, value: Value<'_>, cell: &mut CellText, found: &mut Found, gates: &mut Vec<u32>) {
-    gates.extend_from_slice(&matcher.present);
     if value == Value::Null {
         return;
     }

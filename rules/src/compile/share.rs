@@ -44,12 +44,12 @@ impl Shares {
         Shares { uses, wholes }
     }
 
-    /// The guessed share of events for which a test holds.
+    /// The guessed shares of events for which a test holds and fails.
     pub(super) fn of(&self, test: u32, bound: &Bound, form: &Form, rarity: &Rarity) -> Share {
         let share = match form {
-            Form::Any => return None,
-            Form::Present if bound.keyword => return None,
-            Form::Present => PRESENT,
+            Form::Absent => return Share { holds: None, fails: Some(PRESENT) },
+            Form::Present if bound.keyword => return Share::default(),
+            Form::Present | Form::There => PRESENT,
             Form::Network(_) => NETWORK,
             _ if is_whole(form) && !bound.keyword => {
                 let (values, all) = self.wholes.get(&bound.fields).copied().unwrap_or_default();
@@ -59,7 +59,7 @@ impl Shares {
             Form::Text { literals, .. } => literals.iter().map(|(_, text)| rarity.share(text)).sum(),
             Form::Number(_) => PRESENT,
         };
-        Some(if bound.keyword { (share * KEYWORD_VALUES).min(1.0) } else { share })
+        Share { holds: Some(if bound.keyword { (share * KEYWORD_VALUES).min(1.0) } else { share }), fails: None }
     }
 }
 
@@ -67,7 +67,7 @@ fn is_whole(form: &Form) -> bool {
     match form {
         Form::Number(_) => true,
         Form::Text { literals, .. } => literals.iter().all(|(anchor, _)| *anchor == Anchor::Whole),
-        Form::Present | Form::Network(_) | Form::Any => false,
+        Form::Present | Form::There | Form::Absent | Form::Network(_) => false,
     }
 }
 
