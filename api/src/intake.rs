@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
 use event::{Content, Frame, FrameHead, Frames, TenantId, Transport};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::elastic;
@@ -52,7 +53,7 @@ pub(crate) type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 
-/// `POST /ingest`: a record a line.
+/// `POST /ingest`: a record a line, or a JSON array of objects.
 pub(crate) async fn lines(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
@@ -63,11 +64,24 @@ pub(crate) async fn lines(
 ) -> Result<Response, Problem> {
     let body = unpack(&headers, body)?;
     let mut records = Records::new(&shared, &identity, peer);
-    for line in body.split(|b| *b == b'\n') {
-        records.push(line.strip_suffix(b"\r").unwrap_or(line))?;
+    if let Some(objects) = array(&body) {
+        objects.iter().try_for_each(|object| records.push(object.get().as_bytes()))?;
+    } else {
+        for line in body.split(|b| *b == b'\n') {
+            records.push(line.strip_suffix(b"\r").unwrap_or(line))?;
+        }
     }
     let accepted = records.keep(&shared).await?;
     Ok(Json(json!({"accepted": accepted})).into_response())
+}
+
+/// The records of a body that is one JSON array, as log shippers send where they are not told to send lines.
+fn array(body: &[u8]) -> Option<Vec<&RawValue>> {
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        return None;
+    }
+    let elements: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+    Some(elements).filter(|elements| elements.iter().all(|element| element.get().starts_with('{')))
 }
 
 /// `_bulk`: lines in pairs, what to do and the record. Records are only ever added: `index` and `create` add, the others are refused.
@@ -214,6 +228,16 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).expect("packs");
         encoder.finish().expect("packs")
+    }
+
+    #[test]
+    fn an_array_of_objects_is_as_many_records() {
+        let of = |body: &'static str| array(body.as_bytes()).map(|all| all.iter().map(|one| one.get()).collect::<Vec<_>>());
+        assert_eq!(of(" [{\"a\": 1},\n {\"b\":[2]}]\n"), Some(vec!["{\"a\": 1}", "{\"b\":[2]}"]));
+        for lines in ["[error] x\n", "[1,2]", "[{\"a\":1}]\n[{\"a\":2}]\n", "{\"a\":[{}]}", "[{\"a\":1}"] {
+            assert_eq!(of(lines), None, "{lines}");
+        }
+        assert_eq!(of("[]"), Some(Vec::new()));
     }
 
     #[test]
