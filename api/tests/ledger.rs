@@ -67,28 +67,48 @@ fn what_was_received_is_counted_by_itself_and_what_was_refused_by_its_sender() {
     assert_eq!((&day["received"], &day["dropped"]), (&json!(14), &json!({"not_allowed": 14})), "{day}");
 }
 
-/// A firewall after an update sends thousands of records a second that nobody can read.
+/// A firewall after an update sends thousands of records a second that nobody can read: of one commit the newest are listed, of all that came
+/// before each.
 #[test]
-fn of_what_is_quarantined_at_once_the_newest_are_listed() {
-    const AT_ONCE: usize = 100_010;
+fn what_is_quarantined_is_listed_however_much_it_is() {
+    const AT_ONCE: u64 = 100_010;
+    const IN_ALL: u64 = AT_ONCE + 30_000;
     let server = Server::start(Limits::default());
-    let mut tally = Tally::default();
-    let mut frames = (1..=AT_ONCE as u64).map(|offset| FrameHead {
+    let mut frames = (1..=IN_ALL).map(|offset| FrameHead {
         position: Position { partition: 0, offset },
         received: start(),
         ..FrameHead::new(Transport::File, Content::Text)
     });
-    loop {
-        let mut builder = BatchBuilder::default();
-        for head in frames.by_ref().take(8192) {
-            builder.row(&head, 0, "x").quarantine("no decoder knows this record");
+    let mut quarantine = |until: u64| {
+        let mut tally = Tally::default();
+        loop {
+            let mut builder = BatchBuilder::default();
+            let left = until + 1 - frames.clone().next().map_or(until + 1, |head| head.position.offset);
+            for head in frames.by_ref().take(left.min(8192) as usize) {
+                builder.row(&head, 0, "x").quarantine("no decoder knows this record");
+            }
+            if builder.is_empty() {
+                break;
+            }
+            count(&mut tally, &builder.finish(LogRange::default(), start()));
         }
-        if builder.is_empty() {
-            break;
-        }
-        count(&mut tally, &builder.finish(LogRange::default(), start()));
-    }
-    server.apply(AT_ONCE as u64, &[], &[], &mut tally);
+        server.apply(until, &[], &[], &mut tally);
+    };
+    quarantine(AT_ONCE);
     let listed = server.get("/api/v1/quarantine?size=1", &server.tokens[0]).expect("listed");
     assert_eq!((&listed["total"], &listed["records"][0]["id"]), (&json!(100_000), &json!("0-11-0")), "{listed}");
+    quarantine(IN_ALL);
+    let (mut after, mut next) = (String::new(), 11);
+    loop {
+        let path = format!("/api/v1/quarantine?size=1000{after}");
+        let page = server.get(&path, &server.tokens[0]).expect("listed");
+        assert_eq!(page["total"], json!(IN_ALL + 1 - next), "what is still to come");
+        for record in page["records"].as_array().expect("records") {
+            assert_eq!(record["id"], json!(format!("0-{next}-0")), "each once, in order");
+            next += 1;
+        }
+        let Some(last) = page["after"].as_str() else { break };
+        after = format!("&after={last}");
+    }
+    assert_eq!(next, IN_ALL + 1);
 }

@@ -41,7 +41,7 @@ use crate::notify::Destination;
 use crate::tally::Tally;
 
 /// The n-th brings a database from version n to n + 1; version 0 is an empty one.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     FIRST,
     "ALTER TABLE token ADD COLUMN revoked INTEGER;",
     quarantine::TABLE,
@@ -54,6 +54,7 @@ const MIGRATIONS: [&str; 12] = [
     texts::TABLES,
     counts::RECEIVED,
     BY_POLICY,
+    quarantine::PACKS,
 ];
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 const FIRST: &str = "

@@ -151,7 +151,7 @@ fn a_store_of_the_first_version_is_taken_over() {
         .execute_batch(
             "ALTER TABLE token DROP COLUMN revoked; DROP TABLE quarantine; DROP TABLE heard; DROP TABLE policy_version;
              DROP TABLE rule_mode; DROP TABLE saved_search; DROP TABLE search_run; DROP TABLE source_lost;
-             DROP TABLE audit; DROP TABLE rule_in_force; DROP INDEX outbox_undelivered; DROP TABLE audit_text;
+             DROP TABLE audit; DROP TABLE rule_in_force; DROP INDEX outbox_undelivered; DROP TABLE audit_text; DROP TABLE quarantine_pack;
              ALTER TABLE source DROP COLUMN dropped; ALTER TABLE source DROP COLUMN without_records;
              INSERT INTO ledger VALUES (0, '2026-04-01', '192.0.2.1', 'parsed', 5), (0, '2026-04-01', '192.0.2.1', 'quarantined:x', 2);
              DROP TABLE matrix; CREATE TABLE matrix (tenant, hour, zone_from, zone_to, verdict, count);
