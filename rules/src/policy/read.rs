@@ -1,6 +1,6 @@
 //! Reading a zone file, and proving it: what collides, what is never used, what an invariant forbids, what nobody sees.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use event::Time;
@@ -105,7 +105,6 @@ impl Reader<'_> {
         self.prove_single(&cells);
         self.prove_used(&zones, &exceptions);
         self.prove_invariants(&must_deny, &allow, &exceptions);
-        self.prove_ways(&must_deny, &allow);
         for (from, to) in &blind {
             self.warn(&[], format!("no sensor sees {from} → {to}: it is never reported as kept"));
         }
@@ -519,28 +518,6 @@ impl Reader<'_> {
                         &[invariant.line, line.line],
                         format!("line {} allows {} → {}, which line {} forbids", line.line, line.from, line.to, invariant.line),
                     );
-                }
-            }
-        }
-    }
-
-    /// Warns of two lines that lead where an invariant forbids, by way of a third zone: each is allowed, but who stands there may pass
-    /// on what comes. Exceptions are not followed: each has an owner, a ticket and an end.
-    fn prove_ways(&mut self, must_deny: &[MustDeny], allow: &[Line]) {
-        let mut first: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-        for line in allow {
-            first.entry((&line.from, &line.to)).or_insert(line.line);
-        }
-        for invariant in must_deny {
-            let between = first.range((invariant.from.as_str(), "")..).take_while(|((from, _), _)| *from == invariant.from);
-            for ((from, by), onto) in between.filter(|((_, by), _)| invariant.unless_via.as_deref() != Some(*by)) {
-                for to in invariant.to.iter().filter(|to| to.as_str() != *by) {
-                    let Some(on) = first.get(&(*by, to.as_str())) else { continue };
-                    let reason = format!(
-                        "lines {onto} and {on} lead {from} → {by} → {to}, and line {} forbids {from} → {to}",
-                        invariant.line
-                    );
-                    self.warn(&[invariant.line, *onto, *on], reason);
                 }
             }
         }

@@ -65,18 +65,6 @@ fn what_does_not_hold_together_is_refused_with_its_lines() {
     }
 }
 
-#[test]
-fn two_lines_that_lead_where_an_invariant_forbids_are_told() {
-    let text = SMALL
-        .replace("{from: c, to: [a]}", "{from: a, to: [c]}")
-        .replace("to: c, service: [tcp/25], src", "to: b, service: [tcp/25], src");
-    let told = |text: &str| Policy::parse(text).expect("valid").1;
-    let reason = "lines 7 and 8 lead a → b → c, and line 12 forbids a → c".to_owned();
-    assert_eq!(told(&text), [PolicyProblem { lines: vec![12, 7, 8], reason, warning: true }]);
-    assert_eq!(told(&text.replace("{from: a, to: [c]}", "{from: a, to: [c], unless_via: b}")), []);
-    assert_eq!(told(&text.replace("{from: a, to: [c]}", "{from: c, to: [a]}")), []);
-}
-
 /// A key that is there and does not say what it should is never taken as absent: that would widen what a line allows.
 #[test]
 fn a_key_of_another_kind_or_empty_is_refused_with_its_line() {
