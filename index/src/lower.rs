@@ -410,10 +410,8 @@ impl Lowering<'_> {
         match (test, column) {
             (Test::Exists, column) => scan(ColumnTest::Has(column.into_column_index())),
             (Test::OfText(test), DynamicColumn::Str(column)) => self.dictionary(&column, test),
-            (Test::OfText(_), _) => Ok(Node::Nothing),
-            (test @ Test::Near(_), DynamicColumn::Str(column)) => self.dictionary(&column, test),
-            (Test::Near(_), _) => Ok(Node::Nothing),
             (test, DynamicColumn::Str(column)) => self.dictionary(&column, test),
+            (Test::OfText(_) | Test::Near(_), _) => Ok(Node::Nothing),
             (Test::Glob(pattern), DynamicColumn::IpAddr(column)) => match glob_network(&pattern.glob) {
                 Some((low, high)) => scan(ColumnTest::Ip(column, low.into()..=high.into())),
                 None => scan(Shown::test(DynamicColumn::IpAddr(column), pattern.regex.clone(), Fold::Folded)),

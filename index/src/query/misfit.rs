@@ -36,7 +36,7 @@ pub(super) fn misfit(name: &str, test: &Test) -> Option<Reason> {
             };
             if is { None } else { wrong(text) }
         }
-        Test::Near(near) => wrong(&near.text()),
+        Test::Near(near) => wrong(near.text()),
         Test::Network(low, high) if kind != Kind::Ip => wrong(&format!("{low} to {high}")),
         Test::Range(low, high) => [low, high].into_iter().find_map(|end| match end {
             Bound::Included(end) | Bound::Excluded(end) if !fits(end) => wrong(&end.to_string()),

@@ -10,9 +10,10 @@ const LETTERS_MAX: usize = 128;
 /// A text from which others differ by a few letters.
 #[derive(Clone, Debug)]
 pub struct Near {
-    letters: Vec<char>,
+    text: String,
+    letters: usize,
     changes: usize,
-    /// Letters at the beginning that are the same.
+    /// Bytes at the beginning that are the same.
     fixed: usize,
 }
 
@@ -20,51 +21,29 @@ impl Near {
     /// `changes`: how many there may be; none: as many as Elasticsearch takes for a text so long, up to two. `fixed`: letters at the beginning
     /// that are the same.
     pub fn new(text: &str, changes: Option<usize>, fixed: usize) -> Near {
-        let letters: Vec<char> = folded(text).chars().take(LETTERS_MAX).collect();
-        let usual = match letters.len() {
+        let text: String = folded(text).chars().take(LETTERS_MAX).collect();
+        let letters = text.chars().count();
+        let usual = match letters {
             0..=2 => 0,
             3..=5 => 1,
             _ => 2,
         };
-        Near { changes: changes.unwrap_or(usual).min(CHANGES_MAX), fixed: fixed.min(letters.len()), letters }
+        let fixed = text.chars().take(fixed).map(char::len_utf8).sum();
+        Near { text, letters, changes: changes.unwrap_or(usual).min(CHANGES_MAX), fixed }
     }
 
     /// The text that is compared with.
-    pub(crate) fn text(&self) -> String {
-        self.letters.iter().collect()
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
-    /// Whether a folded text is so near.
+    /// Whether a folded text is so near, by changes of which each place has one at most (optimal string alignment).
     pub(crate) fn holds(&self, text: &str) -> bool {
         // Bytes say enough to leave most words alone: a letter has four at most.
-        if text.len() > 4 * (self.letters.len() + self.changes) || text.len() + self.changes < self.letters.len() {
-            return false;
-        }
-        let other: Vec<char> = text.chars().collect();
-        let begins = other.len() >= self.fixed && other[..self.fixed] == self.letters[..self.fixed];
-        begins && other.len().abs_diff(self.letters.len()) <= self.changes && self.distance(&other) <= self.changes
-    }
-
-    /// Changes between the texts, of which each place is changed once at most (optimal string alignment).
-    fn distance(&self, other: &[char]) -> usize {
-        let width = other.len() + 1;
-        let (mut before, mut last, mut row) = (vec![0; width], (0..width).collect::<Vec<usize>>(), vec![0; width]);
-        for (at, own) in self.letters.iter().enumerate() {
-            row[0] = at + 1;
-            for (n, their) in other.iter().enumerate() {
-                let mut least = (last[n] + usize::from(own != their)).min(last[n + 1] + 1).min(row[n] + 1);
-                if at > 0 && n > 0 && self.letters[at - 1] == *their && *own == other[n - 1] {
-                    least = least.min(before[n - 1] + 1);
-                }
-                row[n + 1] = least;
-            }
-            if row.iter().min().is_some_and(|least| *least > self.changes) {
-                return self.changes + 1;
-            }
-            std::mem::swap(&mut before, &mut last);
-            std::mem::swap(&mut last, &mut row);
-        }
-        last[other.len()]
+        text.len() <= 4 * (self.letters + self.changes)
+            && text.starts_with(&self.text[..self.fixed])
+            && text.chars().count().abs_diff(self.letters) <= self.changes
+            && strsim::osa_distance(&self.text, text) <= self.changes
     }
 }
 

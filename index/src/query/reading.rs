@@ -39,41 +39,38 @@ pub(super) fn found(regex: &Regex) -> Result<Query, Reason> {
     let of_letters = |c: char| c.is_alphanumeric() && !is_wide(c);
     let joined = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | ':');
     let mut any = Vec::new();
-    if hir.as_ref().is_none_or(|hir| may_be_of(hir, &of_letters) || may_be_of(hir, &joined)) {
+    if hir.as_ref().is_none_or(|hir| is_of(hir, &of_letters, false) || is_of(hir, &joined, false)) {
         any.push(Query::Field(MESSAGE.to_owned(), Test::Regex(regex.clone())));
     }
-    if hir.as_ref().is_none_or(|hir| !must_be_of(hir, &of_letters)) {
+    if hir.as_ref().is_none_or(|hir| !is_of(hir, &of_letters, true)) {
         let asked = hir.map_or(Query::All, |hir| asked(&hir));
         any.push(Query::Message(Box::new(Reading { asked, regex })));
     }
     Ok(if any.len() == 1 { any.remove(0) } else { Query::Or(any) })
 }
 
-/// Whether a text of such characters alone matches.
-fn may_be_of(hir: &Hir, holds: &dyn Fn(char) -> bool) -> bool {
+/// Whether a match may be of such characters alone; with `every`, whether each must.
+fn is_of(hir: &Hir, holds: &dyn Fn(char) -> bool, every: bool) -> bool {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => true,
         HirKind::Literal(text) => std::str::from_utf8(&text.0).is_ok_and(|text| text.chars().all(holds)),
-        HirKind::Class(Class::Unicode(class)) => class.iter().any(|range| (range.start()..=range.end()).any(holds)),
-        HirKind::Class(Class::Bytes(class)) => class.iter().any(|range| (range.start()..=range.end()).any(|b| holds(b.into()))),
-        HirKind::Repetition(repeated) => repeated.min == 0 || may_be_of(&repeated.sub, holds),
-        HirKind::Capture(inner) => may_be_of(&inner.sub, holds),
-        HirKind::Concat(parts) => parts.iter().all(|part| may_be_of(part, holds)),
-        HirKind::Alternation(parts) => parts.iter().any(|part| may_be_of(part, holds)),
+        HirKind::Class(Class::Unicode(class)) => fit(class.iter().flat_map(|range| range.start()..=range.end()), holds, every),
+        HirKind::Class(Class::Bytes(class)) => {
+            fit(class.iter().flat_map(|range| range.start()..=range.end()).map(char::from), holds, every)
+        }
+        HirKind::Repetition(repeated) => {
+            let may_be_left_out = repeated.max == Some(0) || !every && repeated.min == 0;
+            may_be_left_out || is_of(&repeated.sub, holds, every)
+        }
+        HirKind::Capture(inner) => is_of(&inner.sub, holds, every),
+        HirKind::Alternation(parts) if !every => parts.iter().any(|part| is_of(part, holds, every)),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().all(|part| is_of(part, holds, every)),
     }
 }
 
-/// Whether every match is of such characters alone.
-fn must_be_of(hir: &Hir, holds: &dyn Fn(char) -> bool) -> bool {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => true,
-        HirKind::Literal(text) => std::str::from_utf8(&text.0).is_ok_and(|text| text.chars().all(holds)),
-        HirKind::Class(Class::Unicode(class)) => class.iter().all(|range| (range.start()..=range.end()).all(holds)),
-        HirKind::Class(Class::Bytes(class)) => class.iter().all(|range| (range.start()..=range.end()).all(|b| holds(b.into()))),
-        HirKind::Repetition(repeated) => repeated.max == Some(0) || must_be_of(&repeated.sub, holds),
-        HirKind::Capture(inner) => must_be_of(&inner.sub, holds),
-        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().all(|part| must_be_of(part, holds)),
-    }
+/// Whether one of these letters, or every one, is such.
+fn fit(mut letters: impl Iterator<Item = char>, holds: &dyn Fn(char) -> bool, every: bool) -> bool {
+    if every { letters.all(holds) } else { letters.any(holds) }
 }
 
 /// What the words of every record have in which this is found.
