@@ -75,6 +75,16 @@ impl Packing {
             _ => None,
         }
     }
+
+    /// What `input` holds, unpacked; none where this packing is not read.
+    pub(crate) fn unpack(self, input: Box<dyn BufRead + Send>) -> io::Result<Option<Box<dyn BufRead + Send>>> {
+        let unpacked: Box<dyn Read + Send> = match self {
+            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+            Packing::Zstd => Box::new(zstd::Decoder::with_buffer(input)?),
+            Packing::Bzip2 | Packing::Xz => return Ok(None),
+        };
+        Ok(Some(Box::new(BufReader::with_capacity(CHUNK_BYTES, unpacked))))
+    }
 }
 
 impl fmt::Display for Packing {
@@ -132,18 +142,9 @@ impl Capture {
         let raw: Box<dyn Read + Send> =
             if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(fail)?) };
         let mut input: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(CHUNK_BYTES, raw));
-        let head = input.fill_buf().map_err(fail)?;
-        match Packing::of(head) {
-            None => {}
-            Some(Packing::Gzip) => {
-                input = Box::new(BufReader::with_capacity(CHUNK_BYTES, flate2::bufread::MultiGzDecoder::new(input)));
-            }
-            Some(Packing::Zstd) => {
-                input = Box::new(BufReader::with_capacity(CHUNK_BYTES, zstd::Decoder::with_buffer(input).map_err(fail)?));
-            }
-            Some(packing @ (Packing::Bzip2 | Packing::Xz)) => {
-                return Err(CaptureError::Packed { path: path.to_owned(), packing });
-            }
+        if let Some(packing) = Packing::of(input.fill_buf().map_err(fail)?) {
+            let unpacked = packing.unpack(input).map_err(fail)?;
+            input = unpacked.ok_or_else(|| CaptureError::Packed { path: path.to_owned(), packing })?;
         }
         let head = input.fill_buf().map_err(fail)?;
         let kind = if let Some(packets) = pcap::Packets::recognise(head) {

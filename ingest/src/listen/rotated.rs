@@ -127,16 +127,11 @@ fn is_newer(digits: &str, than: &str) -> bool {
 }
 
 /// What a file holds, unpacked, and whether it was packed.
-fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, bool)> {
-    let mut input = BufReader::new(File::open(path)?);
-    Ok(match Packing::of(input.fill_buf()?) {
-        None => (Box::new(input), false),
-        Some(Packing::Gzip) => (Box::new(flate2::bufread::MultiGzDecoder::new(input)), true),
-        Some(Packing::Zstd) => (Box::new(zstd::Decoder::with_buffer(input)?), true),
-        Some(packing @ (Packing::Bzip2 | Packing::Xz)) => {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is packed with {packing}")));
-        }
-    })
+fn open(path: &Path) -> io::Result<(Box<dyn BufRead + Send>, bool)> {
+    let mut input: Box<dyn BufRead + Send> = Box::new(BufReader::new(File::open(path)?));
+    let Some(packing) = Packing::of(input.fill_buf()?) else { return Ok((input, false)) };
+    let not_read = || io::Error::new(io::ErrorKind::InvalidData, format!("it is packed with {packing}"));
+    Ok((packing.unpack(input)?.ok_or_else(not_read)?, true))
 }
 
 /// What a packed file holds. Where it is damaged, what comes before that.

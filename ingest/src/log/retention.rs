@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::LogError;
-use super::format::Hash;
+use super::format::{Hash, hex};
 use super::journal::{Journal, sync_dir};
 use super::segment::{Walker, files};
 
@@ -63,10 +63,10 @@ pub struct Tombstone {
     /// When the next one was begun: nothing of it was received later.
     pub ended_ns: i64,
     /// The chain value of the last commit before it.
-    #[serde(with = "hex")]
+    #[serde(with = "hex::hash")]
     pub previous: Hash,
     /// The chain value of its last commit: over it and everything before it.
-    #[serde(with = "hex")]
+    #[serde(with = "hex::hash")]
     pub root: Hash,
     /// Which bound it was beyond.
     pub reason: Reason,
@@ -75,7 +75,7 @@ pub struct Tombstone {
     /// When it was removed, by the clock of then.
     pub removed_ns: i64,
     /// Over the tombstone before this one, and this one.
-    #[serde(with = "hex")]
+    #[serde(with = "hex::hash")]
     pub chain: Hash,
 }
 
@@ -282,25 +282,4 @@ impl Journal {
 /// Bytes of a segment's files.
 fn size(dir: &Path, first: u64) -> u64 {
     files(dir, first).iter().filter_map(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum()
-}
-
-/// Hashes as text.
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use super::Hash;
-
-    pub(super) fn serialize<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hash.iter().map(|b| format!("{b:02x}")).collect::<String>())
-    }
-
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Hash, D::Error> {
-        let text = String::deserialize(from)?;
-        let byte = |at: usize| text.get(2 * at..2 * at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let mut hash = [0; 32];
-        for (at, place) in hash.iter_mut().enumerate() {
-            *place = byte(at).ok_or_else(|| D::Error::custom("no hash"))?;
-        }
-        Ok(hash)
-    }
 }

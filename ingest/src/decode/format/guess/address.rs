@@ -1,0 +1,84 @@
+//! Addresses as programs write them into free text, alone or with a port.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::{TRANSPORTS, is_one_of};
+
+/// An address, alone or with its port.
+pub(super) fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
+    if !word.contains(['.', ':']) {
+        return None;
+    }
+    // `IPアドレス:192.0.2.7`
+    let word = word.rfind(|c: char| !c.is_ascii()).map_or(word, |at| {
+        let rest = &word[at..];
+        rest[rest.chars().next().map_or(0, char::len_utf8)..].trim_start_matches(':')
+    });
+    let word = word.trim_end_matches('-'); // `192.0.2.7:40122->192.0.2.9:445/tcp`
+    let word = match word.rsplit_once('/') {
+        Some((before, after)) if is_one_of(after, TRANSPORTS) => before,
+        _ => word,
+    };
+    let bare = word.trim_end_matches(['.', ':', ']']).trim_start_matches(['[', '/', '@']);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Some((ip.to_canonical(), None));
+    }
+    // `192.0.2.7::40122`, as VNC writes it
+    if let Some((ip, port)) = bare.split_once("::")
+        && let (Ok(ip), Ok(port)) = (ip.parse::<Ipv4Addr>(), port.parse())
+    {
+        return Some((ip.into(), Some(port)));
+    }
+    let socket = word.trim_end_matches(['.', ':']).trim_start_matches(['/', '@']);
+    // `[192.0.2.7:40122 (WAN)]`, `[client: 192.0.2.7:40122]`
+    let socket = match (socket.starts_with('['), socket.contains(']')) {
+        (true, false) => &socket[1..],
+        (false, true) => socket.trim_end_matches(']'),
+        _ => socket,
+    };
+    // `[192.0.2.7:40122]`
+    let whole = socket.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).filter(|inner| !inner.contains(['[', ']']));
+    if let Some(Ok(socket)) = whole.map(str::parse::<SocketAddr>) {
+        return Some((socket.ip().to_canonical(), Some(socket.port())));
+    }
+    if let Ok(socket) = socket.parse::<SocketAddr>() {
+        return Some((socket.ip().to_canonical(), Some(socket.port())));
+    }
+    // `[192.0.2.7]:40122`
+    if let Some((ip, port)) = socket.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        return Some((ip.parse().ok()?, Some(port.parse().ok()?)));
+    }
+    // `192.0.2.7.40122`, `192.0.2.7/40122` and `192.0.2.7#40122`
+    let (ip, port) = socket
+        .rsplit_once(['/', '#'])
+        .or_else(|| socket.rsplit_once('.').filter(|(ip, _)| ip.bytes().filter(|b| *b == b'.').count() == 3))?;
+    Some((
+        IpAddr::V4(ip.parse().ok()?),
+        Some(port.parse().ok().filter(|port| *port > 32 || socket.contains('.') && !socket.contains('/'))?),
+    ))
+}
+
+/// The port in brackets behind an address: `192.0.2.7(40122)`.
+pub(super) fn port_in_brackets(rest: &str) -> Option<u16> {
+    rest.strip_prefix(['(', '['])?.split_once([')', ']'])?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn addresses_are_read_with_their_ports() {
+        let read = |word: &str| address(word).map(|(ip, port)| (ip.to_string(), port));
+        for (word, ip, port) in [
+            ("192.0.2.7:40122", "192.0.2.7", Some(40122)),
+            ("192.0.2.7.40122", "192.0.2.7", Some(40122)),
+            ("192.0.2.7/40122", "192.0.2.7", Some(40122)),
+            ("[2001:db8::7]:443", "2001:db8::7", Some(443)),
+            ("IPアドレス:192.0.2.7", "192.0.2.7", None),
+        ] {
+            assert_eq!(read(word), Some((ip.to_owned(), port)), "{word}");
+        }
+        assert_eq!((read("192.0.2.0/24"), read("1.2.3.4.5.6"), read("4.39")), (None, None, None));
+    }
+}
