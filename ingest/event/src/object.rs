@@ -478,9 +478,10 @@ impl<S: Sink> Scanner<'_, '_, S> {
 
     fn word(&mut self, name: Name) -> Result<(), Stop> {
         let (before, rest) = self.bytes.split_at(self.at);
-        if matches!(rest.first(), Some(b']' | b'}')) {
-            // The end of a container with nothing in it, but for a key without value.
-            if !matches!(before.trim_ascii_end().last(), Some(b'[' | b'{')) {
+        if let Some(close @ (b']' | b'}')) = rest.first() {
+            // The end of a container with nothing in it, but for a key without value, or one that ends another kind of container.
+            let open = if *close == b']' { b'[' } else { b'{' };
+            if before.trim_ascii_end().last() != Some(&open) {
                 return Err(Stop::Bad);
             }
             self.sink.value(name, Value::Null);
