@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use event::{FieldId, RowBuilder};
 use wide::u8x16;
 
 use super::stamp::{self, Stamp};
@@ -30,6 +31,37 @@ pub(super) fn header(record: &str) -> Header<'_> {
         return header;
     }
     rfc3164(rest, priority)
+}
+
+/// The header that a relay found a record with, where it passed that on behind its own: what the record's own says counts, the relay's
+/// for the rest.
+pub(super) fn passed_on<'a>(relay: &Header<'a>) -> Option<Header<'a>> {
+    // What a program writes may be what its users wrote: only a relay's header has none.
+    let host = relay.host.filter(|_| relay.app.is_none())?;
+    let text = bare(relay.message);
+    let own = match text.as_bytes() {
+        [b'<', b'0'..=b'9', ..] => header(text),
+        // Without a priority the text may be a program's that begins with a time: there the program's name must stand, too.
+        [b'A'..=b'Z', _, _, b' ', ..] if stamp::bsd(text).is_some() => rfc3164(text, None),
+        [b'0'..=b'9', _, _, _, b'-', ..] if stamp::iso(text).is_some() => rfc3164(text, None),
+        _ => return None,
+    };
+    let is_whole = own.priority.is_some() || own.host.is_some() && (own.app.is_some() || own.message.starts_with('%'));
+    is_whole.then_some(Header {
+        priority: own.priority.or(relay.priority),
+        version: own.version.or(relay.version),
+        stamp: own.stamp.or(relay.stamp),
+        host: own.host.or(Some(host)),
+        msgid: own.msgid.or(relay.msgid),
+        structured: own.structured.or(relay.structured),
+        ..own
+    })
+}
+
+/// Whether the text begins with a time of its own, in brackets or not.
+pub(super) fn begins_with_time(text: &str) -> bool {
+    let text = text.strip_prefix(['[', '"']).unwrap_or(text);
+    stamp::bsd(text).is_some() || stamp::any(text).is_some()
 }
 
 /// `name[1]: text`, `name: text` of a record without any header, as some forms keep it. None where it begins otherwise; whether it is
@@ -365,6 +397,10 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
         return Header { app, procid, message, ..header };
     }
     let host = (1..=HOST_BYTES_MAX).contains(&word.len()) && run_of(rest.as_bytes(), HOST) == word.len();
+    if !host && is_model(word) {
+        let (app, procid, message) = tag(after.trim_start());
+        return Header { app, procid, message, ..header };
+    }
     if word.ends_with(':') || word.starts_with('%') || !host && word.bytes().any(|b| b == b'[') {
         let (app, procid, message) = tag(rest); // No host.
         return Header { app, procid, message, ..header };
@@ -375,6 +411,9 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
     let after = after_facility(after.trim_start());
     if let Some(message) = after.strip_prefix(": ") {
         return Header { host: Some(word), message, ..header }; // ASA: `host : %ASA-...`.
+    }
+    if matches!(after.as_bytes(), [b'0'..=b'9', _, _, _, b'-', ..]) && stamp::iso(after).is_some() {
+        return Header { host: Some(word), message: after, ..header }; // A relay's: the record goes on with its own time.
     }
     let (app, procid, message) = tag(after);
     Header { host: Some(word), app, procid, message: after_message_id(message), ..header }
@@ -430,7 +469,8 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
     let rest = &text[end..];
     // `gdm-password][711]: text`: GNOME's display manager leaves a bracket of its own.
     let rest = rest.strip_prefix(']').filter(|rest| rest.starts_with(['[', ':'])).unwrap_or(rest);
-    if name.is_empty() || name.len() > 64 {
+    // `192.0.2.7:40122`, `01490500:5:`: no name.
+    if name.is_empty() || name.len() > 64 || name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return (None, None, text);
     }
     if let Some(message) = rest.strip_prefix(':') {
@@ -462,8 +502,13 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
 /// UniFi's access points put what they are before the program: `U6-Pro,0a1b2c3d4e5f,U6-Pro-6.5.28+14491: hostapd[2101]: text`.
 fn after_model(text: &str) -> Option<&str> {
     let (model, after) = text.split_once(": ").filter(|(model, _)| model.len() <= HOST_BYTES_MAX && !model.contains(' '))?;
+    is_model(model).then_some(after)
+}
+
+/// Whether the word says what a UniFi access point is: its model and its hardware address, parted by a comma.
+fn is_model(word: &str) -> bool {
     let is_mac = |part: &str| part.len() == 12 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    model.split(',').take(2).any(is_mac).then_some(after)
+    word.contains(',') && word.split(',').take(2).any(is_mac)
 }
 
 /// `Google Chrome[85294]: text`: macOS names programs as people do.
@@ -485,6 +530,16 @@ pub(super) fn repeated(message: &str) -> Option<(&str, u64)> {
     let times = message.strip_prefix("last message repeated ").or(message.strip_prefix("last message buffered "))?;
     let times = times.strip_suffix(" times").or(times.strip_suffix(" time"))?;
     Some((message, times.parse().ok()?))
+}
+
+/// Writes the priority and what it is made of (RFC 5424 §6.2.1).
+pub(super) fn write_priority(priority: Option<u8>, row: &mut RowBuilder<'_>) {
+    let Some(priority) = priority else { return };
+    row.int(FieldId::SYSLOG_PRIORITY, i64::from(priority));
+    row.int(FieldId::SYSLOG_FACILITY_CODE, i64::from(priority / 8));
+    row.text(FieldId::SYSLOG_FACILITY_NAME, facility_name(priority));
+    row.int(FieldId::SYSLOG_SEVERITY_CODE, i64::from(priority % 8));
+    row.text(FieldId::SYSLOG_SEVERITY_NAME, severity_name(priority));
 }
 
 /// A host's name or address: what stands second in RFC 3164, as far as it can be told from a word of the text.
@@ -572,6 +627,34 @@ mod tests {
                     assert_eq!(run_of(&text, class), if is_of(byte, class) { 40 } else { at }, "{byte} at {at}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_a_relay_passed_on_has_its_own_header() {
+        type Own<'a> = (Option<u8>, Option<&'a str>, Option<&'a str>, &'a str);
+        let cases: &[(&str, Option<Own<'_>>)] = &[
+            (
+                "<13>Apr  1 09:00:05 relay Apr  1 09:00:00 web1 sshd[7]: text",
+                Some((Some(13), Some("web1"), Some("sshd"), "text")),
+            ),
+            (
+                "<13>Apr  1 09:00:05 relay 2026-04-01T09:00:00Z web1 sshd[7]: text",
+                Some((Some(13), Some("web1"), Some("sshd"), "text")),
+            ),
+            ("<13>1 2026-04-01T00:00:00Z relay - - - - <38>app: text", Some((Some(38), Some("relay"), Some("app"), "text"))),
+            ("<13>Apr  1 09:00:05 relay 29 <38>1 - web1 app - - - text", Some((Some(38), Some("web1"), Some("app"), "text"))),
+            ("<13>Apr  1 09:00:05 relay Apr  1 09:00:00 asa1 %ASA-1-1: x", Some((Some(13), Some("asa1"), None, "%ASA-1-1: x"))),
+            // A program's text, whatever it looks like.
+            ("<13>Apr  1 09:00:05 web1 chat[7]: Apr  1 09:00:00 dc1 sshd[1]: text", None),
+            ("<13>Apr  1 09:00:05 web1 chat: <38>sshd[1]: text", None),
+            ("<13>Apr  1 09:00:05 web1 Apr  1 09:00:00 some words", None),
+            ("<13>Apr  1 09:00:05 web1 <200>words", None),
+            ("<13>Apr  1 09:00:05 web1 words", None),
+        ];
+        for (record, expected) in cases {
+            let own = passed_on(&header(record));
+            assert_eq!(own.map(|own| (own.priority, own.host, own.app, own.message)), *expected, "{record}");
         }
     }
 

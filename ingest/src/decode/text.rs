@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use event::{
-    BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, Release, RowBuilder, Time, Value,
-};
+use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, Release, RowBuilder, Time, Value};
 
 use super::describe::FirstTime;
 use super::format::{self, Registry, Usual};
@@ -13,20 +11,16 @@ use super::grams::Grams;
 use super::record::{Key, Record};
 use super::stamp::{Stamp, Zone};
 use super::syslog::{self, Header};
-use super::{DecodeSettings, Decoder, charset, names::Names};
+use super::{DecodeSettings, Decoder, charset};
 
 /// Reads text records. Holds only scratch memory between them, so each worker thread has its own.
 pub struct TextDecoder {
     settings: Arc<DecodeSettings>,
     registry: Registry,
-    structured: Names,
     record: Record,
     usual: Usual,
-    key: String,
     count: FieldId,
-    syslog: FormatId,
     log_line: FormatId,
-    linux_syslog: LogSourceId,
 }
 
 /// What a format's reader needs besides the record.
@@ -75,12 +69,8 @@ impl TextDecoder {
             usual,
             settings: settings.clone(),
             registry: Registry::new(&settings.library),
-            structured: Names::new("log.syslog.structured_data."),
-            key: String::new(),
             count: FieldId::known("event.count"),
-            syslog: FormatId::known("syslog"),
             log_line: FormatId::known("log_line"),
-            linux_syslog: LogSourceId::intern(LogSource { product: Some("linux"), category: None, service: Some("syslog") }),
         }
     }
 
@@ -111,7 +101,7 @@ impl TextDecoder {
             row.value(FieldId::RELEASED, Value::Time(released));
         }
         // A record that the arena had no room for is empty here; everything below works on what the row holds.
-        let text = row.raw();
+        let text = row.raw().trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n', '\0']);
         let received = row.received();
         let mut header = syslog::header(text);
         if header.priority.is_none()
@@ -120,6 +110,9 @@ impl TextDecoder {
             && tagged.app.is_some_and(|app| self.registry.knows(app))
         {
             header = tagged;
+        }
+        if let Some(own) = syslog::passed_on(&header) {
+            header = own;
         }
         let mut context = Context {
             record: text,
@@ -140,14 +133,14 @@ impl TextDecoder {
                 None => self.registry.read_stamped(&context, &mut row),
             };
             if read {
-                write_priority(header.priority, &mut row);
+                syslog::write_priority(header.priority, &mut row);
                 format::enrich(&mut row);
                 return;
             }
             row.rewind(mark);
             context.header = header;
         }
-        self.write_header(&context, &mut row);
+        self.registry.write_header(&context, &mut row);
         if let Some((message, times)) = syslog::repeated(context.header.message) {
             row.uint(self.count, times);
             row.text(FieldId::MESSAGE, context.header.message);
@@ -165,39 +158,6 @@ impl TextDecoder {
         format::enrich(&mut row);
     }
 
-    fn write_header(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
-        let h = &context.header;
-        write_priority(h.priority, row);
-        for (field, part) in [
-            (FieldId::SYSLOG_HOSTNAME, h.host),
-            (FieldId::HOST_NAME, h.host),
-            (FieldId::PROCESS_NAME, h.app),
-            (FieldId::SYSLOG_MSGID, h.msgid),
-        ] {
-            if let Some(part) = part {
-                row.text(field, part);
-            }
-        }
-        if let Some(version) = h.version {
-            row.int(FieldId::SYSLOG_VERSION, i64::from(version));
-        }
-        match h.procid.map(|p| (p, p.parse::<i64>())) {
-            Some((_, Ok(pid))) => row.int(FieldId::PROCESS_PID, pid),
-            Some((text, Err(_))) => row.text(FieldId::SYSLOG_PROCID, text),
-            None => {}
-        }
-        if let Some(structured) = h.structured {
-            for parameter in syslog::parameters(structured) {
-                self.key.clear();
-                self.key.extend([parameter.id, ".", parameter.name]);
-                if let Some(field) = self.structured.field(&self.key) {
-                    row.text(field, &parameter.value());
-                }
-            }
-        }
-        context.set_time(row, h.stamp);
-    }
-
     /// What the names of the header's structured data (RFC 5424 §6.3) usually mean.
     fn parameters(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         let Some(structured) = context.header.structured else { return };
@@ -213,21 +173,7 @@ impl TextDecoder {
     fn unrecognised(&self, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         let h = &context.header;
         if h.priority.is_some() || (h.stamp.is_some() && h.host.is_some()) {
-            row.format(self.syslog);
-            if h.app.is_some() {
-                row.log_source(self.linux_syslog);
-            }
-            if row.get(FieldId::MESSAGE).is_none() {
-                row.text(FieldId::MESSAGE, h.message);
-            }
-            if let Some((_, Some(level))) = format::beginning(h.message) {
-                row.text(FieldId::LOG_LEVEL, level);
-            } else if h.message.starts_with('[')
-                && let Some(level) = format::level(h.message)
-            {
-                row.text(FieldId::LOG_LEVEL, level);
-            }
-            format::guess(h.message, row);
+            self.registry.write_unknown(context, row);
         } else if let Some((stamp, level)) = format::beginning(text) {
             // A program's own log, of which nothing more is known.
             row.format(self.log_line);
@@ -248,15 +194,6 @@ impl TextDecoder {
             row.quarantine(if text.is_empty() { "empty record" } else { "no decoder knows this record" });
         }
     }
-}
-
-fn write_priority(priority: Option<u8>, row: &mut RowBuilder<'_>) {
-    let Some(priority) = priority else { return };
-    row.int(FieldId::SYSLOG_PRIORITY, i64::from(priority));
-    row.int(FieldId::SYSLOG_FACILITY_CODE, i64::from(priority / 8));
-    row.text(FieldId::SYSLOG_FACILITY_NAME, syslog::facility_name(priority));
-    row.int(FieldId::SYSLOG_SEVERITY_CODE, i64::from(priority % 8));
-    row.text(FieldId::SYSLOG_SEVERITY_NAME, syslog::severity_name(priority));
 }
 
 /// The record as text, in the character set of its sender: what a person is shown.

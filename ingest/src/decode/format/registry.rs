@@ -10,13 +10,14 @@
 //! Each table gives the few readers that a record may belong to, by its first byte and the pairs of bytes that it holds, so the cost of a
 //! record does not grow with the number of formats.
 
-use event::{FieldId, RowBuilder};
+use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder};
 use hashbrown::HashMap;
 
 use super::Reader;
 use super::structured::{self, Known};
 use crate::decode::describe::{self, FirstTime, Library};
 use crate::decode::grams::{Grams, Needed, Waiting};
+use crate::decode::names::Names;
 use crate::decode::syslog::{self, Header};
 use crate::decode::text::Context;
 
@@ -168,6 +169,11 @@ pub(in crate::decode) struct Registry {
     /// A bit for each reader: who may be meant by the record at hand.
     found: Vec<u64>,
     structured: structured::Reader,
+    /// The fields of a syslog header's structured data.
+    parameters: Names,
+    parameter: String,
+    syslog: FormatId,
+    linux_syslog: LogSourceId,
     /// Whether the record at hand stood within another one.
     within: bool,
 }
@@ -231,8 +237,46 @@ impl Registry {
             found: vec![0; readers.len().div_ceil(64)],
             readers,
             structured,
+            parameters: Names::new("log.syslog.structured_data."),
+            parameter: String::new(),
+            syslog: FormatId::known("syslog"),
+            linux_syslog: LogSourceId::intern(LogSource { product: Some("linux"), category: None, service: Some("syslog") }),
             within: false,
         }
+    }
+
+    /// Writes what the record's syslog header says.
+    pub(in crate::decode) fn write_header(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        let h = &context.header;
+        syslog::write_priority(h.priority, row);
+        for (field, part) in [
+            (FieldId::SYSLOG_HOSTNAME, h.host),
+            (FieldId::HOST_NAME, h.host),
+            (FieldId::PROCESS_NAME, h.app),
+            (FieldId::SYSLOG_MSGID, h.msgid),
+        ] {
+            if let Some(part) = part {
+                row.text(field, part);
+            }
+        }
+        if let Some(version) = h.version {
+            row.int(FieldId::SYSLOG_VERSION, i64::from(version));
+        }
+        match h.procid.map(|p| (p, p.parse::<i64>())) {
+            Some((_, Ok(pid))) => row.int(FieldId::PROCESS_PID, pid),
+            Some((text, Err(_))) => row.text(FieldId::SYSLOG_PROCID, text),
+            None => {}
+        }
+        if let Some(structured) = h.structured {
+            for parameter in syslog::parameters(structured) {
+                self.parameter.clear();
+                self.parameter.extend([parameter.id, ".", parameter.name]);
+                if let Some(field) = self.parameters.field(&self.parameter) {
+                    row.text(field, &parameter.value());
+                }
+            }
+        }
+        context.set_time(row, h.stamp);
     }
 
     /// Reads the record as `pin`, where `claims` also if no line of it fits. None where there is no such format.
@@ -272,12 +316,33 @@ impl Registry {
 
     /// Reads the record as the first format whose structure it has. False where it has none.
     pub(in crate::decode) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        match self.read_told(context, row) {
+            Known::Written => true,
+            Known::Plain => {
+                if !self.read_held(context, row) {
+                    self.structured.write_plain(context, row);
+                }
+                true
+            }
+            Known::No => {
+                self.read_behind_words(context, row)
+                    || self.read_passed_on(context, row)
+                    || context.header.message.trim_start().bytes().next().is_some_and(|byte| {
+                        let last = &self.last[usize::from(byte)];
+                        last.iter().any(|number| self.readers[usize::from(*number)].read(context, row))
+                    })
+            }
+        }
+    }
+
+    /// Reads the record where it is of a format that is known. An object of none is left in `structured`.
+    fn read_told(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> Known {
         let message = context.header.message.trim_start();
         let mut known = Known::No;
         if message.starts_with(['{', '@']) {
             known = self.structured.read_known(context, row);
             if known == Known::Written || known == Known::Plain && self.read_within(context, row) {
-                return true;
+                return Known::Written;
             }
         }
         let Registry { readers, apps, app, first, first_bare, json, structured, found, .. } = self;
@@ -286,7 +351,7 @@ impl Registry {
         };
         let own = context.header.app.and_then(|name| by_app(apps, app, name));
         if own.is_some_and(|numbers| ask(numbers, row)) {
-            return true;
+            return Known::Written;
         }
         let byte = message.bytes().next();
         if known == Known::Plain {
@@ -301,50 +366,23 @@ impl Registry {
                 }
             });
             asked[..count].sort_unstable(); // In the order of ranks.
-            if ask(&asked[..count], row) {
-                return true;
-            }
-        }
-        if known == Known::Plain {
-            structured.write_plain(context, row);
-            return true;
+            return if ask(&asked[..count], row) { Known::Written } else { Known::Plain };
         }
         let table = if context.header.app.is_some() { first } else { first_bare };
         if byte.is_some_and(|byte| table.ask(byte, readers, found, context, row)) {
-            return true;
+            return Known::Written;
         }
         if own.into_iter().flatten().any(|number| readers[usize::from(*number)].claim(context, row)) {
             super::guess(message, row); // No line fits it: what it says plainly is better than nothing.
-            return true;
+            return Known::Written;
         }
-        if !self.within
-            && let Some((lead, object)) = structured::behind_words(message)
-        {
-            let header = Header { message: object, ..context.header };
-            let inner = Context { header, grams: Grams::new(), first_time: FirstTime::default(), ..*context };
-            self.within = true;
-            let mark = row.mark();
-            let beginning = super::beginning(lead);
-            context.set_time(row, beginning.map(|(stamp, _)| stamp));
-            let read = self.read(&inner, row);
-            self.within = false;
-            if read {
-                if let Some(level) = beginning.and_then(|(_, level)| level).filter(|_| row.get(FieldId::LOG_LEVEL).is_none()) {
-                    row.text(FieldId::LOG_LEVEL, level);
-                }
-                super::outcome(lead, row);
-                return true;
-            }
-            row.rewind(mark);
-        }
-        byte.is_some_and(|byte| {
-            self.last[usize::from(byte)].iter().any(|number| self.readers[usize::from(*number)].read(context, row))
-        })
+        Known::No
     }
 }
 
+/// Records within records: once, not again within that.
 impl Registry {
-    /// The line of a program within a record of what carries it (a container's log as JSON): once, not again within that.
+    /// The line of a program within a record of what carries it (a container's log as JSON).
     fn read_within(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         if self.within {
             return false;
@@ -352,24 +390,28 @@ impl Registry {
         let Some((memory, length)) = self.structured.take_line(context) else { return false };
         let (line, program) = memory.split_at(length);
         let mark = row.mark();
-        self.structured.write_carrier(context, row);
         self.within = true;
         let bare = Header { message: line, ..Header::default() };
-        let inner = Context {
-            header: bare,
-            record: line,
-            zone: context.zone,
-            reference: context.reference,
-            grams: Grams::new(),
-            first_time: FirstTime::default(),
-        };
+        let inner = Context { header: bare, record: line, ..within(context) };
+        self.structured.write_carrier(context, row);
+        let header = syslog::header(line);
         // A program that is known writes what it writes, as behind a syslog header.
-        let mut read = !self.knows(program) && self.read_stamped(&inner, row);
+        let is_known = self.knows(header.app.unwrap_or(program));
+        let mut read = !is_known && self.read_stamped(&inner, row);
         if !read {
-            let header = syslog::header(line);
-            let is_bare = header.app.is_none() && header.stamp.is_none();
+            row.rewind(mark);
+            let is_bare = header.app.is_none() && header.stamp.is_none() && header.priority.is_none();
             let header = if is_bare { Header { app: Some(program).filter(|name| !name.is_empty()), ..bare } } else { header };
-            read = self.read(&Context { header, ..inner }, row);
+            let inner = Context { header, ..within(&inner) };
+            self.write_header(&inner, row);
+            self.structured.write_carrier(context, row);
+            inner.set_time(row, header.stamp);
+            read = self.read(&inner, row);
+            let is_syslog = header.priority.is_some() || header.stamp.is_some() && header.host.is_some() && header.app.is_some();
+            if !read && is_syslog {
+                self.write_unknown(&inner, row);
+                read = true;
+            }
         }
         self.within = false;
         if !read {
@@ -380,6 +422,98 @@ impl Registry {
         self.structured.keep_line(memory);
         read
     }
+
+    /// The object of a format that is known within one of what carries it (`{"detail-type":"..","detail":{..}}`).
+    fn read_held(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        if self.within {
+            return false;
+        }
+        let Some((key, object)) = structured::held(context.header.message) else { return false };
+        let mark = row.mark();
+        self.within = true;
+        self.structured.write_around(context, key, row);
+        let header = Header { message: object, ..context.header };
+        let read = self.read_told(&Context { header, ..within(context) }, row) == Known::Written;
+        self.within = false;
+        if !read {
+            row.rewind(mark);
+            self.structured.read_known(context, row);
+        }
+        read
+    }
+
+    /// The object behind a few words.
+    fn read_behind_words(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        if self.within {
+            return false;
+        }
+        let Some((lead, object)) = structured::behind_words(context.header.message) else { return false };
+        let header = Header { message: object, ..context.header };
+        let mark = row.mark();
+        let beginning = super::beginning(lead);
+        context.set_time(row, beginning.map(|(stamp, _)| stamp));
+        self.within = true;
+        let read = self.read(&Context { header, ..within(context) }, row);
+        self.within = false;
+        if read {
+            if let Some(level) = beginning.and_then(|(_, level)| level).filter(|_| row.get(FieldId::LOG_LEVEL).is_none()) {
+                row.text(FieldId::LOG_LEVEL, level);
+            }
+            super::outcome(lead, row);
+        } else {
+            row.rewind(mark);
+        }
+        read
+    }
+
+    /// A line with a header or a time of its own behind the syslog header of what passed it on, as a program that is known writes it.
+    fn read_passed_on(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        let line = context.header.message.trim_start();
+        let is_relays = context.header.app.is_none() && line.len() < context.record.len();
+        if self.within || !is_relays || !syslog::begins_with_time(line) {
+            return false;
+        }
+        self.within = true;
+        let bare = Context { header: Header { message: line, ..Header::default() }, record: line, ..within(context) };
+        let mut read = self.read_stamped(&bare, row);
+        if !read {
+            let header = syslog::header(line);
+            let mark = row.mark();
+            let inner = Context { header, ..within(&bare) };
+            inner.set_time(row, header.stamp);
+            read = header.stamp.is_some() && self.read_told(&inner, row) == Known::Written;
+            if !read {
+                row.rewind(mark);
+            }
+        }
+        self.within = false;
+        read
+    }
+
+    /// Writes what a text behind a syslog header says, of which nothing more is known.
+    pub(in crate::decode) fn write_unknown(&self, context: &Context<'_>, row: &mut RowBuilder<'_>) {
+        let message = context.header.message;
+        row.format(self.syslog);
+        if context.header.app.is_some() {
+            row.log_source(self.linux_syslog);
+        }
+        if row.get(FieldId::MESSAGE).is_none() {
+            row.text(FieldId::MESSAGE, message);
+        }
+        if let Some((_, Some(level))) = super::beginning(message) {
+            row.text(FieldId::LOG_LEVEL, level);
+        } else if message.starts_with('[')
+            && let Some(level) = super::level(message)
+        {
+            row.text(FieldId::LOG_LEVEL, level);
+        }
+        super::guess(message, row);
+    }
+}
+
+/// The same for a text within the record: what is remembered of the record's own is not of that.
+fn within<'a>(context: &Context<'a>) -> Context<'a> {
+    Context { grams: Grams::new(), first_time: FirstTime::default(), ..*context }
 }
 
 /// How the folders of programs begin.

@@ -30,10 +30,10 @@ pub(super) struct Reader {
 
 /// Container runtimes and log shippers put a program's own line into JSON.
 struct Carrier {
-    line: [Key; 12],
-    marks: [Key; 18],
+    line: [Key; 16],
+    marks: [Key; 28],
     /// The name of the program, as journals and collectors of syslog write it.
-    program: [Key; 6],
+    program: [Key; 8],
     host: [Key; 4],
     time: Key,
     fields: Fields,
@@ -60,11 +60,15 @@ impl Reader {
                 "full_message",
                 "short_message",
                 "_raw",
+                "result._raw",
                 "raw",
                 "body",
                 "Body",
                 "body.stringValue",
                 "textPayload",
+                "event",
+                "line",
+                "msg",
             ]
             .map(|name| keys.declare(name)),
             marks: [
@@ -82,14 +86,33 @@ impl Reader {
                 "short_message",
                 "@version",
                 "_raw",
+                "result._raw",
                 "severityText",
                 "SeverityText",
                 "logName",
                 "fluentd.tag",
+                "sourcetype",
+                "syslogtag",
+                "ident",
+                "programname",
+                "PROGRAM",
+                "fromhost",
+                "fromhost-ip",
+                "LEGACY_MSGHDR",
+                "syslog_facility",
             ]
             .map(|name| keys.declare(name)),
-            program: ["SYSLOG_IDENTIFIER", "log.syslog.appname", "appname", "ident", "_COMM", "_application_name"]
-                .map(|name| keys.declare(name)),
+            program: [
+                "SYSLOG_IDENTIFIER",
+                "log.syslog.appname",
+                "appname",
+                "ident",
+                "_COMM",
+                "_application_name",
+                "programname",
+                "PROGRAM",
+            ]
+            .map(|name| keys.declare(name)),
             host: ["_HOSTNAME", "log.syslog.hostname", "host", "hostname"].map(|name| keys.declare(name)),
             time: keys.declare("time"),
             fields: Fields::new(""),
@@ -151,8 +174,7 @@ impl Reader {
     pub(super) fn outermost(&self, context: &Context<'_>, mut each: impl FnMut(&str)) {
         let mut before = "";
         for (key, _) in self.record.view(object_of(context)).iter() {
-            let name = self.record.keys.name(key);
-            let first = &name[..name.bytes().position(|byte| byte == b'.').unwrap_or(name.len())];
+            let first = outermost_of(self.record.keys.name(key));
             if first != before {
                 each(first);
             }
@@ -170,10 +192,12 @@ impl Reader {
     /// name. Give it back to [`Reader::keep_line`].
     pub(super) fn take_line(&mut self, context: &Context<'_>) -> Option<(String, usize)> {
         let view = self.record.view(object_of(context));
-        if !self.carrier.marks.iter().any(|key| view.has(*key)) {
+        let line = self.carrier.line.iter().find_map(|key| view.text(*key))?;
+        // Beside the words of a program of its own a text is one that its users may have written: no record.
+        let is_around = |(key, _)| AROUND.contains(&self.record.keys.name(key));
+        if !self.carrier.marks.iter().any(|key| view.has(*key)) && !view.iter().all(is_around) {
             return None;
         }
-        let line = self.carrier.line.iter().find_map(|key| view.text(*key))?;
         let mut memory = std::mem::take(&mut self.carrier.memory);
         memory.clear();
         memory.push_str(line.trim_end());
@@ -185,6 +209,17 @@ impl Reader {
     /// Keeps the memory for the next line.
     pub(super) fn keep_line(&mut self, memory: String) {
         self.carrier.memory = memory;
+    }
+
+    /// Writes what the record says beside the object that it holds as `holder`.
+    pub(super) fn write_around(&mut self, context: &Context<'_>, holder: &str, row: &mut RowBuilder<'_>) {
+        let view = self.record.view(object_of(context));
+        for (key, value) in view.iter().filter(|(key, _)| outermost_of(self.record.keys.name(*key)) != holder) {
+            self.carrier.fields.write(&self.record.keys, key, value, row);
+        }
+        if let Some(time) = view.get(self.carrier.time).and_then(|value| table::time(value, context)) {
+            row.time(time);
+        }
     }
 
     /// Writes what the record says about where its line comes from.
@@ -202,6 +237,86 @@ impl Reader {
             row.time(time);
         }
     }
+}
+
+/// What alone may stand beside a line that a collector carries: what says when, from where and in which list it came.
+const AROUND: &[&str] = &[
+    "message",
+    "log",
+    "event",
+    "line",
+    "msg",
+    "raw",
+    "_raw",
+    "body",
+    "@timestamp",
+    "timestamp",
+    "time",
+    "date",
+    "host",
+    "host.name",
+    "hostname",
+    "source",
+    "path",
+    "file",
+    "offset",
+    "index",
+    "tag",
+    "tags",
+    "type",
+    "@version",
+];
+
+/// Keys below which a collector or a cloud service puts the record that it carries.
+const HOLDERS: &[&str] = &["event", "detail", "_source", "records", "Records", "record", "log", "result", "message"];
+
+/// A path's first key.
+fn outermost_of(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
+
+/// The object that makes up most of the object in `text` as the value of one of [`HOLDERS`], also alone in a list, and that key.
+pub(super) fn held(text: &str) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    // Where a text began, the last one of the outermost object, how deep the place is, and where the object began that may be meant.
+    let (mut quote, mut key, mut depth, mut begun) = (None, "", 0, None);
+    let mut at = 0;
+    while let Some(next) = bytes[at..].iter().position(|b| b"\"\\{}[]".contains(b)) {
+        at += next;
+        match (bytes[at], quote) {
+            (b'\\', _) => at += 1,
+            (b'"', Some(start)) => {
+                if depth == 1 {
+                    key = &text[start..at];
+                }
+                quote = None;
+            }
+            (b'"', None) => quote = Some(at + 1),
+            (_, Some(_)) => {}
+            (opens @ (b'{' | b'['), None) => {
+                depth += 1;
+                let is_first = depth == 2 || depth == 3 && bytes[..at].trim_ascii_end().ends_with(b"[");
+                if opens == b'{' && begun.is_none() && is_first && HOLDERS.contains(&key) {
+                    begun = Some((at, depth));
+                }
+            }
+            (_, None) => {
+                depth -= 1;
+                if let Some((start, _)) = begun.filter(|(_, of)| *of == depth + 1) {
+                    let is_alone = depth == 1 || bytes[at + 1..].trim_ascii_start().starts_with(b"]");
+                    if is_alone && (at + 1 - start) * 2 > text.len() {
+                        return Some((key, &text[start..=at]));
+                    }
+                    begun = None;
+                }
+            }
+        }
+        at += 1;
+        if at >= bytes.len() {
+            break;
+        }
+    }
+    None
 }
 
 /// The object of a record. Before it may stand the cookie of Common Event Expression, which rsyslog's and syslog-ng's JSON parsers
@@ -237,4 +352,28 @@ pub(super) enum Known {
     Written,
     /// It is an object that names its fields in its own way: nothing is written yet.
     Plain,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held;
+
+    #[test]
+    fn an_object_is_held_that_makes_up_most_of_a_record() {
+        let cases = [
+            (r#"{"time":1,"event":{"a":"}\"{","b":[1,{"c":2}]}}"#, Some(("event", r#"{"a":"}\"{","b":[1,{"c":2}]}"#))),
+            (r#"{"Records":[ {"a":"long enough"} ]}"#, Some(("Records", r#"{"a":"long enough"}"#))),
+            (r#"{"records":[{"a":"one of two"},{"a":"the other one"}]}"#, None),
+            (r#"{"event":{"a":1},"text":"more than that"}"#, None),
+            (r#"{"body":{"a":"what users wrote"}}"#, None),
+            (r#"{"x":{"event":{"a":"deeper than that"}}}"#, None),
+            (r#"{"x":"event","y":{"a":"of another key"}}"#, None),
+            (r#"{"event":{"a":"cut"#, None),
+            (r#"}}]]"event\"#, None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(held(text), expected, "{text}");
+        }
+    }
 }
