@@ -229,6 +229,8 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("719022", LoggedIn, "WebVPN user {u>} has been authenticated"),
     ("719023", LoginFailed, "WebVPN user {u>} has not been successfully authenticated. Access denied."),
     ("722022 722033", Told, "Group <{g}> User <{u>}> IP <{s}> {x} {p} SVC connection established"),
+    ("721016", LoggedIn, "({x}) WebVPN session for client user {u>}, IP {s} has been created"),
+    ("721018", LoggedOut, "({x}) WebVPN session for client user {u>}, IP {s} has been deleted"),
     ("722051", LoggedIn, "Group <{g}> User <{su>}> IP <{s}> IPv4 Address <{sn}> IPv6 address <{sn}> assigned to session"),
     ("725001 725002 725003 725006 725007 725016", Told, "{x} with {x} {s} to {d} {x}"),
     ("725001 725002 725003 725006 725007 725016", Told, "{x} with {x} {s} to {d}"),

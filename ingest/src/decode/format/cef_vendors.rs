@@ -13,7 +13,7 @@ use crate::decode::keys::Keys;
 pub(super) fn before(vendor: &str, pairs: &Extension<'_>, keys: &mut Keys, scratch: &mut String, row: &mut RowBuilder<'_>) {
     match vendor {
         // The client's port, while `spt` is the port towards the origin server.
-        "Incapsula" => {
+        "Incapsula" | "Imperva" if pairs.get("sourceServiceName").is_some() => {
             if let Some(port) = pairs.get("cpt") {
                 keys.claim(FieldId::SOURCE_PORT);
                 number(row, FieldId::SOURCE_PORT, port);
@@ -52,7 +52,7 @@ pub(super) fn after(
 ) {
     labels(pairs, scratch, row);
     match vendor {
-        "Incapsula" => imperva(pairs, scratch, row),
+        "Incapsula" | "Imperva" if pairs.get("sourceServiceName").is_some() => imperva(pairs, scratch, row),
         "Trend Micro" => trend_micro(class, pairs, scratch, row),
         "Cisco" if pairs.get("ESAMID").is_some() => email_security(pairs, row),
         "F5" => {

@@ -140,6 +140,9 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
+        if message.starts_with('<') && message.ends_with("/>") {
+            return false; // An element of XML with attributes.
+        }
         self.record.begin();
         let Reader { record, .. } = self;
         let mut put = |key: &str, value: &str| {
@@ -184,7 +187,7 @@ pub(super) struct Plain {
     usual: Usual,
     message: Key,
     /// The names of what a program says in its own words.
-    says: [Key; 3],
+    says: [Key; 5],
 }
 
 impl Plain {
@@ -194,7 +197,7 @@ impl Plain {
             fields: Fields::new(""),
             usual: Usual::new(keys),
             message: keys.declare("message"),
-            says: ["message", "msg", "Message"].map(|name| keys.declare(name)),
+            says: ["message", "msg", "Message", "description", "Description"].map(|name| keys.declare(name)),
         }
     }
 

@@ -402,20 +402,27 @@ pub(super) fn outcome(text: &str, row: &mut RowBuilder<'_>) {
 }
 
 fn write_outcome(text: &str, row: &mut RowBuilder<'_>) -> bool {
-    let [_, failures, successes] = &*SAID;
     if row.get(FieldId::EVENT_OUTCOME).is_some() {
         return false;
     }
-    let outcome = if failures.stand_in(text) {
-        "failure"
-    } else if successes.stand_in(text) {
-        "success"
-    } else {
-        return false;
-    };
+    let Some(outcome) = went(text) else { return false };
     row.text(FieldId::EVENT_CATEGORY, "authentication");
     row.text(FieldId::EVENT_OUTCOME, outcome);
     true
+}
+
+/// Whether what `text` tells of went well, where it says that.
+fn went(text: &str) -> Option<&'static str> {
+    let [_, failures, successes] = &*SAID;
+    match failures.stand_in(text) {
+        true => Some("failure"),
+        false => successes.stand_in(text).then_some("success"),
+    }
+}
+
+/// The same of a login's name: `user_login_failed`.
+pub(super) fn outcome_of_login(action: &str) -> Option<&'static str> {
+    SAID[0].stand_in(action).then(|| went(action))?
 }
 
 /// Whether `text` holds `word`, in any case of ASCII letters.
@@ -488,7 +495,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         // `user taro@192.0.2.7`
         let of_name = word
             .split_once('@')
-            .filter(|(name, rest)| !name.is_empty() && is_one_of(before, &["user", "for"]) && address(rest).is_some());
+            .filter(|(name, rest)| !name.is_empty() && is_one_of(before, &["user", "for", "login"]) && address(rest).is_some());
         let led = led.or(of_name);
         let word = led.map_or(word, |(lead, rest)| {
             before = if of_name.is_some() { "from" } else { lead };

@@ -120,6 +120,8 @@ const MESSAGES: &[(&str, Done, &str)] = &[
     ("NBRCHANGE", Told, "{x}: Neighbor {s} ({si}) is {st}: {r}"),
     ("STATECHANGE", Told, "{si} Grp {x} state {x} -> {st}"),
     ("RECVD_PKT_INV_SPI", Denied, "{x}destaddr={d}, prot={x}, {x}srcaddr={s}"),
+    ("RECVD_PKT_NOT_IPSEC", Denied, "{x}dest_addr= /{d}, src_addr= {s}, prot= {p}"),
+    ("RECVD_PKT_NOT_IPSEC", Denied, "{x}dest_addr= {d}, src_addr= {s}, prot= {p}"),
     ("RADIUS_DEAD RADIUS_ALIVE", Told, "RADIUS server {d4},{x} is {r}"),
     ("ERR_DISABLE", Told, "{r} error detected on {si}, putting"),
     ("SESSION_STATUS", Told, "Crypto tunnel is {st}. {x}eer {s4} "),

@@ -110,6 +110,7 @@ const HOLDERS: &[&str] = &[
     "eventlog",
     "logentry",
     "syscall",
+    "location",
 ];
 
 /// Keys below which a name may be somebody else's.
@@ -436,6 +437,13 @@ impl Usual {
         {
             row.text(FieldId::EVENT_TYPE, verdict);
         }
+        // Whether a login went well, where its own name says that.
+        if let Some(Value::Text(action)) = row.get(FieldId::EVENT_ACTION)
+            && row.get(FieldId::EVENT_OUTCOME).is_none()
+            && let Some(outcome) = super::guess::outcome_of_login(action)
+        {
+            row.text(FieldId::EVENT_OUTCOME, outcome);
+        }
         if row.get(FieldId::USER_NAME).is_none() {
             row.copy_first(self.email, FieldId::USER_NAME);
         }
@@ -726,6 +734,11 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
             _ => false,
         },
         Only::Application => text.is_some_and(is_application),
+        Only::Deed => text.is_some_and(|text| {
+            text.len() <= 64
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-:".contains(&b))
+                && text.split(['_', '.', '-', ':']).filter(|word| word.bytes().any(|b| b.is_ascii_alphabetic())).count() >= 2
+        }),
         Only::Mac => text.is_some_and(super::guess::is_mac),
         Only::Undotted => text.is_some_and(|text| is_word(text) && !text.contains(['.', '/', ':']) && text.len() <= 64),
         Only::Two => text.is_some_and(|text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic())),

@@ -7,8 +7,8 @@ use crate::decode::record::table::To::{
     RequestLine, Time, Url, Without,
 };
 use Only::{
-    Any, Application, Code, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Request, Separated, Status, Technique,
-    Text, Two, Undotted, Unique, Word,
+    Any, Application, Code, Deed, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Request, Separated, Status,
+    Technique, Text, Two, Undotted, Unique, Word,
 };
 
 /// Which values count: names such as `from`, `source` and `status` mean other things as well.
@@ -56,6 +56,8 @@ pub(super) enum Only {
     Undotted,
     /// A hardware address.
     Mac,
+    /// Several words as programs write them, for what was done: `user_signed_in`.
+    Deed,
 }
 
 /// Words that stand for one of several in a name.
@@ -63,10 +65,10 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     // Who began it.
     (
         "S",
-        "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender cli",
+        "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender sending cli srcendpoint",
     ),
     // What it went to.
-    ("D", "dst dest destination server target victim responder resp srv"),
+    ("D", "dst dest destination server target victim responder resp srv dstendpoint"),
     ("IP", "ip ipaddress ipaddr address addr ipv4 ipv6 ipv4address ipv6address ipv4addr ipv6addr ipaddressv4 ipaddressv6"),
     // Where of a request something stands.
     ("R", " http request httprequest httpmessage"),
@@ -84,7 +86,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      devicetime detectiontime detectiontimestamp detecttime detectedat detectiondate triggeredat occurredat occured \
      occuredat identifiedat when occurred occurtime generatedtime generatedat timegenerated generationtime timecreated \
      activitydatetime activitytime createdat createddatetime creationtime creationdate createdtime createdon createdate \
-     created firstdetected firstseen starttime startdate starttimestamp begintime published publishtime receivedtime \
+     created firstdetected firstseen firstobservedat reqtimesec starttime startdate starttimestamp begintime published publishtime receivedtime \
      receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix epoch \
      epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano observedtimeunixnano \
      asctime syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat \
@@ -93,14 +95,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Host("source"),
         Ip,
-        "srcip {S}ip {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip loginip \
-     userip userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip httprequestremoteip \
+        "srcip {S}ip {S}ips {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip loginip \
+     userip useripaddress userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip httprequestremoteip \
      requestremoteaddr requestclientip fromip attackip attackerinfoip sourceinfoaddress aip {S}host srchost realip xrealip \
      xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress \
-     geolocationipaddress {S}publicipaddress origsrc 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
+     geolocationipaddress {S}publicipaddress origsrc 送信元 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
      callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip {S}networkaddress initiatorentitysysaddr remote peer addr from",
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr remote peer addr from",
     ),
     (
         Number("source.port"),
@@ -111,12 +113,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Host("destination"),
         Ip,
         "{D}ip {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip \
-     localaddr origdst 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip localaddress",
+     localaddr origdst resourceip 宛先 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip localaddress",
     ),
     (
         Number("destination.port"),
         Port,
-        "{D}port dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst {D}portnumber {D}l4port \
+        "{D}port dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst resourceport {D}portnumber {D}l4port \
      localport",
     ),
     (
@@ -134,7 +136,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Protocol,
         Word,
         "transport protoname ipproto ipprotocol transportprotocol l4proto l4protocol layer4protocol proto protocol \
-     protocolname protocolid protocolidentifier prot networkprotocol",
+     protocolname protocolid protocolidentifier prot networkprotocol プロトコル",
     ),
     (
         Lower("network.protocol"),
@@ -262,7 +264,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      createdbyusername modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
-     useraccount domainuser ntuser osusername vpnuser authenticatedusername operatorname sessionuser csusername operatedby",
+     useraccount domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser csusername operatedby subjuid",
     ),
     (
         As("user.id"),
@@ -301,11 +303,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("event.action"),
         Text,
         "action act actions deviceaction eventaction actiontaken finalstatus actionname actiontype eventname eventtype \
-     eventtypename operation operationname activity activityname activitytype disposition verdict decision policyaction \
-     ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype 操作 \
+     eventtypename operation operationname activity activityname activitytype disposition verdict decision deliveryaction policyaction \
+     ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype atype 操作 \
      操作種別 auditevent activityaction taskaction アクション 動作 処理 threataction \
      actionid actionidentifier op typename",
     ),
+    (As("event.action"), Deed, "type logtype eventcategory"),
     (
         As("event.code"),
         Code,
@@ -341,7 +344,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
                 ("authorized", "success"),
                 ("completed", "success"),
                 ("yes", "success"),
+                ("accept", "success"),
+                ("accepted", "success"),
                 ("成功", "success"),
+                ("認証成功", "success"),
+                ("ログイン成功", "success"),
+                ("正常", "success"),
                 ("failure", "failure"),
                 ("failed", "failure"),
                 ("fail", "failure"),
@@ -354,7 +362,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
                 ("false", "failure"),
                 ("no", "failure"),
                 ("ng", "failure"),
+                ("reject", "failure"),
+                ("deny", "failure"),
+                ("refused", "failure"),
                 ("失敗", "failure"),
+                ("認証失敗", "failure"),
+                ("ログイン失敗", "failure"),
+                ("異常", "failure"),
             ],
         ),
         Any,
@@ -418,12 +432,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Domain,
         "urlhost urldomain urlhostname httphost httphostname httpdomain vhost virtualhost sitename site website webdomain \
      requesthost requestedhost requesthostname servername hostheader authority requestheadershost host httpmessagehost \
-     requestheadersauthority httprequesthost requestheaderhost headershost cshost",
+     requestheadersauthority reqhost httprequesthost requestheaderhost headershost cshost",
     ),
     (
         As("url.path"),
         Separated,
-        "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname resourcepath requestedpath",
+        "urlpath requestpath uripath httppath uristem csuristem path httprequestpath urlpathname resourcepath requestedpath reqpath",
     ),
     (
         As("url.query"),
@@ -568,7 +582,11 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "ppid parentpid {P}pid parentprocessprocessid initiatingprocessparentid parentprocessid processparentid \
      processparentprocessid",
     ),
-    (LastPart("process.parent.name"), Any, "{P}name {P}filename {P}imagename parentname parentfilename parentprocess"),
+    (
+        LastPart("process.parent.name"),
+        Any,
+        "{P}name {P}filename {P}imagename {P}basefilename parentname parentfilename parentprocess",
+    ),
     (
         As("process.parent.executable"),
         Separated,
@@ -583,7 +601,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Mailbox("email.from.address"),
         Mail,
         "from sender mailfrom emailfrom senderaddress senderemail senderemailaddress emailsender fromaddress envelopefrom \
-     envelopesender headerfrom 送信者 差出人 smtpfrom fromaddr senderaddr smtpmailfrom sendermailfromaddress senderfromaddress fromemail \
+     envelopesender headerfrom 送信者 差出人 smtpfrom fromaddr senderaddr smtpmailfrom sendermailfromaddress senderfromaddress fromemail fromuseremailaddress \
      mailsender",
     ),
     (

@@ -85,6 +85,8 @@ impl Reader {
             if !is_empty {
                 stack[depth] = (name, key);
                 depth += 1;
+            } else if depth == 0 {
+                return rest.trim().is_empty() && !self.record.is_empty();
             }
         }
         false
