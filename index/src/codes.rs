@@ -194,7 +194,17 @@ impl Codes {
     }
 
     /// Calls `each` with the place in `docs` and the code of every value, a value that a document has twice once.
-    pub(crate) fn each(&mut self, docs: &[DocId], mut each: impl FnMut(usize, u64)) {
+    pub(crate) fn each(&mut self, docs: &[DocId], each: impl FnMut(usize, u64)) {
+        self.visit(docs, true, each);
+    }
+
+    /// As [`Codes::each`], for what is measured of values: a number that a document has twice is two values. Of texts and addresses it is
+    /// one, as in Elasticsearch.
+    pub(crate) fn every(&mut self, docs: &[DocId], each: impl FnMut(usize, u64)) {
+        self.visit(docs, matches!(self.kind, ColumnType::Str | ColumnType::IpAddr), each);
+    }
+
+    fn visit(&mut self, docs: &[DocId], once: bool, mut each: impl FnMut(usize, u64)) {
         use tantivy::columnar::ColumnIndex;
         match &self.column.index {
             ColumnIndex::Empty { .. } => {}
@@ -227,8 +237,10 @@ impl Codes {
                 for (at, doc) in docs.iter().enumerate() {
                     self.buffer.clear();
                     self.buffer.extend(self.column.values_for_doc(*doc));
-                    self.buffer.sort_unstable();
-                    self.buffer.dedup();
+                    if once {
+                        self.buffer.sort_unstable();
+                        self.buffer.dedup();
+                    }
                     self.buffer.iter().for_each(|code| each(at, *code));
                 }
             }

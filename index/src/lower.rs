@@ -581,6 +581,8 @@ fn number_range(low: &Bound<Scalar>, high: &Bound<Scalar>) -> Numbers {
         Some((low, high))
     };
     let Some((low, high)) = ends() else { return Numbers { integers: None, floats: None } };
+    // Zero is one number, but columns order its two signs: both lie in a range that begins or ends with either.
+    let (low, high) = ((low.0, if low.1 == 0.0 { -0.0 } else { low.1 }), (high.0, if high.1 == 0.0 { 0.0 } else { high.1 }));
     Numbers { integers: (low.0 <= high.0).then_some(low.0..=high.0), floats: (low.1 <= high.1).then_some(low.1..=high.1) }
 }
 

@@ -22,6 +22,8 @@ type Plan = (u8, u8, u8, u8, i16);
 const USERS: &[&str] = &["taro", "Jiro", "花子", "a b", "*", "jiro?", "O'Neil", "10.0.0.1", "TRUE", "7", LONG];
 /// A value that its record holds, so that it is found by its words.
 const LONG: &str = "Mozilla/5.0 (X11; 日本 09:00:00) gecko/a-b";
+/// Texts that letters of other sizes, empty ones and blanks make hard.
+const WORDS: &[&str] = &["straße", "STRASSE", "İstanbul", "ＡＢＣ", "ΑΣ", "ας", "", " pad ", "ｶﾅ", "x😀y", "-0", "1e3"];
 const LINES: &[&str] = &[
     "Failed password for {u} from {ip} port 22",
     "2026-04-01T09:00:00Z host-1.example.jp: {u} opened /etc/pass-wd",
@@ -77,6 +79,19 @@ fn build(plans: &[Plan], first: u64) -> Batch {
         if what % 6 == 2 {
             row.text(FieldId::TAGS, "one");
             row.text(FieldId::TAGS, if number % 2 == 0 { "two" } else { "one" });
+        }
+        let [two, three, four] = [2, 3, 4].map(|n| i64::from(*number).rem_euclid(n));
+        match what % 8 {
+            3 => [three, four, three].into_iter().for_each(|n| row.int(FieldId::known("own.counts"), n - 1)),
+            4 => row.float(FieldId::known("own.part"), [-0.0, 0.0, -1.5, 0.25][four as usize]),
+            5 => {
+                row.int(FieldId::known("own.part"), three - 1);
+                row.float(FieldId::known("own.part"), 0.25);
+                [true, two == 0, true].into_iter().for_each(|b| row.bool(FieldId::known("own.flags"), b));
+            }
+            6 => row.uint(FieldId::known("own.large"), u64::MAX - four as u64),
+            7 => (0..three).for_each(|n| row.text(FieldId::known("own.words"), WORDS[(*ip as i64 + n) as usize % WORDS.len()])),
+            _ => {}
         }
     }
     builder.finish(LogRange { partition: 0, first, last: first + plans.len() as u64 - 1 }, now())
@@ -220,6 +235,34 @@ fn leaf() -> impl Strategy<Value = String> {
         "tags:one",
         "tags:two",
         "tags:(one AND two)",
+        "own.counts:2",
+        "own.counts:(0 AND 1)",
+        "own.counts:[-1 TO 0]",
+        "own.part:0",
+        "own.part:-0.0",
+        "own.part:[-2 TO 0]",
+        "own.part:[0 TO 0.25}",
+        "own.part:>0",
+        "own.part:<0",
+        "own.part:>=0",
+        "own.part:/^-?0$/",
+        "own.flags:false",
+        "own.flags:(true AND false)",
+        "own.large:18446744073709551615",
+        "own.large:>18446744073709551613",
+        "own.large:>9223372036854775807",
+        "own.words:straße",
+        "own.words:strasse",
+        "own.words:istanbul",
+        "own.words:ＡＢＣ",
+        "own.words:ασ",
+        "own.words:\"\"",
+        "own.words:\" pad \"",
+        "own.words:*😀*",
+        "own.words:?",
+        "own.words:*",
+        "own.words:1000",
+        "own.words:/^.{2}$/",
         "@timestamp:>2026-04-01T00:01:00Z",
         "@timestamp:[2026-04-01T00:00:30Z TO 2026-04-01T00:02:00Z]",
         "event.received:<2026-04-01T00:01:00Z",
@@ -379,6 +422,14 @@ fn shown(value: &Value<'_>) -> String {
     }
 }
 
+fn number(value: Value<'_>) -> Option<f64> {
+    match value {
+        Value::Int(n) => Some(n as f64),
+        Value::Float(n) => Some(n),
+        _ => None,
+    }
+}
+
 fn terms(field: &str, size: usize) -> AggregationKind {
     AggregationKind::Terms { field: field.to_owned(), size, order: TermsOrder::Count, min_count: 1, missing: None }
 }
@@ -427,6 +478,12 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
         (field("distinct"), AggregationKind::Cardinality { field: field("source.ip") }.into()),
         (field("distinct_users"), AggregationKind::Cardinality { field: field("user.name") }.into()),
         (field("values"), AggregationKind::ValueCount { field: field("tags") }.into()),
+        (field("counts"), terms("own.counts", 1000).into()),
+        (field("words"), terms("own.words", 1000).into()),
+        (field("distinct_words"), AggregationKind::Cardinality { field: field("own.words") }.into()),
+        (field("counts_values"), AggregationKind::ValueCount { field: field("own.counts") }.into()),
+        (field("counts_stats"), AggregationKind::Stats { field: field("own.counts") }.into()),
+        (field("part_stats"), AggregationKind::Stats { field: field("own.part") }.into()),
         (field("stats"), AggregationKind::Stats { field: field("source.bytes") }.into()),
         (field("ranges"), AggregationKind::Range { field: field("source.bytes"), ranges }.into()),
         (
@@ -475,6 +532,19 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
     assert_eq!(figure("sum"), Some(bytes.iter().sum::<i64>() as f64), "{text}");
     assert_eq!(figure("min"), bytes.iter().min().map(|n| *n as f64), "{text}");
     assert_eq!(figure("max"), bytes.iter().max().map(|n| *n as f64), "{text}");
+    assert_eq!(buckets("counts"), counted(&hits, "own.counts"), "{text}");
+    assert_eq!(buckets("words"), counted(&hits, "own.words"), "{text}");
+    assert_eq!(found["distinct_words"].value, Some(counted(&hits, "own.words").len() as f64), "{text}");
+    // A number that an event has twice is measured twice.
+    for (name, own) in [("counts_stats", "own.counts"), ("part_stats", "own.part")] {
+        let all: Vec<f64> = hits.iter().flat_map(|e| e.all(FieldId::known(own)).filter_map(number)).collect();
+        assert_eq!(found[name].values["count"], Some(all.len() as f64), "{text}");
+        assert_eq!(found[name].values["sum"], Some(all.iter().sum::<f64>()), "{text}");
+        assert_eq!(found[name].values["min"], all.iter().copied().reduce(f64::min), "{text}");
+        if own == "own.counts" {
+            assert_eq!(found["counts_values"].value, Some(all.len() as f64), "{text}");
+        }
+    }
     let range = |low: bool| bytes.iter().filter(|n| (**n < 0) == low).count() as u64;
     assert_eq!(found["ranges"].buckets.iter().map(|b| b.count).collect::<Vec<_>>(), [range(true), range(false)], "{text}");
     let filtered = |text: &str| {

@@ -140,19 +140,19 @@ impl Gather {
             }
             Gather::Values(columns, counts) => {
                 for column in columns.iter_mut() {
-                    column.each(hits.docs, |at, _| *slot(counts, hits.parent(at)) += 1);
+                    column.every(hits.docs, |at, _| *slot(counts, hits.parent(at)) += 1);
                 }
             }
             Gather::Stats(columns, stats) => {
                 for column in columns.iter_mut() {
                     let number = column.number();
-                    column.each(hits.docs, |at, code| slot(stats, hits.parent(at)).add(number(code)));
+                    column.every(hits.docs, |at, code| slot(stats, hits.parent(at)).add(number(code)));
                 }
             }
             Gather::Quantiles(columns, quantiles) => {
                 for column in columns.iter_mut() {
                     let number = column.number();
-                    column.each(hits.docs, |at, code| slot(quantiles, hits.parent(at)).add(number(code)));
+                    column.every(hits.docs, |at, code| slot(quantiles, hits.parent(at)).add(number(code)));
                 }
             }
             Gather::TopHits(top) => top.add(hits),
@@ -450,8 +450,9 @@ impl Buckets {
                         });
                     }
                 }
+                let mut cut = false;
                 for at in 0..hits.docs.len() {
-                    combine(&values[at * width..(at + 1) * width], &mut |key| {
+                    cut |= !combine(&values[at * width..(at + 1) * width], &mut |key| {
                         let next = list.len() as u64;
                         let code = match keys.get(key) {
                             Some(code) => *code,
@@ -460,11 +461,13 @@ impl Buckets {
                                 list.push(key.to_vec());
                                 next
                             }
-                            None => return,
+                            // There is no room for its count either, which says so.
+                            None => next,
                         };
                         count(tables, 0, at, code);
                     });
                 }
+                *overflow |= cut;
             }
         }
         if nested {
@@ -549,12 +552,12 @@ impl Split {
     }
 }
 
-/// Calls `each` with every combination of one value of each part, as column and code in turn.
-fn combine(parts: &[Vec<(u64, u64)>], each: &mut dyn FnMut(&[u64])) {
+/// Calls `each` with every combination of one value of each part, as column and code in turn; false where there are too many for all.
+fn combine(parts: &[Vec<(u64, u64)>], each: &mut dyn FnMut(&[u64])) -> bool {
     /// Keys that one event may have.
     const KEYS_MAX: usize = 64;
     if parts.iter().any(Vec::is_empty) {
-        return;
+        return true;
     }
     let all: usize = parts.iter().map(Vec::len).fold(1, usize::saturating_mul);
     let mut key = Vec::with_capacity(2 * parts.len());
@@ -567,6 +570,7 @@ fn combine(parts: &[Vec<(u64, u64)>], each: &mut dyn FnMut(&[u64])) {
         }
         each(&key);
     }
+    all <= KEYS_MAX
 }
 
 /// A code, how often it is among the hits, and how often among all.
