@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use event::Time;
-use index::{Aggregation, AggregationKind, Calendar, Interval, NumberRange, Sort, Source, TermsOrder, TimeZone, query};
+use index::{Aggregation, AggregationKind, Calendar, Chosen, Interval, NumberRange, Sort, Source, TermsOrder, TimeZone, query};
 use serde::Deserialize;
 
 use crate::problem::Problem;
@@ -38,7 +38,7 @@ enum Kind {
     Terms { field: String, size: Option<usize>, order: Option<String>, min_count: Option<u64>, missing: Option<String> },
     Range { field: String, ranges: Vec<RangeBody> },
     Filters(BTreeMap<String, String>),
-    Composite { fields: Vec<String>, size: Option<usize>, after: Option<Vec<String>> },
+    Composite { fields: Vec<String>, size: Option<usize>, after: Option<Vec<Option<String>>> },
     Significant { field: String, size: Option<usize> },
     Cardinality { field: String },
     Stats { field: String },
@@ -93,6 +93,7 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
             },
             min_count: min_count.unwrap_or(1),
             missing,
+            chosen: Chosen::default(),
         },
         Kind::Range { field, ranges } => {
             let shown = |n: Option<f64>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
@@ -111,7 +112,7 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
             AggregationKind::Filters { filters: filters.into_iter().map(one).collect::<Result<_, _>>()? }
         }
         Kind::Composite { fields, size, after } => AggregationKind::Composite {
-            sources: fields.into_iter().map(|field| (field.clone(), Source::Terms { field })).collect(),
+            sources: fields.into_iter().map(|field| (field.clone(), Source::terms(field))).collect(),
             size: size.unwrap_or(100),
             after,
         },

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use event::{Clock, EventId, FieldId, Time};
 use index::query::{Scalar, Test};
-use index::{Aggregation, AggregationKind, Hit, Query, SearchLimits, SearchRequest, Searcher, Sort, TermsOrder, query};
+use index::{Aggregation, AggregationKind, Chosen, Hit, Query, SearchLimits, SearchRequest, Searcher, Sort, TermsOrder, query};
 use rules::alert::{Alert, AlertRule, ByLanguage, FIELDS_MAX, TextMap, VALUE_BYTES_MAX, alert_id};
 use tracing::{info, warn};
 
@@ -229,6 +229,7 @@ pub(crate) fn find(
             order,
             min_count: min_count.max(1),
             missing: None,
+            chosen: Chosen::default(),
         };
         let newest = Aggregation::from(AggregationKind::TopHits { size: EVIDENCE_SHOWN, sort: Sort::Desc });
         request.aggregations = vec![("groups".to_owned(), Aggregation { kind, inner: vec![("newest".to_owned(), newest)] })];

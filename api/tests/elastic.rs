@@ -153,6 +153,28 @@ fn what_is_not_supported_is_refused_by_name() {
         (json!({"from": 9_999, "size": 2}), "Result window"),
         (json!({"sort": ["user.name", "source.bytes"]}), "second field"),
         (json!({"script_fields": {"a": {}}}), "script_fields"),
+        (json!({"collapse": {"field": "user.name"}}), "[collapse] is not supported"),
+        (json!({"knn": {"field": "x"}}), "[knn] is not supported"),
+        (json!({"slice": {"id": 2, "max": 2}}), "slice"),
+        (json!({"sort": [{"_script": {"type": "number"}}]}), "[_script]"),
+        (json!({"sort": [{"source.bytes": {"order": "desc", "mode": "avg"}}]}), "mode"),
+        (json!({"sort": [{"source.bytes": {"order": "desc", "missing": "_first"}}]}), "missing"),
+        (json!({"sort": [{"source.bytes": {"nested": {"path": "source"}}}]}), "nested"),
+        (json!({"aggs": {"a": {"rare_terms": {"field": "user.name", "max_doc_count": 101}}}}), "max_doc_count"),
+        (json!({"aggs": {"a": {"terms": {"field": "user.name", "include": "("}}}}), "include"),
+        (
+            json!({"aggs": {"a": {"terms": {"field": "user.name", "include": {"partition": 2, "num_partitions": 2}}}}}),
+            "partition",
+        ),
+        (json!({"aggs": {"a": {"multi_terms": {"terms": [{"field": "user.name"}]}}}}), "two fields"),
+        (
+            json!({"aggs": {"a": {"composite": {"sources": [{"a": {"terms": {"field": "user.name"}}}], "after": {"b": 1}}}}}),
+            "after",
+        ),
+        (
+            json!({"aggs": {"a": {"composite": {"sources": [{"a": {"terms": {"field": "user.name", "missing_order": "last"}}}]}}}}),
+            "missing_order",
+        ),
         (json!({"aggs": {"a": {"nested": {"path": "x"}}}}), "nested"),
         (json!({"aggs": {"a": {"terms": {"field": "message"}}}}), "message"),
         (json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1x"}}}}), "interval"),
@@ -282,6 +304,161 @@ fn hits_are_told_as_asked() {
     assert_eq!(old["hits"]["total"], 100);
     let one = server.get(&format!("{BASE}/mihari/_doc/0-2-0"), &server.tokens[0]).expect("there");
     assert_eq!((&one["found"], &one["_source"]["user"]["name"]), (&json!(true), &json!("taro")));
+}
+
+#[test]
+fn what_aggregations_list_is_chosen() {
+    let server = served();
+    let ask = |kind: &str, body: Value| {
+        server.elastic("/_search", &json!({"size": 0, "aggs": {"a": {kind: body}}}))["aggregations"]["a"].clone()
+    };
+    let keys = |told: &Value| -> Value {
+        told["buckets"].as_array().expect("buckets").iter().map(|b| json!([b["key"], b["doc_count"]])).collect()
+    };
+    let terms = |body: Value| ask("terms", body);
+    let told = terms(json!({"field": "user.name", "include": ["taro", "nobody"]}));
+    assert_eq!((keys(&told), &told["sum_other_doc_count"]), (json!([["taro", 100]]), &json!(0)));
+    assert_eq!(keys(&terms(json!({"field": "user.name", "exclude": "t.*"}))), json!([["hanako", 100]]));
+    assert_eq!(keys(&terms(json!({"field": "own.count", "include": [10, 30.0, 7]}))), json!([[10, 1], [30, 1]]));
+    assert_eq!(keys(&terms(json!({"field": "own.flag", "exclude": [true]}))), json!([[0, 8]]));
+    assert_eq!(keys(&terms(json!({"field": "source.ip", "include": ["::ffff:10.0.0.0"]}))), json!([["10.0.0.0", 2]]));
+    let part =
+        |part: u32| terms(json!({"field": "source.ip", "size": 1000, "include": {"partition": part, "num_partitions": 3}}));
+    let parts: Vec<Value> = (0..3).flat_map(|n| part(n)["buckets"].as_array().expect("buckets").clone()).collect();
+    assert_eq!(parts.iter().filter_map(|b| b["doc_count"].as_u64()).sum::<u64>(), 200);
+    let names: std::collections::BTreeSet<&str> = parts.iter().filter_map(|b| b["key"].as_str()).collect();
+    assert_eq!(names.len(), parts.len());
+    let rare = ask("rare_terms", json!({"field": "own.count"}));
+    assert_eq!((rare["buckets"].as_array().map(Vec::len), &rare["buckets"][0]), (Some(20), &json!({"key": 0, "doc_count": 1})));
+    assert_eq!(ask("rare_terms", json!({"field": "user.name", "max_doc_count": 99})), json!({"buckets": []}));
+    let told =
+        ask("multi_terms", json!({"terms": [{"field": "user.name"}, {"field": "own.number", "missing": "none"}], "size": 3}));
+    assert_eq!(keys(&told), json!([[["hanako", "none"], 50], [["taro", "none"], 50], [["hanako", 0.5], 25]]));
+    assert_eq!((&told["buckets"][0]["key_as_string"], &told["sum_other_doc_count"]), (&json!("hanako|none"), &json!(75)));
+    let ranks = ask("percentile_ranks", json!({"field": "source.bytes", "values": [-1, 0, 298]}));
+    assert_eq!(ranks["values"], json!({"-1.0": 0.0, "0.0": 0.5, "298.0": 100.0}));
+    // Key by key, those without a value as one of them.
+    let page = |after: Value| {
+        let source = json!({"n": {"terms": {"field": "own.number", "missing_bucket": true, "order": "desc"}}});
+        let bands = json!({"b": {"histogram": {"field": "source.bytes", "interval": 200}}});
+        let mut body = json!({"size": 3, "sources": [source, bands]});
+        if !after.is_null() {
+            body["after"] = after;
+        }
+        ask("composite", body)
+    };
+    let (mut all, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let told = page(after);
+        after = told["after_key"].clone();
+        if after.is_null() {
+            break;
+        }
+        all.extend(keys(&told).as_array().expect("keys").clone());
+    }
+    assert_eq!(
+        json!(all),
+        json!([
+            [{"n": 5, "b": 0}, 34],
+            [{"n": 5, "b": 200}, 16],
+            [{"n": 0.5, "b": 0}, 33],
+            [{"n": 0.5, "b": 200}, 17],
+            [{"n": null, "b": 0}, 67],
+            [{"n": null, "b": 200}, 33]
+        ])
+    );
+    // What filters the hits alone leaves the aggregations be.
+    let body =
+        json!({"size": 3, "post_filter": {"term": {"user.name": "taro"}}, "aggs": {"u": {"terms": {"field": "user.name"}}}});
+    let told = server.elastic("/_search", &body);
+    assert_eq!(told["hits"]["total"]["value"], 100);
+    assert!(told["hits"]["hits"].as_array().expect("hits").iter().all(|hit| hit["_source"]["user"]["name"] == "taro"));
+    assert_eq!(keys(&told["aggregations"]["u"]), json!([["hanako", 100], ["taro", 100]]));
+}
+
+/// The clients with types of their own need to know what each answer is.
+#[test]
+fn names_tell_kinds_where_they_are_to() {
+    let server = served();
+    let body = json!({"size": 0, "aggs": {
+        "u": {"terms": {"field": "user.name"}, "aggs": {
+            "b": {"avg": {"field": "source.bytes"}},
+            "s": {"bucket_script": {"buckets_path": {"x": "b"}, "script": "params.x * 2"}}}},
+        "f": {"filters": {"filters": {"x": {"match_all": {}}}}, "aggs": {"d": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1d"}}}},
+        "m": {"missing": {"field": "own.count"}, "aggs": {"c": {"cardinality": {"field": "source.ip"}}}},
+        "p": {"percentile_ranks": {"field": "source.bytes", "values": [100]}},
+        "x": {"max_bucket": {"buckets_path": "u>b"}},
+        "c": {"terms": {"field": "own.count", "size": 1}},
+        "r": {"terms": {"field": "own.ratio", "size": 1}}}});
+    let told = server.elastic("/_search?typed_keys=true", &body)["aggregations"].clone();
+    let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    let all =
+        ["sterms#u", "filters#f", "missing#m", "tdigest_percentile_ranks#p", "lterms#c", "dterms#r", "bucket_metric_value#x"];
+    assert_eq!(names(&told), all);
+    assert_eq!(names(&told["sterms#u"]["buckets"][0]), ["key", "doc_count", "avg#b", "simple_value#s"]);
+    assert_eq!(names(&told["filters#f"]["buckets"]["x"]), ["doc_count", "date_histogram#d"]);
+    assert_eq!(names(&told["missing#m"]), ["doc_count", "cardinality#c"]);
+    let lines = format!("{{}}\n{body}\n");
+    let text = api::client::post(&server.url(), &format!("{BASE}/_msearch?typed_keys=true"), &server.tokens[0], &lines);
+    let told: Value = serde_json::from_str(&text.expect("answered")).expect("JSON");
+    assert!(told["responses"][0]["aggregations"].get("sterms#u").is_some());
+}
+
+#[test]
+fn single_events_values_and_slices_are_told() {
+    let server = served();
+    let get = |path: &str| server.get(&format!("{BASE}{path}"), &server.tokens[0]).expect(path);
+    let many = server.elastic("/mihari/_mget", &json!({"ids": ["0-1-0", "0-9999-0", "x", "0-3-0"]}));
+    assert_eq!(
+        many["docs"].as_array().expect("docs").iter().map(|d| d["found"].clone()).collect::<Value>(),
+        json!([true, false, false, false])
+    );
+    let one = get("/mihari/_doc/0-1-0?_source_includes=user.*,source.bytes");
+    assert_eq!(one["_source"], json!({"source": {"bytes": 0}, "user": {"name": "hanako"}}));
+    assert!(get("/mihari/_doc/0-1-0?_source=false").get("_source").is_none());
+    assert_eq!(get("/mihari/_source/0-1-0?_source=user.name"), json!({"user": {"name": "hanako"}}));
+    let values = |body: Value| server.elastic("/mihari/_terms_enum", &body)["terms"].clone();
+    assert_eq!(values(json!({"field": "user.name", "string": "ha"})), json!(["hanako"]));
+    assert_eq!(values(json!({"field": "user.name", "string": "TA"})), json!([]));
+    assert_eq!(values(json!({"field": "user.name", "string": "TA", "case_insensitive": true})), json!(["taro"]));
+    assert_eq!(values(json!({"field": "user.name", "string": "*"})), json!([]));
+    assert_eq!(values(json!({"field": "user.name", "search_after": "hanako"})), json!(["taro"]));
+    let valid = |query: Value| server.elastic("/mihari/_validate/query?explain=true", &json!({"query": query}));
+    assert_eq!(valid(json!({"term": {"user.name": "taro"}}))["valid"], true);
+    let wrong = valid(json!({"query_string": {"query": "a AND ("}}));
+    assert!(wrong["valid"] == false && wrong["explanations"][0]["error"].as_str().is_some_and(|e| e.contains("at character")));
+    // In the body, as newer clients have it.
+    let caps = |body: Value| server.elastic("/mihari/_field_caps", &body)["fields"].clone();
+    let names = |caps: Value| caps.as_object().expect("fields").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(caps(json!({"fields": "user.*,source.ip"}))), ["source.ip", "user.name"]);
+    assert_eq!(names(caps(json!({"fields": ["*"], "types": ["ip"]}))), ["source.ip"]);
+    assert_eq!(caps(json!({"fields": "*", "index_filter": {"term": {"user.name": "nobody"}}})), json!({}));
+    let hits = |body: Value| server.elastic("/_search", &body)["hits"].clone();
+    assert!(hits(json!({"size": 1, "stored_fields": []}))["hits"][0].get("_source").is_none());
+    assert!(hits(json!({"size": 1, "stored_fields": ["_source"]}))["hits"][0].get("_source").is_some());
+    let docvalues = json!({"size": 1, "docvalue_fields": [{"field": "source.bytes", "format": "use_field_mapping"}]});
+    assert_eq!(hits(docvalues)["hits"][0]["fields"]["source.bytes"], json!([298]));
+    // Sorted by instants in a format, which go on as texts.
+    let sort = json!([{"@timestamp": {"order": "desc", "format": "strict_date_optional_time"}}]);
+    let first = hits(json!({"size": 1, "sort": sort}))["hits"][0]["sort"].clone();
+    assert_eq!(first, json!(["2026-04-01T00:49:40.123Z"]));
+    let next = hits(json!({"size": 1, "sort": sort, "search_after": first}))["hits"][0]["sort"].clone();
+    assert_eq!(next, json!(["2026-04-01T00:49:30.123Z"]));
+    // Three slices of a point in time.
+    let pit = server.elastic("/mihari/_pit?keep_alive=1m", &json!({}))["id"].clone();
+    let slice = |id: u32| hits(json!({"size": 200, "pit": {"id": pit}, "slice": {"id": id, "max": 3}}));
+    let mut ids = std::collections::BTreeSet::new();
+    for slice in (0..3).map(slice) {
+        let own: Vec<&str> = slice["hits"].as_array().expect("hits").iter().filter_map(|hit| hit["_id"].as_str()).collect();
+        assert_eq!(slice["total"]["value"], own.len());
+        ids.extend(own.into_iter().map(str::to_owned));
+    }
+    assert_eq!(ids.len(), 200);
+    assert_eq!(get("/_cluster/health/mihari")["status"], "green");
+    assert_eq!(get("/mihari/_settings")["mihari"]["settings"]["index"]["number_of_shards"], "1");
+    let told = server.refused("/mihari/_doc", &json!({"message": "x"}));
+    assert!(told.contains("[POST /mihari/_doc] is not supported: records are only ever added, by [_bulk]"), "{told}");
+    assert!(server.refused("/_sql", &json!({})).contains("[POST /_sql] is not supported"));
 }
 
 /// What Grafana's Elasticsearch data source sends: header and body a line, several at once.

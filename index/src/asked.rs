@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::aggregate::{Aggregation, AggregationKind, Source};
+use crate::aggregate::{Aggregation, AggregationKind};
 use crate::query::Query;
 use crate::schema::MESSAGE;
 use crate::search::SearchRequest;
@@ -47,16 +47,13 @@ fn of_aggregations<'q>(aggregations: &'q [(String, Aggregation)], names: &mut BT
             | AggregationKind::Cardinality { field }
             | AggregationKind::ValueCount { field }
             | AggregationKind::Stats { field }
-            | AggregationKind::Percentiles { field, .. } => {
+            | AggregationKind::Percentiles { field, .. }
+            | AggregationKind::PercentileRanks { field, .. } => {
                 names.insert(field);
             }
             AggregationKind::Filters { filters } => filters.iter().for_each(|(_, query)| of_query(query, names)),
-            AggregationKind::Composite { sources, .. } => {
-                let field = |(_, source): &'q (String, Source)| match source {
-                    Source::Terms { field } | Source::DateHistogram { field, .. } => field.as_str(),
-                };
-                names.extend(sources.iter().map(field));
-            }
+            AggregationKind::Composite { sources, .. } => names.extend(sources.iter().map(|(_, source)| source.of.field())),
+            AggregationKind::MultiTerms { sources, .. } => names.extend(sources.iter().map(|source| source.of.field())),
             AggregationKind::TopHits { .. } => {}
         }
         of_aggregations(inner, names);

@@ -14,13 +14,16 @@ use tantivy::columnar::{
     Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn, TermOrdHit,
 };
 
-use crate::aggregate::KeyKind;
+use crate::aggregate::{KeyKind, Source};
 use crate::lower::{Lowering, Unable};
+use crate::node::compare;
 use crate::shown;
 
 /// A value that is counted or sorted by.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Key {
+    /// That there is no value.
+    Null,
     Bool(bool),
     Int(i64),
     /// A whole number beyond what [`Key::Int`] holds.
@@ -35,7 +38,56 @@ pub(crate) enum Key {
     Tuple(Vec<Key>),
 }
 
+impl Ord for Key {
+    /// By kind; numbers in their order, however they are kept.
+    fn cmp(&self, other: &Key) -> Ordering {
+        match (self, other) {
+            (Key::Bool(a), Key::Bool(b)) => a.cmp(b),
+            (Key::Float(a), Key::Float(b)) => a.cmp(b),
+            (Key::Time(a), Key::Time(b)) => a.cmp(b),
+            (Key::Ip(a), Key::Ip(b)) => a.cmp(b),
+            (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            (Key::Place(a), Key::Place(b)) => a.cmp(b),
+            (Key::Tuple(a), Key::Tuple(b)) => a.cmp(b),
+            (Key::Int(_) | Key::Large(_), Key::Int(_) | Key::Large(_)) => self.whole().cmp(&other.whole()),
+            // One that may have a fraction comes behind the whole number that is the same.
+            (Key::Int(_) | Key::Large(_), Key::Float(b)) => compare(self.whole(), f64::from_u64(*b)).then(Ordering::Less),
+            (Key::Float(_), Key::Int(_) | Key::Large(_)) => other.cmp(self).reverse(),
+            (a, b) => a.place().cmp(&b.place()),
+        }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Key {
+    /// The whole number that it is; 0 where it is none.
+    fn whole(&self) -> i128 {
+        match self {
+            Key::Int(n) => (*n).into(),
+            Key::Large(n) => (*n).into(),
+            _ => 0,
+        }
+    }
+
+    /// The place of its kind among all.
+    fn place(&self) -> u8 {
+        match self {
+            Key::Null => 0,
+            Key::Bool(_) => 1,
+            Key::Int(_) | Key::Large(_) | Key::Float(_) => 2,
+            Key::Time(_) => 3,
+            Key::Ip(_) => 4,
+            Key::Text(_) => 5,
+            Key::Place(_) => 6,
+            Key::Tuple(_) => 7,
+        }
+    }
+
     /// A number: a whole one is the same however its column is kept.
     pub(crate) fn float(n: f64) -> Key {
         if n.fract() == 0.0 && n.abs() < 9e15 { Key::Int(n as i64) } else { Key::Float(n.to_u64()) }
@@ -44,6 +96,7 @@ impl Key {
     /// The value as it is shown.
     pub(crate) fn show(&self) -> String {
         match self {
+            Key::Null => String::new(),
             Key::Bool(b) => b.to_string(),
             Key::Int(n) => n.to_string(),
             Key::Large(n) => n.to_string(),
@@ -59,6 +112,7 @@ impl Key {
     /// What kind of value it is.
     pub(crate) fn kind(&self) -> KeyKind {
         match self {
+            Key::Null => KeyKind::Null,
             Key::Bool(_) => KeyKind::Bool,
             Key::Int(_) | Key::Large(_) | Key::Float(_) => KeyKind::Number,
             Key::Time(_) => KeyKind::Time,
@@ -67,18 +121,25 @@ impl Key {
         }
     }
 
-    /// Whether this composite key comes after the one whose parts are shown so, which need not be among the keys.
-    pub(crate) fn is_after(&self, shown: &[String]) -> bool {
-        let Key::Tuple(parts) = self else { return false };
-        for (part, text) in parts.iter().zip(shown) {
-            match part.read(text).map(|value| part.cmp(&value)) {
-                Some(Ordering::Equal) => {}
-                Some(ordering) => return ordering.is_gt(),
+    /// Where this composite key stands to the one whose parts are shown so, which need not be among the keys.
+    pub(crate) fn stands_to(&self, shown: &[Option<String>], sources: &[(String, Source)]) -> Ordering {
+        let Key::Tuple(parts) = self else { return Ordering::Less };
+        for ((part, text), (_, source)) in parts.iter().zip(shown).zip(sources) {
+            let ordering = match (part, text) {
+                (Key::Null, None) => Ordering::Equal,
+                (Key::Null, Some(_)) => Ordering::Less,
+                (_, None) => Ordering::Greater,
                 // A value of another kind: texts are the last.
-                None => return matches!(part, Key::Text(_)),
+                (part, Some(text)) => part.read(text).map_or_else(
+                    || if matches!(part, Key::Text(_)) { Ordering::Greater } else { Ordering::Less },
+                    |value| part.cmp(&value),
+                ),
+            };
+            if ordering != Ordering::Equal {
+                return if source.descending { ordering.reverse() } else { ordering };
             }
         }
-        false
+        Ordering::Equal
     }
 
     /// The value of the same kind that is shown as `text`.
@@ -92,7 +153,7 @@ impl Key {
             Key::Time(_) => Key::Time(crate::query::time(text, Time::EPOCH)?.unix_ns()),
             Key::Ip(_) => Key::Ip(crate::schema::v6(text.parse().ok()?).to_bits()),
             Key::Text(_) => Key::Text(text.to_owned()),
-            Key::Place(_) | Key::Tuple(_) => return None,
+            Key::Null | Key::Place(_) | Key::Tuple(_) => return None,
         })
     }
 
@@ -107,7 +168,7 @@ impl Key {
 
     fn rank(&self) -> u8 {
         match self {
-            Key::Bool(_) => 0,
+            Key::Null | Key::Bool(_) => 0,
             Key::Int(_) | Key::Large(_) | Key::Float(_) => 1,
             Key::Time(_) => 3,
             Key::Ip(_) => 4,
@@ -185,6 +246,11 @@ impl Codes {
             return Ok(None);
         }
         Ok(Some(Codes { kind, column, texts, addresses, buffer: Vec::new(), rows: Vec::new(), row_docs: Vec::new() }))
+    }
+
+    /// Whether a document may have several values.
+    pub(crate) fn has_several(&self) -> bool {
+        matches!(self.column.index, tantivy::columnar::ColumnIndex::Multivalued(_))
     }
 
     /// How many codes there may be; none where they are no places in a table.

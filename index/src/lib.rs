@@ -43,8 +43,8 @@ use event::{EventId, FrameHead, Position, Time};
 use serde::Serialize;
 
 pub use aggregate::{
-    AGGREGATIONS_MAX, Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, DEPTH_MAX, Interval,
-    KeyKind, NumberRange, Source, TERMS_MAX, TermsOrder,
+    AGGREGATIONS_MAX, Absent, Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Chosen, DEPTH_MAX,
+    Interval, KeyKind, NumberRange, Only, Source, SourceOf, TERMS_MAX, TermsOrder,
 };
 pub use beside::Beside;
 pub use hit::Hit;

@@ -68,6 +68,8 @@ pub struct SearchRequest {
     pub aggregations: Vec<(String, Aggregation)>,
     /// Hits that are counted at least, where there are so many; none: all. The fewer, the sooner a search for the newest ends.
     pub total_max: Option<u64>,
+    /// Which of how many slices: the events of one in so many frames of the log. All slices together hold every event once.
+    pub slice: Option<(u32, u32)>,
     /// When what the query can find was received: the first and the last instant. It chooses no hits; what was received at another time is
     /// not missed where it is missing.
     pub received: Option<(Time, Time)>,
@@ -87,6 +89,7 @@ impl SearchRequest {
             fields: None,
             aggregations: Vec::new(),
             total_max: None,
+            slice: None,
             received: None,
         }
     }
@@ -623,7 +626,7 @@ impl Search<'_> {
         let mut node = lowering.query(&self.request.query)?;
         let windows = segment.windows_within(self.from, self.last);
         let whole = self.from <= low && self.last >= high;
-        let known = node.known_count(segment.max_doc()).filter(|_| whole && !aggregating);
+        let known = node.known_count(segment.max_doc()).filter(|_| whole && !aggregating && self.request.slice.is_none());
         if let Some(known) = known {
             self.total += known;
             if beaten(&self.top) {
@@ -722,6 +725,9 @@ impl Search<'_> {
             node.fill(start, len, &mut bits)?;
             if let Some(within) = within {
                 bits.and(&within);
+            }
+            if let Some((id, of)) = self.request.slice {
+                bits.retain(|at| pass.segment.seq.get_val(start + at) % u64::from(of.max(1)) == u64::from(id));
             }
             self.hits(pass, window, &bits, gathers)?;
             window += 1;

@@ -1,12 +1,13 @@
 //! Every kind of query and aggregation against a plain scan of the same events: whatever the shards, the commits and the merges.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport, Value};
 use index::{
-    Aggregation, AggregationKind, IndexOptions, Interval, Matcher, Messages, NumberRange, Progress, Query, SearchLimits,
-    SearchRequest, Searcher, Sort, Source, TermsOrder, TimeZone, Writer, query,
+    Absent, Aggregation, AggregationKind, Chosen, IndexOptions, Interval, KeyKind, Matcher, Messages, NumberRange, Only,
+    Progress, Query, SearchLimits, SearchRequest, Searcher, Sort, Source, SourceOf, TermsOrder, TimeZone, Writer, query,
 };
 use proptest::prelude::*;
 
@@ -312,6 +313,16 @@ fn check_query(searcher: &Searcher, batches: &[Batch], text: &str, from: Option<
     assert_eq!(all.hits.iter().map(|h| h.id).collect::<Vec<_>>(), expected, "{text}");
     assert_eq!(all.total, expected.len() as u64, "{text}");
     check_telling(searcher, &base, &expected);
+    // All slices together are the whole, in any order.
+    let mut slices = Vec::new();
+    for id in 0..3 {
+        let part = SearchRequest { size: 1000, slice: Some((id, 3)), ..base.clone() };
+        let part = searcher.search(&part, &limits()).expect(text);
+        assert_eq!(part.total, part.hits.len() as u64, "{text}");
+        slices.extend(part.hits.iter().map(|h| h.id));
+    }
+    slices.sort_by_key(|id| expected.iter().position(|other| other == id));
+    assert_eq!(slices, expected, "{text}");
     check_beside(searcher, batches, text);
     // Counted only, the newest only, the oldest only.
     let counted = searcher.search(&SearchRequest { size: 0, ..base.clone() }, &limits()).expect(text);
@@ -431,7 +442,14 @@ fn number(value: Value<'_>) -> Option<f64> {
 }
 
 fn terms(field: &str, size: usize) -> AggregationKind {
-    AggregationKind::Terms { field: field.to_owned(), size, order: TermsOrder::Count, min_count: 1, missing: None }
+    AggregationKind::Terms {
+        field: field.to_owned(),
+        size,
+        order: TermsOrder::Count,
+        min_count: 1,
+        missing: None,
+        chosen: Default::default(),
+    }
 }
 
 /// Values of a field that each hit has, each once.
@@ -497,8 +515,8 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
             field("pairs"),
             AggregationKind::Composite {
                 sources: vec![
-                    (field("user"), Source::Terms { field: field("user.name") }),
-                    (field("ip"), Source::Terms { field: field("source.ip") }),
+                    (field("user"), Source::terms(field("user.name"))),
+                    (field("ip"), Source::terms(field("source.ip"))),
                 ],
                 size: 1000,
                 after: None,
@@ -609,16 +627,135 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
     assert_eq!(told, here.iter().filter(stands_out).map(|(key, _)| key).collect(), "{text}");
     assert!(found["unusual"].buckets.is_sorted_by(|a, b| a.score >= b.score), "{text}");
     check_deep(searcher, &hits, text);
+    check_keys(searcher, &hits, text);
+}
+
+/// Which values are listed, combinations of several fields, keys with parts that have no value, and intervals that two values of an event
+/// lie in.
+fn check_keys(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
+    let base = SearchRequest { size: 0, ..SearchRequest::new(query::parse(text, now()).expect(text)) };
+    let ask = |kind: AggregationKind| {
+        let request = SearchRequest { aggregations: vec![("a".to_owned(), kind.into())], ..base.clone() };
+        searcher.search(&request, &limits()).expect(text).aggregations.remove("a").expect("it was asked for")
+    };
+    let counts = |kind: AggregationKind| -> BTreeMap<String, u64> {
+        ask(kind).buckets.into_iter().filter(|b| b.count > 0).map(|b| (b.key, b.count)).collect()
+    };
+    let listed = |field: &str, chosen: Chosen| AggregationKind::Terms {
+        field: field.to_owned(),
+        size: 1000,
+        order: TermsOrder::CountAscending,
+        min_count: 1,
+        missing: None,
+        chosen,
+    };
+    let users = counted(hits, "user.name");
+    let some = Chosen {
+        include: Some(Only::Regex(regex::Regex::new("^[tJj*]").expect("it is one"))),
+        exclude: Some(Only::Values(["Jiro".to_owned()].into())),
+        count_max: None,
+    };
+    let mut expected = users.clone();
+    expected.retain(|user, _| user.starts_with(['t', 'J', 'j', '*']) && user != "Jiro");
+    assert_eq!(counts(listed("user.name", some)), expected, "{text}");
+    let rare = Chosen { count_max: Some(2), ..Chosen::default() };
+    let mut expected = counted(hits, "own.words");
+    expected.retain(|_, n| *n <= 2);
+    assert_eq!(counts(listed("own.words", rare)), expected, "{text}");
+    let mut parts = BTreeMap::new();
+    for part in 0..3 {
+        let only = Chosen { include: Some(Only::Part { part, of: 3 }), ..Chosen::default() };
+        for (value, count) in counts(listed("user.name", only)) {
+            assert_eq!(parts.insert(value, count), None, "{text}");
+        }
+    }
+    assert_eq!(parts, users, "{text}");
+    // Combinations, those without a tag under a name.
+    let tags = values(hits, "tags");
+    let mut expected: BTreeMap<Vec<String>, u64> = BTreeMap::new();
+    for (users, tags) in values(hits, "user.name").iter().zip(&tags) {
+        let none = BTreeSet::from(["-".to_owned()]);
+        for user in users {
+            for tag in if tags.is_empty() { &none } else { tags } {
+                *expected.entry(vec![user.clone(), tag.clone()]).or_default() += 1;
+            }
+        }
+    }
+    let sources = vec![Source::terms("user.name"), Source { absent: Absent::As("-".to_owned()), ..Source::terms("tags") }];
+    let combined = ask(AggregationKind::MultiTerms { sources, size: 1000, order: TermsOrder::Count, min_count: 1 });
+    assert!(combined.buckets.is_sorted_by(|a, b| a.count >= b.count), "{text}");
+    assert_eq!(combined.buckets.into_iter().map(|b| (b.keys, b.count)).collect::<BTreeMap<_, _>>(), expected, "{text}");
+    // Page by page: what has no tag first, what has no count last.
+    type Place = (Option<String>, Reverse<Option<i64>>);
+    let numbers = |hit: &EventRef<'_>| -> BTreeSet<Option<i64>> {
+        let some: BTreeSet<_> = hit.all(FieldId::known("own.counts")).filter_map(|v| v.as_int()).map(Some).collect();
+        if some.is_empty() { [None].into() } else { some }
+    };
+    let mut expected: BTreeMap<Place, u64> = BTreeMap::new();
+    for (hit, tags) in hits.iter().zip(&tags) {
+        let tags: Vec<Option<String>> = if tags.is_empty() { vec![None] } else { tags.iter().cloned().map(Some).collect() };
+        for tag in tags {
+            for number in numbers(hit) {
+                *expected.entry((tag.clone(), Reverse(number))).or_default() += 1;
+            }
+        }
+    }
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let null = |field: &str, descending| Source { absent: Absent::Null, descending, ..Source::terms(field) };
+        let sources = vec![("tag".to_owned(), null("tags", false)), ("count".to_owned(), null("own.counts", true))];
+        let page = ask(AggregationKind::Composite { sources, size: 3, after });
+        let part = |text: &String, kind: &KeyKind| (*kind != KeyKind::Null).then(|| text.clone());
+        pages.extend(page.buckets.iter().map(|b| {
+            let number = part(&b.keys[1], &b.kinds[1]).map(|text| text.parse().expect("a number"));
+            ((part(&b.keys[0], &b.kinds[0]), Reverse(number)), b.count)
+        }));
+        after = page.after;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, expected.into_iter().collect::<Vec<_>>(), "{text}");
+    // Two values of an event within one interval make it one hit of it.
+    let all: Vec<Vec<i64>> =
+        hits.iter().map(|hit| hit.all(FieldId::known("own.counts")).filter_map(|v| v.as_int()).collect()).collect();
+    let within =
+        |low: i64, high: i64| all.iter().filter(|numbers| numbers.iter().any(|n| (low..high).contains(n))).count() as u64;
+    let interval = AggregationKind::Histogram { field: "own.counts".to_owned(), interval: 2.0, offset: -1.0 };
+    let mut expected = BTreeMap::from([("-1".to_owned(), within(-1, 1)), ("1".to_owned(), within(1, 3))]);
+    expected.retain(|_, n| *n > 0);
+    assert_eq!(counts(interval), expected, "{text}");
+    // Numbers in their order, whole ones and others.
+    let by_value = AggregationKind::Terms {
+        field: "own.part".to_owned(),
+        size: 1000,
+        order: TermsOrder::Key,
+        min_count: 1,
+        missing: None,
+        chosen: Chosen::default(),
+    };
+    let told = ask(by_value).buckets.into_iter().map(|b| b.key.parse().expect("a number"));
+    assert!(told.is_sorted_by(|a: &f64, b| a < b), "{text}");
+    let range = NumberRange { key: "all".to_owned(), from: Some(-1.0), to: Some(2.0) };
+    let range = ask(AggregationKind::Range { field: "own.counts".to_owned(), ranges: vec![range] });
+    assert_eq!(range.buckets[0].count, within(-1, 2), "{text}");
+    let ranks = ask(AggregationKind::PercentileRanks { field: "own.counts".to_owned(), values: vec![0.0] });
+    let flat: Vec<i64> = all.concat();
+    let share = flat.iter().filter(|n| **n <= 0).count() as f64 / flat.len() as f64 * 100.0;
+    match ranks.values["0"] {
+        Some(rank) => assert!((rank - share).abs() < 1e-9, "{text}: {rank} {share}"),
+        None => assert!(flat.is_empty(), "{text}"),
+    }
 }
 
 /// Buckets three deep, composite ones within, the newest hits of each innermost bucket; and a composite aggregation page by page.
 fn check_deep(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
     let minutes =
-        || Source::DateHistogram { field: "@timestamp".to_owned(), interval: Interval::ms(60_000), zone: TimeZone::UTC };
+        || SourceOf::DateHistogram { field: "@timestamp".to_owned(), interval: Interval::ms(60_000), zone: TimeZone::UTC }.into();
     let within = |name: &str, aggregation: Aggregation| vec![(name.to_owned(), aggregation)];
     let newest = AggregationKind::TopHits { size: 2, sort: Sort::Desc }.into();
     let pairs = |size, after| AggregationKind::Composite {
-        sources: vec![("minute".to_owned(), minutes()), ("ip".to_owned(), Source::Terms { field: "source.ip".to_owned() })],
+        sources: vec![("minute".to_owned(), minutes()), ("ip".to_owned(), Source::terms("source.ip"))],
         size,
         after,
     };
@@ -681,7 +818,9 @@ fn check_deep(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
     assert_eq!(pages, keys.iter().map(key).collect::<Vec<_>>(), "{text}");
     // A page goes on behind a key that is not there any more.
     if let Some(((minute, ip), _)) = keys.iter().nth(keys.len() / 2) {
-        let gone = vec![Time::from_unix_s(*minute).to_string(), shown(&Value::Ip(std::net::Ipv6Addr::from(ip + 1).into()))];
+        let gone = [Time::from_unix_s(*minute).to_string(), shown(&Value::Ip(std::net::Ipv6Addr::from(ip + 1).into()))]
+            .map(Some)
+            .to_vec();
         let rest: Vec<_> = keys.range((*minute, ip + 1)..).filter(|(k, _)| **k != (*minute, ip + 1)).map(key).collect();
         let page = ask(pairs(1000, Some(gone)).into());
         assert_eq!(page.buckets.into_iter().map(|b| (b.keys, b.count)).collect::<Vec<_>>(), rest, "{text}");

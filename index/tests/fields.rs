@@ -82,6 +82,7 @@ fn a_flood_of_names_leaves_room_for_others() {
         order: TermsOrder::Count,
         min_count: 1,
         missing: None,
+        chosen: Default::default(),
     };
     let inner = vec![("b".to_owned(), terms("flood.n4001").into())];
     let outer = index::Aggregation { kind: terms("flood.n1"), inner };

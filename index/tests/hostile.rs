@@ -118,6 +118,7 @@ fn aggregations_that_are_too_large_are_refused_with_a_reason() {
             order: TermsOrder::Count,
             min_count: 1,
             missing: None,
+            chosen: Default::default(),
         },
         inner,
     };
@@ -164,6 +165,7 @@ fn hits_within_buckets_are_bounded_in_all_and_read_no_longer_than_wanted() {
             order: TermsOrder::Count,
             min_count: 1,
             missing: None,
+            chosen: Default::default(),
         };
         let newest = ("newest".to_owned(), AggregationKind::TopHits { size: hits, sort: Sort::Desc }.into());
         let all = Aggregation { kind: AggregationKind::Filters { filters: copies(hits) }, inner: vec![newest.clone()] };

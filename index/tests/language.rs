@@ -290,8 +290,14 @@ fn whole_numbers_are_told_apart_however_large() {
         ],
     );
     let (_, writer, _dir) = indexed(records);
-    let kind =
-        AggregationKind::Terms { field: "own.count".to_owned(), size: 10, order: TermsOrder::Key, min_count: 1, missing: None };
+    let kind = AggregationKind::Terms {
+        field: "own.count".to_owned(),
+        size: 10,
+        order: TermsOrder::Key,
+        min_count: 1,
+        missing: None,
+        chosen: Default::default(),
+    };
     let request = SearchRequest { aggregations: vec![("all".to_owned(), kind.into())], ..SearchRequest::new(Query::All) };
     let found = writer.searcher().search(&request, &limits()).expect("searches");
     let keys: Vec<&str> = found.aggregations["all"].buckets.iter().map(|b| b.key.as_str()).collect();

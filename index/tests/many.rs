@@ -125,7 +125,14 @@ fn phrases_and_parts_of_words_are_those_of_a_scan() {
 
 fn first_terms(searcher: &Searcher, field: &str, size: usize, text: &str, min_count: u64) -> (Vec<(String, u64)>, u64) {
     let mut request = SearchRequest { size: 0, ..SearchRequest::new(query::parse(text, start()).expect(text)) };
-    let terms = AggregationKind::Terms { field: field.to_owned(), size, order: TermsOrder::Count, min_count, missing: None };
+    let terms = AggregationKind::Terms {
+        field: field.to_owned(),
+        size,
+        order: TermsOrder::Count,
+        min_count,
+        missing: None,
+        chosen: Default::default(),
+    };
     request.aggregations.push(("t".to_owned(), terms.into()));
     let found = searcher.search(&request, &limits()).expect(text);
     let answer = &found.aggregations["t"];

@@ -242,7 +242,15 @@ fn aggregations_count_every_hit() {
     }
     let terms = |field: &str| {
         let field = field.to_owned();
-        AggregationKind::Terms { field, size: 3, order: TermsOrder::Count, min_count: 1, missing: None }.into()
+        AggregationKind::Terms {
+            field,
+            size: 3,
+            order: TermsOrder::Count,
+            min_count: 1,
+            missing: None,
+            chosen: Default::default(),
+        }
+        .into()
     };
     let histogram = AggregationKind::DateHistogram {
         field: "@timestamp".to_owned(),

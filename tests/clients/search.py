@@ -72,7 +72,19 @@ def elasticsearch():
     assert sum(b["doc_count"] for b in told["hours"]["buckets"]) == COUNT
     many = client.msearch(searches=[{"index": "logs"}, {"query": query, "size": 0}, {}, {"query": {"more_like_this": {}}}])
     assert [r["status"] for r in many["responses"]] == [200, 400]
-    caps = client.field_caps(index="logs", fields="source.*")["fields"]
+    caps = client.field_caps(index="logs", fields="user.name,source.*")["fields"]
+    assert "keyword" in caps["user.name"]
+    assert client.terms_enum(index="logs", field="user.name", string="user1")["terms"] == ["user1"]
+    assert client.get_source(index="logs", id=hit["_id"], source_includes="user.name") == {"user": {"name": "user9"}}
+    assert [doc["found"] for doc in client.mget(index="logs", ids=[hit["_id"], "x"])["docs"]] == [True, False]
+    assert client.indices.validate_query(index="logs", query=query)["valid"]
+    parts = [elastic_helpers.scan(client, index="logs", query={"query": query, "slice": {"id": n, "max": 3}}) for n in range(3)]
+    assert sorted(hit["_source"]["source"]["bytes"] for part in parts for hit in part) == list(range(COUNT))
+    aggs = {"users": {"terms": {"field": "user.name", "include": ["user1", "user2"]}}, "pairs": {"multi_terms": {"terms": [{"field": "user.name"}, {"field": "source.ip"}]}}}
+    told = client.search(index="logs", query=query, size=0, aggs=aggs, typed_keys=True, post_filter={"term": {"user.name": "user3"}})
+    assert told["hits"]["total"]["value"] == COUNT // 10, told["hits"]
+    assert [b["doc_count"] for b in told["aggregations"]["sterms#users"]["buckets"]] == [COUNT // 10] * 2, told
+    assert len(told["aggregations"]["multi_terms#pairs"]["buckets"]) == 10, told
     assert "ip" in caps["source.ip"] and client.indices.get_mapping(index="logs")["mihari"]
     assert int(client.cat.indices(format="json")[0]["docs.count"]) >= COUNT
     assert int(client.cat.count(format="json")[0]["count"]) >= COUNT

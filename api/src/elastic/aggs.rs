@@ -8,16 +8,17 @@ use std::ops::Bound;
 use event::Time;
 use index::query::{Query, Scalar, Test};
 use index::{
-    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Interval, KeyKind, NumberRange, Sort, Source,
-    TermsOrder, TimeZone,
+    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, Calendar, Interval, KeyKind, NumberRange, Sort,
+    TimeZone,
 };
 use serde_json::{Map, Value, json};
 
 use super::dates::{self, Reading};
 use super::dsl::{Dsl, any, zone_of};
-use super::fault::{Fault, Members, list_of, number_of, text_of};
+use super::fault::{Fault, Members, list_of, number_of};
 use super::hits::{Filter, Shape as HitShape};
 use super::pipeline::{self, Pipeline};
+use super::{keys, typed};
 
 type Read<T> = Result<T, Fault>;
 
@@ -28,8 +29,10 @@ const PERCENTS: [f64; 7] = [1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0];
 
 /// One aggregation of an answer.
 pub(crate) struct Told {
-    name: String,
-    shape: Shape,
+    pub(super) name: String,
+    /// What its answer is called where names tell kinds.
+    typed: &'static str,
+    pub(super) shape: Shape,
     meta: Option<Value>,
     inner: Telling,
 }
@@ -43,21 +46,69 @@ pub(crate) struct Telling {
 }
 
 /// How an aggregation is told.
-enum Shape {
-    Dates { format: Option<String>, zone: TimeZone, keyed: bool, descending: bool },
-    Numbers { interval: f64, min_count: u64, bounds: Option<(f64, f64)>, keyed: bool, descending: bool },
-    Terms { date: bool, format: Option<String> },
+pub(super) enum Shape {
+    Dates {
+        format: Option<String>,
+        zone: TimeZone,
+        keyed: bool,
+        descending: bool,
+    },
+    Numbers {
+        interval: f64,
+        min_count: u64,
+        bounds: Option<(f64, f64)>,
+        keyed: bool,
+        descending: bool,
+    },
+    Terms {
+        date: bool,
+        format: Option<String>,
+    },
+    /// Of terms that are few: whether all were seen is certain, or nothing is told.
+    Rare,
+    Combined,
     Filter,
-    Filters { keyed: bool },
-    Ranges { keyed: bool, ends: Vec<Map<String, Value>> },
-    Composite { names: Vec<String>, formats: Vec<Option<String>> },
+    Filters {
+        keyed: bool,
+    },
+    Ranges {
+        keyed: bool,
+        ends: Vec<Map<String, Value>>,
+    },
+    Composite {
+        names: Vec<String>,
+        formats: Vec<Option<String>>,
+    },
     Significant,
-    Figure { figure: &'static str, date: bool },
+    Figure {
+        figure: &'static str,
+        date: bool,
+    },
     Value,
-    Stats { sigma: Option<f64>, date: bool },
-    Percentiles { percents: Vec<f64>, keyed: bool },
-    TopHits { shape: HitShape, from: usize },
-    TopMetrics { fields: Vec<String>, size: usize },
+    Stats {
+        sigma: Option<f64>,
+        date: bool,
+    },
+    Percentiles {
+        percents: Vec<f64>,
+        keyed: bool,
+    },
+    TopHits {
+        shape: HitShape,
+        from: usize,
+    },
+    TopMetrics {
+        fields: Vec<String>,
+        size: usize,
+    },
+}
+
+impl Telling {
+    /// What the answer of this name is called, where there is one, and what is told within it.
+    pub(super) fn kind_of(&self, name: &str) -> Option<(&'static str, Option<&Telling>)> {
+        let counted = self.list.iter().find(|told| told.name == name).map(|told| (told.typed, Some(&told.inner)));
+        counted.or_else(|| self.computed.iter().find(|p| p.name() == name).map(|p| (p.typed(), None)))
+    }
 }
 
 /// What is counted, and how it is told.
@@ -86,10 +137,11 @@ pub(crate) fn read(value: Value, dsl: &mut Dsl<'_>, depth: usize) -> Read<Plan> 
             told.computed.push(pipeline.with_meta(meta));
             continue;
         }
-        let (kind, shape) = one(&kind, body, dsl, &inner, &inner_told.list)?;
+        let (counts, shape) = one(&kind, body, dsl, &inner, &inner_told.list)?;
         fits_within(&shape, &inner_told)?;
-        counted.push((name.clone(), Aggregation { kind, inner }));
-        told.list.push(Told { name, shape, meta, inner: inner_told });
+        let typed = typed::kind_of(&kind, &counts, dsl.fields);
+        counted.push((name.clone(), Aggregation { kind: counts, inner }));
+        told.list.push(Told { name, typed, shape, meta, inner: inner_told });
     }
     let named = |path: &str| {
         let others = told.list.iter().map(|t| t.name.as_str()).chain(told.computed.iter().map(Pipeline::name));
@@ -110,14 +162,14 @@ fn fits_within(shape: &Shape, inner: &Telling) -> Read<()> {
     }
 }
 
-fn field_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<String> {
+pub(super) fn field_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<String> {
     let field = members.required("field")?;
     let field = field.as_str().ok_or_else(|| Fault::parsing("[field] is a text"))?;
     Ok(dsl.fields.name(field).to_owned())
 }
 
 /// A field whose values can be listed: not a text, whose words are not.
-fn listed(members: &mut Members, dsl: &Dsl<'_>) -> Read<String> {
+pub(super) fn listed(members: &mut Members, dsl: &Dsl<'_>) -> Read<String> {
     let field = field_of(members, dsl)?;
     if dsl.fields.kind(&field) == "text" {
         return Err(Fault::illegal(format!("the values of the text field [{field}] cannot be listed")));
@@ -152,7 +204,9 @@ fn one(
             let shape = Shape::Numbers { interval, min_count, bounds, keyed, descending };
             (AggregationKind::Histogram { field, interval, offset }, shape)
         }
-        "terms" => terms_of(&mut members, dsl, inner, inner_told)?,
+        "terms" => keys::terms_of(&mut members, dsl, inner, inner_told)?,
+        "rare_terms" => keys::rare_of(&mut members, dsl)?,
+        "multi_terms" => keys::combined_of(&mut members, dsl, inner, inner_told)?,
         "filters" => filters_of(&mut members, dsl)?,
         "missing" => {
             let field = field_of(&mut members, dsl)?;
@@ -162,7 +216,7 @@ fn one(
         "range" => ranges_of(&mut members, dsl)?,
         "date_range" => date_ranges_of(&mut members, dsl)?,
         "ip_range" => ip_ranges_of(&mut members, dsl)?,
-        "composite" => composite_of(&mut members, dsl)?,
+        "composite" => keys::composite_of(&mut members, dsl)?,
         "significant_terms" => {
             let field = listed(&mut members, dsl)?;
             let size = members.count("size")?.unwrap_or(10);
@@ -212,6 +266,15 @@ fn one(
             members.ignore(&["tdigest", "hdr", "format"]);
             (AggregationKind::Percentiles { field, percents: percents.clone() }, Shape::Percentiles { percents, keyed })
         }
+        "percentile_ranks" => {
+            let field = field_of(&mut members, dsl)?;
+            let wrong = || Fault::parsing("[values] are numbers");
+            let values = list_of(members.required("values")?);
+            let values = values.iter().map(|p| number_of(p).ok_or_else(wrong)).collect::<Read<Vec<f64>>>()?;
+            let keyed = members.flag("keyed")?.unwrap_or(true);
+            members.ignore(&["tdigest", "hdr", "format"]);
+            (AggregationKind::PercentileRanks { field, values: values.clone() }, Shape::Percentiles { percents: values, keyed })
+        }
         "top_hits" => {
             let size = members.count("size")?.unwrap_or(3);
             let sort = by_time(members.take("sort"))?;
@@ -245,7 +308,6 @@ fn one(
         | "geo_centroid"
         | "scripted_metric"
         | "weighted_avg"
-        | "percentile_ranks"
         | "median_absolute_deviation"
         | "global"
         | "sampler"
@@ -254,9 +316,7 @@ fn one(
         | "adjacency_matrix"
         | "auto_date_histogram"
         | "variable_width_histogram"
-        | "rare_terms"
         | "significant_text"
-        | "multi_terms"
         | "categorize_text"
         | "string_stats"
         | "boxplot"
@@ -292,7 +352,7 @@ fn by_time(sort: Option<Value>) -> Read<Sort> {
     }
 }
 
-fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
+pub(super) fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
     let field = field_of(members, dsl)?;
     let (fixed, calendar) = (members.text("fixed_interval")?, members.text("calendar_interval")?);
     let either = members.text("interval")?;
@@ -396,76 +456,6 @@ fn number_bounds(value: &Value) -> Read<(f64, f64)> {
         (Some(min), Some(max)) => Ok((min, max)),
         _ => Err(Fault::parsing("[extended_bounds] are two numbers, [min] and [max]")),
     }
-}
-
-fn terms_of(
-    members: &mut Members,
-    dsl: &Dsl<'_>,
-    inner: &[(String, Aggregation)],
-    inner_told: &[Told],
-) -> Read<(AggregationKind, Shape)> {
-    let field = listed(members, dsl)?;
-    let size = match members.number("size")? {
-        Some(n) if n <= 0.0 => index::TERMS_MAX, // Grafana's "no limit".
-        Some(n) => n as usize,
-        None => 10,
-    };
-    let order = match members.take("order") {
-        Some(order) => terms_order(order, inner, inner_told)?,
-        None => TermsOrder::Count,
-    };
-    let min_count = members.count("min_doc_count")?.unwrap_or(1) as u64;
-    let missing = members.text("missing")?;
-    let format = dates::format_of(members)?;
-    members.ignore(&[
-        "shard_size",
-        "shard_min_doc_count",
-        "show_term_doc_count_error",
-        "execution_hint",
-        "collect_mode",
-        "value_type",
-    ]);
-    let date = dsl.fields.is_date(&field);
-    Ok((AggregationKind::Terms { field, size, order, min_count, missing }, Shape::Terms { date, format }))
-}
-
-/// The order; equals are in the order of their values in any case.
-fn terms_order(order: Value, inner: &[(String, Aggregation)], inner_told: &[Told]) -> Read<TermsOrder> {
-    let mut orders = list_of(order).into_iter();
-    let Some(first) = orders.next() else { return Ok(TermsOrder::Count) };
-    if orders.any(|order| order != json!({"_key": "asc"})) {
-        return Err(Fault::illegal("[order]: equals are in the order of [_key], [asc]"));
-    }
-    let (by, direction) = Members::new("order", first)?.single()?;
-    let descending = match direction.as_str() {
-        Some("desc") => true,
-        Some("asc") => false,
-        _ => return Err(Fault::parsing("[order] is [asc] or [desc]")),
-    };
-    Ok(match (by.as_str(), descending) {
-        ("_count", true) => TermsOrder::Count,
-        ("_count", false) => TermsOrder::CountAscending,
-        ("_key" | "_term", false) => TermsOrder::Key,
-        ("_key" | "_term", true) => TermsOrder::KeyDescending,
-        (path, descending) => {
-            // `1`, `1.avg`, `1[99.0]`, `1.99.0`
-            let named = |name: &str| inner_told.iter().find(|told| told.name == name);
-            let bracket = path.split_once('[').map(|(name, rest)| (name, rest.trim_end_matches(']')));
-            let (name, figure) = match named(path) {
-                Some(_) => (path, None),
-                None => bracket.or_else(|| path.split_once('.')).map_or((path, None), |(name, figure)| (name, Some(figure))),
-            };
-            let told = named(name).filter(|_| inner.iter().any(|(n, _)| n == name));
-            let figure = match (told.map(|t| &t.shape), figure) {
-                (Some(Shape::Figure { figure, .. }), _) => (*figure).to_owned(),
-                (Some(Shape::Value), _) => "value".to_owned(),
-                (Some(Shape::Stats { .. }), Some(figure)) => figure.to_owned(),
-                (Some(Shape::Percentiles { .. }), Some(figure)) if figure.parse::<f64>().is_ok() => figure.to_owned(),
-                _ => return Err(Fault::illegal(format!("[order] by [{path}]: there is no such figure within"))),
-            };
-            TermsOrder::Inner { name: name.to_owned(), figure, descending }
-        }
-    })
 }
 
 fn filters_of(members: &mut Members, dsl: &mut Dsl<'_>) -> Read<(AggregationKind, Shape)> {
@@ -579,60 +569,16 @@ fn ip_ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, 
     Ok((AggregationKind::Filters { filters }, Shape::Ranges { keyed, ends }))
 }
 
-fn composite_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, Shape)> {
-    let size = members.count("size")?.unwrap_or(10);
-    let (mut sources, mut names, mut formats) = (Vec::new(), Vec::new(), Vec::new());
-    for source in list_of(members.required("sources")?) {
-        let (name, body) = Members::new("sources", source)?.single()?;
-        let (kind, body) = Members::new(&name, body)?.single()?;
-        let mut source = Members::new(&kind, body)?;
-        if source.text("order")?.is_some_and(|o| o != "asc") || source.flag("missing_bucket")?.unwrap_or(false) {
-            return Err(Fault::illegal("[composite]: [order] is [asc], and there is no [missing_bucket]"));
-        }
-        let mut format = None;
-        let part = match kind.as_str() {
-            "terms" => Source::Terms { field: listed(&mut source, dsl)? },
-            "date_histogram" => match dates_of(&mut source, dsl)? {
-                (AggregationKind::DateHistogram { field, interval, zone, .. }, Shape::Dates { format: f, .. }) => {
-                    format = f;
-                    Source::DateHistogram { field, interval, zone }
-                }
-                _ => return Err(Fault::illegal("[composite]: that is no source")),
-            },
-            _ => return Err(Fault::illegal(format!("[composite]: sources of the kind [{kind}] are not supported"))),
-        };
-        source.finish()?;
-        sources.push((name.clone(), part));
-        names.push(name);
-        formats.push(format);
+/// The answers to aggregations of a request; `typed`: by names that tell their kinds.
+pub(crate) fn answers(told: &Telling, results: BTreeMap<String, AggregationResult>, typed: bool) -> Read<Value> {
+    match tell(told, results)? {
+        Value::Object(all) if typed => Ok(Value::Object(typed::typed(told, all))),
+        all => Ok(all),
     }
-    let after = match members.take("after") {
-        None => None,
-        Some(after) => {
-            let mut after = Members::new("after", after)?;
-            let one = |((name, (_, source)), format): ((&String, &(String, Source)), &Option<String>)| {
-                let value = after.required(name)?;
-                let wrong = || Fault::parsing(format!("[after] [{name}] is no value"));
-                match source {
-                    Source::Terms { field } if dsl.fields.is_date(field) => {
-                        let reading = Reading { now: dsl.now, zone: &TimeZone::UTC, format: None };
-                        reading.read(&value, false).map(|t| t.to_string()).ok_or_else(wrong)
-                    }
-                    Source::Terms { .. } => text_of(&value).ok_or_else(wrong),
-                    Source::DateHistogram { zone, .. } => {
-                        let reading = Reading { now: dsl.now, zone, format: format.as_deref().filter(|_| value.is_string()) };
-                        reading.read(&value, false).map(|t| t.to_string()).ok_or_else(wrong)
-                    }
-                }
-            };
-            Some(names.iter().zip(&sources).zip(&formats).map(one).collect::<Read<Vec<String>>>()?)
-        }
-    };
-    Ok((AggregationKind::Composite { sources, size, after }, Shape::Composite { names, formats }))
 }
 
 /// The answers to aggregations.
-pub(crate) fn tell(told: &Telling, mut results: BTreeMap<String, AggregationResult>) -> Read<Value> {
+fn tell(told: &Telling, mut results: BTreeMap<String, AggregationResult>) -> Read<Value> {
     let mut all = Map::new();
     for told in &told.list {
         let mut answer = told.shape.tell(results.remove(&told.name).unwrap_or_default(), &told.inner)?;
@@ -657,6 +603,7 @@ fn key(text: &str, kind: KeyKind) -> Value {
         KeyKind::Number => text.parse::<i64>().map_or_else(|_| text.parse::<f64>().map_or(Value::Null, Value::from), Value::from),
         KeyKind::Bool => u8::from(text == "true").into(),
         KeyKind::Time => text.parse::<Time>().map_or(Value::Null, |t| t.unix_ms().into()),
+        KeyKind::Null => Value::Null,
         KeyKind::Text | KeyKind::Ip => text.into(),
     }
 }
@@ -685,6 +632,8 @@ fn keyed(named: Vec<(String, Value)>, keyed: bool) -> Value {
 
 impl Shape {
     fn tell(&self, result: AggregationResult, inner: &Telling) -> Read<Value> {
+        // Their word for counts of which nobody knows how far they are off.
+        let error = if result.approximate { -1 } else { 0 };
         Ok(match self {
             Shape::Dates { format, zone, keyed: by_key, descending } => {
                 let mut buckets = Vec::with_capacity(result.buckets.len());
@@ -720,7 +669,27 @@ impl Shape {
                     shown.map(|text| own.insert("key_as_string".to_owned(), text.into()));
                     buckets.push(bucket(own, b.count, b.aggs, inner)?);
                 }
-                json!({"doc_count_error_upper_bound": 0, "sum_other_doc_count": result.other.unwrap_or(0), "buckets": buckets})
+                json!({"doc_count_error_upper_bound": error, "sum_other_doc_count": result.other.unwrap_or(0), "buckets": buckets})
+            }
+            Shape::Rare if result.approximate || result.other.is_some_and(|other| other > 0) => {
+                return Err(Fault::illegal("there are too many values for [rare_terms]: narrow the search"));
+            }
+            Shape::Rare => {
+                let mut buckets = Vec::with_capacity(result.buckets.len());
+                for b in result.buckets {
+                    let own = members([("key", key(&b.key, b.kinds.first().copied().unwrap_or_default()))]);
+                    buckets.push(bucket(own, b.count, b.aggs, inner)?);
+                }
+                json!({ "buckets": buckets })
+            }
+            Shape::Combined => {
+                let mut buckets = Vec::with_capacity(result.buckets.len());
+                for b in result.buckets {
+                    let parts: Value = b.keys.iter().zip(&b.kinds).map(|(text, kind)| key(text, *kind)).collect();
+                    let own = members([("key", parts), ("key_as_string", b.key.into())]);
+                    buckets.push(bucket(own, b.count, b.aggs, inner)?);
+                }
+                json!({"doc_count_error_upper_bound": error, "sum_other_doc_count": result.other.unwrap_or(0), "buckets": buckets})
             }
             Shape::Filter => {
                 let b = result.buckets.into_iter().next();

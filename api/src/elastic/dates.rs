@@ -109,6 +109,8 @@ pub(crate) fn write(time: Time, format: Option<&str>, zone: &TimeZone) -> String
 /// The `format` of a request, which is one of those that are known.
 pub(crate) fn format_of(members: &mut Members) -> Result<Option<String>, Fault> {
     match members.text("format")? {
+        // Their name for as it is.
+        Some(format) if format == "use_field_mapping" => Ok(None),
         Some(format) if !is_format(&format) => Err(Fault::illegal(format!("[format] {format:?} is not known"))),
         format => Ok(format),
     }

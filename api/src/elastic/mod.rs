@@ -10,13 +10,16 @@
 mod aggs;
 mod contexts;
 mod dates;
+mod documents;
 mod dsl;
 mod fault;
 mod hits;
+mod keys;
 mod pipeline;
 mod script;
 mod search;
 mod simple;
+mod typed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +42,7 @@ use hits::{INDEX, nest};
 use crate::intake;
 use crate::problem::Problem;
 use crate::routes::Route;
-use crate::search::{Lack, events};
+use crate::search::Lack;
 use crate::server::Shared;
 use crate::store::Identity;
 
@@ -69,6 +72,15 @@ pub(crate) fn routes() -> Vec<Route> {
     add("get", "/api/v1/_elastic", "elastic", "What speaks here", NONE, false, get(info));
     add("get", "/api/v1/_elastic/", "elasticRoot", "What speaks here", NONE, false, get(info));
     add("get", "/api/v1/_elastic/_cluster/health", "elasticHealth", "Whether it is well", NONE, false, get(health));
+    add(
+        "get",
+        "/api/v1/_elastic/_cluster/health/{index}",
+        "elasticHealthOfIndex",
+        "Whether it is well",
+        NONE,
+        false,
+        get(health),
+    );
     let bulk = || post(intake::bulk).put(intake::bulk);
     add("post", "/api/v1/_elastic/_bulk", "bulk", "Take records as Elasticsearch does", NONE, true, bulk());
     add("post", "/api/v1/_elastic/{index}/_bulk", "bulkOfIndex", "Take records as Elasticsearch does", NONE, true, bulk());
@@ -147,6 +159,46 @@ pub(crate) fn routes() -> Vec<Route> {
         false,
         get(mapping_of_field),
     );
+    add(
+        "get",
+        "/api/v1/_elastic/{index}/_source/{id}",
+        "elasticSource",
+        "One event's fields",
+        NONE,
+        false,
+        get(documents::source),
+    );
+    let mget = || get(documents::several).post(documents::several);
+    add("post", "/api/v1/_elastic/_mget", "elasticEvents", "Several events by id", &["docs", "ids"], false, mget());
+    add(
+        "post",
+        "/api/v1/_elastic/{index}/_mget",
+        "elasticEventsOfIndex",
+        "Several events by id",
+        &["docs", "ids"],
+        false,
+        mget(),
+    );
+    add(
+        "post",
+        "/api/v1/_elastic/{index}/_terms_enum",
+        "elasticValues",
+        "The values of a field that begin so",
+        &["field", "string", "size", "search_after", "case_insensitive", "index_filter"],
+        false,
+        get(documents::values).post(documents::values),
+    );
+    let validate = || get(documents::validate).post(documents::validate);
+    add("post", "/api/v1/_elastic/_validate/query", "elasticValidate", "Whether a query is one", &["query"], false, validate());
+    add(
+        "post",
+        "/api/v1/_elastic/{index}/_validate/query",
+        "elasticValidateOfIndex",
+        "Whether a query is one",
+        &["query"],
+        false,
+        validate(),
+    );
     add("get", "/api/v1/_elastic/_cat/indices", "elasticCatIndices", "The index, in a line", NONE, false, get(cat_indices));
     add("get", "/api/v1/_elastic/_cat/indices/{index}", "elasticCatIndex", "The index, in a line", NONE, false, get(cat_indices));
     // Newer clients ask with POST.
@@ -162,9 +214,19 @@ pub(crate) fn routes() -> Vec<Route> {
         cat_count_any(),
     );
     add("get", "/api/v1/_elastic/_cat/health", "elasticCatHealth", "Whether it is well, in a line", NONE, false, get(cat_health));
-    add("get", "/api/v1/_elastic/_resolve/index/{name}", "elasticResolve", "The index of a name", NONE, false, get(resolve));
+    add(
+        "get",
+        "/api/v1/_elastic/_resolve/index/{name}",
+        "elasticResolve",
+        "The index of a name",
+        NONE,
+        false,
+        get(resolve).post(resolve),
+    );
     add("get", "/api/v1/_elastic/_aliases", "elasticAliases", "The aliases: none", NONE, false, get(aliases));
     add("get", "/api/v1/_elastic/_alias", "elasticAlias", "The aliases: none", NONE, false, get(aliases));
+    add("get", "/api/v1/_elastic/{index}/_alias", "elasticAliasOfIndex", "The aliases: none", NONE, false, get(aliases));
+    add("get", "/api/v1/_elastic/{index}/_settings", "elasticSettings", "The index's settings", NONE, false, get(settings));
     add(
         "post",
         "/api/v1/_elastic/_refresh",
@@ -183,7 +245,7 @@ pub(crate) fn routes() -> Vec<Route> {
         false,
         post(refresh).get(refresh),
     );
-    add("get", "/api/v1/_elastic/{index}/_doc/{id}", "elasticEvent", "One event", NONE, false, get(one));
+    add("get", "/api/v1/_elastic/{index}/_doc/{id}", "elasticEvent", "One event", NONE, false, get(documents::one));
     add(
         "put",
         "/api/v1/_elastic/{index}",
@@ -208,11 +270,16 @@ pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
         let version = value.split("compatible-with=").nth(1)?.bytes().next().filter(u8::is_ascii_digit)?;
         value.contains("application/vnd.elasticsearch+").then_some(version - b'0')
     };
+    let asked = format!("{} {}", request.method(), request.uri().path().trim_start_matches(PREFIX));
     let version = versioned(header::ACCEPT).or_else(|| versioned(header::CONTENT_TYPE));
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
-        response = Fault::from(problem).into_response();
+        response = match problem.code() {
+            // No route of ours: their clients have many more.
+            "method_not_allowed" | "not_found" => not_supported(problem.status(), &asked).into_response(),
+            _ => Fault::from(problem).into_response(),
+        };
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
@@ -225,6 +292,15 @@ pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
         headers.insert(header::CONTENT_TYPE, value);
     }
     response
+}
+
+/// What is not answered here, by its name.
+fn not_supported(status: u16, asked: &str) -> Fault {
+    const CHANGES: [&str; 6] = ["/_doc", "/_create", "/_update", "/_update_by_query", "/_delete_by_query", "/_reindex"];
+    let changes = !asked.starts_with("GET") && CHANGES.iter().any(|name| asked.contains(name));
+    let instead = if changes { ": records are only ever added, by [_bulk]" } else { "" };
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    Fault::new(status, "illegal_argument_exception", format!("[{asked}] is not supported{instead}"))
 }
 
 /// The shards, as far as clients look: the store, and as one that failed each part that it should hold and does not.
@@ -262,7 +338,10 @@ fn check_index(names: Option<&str>) -> Result<(), Fault> {
             && !name
                 .chars()
                 .any(|c| c.is_uppercase() || c.is_whitespace() || matches!(c, '/' | '\\' | '?' | '"' | '<' | '>' | '|' | '#'));
-        if !good || (name.starts_with('_') && name != "_all") {
+        if name.starts_with('_') && name != "_all" {
+            return Err(Fault::illegal(format!("[{name}] is not supported")));
+        }
+        if !good {
             let reason = format!("Invalid index name [{name}]");
             return Err(Fault::new(StatusCode::BAD_REQUEST, "invalid_index_name_exception", reason));
         }
@@ -311,16 +390,29 @@ async fn field_caps(
     body: axum::body::Bytes,
 ) -> Result<Response, Fault> {
     let mut body = Members::new("field_caps", search::json_of(&body)?)?;
-    let mut patterns: Vec<String> = body.take("fields").map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
-    body.ignore(&["index_filter", "runtime_mappings"]);
+    // Newer clients have in the body what older ones have in the address, lists with commas included.
+    let mut list = |name: &str| -> Vec<String> {
+        let named = body.take(name).map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect::<Vec<_>>();
+        let both = named.iter().map(String::as_str).chain(parameters.get(name).map(String::as_str));
+        both.flat_map(|names| names.split(',')).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    let (patterns, types, filters) = (list("fields"), list("types"), list("filters"));
+    let filter = body.take("index_filter");
+    body.ignore(&["runtime_mappings", "include_unmapped", "include_empty_fields"]);
     body.finish()?;
-    patterns.extend(parameters.get("fields").iter().flat_map(|list| list.split(',').map(str::to_owned)));
     if patterns.is_empty() {
         return Err(Fault::illegal("[fields] are missing"));
     }
+    // No field is about the record rather than in it, within another or a nested object.
+    let others = filters.iter().any(|filter| matches!(filter.as_str(), "+metadata" | "metadata"));
+    let fields = fields_of(&shared, &identity).await?;
+    if !search::any_hit(&shared, &identity, &fields, filter).await? {
+        return Ok(Json(json!({"indices": [], "fields": {}})).into_response());
+    }
     let mut all = Map::new();
-    for (name, kind) in fields_of(&shared, &identity).await?.iter() {
-        if patterns.iter().any(|pattern| glob(pattern, name)) {
+    for (name, kind) in fields.iter() {
+        let typed = types.is_empty() || types.iter().any(|wanted| wanted == kind);
+        if !others && typed && patterns.iter().any(|pattern| glob(pattern, name)) {
             let caps = json!({"type": kind, "metadata_field": false, "searchable": true, "aggregatable": kind != "text"});
             all.insert(name.to_owned(), json!({ kind: caps }));
         }
@@ -457,8 +549,16 @@ async fn make_index(Path(index): Path<String>) -> Result<Response, Fault> {
 
 async fn index_info(Path(index): Path<String>) -> Result<Response, Fault> {
     check_index(Some(&index))?;
-    let settings = json!({"index": {"number_of_shards": "1", "number_of_replicas": "0", "provided_name": INDEX}});
-    Ok(Json(json!({INDEX: {"aliases": {}, "mappings": {}, "settings": settings}})).into_response())
+    Ok(Json(json!({INDEX: {"aliases": {}, "mappings": {}, "settings": its_settings()}})).into_response())
+}
+
+fn its_settings() -> Value {
+    json!({"index": {"number_of_shards": "1", "number_of_replicas": "0", "provided_name": INDEX}})
+}
+
+async fn settings(Path(index): Path<String>) -> Result<Response, Fault> {
+    check_index(Some(&index))?;
+    Ok(Json(json!({INDEX: {"settings": its_settings()}})).into_response())
 }
 
 async fn no_delete() -> Fault {
@@ -499,23 +599,4 @@ async fn refresh(State(shared): State<Arc<Shared>>, Extension(identity): Extensi
         return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "timeout_exception", reason));
     }
     Ok(Json(json!({"_shards": shards(&[])})).into_response())
-}
-
-async fn one(
-    State(shared): State<Arc<Shared>>,
-    Extension(identity): Extension<Identity>,
-    Path((_, id)): Path<(String, String)>,
-) -> Result<Response, Fault> {
-    let found = match id.parse() {
-        Ok(event) => events(&shared, &identity, vec![event]).await?.0.pop(),
-        Err(_) => None,
-    };
-    let Some(found) = found else {
-        let body = json!({"_index": INDEX, "_id": id, "found": false});
-        return Ok((StatusCode::NOT_FOUND, Json(body)).into_response());
-    };
-    let (hit, raw) = found.into_hit();
-    let mut told = hits::Shape::default().tell(hit, Some(raw), Vec::new());
-    told["found"] = true.into();
-    Ok(Json(told).into_response())
 }

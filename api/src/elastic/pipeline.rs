@@ -144,6 +144,17 @@ impl Pipeline {
         !matches!(self.kind, Kind::Script(..) | Kind::Selector(..) | Kind::Sort { .. } | Kind::Over(..))
     }
 
+    /// What its answer is called where names tell kinds.
+    pub(super) fn typed(&self) -> &'static str {
+        match &self.kind {
+            Kind::Derivative(..) => "derivative",
+            Kind::Over(Over::Min | Over::Max, ..) => "bucket_metric_value",
+            Kind::Over(Over::Stats, ..) => "stats_bucket",
+            Kind::Over(Over::ExtendedStats, ..) => "extended_stats_bucket",
+            _ => "simple_value",
+        }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

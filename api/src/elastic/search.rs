@@ -18,7 +18,7 @@ use super::aggs::{self, Telling, span_ns};
 use super::contexts::{Context, keep_alive};
 use super::dates;
 use super::dsl::{Dsl, Fields, Parameters, hoist, key_kind};
-use super::fault::{Fault, list_of, text_of};
+use super::fault::{Fault, Members, list_of, text_of};
 use super::hits::{Filter, Shape};
 use crate::search::{Lack, On, SEARCH_NS_MAX, run};
 use crate::server::Shared;
@@ -30,6 +30,11 @@ const WINDOW_MAX: usize = 10_000;
 const TOTAL_USUAL: u64 = 10_000;
 /// Searches of one `_msearch`.
 const SEARCHES_MAX: usize = 100;
+/// Slices of one scroll or point in time. As in Elasticsearch.
+const SLICES_MAX: u32 = 1024;
+/// What Elasticsearch's searches may have and ours may not.
+const NOT_SUPPORTED: &[&str] =
+    &["collapse", "knn", "rescore", "suggest", "retriever", "rank", "ext", "script", "derived", "search_pipeline"];
 /// How a cursor among sort values begins.
 const CURSOR: &str = "~";
 
@@ -55,11 +60,11 @@ struct Body {
     script_fields: Option<Map<String, Value>>,
     runtime_mappings: Option<Map<String, Value>>,
     min_score: Option<f64>,
+    slice: Option<Slice>,
+    stored_fields: Option<Value>,
     // Read over: they change how hits are marked, scored or told apart from older versions, never which they are.
     #[serde(rename = "highlight")]
     _highlight: Option<Value>,
-    #[serde(rename = "stored_fields")]
-    _stored_fields: Option<Value>,
     #[serde(rename = "track_scores")]
     _track_scores: Option<bool>,
     #[serde(rename = "version")]
@@ -85,9 +90,21 @@ struct Pit {
     keep_alive: Option<String>,
 }
 
+/// One of several parts that searches at the same time go through.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Slice {
+    #[serde(rename = "field")]
+    _field: Option<String>,
+    id: u32,
+    max: u32,
+}
+
 /// A search, ready to run.
 struct Planned {
     request: SearchRequest,
+    /// The aggregations, where they are of more than the hits.
+    counted: Option<SearchRequest>,
     told: Telling,
     shape: Shape,
     /// What each hit is sorted by.
@@ -97,11 +114,14 @@ struct Planned {
     track: bool,
     timeout_ns: i64,
     as_number: bool,
+    /// Whether the names of aggregations tell their kinds.
+    typed: bool,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 enum SortKey {
-    Value,
+    /// A value, an instant in a format where one is asked for.
+    Value(Option<String>),
     Score,
     /// What tells equals apart: our cursor.
     Tie,
@@ -128,7 +148,26 @@ pub(crate) fn json_of(body: &[u8]) -> Result<Value, Fault> {
 }
 
 fn body_of(value: Value) -> Result<Body, Fault> {
+    let there = |name: &&&str| value.get(**name).is_some();
+    if let Some(name) = NOT_SUPPORTED.iter().find(there) {
+        return Err(Fault::illegal(format!("[{name}] is not supported")));
+    }
     serde_json::from_value(value).map_err(|e| Fault::parsing(format!("search: {e}")))
+}
+
+/// Which fields the address asks for; none where it says nothing.
+pub(crate) fn source_of(parameters: &Parameters) -> Option<Value> {
+    let list = |text: &str| Value::Array(text.split(',').map(Value::from).collect());
+    let get = |names: [&str; 2]| names.iter().find_map(|name| parameters.get(*name)).map(|text| list(text));
+    let includes = get(["_source_includes", "_source_include"]);
+    let excludes = get(["_source_excludes", "_source_exclude"]);
+    match parameters.get("_source").map(String::as_str) {
+        Some("true" | "") => Some(true.into()),
+        Some("false") => Some(false.into()),
+        Some(text) => Some(list(text)),
+        None if includes.is_none() && excludes.is_none() => None,
+        None => Some(json!({"includes": includes.unwrap_or(json!([])), "excludes": excludes.unwrap_or(json!([]))})),
+    }
 }
 
 /// What the address says wins over what the body says.
@@ -139,21 +178,13 @@ fn with_parameters(mut body: Body, parameters: &Parameters) -> Result<Body, Faul
     };
     body.size = number("size")?.or(body.size);
     body.from = number("from")?.or(body.from);
-    let list = |text: &String| Value::Array(text.split(',').map(Value::from).collect());
     if let Some(sort) = parameters.get("sort") {
-        body.sort = Some(list(sort));
+        body.sort = Some(sort.split(',').map(Value::from).collect());
     }
-    match (parameters.get("_source").map(String::as_str), parameters.get("_source_includes"), parameters.get("_source_excludes"))
-    {
-        (None, None, None) => {}
-        (Some("true"), ..) => body.source = Some(true.into()),
-        (Some("false"), ..) => body.source = Some(false.into()),
-        (Some(text), ..) => body.source = Some(list(&text.to_owned())),
-        (None, includes, excludes) => {
-            body.source =
-                Some(json!({"includes": includes.map_or(json!([]), list), "excludes": excludes.map_or(json!([]), list)}));
-        }
+    if let Some(names) = parameters.get("stored_fields") {
+        body.stored_fields = Some(names.split(',').map(Value::from).collect());
     }
+    body.source = source_of(parameters).or(body.source);
     if let Some(text) = parameters.get("track_total_hits") {
         body.track_total_hits = Some(text.parse().map_or_else(|_| Value::from(text.as_str()), Value::Bool));
     }
@@ -162,7 +193,7 @@ fn with_parameters(mut body: Body, parameters: &Parameters) -> Result<Body, Faul
 }
 
 /// The query of `?q=`, with the query of the body.
-fn asked(dsl: &mut Dsl<'_>, query: Option<Value>, parameters: &Parameters) -> Result<Query, Fault> {
+pub(super) fn asked(dsl: &mut Dsl<'_>, query: Option<Value>, parameters: &Parameters) -> Result<Query, Fault> {
     let mut all = Vec::new();
     if let Some(text) = parameters.get("q") {
         let operator = parameters.get("default_operator").is_some_and(|o| o.eq_ignore_ascii_case("and"));
@@ -183,7 +214,6 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
         ("script_fields", body.script_fields.as_ref().is_some_and(|m| !m.is_empty())),
         ("runtime_mappings", body.runtime_mappings.as_ref().is_some_and(|m| !m.is_empty())),
         ("min_score above 1, the score of every hit", body.min_score.is_some_and(|n| n > 1.0)),
-        ("post_filter beside aggregations", body.post_filter.is_some() && body.aggs.is_some()),
     ] {
         if there {
             return Err(Fault::illegal(format!("[{name}] is not supported")));
@@ -191,8 +221,11 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
     }
     let mut dsl = Dsl::new(fields, now);
     let mut query = asked(&mut dsl, body.query.take(), parameters)?;
+    let mut counted = None;
     if let Some(filter) = body.post_filter.take() {
-        query = Query::And(vec![query, dsl.query(filter)?]);
+        let filter = dsl.query(filter)?;
+        counted = body.aggs.is_some().then(|| query.clone());
+        query = Query::And(vec![query, filter]);
     }
     let (aggregations, told) = match body.aggs.take() {
         Some(aggs) => aggs::read(aggs, &mut dsl, 0)?,
@@ -201,6 +234,18 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
     let (query, from_time, to_time) = hoist(query);
     let mut request = SearchRequest::new(query);
     (request.from, request.to, request.aggregations) = (from_time, to_time, aggregations);
+    // What is filtered behind the aggregations is counted with the rest.
+    let counted = counted.map(|query| {
+        let (query, from, to) = hoist(query);
+        let aggregations = std::mem::take(&mut request.aggregations);
+        SearchRequest { from, to, size: 0, total_max: Some(0), aggregations, ..SearchRequest::new(query) }
+    });
+    if let Some(Slice { id, max, .. }) = body.slice.take() {
+        if !(2..=SLICES_MAX).contains(&max) || id >= max {
+            return Err(Fault::illegal(format!("[slice]: [max] is 2 to {SLICES_MAX}, [id] less than it")));
+        }
+        request.slice = Some((id, max));
+    }
     let (from, size) = (body.from.unwrap_or(0), body.size.unwrap_or(10));
     if from.saturating_add(size) > WINDOW_MAX {
         let reason = format!(
@@ -231,7 +276,10 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
     };
     request.total_max = total_max;
     let mut shape = Shape { sorted: keys.iter().any(|k| *k != SortKey::Score), ..Shape::default() };
-    shape.source = body.source.take().map_or(Ok(Filter::All), Filter::read)?;
+    // Who names stored fields, if only none, wants no source besides.
+    let stored = body.stored_fields.take().map(|names| list_of(names).iter().any(|name| name == "_source"));
+    let usual = if stored == Some(false) { Filter::None } else { Filter::All };
+    shape.source = body.source.take().map_or(Ok(usual), Filter::read)?;
     shape.tell_beside(body.fields.take().into_iter().chain(body.docvalue_fields.take()).flatten(), fields)?;
     request.fields = shape.wanted(fields);
     let timeout = body.timeout.as_deref().map(|t| span_ns(t).filter(|ns| *ns > 0));
@@ -241,8 +289,9 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
         Some(None) => return Err(Fault::illegal("[timeout] is no span of time")),
         Some(Some(ns)) => ns.min(SEARCH_NS_MAX),
     };
-    let as_number = parameters.get("rest_total_hits_as_int").is_some_and(|v| v == "true" || v.is_empty());
-    Ok(Planned { request, told, shape, keys, from, size, track, timeout_ns, as_number })
+    let flag = |name: &str| parameters.get(name).is_some_and(|v| v == "true" || v.is_empty());
+    let (as_number, typed) = (flag("rest_total_hits_as_int"), flag("typed_keys"));
+    Ok(Planned { request, counted, told, shape, keys, from, size, track, timeout_ns, as_number, typed })
 }
 
 /// Reads the order: one field or the time, and behind it what tells equals apart.
@@ -258,34 +307,38 @@ fn sort_of(sort: Option<Value>, fields: &Fields, request: &mut SearchRequest) ->
             _ => return Err(Fault::parsing("[sort] names fields")),
         };
         for (name, order) in one {
-            let first = !keys.contains(&SortKey::Value);
-            let (order, missing) = match &order {
-                Value::Object(map) => (map.get("order").cloned().unwrap_or(Value::Null), map.get("missing").cloned()),
-                other => (other.clone(), None),
+            let first = !keys.iter().any(|key| matches!(key, SortKey::Value(_)));
+            let mut members = match order {
+                order @ Value::Object(_) => Members::new("sort", order)?,
+                order => Members::new("sort", json!({ "order": order }))?,
             };
             let name = fields.name(&name);
-            let usual = if name == "_score" { Sort::Desc } else { Sort::Asc };
-            let order = match order.as_str() {
-                None if order.is_null() => usual,
-                Some("asc") => Sort::Asc,
+            let order = match members.text("order")?.as_deref() {
+                None if name == "_score" => Sort::Desc,
+                None | Some("asc") => Sort::Asc,
                 Some("desc") => Sort::Desc,
                 _ => return Err(Fault::parsing("[order] is [asc] or [desc]")),
             };
             match name {
                 "_score" => keys.push(SortKey::Score),
                 "_doc" | "_shard_doc" | "_id" | "_seq_no" | "_index" => keys.push(SortKey::Tie),
+                "_script" | "_geo_distance" => return Err(Fault::illegal(format!("[sort] by [{name}] is not supported"))),
                 // Equals are in the order of time, the newest first, whatever is asked.
                 "@timestamp" | "event.received" if !first => keys.push(SortKey::Tie),
                 name if first => {
-                    if missing.is_some_and(|m| m != "_last") {
-                        return Err(Fault::illegal("[sort]: what has no value comes last"));
-                    }
+                    // Of several values the one that comes first counts, as is usual.
+                    let usual = if order == Sort::Asc { "min" } else { "max" };
+                    members.fits("mode", |mode| mode == usual)?;
+                    members.fits("missing", |missing| missing == "_last")?;
+                    members.ignore(&["unmapped_type", "numeric_type"]);
+                    let format = dates::format_of(&mut members)?;
+                    members.finish()?;
                     if fields.kind(name) == "text" {
                         return Err(Fault::illegal(format!("the text field [{name}] cannot be sorted by")));
                     }
                     request.sort = order;
                     request.sort_by = (name != "@timestamp").then(|| name.to_owned());
-                    keys.push(SortKey::Value);
+                    keys.push(SortKey::Value(format.filter(|_| fields.is_date(name))));
                 }
                 name => return Err(Fault::illegal(format!("[sort] by a second field ([{name}]) is not supported"))),
             }
@@ -297,7 +350,10 @@ fn sort_of(sort: Option<Value>, fields: &Fields, request: &mut SearchRequest) ->
 /// The sort values of a hit.
 fn sort_values(keys: &[SortKey], cursor: &str) -> Vec<Value> {
     let value = |key: &SortKey| match key {
-        SortKey::Value => index::sort_value(cursor).unwrap_or(Value::Null),
+        SortKey::Value(None) => index::sort_value(cursor).unwrap_or(Value::Null),
+        SortKey::Value(format) => index::sort_value(cursor)
+            .and_then(|value| value.as_i64())
+            .map_or(Value::Null, |ms| dates::write(Time::from_unix_ms(ms), format.as_deref(), &index::TimeZone::UTC).into()),
         SortKey::Score => json!(1.0),
         SortKey::Tie => format!("{CURSOR}{cursor}").into(),
     };
@@ -310,13 +366,17 @@ fn cursor_of(after: &[Value], keys: &[SortKey], fields: &Fields, request: &Searc
         return Ok(cursor.to_owned());
     }
     let wrong = || Fault::illegal("[search_after] has as many values as [sort], each as a hit told it");
-    let at = keys.iter().position(|k| *k == SortKey::Value).ok_or_else(wrong)?;
+    let at = keys.iter().position(|k| matches!(k, SortKey::Value(_))).ok_or_else(wrong)?;
+    let format = keys.iter().find_map(|k| if let SortKey::Value(format) = k { format.as_deref() } else { None });
     let value = after.get(at).filter(|_| after.len() <= keys.len()).ok_or_else(wrong)?;
     let field = request.sort_by.as_deref().unwrap_or("@timestamp");
     let value = match value {
         Value::String(text) if fields.is_date(field) => {
-            let reading = dates::Reading { now: Time::EPOCH, zone: &index::TimeZone::UTC, format: None };
-            reading.read(&Value::String(text.clone()), false).ok_or_else(wrong)?.unix_ms().into()
+            let read = |format: Option<&str>| {
+                let reading = dates::Reading { now: Time::EPOCH, zone: &index::TimeZone::UTC, format };
+                reading.read(&Value::String(text.clone()), false)
+            };
+            read(format).or_else(|| read(None)).ok_or_else(wrong)?.unix_ms().into()
         }
         value => value.clone(),
     };
@@ -410,13 +470,23 @@ async fn answer(
     }
     let fields = super::fields_of(shared, identity).await?;
     let planned = plan(body, parameters, &fields, started)?;
-    let Planned { request, told, shape, keys, from, size, track, timeout_ns, as_number } = planned;
+    let Planned { request, counted, told, shape, keys, from, size, track, timeout_ns, as_number, typed } = planned;
     let (asked, asked_shape, asked_keys) = (request.clone(), shape.clone(), keys.clone());
     let found = run(shared, identity, timeout_ns, move |on, limits| {
         let snapshot = pinned.map_or_else(|| searcher.snapshot(), Ok)?;
         let mut page = pages(on, &snapshot, &asked, (from, size), (&asked_shape, &asked_keys), limits)?;
-        let counted = std::mem::take(&mut page.answer.aggregations);
-        let aggregations = (!asked.aggregations.is_empty()).then(|| aggs::tell(&told, counted));
+        let has_some = !counted.as_ref().unwrap_or(&asked).aggregations.is_empty();
+        let counted = match counted {
+            None => std::mem::take(&mut page.answer.aggregations),
+            Some(request) => {
+                let found = snapshot.search(&request, limits)?;
+                page.answer.stopped |= found.stopped;
+                page.answer.complete &= found.complete;
+                page.lacks = on.lacks_of(&page.answer);
+                found.aggregations
+            }
+        };
+        let aggregations = has_some.then(|| aggs::answers(&told, counted, typed));
         Ok((page, snapshot, aggregations))
     });
     let (Page { answer, hits, lacks }, snapshot, aggregations) = found.await?;
@@ -500,7 +570,8 @@ pub(crate) async fn msearch(
     let started = shared.api.clock.now();
     let mut lines = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
     let (mut responses, mut all_lacks) = (Vec::new(), Vec::<Lack>::new());
-    let own: Parameters = parameters.into_iter().filter(|(name, _)| name == "rest_total_hits_as_int").collect();
+    let is_own = |name: &str| matches!(name, "rest_total_hits_as_int" | "typed_keys");
+    let own: Parameters = parameters.into_iter().filter(|(name, _)| is_own(name)).collect();
     while let Some(header) = lines.next() {
         let Some(body) = lines.next() else {
             if header.is_empty() {
@@ -563,6 +634,20 @@ pub(crate) async fn count(
         return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "timeout_exception", "counting took too long"));
     }
     Ok(super::warned(json!({"count": answer.total, "_shards": super::shards(&answer.missing)}), &lacks))
+}
+
+/// Whether any event is found by this query; yes where there is none.
+pub(super) async fn any_hit(
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    fields: &Fields,
+    query: Option<Value>,
+) -> Result<bool, Fault> {
+    let Some(query) = query else { return Ok(true) };
+    let (query, from, to) = hoist(Dsl::new(fields, shared.api.clock.now()).query(query)?);
+    let request = SearchRequest { from, to, size: 1, total_max: Some(0), ..SearchRequest::new(query) };
+    let found = run(shared, identity, SEARCH_NS_MAX, move |on, limits| on.searcher.search(&request, limits)).await?;
+    Ok(!found.hits.is_empty() || found.stopped)
 }
 
 /// A part of a page would look like the whole of it, and what it lacks would never come.

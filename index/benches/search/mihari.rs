@@ -156,7 +156,15 @@ fn found(searcher: &Searcher, ask: &Ask) -> u64 {
             .into(),
         ),
         Ask::Terms(name) => Some(
-            AggregationKind::Terms { field: field(name), size: 10, order: TermsOrder::Count, min_count: 1, missing: None }.into(),
+            AggregationKind::Terms {
+                field: field(name),
+                size: 10,
+                order: TermsOrder::Count,
+                min_count: 1,
+                missing: None,
+                chosen: Default::default(),
+            }
+            .into(),
         ),
         Ask::Cardinality(name) => Some(AggregationKind::Cardinality { field: field(name) }.into()),
         Ask::Percentiles(name) => Some(AggregationKind::Percentiles { field: field(name), percents: vec![50.0, 99.0] }.into()),

@@ -11,7 +11,7 @@ use super::calendar::Rounding;
 use super::sketch::{Distinct, Quantiles};
 use super::tally::{Counted, Stats, Tally};
 use super::top::TopGather;
-use super::{Aggregation, AggregationKind, COUNTED_MAX, Source, TermsOrder};
+use super::{Absent, Aggregation, AggregationKind, COUNTED_MAX, Source, SourceOf, TermsOrder};
 use crate::codes::{Codes, Key};
 use crate::hit::Place;
 use crate::lower::{Lowering, Unable};
@@ -69,7 +69,9 @@ impl Gather {
             }
             AggregationKind::ValueCount { field } => Gather::Values(codes(field)?, Vec::new()),
             AggregationKind::Stats { field } => Gather::Stats(numeric(codes(field)?), Vec::new()),
-            AggregationKind::Percentiles { field, .. } => Gather::Quantiles(numeric(codes(field)?), Vec::new()),
+            AggregationKind::Percentiles { field, .. } | AggregationKind::PercentileRanks { field, .. } => {
+                Gather::Quantiles(numeric(codes(field)?), Vec::new())
+            }
             AggregationKind::TopHits { size, sort } => {
                 let segment = context.lowering.segment;
                 let (time, seq, nth) = (segment.time.clone(), segment.seq.clone(), segment.nth.clone());
@@ -98,8 +100,8 @@ impl Gather {
                     overflow: false,
                 })
             }
-            AggregationKind::Terms { field, order: TermsOrder::Count, missing: None, .. }
-                if !outer && aggregation.inner.is_empty() =>
+            AggregationKind::Terms { field, order: TermsOrder::Count, missing: None, chosen, .. }
+                if !outer && aggregation.inner.is_empty() && chosen.is_all() =>
             {
                 let mut columns = codes(field)?;
                 match columns.first().and_then(Codes::space).filter(|space| columns.len() == 1 && *space <= DENSE_MAX) {
@@ -282,7 +284,31 @@ enum Split {
 /// One source of a composite key.
 struct Part {
     columns: Vec<Codes>,
-    rounding: Option<Rounding>,
+    rounded: Rounded,
+    absent: Absent,
+}
+
+/// How a value becomes a part of a key.
+enum Rounded {
+    No,
+    Time(Rounding),
+    /// By the width of an interval.
+    Number(f64),
+}
+
+impl Part {
+    fn new(source: &Source, lowering: &Lowering<'_>) -> Result<Part, Unable> {
+        let codes = Codes::open(lowering, source.of.field())?;
+        let (columns, rounded) = match &source.of {
+            SourceOf::Terms { .. } => (codes, Rounded::No),
+            SourceOf::DateHistogram { interval, zone, .. } => {
+                let dates = codes.into_iter().filter(|c| c.kind == ColumnType::DateTime).collect();
+                (dates, Rounded::Time(Rounding::new(*interval, zone)))
+            }
+            SourceOf::Histogram { interval, .. } => (numeric(codes), Rounded::Number(*interval)),
+        };
+        Ok(Part { columns, rounded, absent: source.absent.clone() })
+    }
 }
 
 pub(crate) struct Buckets {
@@ -321,16 +347,12 @@ impl Buckets {
                 Split::Filters { nodes: nodes.collect::<Result<_, _>>()? }
             }
             AggregationKind::Composite { sources, .. } => {
-                let part = |(_, source): &(String, Source)| -> Result<Part, Unable> {
-                    Ok(match source {
-                        Source::Terms { field } => Part { columns: codes(field)?, rounding: None },
-                        Source::DateHistogram { field, interval, zone } => {
-                            Part { columns: dates(field)?, rounding: Some(Rounding::new(*interval, zone)) }
-                        }
-                    })
-                };
-                let parts = sources.iter().map(part).collect::<Result<_, _>>()?;
-                Split::Composite { parts, keys: Fast::default(), list: Vec::new() }
+                let parts = sources.iter().map(|(_, source)| Part::new(source, context.lowering));
+                Split::Composite { parts: parts.collect::<Result<_, _>>()?, keys: Fast::default(), list: Vec::new() }
+            }
+            AggregationKind::MultiTerms { sources, .. } => {
+                let parts = sources.iter().map(|source| Part::new(source, context.lowering));
+                Split::Composite { parts: parts.collect::<Result<_, _>>()?, keys: Fast::default(), list: Vec::new() }
             }
             _ => unreachable!("what has no buckets is counted by another part of Gather"),
         };
@@ -395,32 +417,23 @@ impl Buckets {
                 }
             }
             Split::Dates { columns, rounding } => {
-                for column in columns {
-                    column.each(hits.docs, |at, code| {
-                        count(tables, 0, at, i64::to_u64(rounding.start_of(i64::from_u64(code))));
-                    });
-                }
+                let start = |_: Number, code: u64| Some(i64::to_u64(rounding.start_of(i64::from_u64(code))));
+                once(columns, hits.docs, start, |at, code| count(tables, 0, at, code));
             }
             Split::Numbers { columns, interval, offset } => {
-                for column in columns {
-                    let number = column.number();
-                    column.each(hits.docs, |at, code| {
-                        count(tables, 0, at, f64::to_u64(((number(code) - *offset) / *interval).floor() * *interval + *offset));
-                    });
-                }
+                let (interval, offset) = (*interval, *offset);
+                let start = |number: Number, code: u64| {
+                    Some(f64::to_u64(((number(code) - offset) / interval).floor() * interval + offset))
+                };
+                once(columns, hits.docs, start, |at, code| count(tables, 0, at, code));
             }
             Split::Ranges { columns, ranges } => {
-                for column in columns {
-                    let number = column.number();
-                    column.each(hits.docs, |at, code| {
-                        let n = number(code);
-                        for (range, (from, to)) in ranges.iter().enumerate() {
-                            if *from <= n && n < *to {
-                                count(tables, 0, at, range as u64);
-                            }
-                        }
-                    });
-                }
+                let ranges = &*ranges;
+                let which = |number: Number, code: u64| {
+                    let n = number(code);
+                    (0..).zip(ranges).filter(move |(_, (from, to))| *from <= n && n < *to).map(|(range, _)| range)
+                };
+                once(columns, hits.docs, which, |at, code| count(tables, 0, at, code));
             }
             Split::Filters { nodes } => {
                 for (filter, node) in nodes.iter_mut().enumerate() {
@@ -440,14 +453,25 @@ impl Buckets {
                 let width = parts.len();
                 for (n, part) in parts.iter_mut().enumerate() {
                     for (which, column) in part.columns.iter_mut().enumerate() {
-                        let rounding = &mut part.rounding;
+                        let (rounded, number) = (&mut part.rounded, column.number());
                         column.each(hits.docs, |at, code| {
-                            let code = match rounding {
-                                Some(rounding) => i64::to_u64(rounding.start_of(i64::from_u64(code))),
-                                None => code,
+                            let code = match rounded {
+                                Rounded::Time(rounding) => i64::to_u64(rounding.start_of(i64::from_u64(code))),
+                                Rounded::Number(interval) => f64::to_u64((number(code) / *interval).floor() * *interval),
+                                Rounded::No => code,
                             };
-                            values[at * width + n].push((which as u64, code));
+                            let known = &mut values[at * width + n];
+                            match rounded {
+                                Rounded::No => known.push((which as u64, code)),
+                                // Several values of one interval are one.
+                                _ if known.contains(&(0, code)) => {}
+                                _ => known.push((0, code)),
+                            }
                         });
+                    }
+                    if part.absent != Absent::LeftOut {
+                        let empty = (0..hits.docs.len()).map(|at| at * width + n).filter(|at| values[*at].is_empty());
+                        empty.collect::<Vec<_>>().into_iter().for_each(|at| values[at].push((MISSING, MISSING)));
                     }
                 }
                 let mut cut = false;
@@ -536,10 +560,14 @@ impl Split {
                 for (at, code) in codes.iter().enumerate() {
                     let mut key = Vec::with_capacity(parts.len());
                     for (part, pair) in parts.iter().zip(list[*code as usize].chunks(2)) {
-                        if part.rounding.is_some() {
-                            key.push(Key::Time(i64::from_u64(pair[1])));
-                        } else {
-                            part.columns[pair[0] as usize].decode(&pair[1..], |_, value| key.push(value))?;
+                        match (&part.absent, &part.rounded) {
+                            (Absent::As(text), _) if pair[0] == MISSING => key.push(Key::Text(text.clone())),
+                            _ if pair[0] == MISSING => key.push(Key::Null),
+                            (_, Rounded::Time(_)) => key.push(Key::Time(i64::from_u64(pair[1]))),
+                            (_, Rounded::Number(_)) => key.push(Key::float(f64::from_u64(pair[1]))),
+                            (_, Rounded::No) => {
+                                part.columns[pair[0] as usize].decode(&pair[1..], |_, value| key.push(value))?;
+                            }
                         }
                     }
                     if key.len() == parts.len() {
@@ -550,6 +578,36 @@ impl Split {
         }
         Ok(())
     }
+}
+
+/// Makes a code a number.
+type Number = fn(u64) -> f64;
+
+/// Calls `count` with the place in `docs` of every document and each bucket that a value of it lies in, once however many do; `split` gives
+/// the buckets of a code.
+fn once<B: IntoIterator<Item = u64>>(
+    columns: &mut [Codes],
+    docs: &[DocId],
+    mut split: impl FnMut(Number, u64) -> B,
+    mut count: impl FnMut(usize, u64),
+) {
+    let several = columns.len() > 1 || columns.iter().any(Codes::has_several);
+    let mut found: Vec<(usize, u64)> = Vec::new();
+    for column in columns {
+        let number = column.number();
+        column.each(docs, |at, code| {
+            for bucket in split(number, code) {
+                if several {
+                    found.push((at, bucket));
+                } else {
+                    count(at, bucket);
+                }
+            }
+        });
+    }
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().for_each(|(at, bucket)| count(at, bucket));
 }
 
 /// Calls `each` with every combination of one value of each part, as column and code in turn; false where there are too many for all.

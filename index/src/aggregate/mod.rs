@@ -12,6 +12,8 @@ mod sketch;
 mod tally;
 mod top;
 
+use std::collections::BTreeSet;
+
 use event::Time;
 use serde::Serialize;
 
@@ -19,6 +21,7 @@ pub use calendar::{Calendar, Interval};
 pub(crate) use gather::{Context, Docs, Gather};
 pub(crate) use tally::{Finish, Tally, merge_all};
 
+use crate::codes::Key;
 use crate::hit::Hit;
 use crate::query::Query;
 use crate::schema::MESSAGE;
@@ -91,6 +94,19 @@ pub enum AggregationKind {
         min_count: u64,
         /// The value under which hits without one are counted.
         missing: Option<String>,
+        /// Which values there may be.
+        chosen: Chosen,
+    },
+    /// The most frequent combinations of the values of several fields.
+    MultiTerms {
+        /// The fields.
+        sources: Vec<Source>,
+        /// How many.
+        size: usize,
+        /// Their order.
+        order: TermsOrder,
+        /// Combinations with fewer hits are left out.
+        min_count: u64,
     },
     /// Hits by given ranges of a number.
     Range {
@@ -110,8 +126,8 @@ pub enum AggregationKind {
         sources: Vec<(String, Source)>,
         /// Buckets of one page.
         size: usize,
-        /// The last key of the page before.
-        after: Option<Vec<String>>,
+        /// The last key of the page before; none stands for hits that have no value.
+        after: Option<Vec<Option<String>>>,
     },
     /// Values that are more frequent among the hits than in the whole range of time.
     Significant {
@@ -142,6 +158,13 @@ pub enum AggregationKind {
         /// Which, 0 to 100.
         percents: Vec<f64>,
     },
+    /// How many of a hundred values are not above each of these, within 1 %.
+    PercentileRanks {
+        /// The field.
+        field: String,
+        /// Which.
+        values: Vec<f64>,
+    },
     /// The newest hits, or the oldest.
     TopHits {
         /// How many.
@@ -154,8 +177,11 @@ pub enum AggregationKind {
 impl AggregationKind {
     /// Whether hits are put into buckets, rather than measured.
     fn has_buckets(&self) -> bool {
-        use AggregationKind::{Cardinality, Percentiles, Stats, TopHits, ValueCount};
-        !matches!(self, Cardinality { .. } | ValueCount { .. } | Stats { .. } | Percentiles { .. } | TopHits { .. })
+        use AggregationKind::{Cardinality, PercentileRanks, Percentiles, Stats, TopHits, ValueCount};
+        !matches!(
+            self,
+            Cardinality { .. } | ValueCount { .. } | Stats { .. } | Percentiles { .. } | PercentileRanks { .. } | TopHits { .. }
+        )
     }
 }
 
@@ -193,9 +219,79 @@ pub struct NumberRange {
     pub to: Option<f64>,
 }
 
+/// Which values a terms aggregation may list: all that these do not leave out.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// Only these.
+    pub include: Option<Only>,
+    /// None of these.
+    pub exclude: Option<Only>,
+    /// Those with so many hits at most.
+    pub count_max: Option<u64>,
+}
+
+/// Some of all values.
+#[derive(Clone, Debug)]
+pub enum Only {
+    /// Those that are shown so.
+    Values(BTreeSet<String>),
+    /// Those that are shown so that this is found.
+    Regex(regex::Regex),
+    /// One of several parts of about the same size.
+    Part {
+        /// Which, from 0.
+        part: u64,
+        /// Of how many.
+        of: u64,
+    },
+}
+
+impl Chosen {
+    /// Whether nothing is left out.
+    pub(crate) fn is_all(&self) -> bool {
+        self.include.is_none() && self.exclude.is_none() && self.count_max.is_none()
+    }
+
+    /// Whether a value is listed that has so many hits.
+    pub(crate) fn has(&self, key: &Key, count: u64) -> bool {
+        let within = |only: &Only| match only {
+            Only::Values(values) => values.contains(&key.show()),
+            Only::Regex(regex) => regex.is_match(&key.show()),
+            Only::Part { part, of } => sketch::hash(&key.bytes()) % of.max(&1) == *part,
+        };
+        self.include.as_ref().is_none_or(within)
+            && !self.exclude.as_ref().is_some_and(within)
+            && self.count_max.is_none_or(|max| count <= max)
+    }
+}
+
 /// A part of a composite key.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub struct Source {
+    /// What it is.
+    pub of: SourceOf,
+    /// What becomes of hits without a value.
+    pub absent: Absent,
+    /// Whether the last values come first.
+    pub descending: bool,
+}
+
+impl Source {
+    /// A field's value.
+    pub fn terms(field: impl Into<String>) -> Source {
+        SourceOf::Terms { field: field.into() }.into()
+    }
+}
+
+impl From<SourceOf> for Source {
+    fn from(of: SourceOf) -> Source {
+        Source { of, absent: Absent::LeftOut, descending: false }
+    }
+}
+
+/// What a part of a composite key is.
+#[derive(Clone, Debug)]
+pub enum SourceOf {
     /// A field's value.
     Terms {
         /// The field.
@@ -210,6 +306,33 @@ pub enum Source {
         /// The time zone.
         zone: jiff::tz::TimeZone,
     },
+    /// An interval of a number.
+    Histogram {
+        /// The field.
+        field: String,
+        /// The width.
+        interval: f64,
+    },
+}
+
+impl SourceOf {
+    /// The field.
+    pub fn field(&self) -> &str {
+        match self {
+            SourceOf::Terms { field } | SourceOf::DateHistogram { field, .. } | SourceOf::Histogram { field, .. } => field,
+        }
+    }
+}
+
+/// What becomes of hits that have no value for a part of a key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Absent {
+    /// They are in no bucket.
+    LeftOut,
+    /// They are in one of their own, which comes before all others.
+    Null,
+    /// As if they had this value.
+    As(String),
 }
 
 /// The kind of a bucket's value.
@@ -222,6 +345,8 @@ pub enum KeyKind {
     Bool,
     Time,
     Ip,
+    /// That there is none.
+    Null,
 }
 
 /// One value and how often it occurs.
@@ -273,7 +398,15 @@ pub struct AggregationResult {
     pub approximate: bool,
     /// The last composite key, where more may follow.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<Vec<String>>,
+    pub after: Option<Vec<Option<String>>>,
+}
+
+fn is_interval(source: &SourceOf) -> bool {
+    match source {
+        SourceOf::Terms { .. } => true,
+        SourceOf::DateHistogram { interval, .. } => !matches!(interval, Interval::Fixed { ns, .. } if *ns <= 0),
+        SourceOf::Histogram { interval, .. } => interval.is_finite() && *interval > 0.0,
+    }
 }
 
 /// Why these aggregations are refused.
@@ -296,7 +429,11 @@ pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> 
                 {
                     Some(format!("{name}: of {MESSAGE} the words are kept, not its values: they cannot be counted"))
                 }
-                AggregationKind::Terms { size, .. } | AggregationKind::Significant { size, .. } if *size > TERMS_MAX => {
+                AggregationKind::Terms { size, .. }
+                | AggregationKind::MultiTerms { size, .. }
+                | AggregationKind::Significant { size, .. }
+                    if *size > TERMS_MAX =>
+                {
                     Some(format!("{name}: {TERMS_MAX} values at most"))
                 }
                 AggregationKind::Composite { size, .. } if *size > TERMS_MAX => {
@@ -304,6 +441,15 @@ pub(crate) fn problem(aggregations: &[(String, Aggregation)]) -> Option<String> 
                 }
                 AggregationKind::Composite { sources, .. } if sources.is_empty() || sources.len() > 8 => {
                     Some(format!("{name}: a key has 1 to 8 parts"))
+                }
+                AggregationKind::MultiTerms { sources, .. } if sources.is_empty() || sources.len() > 8 => {
+                    Some(format!("{name}: a key has 1 to 8 parts"))
+                }
+                AggregationKind::Composite { sources, .. } if sources.iter().any(|(_, source)| !is_interval(&source.of)) => {
+                    Some(format!("{name}: the interval must be more than 0"))
+                }
+                AggregationKind::PercentileRanks { values, .. } if values.len() > 100 => {
+                    Some(format!("{name}: 100 values at most"))
                 }
                 AggregationKind::Histogram { interval, offset, .. }
                     if !(interval.is_finite() && *interval > 0.0 && offset.is_finite()) =>

@@ -46,7 +46,7 @@ impl Distinct {
 }
 
 /// FNV-1a with a final mix: the hash must not change between runs, as a random one would.
-fn hash(value: &[u8]) -> u64 {
+pub(super) fn hash(value: &[u8]) -> u64 {
     struct Fnv(u64);
     impl Hasher for Fnv {
         fn finish(&self) -> u64 {
@@ -108,6 +108,24 @@ impl Quantiles {
         }
         None
     }
+
+    /// How many of a hundred are not above this value; of those about as large, as if they lay evenly.
+    pub(crate) fn rank(&self, value: f64) -> Option<f64> {
+        let (low, high) = self.range?;
+        if value >= high {
+            return Some(100.0);
+        }
+        if value < low {
+            return Some(0.0);
+        }
+        let at = bucket(value);
+        let below: u64 = self.buckets.iter().filter(|(bucket, _)| **bucket < at).map(|(_, n)| n).sum();
+        let beside = self.buckets.get(&at).copied().unwrap_or(0);
+        let (first, last) = ends(at);
+        let (first, last) = (first.max(low), last.min(high));
+        let share = if last > first { (value - first) / (last - first) } else { 1.0 };
+        Some(100.0 * (below as f64 + beside as f64 * share) / self.count as f64)
+    }
 }
 
 /// What covers both ranges.
@@ -122,12 +140,18 @@ fn bucket(value: f64) -> i64 {
 }
 
 fn middle(bucket: i64) -> f64 {
+    let (low, high) = ends(bucket);
+    (low + high) / 2.0
+}
+
+/// The smallest and the largest value of a bucket.
+fn ends(bucket: i64) -> (f64, f64) {
     if bucket == 0 {
-        return 0.0;
+        return (0.0, 0.0);
     }
     let end = |at: i64| f64::from_bits((at as u64) << (52 - PARTS_BITS));
-    let middle = (end(bucket.abs()) + end(bucket.abs() + 1)) / 2.0;
-    if bucket > 0 { middle } else { -middle }
+    let (near, far) = (end(bucket.abs()), end(bucket.abs() + 1));
+    if bucket > 0 { (near, far) } else { (-far, -near) }
 }
 
 #[cfg(test)]
@@ -157,7 +181,12 @@ mod tests {
             let found = all.percentile(percent).expect("there are values");
             assert!((found - value).abs() <= 0.0101 * f64::abs(value), "{percent}: {found}");
         }
+        for (value, percent) in [(-3001.0, 0.0), (-1500.0, 25.0), (0.0, 50.0), (1.0, 50.0), (2400.0, 90.0), (3000.0, 100.0)] {
+            let found = all.rank(value).expect("there are values");
+            assert!((found - percent).abs() <= 1.0, "{value}: {found}");
+        }
         assert_eq!(Quantiles::default().percentile(50.0), None);
+        assert_eq!(Quantiles::default().rank(50.0), None);
         let mut ports = Quantiles::default();
         ports.add(65_000.0);
         let mut more = Quantiles::default();

@@ -7,7 +7,7 @@ use super::calendar::Rounding;
 use super::sketch::{Distinct, Quantiles, spanned};
 use super::top::{First, Top};
 use super::{
-    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, HITS_MAX, Interval, TOP_HITS_MAX,
+    Aggregation, AggregationKind, AggregationResult, BUCKETS_MAX, Bucket, COUNTED_MAX, HITS_MAX, Interval, Source, TOP_HITS_MAX,
     TermsOrder,
 };
 use crate::IndexError;
@@ -281,6 +281,10 @@ fn answer(aggregation: &Aggregation, tally: Tally, on: &mut Finish<'_>) -> Resul
             let quantiles = if let Tally::Quantiles(quantiles) = tally { quantiles } else { Quantiles::default() };
             result.values = percents.iter().map(|p| (p.to_string(), quantiles.percentile(*p))).collect();
         }
+        (AggregationKind::PercentileRanks { values, .. }, tally) => {
+            let quantiles = if let Tally::Quantiles(quantiles) = tally { quantiles } else { Quantiles::default() };
+            result.values = values.iter().map(|value| (value.to_string(), quantiles.rank(*value))).collect();
+        }
         (AggregationKind::Significant { size, .. }, Tally::Significant { values, hits, all, approximate }) => {
             result.approximate = approximate;
             result.buckets = significant(values, hits, all, *size);
@@ -335,12 +339,21 @@ fn buckets(
         key => key.show(),
     };
     let mut list: Vec<(Key, u64, Vec<Tally>)> = counted.buckets.into_iter().map(|(k, (n, inner))| (k, n, inner)).collect();
-    if !matches!(kind, AggregationKind::Terms { order: TermsOrder::Count, .. }) {
+    let by_count = matches!(
+        kind,
+        AggregationKind::Terms { order: TermsOrder::Count, .. } | AggregationKind::MultiTerms { order: TermsOrder::Count, .. }
+    );
+    if !by_count {
         list.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     }
     let mut names: Vec<String> = Vec::new();
+    if let AggregationKind::Terms { chosen, .. } = kind
+        && !chosen.is_all()
+    {
+        list.retain(|(key, count, _)| chosen.has(key, *count));
+    }
     match kind {
-        AggregationKind::Terms { size, order, min_count, .. } => {
+        AggregationKind::Terms { size, order, min_count, .. } | AggregationKind::MultiTerms { size, order, min_count, .. } => {
             let sum = |list: &[(Key, u64, Vec<Tally>)]| list.iter().map(|(_, n, _)| n).sum::<u64>();
             let all = sum(&list);
             list.retain(|(_, n, _)| n >= min_count);
@@ -370,16 +383,19 @@ fn buckets(
             names = filters.iter().map(|(name, _)| name.clone()).collect();
             fill_places(&mut list, names.len());
         }
-        AggregationKind::Composite { size, after, .. } => {
+        AggregationKind::Composite { sources, size, after } => {
             let parts = |key: &Key| match key {
-                Key::Tuple(parts) => parts.iter().map(Key::show).collect::<Vec<_>>(),
+                Key::Tuple(parts) => parts.iter().map(|part| (*part != Key::Null).then(|| part.show())).collect::<Vec<_>>(),
                 _ => Vec::new(),
             };
+            if sources.iter().any(|(_, source)| source.descending) {
+                list.sort_by(|a, b| in_order(&a.0, &b.0, sources));
+            }
             if let Some(after) = after {
-                // Keys are in the order of their values. The last one of the page before may be gone: its hits have left the range of time.
+                // The last one of the page before may be gone: its hits have left the range of time.
                 let begin = match list.iter().position(|(key, ..)| parts(key) == *after) {
                     Some(at) => at + 1,
-                    None => list.iter().position(|(key, ..)| key.is_after(after)).unwrap_or(list.len()),
+                    None => list.iter().position(|(key, ..)| key.stands_to(after, sources).is_gt()).unwrap_or(list.len()),
                 };
                 list.drain(..begin);
             }
@@ -399,6 +415,16 @@ fn buckets(
         result.buckets.push(Bucket { key: named(&key, &names), kinds, keys, count, background: None, score: None, aggs });
     }
     Ok(())
+}
+
+/// Composite keys in the order of their parts, each the way it was asked for.
+fn in_order(a: &Key, b: &Key, sources: &[(String, Source)]) -> Ordering {
+    let (Key::Tuple(a), Key::Tuple(b)) = (a, b) else { return a.cmp(b) };
+    let one = |((a, b), (_, source)): ((&Key, &Key), &(String, Source))| {
+        let ordering = a.cmp(b);
+        if source.descending { ordering.reverse() } else { ordering }
+    };
+    a.iter().zip(b).zip(sources).map(one).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 fn fill_places(list: &mut Vec<(Key, u64, Vec<Tally>)>, places: usize) {
