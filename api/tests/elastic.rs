@@ -151,7 +151,7 @@ fn what_is_not_supported_is_refused_by_name() {
         (json!({"query": {"query_string": {"query": "a AND ("}}}), "at character"),
         (json!({"surprise": 1}), "surprise"),
         (json!({"from": 9_999, "size": 2}), "Result window"),
-        (json!({"sort": ["user.name", "source.bytes"]}), "second field"),
+        (json!({"sort": ["user.name", "source.bytes", "source.ip"]}), "third field"),
         (json!({"script_fields": {"a": {}}}), "script_fields"),
         (json!({"collapse": {"field": "user.name"}}), "[collapse] is not supported"),
         (json!({"knn": {"field": "x"}}), "[knn] is not supported"),
@@ -444,6 +444,26 @@ fn single_events_values_and_slices_are_told() {
     assert_eq!(first, json!(["2026-04-01T00:49:40.123Z"]));
     let next = hits(json!({"size": 1, "sort": sort, "search_after": first}))["hits"][0]["sort"].clone();
     assert_eq!(next, json!(["2026-04-01T00:49:30.123Z"]));
+    // By two fields, on and on behind the values of the last hit.
+    let sort = json!([{"user.name": "desc"}, {"source.bytes": {"order": "asc"}}]);
+    let (mut all, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let mut body = json!({"size": 60, "sort": sort, "_source": false});
+        if !after.is_null() {
+            body["search_after"] = after;
+        }
+        let page = hits(body)["hits"].as_array().expect("hits").clone();
+        let Some(last) = page.last() else { break };
+        after = last["sort"].clone();
+        all.extend(page.iter().map(|hit| hit["sort"].clone()));
+    }
+    let of = |name: &'static str, rest: u64| (0..300).filter(move |n| n % 3 == rest).map(move |n| json!([name, n]));
+    assert_eq!(all, of("taro", 1).chain(of("hanako", 0)).collect::<Vec<_>>());
+    let times = json!([{"own.number": "asc"}, {"@timestamp": {"order": "asc", "format": "epoch_millis"}}]);
+    let first = hits(json!({"size": 2, "sort": times}))["hits"][1]["sort"].clone();
+    assert_eq!(first, json!([0.5, (start().unix_ms() + 90_123).to_string()]));
+    let next = hits(json!({"size": 1, "sort": times, "search_after": first}))["hits"][0]["sort"].clone();
+    assert_eq!(next, json!([0.5, (start().unix_ms() + 130_123).to_string()]));
     // Three slices of a point in time.
     let pit = server.elastic("/mihari/_pit?keep_alive=1m", &json!({}))["id"].clone();
     let slice = |id: u32| hits(json!({"size": 200, "pit": {"id": pit}, "slice": {"id": id, "max": 3}}));

@@ -9,7 +9,8 @@ use crate::search::SearchRequest;
 
 /// Those of its query, its aggregations and its order.
 pub(crate) fn fields(request: &SearchRequest) -> BTreeSet<&str> {
-    let mut names: BTreeSet<&str> = request.sort_by.as_deref().into_iter().collect();
+    let then = request.then_by.as_ref().map(|(name, _)| name.as_str());
+    let mut names: BTreeSet<&str> = request.sort_by.as_deref().into_iter().chain(then).collect();
     of_query(&request.query, &mut names);
     of_aggregations(&request.aggregations, &mut names);
     names

@@ -382,6 +382,18 @@ impl Codes {
         Ok(())
     }
 
+    /// The first value of a document; `last`: the last.
+    pub(crate) fn best_of(&self, doc: DocId, last: bool) -> Option<u64> {
+        let values = self.column.values_for_doc(doc);
+        if last { values.max() } else { values.min() }
+    }
+
+    /// Where a code stands among those of all columns of its segment.
+    pub(crate) fn order_of(&self, code: u64) -> (u8, u64) {
+        let is_number = matches!(self.kind, ColumnType::I64 | ColumnType::U64 | ColumnType::F64);
+        (rank(self.kind), if is_number { self.number()(code).to_u64() } else { code })
+    }
+
     /// Compares codes with a value, in the order of values.
     pub(crate) fn compare_with(&self, key: &Key) -> io::Result<Box<dyn Fn(u64) -> Ordering>> {
         // A code that stands for the value, or for the next one that there is.

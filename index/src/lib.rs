@@ -55,7 +55,7 @@ pub use query::{Query, QueryError};
 pub use search::{
     FieldInfo, Progress, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort,
 };
-pub use sorted::{sort_value, sorted_after};
+pub use sorted::{SortedBy, sort_values, sorted_after};
 pub use tokens::is_wide;
 pub use writer::{IndexOptions, Writer};
 

@@ -25,7 +25,7 @@ use crate::reader::Reader;
 use crate::schema::{Kind, Layout, MESSAGE, is_time_field, kind};
 use crate::segment::{Segment, add_kind};
 use crate::shard::{Payload, Shard};
-use crate::sorted::{After, SortedSegment, SortedTop};
+use crate::sorted::{self, After, SortedSegment, SortedTop};
 use crate::window::{Bits, WINDOW};
 use crate::writer::field_names;
 use crate::{IndexError, Messages, asked};
@@ -60,6 +60,8 @@ pub struct SearchRequest {
     pub sort: Sort,
     /// The field by whose values they are ordered; none: time.
     pub sort_by: Option<String>,
+    /// The field that orders equals, and its order; none: time, the newest first.
+    pub then_by: Option<(String, Sort)>,
     /// Where the page before ended.
     pub cursor: Option<String>,
     /// The fields wanted; none for all.
@@ -85,6 +87,7 @@ impl SearchRequest {
             size: 50,
             sort: Sort::Desc,
             sort_by: None,
+            then_by: None,
             cursor: None,
             fields: None,
             aggregations: Vec::new(),
@@ -432,7 +435,12 @@ impl Snapshot {
             return Err(IndexError::Refused(problem));
         }
         let bad_cursor = || IndexError::Refused("the cursor is none of ours".to_owned());
-        let by_field = request.sort_by.as_deref().filter(|field| *field != "@timestamp");
+        let by = request.sort_by.as_deref().unwrap_or("@timestamp");
+        let by_field = (by != "@timestamp" || request.then_by.is_some()).then(|| sorted::Fields {
+            first: by.to_owned(),
+            sort: request.sort,
+            then: request.then_by.clone(),
+        });
         let cursor = request.cursor.as_deref();
         let after = match cursor.filter(|_| by_field.is_none()) {
             None => None,
@@ -440,9 +448,10 @@ impl Snapshot {
         };
         let sorted = match (by_field, cursor) {
             (None, _) => None,
-            (Some(_), None) => Some(SortedTop::new(request.size + 1, request.sort, None)),
-            (Some(_), Some(text)) => {
-                Some(SortedTop::new(request.size + 1, request.sort, Some(After::from_cursor(text).ok_or_else(bad_cursor)?)))
+            (Some(fields), None) => Some(SortedTop::new(request.size + 1, fields, None)),
+            (Some(fields), Some(text)) => {
+                let after = After::from_cursor(text).filter(|after| after.fits(&fields)).ok_or_else(bad_cursor)?;
+                Some(SortedTop::new(request.size + 1, fields, Some(after)))
             }
         };
         let (from, last) = request.range();
@@ -468,7 +477,7 @@ impl Snapshot {
             last,
             stop: &*limits.stop,
             top: Top {
-                size: if request.size == 0 || by_field.is_some() { 0 } else { request.size + 1 },
+                size: if request.size == 0 || sorted.is_some() { 0 } else { request.size + 1 },
                 sort: request.sort,
                 heap: BinaryHeap::new(),
             },
@@ -636,10 +645,7 @@ impl Search<'_> {
         let context = Context { lowering: &lowering, shard, segment_at };
         let gathers = self.request.aggregations.iter().map(|(_, a)| Gather::new(a, &context, false));
         let mut gathers = gathers.collect::<Result<Vec<_>, _>>()?;
-        let sorted = match (&self.sorted, &self.request.sort_by) {
-            (Some(top), Some(field)) => Some(top.segment(&lowering, field)?),
-            _ => None,
-        };
+        let sorted = self.sorted.as_ref().map(|top| top.segment(&lowering)).transpose()?;
         let counted = known.is_some();
         let mut pass = Pass { segment, shard, segment_at, counted, sorted, docs: Vec::new(), times: Vec::new() };
         if aggregating || (self.request.total_max.is_none() && known.is_none()) {

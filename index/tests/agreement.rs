@@ -1,6 +1,6 @@
 //! Every kind of query and aggregation against a plain scan of the same events: whatever the shards, the commits and the merges.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -626,8 +626,46 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
     let told: BTreeSet<&String> = found["unusual"].buckets.iter().map(|b| &b.key).collect();
     assert_eq!(told, here.iter().filter(stands_out).map(|(key, _)| key).collect(), "{text}");
     assert!(found["unusual"].buckets.is_sorted_by(|a, b| a.score >= b.score), "{text}");
+    check_sorted(searcher, &hits, text);
     check_deep(searcher, &hits, text);
     check_keys(searcher, &hits, text);
+}
+
+/// By two fields, page by page: of several values the one that comes first, what has none last, of equals the newest first.
+fn check_sorted(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
+    fn first<T: Ord>(values: impl Iterator<Item = T>, sort: Sort) -> Option<T> {
+        if sort == Sort::Desc { values.max() } else { values.min() }
+    }
+    fn order<T: Ord>(a: &Option<T>, b: &Option<T>, sort: Sort) -> Ordering {
+        match (a, b) {
+            (Some(a), Some(b)) if sort == Sort::Desc => b.cmp(a),
+            (Some(a), Some(b)) => a.cmp(b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        }
+    }
+    for (sort, then) in [(Sort::Desc, Sort::Asc), (Sort::Asc, Sort::Desc)] {
+        let keys = |e: &EventRef<'_>| {
+            let number = first(e.all(FieldId::known("own.counts")).filter_map(|v| v.as_int()), sort);
+            (number, first(e.all(FieldId::USER_NAME).map(|v| v.to_string()), then))
+        };
+        let mut expected: Vec<_> = hits.iter().map(|e| (keys(e), e.id())).collect();
+        expected.sort_by(|(a, _), (b, _)| order(&a.0, &b.0, sort).then_with(|| order(&a.1, &b.1, then)));
+        let then_by = Some(("user.name".to_owned(), then));
+        let sort_by = Some("own.counts".to_owned());
+        let base =
+            SearchRequest { size: 50, sort, sort_by, then_by, ..SearchRequest::new(query::parse(text, now()).expect(text)) };
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = searcher.search(&SearchRequest { cursor, ..base.clone() }, &limits()).expect(text);
+            assert_eq!(page.total, hits.len() as u64, "{text}");
+            found.extend(page.hits.iter().map(|h| h.id));
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), "{text}");
+    }
 }
 
 /// Which values are listed, combinations of several fields, keys with parts that have no value, and intervals that two values of an event

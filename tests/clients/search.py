@@ -77,6 +77,10 @@ def elasticsearch():
     assert client.terms_enum(index="logs", field="user.name", string="user1")["terms"] == ["user1"]
     assert client.get_source(index="logs", id=hit["_id"], source_includes="user.name") == {"user": {"name": "user9"}}
     assert [doc["found"] for doc in client.mget(index="logs", ids=[hit["_id"], "x"])["docs"]] == [True, False]
+    two = {"sort": [{"user.name": "desc"}, {"source.bytes": "asc"}], "query": query, "size": 3}
+    page = client.search(index="logs", **two)["hits"]["hits"]
+    assert [hit["sort"] for hit in page] == [["user9", 9], ["user9", 19], ["user9", 29]], page
+    assert client.search(index="logs", search_after=page[-1]["sort"], **two)["hits"]["hits"][0]["sort"] == ["user9", 39]
     assert client.indices.validate_query(index="logs", query=query)["valid"]
     parts = [elastic_helpers.scan(client, index="logs", query={"query": query, "slice": {"id": n, "max": 3}}) for n in range(3)]
     assert sorted(hit["_source"]["source"]["bytes"] for part in parts for hit in part) == list(range(COUNT))

@@ -307,7 +307,7 @@ fn sort_of(sort: Option<Value>, fields: &Fields, request: &mut SearchRequest) ->
             _ => return Err(Fault::parsing("[sort] names fields")),
         };
         for (name, order) in one {
-            let first = !keys.iter().any(|key| matches!(key, SortKey::Value(_)));
+            let before = keys.iter().filter(|key| matches!(key, SortKey::Value(_))).count();
             let mut members = match order {
                 order @ Value::Object(_) => Members::new("sort", order)?,
                 order => Members::new("sort", json!({ "order": order }))?,
@@ -323,9 +323,11 @@ fn sort_of(sort: Option<Value>, fields: &Fields, request: &mut SearchRequest) ->
                 "_score" => keys.push(SortKey::Score),
                 "_doc" | "_shard_doc" | "_id" | "_seq_no" | "_index" => keys.push(SortKey::Tie),
                 "_script" | "_geo_distance" => return Err(Fault::illegal(format!("[sort] by [{name}] is not supported"))),
-                // Equals are in the order of time, the newest first, whatever is asked.
-                "@timestamp" | "event.received" if !first => keys.push(SortKey::Tie),
-                name if first => {
+                // Equals of two fields are in the order of time, the newest first, whatever is asked.
+                "@timestamp" if before == 2 => keys.push(SortKey::Tie),
+                // A field once more orders nothing.
+                name if before == 1 && request.sort_by.as_deref().unwrap_or("@timestamp") == name => keys.push(SortKey::Tie),
+                name if before < 2 => {
                     // Of several values the one that comes first counts, as is usual.
                     let usual = if order == Sort::Asc { "min" } else { "max" };
                     members.fits("mode", |mode| mode == usual)?;
@@ -336,11 +338,15 @@ fn sort_of(sort: Option<Value>, fields: &Fields, request: &mut SearchRequest) ->
                     if fields.kind(name) == "text" {
                         return Err(Fault::illegal(format!("the text field [{name}] cannot be sorted by")));
                     }
-                    request.sort = order;
-                    request.sort_by = (name != "@timestamp").then(|| name.to_owned());
+                    if before == 0 {
+                        request.sort = order;
+                        request.sort_by = (name != "@timestamp").then(|| name.to_owned());
+                    } else {
+                        request.then_by = Some((name.to_owned(), order));
+                    }
                     keys.push(SortKey::Value(format.filter(|_| fields.is_date(name))));
                 }
-                name => return Err(Fault::illegal(format!("[sort] by a second field ([{name}]) is not supported"))),
+                name => return Err(Fault::illegal(format!("[sort] by a third field ([{name}]) is not supported"))),
             }
         }
     }
@@ -349,11 +355,15 @@ fn sort_of(sort: Option<Value>, fields: &Fields, request: &mut SearchRequest) ->
 
 /// The sort values of a hit.
 fn sort_values(keys: &[SortKey], cursor: &str) -> Vec<Value> {
+    let mut values = index::sort_values(cursor).into_iter();
     let value = |key: &SortKey| match key {
-        SortKey::Value(None) => index::sort_value(cursor).unwrap_or(Value::Null),
-        SortKey::Value(format) => index::sort_value(cursor)
-            .and_then(|value| value.as_i64())
-            .map_or(Value::Null, |ms| dates::write(Time::from_unix_ms(ms), format.as_deref(), &index::TimeZone::UTC).into()),
+        SortKey::Value(format) => {
+            let value = values.next().unwrap_or(Value::Null);
+            match (format, value.as_i64()) {
+                (Some(format), Some(ms)) => dates::write(Time::from_unix_ms(ms), Some(format), &index::TimeZone::UTC).into(),
+                _ => value,
+            }
+        }
         SortKey::Score => json!(1.0),
         SortKey::Tie => format!("{CURSOR}{cursor}").into(),
     };
@@ -366,21 +376,29 @@ fn cursor_of(after: &[Value], keys: &[SortKey], fields: &Fields, request: &Searc
         return Ok(cursor.to_owned());
     }
     let wrong = || Fault::illegal("[search_after] has as many values as [sort], each as a hit told it");
-    let at = keys.iter().position(|k| matches!(k, SortKey::Value(_))).ok_or_else(wrong)?;
-    let format = keys.iter().find_map(|k| if let SortKey::Value(format) = k { format.as_deref() } else { None });
-    let value = after.get(at).filter(|_| after.len() <= keys.len()).ok_or_else(wrong)?;
-    let field = request.sort_by.as_deref().unwrap_or("@timestamp");
-    let value = match value {
-        Value::String(text) if fields.is_date(field) => {
-            let read = |format: Option<&str>| {
-                let reading = dates::Reading { now: Time::EPOCH, zone: &index::TimeZone::UTC, format };
-                reading.read(&Value::String(text.clone()), false)
-            };
-            read(format).or_else(|| read(None)).ok_or_else(wrong)?.unix_ms().into()
-        }
-        value => value.clone(),
-    };
-    index::sorted_after(&value, key_kind(fields, field), field, request.sort).ok_or_else(wrong)
+    let first = (request.sort_by.as_deref().unwrap_or("@timestamp"), request.sort);
+    let then = request.then_by.as_ref().map(|(field, sort)| (field.as_str(), *sort));
+    let mut sorted = [Some(first), then].into_iter().flatten();
+    let (mut by, mut values) = (Vec::new(), Vec::new());
+    for (key, value) in keys.iter().zip(after) {
+        let SortKey::Value(format) = key else { continue };
+        let (field, sort) = sorted.next().ok_or_else(wrong)?;
+        let read = |format: Option<&str>| {
+            let reading = dates::Reading { now: Time::EPOCH, zone: &index::TimeZone::UTC, format };
+            reading.read(value, false)
+        };
+        values.push(match value {
+            Value::String(_) if fields.is_date(field) => {
+                read(format.as_deref()).or_else(|| read(None)).ok_or_else(wrong)?.unix_ms().into()
+            }
+            value => value.clone(),
+        });
+        by.push(index::SortedBy { field, kind: key_kind(fields, field), sort });
+    }
+    if by.is_empty() || after.len() > keys.len() || sorted.next().is_some() {
+        return Err(wrong());
+    }
+    index::sorted_after(&by, &values).ok_or_else(wrong)
 }
 
 /// What one search has found: the page with its cursors, and where the next begins.
