@@ -58,27 +58,75 @@ pub(crate) fn ethernet(b: &[u8]) -> Option<(Link, usize)> {
     Some((link, start))
 }
 
-/// Where the network header begins, behind the EtherType at `at` and the tags (IEEE 802.1Q, 802.1ad) or labels (RFC 3032) that follow it.
+/// The link layer of a frame of data of IEEE 802.11 (§9.3.2.1) and where its network header begins; none where it carries no IP, or encrypted.
+pub(crate) fn wireless(b: &[u8]) -> Option<(Link, usize)> {
+    let [control, flags] = *b.first_chunk::<2>()?;
+    if control & 0x4c != 0x08 || flags & 0x40 != 0 {
+        return None;
+    }
+    let address = |at: usize| b.get(at..at + 6).and_then(|m| <[u8; 6]>::try_from(m).ok());
+    let (destination_mac, source_mac) = match flags & 3 {
+        0 => (address(4), address(10)),
+        1 => (address(16), address(10)),
+        2 => (address(4), address(16)),
+        _ => (address(16), address(24)),
+    };
+    let mut link = Link { source_mac, destination_mac, vlan: None };
+    let header = 24 + if flags & 3 == 3 { 6 } else { 0 } + if control & 0x80 != 0 { 2 } else { 0 };
+    let start = ether_type(b, snap(b, header)?, &mut link)?;
+    Some((link, start))
+}
+
+/// Where the network header begins, behind the EtherType or length at `at` and the tags (IEEE 802.1Q, 802.1ad, 802.1BR and what switches put
+/// there) or labels (RFC 3032) that follow it.
 pub(crate) fn ether_type(b: &[u8], mut at: usize, link: &mut Link) -> Option<usize> {
     for _ in 0..TAGS_MAX {
         match be16(b, at)? {
             0x0800 | 0x86dd => return Some(at + 2),
-            0x8100 | 0x88a8 | 0x9100 => {
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
                 link.vlan = link.vlan.or(be16(b, at + 2).map(|tag| tag & 0x0fff));
                 at += 4;
             }
             0x8847 | 0x8848 => return labels(b, at + 2),
             // PPPoE session (RFC 2516): a header of 6 bytes and the PPP protocol number.
             0x8864 if matches!(be16(b, at + 8)?, 0x0021 | 0x0057) => return Some(at + 10),
+            // The tag of a port extender (IEEE 802.1BR), and Cisco's before it.
+            0x893f => at += 8,
+            0x8926 => at += 6,
+            // Cisco's tag of a security group: version, length, options of four bytes each.
+            0x8909 => at += 4 + 4 * usize::from(*b.get(at + 3)?),
+            // A frame of a customer within one of the provider (IEEE 802.1ah): what the customer's frame says counts.
+            0x88e7 => {
+                let mac = |from: usize| b.get(from..from + 6).and_then(|m| <[u8; 6]>::try_from(m).ok());
+                (link.destination_mac, link.source_mac) = (mac(at + 6), mac(at + 12));
+                at += 18;
+            }
+            // A length, and what IEEE 802.2 puts before the type of a protocol of Ethernet.
+            ..=1500 => at = snap(b, at + 2)?,
             _ => return None,
         }
     }
     None
 }
 
-/// Where the network header begins behind a stack of MPLS labels.
+/// Where the EtherType is of a frame of IEEE 802.2 whose header, that of SNAP (RFC 1042), begins at `at`.
+pub(crate) fn snap(b: &[u8], at: usize) -> Option<usize> {
+    (b.get(at..at + 6)? == [0xaa, 0xaa, 3, 0, 0, 0]).then_some(at + 6)
+}
+
+/// Where the network header begins behind a stack of MPLS labels: at once, or within a frame of Ethernet (RFC 4448), mostly behind a control
+/// word of four zero bits.
 pub(crate) fn labels(b: &[u8], at: usize) -> Option<usize> {
-    (0..TAGS_MAX).map(|n| at + 4 * n).find(|label| b.get(label + 2).is_some_and(|bottom| bottom & 1 == 1)).map(|label| label + 4)
+    let bottom = (0..TAGS_MAX).map(|n| at + 4 * n).find(|label| b.get(label + 2).is_some_and(|last| last & 1 == 1))?;
+    let start = bottom + 4;
+    match b.get(start)? >> 4 {
+        4 | 6 => Some(start),
+        _ => [start + 4, start].into_iter().find_map(|frame| match be16(b, frame + 12)? {
+            0x0800 | 0x86dd => Some(frame + 14),
+            0x8100 if matches!(be16(b, frame + 16)?, 0x0800 | 0x86dd) => Some(frame + 18),
+            _ => None,
+        }),
+    }
 }
 
 /// The network header at `at`.
@@ -150,6 +198,54 @@ fn ipv6(b: &[u8], at: usize) -> Option<Network> {
         cut: end > b.len() || start > b.len(),
         fragment: whole,
     })
+}
+
+/// The network header of the packet that a tunnel's packet carries: IP in IP (RFC 2003, RFC 4213), GRE (RFC 2784, RFC 2890) with IP, frames or
+/// ERSPAN in it, VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
+pub(crate) fn inner(b: &[u8], outer: &Network) -> Option<Network> {
+    if outer.fragment.is_some_and(|f| f.offset > 0) {
+        return None;
+    }
+    let at = outer.start;
+    let start = match outer.protocol {
+        4 | 41 => at,
+        47 => gre(b, at)?,
+        17 => match be16(b, at + 2)? {
+            4789 => frame(b, at + 16)?,
+            6081 => typed(b, be16(b, at + 10)?, at + 16 + 4 * usize::from(b.get(at + 8)? & 0x3f))?,
+            // Version 1, a packet of the user; one of the three options brings four bytes more.
+            2152 if b.get(at + 8)? >> 5 == 1 && *b.get(at + 9)? == 255 => at + 16 + if b.get(at + 8)? & 7 != 0 { 4 } else { 0 },
+            _ => return None,
+        },
+        _ => return None,
+    };
+    network(b, start)
+}
+
+/// Where the network header begins behind a header of GRE.
+fn gre(b: &[u8], at: usize) -> Option<usize> {
+    let (flags, protocol) = (be16(b, at)?, be16(b, at + 2)?);
+    let options = [0x8000, 0x2000, 0x1000].into_iter().filter(|bit| flags & bit != 0).count();
+    let start = at + 4 + 4 * options;
+    match protocol {
+        // ERSPAN: of its second type where packets are numbered, which has a header of its own.
+        0x88be => frame(b, start + if flags & 0x1000 != 0 { 8 } else { 0 }),
+        _ => typed(b, protocol, start),
+    }
+}
+
+/// Where the network header begins of what lies at `at` and is of such an EtherType.
+fn typed(b: &[u8], protocol: u16, at: usize) -> Option<usize> {
+    match protocol {
+        0x0800 | 0x86dd => Some(at),
+        0x6558 => frame(b, at),
+        _ => None,
+    }
+}
+
+/// Where the network header begins in a frame at `at`.
+fn frame(b: &[u8], at: usize) -> Option<usize> {
+    ethernet(b.get(at..)?).map(|(_, start)| at + start)
 }
 
 /// What the transport header at the network header's `start` says, as far as its bytes are there.

@@ -586,3 +586,54 @@ fn what_nobody_knows_is_kept_under_its_number() {
     let data = ipfix(&[(300, be(&[SOURCE, (9, 4), (1, 2), (0, 12), (0, 10), (24, 1)]))]);
     says(decode(&mut restarted, &data).event(0), &[("netflow.e64999.id17", "1")]);
 }
+
+#[test]
+fn what_only_the_registry_names_is_kept_under_its_name() {
+    const REVERSE: u64 = 29_305;
+    let fields = [
+        (0, 8, 4),
+        (0, 1, 4),
+        (0, 9, 1),
+        (0, 18, 4),
+        (0, 95, 4),
+        (0, 210, 3),
+        (0, 320, 8),
+        (0, 367, 6),
+        (0, 65, 2),
+        (REVERSE, 192, 1),
+        (REVERSE, 9, 1),
+    ];
+    let doubt = f64::to_bits(0.25);
+    let record = be(&[
+        SOURCE,
+        (9, 4),
+        (24, 1),
+        (0xc000_0209, 4),
+        (0x0d00_0035, 4),
+        (0, 3),
+        (doubt, 8),
+        (0x0200_0000_0001, 6),
+        (7, 2),
+        (63, 1),
+        (16, 1),
+    ]);
+    // By the plan; and with a name of variable length, element by element.
+    let named = [&fields[..], &[(0, 335, 65_535)]].concat();
+    for (fields, records) in [(fields.to_vec(), record.repeat(3)), (named, [record, variable(b"all", false)].concat())] {
+        let mut decoder = FlowDecoder::default();
+        let batch = decode(&mut decoder, &ipfix(&[template_of(300, &fields), (300, records)]));
+        let expected = [
+            ("netflow.source_ipv4_prefix_length", "24"),
+            ("netflow.bgp_next_hop_ipv4_address", "192.0.2.9"),
+            ("netflow.application_id", "218103861"),
+            ("netflow.absolute_error", "0.25"),
+            ("netflow.wtp_mac_address", "02:00:00:00:00:01"),
+            ("netflow.e0.id65", "7"),
+            ("netflow.reverse_ip_ttl", "63"),
+            ("netflow.reverse_source_ipv4_prefix_length", "16"),
+        ];
+        batch.iter().for_each(|event| says(event, &expected));
+        assert_eq!(told(batch.event(0), &["netflow.selector_name"]).len(), fields.len() - 11);
+        assert_eq!(told(batch.event(0), &["netflow.padding_octets", "netflow.octet_delta_count", "netflow.e0.id210"]), []);
+    }
+}

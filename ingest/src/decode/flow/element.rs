@@ -7,7 +7,12 @@ use std::sync::{LazyLock, Mutex};
 
 use event::{FieldId, RowBuilder, Value};
 
-use super::{Field, REVERSE_PEN};
+use super::iana::name_of;
+use super::record::Span;
+use super::sampling::is_part;
+use super::sflow::{FRAME_SECTION, PACKET_SECTION};
+use super::vendor::{ENTERPRISES, NTOP, NTOP_V9, OF_NTOP};
+use super::{Field, REVERSE_PEN, VARIABLE};
 
 /// How an element's bytes are read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,12 +25,11 @@ pub(super) enum Form {
     Mac,
     /// UTF-8; devices fill it up with zeros or blanks.
     Text,
+    /// IEEE 754, four or eight.
+    Float,
+    /// Text where they look like one, else their digits.
+    Octets,
 }
-
-/// ntop's enterprise (IANA, "Private Enterprise Numbers").
-const NTOP: u32 = 35_632;
-/// What nProbe adds to its elements' numbers in NetFlow v9, which has no enterprises.
-const NTOP_V9: u16 = 57_472;
 
 /// IANA's elements; from 32,768 on, which none of them has, what vendors number for themselves in v9: Cisco ASA (NSEL) and Palo Alto.
 const IANA: &[(u16, Form, &str)] = &[
@@ -105,58 +109,6 @@ const IANA: &[(u16, Form, &str)] = &[
     (56_702, Form::Text, "source.user.name"),
 ];
 
-/// ntop, "nProbe": "Flow Information Elements"; in v9 each number stands [`NTOP_V9`] higher.
-const OF_NTOP: &[(u16, Form, &str)] = &[
-    (119, Form::Text, "network.application"),
-    (180, Form::Text, "url.original"),
-    (181, Form::Number, "http.response.status_code"),
-    (182, Form::Text, "http.request.referrer"),
-    (183, Form::Text, "user_agent.original"),
-    (185, Form::Text, "email.from.address"),
-    (186, Form::Text, "email.to.address"),
-    (187, Form::Text, "url.domain"),
-    (188, Form::Text, "tls.client.server_name"),
-    (205, Form::Text, "dns.question.name"),
-    (360, Form::Text, "http.request.method"),
-    (489, Form::Text, "tls.client.ja3"),
-    (490, Form::Text, "tls.server.ja3s"),
-    (491, Form::Text, "source.domain"),
-    (492, Form::Text, "destination.domain"),
-];
-
-/// By which enterprises tell the reverse of an element of their own (RFC 5103 §6.2).
-const REVERSE_BIT: u16 = 0x4000;
-
-/// Enterprises (IANA, "Private Enterprise Numbers") and what they document.
-const ENTERPRISES: &[(u32, u16, Form, &str)] = &[
-    // RFC 5103: the other direction; its times are in [`super::record::Span`].
-    (REVERSE_PEN, 1, Form::Number, "destination.bytes"),
-    (REVERSE_PEN, 2, Form::Number, "destination.packets"),
-    (REVERSE_PEN, 6, Form::Number, "flow.reverse.tcp_flags"),
-    (REVERSE_PEN, 58, Form::Number, "flow.reverse.vlan_id"),
-    (REVERSE_PEN, 243, Form::Number, "flow.reverse.vlan_id"),
-    (REVERSE_PEN, 136, Form::Number, "flow.reverse.end_reason"),
-    (REVERSE_PEN, 85, Form::Number, "destination.bytes"),
-    (REVERSE_PEN, 86, Form::Number, "destination.packets"),
-    // Citrix NetScaler, AppFlow.
-    (5951, 130, Form::Text, "url.original"),
-    (5951, 140, Form::Text, "http.request.referrer"),
-    (5951, 141, Form::Text, "http.request.method"),
-    (5951, 142, Form::Text, "url.domain"),
-    (5951, 143, Form::Text, "user_agent.original"),
-    (5951, 144, Form::Number, "http.response.status_code"),
-    (5951, 250, Form::Text, "user.name"),
-    // CERT, YAF; from 110 on, what its deep packet inspection puts into lists.
-    (6871, 14, Form::Number, "flow.tcp_flags"),
-    (6871, REVERSE_BIT | 14, Form::Number, "flow.reverse.tcp_flags"),
-    (6871, 111, Form::Text, "user_agent.original"),
-    (6871, 112, Form::Text, "url.original"),
-    (6871, 115, Form::Text, "http.request.referrer"),
-    (6871, 117, Form::Text, "url.domain"),
-    (6871, 179, Form::Text, "dns.question.name"),
-    (6871, 294, Form::Text, "tls.client.server_name"),
-];
-
 /// What only flows have that tell of both directions.
 pub(super) struct Biflow {
     /// That they do.
@@ -176,27 +128,57 @@ pub(super) fn counts_reverse(field: &Field) -> bool {
     field.enterprise == REVERSE_PEN && matches!(field.element, 1 | 2 | 85 | 86)
 }
 
-/// Names of vendors' own elements that are kept; who invents more is not listened to.
-const NATIVE_MAX: usize = 1024;
+/// Names of elements outside the registry that are kept; who invents more is not listened to.
+const NATIVE_MAX: usize = 2048;
 
 static NATIVE: LazyLock<Mutex<HashMap<(u32, u16), FieldId>>> = LazyLock::new(Mutex::default);
 
-/// The field in which an element of a vendor is kept of which nobody here knows what it means: `netflow.e<enterprise>.id<element>`.
-pub(super) fn native(enterprise: u32, element: u16) -> Option<FieldId> {
-    // Without an enterprise, IANA's are documented; NetFlow v9 has vendors' own above them.
-    if enterprise == 0 && element < 0x8000 || meaning(enterprise, element).is_some() {
+/// The field in which an element of `length` bytes is kept that stands for none of ours, and how it is read: `netflow.` and its name in IANA's
+/// registry, with `reverse_` before it if of the other direction (RFC 5103); of one that nobody here knows `netflow.e<enterprise>.id<element>`.
+pub(super) fn native(enterprise: u32, element: u16, length: u16) -> Option<(FieldId, Form)> {
+    if enterprise == 0 && matches!(element, 0 | PADDING) || is_told(enterprise, element) {
         return None;
     }
+    let known = if matches!(enterprise, 0 | REVERSE_PEN) { name_of(element) } else { None };
+    let fits = length == VARIABLE || length <= 8;
+    let form = match known {
+        Some((Form::Number, _)) if !fits => Form::Octets,
+        Some((form, _)) => form,
+        // A length that varies is a text's.
+        None if fits && length != VARIABLE => Form::Number,
+        None => Form::Octets,
+    };
     let mut names = NATIVE.lock().expect("no code panics under this lock");
     if let Some(field) = names.get(&(enterprise, element)) {
-        return Some(*field);
+        return Some((*field, form));
     }
-    if names.len() >= NATIVE_MAX {
-        return None;
-    }
-    let field = FieldId::intern(&format!("netflow.e{enterprise}.id{element}"))?;
+    let name = match known {
+        Some((_, name)) if enterprise == 0 => format!("netflow.{name}"),
+        Some((_, name)) => format!("netflow.reverse_{name}"),
+        None if names.len() >= NATIVE_MAX => return None,
+        None => format!("netflow.e{enterprise}.id{element}"),
+    };
+    let field = FieldId::intern(&name)?;
     names.insert((enterprise, element), field);
-    Some(field)
+    Some((field, form))
+}
+
+/// paddingOctets.
+const PADDING: u16 = 210;
+
+/// Whether something of ours tells an element: a field that it stands for, or one that several make.
+fn is_told(enterprise: u32, element: u16) -> bool {
+    let of_several = match enterprise {
+        0 => {
+            matches!(element, 4 | 32 | 34 | 50 | 61 | 85 | 86 | 89 | 139 | 230 | 233 | 291..=293 | 352 | 40_005)
+                || matches!(element, PACKET_SECTION | FRAME_SECTION)
+                || is_part(element)
+                || Span::<()>::is_of(element)
+        }
+        REVERSE_PEN => Span::<()>::is_of(element),
+        _ => false,
+    };
+    of_several || meaning(enterprise, element).is_some()
 }
 
 struct Elements {
@@ -273,13 +255,28 @@ pub(super) fn add(row: &mut RowBuilder<'_>, field: FieldId, form: Form, v: &[u8]
         }
         Form::Mac => super::add_mac(row, field, v),
         Form::Text => add_text(row, field, v),
+        Form::Float => {
+            if let Some(number) = float(v) {
+                row.float(field, number);
+            }
+        }
+        Form::Octets => add_octets(row, field, v),
     }
+}
+
+/// A number with a fraction, where it is one.
+pub(super) fn float(v: &[u8]) -> Option<f64> {
+    let number = match v.len() {
+        4 => f32::from_be_bytes(v.try_into().ok()?).into(),
+        _ => f64::from_be_bytes(v.try_into().ok()?),
+    };
+    Some(number).filter(|number: &f64| number.is_finite())
 }
 
 /// Bytes of a value that is shown in hexadecimal digits.
 const OCTETS_MAX: usize = 64;
 
-/// Writes the value of an element of which nothing is known, of more than eight bytes: as text where it looks like one, else its first
+/// Writes the value of an element of which nothing is known: as text where it looks like one, else its first
 /// bytes in digits.
 pub(super) fn add_octets(row: &mut RowBuilder<'_>, field: FieldId, v: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -8,6 +8,7 @@
 mod counters;
 mod element;
 mod fixed;
+mod iana;
 mod list;
 mod plan;
 mod record;
@@ -15,6 +16,7 @@ mod sampling;
 mod sequence;
 mod sflow;
 mod table;
+mod vendor;
 
 use std::fmt;
 use std::io::Write;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time, Transport, Value};
 
 use super::Decoder;
+use element::Form;
 use fixed::Fixed;
 use list::Lists;
 use plan::{Packet, Plan, Written};
@@ -84,8 +87,8 @@ struct Field {
     element: u16,
     length: u16,
     scope: bool,
-    /// Where it is kept, if nobody knows what it means.
-    native: Option<FieldId>,
+    /// Where it is kept if it stands for no field of ours, and how it is read.
+    native: Option<(FieldId, Form)>,
 }
 
 struct Held {
@@ -258,7 +261,7 @@ impl FlowDecoder {
                     }
                 }
                 Some(Part::Packet(sample)) => {
-                    let of = key.map(|key| StreamKey { unit: Unit::Samples, of: sample.of, ..key });
+                    let of = key.filter(|_| sample.counts()).map(|key| StreamKey { unit: Unit::Samples, of: sample.of, ..key });
                     heard.extend(of.map(|key| count_of(key, sample.sequence)));
                     let mut row = self.begin(&frame.head, nth, self.sflow, batch);
                     self.agent_of(&head, &mut row);

@@ -11,10 +11,11 @@
 use event::{BatchBuilder, Cells, FieldId, RowBuilder, Time, Value};
 
 use super::super::format::transport;
-use super::element::{BIFLOW, Form, add_octets, add_text, counts_reverse, meaning, other_address};
+use super::element::{BIFLOW, Form, add_octets, add_text, counts_reverse, float, meaning, other_address};
 use super::list::is_list;
 use super::record::{OF_SOURCE, Span, direction, firewall_event, forwarding, instant, nat_event};
 use super::sampling::{self, Names, is_part, rate_of};
+use super::sflow::{FRAME_SECTION, PACKET_SECTION};
 use super::{EVENTS_PER_FRAME_MAX, Export, Field, REVERSE_PEN, VARIABLE, add_family, add_mac, address, unsigned};
 
 /// The steps of one record.
@@ -58,7 +59,9 @@ impl Repeats {
             match write {
                 Write::Uint => repeats.numbers.push((nth, *part)),
                 Write::Ip if part.length == 4 => repeats.numbers.push((nth, *part)),
-                Write::Mac | Write::Said | Write::OtherIp(_) | Write::Family | Write::Octets => repeats.can = false,
+                Write::Mac | Write::Said | Write::OtherIp(_) | Write::Family | Write::Octets | Write::Float => {
+                    repeats.can = false;
+                }
                 // All records of a packet have the same.
                 Write::Text(_) | Write::Exporter | Write::Domain | Write::Template => {}
                 Write::Start => repeats.times[0] = nth,
@@ -157,6 +160,8 @@ enum Write {
     Biflow,
     /// What nobody knows.
     Octets,
+    /// A number with a fraction.
+    Float,
 }
 
 /// What the steps need of the packet that the record is in.
@@ -183,10 +188,13 @@ impl Packet<'_> {
 }
 
 impl Plan {
-    /// The plan for records of `fields`. None where one has a variable length or is a list, or a sampling rate is told in several.
+    /// The plan for records of `fields`. None where one has a variable length, is a list or a piece of a packet, or a sampling rate is told in
+    /// several.
     pub(super) fn of(fields: &[Field]) -> Option<Plan> {
-        let has_none =
-            |field: &Field| field.length == VARIABLE || is_list(field) || field.enterprise == 0 && is_part(field.element);
+        let has_none = |field: &Field| {
+            let of_several = is_part(field.element) || matches!(field.element, PACKET_SECTION | FRAME_SECTION);
+            field.length == VARIABLE || is_list(field) || field.enterprise == 0 && of_several
+        };
         if fields.iter().any(has_none) {
             return None;
         }
@@ -283,8 +291,13 @@ impl Plan {
                     }
                 }
                 Write::Family => add_family(row),
-                Write::Octets => add_octets(row, *field, part.of(record.bytes)),
-                Write::Said | Write::OtherIp(_) => {}
+                Write::Octets if row.get(*field).is_none() => add_octets(row, *field, part.of(record.bytes)),
+                Write::Float if row.get(*field).is_none() => {
+                    if let Some(number) = float(part.of(record.bytes)) {
+                        row.float(*field, number);
+                    }
+                }
+                Write::Said | Write::OtherIp(_) | Write::Octets | Write::Float => {}
                 Write::Text(text) => row.fixed(*field, text),
                 Write::Exporter => {
                     if let Some(exporter) = row.source() {
@@ -396,9 +409,14 @@ impl Record<'_, '_> {
             Write::ReverseEnd => Value::Time(self.plan.reverse.end?.instant(self.bytes, self.packet.export)?),
             Write::Biflow => Value::Bool(true),
             // The row writes them itself.
-            Write::Mac | Write::Said | Write::OtherIp(_) | Write::Family | Write::Octets | Write::Text(_) | Write::Exporter => {
-                return None;
-            }
+            Write::Mac
+            | Write::Said
+            | Write::OtherIp(_)
+            | Write::Family
+            | Write::Octets
+            | Write::Float
+            | Write::Text(_)
+            | Write::Exporter => return None,
         })
     }
 }
@@ -459,19 +477,16 @@ impl Draft {
             (0, 89) => self.every(F::EVENT_ACTION, Write::Forwarding, Some(part)),
             (0, 230) => self.every(F::EVENT_ACTION, Write::NatEvent, number),
             (0, 233 | 40_005) => self.every(F::EVENT_ACTION, Write::Firewall, number),
-            (enterprise, element) => match meaning(enterprise, element) {
+            (enterprise, element) => match meaning(enterprise, element).or(field.native) {
                 Some((field, Form::Number)) => self.first(field, Write::Uint, number),
                 Some((field, Form::Address)) => {
                     self.address(field, Some(part).filter(|part| matches!(part.length, 4 | 16)));
                 }
                 Some((field, Form::Mac)) => self.first(field, Write::Mac, Some(part).filter(|part| part.length == 6)),
                 Some((field, Form::Text)) => self.every(field, Write::Said, Some(part)),
-                None => {
-                    if let Some(native) = field.native {
-                        let write = if field.length <= 8 { Write::Uint } else { Write::Octets };
-                        self.first(native, write, number.or(Some(part).filter(|_| field.length > 8)));
-                    }
-                }
+                Some((field, Form::Octets)) => self.every(field, Write::Octets, Some(part)),
+                Some((field, Form::Float)) => self.every(field, Write::Float, Some(part)),
+                None => {}
             },
         }
     }
@@ -597,7 +612,9 @@ mod tests {
                 86, 89, 96, 136, 139, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 176, 177, 180, 181, 182, 183, 225, 226, 227,
                 228, 230, 231, 232, 233, 243, 281, 282, 298, 299, 302, 323, 352, 371, 40_001, 40_005, 56_701,
             ]),
-            1 => (0u16..512).prop_filter("parts of rates and lists have no plan", |n| !is_part(*n) && !(291..=293).contains(n)),
+            1 => (0u16..512).prop_filter("parts of rates, lists and packets have no plan", |n| {
+                !is_part(*n) && !matches!(*n, 291..=293 | PACKET_SECTION | FRAME_SECTION)
+            }),
         ];
         let length = prop_oneof![3 => prop::sample::select(vec![1u16, 2, 4, 6, 8, 16]), 1 => 0u16..20];
         let enterprise = prop_oneof![6 => Just(0u32), 1 => Just(REVERSE_PEN), 1 => Just(9u32)];
@@ -606,7 +623,7 @@ mod tests {
             element,
             length,
             scope: false,
-            native: native(enterprise, element),
+            native: native(enterprise, element, length),
         })
     }
 

@@ -2,9 +2,10 @@
 
 use event::{FieldId, RowBuilder, Time, Value};
 
-use super::element::{self, BIFLOW, Form, meaning};
+use super::element::{self, BIFLOW, meaning};
 use super::list::{self, Lists};
 use super::sampling::{self, Names, Rate};
+use super::sflow::{self, FRAME_SECTION, PACKET_SECTION};
 use super::{Export, Field, REVERSE_PEN, Template, add_family, add_protocol, be32, take, unsigned};
 
 /// Reads one flow record into `row`; gives what follows it, and what it names.
@@ -35,7 +36,7 @@ pub(super) fn record<'b>(
 
 /// What is told in several elements.
 #[derive(Default)]
-struct Flow {
+struct Flow<'b> {
     protocol: Option<u64>,
     span: Span<Time>,
     /// Of the other direction.
@@ -48,11 +49,13 @@ struct Flow {
     /// Of whole frames (layer2OctetDeltaCount).
     bytes_of_frames: Option<u64>,
     rate: Rate,
+    /// Of which kind, and a piece of a packet.
+    section: Option<(u16, &'b [u8])>,
 }
 
-impl Flow {
+impl<'b> Flow<'b> {
     /// One information element.
-    fn element(&mut self, field: &Field, v: &[u8], export: Export, row: &mut RowBuilder<'_>) {
+    fn element(&mut self, field: &Field, v: &'b [u8], export: Export, row: &mut RowBuilder<'_>) {
         self.counts_reverse |= element::counts_reverse(field);
         match (field.enterprise, field.element) {
             (0, 85) => self.bytes_total = unsigned(v),
@@ -67,6 +70,7 @@ impl Flow {
                 }
             }
             (0, element) if sampling::is_part(element) => self.rate.element(element, v),
+            (0, PACKET_SECTION | FRAME_SECTION) => self.section = Some((field.element, v)),
             (0, 61) => add_fixed(row, FieldId::NETWORK_DIRECTION, direction(v)),
             (0, 89) => add_fixed(row, FieldId::EVENT_ACTION, forwarding(v)),
             (0, 230) => add_fixed(row, FieldId::EVENT_ACTION, nat_event(v)),
@@ -75,18 +79,22 @@ impl Flow {
             (REVERSE_PEN, element) if Span::<Time>::is_of(element) => {
                 self.reverse.put(element, v.len(), || instant(element, v, export));
             }
-            (enterprise, element) => match (meaning(enterprise, element), field.native) {
-                (Some((field, form)), _) => element::add(row, field, form, v),
-                (None, Some(native)) if v.len() <= 8 => element::add(row, native, Form::Number, v),
-                (None, Some(native)) if row.get(native).is_none() => element::add_octets(row, native, v),
-                _ => {}
-            },
+            (enterprise, element) => {
+                if let Some((field, form)) = meaning(enterprise, element).or(field.native) {
+                    element::add(row, field, form, v);
+                }
+            }
         }
     }
 
     fn finish(&self, row: &mut RowBuilder<'_>, export: Export) {
         if let Some(protocol) = self.protocol {
             add_protocol(row, protocol);
+        }
+        if let Some((element, section)) = self.section
+            && row.get(FieldId::SOURCE_IP).is_none()
+        {
+            sflow::section(element, section, row);
         }
         add_family(row);
         // The count since the last record where there is one; adding up totals would count twice.

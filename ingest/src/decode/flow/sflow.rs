@@ -104,6 +104,8 @@ pub(super) struct Sample<'b> {
     rate: u32,
     input: Option<u32>,
     output: Option<u32>,
+    /// Why the packet was discarded, if it was.
+    discarded: Option<u32>,
     records: u32,
     rest: Reader<'b>,
 }
@@ -124,6 +126,7 @@ pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Part<'b>> {
         1 => false,
         3 => true,
         2 | 4 => return Counters::read(r, format == 4).map(Part::Counters),
+        5 => return discarded(r).map(Part::Packet),
         _ => return Some(Part::Other),
     };
     let sequence = r.u32()?;
@@ -141,10 +144,103 @@ pub(super) fn sample<'b>(r: &mut Reader<'b>) -> Option<Part<'b>> {
         (index(r.u32()?), index(r.u32()?))
     };
     let records = r.u32()?;
-    Some(Part::Packet(Sample { sequence, of, rate, input, output, records, rest: r }))
+    Some(Part::Packet(Sample { sequence, of, rate, input, output, discarded: None, records, rest: r }))
+}
+
+/// `discarded_packet` (sflow.org, "sFlow Dropped Packet Notification Structures", October 2020).
+fn discarded(mut r: Reader<'_>) -> Option<Sample<'_>> {
+    let (sequence, of) = (r.u32()?, r.data_source(true)?);
+    r.take(4)?; // Notifications that were suppressed.
+    let index = |value: u32| (value != 0).then_some(value);
+    let (input, output) = (index(r.u32()?), index(r.u32()?));
+    let (reason, records) = (r.u32()?, r.u32()?);
+    Some(Sample { sequence, of, rate: 0, input, output, discarded: Some(reason), records, rest: r })
+}
+
+/// Why packets are discarded, by the numbers of `drop_reason` from 0 and from 256 on: ICMP's codes of what cannot be reached, and those of
+/// switches.
+const REASONS: [&[&str]; 2] = [
+    &[
+        "net_unreachable",
+        "host_unreachable",
+        "protocol_unreachable",
+        "port_unreachable",
+        "frag_needed",
+        "src_route_failed",
+        "dst_net_unknown",
+        "dst_host_unknown",
+        "src_host_isolated",
+        "dst_net_prohibited",
+        "dst_host_prohibited",
+        "dst_net_tos_unreachable",
+        "dst_host_tos_unreachable",
+        "comm_admin_prohibited",
+        "host_precedence_violation",
+        "precedence_cutoff",
+    ],
+    &[
+        "unknown",
+        "ttl_exceeded",
+        "acl",
+        "no_buffer_space",
+        "red",
+        "traffic_shaping",
+        "pkt_too_big",
+        "src_mac_is_multicast",
+        "vlan_tag_mismatch",
+        "ingress_vlan_filter",
+        "ingress_spanning_tree_filter",
+        "port_list_is_empty",
+        "port_loopback_filter",
+        "blackhole_route",
+        "non_ip",
+        "uc_dip_over_mc_dmac",
+        "dip_is_loopback_address",
+        "sip_is_mc",
+        "sip_is_loopback_address",
+        "ip_header_corrupted",
+        "ipv4_sip_is_limited_bc",
+        "ipv6_mc_dip_reserved_scope",
+        "ipv6_mc_dip_interface_local_scope",
+        "unresolved_neigh",
+        "mc_reverse_path_forwarding",
+        "non_routable_packet",
+        "decap_error",
+        "overlay_smac_is_mc",
+        "unknown_l2",
+        "unknown_l3",
+        "unknown_l3_exception",
+        "unknown_buffer",
+        "unknown_tunnel",
+        "unknown_l4",
+        "sip_is_unspecified",
+        "mlag_port_isolation",
+        "blackhole_arp_neigh",
+        "src_mac_is_dmac",
+        "dmac_is_reserved",
+        "sip_is_class_e",
+        "mc_dmac_mismatch",
+        "sip_is_dip",
+        "dip_is_local_network",
+        "dip_is_link_local",
+        "overlay_smac_is_dmac",
+        "egress_vlan_filter",
+        "uc_reverse_path_forwarding",
+        "split_horizon",
+    ],
+];
+
+/// The name of a reason.
+fn reason(number: u32) -> Option<&'static str> {
+    REASONS[usize::from(number >= 256)].get(number as usize % 256).copied().filter(|_| number < 512)
 }
 
 impl Sample<'_> {
+    /// Whether its number counts samples: those of discarded packets are numbered apart.
+    pub(super) fn counts(&self) -> bool {
+        self.discarded.is_none()
+    }
+
     /// Writes what the sample's records say. False where they are cut.
     pub(super) fn write(mut self, row: &mut RowBuilder<'_>) -> bool {
         if self.rate > 0 {
@@ -157,6 +253,12 @@ impl Sample<'_> {
             row.uint(FieldId::OBSERVER_EGRESS_INTERFACE_ID, output.into());
         }
         row.uint(FieldId::NETWORK_PACKETS, 1);
+        if let Some(number) = self.discarded {
+            row.fixed(FieldId::EVENT_ACTION, "dropped");
+            if let Some(reason) = reason(number) {
+                row.fixed(FieldId::EVENT_REASON, reason);
+            }
+        }
         // The packet's own head says most; the parsed forms (2, 3, 4) come in its place.
         let mut known = false;
         for _ in 0..self.records {
@@ -174,6 +276,7 @@ impl Sample<'_> {
                 1005 => url(record, row),
                 1007 => nat(record, row),
                 1020 => nat_ports(record, row),
+                1029 | 1030 => network_id(record, usize::from(format == 1030), row),
                 _ => Some(()),
             };
             if whole.is_none() {
@@ -189,11 +292,22 @@ fn packet_head(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<bool> {
     let (protocol, bytes, _stripped) = (r.u32()?, r.u32()?, r.u32()?);
     let b = r.opaque()?.bytes;
     row.uint(FieldId::NETWORK_BYTES, bytes.into());
+    let bare = |start| (packet::Link::default(), start);
+    let tagged = |at: Option<usize>| {
+        let mut link = packet::Link::default();
+        packet::ether_type(b, at?, &mut link).map(|start| (link, start))
+    };
     let found = match protocol {
         1 => packet::ethernet(b),
-        7 => ppp(b).map(|start| (packet::Link::default(), start)),
-        11 | 12 => Some((packet::Link::default(), 0)),
-        13 => packet::labels(b, 0).map(|start| (packet::Link::default(), start)),
+        // Frame relay (RFC 2427): two bytes of address, and what follows is IP.
+        5 => matches!(b.get(2..4), Some([3, 0xcc | 0x8e])).then(|| bare(4)),
+        // PPP, also over SONET, and Cisco's HDLC: an address, a byte of control and a type of Ethernet.
+        7 | 14 if matches!(b.get(..2), Some([0x0f | 0x8f, 0])) => tagged(Some(2)),
+        7 | 14 => ppp(b).map(bare),
+        9 | 10 => tagged(packet::snap(b, 0)),
+        11 | 12 => Some(bare(0)),
+        13 => packet::labels(b, 0).map(bare),
+        15 => packet::wireless(b),
         _ => None,
     };
     let Some((link, start)) = found else { return Some(false) };
@@ -222,14 +336,66 @@ fn packet_head(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<bool> {
         row.uint(FieldId::ICMP_TYPE, kind.into());
         row.uint(FieldId::ICMP_CODE, code.into());
     }
+    if let Some(inner) = packet::inner(b, &network) {
+        write_inner(b, &inner, row);
+    }
     Some(true)
 }
 
-/// Where the network header begins in a PPP frame (RFC 1661), with or without its address and control bytes.
+/// What a tunnel carries.
+struct Inner {
+    source: FieldId,
+    destination: FieldId,
+    protocol: FieldId,
+    ports: [FieldId; 2],
+}
+
+static INNER: LazyLock<Inner> = LazyLock::new(|| Inner {
+    source: FieldId::known("flow.inner.source.ip"),
+    destination: FieldId::known("flow.inner.destination.ip"),
+    protocol: FieldId::known("flow.inner.iana_number"),
+    ports: [FieldId::known("flow.inner.source.port"), FieldId::known("flow.inner.destination.port")],
+});
+
+fn write_inner(b: &[u8], inner: &packet::Network, row: &mut RowBuilder<'_>) {
+    row.ip(INNER.source, inner.source);
+    row.ip(INNER.destination, inner.destination);
+    row.uint(INNER.protocol, inner.protocol.into());
+    if let Some((source, destination)) = packet::transport(b, inner).ports {
+        for (field, port) in INNER.ports.into_iter().zip([source, destination]) {
+            row.uint(field, port.into());
+        }
+    }
+}
+
+/// A frame or packet that an exporter of IPFIX took a piece of (RFC 5477 §8.5): who talks is told as client and server, as the exporter itself
+/// has not said who the source is.
+pub(super) fn section(element: u16, b: &[u8], row: &mut RowBuilder<'_>) {
+    let start = if element == FRAME_SECTION { packet::ethernet(b).map(|(_, start)| start) } else { Some(0) };
+    let Some(network) = start.and_then(|start| packet::network(b, start)) else { return };
+    row.ip(FieldId::CLIENT_IP, network.source);
+    row.ip(FieldId::SERVER_IP, network.destination);
+    if let Some((source, destination)) = packet::transport(b, &network).ports {
+        row.uint(FieldId::CLIENT_PORT, source.into());
+        row.uint(FieldId::SERVER_PORT, destination.into());
+    }
+    if row.get(FieldId::NETWORK_IANA_NUMBER).is_none() {
+        super::add_protocol(row, network.protocol.into());
+    }
+}
+
+/// ipHeaderPacketSection and dataLinkFrameSection.
+pub(super) const PACKET_SECTION: u16 = 313;
+pub(super) const FRAME_SECTION: u16 = 315;
+
+/// Where the network header begins in a PPP frame (RFC 1661), with or without its address and control bytes, and with its protocol in one
+/// byte or in two.
 fn ppp(b: &[u8]) -> Option<usize> {
     let at = if b.starts_with(&[0xff, 0x03]) { 2 } else { 0 };
-    match b.get(at..at + 2)? {
-        [0x00, 0x21 | 0x57] => Some(at + 2),
+    match b.get(at..)? {
+        [0x21 | 0x57, ..] => Some(at + 1),
+        [0x00, 0x21 | 0x57, ..] => Some(at + 2),
+        [0x02, 0x81 | 0x83, ..] => packet::labels(b, at + 2),
         _ => None,
     }
 }
@@ -337,5 +503,13 @@ fn nat_ports(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
     for field in [FieldId::SOURCE_NAT_PORT, FieldId::DESTINATION_NAT_PORT] {
         row.uint(field, r.u32()?.into());
     }
+    Some(())
+}
+
+static NETWORK_ID: LazyLock<[FieldId; 2]> = LazyLock::new(|| ["flow.egress_vni", "flow.ingress_vni"].map(FieldId::known));
+
+/// `extended_vni_egress` and `extended_vni_ingress` ("sFlow Tunnel Structures"): the virtual network on either side.
+fn network_id(mut r: Reader<'_>, side: usize, row: &mut RowBuilder<'_>) -> Option<()> {
+    row.uint(NETWORK_ID[side], r.u32()?.into());
     Some(())
 }

@@ -100,7 +100,7 @@ impl Table {
     pub(super) fn learn(&mut self, domain: Domain, id: u16, mut fields: Vec<Field>, options: bool, now: Time) -> bool {
         let exporter = exporter_of(&domain);
         if !options {
-            fields.iter_mut().for_each(|field| field.native = native(field.enterprise, field.element));
+            fields.iter_mut().for_each(|field| field.native = native(field.enterprise, field.element, field.length));
         }
         if let Some(known) = self.templates.get_mut(&(domain, id)) {
             // Sent again, as exporters do each few minutes.
