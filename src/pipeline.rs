@@ -19,7 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use api::Received;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, Frames, LogRange, TenantId, Time, Transport, Value};
-use ingest::decode::flow::{FlowDecoder, Heard};
+use ingest::decode::flow::{DroppedSet, FlowDecoder, Heard, NO_TEMPLATE};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
 use rules::policy::Policy;
@@ -212,6 +212,14 @@ fn read(
                 Content::Tick | Content::Released | Content::Mark | Content::Tombstone => {}
             }
         }
+        lost.extend(flows.take_dropped().into_iter().map(|DroppedSet { tenant, transport, sender, now, count }| Lost {
+            tenant,
+            transport,
+            sender,
+            received: now,
+            reason: NO_TEMPLATE.to_owned(),
+            count,
+        }));
         let last = frames.get(frames.len().saturating_sub(1)).map_or(0, |frame| frame.head.position.offset);
         drop(trace_span!("read", last).entered());
         let changed = flows.template_changes() != templates_told;

@@ -180,3 +180,63 @@ fn a_flow_has_the_rate_of_its_selector() {
     let flows = [flow(5), flow(6), flow(7)].concat();
     assert_eq!(rates(&[told, ipfix(1, 2, &[(300, flows)])]), [Some(1_000), Some(4), None]);
 }
+
+#[test]
+fn data_whose_template_never_comes_are_counted_as_dropped() {
+    let (mut decoder, mut batch) = (FlowDecoder::default(), BatchBuilder::default());
+    let mut decode = |exporter, ms, bytes: &[u8]| {
+        decoder.decode_heard(Frame { head: head(exporter, ms), bytes }, &mut batch, &mut Vec::new());
+        decoder.take_dropped()
+    };
+    let data = || (300, be(&[(1, 4), (1, 4), (1, 2)]));
+    let (a, b) = ("192.0.2.1:2055", "192.0.2.2:2055");
+    assert_eq!(decode(a, 0, &v9(1, 1, &[data(), data()])), []);
+    assert_eq!(decode(b, 1, &v9(1, 1, &[data()])), []);
+    // The one's template comes; what the other sent is given up after ten minutes, whoever is heard then.
+    assert_eq!(decode(b, 2, &v9(1, 2, &[(0, template(48))])), []);
+    let dropped = decode(b, 600_000, &v9(1, 3, &[]));
+    let told: Vec<_> = dropped.iter().map(|d| (d.sender.map(|ip| ip.to_string()), d.now.unix_s(), d.count)).collect();
+    assert_eq!(told, [(Some("192.0.2.1".to_owned()), 1_700_000_600, 2)]);
+    assert_eq!(decode(b, 600_001, &v9(1, 4, &[])), []);
+    assert_eq!(batch.finish(LogRange::default(), Time::UNKNOWN).len(), 1);
+}
+
+/// The first event's fields of one packet, received when it was sent and `behind_s` later.
+fn told_by(packet: &[u8], behind_s: i64, transport: Transport) -> (i64, Vec<(String, String)>) {
+    let (mut decoder, mut batch) = (FlowDecoder::default(), BatchBuilder::default());
+    let head = FrameHead { transport, ..head("192.0.2.1:2055", behind_s * 1000) };
+    decoder.decode_heard(Frame { head, bytes: packet }, &mut batch, &mut Vec::new());
+    let batch = batch.finish(LogRange::default(), Time::UNKNOWN);
+    let names = ["event.start", "event.end", "event.created", "mihari.flags"];
+    let value = |name: &&str| Some((name.to_string(), batch.event(0).get(FieldId::find(name)?)?.to_string()));
+    (batch.event(0).time().unix_s() - 1_700_000_000, names.iter().filter_map(value).collect())
+}
+
+#[test]
+fn a_clock_nine_hours_off_is_not_believed_and_told() {
+    const HOURS: i64 = 9 * 3600;
+    // 22:13:20 by the exporter; the flow began four seconds and ended one second before.
+    let uptimes = be(&[(300, 2), (3, 2), (8, 2), (4, 2), (22, 2), (4, 2), (21, 2), (4, 2)]);
+    let by_uptime = v9(1, 1, &[(0, uptimes), (300, be(&[(1, 4), (1_000, 4), (4_000, 4)]))]);
+    let seconds = be(&[(300, 2), (3, 2), (8, 2), (4, 2), (150, 2), (4, 2), (151, 2), (4, 2)]);
+    let ended = |at: u64| ipfix(1, 1, &[(2, seconds.clone()), (300, be(&[(1, 4), (at - 3, 4), (at, 4)]))]);
+    for packet in [by_uptime, ended(1_699_999_999)] {
+        let (time, fields) = told_by(&packet, 100, Transport::Udp);
+        assert_eq!((time, fields.len()), (-1, 2), "what lies within minutes is the network's: {fields:?}");
+        for behind_s in [HOURS, -HOURS] {
+            let (time, fields) = told_by(&packet, behind_s, Transport::Udp);
+            assert_eq!(time, behind_s - 1);
+            assert_eq!(fields[2], ("event.created".to_owned(), "2023-11-14T22:13:19Z".to_owned()));
+            assert_eq!(fields[3].1, "time_suspect");
+            let day = if behind_s > 0 { "2023-11-15T07" } else { "2023-11-14T13" };
+            assert_eq!(fields[0].1, format!("{day}:13:16Z"), "{fields:?}");
+        }
+        // A capture is read whenever somebody likes.
+        assert_eq!(told_by(&packet, HOURS, Transport::File).0, -1);
+    }
+    // A flow that ended hours before its packet, though the packet's own time is right.
+    let (time, fields) = told_by(&ended(1_700_000_000 - HOURS as u64), 1, Transport::Udp);
+    assert_eq!((time, fields[2].1.as_str()), (0, "2023-11-14T13:13:20Z"));
+    let (time, fields) = told_by(&v5(5, 1, 1), HOURS, Transport::Udp);
+    assert_eq!((time > HOURS - 86_400, fields.len()), (true, 4));
+}

@@ -87,7 +87,14 @@ impl<'a> RowBuilder<'a> {
         if is_believed(self.row.received, time) {
             self.row.time = time;
         } else {
-            self.time_cell(FieldId::EVENT_CREATED, time);
+            self.time_suspect(time);
+        }
+    }
+
+    /// Keeps the time that a record claims and that is not believed, and marks the event; what was kept before stands.
+    pub fn time_suspect(&mut self, claimed: Time) {
+        if self.get(FieldId::EVENT_CREATED).is_none() {
+            self.time_cell(FieldId::EVENT_CREATED, claimed);
             self.text(FieldId::FLAGS, "time_suspect");
         }
     }

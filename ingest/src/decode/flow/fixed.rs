@@ -175,8 +175,8 @@ impl FlowDecoder {
         let layouts: Arc<Fixed> = self.fixed.clone();
         let Some((layout, header_bytes)) = layouts.of(b) else { return Some("flow packet has an unknown aggregation") };
         let Some(mut rest) = b.get(header_bytes..) else { return CUT };
-        let export =
-            Export { time: Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into()), uptime_ms: Some(uptime) };
+        let sent = Time::from_unix_s(secs.into()).plus_ns(nsecs.min(999_999_999).into());
+        let export = Export::new(sent, Some(uptime), &frame.head);
         // The engine; v7 has none. v1 has no sequence, and what that of v8 counts is not told.
         let engine = if version == 5 { be16(b, 20).unwrap_or_default() } else { 0 };
         if let (5 | 7, Some(sequence)) = (version, be32(b, 16)) {

@@ -23,7 +23,9 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use event::{BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, Time, Transport, Value};
+use event::{
+    BatchBuilder, FieldId, FormatId, Frame, FrameHead, LogSource, LogSourceId, RowBuilder, TenantId, Time, Transport, Value,
+};
 
 use super::Decoder;
 use element::Form;
@@ -102,10 +104,39 @@ struct Held {
 /// What the packet's header says of time.
 #[derive(Clone, Copy)]
 struct Export {
-    /// When it was sent.
-    time: Time,
+    /// When it was sent, as it says.
+    claimed: Time,
+    /// What the exporter's clock is behind by; 0 within [`CLOCK_NS_MAX`].
+    behind_ns: i64,
     /// Milliseconds since the exporter started, where the version has them.
     uptime_ms: Option<u32>,
+}
+
+/// What may lie between a packet's sending, as it says, and its receipt: beyond it the exporter's clock is wrong, as of those that send local
+/// time for UTC.
+const CLOCK_NS_MAX: i64 = 300 * 1_000_000_000;
+/// What may lie between a flow's end and the packet that tells it: exporters tell even of long flows each half hour.
+const TOLD_NS_MAX: i64 = 2 * 3600 * 1_000_000_000;
+
+/// Senders and seconds of which dropped sets are counted between two calls of [`FlowDecoder::take_dropped`].
+const DROPPED_MAX: usize = 65_536;
+
+/// Why a set is dropped, as the ledger names it.
+pub const NO_TEMPLATE: &str = "no_template";
+
+/// Data sets of one sender that were dropped for want of their template.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DroppedSet {
+    /// Whose they are.
+    pub tenant: TenantId,
+    /// How they came in.
+    pub transport: Transport,
+    /// Who sent them.
+    pub sender: Option<IpAddr>,
+    /// When they were given up.
+    pub now: Time,
+    /// How many.
+    pub count: u64,
 }
 
 /// Reads flow packets. Keeps templates, so packets of one exporter must come in their order, to one decoder.
@@ -113,6 +144,7 @@ pub struct FlowDecoder {
     templates: Table,
     sampling: Rates,
     held: Waiting,
+    dropped: Vec<DroppedSet>,
     fixed: Arc<Fixed>,
     sflow: FormatId,
     v9: FormatId,
@@ -129,6 +161,7 @@ impl Default for FlowDecoder {
             templates: Table::default(),
             sampling: Rates::default(),
             held: Waiting::default(),
+            dropped: Vec::new(),
             fixed: Arc::new(Fixed::new()),
             sflow: FormatId::known("sflow"),
             v9: FormatId::known("netflow_v9"),
@@ -155,6 +188,10 @@ impl FlowDecoder {
 
     /// As [`Decoder::decode`], and appends the packet's sequence numbers for [`Sequences`].
     pub fn decode_heard(&mut self, frame: Frame<'_>, batch: &mut BatchBuilder, heard: &mut Vec<Heard>) {
+        let now = frame.head.received;
+        while let Some(held) = self.held.expired(now) {
+            self.drop_set(&held.head, now);
+        }
         let before = batch.len();
         let mut nth = 0;
         let version = be16(frame.bytes, 0).unwrap_or_default();
@@ -177,6 +214,28 @@ impl FlowDecoder {
                 row.ip(FieldId::OBSERVER_IP, exporter);
             }
             row.quarantine(reason);
+        }
+    }
+
+    /// Data sets since this was last asked whose template did not come, or for which there was no room until it would: nobody knows how
+    /// many records they are.
+    pub fn take_dropped(&mut self) -> Vec<DroppedSet> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Counts a set that is not held, or not any more at `now`.
+    fn drop_set(&mut self, head: &FrameHead, now: Time) {
+        metrics::counter!("mihari_flow_sets_dropped_total", "reason" => NO_TEMPLATE).increment(1);
+        let FrameHead { tenant, transport, .. } = *head;
+        let sender = head.source.map(|source| source.ip());
+        let same = |last: &&mut DroppedSet| {
+            (last.tenant, last.transport, last.sender, last.now.unix_s()) == (tenant, transport, sender, now.unix_s())
+        };
+        let full = self.dropped.len() >= DROPPED_MAX;
+        match self.dropped.last_mut().filter(same) {
+            Some(last) => last.count += 1,
+            None if full => {} // The metric has it.
+            None => self.dropped.push(DroppedSet { tenant, transport, sender, now, count: 1 }),
         }
     }
 
@@ -300,7 +359,8 @@ impl FlowDecoder {
         };
         // v9 counts packets, IPFIX data records, those of options too; how many there are is known where every set can be read.
         let (unit, mut count) = if version == 9 { (Unit::Packets, Some(1)) } else { (Unit::Records, Some(0)) };
-        let export = Export { time: Time::from_unix_s(secs.into()), uptime_ms: if version == 9 { be32(b, 4) } else { None } };
+        let uptime_ms = if version == 9 { be32(b, 4) } else { None };
+        let export = Export::new(Time::from_unix_s(secs.into()), uptime_ms, &frame.head);
         let exporter = frame.head.source.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |s| s.ip().to_canonical());
         let Frame { head: FrameHead { tenant, listener, .. }, .. } = frame;
         let domain = Domain { tenant: tenant.0, exporter, listener, version, id: domain };
@@ -341,7 +401,7 @@ impl FlowDecoder {
                         count = count.filter(|_| unit == Unit::Packets);
                         let (head, bytes) = (frame.head, body.to_vec());
                         if !self.held.push(Held { domain, template: set, head, export, bytes }) {
-                            metrics::counter!("mihari_flow_sets_dropped_total", "reason" => "no_template").increment(1);
+                            self.drop_set(&frame.head, frame.head.received);
                         }
                     }
                 }
@@ -623,10 +683,46 @@ fn cut(row: &mut RowBuilder<'_>) -> &'static str {
 }
 
 impl Export {
+    /// Of a packet that says to have been sent at `claimed`. By its receipt it is corrected where it came over the network: a capture is
+    /// read whenever somebody likes.
+    fn new(claimed: Time, uptime_ms: Option<u32>, head: &FrameHead) -> Export {
+        let live = matches!(head.transport, Transport::Udp | Transport::Tcp | Transport::Tls) && head.received != Time::UNKNOWN;
+        let behind_ns = head.received.since_ns(claimed);
+        Export { claimed, behind_ns: if live && behind_ns.abs() > CLOCK_NS_MAX { behind_ns } else { 0 }, uptime_ms }
+    }
+
+    /// When it was sent, by our clock.
+    fn time(self) -> Time {
+        self.ours(self.claimed)
+    }
+
+    /// An instant of the exporter's clock, by ours.
+    fn ours(self, claimed: Time) -> Time {
+        claimed.plus_ns(self.behind_ns)
+    }
+
     /// The instant at which the exporter's uptime was so many milliseconds. The counter wraps after 49 days: the difference is signed.
     fn at_uptime(self, ms: u32) -> Option<Time> {
         let ago = self.uptime_ms?.wrapping_sub(ms).cast_signed();
-        Some(self.time.plus_ns(-i64::from(ago) * 1_000_000))
+        Some(self.time().plus_ns(-i64::from(ago) * 1_000_000))
+    }
+
+    /// Whether a flow's end, by our clock, is too far from the packet that tells it to be believed.
+    fn is_far(self, end: Time) -> bool {
+        end.since_ns(self.time()).abs() > TOLD_NS_MAX
+    }
+
+    /// Gives an event its time: the flow's end where that is to be believed. What the exporter claims else is kept in `event.created` and
+    /// marked, as of every record ([`RowBuilder::time`]).
+    fn set_time(self, end: Option<Time>, row: &mut RowBuilder<'_>) {
+        let far = end.is_some_and(|end| self.is_far(end));
+        row.time(if far { self.time() } else { end.unwrap_or(self.time()) });
+        if !far && self.behind_ns == 0 {
+            return;
+        }
+        let reason = if far { "flow" } else { "packet" };
+        metrics::counter!("mihari_flow_times_suspect_total", "of" => reason).increment(1);
+        row.time_suspect(end.unwrap_or(self.time()).plus_ns(-self.behind_ns));
     }
 }
 

@@ -226,7 +226,7 @@ impl Plan {
         let (bytes, after) = rest.split_at(self.bytes);
         let record = self.read(bytes, packet);
         self.whole(&record, written, row);
-        row.time(record.time());
+        packet.export.set_time(record.end, row);
         after
     }
 
@@ -246,6 +246,9 @@ impl Plan {
             && let Some((bytes, behind)) = after.split_at_checked(self.bytes)
         {
             let record = self.read(bytes, packet);
+            if record.end.is_some_and(|end| packet.export.is_far(end)) {
+                break;
+            }
             if !rows.row(*nth, record.time(), |cells| self.put(&record, written, cells)) {
                 break;
             }
@@ -370,7 +373,7 @@ impl Record<'_, '_> {
     /// When the flow ended, as far as it says.
     #[inline(always)]
     fn time(&self) -> Time {
-        self.end.unwrap_or(self.packet.export.time)
+        self.end.unwrap_or(self.packet.export.time())
     }
 
     #[inline(always)]
@@ -593,7 +596,7 @@ mod tests {
             source: Some("192.0.2.1:2055".parse().unwrap()),
             ..FrameHead::new(Transport::Udp, Content::Flow)
         };
-        let export = Export { time: Time::from_unix_s(1_700_000_000), uptime_ms: Some(5_000) };
+        let export = Export::new(Time::from_unix_s(1_700_000_000), Some(5_000), &head);
         let mut batch = BatchBuilder::default();
         let records = set.len() / fields.iter().map(|field| usize::from(field.length)).sum::<usize>();
         assert_eq!(decoder.data(domain, 256, set, export, &head, &mut 0, false, &mut batch), (true, records as u32));

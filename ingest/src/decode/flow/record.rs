@@ -140,7 +140,7 @@ impl<'b> Flow<'b> {
         {
             row.int(FieldId::EVENT_DURATION, end.since_ns(start));
         }
-        row.time(self.span.end.unwrap_or(export.time));
+        export.set_time(self.span.end, row);
     }
 }
 
@@ -191,10 +191,10 @@ fn number(count: Value<'_>) -> Option<u64> {
 pub(super) fn instant(element: u16, v: &[u8], export: Export) -> Option<Time> {
     match element {
         21 | 22 => export.at_uptime(unsigned(v)? as u32),
-        150 | 151 => Some(Time::from_unix_s(i64::try_from(unsigned(v)?).ok()?)),
-        152 | 153 | 323 => Some(Time::from_unix_ms(i64::try_from(unsigned(v)?).ok()?)),
-        154..=157 => ntp(v),
-        158 | 159 => Some(export.time.plus_ns(-i64::try_from(unsigned(v)?).ok()?.checked_mul(1000)?)),
+        150 | 151 => Some(export.ours(Time::from_unix_s(i64::try_from(unsigned(v)?).ok()?))),
+        152 | 153 | 323 => Some(export.ours(Time::from_unix_ms(i64::try_from(unsigned(v)?).ok()?))),
+        154..=157 => ntp(v).map(|time| export.ours(time)),
+        158 | 159 => Some(export.time().plus_ns(-i64::try_from(unsigned(v)?).ok()?.checked_mul(1000)?)),
         _ => None,
     }
 }

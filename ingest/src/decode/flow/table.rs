@@ -213,22 +213,23 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Holds a set. False where a bound does not allow it.
-    pub(super) fn push(&mut self, held: Held) -> bool {
-        let now = held.head.received;
-        // In the order of receipt, which never goes back.
-        while self.sets.first_key_value().is_some_and(|(_, oldest)| now.since_ns(oldest.head.received) >= HELD_NS_MAX) {
-            let Some((_, oldest)) = self.sets.pop_first() else { break };
-            metrics::counter!("mihari_flow_sets_dropped_total", "reason" => "template_never_came").increment(1);
-            self.given_back(&oldest);
-            let key = (oldest.domain, oldest.template);
-            if let Some(numbers) = self.by_template.get_mut(&key) {
-                numbers.pop_front();
-                if numbers.is_empty() {
-                    self.by_template.remove(&key);
-                }
+    /// Takes a set whose template has not come in time. In the order of receipt, which never goes back.
+    pub(super) fn expired(&mut self, now: Time) -> Option<Held> {
+        let entry = self.sets.first_entry().filter(|oldest| now.since_ns(oldest.get().head.received) >= HELD_NS_MAX)?;
+        let oldest = entry.remove();
+        self.given_back(&oldest);
+        let key = (oldest.domain, oldest.template);
+        if let Some(numbers) = self.by_template.get_mut(&key) {
+            numbers.pop_front();
+            if numbers.is_empty() {
+                self.by_template.remove(&key);
             }
         }
+        Some(oldest)
+    }
+
+    /// Holds a set. False where a bound does not allow it.
+    pub(super) fn push(&mut self, held: Held) -> bool {
         let bytes = held.bytes.len() + HELD_EXTRA_BYTES;
         let of_exporter = self.bytes_of.entry(exporter_of(&held.domain)).or_default();
         if self.bytes + bytes > HELD_BYTES_MAX || *of_exporter + bytes > HELD_BYTES_PER_EXPORTER_MAX {
