@@ -19,6 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use api::Received;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use event::{Batch, BatchBuilder, Content, EventRef, FieldId, FrameHead, Frames, LogRange, TenantId, Time, Transport, Value};
+use ingest::decode::community;
 use ingest::decode::flow::{DroppedSet, FlowDecoder, Heard, NO_TEMPLATE};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
@@ -278,6 +279,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         if let Some(policy) = &in_force.policy {
             policy.annotate(&mut batch);
         }
+        community::annotate(&mut batch);
         Spent::add(&spent.policy_ns, &watch);
         let watch = Stopwatch::start();
         let mut matches = Vec::new();

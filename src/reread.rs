@@ -8,6 +8,7 @@ use api::{Reading, Reread, Store};
 use event::limits::BATCH_BYTES_MAX;
 use event::{Batch, BatchBuilder, Content, EventId, FieldId, Frame, Frames, LogRange, Time, Value};
 use index::Messages;
+use ingest::decode::community;
 use ingest::decode::flow::FlowDecoder;
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
@@ -79,6 +80,7 @@ impl Again {
         if let Some(policy) = &self.policy {
             policy.annotate(&mut batch);
         }
+        community::annotate(&mut batch);
         batch
     }
 }

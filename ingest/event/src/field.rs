@@ -59,7 +59,8 @@ impl FieldId {
         self.index() < KNOWN.len()
     }
 
-    /// Whether decoders say with it of what kind a record is, in words of their own that it need not have.
+    /// Whether decoders say with it of what kind a record is, in words of their own that it need not have; or name by it what it tells of, in
+    /// letters that mean nothing.
     pub fn is_classification(self) -> bool {
         let ours = FieldId::FLAGS.0..=FieldId::POLICY_LINE.0;
         ours.contains(&self.0)
@@ -75,6 +76,7 @@ impl FieldId {
                     | FieldId::OBSERVER_VENDOR
                     | FieldId::OBSERVER_PRODUCT
                     | FieldId::OBSERVER_TYPE
+                    | FieldId::NETWORK_COMMUNITY_ID
                     | FieldId::LOG_LEVEL
                     | FieldId::SYSLOG_FACILITY_NAME
                     | FieldId::SYSLOG_SEVERITY_NAME

@@ -7,6 +7,7 @@
 //! ```
 
 mod charset;
+pub mod community;
 mod csv;
 mod cut;
 mod describe;
