@@ -455,6 +455,9 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     })
 }
 
+/// For how long the journal may write nothing while the program ends.
+const STANDSTILL_TIME: Duration = Duration::from_secs(10);
+
 impl Service {
     /// Cancelled when the service is to end, also by its own fault.
     pub(crate) fn stopping(&self) -> CancellationToken {
@@ -466,6 +469,21 @@ impl Service {
         self.journal.sync().context("the journal has ended")?;
         let durable = self.journal.durable();
         Ok(self.store.position()? + 2 >= durable)
+    }
+
+    /// Waits until the journal has stood still for [`STANDSTILL_TIME`]: it writes each second at least, so that its disk takes nothing more.
+    pub(crate) fn standstill(&self) -> impl Future<Output = u64> + use<> {
+        let journal = self.journal.clone();
+        async move {
+            let (mut durable, mut watch) = (journal.durable(), Stopwatch::start());
+            while watch.elapsed() < STANDSTILL_TIME {
+                tokio::time::sleep(STANDSTILL_TIME / 20).await;
+                if journal.durable() != durable {
+                    (durable, watch) = (journal.durable(), Stopwatch::start());
+                }
+            }
+            durable
+        }
     }
 
     /// Ends everything in order: no more in, what is there to the journal, what is in the journal analysed and stored.

@@ -188,3 +188,30 @@ fn senders_wait_for_room_and_datagrams_without_are_counted() {
         service.stop();
     });
 }
+
+#[test]
+fn the_end_does_not_wait_for_room() {
+    on_a_small_disk("the_end_does_not_wait_for_room", DISK_MEBIBYTES, |disk| {
+        let (dir, ballast) = (disk.parent().expect("a folder"), disk.join("ballast"));
+        fill(&ballast, ROOM_BESIDE_JOURNAL);
+        let mut service = Service::start(dir, "");
+        let (api, token) = (service.api.clone(), service.token.clone());
+        // Nobody is told that this is kept: it breaks off.
+        let posting = std::thread::spawn(move || api::client::post(&api, "/api/v1/ingest", &token, &line("unacknowledged")));
+        let log = || std::fs::read_to_string(dir.join("log")).expect("a log");
+        wait_for("the journal to lack room", || log().contains("failed to write the journal").then_some(()));
+        let since = Instant::now();
+        let pid = service.child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        let status = wait_for("the end", || service.child.try_wait().expect("a child"));
+        println!("ended {:.1} s after it was asked", since.elapsed().as_secs_f64());
+        assert_eq!(status.code(), Some(1), "{}", log());
+        assert!(log().contains("the disk is full: ended without what waits for room there"), "{}", log());
+        assert!(posting.join().expect("no panic").is_err());
+        std::fs::remove_file(&ballast).expect("removed");
+        let service = Service::start(dir, "");
+        post(&service, &[line("acknowledged again")]);
+        service.hits("acknowledged", 1);
+        service.stop();
+    });
+}

@@ -11,7 +11,7 @@ use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rules::Problem;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{Subscriber, info};
+use tracing::{Subscriber, error, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -95,7 +95,15 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
         }
         reloading.abort();
         info!("stopping");
-        service.stop().await?;
+        let standstill = service.standstill();
+        tokio::select! {
+            ended = service.stop() => ended?,
+            durable = standstill => {
+                error!(durable, "the disk is full: ended without what waits for room there. Who waits for an acknowledgement has none and sends again; of others what was received since is lost");
+                // What is on the disk is whole, as after a crash; the threads that wait for room would be waited for.
+                std::process::exit(1);
+            }
+        }
         info!("stopped");
         Ok(ExitCode::SUCCESS)
     })
