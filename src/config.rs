@@ -322,13 +322,15 @@ pub(crate) struct Decode {
     pub(crate) time_zone: String,
     /// Files and folders of format descriptions, besides the shipped ones (`docs/formats.md`).
     pub(crate) formats: Vec<PathBuf>,
+    /// Whether flows and all else that tells of a conversation get `network.community_id`.
+    pub(crate) community_id: bool,
     /// What differs for certain senders; the longest prefix wins.
     pub(crate) sources: Vec<Source>,
 }
 
 impl Default for Decode {
     fn default() -> Decode {
-        Decode { time_zone: "Asia/Tokyo".to_owned(), formats: Vec::new(), sources: Vec::new() }
+        Decode { time_zone: "Asia/Tokyo".to_owned(), formats: Vec::new(), community_id: false, sources: Vec::new() }
     }
 }
 

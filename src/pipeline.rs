@@ -279,7 +279,9 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         if let Some(policy) = &in_force.policy {
             policy.annotate(&mut batch);
         }
-        community::annotate(&mut batch);
+        if parts.settings.community_id {
+            community::annotate(&mut batch);
+        }
         Spent::add(&spent.policy_ns, &watch);
         let watch = Stopwatch::start();
         let mut matches = Vec::new();
@@ -360,5 +362,31 @@ mod tests {
         .expect("runs");
         assert_eq!(seen, BATCHES * RECORDS);
         assert!(swapped_at.is_some_and(|first| first % RECORDS == 1), "at a batch's boundary");
+    }
+
+    #[test]
+    fn conversations_have_ids_where_the_settings_ask_for_them() {
+        let id = |wanted: bool| {
+            let mut settings = DecodeSettings::new("UTC", Time::from_unix_s(1_775_001_600)).expect("a zone");
+            settings.community_id = wanted;
+            let current = Current::new(Arc::new(InForce { rules: rules_of(&["any"]), policy: None }));
+            let parts = Parts { settings: Arc::new(settings), current, threads: 1 };
+            let source = |frames: &mut Frames| {
+                let record = b"<4>Apr  1 09:00:00 fw kernel: IN=eth0 OUT= SRC=128.232.110.120 DST=66.35.250.204 PROTO=TCP SPT=34855 DPT=80 SYN";
+                frames.push(FrameHead::new(Transport::Udp, Content::Text), record);
+                Ok(false)
+            };
+            let mut found = Vec::new();
+            run(&parts, FlowDecoder::default(), &Arc::new(Spent::default()), source, |done| {
+                let id = |event: EventRef<'_>| event.get(FieldId::NETWORK_COMMUNITY_ID).map(|id| id.to_string());
+                found.extend(done.iter().flat_map(|done| done.batch.iter().map(id)));
+                Ok(())
+            })
+            .expect("runs");
+            found
+        };
+        // From the specification's baseline (github.com/corelight/community-id-spec), seed 0.
+        assert_eq!(id(true), [Some("1:LQU9qZlK+B5F3KDmev6m5PMibrg=".to_owned())]);
+        assert_eq!(id(false), [None]);
     }
 }

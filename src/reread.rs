@@ -40,6 +40,7 @@ impl Reread for JournalAgain {
             text: TextDecoder::new(&self.settings),
             flows,
             policy: self.current.get().policy.clone(),
+            community_id: self.settings.community_id,
             builder: BatchBuilder::default(),
             packets: 0,
             onwards: None,
@@ -52,6 +53,7 @@ struct Again {
     text: TextDecoder,
     flows: FlowDecoder,
     policy: Option<Arc<Policy>>,
+    community_id: bool,
     builder: BatchBuilder,
     packets: u64,
     /// Where reading from one end to the other stands.
@@ -80,7 +82,9 @@ impl Again {
         if let Some(policy) = &self.policy {
             policy.annotate(&mut batch);
         }
-        community::annotate(&mut batch);
+        if self.community_id {
+            community::annotate(&mut batch);
+        }
         batch
     }
 }

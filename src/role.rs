@@ -147,6 +147,7 @@ pub(crate) fn decode_settings(
     reference: Time,
 ) -> Result<Arc<DecodeSettings>> {
     let mut settings = DecodeSettings::new(&config.time_zone, reference).context("decode.time_zone")?;
+    settings.community_id = config.community_id;
     if !config.formats.is_empty() {
         settings.add_formats(&description_files(&config.formats)?).context("decode.formats")?;
     }

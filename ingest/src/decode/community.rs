@@ -1,7 +1,8 @@
 //! `network.community_id`: one name for a conversation, the same from whichever sensor and in whichever direction, by which a flow leads to what
 //! an IDS says of it ("Community ID Flow Hashing", version 1, seed 0).
 //!
-//! Not part of decoding, as what is hashed costs more than the rest of a flow: [`annotate`] writes it into finished batches.
+//! Not part of decoding, as what is hashed costs more than the rest of a flow, and twenty bytes of hash each do in the index: [`annotate`] writes
+//! it into finished batches, where the configuration asks for it.
 
 use std::net::IpAddr;
 

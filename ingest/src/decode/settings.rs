@@ -83,6 +83,8 @@ pub struct DecodeSettings {
     pub(super) time_zone: Zone,
     /// In place of the receipt, where a capture does not know it: stamps without a year lie nearest to it.
     pub reference: Time,
+    /// Whether finished batches get the ids of conversations ([`super::community::annotate`]).
+    pub community_id: bool,
     /// What differs for certain senders, longest prefix first.
     networks: Vec<Network>,
     /// In the order of the configuration; the first that fits counts.
@@ -122,6 +124,7 @@ impl DecodeSettings {
         Ok(DecodeSettings {
             time_zone: zone(time_zone)?,
             reference,
+            community_id: false,
             networks: Vec::new(),
             ways: Vec::new(),
             library: Library::shipped(),
