@@ -1,7 +1,7 @@
 //! Suricata's EVE records (Suricata user guide, "EVE JSON Format"): every event type. Each key is kept as `suricata.eve.*` beside its ECS
 //! name.
 
-use event::{FieldId, LogSource, RowBuilder};
+use event::{FieldId, LogSource, LogSourceId, RowBuilder};
 
 use crate::decode::record::table::{Format, Table, To};
 use crate::decode::record::{Key, Keys, Record};
@@ -182,6 +182,8 @@ pub(super) struct Eve {
     app_proto: Key,
     answers: [Key; 4],
     resolved: FieldId,
+    /// Of questions and answers of DNS, as Sigma's rules about those have it.
+    dns: LogSourceId,
 }
 
 impl Eve {
@@ -192,6 +194,7 @@ impl Eve {
             app_proto: keys.declare("app_proto"),
             answers: ["dns.answers.rdata", "dns.rdata", "dns.grouped.A", "dns.grouped.AAAA"].map(|name| keys.declare(name)),
             resolved: FieldId::known("dns.resolved_ip"),
+            dns: LogSourceId::intern(LogSource { category: Some("dns"), ..EVE.source }),
         }
     }
 
@@ -207,6 +210,7 @@ impl Eve {
         match kind {
             "alert" => row.text(FieldId::EVENT_CATEGORY, "intrusion_detection"),
             "drop" => row.text(FieldId::EVENT_TYPE, "denied"),
+            "dns" => row.log_source(self.dns),
             _ => {}
         }
         if !view.has(self.app_proto) && !NO_PROTOCOL.contains(&kind) {
