@@ -421,11 +421,11 @@ impl Observer {
             return None;
         }
         let what = what(&cells, category).filter(|(_, begins)| self.policy || !begins)?;
-        Some(observation(event, &cells, category, what, time, text))
+        Some(observation(event, &cells, category, what, time, Wanted::All, text))
     }
 
     /// A record as one of a communication, whatever else it tells of: none without two ends, but for a proxy's, which may not say with whom
-    /// it spoke.
+    /// it spoke. What a verdict does not hang on is not read.
     pub(super) fn communication(&mut self, event: EventRef<'_>, text: &mut String) -> Option<Observation> {
         let cells = self.cells(event);
         let category = self.category(event.log_source());
@@ -437,7 +437,7 @@ impl Observer {
             return None;
         }
         let what = (what.unwrap_or(What::Request), false);
-        Some(observation(event, &cells, category, what, event.time().unix_ns(), text))
+        Some(observation(event, &cells, category, what, event.time().unix_ns(), Wanted::Ends, text))
     }
 
     fn cells<'b>(&self, event: EventRef<'b>) -> Cells<'b> {
@@ -455,6 +455,14 @@ impl Observer {
     }
 }
 
+/// What of an observation is read.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Wanted {
+    All,
+    /// Who spoke with whom, and whether it passed; of names only that of the host that a proxy was asked for.
+    Ends,
+}
+
 /// The observation that the cells of an event make. `category` is that of its log source.
 fn observation(
     event: EventRef<'_>,
@@ -462,8 +470,10 @@ fn observation(
     category: Option<&str>,
     (what, begins): (What, bool),
     time: i64,
+    wanted: Wanted,
     text: &mut String,
 ) -> Observation {
+    let all = wanted == Wanted::All;
     let source = cells.address(Slot::SOURCE);
     let happened = event.time().unix_ns();
     let duration = cells.number(Slot::DURATION).and_then(|ns| i64::try_from(ns).ok());
@@ -482,7 +492,8 @@ fn observation(
     let both_ways = received.is_some() || received_packets.is_some() || cells.has(Slot::ARGUS);
     let total = cells.number(Slot::BYTES);
     let flags = cells.number(Slot::FLAGS).and_then(|n| u8::try_from(n & 0xff).ok());
-    let mut put = |part: Option<&str>| part.map_or(Span::default(), |part| Span::push(text, part));
+    let named = all || what == What::Proxied;
+    let mut put = |part: Option<&str>| part.filter(|_| named).map_or(Span::default(), |part| Span::push(text, part));
     let mut o = Observation {
         event: event.id(),
         tenant: event.tenant().0,
@@ -515,7 +526,7 @@ fn observation(
         passed: None,
         translated: 0,
         translated_port: 0,
-        observer: observer(event, cells),
+        observer: if all { observer(event, cells) } else { 0 },
         continued: false,
         name: Span::default(),
         domain: Span::default(),
@@ -534,7 +545,7 @@ fn observation(
             o.domain = put(cells.text(Slot::REGISTERED).or_else(|| cells.text(Slot::QUESTION).map(registered)));
             o.detail = put(cells.text(Slot::QUESTION_TYPE));
             o.no_such_name = cells.text(Slot::RESPONSE_CODE).is_some_and(|code| code.eq_ignore_ascii_case("NXDOMAIN"));
-            if cells.has(Slot::ANSWERS) {
+            if all && cells.has(Slot::ANSWERS) {
                 o.answers = answers(event, text);
             }
         }
