@@ -255,7 +255,7 @@ impl Look<'_> {
         if held.is_empty() {
             return Ok(None);
         }
-        let (confidence, who) = decide(&closed(held.clone()), self.at);
+        let (confidence, who) = decide(&closed(renewed(held.clone())), self.at);
         let known = |holder: &Holder| {
             let of: Vec<&Hit> = records.hits.iter().filter(|hit| leased(hit).is_some_and(|one| one.who == *holder)).collect();
             let first = |names: &[&str]| of.iter().find_map(|hit| names.iter().find_map(|name| text(hit, name)));
@@ -293,6 +293,22 @@ fn closed<W: Clone + Ord>(mut held: Vec<Held<W>>) -> Vec<Held<W>> {
         }
     }
     joined
+}
+
+/// Leases that are told of with their end: one that is asked for again goes on, one that is given back before is over.
+fn renewed<W: Clone + Ord>(mut held: Vec<Held<W>>) -> Vec<Held<W>> {
+    held.sort_by_key(|one| one.from.or(one.to));
+    let mut all: Vec<Held<W>> = Vec::new();
+    for one in held {
+        let at = one.from.or(one.to);
+        match all.last_mut() {
+            Some(last) if last.who == one.who && last.to.is_some() && at <= last.to => {
+                last.to = if one.from.is_none() || one.to.is_none() { one.to } else { last.to.max(one.to) };
+            }
+            _ => all.push(one),
+        }
+    }
+    all
 }
 
 fn translated(hit: &Hit) -> Option<Held<(IpAddr, Option<u16>)>> {
@@ -516,6 +532,31 @@ mod tests {
                 leased(&hit(&[ip.clone(), ("event.code", json!(code)), ("user.name", json!("hanako"))])).expect("a session");
             assert_eq!(held.who, Holder::User("hanako".to_owned()));
             assert_eq!((held.from, held.to), (from.map(|s: i64| s * SECOND_NS), to.map(|s: i64| s * SECOND_NS)), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_lease_goes_on_when_it_is_renewed_and_ends_when_it_is_given_back() {
+        use Confidence::{Ambiguous, Certain, Unknown};
+        let given_back = [
+            held('a', Some(0), Some(600)),
+            held('a', Some(300), Some(900)),
+            held('a', None, Some(400)),
+            held('b', Some(450), Some(1050)),
+        ];
+        // Nobody gave it back: both can have it.
+        let overlapping = [held('a', Some(0), Some(600)), held('b', Some(300), Some(900))];
+        for (held, at, confidence, who) in [
+            (&given_back[..], 350, Certain, "a"),
+            (&given_back[..], 430, Unknown, ""),
+            (&given_back[..], 500, Certain, "b"),
+            (&given_back[..2], 700, Certain, "a"),
+            (&overlapping[..], 100, Certain, "a"),
+            (&overlapping[..], 450, Ambiguous, "ab"),
+            (&overlapping[..], 700, Certain, "b"),
+        ] {
+            let (found, names) = decide(&closed(renewed(held.to_vec())), at * SECOND_NS);
+            assert_eq!((found, names.into_iter().collect::<String>().as_str()), (confidence, who), "{held:?} at {at}");
         }
     }
 
