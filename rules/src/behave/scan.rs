@@ -1,7 +1,8 @@
 //! Scans: a source that tries many ports of a host, one port of many hosts, or many hosts whatever the port, and mostly fails, or says nothing
 //! where it is answered.
 //!
-//! Counts go over an episode: as long as tries follow each other with no longer pause than the gap. Beside the counts stands the
+//! Counts go over an episode: as long as tries follow each other with no longer pause than the gap, and for so many gaps at most, so that a
+//! day's dead links do not add up. Beside the counts stands the
 //! sequential test of Jung, Paxson, Berger, Balakrishnan (2004, "Fast Portscan Detection Using Sequential Hypothesis Testing"): each first
 //! contact that fails makes a scanner four times likelier, each that succeeds four times less. An alert comes again when ten times as many
 //! were tried. Scanners outside that share the work are counted by their network (/24, /64) too: no address of it does enough alone. And strangers who do so by what they are after: many of them,
@@ -29,6 +30,14 @@ const EXAMPLES_MAX: usize = 16;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 
+/// How long an episode is at most, in gaps.
+const EPISODE_GAPS: i64 = 24;
+/// Of strangers outside, on ports that no service has (RFC 6335 §6), so many times the hosts must be tried and such a share fail: programs that
+/// share files, and calls, try many too, of whom some are there; of who is picked at random hardly any is. Whoever keeps at it `peers` tells.
+const STRANGERS_TIMES: u64 = 3;
+const STRANGERS_FAILED_SHARE: f64 = 0.85;
+const STRANGE_PORT_MIN: u16 = 1024;
+
 /// Ports of pages; and those to which traceroute sends, one by one (traceroute(8): 33434 and on, three a hop).
 const BROWSED: [u16; 2] = [80, 443];
 const TRACED: std::ops::RangeInclusive<u16> = 33_434..=33_690;
@@ -45,6 +54,8 @@ enum Key {
     Contacts(u32, u128),
     /// Tenant, network outside, port, protocol: hosts on one port, by several sources.
     Network(u32, u128, u16, u8),
+    /// Tenant, source: first contacts with strangers outside on ports of no service.
+    Strangers(u32, u128),
 }
 
 /// Of ICMP's rare requests so many times fewer than of pings.
@@ -165,7 +176,7 @@ impl Scan {
             return;
         }
         // Each failure is counted in all three ways, this one last: where it is not, neither are the others.
-        let contacts = Key::Contacts(o.tenant, o.source);
+        let contacts = if is_strange(view) { Key::Strangers(o.tenant, o.source) } else { Key::Contacts(o.tenant, o.source) };
         let counted = if failed { dark } else { self.episodes.get(&contacts).is_some() };
         if counted {
             self.count(Key::Hosts(o.tenant, o.source, o.port, o.transport), "hosts", host, failed, o.destination, view, p, found);
@@ -242,6 +253,9 @@ impl Scan {
         let episode = self.episodes.entry(key, o.time);
         if !episode.begun || o.time.saturating_sub(episode.last) > p.gap {
             *episode = Episode { begun: true, start: o.start, ..Episode::default() };
+        } else if o.time.saturating_sub(episode.start) > p.gap.saturating_mul(EPISODE_GAPS) {
+            // What goes on was told of.
+            *episode = Episode { begun: true, start: o.start, next: episode.next, ..Episode::default() };
         }
         episode.last = o.time;
         let first = if failed { episode.failed.insert(value) } else { episode.succeeded.insert(value) };
@@ -259,8 +273,10 @@ impl Scan {
         }
         let count = episode.failed.count();
         let share = count as f64 / (count + episode.succeeded.count()).max(1) as f64;
+        let strange = is_strange(view) && matches!(of, "hosts" | "contacts");
         let least = match of {
             "ports" => p.ports,
+            "hosts" if strange => p.hosts * STRANGERS_TIMES,
             "hosts" => p.hosts,
             "pings" => p.pings,
             "requests" => p.pings / REQUESTS_PART,
@@ -268,10 +284,11 @@ impl Scan {
             _ => p.contacts,
         };
         let enough = count >= episode.next.max(least) && episode.last - episode.start >= p.span;
+        let share_min = if strange { p.failed_share.max(STRANGERS_FAILED_SHARE) } else { p.failed_share };
         let likely = match of {
-            "contacts" => episode.likelihood >= ACCEPT,
+            "contacts" => episode.likelihood >= ACCEPT && share >= share_min,
             "network" => share >= p.failed_share && self.parts.get(&key).is_some_and(|all| all.count() >= NETWORK_SOURCES_MIN),
-            _ => share >= p.failed_share,
+            _ => share >= share_min,
         };
         if !enough || !likely {
             return;
@@ -311,6 +328,11 @@ impl Scan {
             found.push(f);
         }
     }
+}
+
+/// Whether it goes to a stranger outside, on a port that no service has.
+fn is_strange(view: &View<'_>) -> bool {
+    !view.destination_inside && view.o.port >= STRANGE_PORT_MIN
 }
 
 impl Digest {

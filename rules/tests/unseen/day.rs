@@ -52,6 +52,11 @@ fn browse(d: &mut Dice, from: Ipv4Addr, sites: &[Ipv4Addr], all: &mut Vec<Flow>)
             let page = page.bytes(sent as u64, received as u64).lasting(length);
             let lost = d.share() < 0.01;
             all.push(if lost { page.ending(End::Silent) } else { page });
+            // Pictures and counters of places that are gone: mostly the same ones.
+            if d.share() < 0.03 {
+                let gone = if d.share() < 0.7 { Ipv4Addr::new(198, 51, 100, d.range(1, 6) as u8) } else { d.outside() };
+                all.push(Flow::new(d, begin, from, gone, TCP, 443).ending(End::Silent));
+            }
         }
         at += d.wait(420.0);
     }
@@ -240,6 +245,12 @@ fn programs(d: &mut Dice, sites: &[Ipv4Addr], all: &mut Vec<Flow>) {
                 all.push(Flow::new(d, begin, from, to, TCP, 80).bytes(500, received).lasting(2.0));
             }
             at += d.between(0.6, 1.4) * 2.0 * HOUR;
+        }
+        // Other terminals are asked for updates, of which some are off.
+        let at = d.between(0.0, 10.0 * HOUR);
+        for peer in 0..d.range(8, 14) {
+            let flow = Flow::new(d, at + peer as f64 * 0.5, from, terminal(14 + peer), TCP, 7680).bytes(9000, 2_000_000);
+            all.push(if peer >= 6 { flow.ending(End::Silent) } else { flow });
         }
         // Updates from other terminals, here and outside.
         for _ in 0..d.range(0, 12) {
