@@ -21,6 +21,8 @@ const SERIES_GOING: usize = 64;
 const SERIES_IN_ALL_MAX: usize = 4_000_000;
 /// Connections that begin within so little of each other are one instant: parallel connections tell nothing of intervals.
 const INSTANT_NS: i64 = 100_000_000;
+/// The same of what nobody answers: it is tried again after one second and after three (RFC 6298), each time perhaps from another port.
+const TRIED_AGAIN_NS: i64 = 4_000_000_000;
 /// Connections below which the duration score is lowered: a span is covered by chance when there are few.
 const SURE_COUNT: f64 = 20.0;
 /// Over half a day and more, fewer are sure, and fewer are enough: hours apart, chance keeps no time.
@@ -32,6 +34,9 @@ const EVIDENCE_HALF: usize = 25;
 /// random visits it is 0.69, of such that come half an interval early or late 0.25.
 const CHANCE_COUNT: usize = 100;
 const CHANCE_SPREAD: f64 = 0.4;
+/// And of fewer still, not spread over so long, only such are taken that keep their time.
+const FEW_COUNT: usize = 20;
+const FEW_SPREAD: f64 = 0.15;
 /// Bars of the histogram.
 const BARS_MAX: usize = 48;
 /// A difference of sizes that is noise, in bytes.
@@ -145,7 +150,7 @@ impl Beacon {
         let only_failed = p.answered == "no";
         let named = o.what == What::Proxied;
         let connection = (o.what == What::Flow && !o.continued || named) && o.answer.failed() == only_failed;
-        let outward = named || !view.destination_inside && !view.to_many;
+        let outward = named || !view.destination_inside && !view.to_many && !view.is_within_one_network();
         if !connection || !outward || (view.source_inside == view.destination_inside && view.source_inside && !named) {
             return;
         }
@@ -170,7 +175,8 @@ impl Beacon {
         let pair = self.pairs.entry(key, o.time);
         let kept = pair.visits.len();
         pair.received = pair.received.saturating_add(o.received);
-        pair.add(Visit::new(o.start, if o.sent > 0 { o.sent } else { o.received }, o.event));
+        let instant = if only_failed { TRIED_AGAIN_NS } else { INSTANT_NS };
+        pair.add(Visit::new(o.start, if o.sent > 0 { o.sent } else { o.received }, o.event), instant);
         let least = if pair.span() >= LONG_NS { (p.connections as f64 * LONG_PART) as u64 } else { p.connections };
         let due = pair.count >= least.max(4) && pair.count >= pair.scored + (pair.scored / 4).max(1) && pair.span() >= p.span;
         self.visits = self.visits + pair.visits.len() - kept;
@@ -209,14 +215,15 @@ impl Pair {
         self.received as f64 * kept * 1e9 / self.span().max(1) as f64
     }
 
-    fn add(&mut self, visit: Visit) {
+    /// Adds a visit; what begins within `instant` of another is one with it.
+    fn add(&mut self, visit: Visit, instant: i64) {
         self.count += 1;
         // Mostly the newest.
         let at = match self.visits.last() {
             Some(last) if last.start > visit.start => self.visits.partition_point(|other| other.start <= visit.start),
             _ => self.visits.len(),
         };
-        let near = |other: Option<&Visit>| other.is_some_and(|other| (other.start - visit.start).abs() < INSTANT_NS);
+        let near = |other: Option<&Visit>| other.is_some_and(|other| (other.start - visit.start).abs() < instant);
         if near(at.checked_sub(1).and_then(|before| self.visits.get(before))) {
             self.visits[at - 1].bytes += visit.bytes;
             self.count -= 1;
@@ -297,7 +304,12 @@ fn scores(visits: &[Visit], timing_min: f64) -> Option<Scores> {
     let of_intervals = quartiles(&mut intervals);
     let median = of_intervals.1;
     let (timing, spread) = regularity(&mut intervals, of_intervals, median * INTERVAL_NOISE);
-    if timing < timing_min || visits.len() < CHANCE_COUNT && spread > median * CHANCE_SPREAD {
+    let most = match visits.len() {
+        ..FEW_COUNT if span_ns < LONG_NS => FEW_SPREAD,
+        ..CHANCE_COUNT => CHANCE_SPREAD,
+        _ => f64::INFINITY,
+    };
+    if timing < timing_min || spread > median * most {
         return None;
     }
     let mut bytes: Vec<f64> = visits.iter().map(|visit| visit.bytes as f64).collect();
@@ -404,7 +416,7 @@ mod tests {
     fn visits(times: impl Iterator<Item = f64>, bytes: impl Fn(usize) -> u64) -> Vec<Visit> {
         let mut pair = Pair::default();
         for (n, seconds) in times.enumerate() {
-            pair.add(Visit::new((seconds * 1e9) as i64, bytes(n), EventId::default()));
+            pair.add(Visit::new((seconds * 1e9) as i64, bytes(n), EventId::default()), INSTANT_NS);
         }
         pair.visits
     }

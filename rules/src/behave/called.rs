@@ -19,6 +19,10 @@ const NAME_BYTES_MAX: usize = 96;
 /// How long an address is remembered after the last answer: as caches of clients do, and a little longer.
 const REMEMBERED_NS: i64 = 86_400 * 1_000_000_000;
 
+/// Ports of mail boxes (POP3, IMAP), and what their names begin with.
+pub(super) const MAIL_BOX_PORTS: [u16; 4] = [110, 143, 993, 995];
+const MAIL_BOX_LABELS: [&str; 6] = ["imap", "imap4", "pop", "pop3", "mail", "outlook"];
+
 /// The names of one address.
 #[derive(Default, Deserialize, Serialize)]
 struct Names {
@@ -83,9 +87,27 @@ fn ending(name: &str) -> &str {
     rest.split_once('.').map_or("", |(_, labels)| labels)
 }
 
+/// Whether a name is one of a mail box, at which mail programs look every few minutes or wait for hours.
+pub(super) fn is_mail_box(name: &str) -> bool {
+    name.split(['.', '-']).next().is_some_and(|label| MAIL_BOX_LABELS.iter().any(|known| known.eq_ignore_ascii_case(label)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ending;
+    use super::{ending, is_mail_box};
+
+    #[test]
+    fn a_mail_box_is_known_by_its_name() {
+        for (name, expected) in [
+            ("imap.example.com", true),
+            ("POP3.example.jp", true),
+            ("imap-2.example.com", true),
+            ("imaps.example.com", false),
+            ("", false),
+        ] {
+            assert_eq!(is_mail_box(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn of_a_long_name_the_last_labels_are_kept() {

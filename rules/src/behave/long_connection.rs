@@ -33,7 +33,7 @@ impl LongConnection {
         if o.what != What::Flow || length < MINUTE_NS || o.answer.failed() {
             return;
         }
-        if view.to_many || view.destination_inside || o.received == 0 && o.both_ways {
+        if view.to_many || view.destination_inside || view.is_within_one_network() || o.received == 0 && o.both_ways {
             return;
         }
         let bands = if p.bands.is_empty() { &BANDS_NS[..] } else { &p.bands };

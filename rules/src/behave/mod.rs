@@ -176,6 +176,11 @@ impl Class {
 }
 
 impl Kind {
+    /// Whether it is about what programs do by themselves, be they mail programs or malware.
+    fn is_of_programs(self) -> bool {
+        matches!(self, Kind::Beacon | Kind::LongConnection | Kind::FirstSeen)
+    }
+
     /// Whether an observation of this class may concern a behaviour: of others its `take` would change nothing.
     fn may_concern(self, p: &Parameters, class: Class) -> bool {
         let Class { what, failed, source_inside, destination_inside } = class;
@@ -259,6 +264,12 @@ impl View<'_> {
         self.o.protocol.of(self.text)
     }
 
+    /// Whether both ends, public addresses that nobody named, are of one network: of one organisation, mostly.
+    fn is_within_one_network(&self) -> bool {
+        let network = |address| site::network(address, 16, 32);
+        !self.source_inside && network(self.o.source) == network(self.o.destination)
+    }
+
     /// Whether the rule, or the site, expects this.
     fn expected(&self, parameters: &Parameters) -> bool {
         let name = self.name();
@@ -280,7 +291,11 @@ impl View<'_> {
             return false;
         }
         found.explain("called", names.join(" "));
-        all && names.iter().all(|name| parameters.safelist.covers_name(name) || self.site.expects_name(name))
+        let mail = parameters.kind.is_of_programs() && called::MAIL_BOX_PORTS.contains(&o.port);
+        let expected = |name: &str| {
+            parameters.safelist.covers_name(name) || self.site.expects_name(name) || mail && called::is_mail_box(name)
+        };
+        all && names.iter().all(|name| expected(name))
     }
 }
 

@@ -39,8 +39,10 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ("guessing shared by many", &[GUESSING], |d| spread(d, false)),
     ("beacon", &[BEACON], beacon),
     ("sparse beacon", &[BEACON], sparse),
+    ("beacon of a short capture", &[BEACON], short),
     ("C2 that nobody answers", &[UNANSWERED], unanswered),
-    ("bot that looks for peers", &[INSIDE], peers),
+    ("C2 that nobody answers, tried thrice", &[UNANSWERED], thrice),
+    ("bot that looks for peers", &[INSIDE, PEERS], peers),
     ("tunnel in DNS, sending", &[CARRIER], |d| dns(d, true)),
     ("tunnel in DNS, fetching", &[CARRIER], |d| dns(d, false)),
     ("tunnel in pings", &[CARRIER], pings),
@@ -240,6 +242,25 @@ fn beacon(d: &mut Dice) -> Vec<Flow> {
 fn sparse(d: &mut Dice) -> Vec<Flow> {
     let (count, interval, jitter) = (d.range(14, 40), d.between(3600.0, 6.0 * 3600.0), d.between(0.0, 0.3));
     regular(d, count, interval, jitter)
+}
+
+/// A few visits of a program that keeps its time.
+fn short(d: &mut Dice) -> Vec<Flow> {
+    let (count, interval, jitter) = (d.range(14, 20), d.scale(20.0, 300.0), d.between(0.0, 0.05));
+    regular(d, count, interval, jitter)
+}
+
+/// Each time once more after a second and after three, from other ports.
+fn thrice(d: &mut Dice) -> Vec<Flow> {
+    let (count, interval, jitter) = (d.range(60, 120), d.scale(20.0, 300.0), d.between(0.0, 0.2));
+    let tries = regular(d, count, interval, jitter);
+    let again = |d: &mut Dice, flow: &Flow, later: f64| Flow {
+        at: flow.at + later,
+        source_port: d.range(32_768, 61_000) as u16,
+        ..*flow
+    };
+    let all = tries.iter().flat_map(|flow| [0.0, 1.01, 3.03].map(|later| again(d, flow, later)));
+    all.map(|flow| flow.ending(End::Silent)).collect()
 }
 
 fn unanswered(d: &mut Dice) -> Vec<Flow> {
