@@ -254,6 +254,11 @@ impl<S: Sink> Scanner<'_, '_, S> {
                     }
                     self.any = true;
                 }
+                Follows::End => {
+                    self.at = at;
+                    self.word(name)?;
+                    self.any = true;
+                }
                 Follows::Nothing => {
                     self.at = at;
                     return Ok(());
@@ -301,7 +306,7 @@ impl<S: Sink> Scanner<'_, '_, S> {
             }
             if byte == close && first && outer != OUTSIDE {
                 // What holds nothing is there all the same.
-                return Ok(Join { open, path, follows: Follows::Other, is_fixed });
+                return Ok(Join { open, path, follows: Follows::End, is_fixed });
             }
             if byte == close {
                 // A comma before the end is let pass: hand-made records have it.

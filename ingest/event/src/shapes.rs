@@ -85,6 +85,8 @@ pub(crate) enum Follows {
     Text,
     /// A value that is none.
     Other,
+    /// The end of a container that holds nothing.
+    End,
     /// Nothing: the join closes the record.
     Nothing,
 }
@@ -293,8 +295,13 @@ impl Join {
             return false;
         }
         let len = self.len();
-        if self.next.follows == Follows::Other && !rest.get(len).is_some_and(|byte| VALUES[usize::from(*byte)]) {
-            return false; // The join goes on.
+        let goes_on = match self.next.follows {
+            Follows::Other => !rest.get(len).is_some_and(|byte| VALUES[usize::from(*byte)]),
+            Follows::End => !matches!(rest.get(len), Some(b']' | b'}')),
+            Follows::Text | Follows::Nothing => false,
+        };
+        if goes_on {
+            return false;
         }
         len <= HEAD_BYTES || {
             let start = self.rest as usize;
@@ -303,9 +310,9 @@ impl Join {
     }
 }
 
-/// With what a value begins that is no text, or a container ends that has none.
+/// With what a value begins that is no text.
 const VALUES: [bool; 256] = {
-    let (mut values, firsts) = ([false; 256], b"-0123456789tfnN]}");
+    let (mut values, firsts) = ([false; 256], b"-0123456789tfnN");
     let mut nth = 0;
     while nth < firsts.len() {
         values[firsts[nth] as usize] = true;
@@ -379,6 +386,24 @@ mod tests {
             let (length, found, _) = expected(behind, end).expect("the record's end");
             assert_eq!((length, found), (end.len(), Follows::Nothing), "{rest}");
             assert!(expected(behind, &end[1..]).is_none(), "the padding is no end: {rest}");
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_is_no_place_for_a_value() {
+        let (mut told, mut room) = (told(), Room::default());
+        let texts = [
+            (r#"{"a":{},"b":[1,2],"c":[]}"#, Outcome::Whole),
+            (r#"{"a":{0},"b":[1,2],"c":[]}"#, Outcome::No),
+            (r#"{"a":{],"b":[1,2],"c":[]}"#, Outcome::No),
+            (r#"{"a":{},"b":[1,],"c":[]}"#, Outcome::Whole),
+            (r#"{"a":{},"b":[1,2],"c":[0]}"#, Outcome::Whole),
+            (r#"{"a":{},"b":[1,2],"c":[}"#, Outcome::No),
+        ];
+        for _ in 0..2 {
+            for (text, outcome) in texts {
+                assert_eq!(object::read(text, &mut room, &mut told), outcome, "{text}");
+            }
         }
     }
 
