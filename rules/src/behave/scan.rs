@@ -330,9 +330,9 @@ impl Scan {
     }
 }
 
-/// Whether it goes to a stranger outside, on a port that no service has.
+/// Whether it goes from inside to a stranger outside, on a port that no service has.
 fn is_strange(view: &View<'_>) -> bool {
-    !view.destination_inside && view.o.port >= STRANGE_PORT_MIN
+    view.source_inside && !view.destination_inside && view.o.port >= STRANGE_PORT_MIN
 }
 
 impl Digest {
