@@ -49,7 +49,6 @@ const PROGRAM_TIMES: u64 = 3;
 const WEB: [u16; 6] = [80, 443, 4443, 8080, 8443, 10_443];
 const MAIL: [u16; 6] = [110, 143, 465, 587, 993, 995];
 const WEB_TIMES: u64 = 5;
-const MAIL_TIMES: u64 = 3;
 /// And what they send may differ so much: the standard deviation over the mean.
 const ALIKE_MAX: f64 = 0.15;
 /// Of the accounts that a source tries slowly at most one in so many gets in.
@@ -156,9 +155,7 @@ impl Guessing {
         if view.source_inside && by_programs && view.service.is_some_and(|known| known.inside_clients.count() >= p.clients) {
             return;
         }
-        let times = if service == "mail" {
-            MAIL_TIMES
-        } else if web {
+        let times = if web {
             WEB_TIMES
         } else if view.source_inside && by_programs {
             PROGRAM_TIMES
