@@ -63,7 +63,7 @@ impl RawSource for JournalRaw {
             rule: of.reason.word(),
             bound: of.bound,
             at: Time::from_unix_ns(of.removed_ns),
-            root: of.root.iter().map(|b| format!("{b:02x}")).collect(),
+            root: event::hexadecimal(&of.root),
         })
     }
 }

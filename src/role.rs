@@ -76,8 +76,9 @@ fn record(store: &Store, (rules, policy): (&RuleSet, Option<&Policy>), from: u64
     if let Some(policy) = policy {
         store.policy_in_force(&policy.sha256, &policy.text, from, by).context("failed to record the zone policy in force")?;
     }
-    let hash: String = rules.hash().iter().map(|b| format!("{b:02x}")).collect();
-    store.rules_in_force(&hash, rules.written(), from, by).context("failed to record the rules in force")
+    store
+        .rules_in_force(&event::hexadecimal(&rules.hash()), rules.written(), from, by)
+        .context("failed to record the rules in force")
 }
 
 /// Reads and proves the zone file.

@@ -14,7 +14,7 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use event::{Batch, Time};
+use event::{Batch, Time, hexadecimal};
 use index::{IndexError, SearchLimits, SearchRequest};
 use rules::alert::{Alert, AlertChange};
 use rules::{CorrelateOptions, Correlator, Detector, LoadOptions, Necessary, RuleSet};
@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::candidates::candidates;
 use crate::problem::Problem;
 use crate::rule_desk::load_sent;
-use crate::search::{On, hexadecimal, in_parts, instant, run, takes_lines};
+use crate::search::{On, in_parts, instant, run, takes_lines};
 use crate::server::Shared;
 use crate::store::Identity;
 

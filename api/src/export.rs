@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Query as FromQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use event::Time;
+use event::{Time, hexadecimal};
 use index::{Hit, SearchLimits, SearchRequest, Sort, query};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
-use crate::search::{Lack, On, SEARCH_NS_MAX, hexadecimal, instant};
+use crate::search::{Lack, On, SEARCH_NS_MAX, instant};
 use crate::server::{Shared, watch};
 use crate::store::Identity;
 

@@ -11,13 +11,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use event::Time;
+use event::{Time, hexadecimal};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::intake::{Peer, Records, unpack};
 use crate::problem::Problem;
-use crate::search::hexadecimal;
 use crate::server::Shared;
 use crate::store::Identity;
 

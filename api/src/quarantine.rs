@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse, Response};
-use event::limits::BATCH_BYTES_MAX;
 use event::{Content, EventId, Frame, Frames, Release, TenantId};
+use event::{hexadecimal, limits::BATCH_BYTES_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
-use crate::search::hexadecimal;
 use crate::server::Shared;
 use crate::store::{Identity, Listed, QuarantineFilter};
 

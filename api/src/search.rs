@@ -11,7 +11,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use event::{EventId, EventRef, Frame, Position, TenantId, Time};
+use event::{EventId, EventRef, Frame, Position, TenantId, Time, hexadecimal};
 use index::query::{self, Test};
 use index::{Hit, IndexError, Matcher, Missing, Progress, RawSource, Removed, SearchLimits, SearchRequest, SearchResponse, Sort};
 use serde::{Deserialize, Serialize};
@@ -315,10 +315,6 @@ impl On {
             }
         }
     }
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Runs a search on a thread of its own, a few at once; it stops when it takes too long or the client has gone.

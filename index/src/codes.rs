@@ -185,7 +185,7 @@ impl Key {
             Key::Float(n) => format!("f{n}"),
             Key::Time(ns) => format!("t{ns}"),
             Key::Ip(ip) => format!("p{ip}"),
-            other => format!("s{}", other.bytes().iter().map(|b| format!("{b:02x}")).collect::<String>()),
+            other => format!("s{}", event::hexadecimal(&other.bytes())),
         }
     }
 

@@ -261,7 +261,7 @@ pub struct RecordVerdict<'p> {
 
 /// The fields of a record that its verdict hangs on, beside its log source and time.
 pub fn fields() -> impl Iterator<Item = &'static str> {
-    crate::behave::observe::fields()
+    crate::behave::cells::fields()
 }
 
 /// One communication, from its beginner to its other end.

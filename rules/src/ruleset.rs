@@ -693,8 +693,11 @@ impl RuleSet {
 
     /// The rules as they were written.
     pub fn written(&self) -> impl Iterator<Item = Written<'_>> {
-        let hexadecimal = |key: &RuleKey| key.iter().map(|b| format!("{b:02x}")).collect();
-        self.rules.iter().map(move |rule| Written { id: &rule.info.id, identity: hexadecimal(&rule.key), texts: &rule.texts })
+        self.rules.iter().map(move |rule| Written {
+            id: &rule.info.id,
+            identity: event::hexadecimal(&rule.key),
+            texts: &rule.texts,
+        })
     }
 
     /// Where the rules with these keys stand here; none for those that are no more, or not as they were.

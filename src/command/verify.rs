@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use event::Time;
+use event::hexadecimal;
 use ingest::log::Proof;
 
 use super::reindex::missing_of;
@@ -64,10 +65,6 @@ pub(crate) fn run(args: &Verify) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn read_proof(path: &Path) -> Result<Proof> {

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use event::{Clock, Time};
+use event::{Clock, Time, hexadecimal};
 use index::Snapshot;
 
 use super::aggs::span_ns;
 use super::fault::Fault;
 use super::search::Scroll;
-use crate::search::hexadecimal;
 
 /// Contexts of one tenant: each may keep merged-away files on the disk.
 const OPEN_MAX: usize = 64;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use event::Time;
+use event::{Time, hexadecimal};
 use rules::Written;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
@@ -15,7 +15,6 @@ use sha2::{Digest, Sha256};
 use super::texts::{self, ByRule, TextsFound};
 use super::{Identity, Result, Store};
 use crate::saved::Text;
-use crate::search::hexadecimal;
 
 /// The rows, and the rules that the last of them put in force: what the next set is compared with, also over a restart.
 pub(super) const TABLES: &str = "

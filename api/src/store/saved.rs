@@ -3,7 +3,7 @@
 //! What a person has written has a version, and who changes it names the version that they have seen. How far a schedule has come is moved by
 //! its runs alone, each in the transaction that stores its alerts: a run is told whole or not at all, and its window once.
 
-use event::Time;
+use event::{Time, hexadecimal};
 use rules::alert::{Alert, EVIDENCE_MAX};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
@@ -12,7 +12,6 @@ use super::audit::{self, Change};
 use super::{Identity, Result, Store, StoreError, alerts};
 use crate::notify::Destination;
 use crate::saved::{Schedule, Text};
-use crate::search::hexadecimal;
 
 /// The tables. `window_start` is where the next window begins, in nanoseconds; none where nothing is scheduled.
 pub(super) const TABLES: &str = "

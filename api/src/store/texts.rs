@@ -6,13 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use event::Time;
+use event::{Time, hexadecimal};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Result, Store};
-use crate::search::hexadecimal;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE audit_text (sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, zstd BLOB NOT NULL);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event::Time;
+use event::{Time, hexadecimal};
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -10,7 +10,6 @@ use subtle::ConstantTimeEq;
 
 use super::audit::{self, By, Change};
 use super::{OTHERS_TIME, Result, Store, StoreError};
-use crate::search::hexadecimal;
 
 /// Who asks.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -470,8 +470,8 @@ impl Buckets {
                         });
                     }
                     if part.absent != Absent::LeftOut {
-                        let empty = (0..hits.docs.len()).map(|at| at * width + n).filter(|at| values[*at].is_empty());
-                        empty.collect::<Vec<_>>().into_iter().for_each(|at| values[at].push((MISSING, MISSING)));
+                        let of_part = values.iter_mut().skip(n).step_by(width);
+                        of_part.filter(|known| known.is_empty()).for_each(|known| known.push((MISSING, MISSING)));
                     }
                 }
                 let mut cut = false;

@@ -560,11 +560,17 @@ mod tests {
         let mut builder = BatchBuilder::default();
         builder.row(&head(1), 0, "").time(Time::EPOCH.plus_ns(-1));
         builder.row(&head(2), 0, "").time(Time::from_unix_s(1_000_000 - 60));
+        let mut row = builder.row(&head(3), 0, "");
+        row.time_cell(FieldId::EVENT_CREATED, Time::from_unix_s(1_000_000));
+        row.time(Time::EPOCH.plus_ns(-1));
+        drop(row);
         let batch = builder.finish(LogRange::default(), Time::EPOCH);
         assert_eq!(batch.event(0).time(), Time::from_unix_s(1_000_000));
         assert_eq!(batch.event(0).get(FieldId::FLAGS), Some(Value::Text("time_suspect")));
         assert_eq!(batch.event(1).time(), Time::from_unix_s(1_000_000 - 60));
         assert_eq!(batch.event(1).get(FieldId::FLAGS), None);
+        let marked = batch.event(2).get(FieldId::FLAGS);
+        assert_eq!(marked, Some(Value::Text("time_suspect")), "also where the record tells when it was created");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use event::{Batch, EventRef, FieldId, Value};
 use sha1::{Digest, Sha1};
 
@@ -104,9 +106,9 @@ impl Tuple {
             hash.update(from.to_be_bytes());
             hash.update(to.to_be_bytes());
         }
-        let mut id = [b'='; ID_BYTES];
+        let mut id = [0; ID_BYTES];
         id[..2].copy_from_slice(b"1:");
-        base64(&hash.finalize().into(), &mut id[2..]);
+        STANDARD.encode_slice(hash.finalize(), &mut id[2..]).expect("there is room");
         id
     }
 }
@@ -121,17 +123,6 @@ fn answer(protocol: u8, kind: u16) -> Option<u16> {
         kind if kind == *answers => Some(*asks),
         _ => None,
     })
-}
-
-/// Base64 (RFC 4648 §4) of a hash; the last of its digits stands for one that there is none of, and is there already.
-fn base64(hash: &[u8; 20], text: &mut [u8]) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (three, four) in hash.chunks(3).zip(text.chunks_mut(4)) {
-        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for (nth, digit) in four.iter_mut().take(three.len() + 1).enumerate() {
-            *digit = DIGITS[(bits >> (18 - 6 * nth) & 63) as usize];
-        }
-    }
 }
 
 #[cfg(test)]

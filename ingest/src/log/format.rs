@@ -353,19 +353,16 @@ pub fn root_by_path(leaf: Hash, index: u64, count: u64, path: &[Hash]) -> Option
 
 /// Bytes in hexadecimal, as documents have them.
 pub(crate) mod hex {
+    use event::hexadecimal;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&written(bytes))
+        to.serialize_str(&hexadecimal(bytes))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         read(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("expected hexadecimal digits"))
-    }
-
-    fn written(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
     }
 
     fn read(text: &str) -> Option<Vec<u8>> {
@@ -394,7 +391,7 @@ pub(crate) mod hex {
         use super::{Deserialize, Deserializer, Error, Serialize, Serializer};
 
         pub(crate) fn serialize<S: Serializer>(hashes: &[Hash], to: S) -> Result<S::Ok, S::Error> {
-            hashes.iter().map(|hash| super::written(hash)).collect::<Vec<String>>().serialize(to)
+            hashes.iter().map(|hash| super::hexadecimal(hash)).collect::<Vec<String>>().serialize(to)
         }
 
         pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Hash>, D::Error> {
@@ -408,10 +405,6 @@ pub(crate) mod hex {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hex(hash: Hash) -> String {
-        hash.iter().map(|b| format!("{b:02x}")).collect()
-    }
 
     #[test]
     fn every_leaf_leads_to_the_root_and_no_other_does() {
@@ -445,10 +438,19 @@ mod tests {
             b"\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
         ];
         let leaves: Vec<Hash> = inputs.iter().map(|input| leaf(input)).collect();
-        assert_eq!(hex(merkle_root(&leaves[..1])), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
-        assert_eq!(hex(merkle_root(&leaves[..2])), "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125");
-        assert_eq!(hex(merkle_root(&leaves[..3])), "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77");
-        assert_eq!(hex(merkle_root(&leaves)), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+        assert_eq!(
+            event::hexadecimal(&merkle_root(&leaves[..1])),
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+        );
+        assert_eq!(
+            event::hexadecimal(&merkle_root(&leaves[..2])),
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"
+        );
+        assert_eq!(
+            event::hexadecimal(&merkle_root(&leaves[..3])),
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"
+        );
+        assert_eq!(event::hexadecimal(&merkle_root(&leaves)), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
     }
 
     #[test]

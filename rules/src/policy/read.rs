@@ -108,7 +108,7 @@ impl Reader<'_> {
         for (from, to) in &blind {
             self.warn(&[], format!("no sensor sees {from} → {to}: it is never reported as kept"));
         }
-        let sha256 = Sha256::digest(self.text).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = event::hexadecimal(&Sha256::digest(self.text));
         let model = self.text_at(&file, "model").unwrap_or_default();
         let sensors = Sensors::new(&observe);
         let table = Table::new(names.len(), cells, &must_deny, index);

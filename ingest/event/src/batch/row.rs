@@ -91,12 +91,10 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
-    /// Keeps the time that a record claims and that is not believed, and marks the event; what was kept before stands.
+    /// Keeps the time that a record claims and that is not believed, and marks the event.
     pub fn time_suspect(&mut self, claimed: Time) {
-        if self.get(FieldId::EVENT_CREATED).is_none() {
-            self.time_cell(FieldId::EVENT_CREATED, claimed);
-            self.text(FieldId::FLAGS, "time_suspect");
-        }
+        self.time_cell(FieldId::EVENT_CREATED, claimed);
+        self.text(FieldId::FLAGS, "time_suspect");
     }
 
     /// The event's time as it stands.

@@ -716,13 +716,17 @@ impl Export {
     /// marked, as of every record ([`RowBuilder::time`]).
     fn set_time(self, end: Option<Time>, row: &mut RowBuilder<'_>) {
         let far = end.is_some_and(|end| self.is_far(end));
-        row.time(if far { self.time() } else { end.unwrap_or(self.time()) });
+        let time = if far { self.time() } else { end.unwrap_or(self.time()) };
+        row.time(time);
         if !far && self.behind_ns == 0 {
             return;
         }
         let reason = if far { "flow" } else { "packet" };
         metrics::counter!("mihari_flow_times_suspect_total", "of" => reason).increment(1);
-        row.time_suspect(end.unwrap_or(self.time()).plus_ns(-self.behind_ns));
+        // What the row does not believe it has marked itself.
+        if row.time_now() == time {
+            row.time_suspect(end.unwrap_or(self.time()).plus_ns(-self.behind_ns));
+        }
     }
 }
 
