@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the journal may be silent before it counts as waiting: it tries again twice meanwhile.
 const SILENCE: Duration = Duration::from_millis(1200);
 const RECORD_BYTES: usize = 2000;
+/// Of the records that fill the queue, which takes thousands: they must find room on the disk later.
+const SHORT_BYTES: usize = 16;
 const OPTIONS: JournalOptions = JournalOptions { segment_bytes: 512 << 10, compress: true };
 
 struct Still;
@@ -31,12 +33,11 @@ fn a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost() {
     on_a_small_disk("a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost", 8, on);
 }
 
-fn record(n: u64) -> Frames {
+fn record(n: u64, bytes: usize) -> Frames {
     let mut frames = Frames::default();
     // No compressor makes room of these.
-    let noise: String = (0..RECORD_BYTES as u64 / 16)
-        .map(|i| format!("{:016x}", (n * 1000 + i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
-        .collect();
+    let noise: String =
+        (0..bytes as u64 / 16).map(|i| format!("{:016x}", (n * 1000 + i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
     frames.push(FrameHead::new(Transport::Tcp, Content::Text), format!("{n} {noise}").as_bytes());
     frames
 }
@@ -68,7 +69,7 @@ fn on(disk: &Path) {
         // Until nobody is told any more that a record is on the disk.
         let waiting = loop {
             let (appender, n) = (appender.clone(), next);
-            let mut told = runtime.spawn(async move { appender.append_synced(record(n)).await });
+            let mut told = runtime.spawn(async move { appender.append_synced(record(n, RECORD_BYTES)).await });
             next += 1;
             match runtime.block_on(async { tokio::time::timeout(SILENCE, &mut told).await }) {
                 Ok(acknowledged) => acknowledged.expect("no panic").expect("the journal is open"),
@@ -82,7 +83,7 @@ fn on(disk: &Path) {
         let mut queued = Vec::new();
         loop {
             let (appender, n) = (appender.clone(), next);
-            let mut sent = runtime.spawn(async move { appender.append(record(n)).await });
+            let mut sent = runtime.spawn(async move { appender.append(record(n, SHORT_BYTES)).await });
             next += 1;
             let done = runtime.block_on(async { tokio::time::timeout(SILENCE, &mut sent).await });
             queued.push(sent);

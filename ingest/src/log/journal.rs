@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use event::limits::BATCH_BYTES_MAX;
 use event::{Clock, Content, FrameHead, Frames, Position, TenantId, Time, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tracing::{error, info, trace_span, warn};
+use tracing::{Instrument, error, info, trace_span, warn};
 
 use super::LogError;
 use super::ahead::{self, Ahead};
@@ -27,9 +27,11 @@ use super::reader::{Fetched, Fetcher, Reader};
 use super::retention;
 use super::segment::{Step, Walker, file_name, list, tidy};
 
-/// Appends that wait for the writer at once. Each holds at most one batch (1 MiB), so that a disk that stands still
-/// costs 64 MiB, and then the senders wait.
-const APPENDS_WAITING_MAX: usize = 64;
+/// What waits for the writer at once, in pieces of [`PIECE_BYTES`]: a disk that stands still costs 64 MiB, and then the senders wait. Counted
+/// in bytes, as listeners append what came with one wake: by number alone a sync of a tenth of a second would have them wait.
+const PIECES_WAITING_MAX: u32 = 4096;
+/// The least that an append counts for, which bounds how many wait.
+const PIECE_BYTES: usize = 16 << 10;
 /// Bytes after which a group is written at once.
 const GROUP_BYTES: usize = BATCH_BYTES_MAX;
 /// How long a group is gathered.
@@ -201,7 +203,7 @@ impl Journal {
             removed: AtomicU64::new(removed),
             held: Mutex::default(),
         });
-        let (requests, inbox) = crossbeam_channel::bounded(APPENDS_WAITING_MAX + 2);
+        let (requests, inbox) = crossbeam_channel::bounded(PIECES_WAITING_MAX as usize + 2);
         let packer = if options.compress { Some(start_packer(&shared)?) } else { None };
         let ahead = Ahead::start(dir, options.segment_bytes.max(HEADER_BYTES as u64))?;
         let writer = Writer {
@@ -225,7 +227,7 @@ impl Journal {
             shared,
             clock,
             requests,
-            permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
+            permits: Arc::new(Semaphore::new(PIECES_WAITING_MAX as usize)),
             writer: Some(writer),
             packer,
             _lock: lock,
@@ -364,12 +366,12 @@ impl Appender {
         self.shared.durable()
     }
 
-    /// Appends frames in their order; waits where [`APPENDS_WAITING_MAX`] others wait already.
+    /// Appends frames in their order; waits where 64 MiB of others wait already.
     ///
     /// # Errors
     /// Where the journal is closed.
     pub async fn append(&self, frames: Frames) -> Result<(), LogError> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| LogError::Closed)?;
+        let permit = self.room_for(&frames).await?;
         self.requests.send(Request::Append(frames, Some(permit), None)).map_err(|_| LogError::Closed)
     }
 
@@ -378,10 +380,19 @@ impl Appender {
     /// # Errors
     /// Where the journal is closed before they are.
     pub async fn append_synced(&self, frames: Frames) -> Result<(), LogError> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| LogError::Closed)?;
+        let permit = self.room_for(&frames).await?;
         let (done, wait) = oneshot::channel();
         self.requests.send(Request::Append(frames, Some(permit), Some(done))).map_err(|_| LogError::Closed)?;
         wait.await.map_err(|_| LogError::Closed)
+    }
+
+    async fn room_for(&self, frames: &Frames) -> Result<OwnedSemaphorePermit, LogError> {
+        let pieces = u32::try_from(frames.byte_len().div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX).clamp(1, PIECES_WAITING_MAX);
+        if let Ok(permit) = self.permits.clone().try_acquire_many_owned(pieces) {
+            return Ok(permit);
+        }
+        let room = self.permits.clone().acquire_many_owned(pieces).instrument(trace_span!("room"));
+        room.await.map_err(|_| LogError::Closed)
     }
 
     /// As [`Appender::append`], for plain threads: waits in the queue itself.

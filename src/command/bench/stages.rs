@@ -36,6 +36,8 @@ type Stage = (&'static str, &'static str);
 
 const JOURNAL: &str = "ingest::log::journal";
 const PUBLISH: Stage = (JOURNAL, "publish");
+/// A listener waits for room before the journal's writer.
+const ROOM: Stage = (JOURNAL, "room");
 /// What a record goes through, in order, and what is told of it.
 const THROUGH: [(Stage, &str); 6] = [
     (PUBLISH, "journal"),
@@ -144,6 +146,9 @@ struct Seen {
     others: VecDeque<Passed>,
     batches: BTreeMap<Stage, VecDeque<(u64, u64, Duration, Duration)>>,
     marked: Vec<Marked>,
+    /// How often a listener waited, and for how long at most.
+    waits: u64,
+    waited_most: Duration,
     ended: bool,
 }
 
@@ -216,7 +221,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Stages {
             }
             batches.push_back((lasting.first, last, passed.began, passed.ended));
         }
-        if stage.0 == JOURNAL {
+        if stage == ROOM {
+            seen.waits += 1;
+            seen.waited_most = seen.waited_most.max(passed.length());
+        } else if stage.0 == JOURNAL {
             seen.journal(passed, lasting.last.unwrap_or(0), now);
         } else if passed.length() >= OTHER_TIME {
             if seen.others.len() == OTHERS_MAX {
@@ -294,6 +302,11 @@ impl Stages {
             at(1.0).as_ref().map_or(0, Duration::as_millis),
             seen.lengths.iter().filter(|length| **length > super::STALL).count(),
             seen.lengths.len()
+        ));
+        lines.push(format!(
+            "a listener waited for room before the writer {} times, at most {} ms",
+            seen.waits,
+            ms(seen.waited_most)
         ));
         lines.push(format!("{:34} {:>9} {:>9} {:>9}", "of these, by what took most of it", "> 20 ms", "> 50 ms", "> 100 ms"));
         for (cause, [some, more, most]) in &seen.causes {
