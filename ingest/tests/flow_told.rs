@@ -181,6 +181,79 @@ fn a_flow_has_the_rate_of_its_selector() {
     assert_eq!(rates(&[told, ipfix(1, 2, &[(300, flows)])]), [Some(1_000), Some(4), None]);
 }
 
+/// What each flow says of `fields`; what is told is kept over a restart.
+fn named(packets: &[Vec<u8>], fields: &[&str]) -> Vec<Vec<Option<String>>> {
+    let (mut decoder, mut batch) = (FlowDecoder::default(), BatchBuilder::default());
+    for (n, bytes) in packets.iter().enumerate() {
+        let mut taken_up = FlowDecoder::default();
+        assert!(taken_up.restore(&decoder.snapshot()));
+        decoder = taken_up;
+        decoder.decode_heard(Frame { head: head("192.0.2.1:2055", n as i64), bytes }, &mut batch, &mut Vec::new());
+    }
+    let batch: Batch = batch.finish(LogRange::default(), Time::UNKNOWN);
+    let value = |event: event::EventRef<'_>, name: &str| Some(event.get(FieldId::find(name)?)?.to_string());
+    batch.iter().map(|event| fields.iter().map(|name| value(event, name)).collect()).collect()
+}
+
+/// A name as devices send it, filled up with zeros.
+fn filled(name: &str) -> Vec<u8> {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.resize(16, 0);
+    bytes
+}
+
+#[test]
+fn flows_have_the_names_of_their_interfaces() {
+    // NetFlow v9: an interface as scope, and as an option of the system.
+    let by_scope = be(&[(400, 2), (4, 2), (8, 2), (2, 2), (4, 2), (82, 2), (16, 2), (83, 2), (16, 2)]);
+    let by_option = be(&[(401, 2), (4, 2), (8, 2), (1, 2), (4, 2), (10, 2), (2, 2), (82, 2), (16, 2)]);
+    let told = |uplink| {
+        let options = (1, [by_scope.clone(), by_option.clone()].concat());
+        let first = [be(&[(7, 4)]), filled(uplink), filled("to the <b>prefecture</b>")].concat();
+        let second = [be(&[(0, 4), (9, 2)]), filled("Gi0/9")].concat();
+        v9(1, 1, &[options, (400, first), (401, second)])
+    };
+    let template = be(&[(300, 2), (3, 2), (8, 2), (4, 2), (10, 2), (4, 2), (14, 2), (2, 2)]);
+    let flow = |ingress, egress| be(&[(0xc000_0209, 4), (ingress, 4), (egress, 2)]);
+    let flows = [flow(7, 9), flow(7, 9), flow(9, 7), flow(8, 0)].concat();
+    let data = |n, domain| v9(domain, n, &[(0, template.clone()), (300, flows.clone())]);
+    let fields = ["observer.ingress.interface.name", "observer.ingress.interface.alias", "observer.egress.interface.name"];
+    let text = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    let both = |[ingress, alias, egress]: [&str; 3]| vec![text(ingress), text(alias), text(egress)];
+    let uplink = both(["Te1/1", "to the <b>prefec", "Gi0/9"]);
+    let known = [uplink.clone(), uplink, both(["Gi0/9", "", "Te1/1"]), both([""; 3])];
+    assert_eq!(named(&[told("Te1/1"), data(2, 1)], &fields), known);
+    assert_eq!(named(&[told("Te1/1"), data(2, 2)], &fields), vec![both([""; 3]); 4], "another domain");
+    assert_eq!(named(&[told("Te1/1"), told("Te1/2"), data(3, 1)], &fields)[0][0], text("Te1/2"), "renamed");
+}
+
+#[test]
+fn flows_have_the_names_of_their_applications_and_networks() {
+    // RFC 6759: the application as scope. A length that varies, so that records have no plan.
+    let applications = be(&[(400, 2), (2, 2), (1, 2), (95, 2), (4, 2), (96, 2), (65_535, 2)]);
+    let networks = be(&[(401, 2), (2, 2), (1, 2), (234, 2), (4, 2), (236, 2), (16, 2)]);
+    let application = |id, name: &str| [be(&[(id, 4), (name.len() as u64, 1)]), name.as_bytes().to_vec()].concat();
+    let told = ipfix(
+        1,
+        0,
+        &[
+            (3, [applications, networks].concat()),
+            (400, [application(0x0d00_0001, "ssh"), application(0x0d00_0002, "")].concat()),
+            (401, [be(&[(3, 4)]), filled("lgwan")].concat()),
+            (2, be(&[(300, 2), (4, 2), (8, 2), (4, 2), (95, 2), (4, 2), (234, 2), (4, 2), (235, 2), (4, 2)])),
+            (2, be(&[(301, 2), (4, 2), (8, 2), (4, 2), (95, 2), (4, 2), (96, 2), (65_535, 2), (235, 2), (4, 2)])),
+        ],
+    );
+    let planned = |id| be(&[(0xc000_0209, 4), (id, 4), (3, 4), (4, 4)]);
+    let own = [be(&[(0xc000_0209, 4), (0x0d00_0001, 4), (4, 1)]), b"sftp".to_vec(), be(&[(3, 4)])].concat();
+    let flows = ipfix(1, 3, &[(300, [planned(0x0d00_0001), planned(0x0d00_0002)].concat()), (301, own)]);
+    let text = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        named(&[told, flows], &["network.application", "flow.ingress_vrf", "flow.egress_vrf"]),
+        [vec![text("ssh"), text("lgwan"), None], vec![None, text("lgwan"), None], vec![text("sftp"), None, text("lgwan")]]
+    );
+}
+
 #[test]
 fn data_whose_template_never_comes_are_counted_as_dropped() {
     let (mut decoder, mut batch) = (FlowDecoder::default(), BatchBuilder::default());

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use super::fixed::Fixed;
 use super::row::is_believed;
 use super::{Batch, BatchBuilder, Cell, EventId, Kind, Row, stored};
+use crate::limits::BATCH_TEXT_BYTES_MAX;
 use crate::{Time, Value};
 
 /// Adds rows that are like one that is there.
@@ -112,6 +113,23 @@ impl Cells<'_> {
         true
     }
 
+    /// Puts another text in the place of the `nth`, which is one. False, and nothing changed, where there is no room for it.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn put_text(&mut self, nth: usize, text: &str) -> bool {
+        let start = self.text.len();
+        if start + text.len() > BATCH_TEXT_BYTES_MAX {
+            return false;
+        }
+        self.text.push_str(text);
+        let cell = &mut self.cells[nth];
+        debug_assert_eq!(cell.kind, Kind::Text);
+        (cell.payload, cell.len) = (start as u64, text.len() as u32);
+        true
+    }
+
     /// Puts another value in the place of the `nth`; a text is kept as [`super::RowBuilder::fixed`] keeps it. False, and nothing changed,
     /// where there is no room for the text.
     ///
@@ -152,12 +170,12 @@ mod tests {
         assert!(rows.row(1, received, |cells| cells.put_fixed(3, "udp")));
         assert!(!rows.row(2, received, |cells| !cells.put(3, Value::Null)), "another kind of row");
         assert!(!rows.row(2, Time::EPOCH.plus_ns(-1), |_| true), "no believable time");
-        assert!(rows.row(2, received, |cells| cells.put(2, Value::Int(-1))));
+        assert!(rows.row(2, received, |cells| cells.put(2, Value::Int(-1)) && cells.put_text(3, "sctp")));
         rows.put_column(1, [2, 3].map(|host| u32::from_be_bytes([10, 0, 0, host]).into()).into_iter());
         let batch = builder.finish(LogRange::default(), Time::EPOCH);
         let seen: Vec<_> = batch.iter().map(|event| event.cells().map(|(_, value)| value).collect::<Vec<_>>()).collect();
         let row = |host, port, name| vec![Value::Text("event"), Value::Ip(address(host)), Value::Int(port), Value::Text(name)];
-        assert_eq!(seen, [row(1, 1, "tcp"), row(2, 1, "udp"), row(3, -1, "tcp")]);
+        assert_eq!(seen, [row(1, 1, "tcp"), row(2, 1, "udp"), row(3, -1, "sctp")]);
         assert_eq!(batch.iter().map(|event| event.id().nth).collect::<Vec<_>>(), [0, 1, 2]);
     }
 }

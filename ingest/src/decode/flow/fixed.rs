@@ -189,7 +189,8 @@ impl FlowDecoder {
             }));
         }
         let rate = if version == 5 { u64::from(be16(b, 22).unwrap_or_default() & 0x3fff) } else { 0 };
-        let packet = Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate), rates: None };
+        let packet =
+            Packet { export, domain: None, template: None, sampling: (rate > 0).then_some(rate), rates: None, names: None };
         let mut written = Written::default();
         let bytes = usize::from(count) * layout.plan.bytes();
         let is_cut = rest.len() < bytes;

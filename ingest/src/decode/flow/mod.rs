@@ -9,7 +9,9 @@ mod counters;
 mod element;
 mod fixed;
 mod iana;
+mod kept;
 mod list;
+mod named;
 mod plan;
 mod record;
 mod sampling;
@@ -31,9 +33,10 @@ use super::Decoder;
 use element::Form;
 use fixed::Fixed;
 use list::Lists;
+use named::{Named, Thing};
 use plan::{Packet, Plan, Written};
 use record::record;
-use sampling::{Rates, Scope, Told};
+use sampling::{Rates, Scope};
 use sequence::StreamKey;
 pub use sequence::{Heard, Missing, Sequences, Unit};
 use sflow::Part;
@@ -143,6 +146,7 @@ pub struct DroppedSet {
 pub struct FlowDecoder {
     templates: Table,
     sampling: Rates,
+    named: Named,
     held: Waiting,
     dropped: Vec<DroppedSet>,
     fixed: Arc<Fixed>,
@@ -159,7 +163,8 @@ impl Default for FlowDecoder {
     fn default() -> FlowDecoder {
         FlowDecoder {
             templates: Table::default(),
-            sampling: Rates::default(),
+            sampling: sampling::none(),
+            named: named::none(),
             held: Waiting::default(),
             dropped: Vec::new(),
             fixed: Arc::new(Fixed::new()),
@@ -244,12 +249,12 @@ impl FlowDecoder {
         self.templates.len()
     }
 
-    /// Grows whenever the templates change, so that who stores them knows when.
+    /// Grows whenever the templates change, or what exporters tell of themselves, so that who stores them knows when.
     pub fn template_changes(&self) -> u64 {
-        self.templates.changes()
+        self.templates.changes() + self.sampling.changes() + self.named.changes()
     }
 
-    /// Templates and sampling rates as bytes, for [`FlowDecoder::restore`]. Held sets are not part of it: they are read again.
+    /// Templates, sampling rates and names as bytes, for [`FlowDecoder::restore`]. Held sets are not part of it: they are read again.
     pub fn snapshot(&self) -> Vec<u8> {
         let templates: Vec<_> = self
             .templates
@@ -260,14 +265,22 @@ impl FlowDecoder {
             })
             .collect();
         let sampling: Vec<_> = self.sampling.iter().map(|(d, rates)| (d.parts(), rates.iter().collect::<Vec<_>>())).collect();
-        serde_json::to_vec(&(3u8, templates, sampling)).expect("plain values are serialisable")
+        let named: Vec<_> = self.named.iter().map(|(d, names)| (d.parts(), names.iter().collect::<Vec<_>>())).collect();
+        serde_json::to_vec(&(3u8, templates, sampling, named)).expect("plain values are serialisable")
     }
 
     /// Takes up what [`FlowDecoder::snapshot`] gave. False, and nothing changed, where the bytes are none.
     pub fn restore(&mut self, bytes: &[u8]) -> bool {
         type Fields = Vec<(u32, u16, u16, bool)>;
-        type Saved = (u8, Vec<(DomainParts, u16, Fields, bool, i64)>, Vec<(DomainParts, Vec<(Scope, u64)>)>);
-        let Ok((3, templates, sampling)) = serde_json::from_slice::<Saved>(bytes) else { return false };
+        type Templates = Vec<(DomainParts, u16, Fields, bool, i64)>;
+        type Sampling = Vec<(DomainParts, Vec<(Scope, u64)>)>;
+        type Names = Vec<(DomainParts, Vec<((Thing, u64), Box<str>)>)>;
+        let saved = serde_json::from_slice::<(u8, Templates, Sampling, Names)>(bytes).or_else(|_| {
+            // As it was before names were kept.
+            let (version, templates, sampling) = serde_json::from_slice::<(u8, Templates, Sampling)>(bytes)?;
+            serde_json::Result::Ok((version, templates, sampling, Names::new()))
+        });
+        let Ok((3, templates, sampling, named)) = saved else { return false };
         for (domain, template, fields, options, seen) in templates.into_iter().take(TEMPLATES_MAX) {
             let fields = fields
                 .into_iter()
@@ -278,6 +291,11 @@ impl FlowDecoder {
         for (domain, rates) in sampling {
             for (scope, rate) in rates {
                 self.sampling.learn(Domain::of_parts(domain), scope, rate, Time::UNKNOWN);
+            }
+        }
+        for (domain, names) in named {
+            for (of, name) in names {
+                self.named.learn(Domain::of_parts(domain), of, name, Time::UNKNOWN);
             }
         }
         true
@@ -551,9 +569,9 @@ impl FlowDecoder {
             }
             return (count > 0 || b.iter().all(|byte| *byte == 0), count);
         }
-        let rates = self.sampling.of(domain);
+        let (rates, names_told) = (self.sampling.of(domain), self.named.of(domain));
         if let Some(plan) = &template.plan {
-            let packet = Packet { export, domain: Some(domain.id), template: Some(id), sampling: None, rates };
+            let packet = Packet { export, domain: Some(domain.id), template: Some(id), sampling: None, rates, names: names_told };
             let (mut written, first) = (Written::default(), *nth);
             while b.len() >= template.bytes_min && *nth < EVENTS_PER_FRAME_MAX {
                 let mut row = self.row(head, nth, format, batch);
@@ -582,6 +600,9 @@ impl FlowDecoder {
             {
                 row.uint(FieldId::FLOW_SAMPLING_RATE, rate);
             }
+            if let Some(names) = names_told {
+                named::write(names, &mut row);
+            }
             if late {
                 row.text(self.late, "decoded_late");
             }
@@ -591,16 +612,20 @@ impl FlowDecoder {
         (count > 0 || b.iter().all(|byte| *byte == 0), count)
     }
 
-    /// An options record: the sampling rate is of use here.
+    /// An options record: the sampling rate and names are of use here.
     fn options<'b>(&mut self, domain: Domain, template: &Template, b: &'b [u8], now: Time) -> Option<&'b [u8]> {
-        let (mut rest, mut told) = (b, Told::default());
+        let (mut rest, mut told, mut named) = (b, sampling::Told::default(), named::Told::default());
         for field in template.fields.iter() {
             let (value, after) = take(field, rest)?;
             rest = after;
             told.field(field, domain.version, value);
+            named.field(field, domain.version, value);
         }
         if let Some((scope, rate)) = told.scope().zip(told.rate.told()) {
             self.sampling.learn(domain, scope, rate, now);
+        }
+        for (of, name) in named.names() {
+            self.named.learn(domain, of, name, now);
         }
         Some(rest)
     }

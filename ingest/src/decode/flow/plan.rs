@@ -13,6 +13,7 @@ use event::{BatchBuilder, Cells, FieldId, RowBuilder, Time, Value};
 use super::super::format::transport;
 use super::element::{BIFLOW, Form, add_octets, add_text, counts_reverse, float, meaning, other_address};
 use super::list::is_list;
+use super::named::{self, PLACES, Thing};
 use super::record::{OF_SOURCE, Span, direction, firewall_event, forwarding, instant, nat_event};
 use super::sampling::{self, Names, is_part, rate_of};
 use super::sflow::{FRAME_SECTION, PACKET_SECTION};
@@ -44,6 +45,8 @@ struct Repeats {
     transport: Option<u8>,
     /// The rate that options records tell, where the record has none of its own.
     told: Option<u8>,
+    /// What options records name.
+    named: Vec<u8>,
     others: Vec<u8>,
 }
 
@@ -69,6 +72,7 @@ impl Repeats {
                 Write::Duration => repeats.times[2] = nth,
                 Write::Transport => repeats.transport = Some(nth),
                 Write::SamplingTold if !steps.iter().any(|step| step.write == Write::Sampling) => repeats.told = Some(nth),
+                Write::Named(_) => repeats.named.push(nth),
                 _ => repeats.others.push(nth),
             }
         }
@@ -145,6 +149,8 @@ enum Write {
     Forwarding,
     Firewall,
     NatEvent,
+    /// What options records call the thing of this number, where the record says no name itself.
+    Named(Thing),
     /// What the device says.
     Said,
     Text(&'static str),
@@ -174,6 +180,8 @@ pub(super) struct Packet<'r> {
     pub(super) sampling: Option<u64>,
     /// What options records told of the domain.
     pub(super) rates: Option<&'r sampling::Of>,
+    /// What they name in the domain.
+    pub(super) names: Option<&'r named::Of>,
 }
 
 impl Packet<'_> {
@@ -300,7 +308,12 @@ impl Plan {
                         row.float(*field, number);
                     }
                 }
-                Write::Said | Write::OtherIp(_) | Write::Octets | Write::Float => {}
+                Write::Named(thing) if record.packet.names.is_some() && row.get(*field).is_none() => {
+                    if let Some(name) = record.name(thing, part) {
+                        row.text(*field, name);
+                    }
+                }
+                Write::Said | Write::OtherIp(_) | Write::Octets | Write::Float | Write::Named(_) => {}
                 Write::Text(text) => row.fixed(*field, text),
                 Write::Exporter => {
                     if let Some(exporter) = row.source() {
@@ -356,6 +369,16 @@ impl Plan {
                 _ => return false,
             }
         }
+        if record.packet.names.is_some() {
+            for step in &self.repeats.named {
+                let Step { write: Write::Named(thing), part, .. } = &self.steps[usize::from(*step)] else { continue };
+                match (record.name(*thing, part), written.place(*step)) {
+                    (None, NOWHERE) => {}
+                    (Some(name), place) if place != NOWHERE && cells.put_text(place.into(), name) => {}
+                    _ => return false,
+                }
+            }
+        }
         true
     }
 }
@@ -380,6 +403,11 @@ impl Record<'_, '_> {
     fn duration(&self) -> Option<i64> {
         let (start, end) = self.start.zip(self.end).filter(|(start, end)| end >= start)?;
         Some(end.since_ns(start))
+    }
+
+    /// What options records call the thing whose number is in `part`.
+    fn name(&self, thing: Thing, part: &Part) -> Option<&str> {
+        self.packet.names?.get(&(thing, number(self.bytes, part))).map(|name| &**name)
     }
 
     /// What a step writes; none where the record has no such thing. `sampled` is whether a step before told the record's own rate.
@@ -413,6 +441,7 @@ impl Record<'_, '_> {
             Write::Biflow => Value::Bool(true),
             // The row writes them itself.
             Write::Mac
+            | Write::Named(_)
             | Write::Said
             | Write::OtherIp(_)
             | Write::Family
@@ -562,6 +591,11 @@ impl Draft {
         ] {
             self.every(field, write, Some(NOTHING));
         }
+        for named in PLACES.iter() {
+            let of_number = |step: &&Step| step.field == named.number && step.write == Write::Uint;
+            let part = self.steps.iter().find(of_number).map(|step| step.part);
+            self.every(named.name, Write::Named(named.thing), part);
+        }
         self.steps.sort_by_key(|step| step.field);
         let repeats = Repeats::of(&self.steps);
         Plan { bytes, span: self.span, reverse: self.reverse, names: self.names.into(), steps: self.steps.into(), repeats }
@@ -590,6 +624,9 @@ mod tests {
         decoder.templates.insert(domain, 256, template, Time::EPOCH);
         for (scope, rate) in rates {
             decoder.sampling.learn(domain, *scope, *rate, Time::EPOCH);
+            for (thing, number) in [(Thing::Interface, 0), (Thing::Description, 1), (Thing::Application, 0), (Thing::Vrf, 2)] {
+                decoder.named.learn(domain, (thing, number), rate.to_string().into(), Time::EPOCH);
+            }
         }
         let head = FrameHead {
             received: Time::from_unix_s(1_700_000_000),
@@ -612,8 +649,8 @@ mod tests {
         let element = prop_oneof![
             4 => prop::sample::select(vec![
                 1u16, 2, 4, 6, 7, 8, 10, 11, 12, 14, 16, 17, 21, 22, 23, 24, 27, 28, 32, 34, 48, 50, 56, 57, 58, 61, 80, 81, 82, 85,
-                86, 89, 96, 136, 139, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 176, 177, 180, 181, 182, 183, 225, 226, 227,
-                228, 230, 231, 232, 233, 243, 281, 282, 298, 299, 302, 323, 352, 371, 40_001, 40_005, 56_701,
+                86, 89, 95, 96, 136, 139, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 176, 177, 180, 181, 182, 183, 225, 226, 227,
+                228, 230, 231, 232, 233, 234, 235, 243, 252, 281, 282, 298, 299, 302, 323, 352, 371, 40_001, 40_005, 56_701,
             ]),
             1 => (0u16..512).prop_filter("parts of rates, lists and packets have no plan", |n| {
                 !is_part(*n) && !matches!(*n, 291..=293 | PACKET_SECTION | FRAME_SECTION)

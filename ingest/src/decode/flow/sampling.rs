@@ -3,18 +3,13 @@
 //! An options record names what it speaks of: a sampler (NetFlow v9's FLOW_SAMPLER_ID, PSAMP's selectorId, RFC 5477 §8.1), an interface, a
 //! template, or the whole domain. A flow has the rate of the most particular thing that it names. Where nothing was told, nothing is assumed.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use event::Time;
 use serde::{Deserialize, Serialize};
 
-use super::table::{Exporter, exporter_of};
-use super::{Domain, Field, unsigned};
+use super::kept::{self, Bounds, Kept};
+use super::{Field, unsigned};
 
-/// Rates of one exporter: a large router has some thousand interfaces.
-const RATES_PER_EXPORTER_MAX: usize = 4096;
-/// Rates in all.
-const RATES_MAX: usize = 65_536;
+/// A large router has some thousand interfaces.
+const RATES: Bounds = Bounds { exporter_max: 4096, max: 65_536, refused: "mihari_flow_rates_refused_total" };
 
 /// What a rate is of.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -29,7 +24,15 @@ pub(super) enum Scope {
 }
 
 /// The rates of one domain.
-pub(super) type Of = BTreeMap<Scope, u64>;
+pub(super) type Of = kept::Of<Scope, u64>;
+
+/// All rates.
+pub(super) type Rates = Kept<Scope, u64>;
+
+/// None yet.
+pub(super) fn none() -> Rates {
+    Kept::new(RATES)
+}
 
 /// What a flow names that a rate may be of.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -58,57 +61,6 @@ pub(super) fn rate_of(rates: &Of, template: u16, names: &Names) -> Option<u64> {
     let interface = names.ingress.into_iter().chain(names.egress).map(Scope::Interface);
     let particular = names.sampler.map(Scope::Sampler).into_iter().chain(names.selector.map(Scope::Selector)).chain(interface);
     particular.chain([Scope::Template(template.into()), Scope::Domain]).find_map(|scope| rates.get(&scope)).copied()
-}
-
-/// Rates by exporter and domain; where there is no room, the exporter goes whose rates are oldest.
-#[derive(Default)]
-pub(super) struct Rates {
-    domains: BTreeMap<Domain, Of>,
-    exporters: BTreeMap<Exporter, (i64, usize)>,
-    by_age: BTreeSet<(i64, Exporter)>,
-    count: usize,
-}
-
-impl Rates {
-    pub(super) fn of(&self, domain: Domain) -> Option<&Of> {
-        self.domains.get(&domain)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Domain, &Of)> {
-        self.domains.iter()
-    }
-
-    pub(super) fn learn(&mut self, domain: Domain, scope: Scope, rate: u64, now: Time) {
-        let (exporter, second) = (exporter_of(&domain), now.unix_s());
-        let is_new = !self.domains.get(&domain).is_some_and(|of| of.contains_key(&scope));
-        let (told, count) = self.exporters.get(&exporter).copied().unwrap_or((second, 0));
-        if is_new && count >= RATES_PER_EXPORTER_MAX {
-            metrics::counter!("mihari_flow_rates_refused_total").increment(1);
-            return;
-        }
-        while is_new && self.count >= RATES_MAX {
-            let Some((_, oldest)) = self.by_age.first().copied() else { break };
-            self.forget(oldest);
-        }
-        self.domains.entry(domain).or_default().insert(scope, rate);
-        self.count += usize::from(is_new);
-        self.by_age.remove(&(told, exporter));
-        self.by_age.insert((second.max(told), exporter));
-        self.exporters.insert(exporter, (second.max(told), count + usize::from(is_new)));
-    }
-
-    fn forget(&mut self, exporter: Exporter) {
-        let Some((second, count)) = self.exporters.remove(&exporter) else { return };
-        self.by_age.remove(&(second, exporter));
-        self.count -= count;
-        let (tenant, address) = exporter;
-        let least = Domain { tenant, exporter: address, listener: 0, version: 0, id: 0 };
-        let most = Domain { listener: u16::MAX, version: u16::MAX, id: u32::MAX, ..least };
-        let domains: Vec<Domain> = self.domains.range(least..=most).map(|(domain, _)| *domain).collect();
-        for domain in domains {
-            self.domains.remove(&domain);
-        }
-    }
 }
 
 /// What one options record says of sampling.
@@ -235,26 +187,5 @@ mod tests {
         assert_eq!(rate_of(&rates, 300, &Names { egress: Some(7), ..Names::default() }), Some(20));
         assert_eq!(rate_of(&rates, 300, &Names::default()), Some(30));
         assert_eq!(rate_of(&rates, 301, &Names { selector: Some(1), ..Names::default() }), None);
-    }
-
-    #[test]
-    fn forged_exporters_take_only_the_oldest_places() {
-        let mut rates = Rates::default();
-        let domain = |exporter: u32, id| Domain {
-            tenant: 0,
-            exporter: std::net::Ipv4Addr::from(exporter).into(),
-            listener: 0,
-            version: 9,
-            id,
-        };
-        for n in 0..3 * RATES_MAX as u32 {
-            rates.learn(domain(n, 0), Scope::Domain, 2, Time::from_unix_s(n.into()));
-        }
-        assert_eq!((rates.count, rates.exporters.len(), rates.by_age.len()), (RATES_MAX, RATES_MAX, RATES_MAX));
-        assert!(rates.of(domain(0, 0)).is_none() && rates.of(domain(3 * RATES_MAX as u32 - 1, 0)).is_some());
-        for n in 0..2 * RATES_PER_EXPORTER_MAX as u64 {
-            rates.learn(domain(9, 1), Scope::Interface(n), 2, Time::from_unix_s(1 << 20));
-        }
-        assert_eq!(rates.of(domain(9, 1)).map(BTreeMap::len), Some(RATES_PER_EXPORTER_MAX));
     }
 }
