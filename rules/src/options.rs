@@ -1,5 +1,7 @@
-//! What rules are read with, besides their own text: values of placeholders, and what field names mean. Files that a user writes.
+//! What rules are read with, besides their own text: values of placeholders, and what field names mean. Files that a user writes, beside
+//! those that are shipped.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::files::{RULE_FILES, ends_in, read_files_of};
@@ -12,10 +14,16 @@ use crate::yaml::{self, Placed, PlacedValue};
 /// How the names of files of placeholders end; those of field names end as those of rules.
 pub const PLACEHOLDER_FILES: [&str; 3] = [RULE_FILES[0], RULE_FILES[1], "txt"];
 
+/// The placeholders that are shipped: a name's values, one a line. What a user gives the same name is added to them.
+const SHIPPED: [(&str, &str); 2] = [
+    ("vendor_services.txt", include_str!("../pack/vendor_services.txt")),
+    ("chat_and_calls.txt", include_str!("../pack/chat_and_calls.txt")),
+];
+
 /// Options of [`crate::load`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Values for `%placeholders%`.
+    /// Values for `%placeholders%`, with those that are shipped.
     pub placeholders: Placeholders,
     /// What field names mean, by log source.
     pub mapping: Mapping,
@@ -26,10 +34,18 @@ pub struct LoadOptions {
 /// A placeholder's name, the line that names it, and its values.
 type Named = (String, usize, Vec<String>);
 
+impl Default for LoadOptions {
+    fn default() -> LoadOptions {
+        let shipped = SHIPPED.iter().flat_map(|(path, text)| named(Path::new(path), text));
+        let placeholders = shipped.map(|named| named.expect("what is shipped is valid")).map(|(name, _, values)| (name, values));
+        LoadOptions { placeholders: placeholders.collect(), mapping: Mapping::default(), budget: Budget::default() }
+    }
+}
+
 impl LoadOptions {
     /// Reads files and folders of placeholders and of field names, which come before the built-in ones. A YAML file of placeholders gives names their value
-    /// or list of values; any other file gives its own name (without the extension) a value a line. A wrong file of field names is left out whole, as
-    /// is a wrong placeholder; both are told.
+    /// or list of values; any other file gives its own name (without the extension) a value a line. To what is shipped under a name values are added.
+    /// A wrong file of field names is left out whole, as is a wrong placeholder; both are told.
     pub fn read(placeholders: &[PathBuf], mapping: &[PathBuf]) -> (LoadOptions, Vec<Problem>) {
         let mut options = LoadOptions::default();
         let (files, mut problems) = read_files_of(mapping, &RULE_FILES);
@@ -41,13 +57,14 @@ impl LoadOptions {
         }
         let (files, more) = read_files_of(placeholders, &PLACEHOLDER_FILES);
         problems.extend(more);
+        let mut given = BTreeSet::new();
         for (path, text) in files {
             for named in named(Path::new(&path), &text) {
                 match named {
-                    Ok((name, line, _)) if options.placeholders.contains_key(&name) => {
+                    Ok((name, line, _)) if !given.insert(name.clone()) => {
                         problems.push(refused(&path, line, format!("%{name}% has values already, of a file before")));
                     }
-                    Ok((name, _, values)) => drop(options.placeholders.insert(name, values)),
+                    Ok((name, _, values)) => options.placeholders.entry(name).or_default().extend(values),
                     Err((line, reason)) => problems.push(refused(&path, line, reason)),
                 }
             }
@@ -172,6 +189,34 @@ detection: {s: {Host: a}, condition: s}
         assert!(texts(&one, 1).is_empty(), "it names no placeholder, and its source has no names of its own");
         assert_ne!(one.hash(), with("one", "- scope: {category: options_test}\n  fields: {Host: other.host}\n").hash());
         assert_eq!(one.hash(), with("one", mapping).hash());
+    }
+
+    #[test]
+    fn what_is_shipped_is_added_to_and_named_by_safelists() {
+        let shipped = &LoadOptions::default().placeholders["vendor_services"];
+        let values = "vendor_services: [vendor.example]\nours: [city.example]\n";
+        let (options, problems, _dir) =
+            read(&[("values/a.yml", values), ("names/a.yml", "- scope: {product: x}\n  fields: {a: b}\n")]);
+        assert_eq!(problems, []);
+        assert_eq!(options.placeholders["vendor_services"], [&shipped[..], &["vendor.example".to_owned()]].concat());
+        let check = |list: &str| {
+            let text = format!("title: A\nid: a\nbehaviour: {{type: beacon, safelist: {{domains: [{list}, b.example]}}}}\n");
+            let (set, problems) = load(&[("a.yml".to_owned(), text)], &options);
+            let texts: Vec<String> =
+                set.written().flat_map(|rule| rule.texts[1..].to_vec()).map(|text| text.to_string()).collect();
+            (problems.into_iter().map(|p| (p.refused, p.line, p.reason, p.hint.unwrap_or_default())).collect::<Vec<_>>(), texts)
+        };
+        assert_eq!(check("'%ours%'"), (vec![], vec!["%ours%: [\"city.example\"]\n".to_owned()]));
+        assert_eq!(check("'100%', '%', '%a b%'"), (vec![], vec![]), "no names of placeholders");
+        let reason = |name: &str| format!("the placeholder %{name}% has no value in the configuration");
+        for (list, name, hint) in [
+            ("'%vendor_service%'", "vendor_service", "did you mean \"vendor_services\"?"),
+            ("'%x%'", "x", "in the configuration"),
+        ] {
+            let (problems, _) = check(list);
+            let [(true, 3, told, hinted)] = &problems[..] else { panic!("{problems:?}") };
+            assert!(*told == reason(name) && hinted.contains(hint), "{told} {hinted}");
+        }
     }
 
     #[test]

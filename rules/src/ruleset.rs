@@ -324,7 +324,8 @@ fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut V
         })
     } else if let Some(node) = node.get("behaviour") {
         info.kind = "behaviour";
-        below("behaviour", Parameters::read(node)).map(|parameters| Content::Behaviour(Box::new(parameters)))
+        below("behaviour", Parameters::read(node, reading.placeholders()))
+            .map(|parameters| Content::Behaviour(Box::new(parameters)))
     } else if let Some(filter) = node.get("filter") {
         let rules = filter_rules(filter, &mut faults);
         info.source = read_source(&mut faults);

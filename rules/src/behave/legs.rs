@@ -626,7 +626,7 @@ mod tests {
 
     fn parameters() -> Parameters {
         let node = crate::yaml::documents("type: zone\nwhat: sanitiser").into_iter().next().expect("a document");
-        Parameters::read(&node.value.expect("a mapping")).expect("parameters")
+        Parameters::read(&node.value.expect("a mapping"), &Default::default()).expect("parameters")
     }
 
     /// Milliseconds of its start and length, sanitiser's address, kibibytes, terminal, file.

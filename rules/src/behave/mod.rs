@@ -757,7 +757,7 @@ mod tests {
             };
             for rule in RULES {
                 let document = crate::yaml::documents(rule).into_iter().next().expect("a document");
-                let parameters = Parameters::read(&document.value.expect("a mapping")).expect("parameters");
+                let parameters = Parameters::read(&document.value.expect("a mapping"), &Default::default()).expect("parameters");
                 if parameters.kind.may_concern(&parameters, class) {
                     continue;
                 }

@@ -4,7 +4,7 @@
 //! behaviour:
 //!   type: beacon
 //!   score: 0.85
-//!   safelist: {domains: [example.com], ports: [udp/123]}
+//!   safelist: {domains: [example.com, "%vendor_services%"], ports: [udp/123]}
 //! ```
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use super::hours::Announced;
 use super::site::Safelist;
 use crate::fault::{Fault, did_you_mean};
 use crate::sigma::correlation::timespan_ns;
+use crate::sigma::placeholder::Placeholders;
 use crate::yaml::Node;
 
 /// What a rule file says of a behaviour, with the defaults of its type. Each type uses some of it.
@@ -293,7 +294,7 @@ impl Parameters {
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub(crate) fn read(node: &Node) -> Result<Parameters, Vec<Fault>> {
+    pub(crate) fn read(node: &Node, placeholders: &Placeholders) -> Result<Parameters, Vec<Fault>> {
         let Node::Map(entries) = node else { return Err(vec![Fault::new(&[], "a behaviour is a mapping")]) };
         let named = node.text_at("type").unwrap_or("");
         let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == named) else {
@@ -308,7 +309,11 @@ impl Parameters {
             let reason = if key == "type" {
                 None
             } else if key == "safelist" {
-                Safelist::read(value).map(|read| safelist = read).err()
+                match Safelist::read(value, placeholders) {
+                    Ok(read) => safelist = read,
+                    Err(fault) => faults.push(fault.below(key)),
+                }
+                None
             } else if let Some((_, _, least, most)) = shape.numbers.iter().find(|n| n.0 == key) {
                 let ok = float(value).is_some_and(|v| (*least..=*most).contains(&v));
                 (!ok).then(|| format!("{key} is a number from {least} to {most}"))
@@ -331,8 +336,8 @@ impl Parameters {
         let read = Read { kind, values: entries };
         let mut names = |list: &str, key: &str| {
             let node = Node::Map(vec![(key.to_owned(), Node::List(read.list(list).into_iter().map(Node::Text).collect()))]);
-            Safelist::read(&node).unwrap_or_else(|reason| {
-                faults.push(Fault::new(&[list], reason));
+            Safelist::read(&node, placeholders).unwrap_or_else(|fault| {
+                faults.push(fault.below(list));
                 Safelist::default()
             })
         };

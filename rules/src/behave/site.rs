@@ -7,7 +7,9 @@ use ipnet::IpNet;
 
 use super::indicator::Indicators;
 use super::observe::{Observation, transport_number};
+use crate::fault::Fault;
 use crate::policy::Policy;
+use crate::sigma::placeholder::{Placeholders, listed as values_of};
 use crate::yaml::Node;
 
 /// What is inside where neither the site nor a policy says: private addresses (RFC 1918, RFC 4193) and shared ones (RFC 6598).
@@ -39,7 +41,8 @@ impl Site {
     pub fn new(inside: &[String], safelist: Option<&Node>) -> Result<Site, String> {
         let networks = Networks::read(inside.iter().map(String::as_str))?;
         let inside = (!inside.is_empty()).then_some(networks);
-        let safelist = safelist.map_or_else(|| Ok(Safelist::default()), Safelist::read)?;
+        let read = |node| Safelist::read(node, &Placeholders::new()).map_err(|fault| fault.reason);
+        let safelist = safelist.map_or_else(|| Ok(Safelist::default()), read)?;
         Ok(Site { inside, safelist, indicators: Arc::default(), policy: None })
     }
 
@@ -160,12 +163,13 @@ pub(super) struct Safelist {
 }
 
 impl Safelist {
-    /// Reads `{sources: [cidr], destinations: [cidr], domains: [name], ports: [udp/123, tcp/8000-8010]}`.
-    pub(super) fn read(node: &Node) -> Result<Safelist, String> {
-        let Node::Map(entries) = node else { return Err("a safelist is a mapping".to_owned()) };
+    /// Reads `{sources: [cidr], destinations: [cidr], domains: [name], ports: [udp/123, tcp/8000-8010]}`; `%name%` in a list stands for the
+    /// values of that placeholder.
+    pub(super) fn read(node: &Node, placeholders: &Placeholders) -> Result<Safelist, Fault> {
+        let Node::Map(entries) = node else { return Err("a safelist is a mapping".into()) };
         let mut safelist = Safelist::default();
         for (key, value) in entries {
-            let texts: Vec<String> = value.elements().iter().filter_map(Node::scalar).collect();
+            let texts = values_of(value.elements().iter().filter_map(Node::scalar).collect(), placeholders)?;
             match key.as_str() {
                 "sources" => safelist.sources = Networks::read(texts.iter().map(String::as_str))?,
                 "destinations" => safelist.destinations = Networks::read(texts.iter().map(String::as_str))?,
@@ -178,7 +182,7 @@ impl Safelist {
                     let each = safelist.ports.iter().flat_map(|(_, low, high)| *low..=*high);
                     safelist.port_bits = each.fold(0, |bits, port| bits | port_bit(port));
                 }
-                _ => return Err(format!("a safelist knows no {key:?}")),
+                _ => return Err(format!("a safelist knows no {key:?}").into()),
             }
         }
         Ok(safelist)
@@ -274,8 +278,8 @@ mod tests {
 
     #[test]
     fn a_domain_covers_what_lies_below_it() {
-        let node = crate::yaml::read("domains: [example.com, Update.Example.NET]\nports: [udp/123]").expect("YAML");
-        let safelist = Safelist::read(&node).expect("a safelist");
+        let read = |text| Safelist::read(&crate::yaml::read(text).expect("YAML"), &Placeholders::new());
+        let safelist = read("domains: [example.com, Update.Example.NET]\nports: [udp/123]").expect("a safelist");
         for (name, expected) in [
             ("example.com", true),
             ("a.b.EXAMPLE.com.", true),
@@ -285,8 +289,13 @@ mod tests {
         ] {
             assert_eq!(safelist.covers_name(name), expected, "{name}");
         }
-        assert!(Safelist::read(&crate::yaml::read("port: []").expect("YAML")).is_err());
-        assert!(Safelist::read(&crate::yaml::read("ports: [udp]").expect("YAML")).is_err());
+        assert!(read("port: []").is_err() && read("ports: [udp]").is_err());
+        let node = crate::yaml::read("domains: [example.com, '%ours%']\nports: ['%quiet%', tcp/8080]").expect("YAML");
+        let lists =
+            [("ours", "city.example"), ("quiet", "udp/123")].map(|(name, value)| (name.to_owned(), vec![value.to_owned()]));
+        let safelist = Safelist::read(&node, &Placeholders::from(lists)).expect("a safelist");
+        assert_eq!(["a.city.example", "example.com", "ours"].map(|name| safelist.covers_name(name)), [true, true, false]);
+        assert_eq!(safelist.ports, [(17, 123, 123), (6, 8080, 8080)]);
     }
 
     #[test]

@@ -611,7 +611,7 @@ mod tests {
 
     fn parameters(text: &str) -> Parameters {
         let document = crate::yaml::documents(text).into_iter().next().expect("a document");
-        Parameters::read(&document.value.expect("a mapping")).expect("good parameters")
+        Parameters::read(&document.value.expect("a mapping"), &Default::default()).expect("good parameters")
     }
 
     impl Watched {

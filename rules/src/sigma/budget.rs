@@ -54,6 +54,11 @@ impl<'r> Reading<'r> {
         Reading { placeholders, most, left_of_document: Cell::new(Budget::DOCUMENT), left_of_all: Cell::new(most) }
     }
 
+    /// The values of placeholders.
+    pub(crate) fn placeholders(&self) -> &'r Placeholders {
+        self.placeholders
+    }
+
     /// Another document begins.
     pub(crate) fn next_document(&self) {
         self.left_of_document.set(Budget::DOCUMENT);

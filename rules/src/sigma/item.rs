@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::budget::Reading;
 use super::pattern::{Part, Pattern, fold};
-use super::placeholder::{expand, expand_expression};
+use super::placeholder::{GIVE_VALUES, expand, expand_expression};
 use super::{expression, modifier};
 use crate::fault::{Fault, all};
 use crate::yaml::Node;
@@ -263,8 +263,7 @@ pub fn item(key: &str, values: &Node, reading: &Reading<'_>) -> Result<Expr<Atom
             Node::List(_) | Node::Map(_) => return Err(wrong("a value must be a scalar".to_owned())),
             // Before all other modifiers: none of them has a meaning for a placeholder itself.
             Node::Text(text) if has("expand") => {
-                let hint = "give the placeholder its values in the configuration".to_owned();
-                let hinted = |reason| vec![placed(Fault::new(&[], reason).hint(Some(hint.clone())))];
+                let hinted = |reason| vec![placed(Fault::new(&[], reason).hint(Some(GIVE_VALUES.to_owned())))];
                 if is_regex {
                     expand_expression(text, reading.placeholders).map_err(hinted)?.into_iter().map(Value::Raw).collect()
                 } else {

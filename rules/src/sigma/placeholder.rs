@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use super::item::ALTERNATIVES_MAX;
 use super::pattern::{Part, Pattern};
+use crate::fault::{Fault, did_you_mean};
+
+/// What to do where a placeholder has no value.
+pub(super) const GIVE_VALUES: &str = "give the placeholder its values in the configuration";
 
 /// Values for placeholders, by their names.
 pub type Placeholders = BTreeMap<String, Vec<String>>;
@@ -32,6 +36,32 @@ pub(super) fn expand_expression(text: &str, placeholders: &Placeholders) -> Resu
     spell_out(text, placeholders, str::to_owned, of_value, |before: String, part| before + part)
 }
 
+/// Plain texts, each that is a placeholder by itself replaced by its values.
+///
+/// # Errors
+/// As [`expand`].
+pub(crate) fn listed(texts: Vec<String>, placeholders: &Placeholders) -> Result<Vec<String>, Fault> {
+    let name =
+        |text: &str| text.strip_prefix('%').and_then(name_of).filter(|name| name.len() + 2 == text.len()).map(str::to_owned);
+    let mut all = Vec::new();
+    for text in texts {
+        match name(&text) {
+            Some(name) => {
+                let hint =
+                    || did_you_mean(&name, placeholders.keys().map(String::as_str)).or_else(|| Some(GIVE_VALUES.to_owned()));
+                let values = placeholders.get(&name).ok_or_else(|| Fault::from(without_value(&name)).hint(hint()))?;
+                all.extend(values.iter().cloned());
+            }
+            None => all.push(text),
+        }
+    }
+    Ok(all)
+}
+
+fn without_value(name: &str) -> String {
+    format!("the placeholder %{name}% has no value in the configuration")
+}
+
 /// Each choice of values: what `plain_text` makes of the text between placeholders and `of_value` of values, joined by `then`.
 fn spell_out<T: Clone + Default>(
     text: &str,
@@ -53,7 +83,7 @@ fn spell_out<T: Clone + Default>(
             rest = &behind[escaped.len_utf8()..];
         } else if let Some(name) = name_of(behind).filter(|_| c == '%') {
             let Some(values) = placeholders.get(name) else {
-                return Err(format!("the placeholder %{name}% has no value in the configuration"));
+                return Err(without_value(name));
             };
             let values: Vec<T> = values.iter().map(|value| of_value(value)).collect();
             if variants.len() * values.len() > ALTERNATIVES_MAX {
