@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use event::{Batch, EventId, EventRef, FieldId, Frame, FrameHead, OriginId, TenantId, Time, Transport, UNIDENTIFIED};
 use rules::CellKey;
-use rules::policy::Policy;
+use rules::policy::{Policy, believed};
 
 use crate::store::LISTED_MAX;
 
@@ -20,10 +20,6 @@ const JST_NS: i64 = 9 * 3600 * SECOND_NS;
 const SOURCES_MAX: usize = 20_000;
 /// The name under which sources beyond the bound are counted together.
 pub(crate) const OTHER: &str = "other";
-/// How far an event's time may lie before and after its receipt to be believed; else the receipt counts, or a forged time would make a row
-/// for each hour that it names.
-const BEFORE_NS: i64 = 7 * 86_400 * SECOND_NS;
-const AFTER_NS: i64 = 300 * SECOND_NS;
 
 /// Who sent: an address, or a file or topic, or only the way in, or whoever is beyond the bound.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -264,12 +260,6 @@ impl Tally {
         self.released.clear();
         self.heard.clear();
     }
-}
-
-/// When an event happened, as far as its own time is to be believed.
-fn believed(event: EventRef<'_>) -> Time {
-    let ahead_ns = event.time().since_ns(event.received());
-    if (-BEFORE_NS..=AFTER_NS).contains(&ahead_ns) { event.time() } else { event.received() }
 }
 
 /// The entry of a name; only a new one is copied.

@@ -1,4 +1,5 @@
-//! What a draft of the zone policy would have said of what is stored, beside what was said: before it is put into force.
+//! What a draft of the zone policy would have said of what is stored, beside what was said: before it is put into force. Of what was stored
+//! before there was a policy nothing was said; a draft tells of it what leaves a zone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use event::{Batch, BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, Position, Time, Transport};
 use index::{Hit, SearchRequest, Sort};
-use rules::policy::{self, Policy};
+use rules::policy::{self, Policy, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -68,7 +69,7 @@ pub(crate) async fn what_if(
     let (from, to) = (search::instant(body.from.as_deref(), "from", began)?, search::instant(body.to.as_deref(), "to", began)?);
     let from = from.unwrap_or_else(|| began.plus_ns(-86_400 * 1_000_000_000));
     search::ordered(from, to.unwrap_or(Time::MAX))?;
-    let mut request = SearchRequest::new(search::parse("zone.source:*", began)?);
+    let mut request = SearchRequest::new(search::parse("source.ip:* OR zone.source:*", began)?);
     (request.from, request.to, request.sort, request.size) = (Some(from), to, Sort::Desc, PAGE);
     request.fields = Some(policy::fields().chain(LOG_SOURCE).chain(SAID).map(str::to_owned).collect());
     request.total_max = Some(0);
@@ -135,9 +136,11 @@ fn compare(draft: &Policy, hits: &[Hit]) -> Found {
         let (from, to) = if forth { (source, destination) } else { (destination, source) };
         let (new_from, new_to, new_said) =
             verdict.map_or(("", "", ""), |verdict| (verdict.from, verdict.to, verdict.verdict.name()));
-        if (from.as_str(), to.as_str(), said.as_str()) == (new_from, new_to, new_said) {
+        let unsaid = said.is_empty() && (new_said.is_empty() || new_said == Verdict::Internal.name());
+        if unsaid || (from.as_str(), to.as_str(), said.as_str()) == (new_from, new_to, new_said) {
             continue;
         }
+        let (from, to) = if said.is_empty() { (new_from.to_owned(), new_to.to_owned()) } else { (from, to) };
         let text = |name: &str| hit.fields.get(name).map(first).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
         let transport = text("network.transport").or_else(|| text("network.iana_number")).unwrap_or_else(|| "any".to_owned());
         let port = text(if forth { "destination.port" } else { "source.port" });

@@ -202,7 +202,9 @@ pub(crate) fn matrix(
                     .filter(|at| silent[**at].contains(&hour))
                     .map(|at| policy.observe[*at].sensor.clone())
                     .collect();
-                let unseen = seeing.is_empty() || !missing.is_empty() || n.unclear > 0 || hour >= until;
+                // Of an hour that is not settled yet only what was let through can be said.
+                let settled = hour < until;
+                let unseen = seeing.is_empty() || !missing.is_empty() || n.unclear > 0 || !settled;
                 let state = match (n.violations > 0, unseen) {
                     (true, _) => CellState::Broken,
                     (false, true) => CellState::NotObserved,
@@ -211,7 +213,7 @@ pub(crate) fn matrix(
                 match state {
                     CellState::Kept => cell.hours_kept += 1,
                     CellState::Broken => cell.hours_broken += 1,
-                    CellState::NotObserved => cell.hours_not_observed += 1,
+                    CellState::NotObserved => cell.hours_not_observed += usize::from(settled),
                 }
                 let total = &mut cell.counts;
                 total.allowed += n.allowed;
@@ -464,6 +466,17 @@ mod tests {
         assert_eq!(states(&first_hour(&rows("a", "unclear")), "a", "b"), (NotObserved, "unclear", vec![NotObserved]));
         assert_eq!(states(&first_hour(&rows("old", "violation")), "old", "b"), (Broken, "violation", vec![Broken]));
         assert_eq!(states(&first_hour(&rows("old", "kept")), "old", "b"), (NotObserved, "gone", vec![NotObserved]));
+        // An hour that has only begun takes nothing from those before it, but for what was let through in it.
+        let begun = |verdict: &str| {
+            let at =
+                |hour: i64, verdict: &str| (START_S + hour * HOUR_S, "a".to_owned(), "b".to_owned(), verdict.to_owned(), 2, None);
+            let range = (START_S, START_S + 2 * HOUR_S, START_S + HOUR_S);
+            let cells = matrix(&policy, &[at(0, "kept"), at(1, verdict)], &heard, range, true);
+            let cell = cells.iter().find(|cell| cell.from == "a" && cell.to == "b").expect("a cell");
+            (states(&cells, "a", "b"), cell.counts.allowed, cell.hours_not_observed)
+        };
+        assert_eq!(begun("kept"), ((Kept, "observed", vec![Kept, NotObserved]), 4, 0));
+        assert_eq!(begun("violation"), ((Broken, "violation", vec![Kept, Broken]), 4, 0));
         // Another tenant has heard nothing.
         assert!(store.heard(1, START_S, START_S + 4 * HOUR_S).expect("rows").is_empty());
     }

@@ -39,6 +39,13 @@ const WHOLE: (&str, Value<'static>) = ("flow.tcp_flags", Value::Int(0x1b));
 
 /// These records of a tenant as they are stored under [`POLICY`], all of the same instant.
 fn stored(tenant: u32, first: u64, records: &[Record]) -> Batch {
+    let mut batch = unjudged(tenant, first, records);
+    policy(POLICY).annotate(&mut batch);
+    batch
+}
+
+/// The same where there was no policy.
+fn unjudged(tenant: u32, first: u64, records: &[Record]) -> Batch {
     let mut builder = BatchBuilder::default();
     for (offset, (category, source, destination, cells)) in (first..).zip(records) {
         let head = FrameHead {
@@ -66,9 +73,7 @@ fn stored(tenant: u32, first: u64, records: &[Record]) -> Batch {
             row.value(FieldId::intern(name).expect("room"), *value);
         }
     }
-    let mut batch = builder.finish(LogRange { partition: 0, first, last: first + records.len() as u64 - 1 }, start());
-    policy(POLICY).annotate(&mut batch);
-    batch
+    builder.finish(LogRange { partition: 0, first, last: first + records.len() as u64 - 1 }, start())
 }
 
 fn what_if(server: &Server, token: usize, draft: &str) -> serde_json::Value {
@@ -207,4 +212,22 @@ fn a_draft_tells_what_it_would_change() {
         &json!({"yaml": POLICY.replace("hall, to: school", "hall, to: nowhere")}),
     );
     assert!(refused.is_err_and(|why| why.contains("400") && why.contains("nowhere")));
+}
+
+/// Before there is a policy, its first draft is what one would try.
+#[test]
+fn a_draft_is_tried_on_what_was_stored_without_a_policy() {
+    let to = |ip, port| (Some("firewall"), ("10.1.0.1", 50_000), (ip, port), vec![TCP, ALLOWED]);
+    let query = (Some("dns"), ("10.1.0.1", 50_000), ("", 0), vec![]);
+    let records: [Record; 5] = [to("10.2.7.7", 443), to("10.2.7.8", 443), to("10.2.7.7", 444), to("10.1.7.7", 444), query];
+    let server = Server::with(Limits::default(), &[unjudged(0, 1, &records)]);
+    let answer = what_if(&server, 0, POLICY);
+    let told: Vec<_> = answer["changes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| ["from", "to", "service", "before", "after", "count"].map(|key| row[key].to_string().replace('"', "")))
+        .collect();
+    let row = |service: &str, after: &str, count: &str| ["hall", "school", service, "", after, count].map(str::to_owned);
+    assert_eq!((told, &answer["complete"]), (vec![row("tcp/443", "kept", "2"), row("tcp/444", "violation", "1")], &json!(true)));
 }

@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use diff::{Change, diff};
+pub use record::believed;
 pub(crate) use record::passed_word;
 pub use sensors::Sensors;
 use table::{Lookup, Table};

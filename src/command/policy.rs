@@ -267,6 +267,7 @@ fn what_if(args: &WhatIf) -> Result<ExitCode> {
     let answer: Answer = client::send(&args.service, "/api/v1/policy/what-if", &body)?;
     for Row { from, to, service, before, after, count, example } in &answer.changes {
         let example = example.as_ref().map_or_else(String::new, |id| format!(", such as {id}"));
+        let before = if before.is_empty() { "nothing was said" } else { before };
         super::say(&format!("{from} -> {to} {service}: {before}, would be {after}: {count} records{example}"));
     }
     super::complain(&format!(

@@ -26,7 +26,7 @@ const WAITING_MAX: usize = 200_000;
 /// How long the other way of a conversation is waited for: as long as it is remembered.
 const TOGETHER_NS: i64 = REMEMBERED_NS;
 /// A conversation that is opened again from the same port so long after its end is another one.
-const REOPENED_NS: i64 = 3 * 1_000_000_000;
+pub(super) const REOPENED_NS: i64 = 3 * 1_000_000_000;
 /// Exporters that tell the time of export in whole seconds (NetFlow v9, RFC 3954 §5.1) put the two ways of a conversation so far apart
 /// where they come in two packets: then a service's port says more than the start.
 const START_NOISE_NS: i64 = 1_000_000_000;
@@ -44,6 +44,8 @@ pub(super) struct Talk {
     told: Option<Counted>,
     /// The number of the record that waits; 0 for none.
     waiting: u64,
+    /// It was told of under another policy.
+    under_another: bool,
 }
 
 impl Talk {
@@ -102,6 +104,7 @@ struct Told {
     sender: End,
     receiver: End,
     time: i64,
+    happened: i64,
     start: i64,
     end: i64,
     passed: Option<bool>,
@@ -123,6 +126,8 @@ pub(super) struct Carried {
     pub(super) observer: u64,
     /// For whom it is told to be; 0 where it does not say.
     pub(super) behalf: u128,
+    /// As whom its source is seen from there on, where that is translated; 0 where it does not say.
+    pub(super) seen_as: u128,
     /// The hash of a file's hash or name; 0 where it does not say.
     pub(super) file: u64,
 }
@@ -143,6 +148,8 @@ pub(super) struct Judged {
     pub(super) evidence: Evidence,
     /// Nothing as grave was told of the conversation before.
     pub(super) news: bool,
+    /// It was told of under another policy.
+    pub(super) under_another: bool,
     /// When it was decided: its record's time, or until when that waited for its other way.
     pub(super) at: i64,
     pub(super) carried: Carried,
@@ -209,7 +216,7 @@ impl Conversations {
     pub(super) fn go_over(&mut self, connections: &mut Connections, is_judged: bool) {
         self.cells.clear();
         if is_judged {
-            connections.for_each(|known| known.talk.told = None);
+            connections.for_each(|known| known.talk.under_another |= known.talk.told.take().is_some());
         } else {
             *self = Conversations::default();
             connections.for_each(|known| known.talk = Talk::default());
@@ -369,8 +376,9 @@ impl Conversations {
         let before = talk.as_ref().and_then(|talk| talk.told);
         let news = before.is_none_or(|before| gravity(judgement.verdict) > gravity(before.verdict));
         let start = talk.as_ref().map_or(told.start, |talk| talk.start.min(told.start));
+        let under_another = talk.as_ref().is_some_and(|talk| talk.under_another);
         if news {
-            let hour = before.map_or_else(|| told.time.div_euclid(HOUR_NS) * HOUR_NS, |before| before.hour);
+            let hour = before.map_or_else(|| told.happened.div_euclid(HOUR_NS) * HOUR_NS, |before| before.hour);
             let Judgement { verdict, from, to, .. } = judgement;
             let counted = Counted { hour, from, to, verdict };
             if let Some(talk) = talk {
@@ -396,6 +404,7 @@ impl Conversations {
             judgement,
             evidence,
             news,
+            under_another,
             at: self.now,
             carried: told.carried,
         });
@@ -442,6 +451,7 @@ impl Told {
             sender,
             receiver,
             time: o.time,
+            happened: o.happened,
             start: o.start,
             end: o.end,
             passed: o.passed,
@@ -486,7 +496,7 @@ impl Told {
             destination: address(destination.0),
             protocol: (self.transport != 0).then_some(self.transport),
             port: number(destination.1),
-            time: Time::from_unix_ns(self.time),
+            time: Time::from_unix_ns(self.happened),
         };
         let real = (self.translated.0 != 0).then(|| address(self.translated.0));
         if self.is_from_sender(from) == self.turned {
@@ -504,7 +514,7 @@ impl Carried {
         let bytes = if o.sampling > 1 { 0 } else { o.sent.saturating_add(o.received) };
         let file = if o.hash.is_empty() { o.file } else { o.hash };
         let file = if file.is_empty() { 0 } else { mix_text(file.of(text)) };
-        Carried { bytes, observer: o.observer, behalf: o.behalf, file }
+        Carried { bytes, observer: o.observer, behalf: o.behalf, seen_as: o.seen_as, file }
     }
 }
 
@@ -543,7 +553,7 @@ fn plain(o: &Observation, policy: &Policy) -> Option<(End, Evidence)> {
                 destination: address(sender.0),
                 protocol: Some(o.transport),
                 port: Some(sender.1),
-                time: Time::from_unix_ns(o.time),
+                time: Time::from_unix_ns(o.happened),
             };
             let allowed = matches!(policy.decide(&answered), Decision::Allowed(_) | Decision::Exception(_));
             Some(if allowed { (receiver, Evidence::Ports) } else { (sender, Evidence::Told) })

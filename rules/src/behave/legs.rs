@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Parameters;
 use super::connection::End;
+use super::conversation::REOPENED_NS;
 use super::sketch::mix;
 
 /// Legs that one leg is compared with, from the nearest in time on, and addresses of the sanitiser that are looked at for them. Where that is
@@ -51,6 +52,8 @@ pub(super) struct Leg {
     pub(super) due: i64,
     /// The terminal that it says it is for; 0 where it does not say.
     pub(super) behalf: u128,
+    /// As whom its source is seen from there on, where that is translated; 0 where it is not.
+    pub(super) seen_as: u128,
     /// The hash of the file that it carries; 0 where it does not say.
     pub(super) file: u64,
     /// The other leg, and how far it is.
@@ -156,10 +159,16 @@ impl Leg {
         if side == Side::First { self.destination.0 } else { self.source.0 }
     }
 
-    /// What it names, each as a hash: its terminal, its file.
+    /// What it names, each as a hash: its terminal, by either address, and its file.
     fn named(&self, side: Side) -> impl Iterator<Item = u64> {
-        let terminal = if side == Side::First { self.source.0 } else { self.behalf };
-        [(terminal != 0).then(|| mix(terminal)), (self.file != 0).then_some(self.file)].into_iter().flatten()
+        let terminals = if side == Side::First { [self.source.0, self.seen_as] } else { [self.behalf, 0] };
+        let terminals = terminals.map(|terminal| (terminal != 0).then(|| mix(terminal)));
+        terminals.into_iter().chain([(self.file != 0).then_some(self.file)]).flatten()
+    }
+
+    /// Whether a second leg says that it is for this first one's terminal.
+    fn is_named_by(&self, second: &Leg) -> bool {
+        second.behalf != 0 && [self.source.0, self.seen_as].contains(&second.behalf)
     }
 
     /// Nobody that is further than this, and does not name the same, can be had in place of what it has.
@@ -206,6 +215,13 @@ impl Way {
         number
     }
 
+    /// Whether what is told goes on a leg that is known: an exporter's timeout may be longer than conversations are remembered.
+    pub(super) fn goes_on(&self, side: Side, told: &Leg) -> bool {
+        let legs = self.side(side);
+        let newest = legs.of.get(&(told.source, told.destination, told.transport)).and_then(|number| legs.all.get(number));
+        newest.is_some_and(|leg| told.start <= leg.end.saturating_add(REOPENED_NS))
+    }
+
     /// Adds what a further record tells of the newest leg of a conversation; `told` has that record's times, volume and names.
     pub(super) fn extend(&mut self, side: Side, told: &Leg, p: &Parameters) {
         let legs = self.side_mut(side);
@@ -226,6 +242,9 @@ impl Way {
         }
         if leg.behalf == 0 {
             leg.behalf = told.behalf;
+        }
+        if leg.seen_as == 0 {
+            leg.seen_as = told.seen_as;
         }
         if leg.file == 0 {
             leg.file = told.file;
@@ -592,7 +611,7 @@ fn pair<'l>(side: Side, one: Numbered<'l>, other: Numbered<'l>) -> (Numbered<'l>
 /// How far two legs are; none where they cannot belong together.
 fn distance(((a, first), (b, second)): (Numbered<'_>, Numbered<'_>), p: &Parameters) -> Option<Distance> {
     let same_file = first.file != 0 && first.file == second.file;
-    let named = same_file || second.behalf != 0 && second.behalf == first.source.0;
+    let named = same_file || first.is_named_by(second);
     if !in_time(first, second, p) || !same_terminal(first, second) || !(same_file || fits(first, second, p)) {
         return None;
     }
@@ -609,7 +628,7 @@ fn in_time(first: &Leg, second: &Leg, p: &Parameters) -> bool {
 }
 
 fn same_terminal(first: &Leg, second: &Leg) -> bool {
-    second.behalf == 0 || second.behalf == first.source.0
+    second.behalf == 0 || first.is_named_by(second)
 }
 
 /// Whether one leg can have carried what the other did.
@@ -651,6 +670,7 @@ mod tests {
             observer: 1,
             due: i64::MAX,
             behalf: if is_first || terminal > 1 { 0 } else { 1 + terminal },
+            seen_as: 0,
             file: u64::from(file.saturating_sub(3)),
             other: None,
             decided: false,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::cells::{Cells, Slot, Slots};
 use super::site::bits;
 use super::sketch::mix_text;
-use crate::policy::passed_word;
+use crate::policy::{believed, passed_word};
 
 /// Bytes of one name or address of a page that are kept.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -113,6 +113,8 @@ pub(super) struct Observation {
     pub(super) protocol: Span,
     /// The instant at which it is taken in order: the event's, within lateness.
     pub(super) time: i64,
+    /// When it happened, as far as that is to be believed ([`believed`]); it may have come later than lateness allows.
+    pub(super) happened: i64,
     /// When it began.
     pub(super) start: i64,
     /// When it ended, or was last seen.
@@ -156,6 +158,8 @@ pub(super) struct Observation {
     pub(super) file: Span,
     /// For whom a device in between asked, where the record says so; 0 otherwise.
     pub(super) behalf: u128,
+    /// The address to which its source was translated; 0 where it was not.
+    pub(super) seen_as: u128,
     /// DNS: there is no such name.
     pub(super) no_such_name: bool,
     /// DNS: the addresses that the answer has, blanks between.
@@ -188,6 +192,7 @@ impl Observation {
             port,
             protocol: Span::push(text, "ssh"),
             time: TIME,
+            happened: TIME,
             start: TIME - 3600 * 1_000_000_000,
             end: TIME,
             source,
@@ -212,6 +217,7 @@ impl Observation {
             hash: Span::default(),
             file: Span::default(),
             behalf: 0,
+            seen_as: 0,
             no_such_name: false,
             answers: Span::default(),
             continued: false,
@@ -326,13 +332,13 @@ fn observation(
 ) -> Observation {
     let all = wanted == Wanted::All;
     let source = cells.address(Slot::SOURCE);
-    let happened = event.time().unix_ns();
+    let stated = event.time().unix_ns();
     let duration = cells.number(Slot::DURATION).and_then(|ns| i64::try_from(ns).ok());
     let end = cells.time(Slot::FINISH);
     // A record says when it began, or how long it took until it was written; Zeek writes when it began and how long it took.
     let start = cells.time(Slot::START).unwrap_or_else(|| match (duration, cells.has(Slot::STATE)) {
-        (Some(ns), false) => end.unwrap_or(happened).saturating_sub(ns),
-        _ => happened,
+        (Some(ns), false) => end.unwrap_or(stated).saturating_sub(ns),
+        _ => stated,
     });
     let end = end.unwrap_or_else(|| start.saturating_add(duration.unwrap_or(0))).max(start);
     let transport = cells.number(Slot::NUMBER).and_then(|n| u8::try_from(n).ok());
@@ -361,6 +367,7 @@ fn observation(
         port: port(Slot::PORT).or(port(Slot::URL_PORT)).unwrap_or(0),
         protocol: put(cells.text(Slot::PROTOCOL)),
         time,
+        happened: believed(event).unix_ns(),
         start,
         end,
         source: source.unwrap_or(0),
@@ -386,6 +393,7 @@ fn observation(
         hash: put(cells.text(Slot::SHA256).or(cells.text(Slot::SHA1)).or(cells.text(Slot::MD5))),
         file: put(cells.text(Slot::FILE)),
         behalf: cells.address(Slot::BEHALF).unwrap_or(0),
+        seen_as: 0,
         no_such_name: false,
         answers: Span::default(),
     };
@@ -455,6 +463,8 @@ fn ends(cells: &Cells<'_>, o: &mut Observation) {
     if let Some(real) = cells.address(ip).filter(|real| *real != o.destination && *real != 0) {
         (o.translated, o.translated_port) = (real, port(nat_port));
     }
+    let seen_as = if o.turned { Slot::DESTINATION_NAT } else { Slot::SOURCE_NAT };
+    o.seen_as = cells.address(seen_as).filter(|as_| *as_ != o.source).unwrap_or(0);
 }
 
 /// Whether it passed: a device that decides says so; where traffic is only seen, what became of it does. Of a datagram that nobody answers that

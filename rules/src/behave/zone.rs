@@ -4,7 +4,7 @@
 //! A sanitiser (`unless_via`) keeps two zones apart by ending each connection and beginning another. So where one leg is seen, the other
 //! must be: from the zone to the sanitiser, and from there on ([`super::legs`]). Each explains one other; where the sanitiser makes several
 //! connections of one, such as a browser that runs there, the rule says so (`legs: several`), and a leg of the right time is enough.
-//! A session is told of when it ends, or when its exporter's active timeout is over: so long (`session`) a second leg waits for it.
+//! A session is told of when it ends, or when its exporter's active timeout is over: so long (`session`) each leg waits for the other.
 //! What an exception allows the sanitiser is its own traffic, such as its updates, and needs no other leg.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,7 @@ impl Zone {
                 continue;
             }
             let way = self.ways.entry(key).or_default();
-            let wait = p.within + if side == Side::First { TOLD_NS } else { p.session.max(TOLD_NS) };
+            let wait = p.within + p.session.max(TOLD_NS);
             let carried = judged.carried;
             // It may name the sanitiser itself, or who asked that in turn.
             let terminal = carried.behalf != 0 && policy.zone_of(address(carried.behalf)) == invariant.from;
@@ -116,12 +116,13 @@ impl Zone {
                 observer: carried.observer,
                 due: judged.end.max(judged.time).saturating_add(wait),
                 behalf: if terminal && side == Side::Second { carried.behalf } else { 0 },
+                seen_as: carried.seen_as,
                 file: carried.file,
                 other: None,
                 decided: false,
                 over: false,
             };
-            if !judged.news {
+            if !judged.news || judged.under_another || way.goes_on(side, &leg) {
                 way.extend(side, &leg, p);
                 continue;
             }
@@ -147,6 +148,12 @@ impl Zone {
             let Some((at, key, side, number)) = self.clock.pop_first() else { return };
             let Some(way) = self.ways.get_mut(&key) else { continue };
             if way.get(side, number).is_none_or(|leg| leg.over) {
+                // A session is remembered as long as it is told of.
+                let last = way.get(side, number).map_or(at, |leg| leg.end.saturating_add(p.session.max(TOLD_NS)));
+                if last > at {
+                    self.clock.insert((last, key, side, number));
+                    continue;
+                }
                 way.remove(side, number);
                 if way.is_empty() {
                     self.ways.remove(&key);

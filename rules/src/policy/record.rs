@@ -1,7 +1,7 @@
 //! One record under the policy: the verdict written onto it, as on a conversation of which nothing else is told. What several records tell
 //! of one conversation together is decided by [`crate::behave`], in the order of time.
 
-use event::{Batch, EventRef, FieldId};
+use event::{Batch, EventRef, FieldId, Time};
 
 use super::{Policy, RecordVerdict, Verdict};
 use crate::behave::conversation::RecordJudge;
@@ -41,6 +41,20 @@ impl Policy {
             Some(RecordVerdict { verdict: judgement.verdict, from, to, from_source })
         })
     }
+}
+
+const SECOND_NS: i64 = 1_000_000_000;
+/// How far an event's time may lie before and after its receipt to be believed; else the receipt counts, or a forged time would make an hour
+/// of its own.
+const BEFORE_NS: i64 = 7 * 86_400 * SECOND_NS;
+const AFTER_NS: i64 = 300 * SECOND_NS;
+
+/// When an event happened, as far as its own time is to be believed: in this hour it is counted, what it says of who was heard and what
+/// passed, and by this time exceptions hold for it. Where it is not known when it was received, it is.
+pub fn believed(event: EventRef<'_>) -> Time {
+    let ahead_ns = event.time().since_ns(event.received());
+    let is_near = event.received() == Time::UNKNOWN || (-BEFORE_NS..=AFTER_NS).contains(&ahead_ns);
+    if is_near { event.time() } else { event.received() }
 }
 
 /// Whether a word that a device writes means that it let something pass.

@@ -58,6 +58,21 @@ fn legs_are_known_over_a_change_of_the_policy() {
     }
 }
 
+/// A session that goes on was explained by the policy of then: its next record is no leg of its own.
+#[test]
+fn a_leg_that_goes_on_over_a_change_is_no_other_leg() {
+    let first = |minute: i64| Record { start_ms: 0, ..flow(minute * 60_000, ("10.2.16.9", 50_000), ("10.9.1.20", 443)) };
+    let second = flow(5_000, ("10.9.1.21", 50_000), ("10.3.10.8", 443));
+    let end = flow(14_400_000, ("10.3.16.9", 50_000), ("172.20.1.10", 53));
+    // Told each minute for an hour, so that the second leg is long forgotten.
+    for from in [4, 40] {
+        let records: Vec<Record> = [second.clone()].into_iter().chain((1..60).map(first)).chain([end.clone()]).collect();
+        for ran in swapped(from, &records, &["zone-sanitiser"]) {
+            assert!(ran.new.is_empty(), "{from}: {:?}", ran.new.iter().map(|alert| &alert.explanation).collect::<Vec<_>>());
+        }
+    }
+}
+
 /// Half of a scan before, half after.
 #[test]
 fn behaviours_keep_what_they_have_seen() {

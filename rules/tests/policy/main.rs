@@ -75,6 +75,25 @@ fn p01_a_forged_time_makes_no_hour_of_its_own() {
     assert_eq!(ran.hours.len(), 1, "{:?}", ran.hours);
 }
 
+/// What comes hours later, as where a relay had no line, is judged and counted as of the time at which it happened: in the hour in which its
+/// sensor was heard, by the exceptions of then.
+#[test]
+fn p04_what_comes_late_counts_in_its_hour() {
+    const HOUR_MS: i64 = 3_600_000;
+    // The exception's last day ends fifteen hours from the start.
+    let late = |hours, delay_ms, to| Record { delay_ms, ..flow(hours * HOUR_MS - 1, ("10.1.5.10", 50_000), (to, 1433)) };
+    for (record, hour, verdict) in [
+        (late(15, 2 * HOUR_MS, "10.2.8.4"), 14, Verdict::Exception),
+        (late(16, 2 * HOUR_MS, "10.2.8.4"), 15, Verdict::Violation),
+        (late(3, 100 * HOUR_MS, "10.2.8.5"), 2, Verdict::Violation),
+    ] {
+        let ran = run(POLICY, [record].into_iter(), &["zone-violation"], 1, true);
+        assert_eq!(ran.hours, [(START_S + hour * 3600) * 1_000_000_000].into());
+        assert_eq!(ran.cells.into_iter().collect::<Vec<_>>(), [(("mynumber".to_owned(), "lgwan".to_owned(), verdict), 1)]);
+        assert_eq!(ran.new.len(), usize::from(verdict == Verdict::Violation));
+    }
+}
+
 /// Denied by one device and let through by another is let through; told twice is told once; denied is no violation.
 #[test]
 fn p01_devices_that_disagree_give_one_alert() {
@@ -369,6 +388,16 @@ fn p02_a_leg_belongs_to_what_it_names_and_carries_as_much() {
             vec![of_a],
         ),
         (
+            "for the address to which a terminal's was translated on the way there",
+            vec![
+                Record { seen_as: "10.2.0.1", ..first(0, b, 900) },
+                first(9000, a, 900),
+                Record { behalf: "10.2.0.1", ..second(9001, 1, 900) },
+            ],
+            vec![of_a],
+            vec![of_a],
+        ),
+        (
             "for whom the sanitiser itself is named: it is not said which terminal",
             vec![first(0, a, 900), Record { behalf: "10.9.1.20", ..second(10, 1, 900) }],
             vec![],
@@ -406,6 +435,31 @@ fn p02_a_leg_belongs_to_what_it_names_and_carries_as_much() {
             wanted.sort_unstable();
             assert_eq!(found, wanted, "{name}, {legs}");
         }
+    }
+}
+
+/// A device tells of a session when it ends, or each few minutes while it goes on, whichever of the legs ends first.
+#[test]
+fn p02_a_leg_is_waited_for_until_it_is_told() {
+    let end = flow(7_200_000, ("10.3.16.9", 50_000), ("172.20.1.10", 8080));
+    let tick = |ms| flow(ms, ("10.3.16.9", 50_000), ("172.20.1.10", 53));
+    let told = |start_ms, ms, from, to| Record { start_ms, ..flow(ms, from, to) };
+    let first = |start_ms, ms| told(start_ms, ms, ("10.2.16.9", 50_000), ("10.9.1.20", 443));
+    let second = |start_ms, ms| told(start_ms, ms, ("10.9.1.21", 50_000), ("10.3.10.8", 443));
+    const MINUTE: i64 = 60_000;
+    let each_five = |last: i64| (0..last / 5).map(|n| first(n * 5 * MINUTE, (n + 1) * 5 * MINUTE));
+    for (name, records, expected) in [
+        ("the second leg ends long after the first", vec![first(0, 9000), tick(4 * MINUTE), second(5000, 5 * MINUTE)], 0),
+        ("the first leg ends long after the second", vec![second(5000, 9000), tick(4 * MINUTE), first(0, 5 * MINUTE)], 0),
+        ("the second leg never comes", vec![first(0, 9000), tick(4 * MINUTE), tick(5 * MINUTE)], 1),
+        ("one that goes on, the other a moment", each_five(60).chain([second(5000, 9000)]).collect(), 0),
+        ("one that goes on alone", each_five(60).collect(), 1),
+    ] {
+        let mut records = records;
+        records.sort_by_key(|record: &Record| record.ms);
+        records.push(end.clone());
+        let ran = run(POLICY, records.into_iter(), &["zone-sanitiser"], 1, true);
+        assert_eq!(ran.new.len(), expected, "{name}: {:?}", ran.new.iter().map(|alert| &alert.explanation).collect::<Vec<_>>());
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Record {
     pub(crate) bytes: i64,
     /// The terminal for which it is, and the file that it carries, where it says so.
     pub(crate) behalf: &'static str,
+    /// The address to which its source was translated, where it was.
+    pub(crate) seen_as: &'static str,
     pub(crate) file: &'static str,
     /// The host that a proxy was asked for, where the record does not say with whom the proxy spoke.
     pub(crate) asked: &'static str,
@@ -60,7 +62,7 @@ pub(crate) struct Record {
 pub(crate) const FIREWALL: u8 = 9;
 
 pub(crate) fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) -> Record {
-    let (flags, behalf, file) = (None, "", "");
+    let (flags, behalf, seen_as, file) = (None, "", "", "");
     Record {
         ms,
         start_ms: ms,
@@ -73,6 +75,7 @@ pub(crate) fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) 
         sensor: 1,
         bytes: 900,
         behalf,
+        seen_as,
         file,
         asked: "",
     }
@@ -121,6 +124,9 @@ pub(crate) fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
     row.int(FieldId::SOURCE_BYTES, record.bytes);
     if !record.behalf.is_empty() {
         row.ip(FieldId::known("network.forwarded_ip"), record.behalf.parse().expect("an address"));
+    }
+    if !record.seen_as.is_empty() {
+        row.ip(FieldId::known("source.nat.ip"), record.seen_as.parse().expect("an address"));
     }
     if !record.file.is_empty() {
         row.text(FieldId::known("file.name"), record.file);
