@@ -1,6 +1,8 @@
 //! Passwords that are guessed: failed logins of one source or against one account, many accounts tried by one source (spraying), and,
 //! where no log tells of logins, many short connections to a service that asks for one: from one source to one host, or to many, or to one
-//! host from many. Web pages and mail boxes may ask for one too: there, many more must come from outside within minutes, and all be alike.
+//! host from many. Web pages and mail boxes may ask for one too: there, many more must come from outside within minutes, and all be alike. Where
+//! requests are told, by a sensor or by the web server itself, those count that try a login: what a page that asks for one gets, and what is
+//! refused for want of it.
 //!
 //! Who sprays slowly (`what: spraying`) is told from a gateway or server behind which many people mistype by what becomes of the accounts: people
 //! log in after all.
@@ -51,6 +53,14 @@ const MAIL: [u16; 6] = [110, 143, 465, 587, 993, 995];
 const WEB_TIMES: u64 = 5;
 /// And what they send may differ so much: the standard deviation over the mean.
 const ALIKE_MAX: f64 = 0.15;
+/// A server asks for a login (RFC 9110 §15.5.2).
+const UNAUTHORIZED: u16 = 401;
+/// Words in the path of a page that takes a login, and in a query that has a password. Lower case.
+const LOGIN_PAGES: [&str; 6] = ["login", "logon", "signin", "sign-in", "j_security_check", "xmlrpc.php"];
+const PASSWORDS: [&str; 3] = ["password=", "passwd=", "pwd="];
+/// Who guesses hardly asks for anything else: of the tries at most one in so many is beside them of other requests. A browser that is logged in by
+/// itself is refused once or twice for each page.
+const OTHER_ONE_IN: u64 = 10;
 /// Of the accounts that a source tries slowly at most one in so many gets in.
 const SUCCEEDED_ONE_IN: u64 = 4;
 /// Whose tries come faster, by the mean, is found without hours of memory.
@@ -70,6 +80,8 @@ enum Key {
     Target(u32, u128, u16),
     /// Tenant, source as [`network`]: failed logins.
     Source(u32, u128),
+    /// Tenant, source as [`network`], host by its address or name: logins at web pages.
+    Pages(u32, u128, u128),
     /// Tenant, account: failed logins from several sources.
     Account(u32, u64),
 }
@@ -87,6 +99,8 @@ struct Episode {
     succeeded: Set,
     next: u64,
     evidence: Vec<EventId>,
+    /// Requests for other pages.
+    others_asked: u64,
     sent: u64,
     /// The sum of the squares of what was sent, in bytes.
     squares: f64,
@@ -121,6 +135,7 @@ impl Guessing {
             What::Login if p.what == "spraying" => self.spraying(view, p, found),
             What::Flow if !view.o.continued && p.what != "spraying" => self.connection(view, p, found),
             What::Login => self.login(view, p, found),
+            What::Request if p.what != "spraying" => self.page(view, p, found),
             _ => {}
         }
     }
@@ -212,6 +227,48 @@ impl Guessing {
             told(&mut f, episode);
             found.push(f);
         }
+    }
+
+    /// A request that tries a login, as far as that is to be seen: many from one source, and hardly any others.
+    fn page(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        let ours = !view.source_inside || view.destination_inside || o.destination == 0;
+        if !ours || !p.services.is_empty() && !p.services.iter().any(|name| name == "http") || view.expected(p) {
+            return;
+        }
+        let url = o.url.of(view.text);
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let page = has_word(path, &LOGIN_PAGES);
+        let tries = o.status == UNAUTHORIZED || page && o.detail.of(view.text) == "POST" || has_word(query, &PASSWORDS);
+        let host = if o.destination == 0 { u128::from(mix_text(view.name())) } else { o.destination };
+        let key = Key::Pages(o.tenant, network(o.source), host);
+        if !tries {
+            if let Some(episode) = self.episodes.get_mut(&key).filter(|_| !page) {
+                episode.others_asked += 1;
+            }
+            return;
+        }
+        if self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > INSIDE_NS) {
+            self.episodes.remove(&key);
+        }
+        let least = p.connections * WEB_TIMES;
+        let episode = self.episode(key, view, p);
+        episode.failures += 1;
+        if episode.failures < episode.next.max(least) || episode.others_asked * OTHER_ONE_IN > episode.failures {
+            return;
+        }
+        episode.next = episode.failures * 10;
+        let mut f = Found::at(view, &["source.ip", "destination.ip", "destination.domain"]);
+        // It may have a password.
+        f.fields.remove("url.original");
+        f.start = episode.start;
+        f.evidence.clone_from(&episode.evidence);
+        f.explain("kind", "logins at web pages");
+        f.explain("tries", episode.failures);
+        f.explain("page", path);
+        f.explain("other_requests", episode.others_asked);
+        f.seconds("span_s", episode.last - episode.start);
+        found.push(f);
     }
 
     /// Counts a connection in an episode.
@@ -326,6 +383,12 @@ impl Guessing {
 /// An address, or of IPv6 the network of 64 bits, of which one customer has all (RFC 6177).
 fn network(address: u128) -> u128 {
     if address >> 32 == 0xffff { address } else { address >> 64 << 64 }
+}
+
+/// Whether a text has one of these words, in letters of either case.
+fn has_word(text: &str, words: &[&str]) -> bool {
+    let (text, starts) = (text.as_bytes(), |word: &str| text.len().saturating_sub(word.len() - 1));
+    words.iter().any(|word| (0..starts(word)).any(|at| text[at..at + word.len()].eq_ignore_ascii_case(word.as_bytes())))
 }
 
 fn describe(f: &mut Found, episode: &Episode, kind: &str) {

@@ -93,7 +93,7 @@ impl Kind {
             Kind::Beacon => failed == (p.answered == "no") && (proxied || flow && !destination_inside),
             Kind::LongConnection => flow && !failed && !destination_inside,
             Kind::Scan => flow && p.class != if source_inside { "outside" } else { "inside" },
-            Kind::Guessing => what == What::Login || flow && !failed,
+            Kind::Guessing => what == What::Login || p.what != "spraying" && (what == What::Request || flow && !failed),
             Kind::Exfiltration => flow && !failed && source_inside,
             Kind::DnsTunnel | Kind::Names => what == What::Query,
             Kind::Chat => flow && !failed && !destination_inside,

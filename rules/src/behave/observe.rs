@@ -160,6 +160,8 @@ pub(super) struct Observation {
     pub(super) behalf: u128,
     /// The address to which its source was translated; 0 where it was not.
     pub(super) seen_as: u128,
+    /// How a web server answered (RFC 9110 §15); 0 where the record does not say.
+    pub(super) status: u16,
     /// DNS: there is no such name.
     pub(super) no_such_name: bool,
     /// DNS: the addresses that the answer has, blanks between.
@@ -218,6 +220,7 @@ impl Observation {
             file: Span::default(),
             behalf: 0,
             seen_as: 0,
+            status: 0,
             no_such_name: false,
             answers: Span::default(),
             continued: false,
@@ -394,6 +397,7 @@ fn observation(
         file: put(cells.text(Slot::FILE)),
         behalf: cells.address(Slot::BEHALF).unwrap_or(0),
         seen_as: 0,
+        status: 0,
         no_such_name: false,
         answers: Span::default(),
     };
@@ -415,6 +419,7 @@ fn observation(
         _ => {
             o.name = put(cells.text(Slot::SERVER_NAME).or(cells.text(Slot::DOMAIN)));
             o.detail = put(cells.text(Slot::METHOD));
+            o.status = cells.number(Slot::STATUS).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
         }
     }
     // Seen where it passes, by who does not decide whether it may: a firewall's record may show flags too.
