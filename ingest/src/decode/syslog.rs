@@ -405,7 +405,10 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
         let (app, procid, message) = tag(rest); // No host.
         return Header { app, procid, message, ..header };
     }
-    if !host || !has_priority && (is_level(word) || word == "-") {
+    // OpenStack: `2026-04-01 09:00:00.123 25 INFO nova.compute text`.
+    let is_process =
+        || word.bytes().all(|b| b.is_ascii_digit()) && after.trim_start().split(' ').next().is_some_and(|next| is_level(next));
+    if !host || !has_priority && (is_level(word) || word == "-" || is_process()) {
         return Header { message: rest, ..header };
     }
     let after = after_facility(after.trim_start());
@@ -568,6 +571,12 @@ const LEVELS: &[&str] = &[
     "severe",
     "panic",
     "verbose",
+    // As zerolog and log4net shorten them.
+    "trc",
+    "dbg",
+    "inf",
+    "wrn",
+    "ftl",
 ];
 
 /// Whether `word` is a level's name.

@@ -172,6 +172,11 @@ impl super::Reader for Reader {
         self.plain.write(&self.record, message, context, row);
         if let Some((lead, _)) = message.split_once(['=', '{']) {
             super::guess(lead, row);
+            if row.get(FieldId::LOG_LEVEL).is_none()
+                && let Some((_, Some(level))) = super::beginning(lead)
+            {
+                row.text(FieldId::LOG_LEVEL, level);
+            }
             if row.get(FieldId::USER_NAME).is_some() {
                 super::guess::outcome(lead, row);
             }
@@ -187,7 +192,7 @@ pub(super) struct Plain {
     usual: Usual,
     message: Key,
     /// The names of what a program says in its own words.
-    says: [Key; 5],
+    says: [Key; 7],
 }
 
 impl Plain {
@@ -197,7 +202,8 @@ impl Plain {
             fields: Fields::new(""),
             usual: Usual::new(keys),
             message: keys.declare("message"),
-            says: ["message", "msg", "Message", "description", "Description"].map(|name| keys.declare(name)),
+            says: ["message", "msg", "Message", "description", "Description", "summary", "Summary"]
+                .map(|name| keys.declare(name)),
         }
     }
 

@@ -114,6 +114,9 @@ const BEFORE_TARGET: &[&str] = &[
     "接続先",
 ];
 
+/// Words before the address of whoever wrote the record, where the other's has one of [`BEFORE_SOURCE`] before it.
+const BEFORE_OWN: &[&str] = &["host", "local", "listening", "listener", "bound", "node"];
+
 /// Words between two addresses of which the first spoke to the second.
 const BETWEEN: &[&str] = &["to", ">", "->", "-->", "=>", "==>", "→"];
 
@@ -367,11 +370,14 @@ pub(in crate::decode) fn beginning(text: &str) -> Option<(Stamp, Option<&str>)> 
 
 /// How grave the text says at its beginning that it is.
 pub(in crate::decode) fn level(text: &str) -> Option<&str> {
-    words(&text[..text.floor_char_boundary(128)]).take(CAPITAL_LEVEL_WITHIN).enumerate().find_map(|(nth, (_, word))| {
+    let text = &text[..text.floor_char_boundary(128)];
+    words(text).take(CAPITAL_LEVEL_WITHIN).enumerate().find_map(|(nth, (at, word))| {
+        // ClickHouse: `<Error>`
+        let in_angles = text[..at].ends_with('<') && text[at + word.len()..].starts_with('>');
         let bare = word.trim_matches(['[', ']', ':', '-', '*']);
         let bare = bare.split(['[', ']', ':']).find(|part| is_level(part)).unwrap_or(bare); // `[12][auth][WARNING]`, `::WARNING::`
         let bare = bare.rsplit('.').next().filter(|part| part.bytes().all(|b| b.is_ascii_uppercase())).unwrap_or(bare); // `app.WARNING`
-        (is_level(bare) && (nth < LEVEL_WITHIN || bare.bytes().all(|b| b.is_ascii_uppercase()))).then_some(bare)
+        (is_level(bare) && (nth < LEVEL_WITHIN || in_angles || bare.bytes().all(|b| b.is_ascii_uppercase()))).then_some(bare)
     })
 }
 
@@ -553,6 +559,12 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         let bare = between.trim_matches(|c: char| c.is_ascii_digit() || " ()[],".contains(c));
         if target(&one) && source(&two) {
             std::mem::swap(&mut one, &mut two);
+        } else if is_one_of(one.lead, BEFORE_OWN) && source(&two) {
+            row.ip(FieldId::SOURCE_IP, two.ip);
+            if let Some(port) = two.port {
+                row.int(FieldId::SOURCE_PORT, i64::from(port));
+            }
+            return true;
         } else if bare.is_empty() && text[one.at..].starts_with('[') && text[..two.behind].ends_with(']') {
             // `from [CLIENT, PROXY]`
             row.ip(FieldId::SOURCE_IP, one.ip);
@@ -779,6 +791,8 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
         let before = std::mem::replace(&mut last, word);
         // `user:NAME`, `user[NAME]`
         let lead = word.rsplit("][").next().unwrap_or(word).trim_start_matches('['); // `[app][user: NAME]`
+        // `function():User[NAME]`
+        let lead = lead.strip_prefix(':').filter(|_| text[..at].ends_with("()")).unwrap_or(lead);
         let key = &lead[..lead.find([':', '[']).unwrap_or(lead.len())];
         if !is_one_of(key, BEFORE_NAME) {
             continue;
@@ -788,6 +802,14 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
             continue;
         }
         let after = &text[at + (word.len() - lead.len()) + key.len()..];
+        // `Login ID: NAME`, `user name=NAME`
+        let after = ["id", "name"]
+            .iter()
+            .find_map(|noun| {
+                let (word, rest) = after.strip_prefix(' ')?.split_at_checked(noun.len())?;
+                (word.eq_ignore_ascii_case(noun) && rest.starts_with([':', '='])).then_some(rest)
+            })
+            .unwrap_or(after);
         let rest = after.trim_start_matches([' ', ':', '=', '[', '\u{ff1a}']);
         let rest = rest.strip_prefix("is ").filter(|rest| rest.starts_with('"')).unwrap_or(rest); // `the user name is "x"`
         let rest = rest.strip_prefix("entry ").filter(|rest| rest.starts_with('(')).unwrap_or(rest);

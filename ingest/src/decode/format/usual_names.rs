@@ -101,7 +101,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress \
      geolocationipaddress {S}publicipaddress origsrc 送信元 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
-     callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
+     identityip identityipaddress {S}hostaddress {S}hostip callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
      publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr remote peer addr from",
     ),
     (
@@ -264,13 +264,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      createdbyusername modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
-     useraccount domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser csusername operatedby subjuid",
+     useraccount domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser csusername operatedby subjuid identityprincipalname users",
     ),
     (
         As("user.id"),
         Word,
         "userid uid accountid useruid usersid actorid principalid actinguserid useridentityprincipalid subjectusersid sid \
-     usersecurityid actoruserid",
+     usersecurityid actoruserid initiatorid identityprincipalid",
     ),
     (
         As("user.domain"),

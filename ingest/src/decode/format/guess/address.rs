@@ -21,6 +21,9 @@ pub(super) fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
     };
     let bare = word.trim_end_matches(['.', ':', ']']).trim_start_matches(['[', '/', '@']);
     if let Ok(ip) = bare.parse::<IpAddr>() {
+        if is_wwn(bare) {
+            return None;
+        }
         return Some((ip.to_canonical(), None));
     }
     // `192.0.2.7::40122`, as VNC writes it
@@ -46,16 +49,28 @@ pub(super) fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
     }
     // `[192.0.2.7]:40122`
     if let Some((ip, port)) = socket.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
-        return Some((ip.parse().ok()?, Some(port.parse().ok()?)));
+        return Some((ip.parse().ok()?, Some(port.trim_end_matches(']').parse().ok()?)));
     }
-    // `192.0.2.7.40122`, `192.0.2.7/40122` and `192.0.2.7#40122`
+    // `192.0.2.7:ssh:admin`, as NetApp writes it
+    if let Some((ip, rest)) = socket.split_once(':')
+        && let Ok(ip) = ip.parse::<Ipv4Addr>()
+        && rest.starts_with(|c: char| c.is_ascii_lowercase())
+    {
+        return Some((ip.into(), None));
+    }
+    // `192.0.2.7.40122`, `192.0.2.7/40122`, `192.0.2.7#40122` and `192.0.2.7@40122`
     let (ip, port) = socket
-        .rsplit_once(['/', '#'])
+        .rsplit_once(['/', '#', '@'])
         .or_else(|| socket.rsplit_once('.').filter(|(ip, _)| ip.bytes().filter(|b| *b == b'.').count() == 3))?;
     Some((
         IpAddr::V4(ip.parse().ok()?),
         Some(port.parse().ok().filter(|port| *port > 32 || socket.contains('.') && !socket.contains('/'))?),
     ))
+}
+
+/// Whether it is the eight bytes of a name in a storage network, which would be an address of IPv6 too.
+fn is_wwn(word: &str) -> bool {
+    word.len() == 23 && word.bytes().enumerate().all(|(at, b)| if at % 3 == 2 { b == b':' } else { b.is_ascii_hexdigit() })
 }
 
 /// The port in brackets behind an address: `192.0.2.7(40122)`.
@@ -76,9 +91,13 @@ mod tests {
             ("192.0.2.7/40122", "192.0.2.7", Some(40122)),
             ("[2001:db8::7]:443", "2001:db8::7", Some(443)),
             ("IPアドレス:192.0.2.7", "192.0.2.7", None),
+            ("192.0.2.7@40122", "192.0.2.7", Some(40122)),
+            ("192.0.2.7:ssh:admin", "192.0.2.7", None),
+            ("[192.0.2.7]:162]:", "192.0.2.7", Some(162)),
         ] {
             assert_eq!(read(word), Some((ip.to_owned(), port)), "{word}");
         }
+        assert_eq!(read("10:00:00:05:1e:aa:bb:cc"), None);
         assert_eq!((read("192.0.2.0/24"), read("1.2.3.4.5.6"), read("4.39")), (None, None, None));
     }
 }

@@ -62,6 +62,14 @@ pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
             row.int(FieldId::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
             return;
         }
+        // `GET /path HTTP/1.1`
+        if found
+            && std::ptr::eq(before, target)
+            && let Some(version) = word.strip_prefix("HTTP/")
+            && row.get(FieldId::HTTP_VERSION).is_none()
+        {
+            row.text(FieldId::HTTP_VERSION, version);
+        }
         (earlier, before) = (before, word);
     }
 }
