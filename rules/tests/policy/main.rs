@@ -443,7 +443,7 @@ fn p02_a_leg_belongs_to_what_it_names_and_carries_as_much() {
 fn p02_a_leg_is_waited_for_until_it_is_told() {
     let end = flow(7_200_000, ("10.3.16.9", 50_000), ("172.20.1.10", 8080));
     let tick = |ms| flow(ms, ("10.3.16.9", 50_000), ("172.20.1.10", 53));
-    let told = |start_ms, ms, from, to| Record { start_ms, ..flow(ms, from, to) };
+    let told = |start_ms, ms, from, to| Record { start_ms, ends: true, ..flow(ms, from, to) };
     let first = |start_ms, ms| told(start_ms, ms, ("10.2.16.9", 50_000), ("10.9.1.20", 443));
     let second = |start_ms, ms| told(start_ms, ms, ("10.9.1.21", 50_000), ("10.3.10.8", 443));
     const MINUTE: i64 = 60_000;

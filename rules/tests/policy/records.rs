@@ -41,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) ms: i64,
     pub(crate) start_ms: i64,
     pub(crate) delay_ms: i64,
+    /// Whether it says that it ended when it was told.
+    pub(crate) ends: bool,
     pub(crate) from: (&'static str, u16),
     pub(crate) to: (&'static str, u16),
     pub(crate) transport: &'static str,
@@ -67,6 +69,7 @@ pub(crate) fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) 
         ms,
         start_ms: ms,
         delay_ms: 0,
+        ends: false,
         from,
         to,
         transport: "tcp",
@@ -121,6 +124,9 @@ pub(crate) fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
     row.int(FieldId::DESTINATION_PORT, i64::from(record.to.1));
     row.text(FieldId::NETWORK_TRANSPORT, record.transport);
     row.value(FieldId::EVENT_START, event::Value::Time(at(record.start_ms)));
+    if record.ends {
+        row.value(FieldId::known("event.end"), event::Value::Time(at(record.ms)));
+    }
     row.int(FieldId::SOURCE_BYTES, record.bytes);
     if !record.behalf.is_empty() {
         row.ip(FieldId::known("network.forwarded_ip"), record.behalf.parse().expect("an address"));
