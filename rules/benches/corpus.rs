@@ -227,8 +227,12 @@ fn main() {
     let before = resident_mib();
     let (set, seconds) = loaded(&files);
     println!("load: {} rules, {} tests, {seconds:.3} s, {} MiB more", set.rules().len(), set.tests(), resident_mib() - before);
-    let (twice, seconds) = loaded(&doubled(&files));
-    println!("load, doubled: {} rules, {} tests, {seconds:.3} s", twice.rules().len(), twice.tests());
+    let mut twice = set.clone();
+    if !once || doubling {
+        let seconds;
+        (twice, seconds) = loaded(&doubled(&files));
+        println!("load, doubled: {} rules, {} tests, {seconds:.3} s", twice.rules().len(), twice.tests());
+    }
     if words.iter().any(|word| word == "verify") {
         return verify(&set, &words);
     }
