@@ -12,7 +12,7 @@ use api::{
 };
 use crossbeam_channel::bounded;
 use event::limits::BATCH_BYTES_MAX;
-use event::{Batch, BatchBuilder, Clock, Frame, Frames, LogRange, TenantId, Time, Transport};
+use event::{Batch, BatchBuilder, Clock, Frame, Frames, LogRange, Position, TenantId, Time, Transport};
 use index::{IndexOptions, Searcher, Writer};
 use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
@@ -185,8 +185,9 @@ struct JournalIntake {
 }
 
 impl Intake for JournalIntake {
-    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(async move { self.appender.append_synced(frames).await.is_ok() })
+    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = Option<Position>> + Send + '_>> {
+        let position = |offset| Position { partition: 0, offset };
+        Box::pin(async move { self.appender.append_synced(frames).await.ok().map(position) })
     }
 
     fn text(&self, frame: Frame<'_>) -> String {

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, Query, State};
+use axum::extract::{ConnectInfo, Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
-use event::{Content, Frame, FrameHead, Frames, TenantId, Transport};
+use event::{Content, EventId, Frame, FrameHead, Frames, Position, TenantId, Transport};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -35,8 +35,8 @@ const RECORDS_MAX: usize = 100_000;
 
 /// The log as the interface sees it.
 pub trait Intake: Send + Sync {
-    /// Appends frames, and is done when they are on disk. False where the log is closed.
-    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+    /// Appends frames, and is done when they are on disk: the place of the first. None where the log is closed.
+    fn append(&self, frames: Frames) -> Pin<Box<dyn Future<Output = Option<Position>> + Send + '_>>;
 
     /// The record as text, in the character set of its sender.
     fn text(&self, frame: Frame<'_>) -> String;
@@ -71,7 +71,7 @@ pub(crate) async fn lines(
             records.push(line.strip_suffix(b"\r").unwrap_or(line))?;
         }
     }
-    let accepted = records.keep(&shared).await?;
+    let (accepted, _) = records.keep(&shared).await?;
     Ok(Json(json!({"accepted": accepted})).into_response())
 }
 
@@ -128,12 +128,46 @@ pub(crate) async fn bulk(
         items.push(json!({name: item}));
     }
     records.keep(&shared).await?;
-    if parameters.get("refresh").is_some_and(|r| r != "false") && !elastic::searchable(&shared, &identity).await {
-        tracing::warn!("records are on disk, but were not searchable in time for who waits for them");
-    }
+    refreshed(&shared, &identity, &parameters).await;
     let took_ms = shared.api.clock.now().since_ns(started) / 1_000_000;
     let answer = json!({"took": took_ms, "errors": refused, "items": items});
     Ok(Json(answer).into_response())
+}
+
+/// `POST {index}/_doc`: one record, which gets the id of its event.
+pub(crate) async fn one(
+    State(shared): State<Arc<Shared>>,
+    Extension(identity): Extension<Identity>,
+    peer: Peer,
+    Path(index): Path<String>,
+    Query(parameters): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let body = unpack(&headers, body)?;
+    let record: &RawValue =
+        serde_json::from_slice(&body).map_err(|error| Problem::bad("bad_body", format!("a record is a JSON object: {error}")))?;
+    if !record.get().starts_with('{') {
+        return Err(Problem::bad("bad_body", "a record is a JSON object"));
+    }
+    let mut records = Records::new(&shared, &identity, peer);
+    // One line: a line's end within would be that of the record elsewhere.
+    let text: String = record.get().replace(['\n', '\r'], " ");
+    records.push(text.as_bytes())?;
+    let (_, first) = records.keep(&shared).await?;
+    refreshed(&shared, &identity, &parameters).await;
+    let frame = first.ok_or_else(Problem::stopping)?;
+    let shards = json!({"total": 1, "successful": 1, "failed": 0});
+    let answer = json!({"_index": index, "_id": EventId { frame, nth: 0 }.to_string(), "_version": 1, "result": "created", "_shards": shards,
+        "_seq_no": frame.offset, "_primary_term": 1});
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Waits until what was taken is searchable, for whoever asks for that.
+async fn refreshed(shared: &Arc<Shared>, identity: &Identity, parameters: &HashMap<String, String>) {
+    if parameters.get("refresh").is_some_and(|r| r != "false") && !elastic::searchable(shared, identity).await {
+        tracing::warn!("records are on disk, but were not searchable in time for who waits for them");
+    }
 }
 
 /// Frames of one request.
@@ -173,16 +207,16 @@ impl Records {
         Ok(())
     }
 
-    /// Appends them all: how many there were, once they are on disk.
-    pub(crate) async fn keep(self, shared: &Shared) -> Result<usize, Problem> {
+    /// Appends them all: how many there were, and the place of the first, once they are on disk.
+    pub(crate) async fn keep(self, shared: &Shared) -> Result<(usize, Option<Position>), Problem> {
+        let mut first = None;
         for frames in self.frames.into_iter().filter(|frames| !frames.is_empty()) {
             metrics::counter!("mihari_received_frames_total", "transport" => "http").increment(frames.len() as u64);
             metrics::counter!("mihari_received_bytes_total", "transport" => "http").increment(frames.byte_len() as u64);
-            if !shared.api.intake.append(frames).await {
-                return Err(Problem::stopping());
-            }
+            let position = shared.api.intake.append(frames).await.ok_or_else(Problem::stopping)?;
+            first.get_or_insert(position);
         }
-        Ok(self.count)
+        Ok((self.count, first))
     }
 }
 

@@ -116,7 +116,7 @@ pub(crate) async fn reparse(
             }
         }
         for frames in parts.into_iter().filter(|frames| !frames.is_empty()) {
-            if !shared.api.intake.append(frames).await {
+            if shared.api.intake.append(frames).await.is_none() {
                 return Err(Problem::stopping());
             }
         }

@@ -23,6 +23,20 @@ pub(crate) fn folded(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { normal(text).to_lowercase() }
 }
 
+/// Where the parts of a text that become others together begin: in its one form, and in the text itself. Both end with the ends.
+pub(crate) fn places(text: &str) -> Vec<(usize, usize)> {
+    let mut starts: Vec<usize> = text.char_indices().filter(|(_, c)| !joins_the_one_before(*c)).map(|(at, _)| at).collect();
+    starts.push(text.len());
+    let (mut all, mut at) = (Vec::with_capacity(starts.len()), 0);
+    let mut before = 0;
+    for start in starts {
+        at += normal(&text[before..start]).len();
+        all.push((at, start));
+        before = start;
+    }
+    all
+}
+
 /// Whether rules read the text otherwise than it is compared here: it has a letter that case folding takes for another one than its small
 /// form (a long s, a final sigma, a micro sign), or a mark that becomes a part of the character before it.
 pub(crate) fn folds_otherwise(text: &str) -> bool {

@@ -16,6 +16,7 @@ mod document;
 mod fold;
 mod hit;
 mod lower;
+mod marks;
 mod matcher;
 mod merge;
 mod missing;
@@ -49,6 +50,7 @@ pub use aggregate::{
 pub use beside::Beside;
 pub use hit::Hit;
 pub use jiff::tz::TimeZone;
+pub use marks::Marks;
 pub use matcher::Matcher;
 pub use missing::{Missing, inspect, mend, remove_set_aside, tenants};
 pub use query::{Query, QueryError};

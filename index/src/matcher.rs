@@ -116,7 +116,8 @@ fn field_holds(name: &str, test: &Test, event: EventRef<'_>) -> bool {
     event.all(field).any(|value| value != Value::Null && value_holds(value, test))
 }
 
-fn value_holds(value: Value<'_>, test: &Test) -> bool {
+/// Whether a value is what is asked of its field.
+pub(crate) fn value_holds(value: Value<'_>, test: &Test) -> bool {
     match test {
         Test::Exists => !matches!(value, Value::Float(n) if !n.is_finite()),
         Test::Is(wanted) => match value {

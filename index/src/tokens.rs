@@ -11,12 +11,13 @@
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
+use std::ops::Range;
 
 use event::limits::FIELD_NAME_BYTES_MAX;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 use crate::document::FOLDED_BYTES_MAX;
-use crate::fold::normal;
+use crate::fold::{normal, places};
 
 /// Bytes of one word; the rest of a longer one is left out.
 pub(crate) const WORD_BYTES_MAX: usize = 128;
@@ -56,6 +57,25 @@ pub(crate) fn words_between(text: &str, open_before: bool, open_behind: bool) ->
     all
 }
 
+/// The words of `text`, each with the bytes of `text` that it stands in.
+pub(crate) fn placed_words(text: &str) -> Vec<(String, Range<usize>)> {
+    let normal = normal(text);
+    let mut scanner = Scanner::new(&normal);
+    let (mut all, mut word) = (Vec::new(), String::new());
+    while scanner.next(&mut word) {
+        all.push((word.clone(), scanner.place.clone()));
+    }
+    if let Cow::Owned(_) = &normal {
+        let places = places(text);
+        for (_, place) in &mut all {
+            let start = places.partition_point(|(at, _)| *at <= place.start).checked_sub(1);
+            let end = places.partition_point(|(at, _)| *at < place.end);
+            *place = start.map_or(0, |n| places[n].1)..places.get(end).map_or(text.len(), |(_, end)| *end);
+        }
+    }
+    all
+}
+
 /// Whether `text` has any word.
 pub(crate) fn has_words(text: &str) -> bool {
     let mut any = false;
@@ -69,12 +89,14 @@ struct Scanner<'t> {
     at: usize,
     /// Whether the run of wide characters at [`Scanner::at`] has been begun.
     in_run: bool,
+    /// Where the last word stands.
+    place: Range<usize>,
 }
 
 impl<'t> Scanner<'t> {
     /// `text`: in the one form of its characters.
     fn new(text: &'t str) -> Scanner<'t> {
-        Scanner { text, at: 0, in_run: false }
+        Scanner { text, at: 0, in_run: false, place: 0..0 }
     }
 
     /// Puts the next word into `word`; false at the end.
@@ -87,6 +109,7 @@ impl<'t> Scanner<'t> {
                 return true;
             }
             if byte == b':' && self.at_shortened() {
+                self.place = self.at..self.at + 2;
                 self.at += 2;
                 word.push_str("::");
                 return true;
@@ -104,6 +127,7 @@ impl<'t> Scanner<'t> {
                 if begun {
                     word.extend(next);
                 }
+                self.place = self.at..self.at + word.len();
                 if begun || next.is_none() {
                     self.at = behind;
                 }
@@ -135,6 +159,7 @@ impl<'t> Scanner<'t> {
             && let Some((len, skip)) = joined(bytes, self.at)
         {
             word.push_str(&self.text[self.at..self.at + len]);
+            self.place = self.at..self.at + len;
             self.at += len + skip;
             return;
         }
@@ -145,6 +170,7 @@ impl<'t> Scanner<'t> {
         }
         if bytes.get(end).is_none_or(u8::is_ascii) {
             self.at = end;
+            self.place = start..end;
             word.push_str(&self.text[start..end.min(start + WORD_BYTES_MAX)]);
             word.make_ascii_lowercase();
             return;
@@ -158,6 +184,7 @@ impl<'t> Scanner<'t> {
                 word.extend(c.to_lowercase());
             }
         }
+        self.place = start..self.at;
     }
 }
 

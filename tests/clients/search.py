@@ -4,7 +4,7 @@ import base64
 import sys
 import time
 
-from elasticsearch import BadRequestError, Elasticsearch, NotFoundError, AuthenticationException
+from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError, AuthenticationException
 from elasticsearch import helpers as elastic_helpers
 from opensearchpy import OpenSearch
 from opensearchpy import helpers as open_helpers
@@ -113,6 +113,18 @@ def elasticsearch():
     told = client.search(index="logs", query={"match": {"message": "alpha"}}, size=0, aggs=aggs)["aggregations"]
     assert [b.get("d", {}).get("value") for b in told["by"]["buckets"]] == [None, 0, -500], told
     assert [b["m"]["value"] for b in told["by"]["buckets"]] == [0, 1000, 2000] and told["most"]["value"] == 1000, told
+    page = client.search(index="logs", query={"match": {"message": "alpha"}}, size=1, sort="source.bytes", highlight={"fields": {"message": {}}}, filter_path="hits.hits.highlight,hits.hits._id")
+    assert page["hits"]["hits"][0]["highlight"]["message"] == ["<em>alpha</em> record 0 of ログ"] and len(page["hits"]["hits"][0]) == 2, page
+    page = client.search(index="logs", query={"match": {"message": "alpha"}}, collapse={"field": "user.name"}, sort="source.bytes", size=50)
+    assert [hit["fields"]["user.name"][0] for hit in page["hits"]["hits"]] == [f"user{n}" for n in range(10)], page
+    later = client.async_search.submit(index="logs", query={"match": {"message": "alpha"}}, size=0, track_total_hits=True, wait_for_completion_timeout="0ms", keep_on_completion=True)
+    told = client.async_search.get(id=later["id"], wait_for_completion_timeout="10s")
+    assert not told["is_running"] and told["response"]["hits"]["total"]["value"] == COUNT, told
+    assert client.async_search.status(id=later["id"])["completion_status"] == 200
+    assert client.async_search.delete(id=later["id"])["acknowledged"]
+    added = client.index(index="logs", document={"@timestamp": "2026-04-01T00:00:00Z", "message": "gamma", "ratio": 2.7235432924727814}, refresh=True)
+    assert added["result"] == "created" and client.get(index="logs", id=added["_id"])["_source"]["message"] == "gamma", added
+    assert client.count(index="logs", query={"term": {"ratio": 2.7235432924727814}})["count"] == 1
     for name, body in (
         ("fuzziness", {"query": {"match": {"message": {"query": "alpha", "fuzziness": 5}}}}),
         ("minimum_should_match", {"query": {"query_string": {"query": "a b c", "minimum_should_match": 2}}}),
@@ -126,7 +138,7 @@ def elasticsearch():
             raise AssertionError(f"{name} is refused")
         except BadRequestError as error:
             assert f"[{name}]" in str(error), error
-    for refused, kind in ((lambda: client.search(query={"more_like_this": {"like": "b"}}), BadRequestError), (lambda: client.get(index="a", id="x"), NotFoundError)):
+    for refused, kind in ((lambda: client.search(query={"more_like_this": {"like": "b"}}), BadRequestError), (lambda: client.get(index="a", id="x"), NotFoundError), (lambda: client.async_search.get(id=later["id"]), NotFoundError), (lambda: client.index(index="logs", id="own", document={}), ApiError)):
         try:
             refused()
             raise AssertionError("it is refused")

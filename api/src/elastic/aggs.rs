@@ -284,8 +284,8 @@ fn one(
             for name in ["fields", "docvalue_fields"] {
                 shape.tell_beside(members.take(name).map_or_else(Vec::new, list_of).into_iter(), dsl.fields)?;
             }
-            // As of the hits of a search: nothing is ranked, nothing is marked within a text.
-            members.ignore(&["track_scores", "version", "explain", "highlight", "stored_fields"]);
+            // As of the hits of a search: nothing is ranked. What would be marked within a text is refused, by its name.
+            members.ignore(&["track_scores", "version", "explain", "stored_fields"]);
             (AggregationKind::TopHits { size: size.saturating_add(from), sort }, Shape::TopHits { shape, from })
         }
         "top_metrics" => {
@@ -759,7 +759,8 @@ impl Shape {
             }
             Shape::TopHits { shape, from } => {
                 let total = result.hits.len();
-                let hits: Vec<Value> = result.hits.into_iter().skip(*from).map(|hit| shape.tell(hit, None, Vec::new())).collect();
+                let tell = |hit| shape.tell(hit, None, Vec::new(), &|| false);
+                let hits: Vec<Value> = result.hits.into_iter().skip(*from).map(tell).collect();
                 json!({"hits": {"total": {"value": total, "relation": "gte"}, "max_score": null, "hits": hits}})
             }
             Shape::TopMetrics { fields, size } => {

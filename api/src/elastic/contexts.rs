@@ -1,4 +1,5 @@
-//! What stays open between requests: scrolls and points in time. Each pins the index as it was, so there are few, and none for long.
+//! What stays open between requests: scrolls and points in time, each of which pins the index as it was, and searches whose answers are fetched
+//! later. So there are few, and none for long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,12 +11,15 @@ use index::Snapshot;
 
 use super::aggs::span_ns;
 use super::fault::Fault;
+use super::later::Later;
 use super::search::Scroll;
 
 /// Contexts of one tenant: each may keep merged-away files on the disk.
 const OPEN_MAX: usize = 64;
+/// Searches of one tenant whose answers are fetched later: each may keep an answer in memory.
+const LATER_MAX: usize = 8;
 /// The longest that one is kept without being used.
-const KEEP_MAX: Duration = Duration::from_secs(3600);
+pub(super) const KEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// A context.
 #[derive(Clone)]
@@ -24,6 +28,8 @@ pub(crate) enum Context {
     Pit(Snapshot),
     /// A search that goes on page by page.
     Scroll(Arc<Scroll>),
+    /// A search whose answer is fetched later.
+    Later(Arc<Later>),
 }
 
 struct Open {
@@ -57,8 +63,14 @@ impl Contexts {
         })?;
         let id = hexadecimal(&random);
         let mut all = self.lock();
-        if all.values().filter(|o| o.tenant == tenant).count() >= OPEN_MAX {
-            let reason = format!("{OPEN_MAX} scrolls and points in time are open, the most there may be: close some");
+        let is_later = |context: &Context| matches!(context, Context::Later(_));
+        let (most, what) = match is_later(&context) {
+            true => (LATER_MAX, "searches in the background"),
+            false => (OPEN_MAX, "scrolls and points in time"),
+        };
+        let same = |open: &&Open| open.tenant == tenant && is_later(&open.context) == is_later(&context);
+        if all.values().filter(same).count() >= most {
+            let reason = format!("{most} {what} are open, the most there may be: close some");
             return Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "rejected_execution_exception", reason));
         }
         all.insert(id.clone(), Open { tenant, context, keep, ends: after(clock.now(), keep) });
@@ -92,6 +104,11 @@ impl Contexts {
         Ok(open.context.clone())
     }
 
+    /// When a context is over, unless it is used.
+    pub(crate) fn ends(&self, id: &str) -> Option<Time> {
+        self.lock().get(id).map(|open| open.ends)
+    }
+
     /// Goes on with a scroll.
     pub(crate) fn replace(&self, id: &str, context: Context) {
         if let Some(open) = self.lock().get_mut(id) {
@@ -106,11 +123,11 @@ impl Contexts {
         ours && all.remove(id).is_some()
     }
 
-    /// Ends all scrolls, or all points in time, of the tenant: how many there were.
-    pub(crate) fn close_all(&self, tenant: u32, scrolls: bool) -> usize {
+    /// Ends all scrolls of the tenant: how many there were.
+    pub(crate) fn close_scrolls(&self, tenant: u32) -> usize {
         let mut all = self.lock();
         let before = all.len();
-        all.retain(|_, o| o.tenant != tenant || matches!(o.context, Context::Scroll(_)) != scrolls);
+        all.retain(|_, o| o.tenant != tenant || !matches!(o.context, Context::Scroll(_)));
         before - all.len()
     }
 }

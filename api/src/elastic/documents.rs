@@ -33,7 +33,7 @@ async fn document(shared: &Arc<Shared>, identity: &Identity, id: &str, source: O
     let (hit, raw) = found.into_hit();
     let shape = Shape { source, ..Shape::default() };
     let original = shape.wants_original().then_some(raw);
-    let mut told = shape.tell(hit, original, Vec::new());
+    let mut told = shape.tell(hit, original, Vec::new(), &|| false);
     if let Some(members) = told.as_object_mut() {
         members.shift_remove("_score");
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::dates;
 use super::dsl::{Fields, glob};
 use super::fault::{Fault, Members, list_of, text_of};
+use super::highlight::Highlight;
 
 /// The one index that every name stands for.
 pub(crate) const INDEX: &str = "mihari";
@@ -65,6 +66,10 @@ pub(crate) struct Shape {
     pub(crate) fields: Vec<(String, Option<String>)>,
     /// Whether the hits have an order that was asked for: then they have no score.
     pub(crate) sorted: bool,
+    /// What is marked in their texts.
+    pub(crate) highlight: Option<Highlight>,
+    /// The field of which each value is told once, by its first hit.
+    pub(crate) collapse: Option<String>,
 }
 
 impl Shape {
@@ -91,16 +96,20 @@ impl Shape {
         if matches!(self.source, Filter::All) {
             return None;
         }
-        let beside = |name: &str| self.fields.iter().any(|(pattern, _)| glob(pattern, name));
+        let marked = |name: &str| self.highlight.as_ref().is_some_and(|highlight| highlight.has(name));
+        let beside = |name: &str| self.fields.iter().any(|(pattern, _)| glob(pattern, name)) || marked(name);
         Some(fields.iter().map(|(name, _)| name).filter(|n| self.source.has(n) || beside(n)).map(str::to_owned).collect())
     }
 
     /// Whether the record itself is told.
     pub(crate) fn wants_original(&self) -> bool {
-        self.source.has(ORIGINAL) || self.fields.iter().any(|(pattern, _)| glob(pattern, ORIGINAL))
+        self.source.has(ORIGINAL)
+            || self.fields.iter().any(|(pattern, _)| glob(pattern, ORIGINAL))
+            || self.highlight.as_ref().is_some_and(|highlight| highlight.has(ORIGINAL))
     }
 
-    pub(crate) fn tell(&self, hit: Hit, original: Option<String>, sort: Vec<Value>) -> Value {
+    /// Tells a hit; what is marked in it is what was found until `stop` says so.
+    pub(crate) fn tell(&self, hit: Hit, original: Option<String>, sort: Vec<Value>, stop: &dyn Fn() -> bool) -> Value {
         let mut all = hit.fields;
         all.insert("@timestamp".to_owned(), hit.time.to_string().into());
         all.insert("event.received".to_owned(), hit.received.to_string().into());
@@ -122,6 +131,12 @@ impl Shape {
                 fields.insert(name.clone(), list_of(value.clone()).iter().map(shown).collect());
             }
             told.insert("fields".to_owned(), Value::Object(fields));
+        }
+        if let Some(highlight) = &self.highlight {
+            let marked = highlight.tell(&all, stop);
+            if !marked.is_empty() {
+                told.insert("highlight".to_owned(), Value::Object(marked));
+            }
         }
         if !matches!(self.source, Filter::None) {
             let mut source = Map::new();

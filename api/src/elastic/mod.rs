@@ -8,13 +8,17 @@
 //! What is not supported is refused by name, in the form that the clients know (`fault`).
 
 mod aggs;
+mod collapse;
 mod contexts;
 mod dates;
 mod documents;
 mod dsl;
 mod fault;
+mod filter_path;
+mod highlight;
 mod hits;
 mod keys;
+mod later;
 mod pipeline;
 mod script;
 mod search;
@@ -32,11 +36,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use event::{Content, Position};
 use index::Missing;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 pub(crate) use contexts::Contexts;
 use dsl::{Fields, Parameters, glob};
 use fault::{Fault, Members, list_of, text_of};
+use filter_path::Paths;
 use hits::{INDEX, nest};
 
 use crate::intake;
@@ -58,8 +64,20 @@ const REFRESH_EVERY: Duration = Duration::from_millis(20);
 /// The routes.
 pub(crate) fn routes() -> Vec<Route> {
     const NONE: &[&str] = &[];
-    const SEARCH: &[&str] =
-        &["query", "aggs", "size", "from", "sort", "search_after", "_source", "fields", "track_total_hits", "pit"];
+    const SEARCH: &[&str] = &[
+        "query",
+        "aggs",
+        "size",
+        "from",
+        "sort",
+        "search_after",
+        "_source",
+        "fields",
+        "track_total_hits",
+        "pit",
+        "highlight",
+        "collapse",
+    ];
     let mut all = Vec::new();
     let mut add = |method, path: &'static str, id, summary, body: &'static [&'static str], records, handler| {
         let answer = "application/json";
@@ -106,6 +124,43 @@ pub(crate) fn routes() -> Vec<Route> {
         &["scroll_id", "scroll"],
         false,
         scroll,
+    );
+    let later = || post(later::submit);
+    add(
+        "post",
+        "/api/v1/_elastic/_async_search",
+        "elasticLater",
+        "A search whose answer is fetched later",
+        SEARCH,
+        false,
+        later(),
+    );
+    add(
+        "post",
+        "/api/v1/_elastic/{index}/_async_search",
+        "elasticLaterOfIndex",
+        "A search whose answer is fetched later",
+        SEARCH,
+        false,
+        later(),
+    );
+    add(
+        "get",
+        "/api/v1/_elastic/_async_search/{id}",
+        "elasticLaterAnswer",
+        "The answer of such a search, or that it runs; DELETE ends and forgets it",
+        NONE,
+        false,
+        get(later::fetch).delete(later::end),
+    );
+    add(
+        "get",
+        "/api/v1/_elastic/_async_search/status/{id}",
+        "elasticLaterStatus",
+        "Whether such a search runs",
+        NONE,
+        false,
+        get(later::status),
     );
     let pit = || delete(search::close_pit);
     add("post", "/api/v1/_elastic/{index}/_pit", "elasticOpenPit", "Open a point in time", NONE, false, post(search::open_pit));
@@ -245,6 +300,7 @@ pub(crate) fn routes() -> Vec<Route> {
         false,
         post(refresh).get(refresh),
     );
+    add("post", "/api/v1/_elastic/{index}/_doc", "elasticAdd", "Take a record", NONE, true, post(intake::one));
     add("get", "/api/v1/_elastic/{index}/_doc/{id}", "elasticEvent", "One event", NONE, false, get(documents::one));
     add(
         "put",
@@ -258,8 +314,8 @@ pub(crate) fn routes() -> Vec<Route> {
     all
 }
 
-/// Makes an answer below [`PREFIX`] what clients of Elasticsearch expect: the product's name, their own content type, errors as they know
-/// them.
+/// Makes an answer below [`PREFIX`] what clients of Elasticsearch expect: the product's name, their own content type, the parts that are wanted,
+/// errors as they know them.
 pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with(PREFIX) {
         return next.run(request).await;
@@ -272,7 +328,12 @@ pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
     };
     let asked = format!("{} {}", request.method(), request.uri().path().trim_start_matches(PREFIX));
     let version = versioned(header::ACCEPT).or_else(|| versioned(header::CONTENT_TYPE));
-    let mut response = next.run(request).await;
+    let parameters =
+        FromQuery::<Parameters>::try_from_uri(request.uri()).map_or_else(|_| Parameters::new(), |FromQuery(all)| all);
+    let mut response = match parameters.get("filter_path").map_or(Ok(None), |text| Paths::read(text)) {
+        Ok(paths) => wanted(next.run(request).await, paths).await,
+        Err(fault) => fault.into_response(),
+    };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
         response = match problem.code() {
@@ -294,11 +355,31 @@ pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
     response
 }
 
+/// The parts of an answer that are wanted; what is no answer in JSON is told whole.
+async fn wanted(response: Response, paths: Option<Paths>) -> Response {
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let (Some(paths), true) = (paths, is_json && response.status().is_success()) else { return response };
+    let (mut head, body) = response.into_parts();
+    let told = match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(body) => search::json_of(&body),
+        Err(error) => Err(Fault::from(Problem::internal(&error))),
+    };
+    head.headers.remove(header::CONTENT_LENGTH);
+    match told {
+        Ok(told) => (head, Json(paths.of(told))).into_response(),
+        Err(fault) => fault.into_response(),
+    }
+}
+
 /// What is not answered here, by its name.
 fn not_supported(status: u16, asked: &str) -> Fault {
     const CHANGES: [&str; 6] = ["/_doc", "/_create", "/_update", "/_update_by_query", "/_delete_by_query", "/_reindex"];
     let changes = !asked.starts_with("GET") && CHANGES.iter().any(|name| asked.contains(name));
-    let instead = if changes { ": records are only ever added, by [_bulk]" } else { "" };
+    let instead = if changes {
+        ": records are only ever added, by [_bulk] and [POST /{index}/_doc], and get their ids from the log"
+    } else {
+        ""
+    };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     Fault::new(status, "illegal_argument_exception", format!("[{asked}] is not supported{instead}"))
 }
@@ -318,7 +399,7 @@ fn shards(missing: &[Missing]) -> Value {
 }
 
 /// An answer, with a warning in its head for each reason why it may not tell all: their clients show it.
-fn warned(body: Value, lacks: &[Lack]) -> Response {
+fn warned(body: impl Serialize, lacks: &[Lack]) -> Response {
     let mut response = Json(body).into_response();
     for lack in lacks {
         let text: String =

@@ -1,6 +1,6 @@
 //! `_search`, `_msearch`, `_count`, `_search/scroll` and points in time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,13 +12,16 @@ use event::Time;
 use index::query::Query;
 use index::{SearchLimits, SearchRequest, SearchResponse, Snapshot, Sort};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value, json};
 
 use super::aggs::{self, Telling, span_ns};
+use super::collapse::{Groups, collapse_of};
 use super::contexts::{Context, keep_alive};
 use super::dates;
 use super::dsl::{Dsl, Fields, Parameters, hoist, key_kind};
 use super::fault::{Fault, Members, list_of, text_of};
+use super::highlight::Highlight;
 use super::hits::{Filter, Shape};
 use crate::search::{Lack, On, SEARCH_NS_MAX, run};
 use crate::server::Shared;
@@ -33,8 +36,7 @@ const SEARCHES_MAX: usize = 100;
 /// Slices of one scroll or point in time. As in Elasticsearch.
 const SLICES_MAX: u32 = 1024;
 /// What Elasticsearch's searches may have and ours may not.
-const NOT_SUPPORTED: &[&str] =
-    &["collapse", "knn", "rescore", "suggest", "retriever", "rank", "ext", "script", "derived", "search_pipeline"];
+const NOT_SUPPORTED: &[&str] = &["knn", "rescore", "suggest", "retriever", "rank", "ext", "script", "derived", "search_pipeline"];
 /// How a cursor among sort values begins.
 const CURSOR: &str = "~";
 
@@ -62,9 +64,9 @@ struct Body {
     min_score: Option<f64>,
     slice: Option<Slice>,
     stored_fields: Option<Value>,
-    // Read over: they change how hits are marked, scored or told apart from older versions, never which they are.
-    #[serde(rename = "highlight")]
-    _highlight: Option<Value>,
+    highlight: Option<Value>,
+    collapse: Option<Value>,
+    // Read over: they change how hits are scored or told apart from older versions, never which they are.
     #[serde(rename = "track_scores")]
     _track_scores: Option<bool>,
     #[serde(rename = "version")]
@@ -144,7 +146,35 @@ pub(crate) fn json_of(body: &[u8]) -> Result<Value, Fault> {
     if body.trim_ascii().is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    serde_json::from_slice(body).map_err(|e| Fault::new(StatusCode::BAD_REQUEST, "parse_exception", format!("request body: {e}")))
+    let wrong = |e| Fault::new(StatusCode::BAD_REQUEST, "parse_exception", format!("request body: {e}"));
+    let mut value = serde_json::from_slice(body).map_err(wrong)?;
+    exact(&mut value, serde_json::from_slice(body).map_err(wrong)?);
+    Ok(value)
+}
+
+/// Makes each fraction the number nearest to what is written: as serde_json reads those of many digits, they may be a neighbour of it, which
+/// finds nothing. Its feature that would mend this slows no reading of ours, but is built into everything that reads JSON for one query in
+/// many.
+fn exact(value: &mut Value, written: &RawValue) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let read = written.get().parse().ok().and_then(Number::from_f64);
+            *number = read.unwrap_or_else(|| number.clone());
+        }
+        Value::Array(values) => {
+            let parts = serde_json::from_str::<Vec<&RawValue>>(written.get()).unwrap_or_default();
+            values.iter_mut().zip(parts).for_each(|(value, written)| exact(value, written));
+        }
+        Value::Object(members) => {
+            let parts = serde_json::from_str::<HashMap<String, &RawValue>>(written.get()).unwrap_or_default();
+            for (name, value) in members {
+                if let Some(written) = parts.get(name) {
+                    exact(value, written);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn body_of(value: Value) -> Result<Body, Fault> {
@@ -231,6 +261,9 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
         Some(aggs) => aggs::read(aggs, &mut dsl, 0)?,
         None => (Vec::new(), Telling::default()),
     };
+    let mut shape = Shape::default();
+    shape.highlight = body.highlight.take().map(|value| Highlight::read(value, &mut dsl, &query)).transpose()?;
+    shape.collapse = body.collapse.take().map(|value| collapse_of(value, fields)).transpose()?;
     let (query, from_time, to_time) = hoist(query);
     let mut request = SearchRequest::new(query);
     (request.from, request.to, request.aggregations) = (from_time, to_time, aggregations);
@@ -262,6 +295,9 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
         if from > 0 {
             return Err(Fault::illegal("`from` parameter must be set to 0 when `search_after` is used"));
         }
+        if shape.collapse.is_some() && (shape.collapse != request.sort_by || keys.len() != 1) {
+            return Err(Fault::illegal("[search_after] with [collapse] is of the one field that both are by"));
+        }
         request.cursor = Some(cursor_of(&after, &keys, fields, &request)?);
     }
     let (track, total_max) = match body.track_total_hits.take() {
@@ -275,12 +311,15 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
         },
     };
     request.total_max = total_max;
-    let mut shape = Shape { sorted: keys.iter().any(|k| *k != SortKey::Score), ..Shape::default() };
+    shape.sorted = keys.iter().any(|k| *k != SortKey::Score);
     // Who names stored fields, if only none, wants no source besides.
     let stored = body.stored_fields.take().map(|names| list_of(names).iter().any(|name| name == "_source"));
     let usual = if stored == Some(false) { Filter::None } else { Filter::All };
     shape.source = body.source.take().map_or(Ok(usual), Filter::read)?;
     shape.tell_beside(body.fields.take().into_iter().chain(body.docvalue_fields.take()).flatten(), fields)?;
+    if let Some(field) = &shape.collapse {
+        shape.fields.push((field.clone(), None));
+    }
     request.fields = shape.wanted(fields);
     let timeout = body.timeout.as_deref().map(|t| span_ns(t).filter(|ns| *ns > 0));
     let timeout_ns = match timeout {
@@ -413,33 +452,46 @@ struct Page {
 fn pages(
     on: &On,
     snapshot: &Snapshot,
-    request: &SearchRequest,
+    asked: &SearchRequest,
     (from, size): (usize, usize),
     (shape, keys): (&Shape, &[SortKey]),
     limits: &SearchLimits,
 ) -> Result<Page, index::IndexError> {
-    let mut request = request.clone();
+    let mut request = asked.clone();
     let mut left = from + size;
     let mut skip = from;
     let mut hits = Vec::with_capacity(size.min(1000));
     let mut first: Option<SearchResponse> = None;
+    let mut groups = shape.collapse.as_deref().map(Groups::of);
     loop {
         request.size = left.min(index::SIZE_MAX);
         let mut page = snapshot.search(&request, limits)?;
         let (found, cursors) = (std::mem::take(&mut page.hits), std::mem::take(&mut page.cursors));
-        left -= found.len();
         for (hit, cursor) in found.into_iter().zip(cursors) {
+            if let Some(groups) = &mut groups
+                && !groups.begins(&hit)?
+            {
+                continue;
+            }
+            left -= 1;
             if skip > 0 {
                 skip -= 1;
                 continue;
             }
             let original = shape.wants_original().then(|| on.raw_of(&hit).unwrap_or_default());
-            hits.push(shape.tell(hit, original, sort_values(keys, &cursor)));
+            hits.push(shape.tell(hit, original, sort_values(keys, &cursor), &*limits.stop));
+            if shape.highlight.is_some() && (limits.stop)() {
+                page.stopped = true;
+                break;
+            }
         }
         let (next, stopped) = (page.cursor.clone(), page.stopped);
         match &mut first {
             None => first = Some(page),
             Some(first) => (first.cursor, first.stopped) = (page.cursor, stopped),
+        }
+        if let Some(groups) = &groups {
+            request.query = groups.others(&asked.query);
         }
         // What is counted and aggregated is so once.
         (request.total_max, request.aggregations) = (Some(0), Vec::new());
@@ -459,7 +511,7 @@ fn may_be_partial(parameters: &Parameters) -> bool {
 }
 
 /// One search, answered, and why the answer may not tell all.
-async fn answer(
+pub(super) async fn answer(
     shared: &Arc<Shared>,
     identity: &Identity,
     body: Value,
@@ -475,13 +527,16 @@ async fn answer(
             let keep = keep.as_deref().map(keep_alive).transpose()?;
             match shared.contexts.get(identity.tenant, id, keep, started)? {
                 Context::Pit(snapshot) => Some(snapshot),
-                Context::Scroll(_) => return Err(Fault::illegal("that is the id of a scroll")),
+                _ => return Err(Fault::illegal("that is the id of no point in time")),
             }
         }
         None => None,
     };
     if scroll.is_some() && (body.from.is_some_and(|n| n > 0) || body.search_after.is_some() || pit.is_some()) {
         return Err(Fault::illegal("a scroll has no `from`, `search_after` or point in time"));
+    }
+    if scroll.is_some() && body.collapse.is_some() {
+        return Err(Fault::illegal("cannot use [collapse] in a scroll"));
     }
     if pit.is_none() {
         body.pit = None;
@@ -691,7 +746,7 @@ pub(crate) async fn scroll(
     let keep = body.text("scroll")?.or_else(|| parameters.get("scroll").cloned()).map(|t| keep_alive(&t)).transpose()?;
     body.finish()?;
     let Context::Scroll(scroll) = shared.contexts.get(identity.tenant, &id, keep, started)? else {
-        return Err(Fault::illegal("that is the id of a point in time"));
+        return Err(Fault::illegal("that is the id of no scroll"));
     };
     let (mut told, lacks) = if scroll.ended {
         let none = SearchResponse {
@@ -753,7 +808,7 @@ pub(crate) async fn end_scroll(
     body.finish()?;
     let ids: Vec<String> = ids.map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
     let freed = match ids.iter().any(|id| id == "_all") {
-        true => shared.contexts.close_all(identity.tenant, true),
+        true => shared.contexts.close_scrolls(identity.tenant),
         false => ids.iter().filter(|id| shared.contexts.close(identity.tenant, id)).count(),
     };
     Ok(closed(freed, !ids.is_empty()))

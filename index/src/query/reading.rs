@@ -21,6 +21,11 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// The expression.
+    pub(crate) fn regex(&self) -> &Regex {
+        &self.regex
+    }
+
     /// Whether the expression is found in the text, as it is written or in the one form of its characters.
     pub(crate) fn holds(&self, text: &str) -> bool {
         self.regex.is_match(text) || (!text.is_ascii() && self.regex.is_match(&folded(text)))

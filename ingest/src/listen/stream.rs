@@ -399,7 +399,7 @@ async fn give(frames: Frames, transport: Transport, peer: SocketAddr, listener: 
     count(transport, records, frames.byte_len());
     let appender = &listener.shared.appender;
     let kept = match listener.stream.protocol {
-        StreamProtocol::Relp => appender.append_synced(frames).await,
+        StreamProtocol::Relp => appender.append_synced(frames).await.map(drop),
         StreamProtocol::Syslog | StreamProtocol::Ipfix => appender.append(frames).await,
     };
     let pause_ns = {

@@ -147,7 +147,7 @@ impl Shared {
 }
 
 enum Request {
-    Append(Frames, Option<OwnedSemaphorePermit>, Option<oneshot::Sender<()>>),
+    Append(Frames, Option<OwnedSemaphorePermit>, Option<oneshot::Sender<u64>>),
     Sync(Sender<()>),
     Close,
 }
@@ -375,11 +375,12 @@ impl Appender {
         self.requests.send(Request::Append(frames, Some(permit), None)).map_err(|_| LogError::Closed)
     }
 
-    /// As [`Appender::append`], and waits until the frames are on disk: what a sender that wants an acknowledgement is told.
+    /// As [`Appender::append`], and waits until the frames are on disk: what a sender that wants an acknowledgement is told. Gives the offset of the
+    /// first of them.
     ///
     /// # Errors
     /// Where the journal is closed before they are.
-    pub async fn append_synced(&self, frames: Frames) -> Result<(), LogError> {
+    pub async fn append_synced(&self, frames: Frames) -> Result<u64, LogError> {
         let permit = self.room_for(&frames).await?;
         let (done, wait) = oneshot::channel();
         self.requests.send(Request::Append(frames, Some(permit), Some(done))).map_err(|_| LogError::Closed)?;
@@ -544,7 +545,8 @@ impl Writer {
         info!(dir = %self.shared.dir.display(), next = self.next, "journal open");
         let mut group: Vec<Frames> = Vec::new();
         let mut waiters: Vec<Sender<()>> = Vec::new();
-        let mut senders: Vec<oneshot::Sender<()>> = Vec::new();
+        // Each with the place of its frames in the group.
+        let mut senders: Vec<(oneshot::Sender<u64>, usize)> = Vec::new();
         loop {
             let mut closing = false;
             let mut permits = Vec::new();
@@ -562,7 +564,7 @@ impl Writer {
                         if let Some(done) = done {
                             // Somebody waits: what stands in the queue already comes along, nothing else is waited for.
                             end = crossbeam_channel::after(Duration::ZERO);
-                            senders.push(done);
+                            senders.push((done, group.len()));
                         } else if group.is_empty() {
                             end = crossbeam_channel::after(GROUP_TIME);
                         }
@@ -593,14 +595,15 @@ impl Writer {
             }
             if !group.is_empty() {
                 self.commit(&mut group);
-                group.clear();
             }
             drop(permits); // Only now may as many more wait.
-            for sender in senders.drain(..) {
-                if sender.send(()).is_err() {
+            for (sender, at) in senders.drain(..) {
+                let first = group[at].iter().next().map_or(self.next, |frame| frame.head.position.offset);
+                if sender.send(first).is_err() {
                     metrics::counter!("mihari_unheard_acknowledgements_total").increment(1);
                 }
             }
+            group.clear();
             for waiter in waiters.drain(..) {
                 if waiter.send(()).is_err() {
                     info!("whoever waited for the journal has gone");
