@@ -63,7 +63,7 @@ impl Marks {
                 Mark::Word(Test::Regex(regex)) => each(&|word| regex.is_match(word)),
                 Mark::Word(Test::Near(near)) => each(&|word| near.holds(word)),
                 Mark::Word(Test::Network(low, high)) => {
-                    each(&|word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))))
+                    each(&|word| word.parse().is_ok_and(|ip| (*low..=*high).contains(&v6(ip))));
                 }
                 Mark::Word(_) => {}
                 Mark::Whole(name, test) if name == field => {

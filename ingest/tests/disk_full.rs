@@ -72,7 +72,9 @@ fn on(disk: &Path) {
             let mut told = runtime.spawn(async move { appender.append_synced(record(n, RECORD_BYTES)).await });
             next += 1;
             match runtime.block_on(async { tokio::time::timeout(SILENCE, &mut told).await }) {
-                Ok(acknowledged) => acknowledged.expect("no panic").expect("the journal is open"),
+                Ok(acknowledged) => {
+                    acknowledged.expect("no panic").expect("the journal is open");
+                }
                 Err(_) => break told,
             }
             assert!(next < 10_000, "the disk is never full");
