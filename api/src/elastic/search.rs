@@ -261,9 +261,11 @@ fn plan(body: Body, parameters: &Parameters, fields: &Fields, now: Time) -> Resu
         Some(aggs) => aggs::read(aggs, &mut dsl, 0)?,
         None => (Vec::new(), Telling::default()),
     };
-    let mut shape = Shape::default();
-    shape.highlight = body.highlight.take().map(|value| Highlight::read(value, &mut dsl, &query)).transpose()?;
-    shape.collapse = body.collapse.take().map(|value| collapse_of(value, fields)).transpose()?;
+    let mut shape = Shape {
+        highlight: body.highlight.take().map(|value| Highlight::read(value, &mut dsl, &query)).transpose()?,
+        collapse: body.collapse.take().map(|value| collapse_of(value, fields)).transpose()?,
+        ..Shape::default()
+    };
     let (query, from_time, to_time) = hoist(query);
     let mut request = SearchRequest::new(query);
     (request.from, request.to, request.aggregations) = (from_time, to_time, aggregations);

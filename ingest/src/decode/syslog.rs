@@ -406,8 +406,7 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
         return Header { app, procid, message, ..header };
     }
     // OpenStack: `2026-04-01 09:00:00.123 25 INFO nova.compute text`.
-    let is_process =
-        || word.bytes().all(|b| b.is_ascii_digit()) && after.trim_start().split(' ').next().is_some_and(|next| is_level(next));
+    let is_process = || word.bytes().all(|b| b.is_ascii_digit()) && after.trim_start().split(' ').next().is_some_and(is_level);
     if !host || !has_priority && (is_level(word) || word == "-" || is_process()) {
         return Header { message: rest, ..header };
     }
