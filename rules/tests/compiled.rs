@@ -308,3 +308,64 @@ fn on_generated_rules_and_events() {
         refused.get()
     );
 }
+
+/// Text as JSON writes it, some of its characters as the numbers that they have.
+fn escaped(text: &str, numbered: &[bool]) -> String {
+    let mut written = String::from("\"");
+    for (c, numbered) in text.chars().zip(numbered.iter().cycle()) {
+        match numbered {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| written.push_str(&format!("\\u{unit:04x}"))),
+            false => {
+                let quoted = quoted(&c.to_string());
+                written.push_str(&quoted[1..quoted.len() - 1]);
+            }
+        }
+    }
+    written + "\""
+}
+
+/// Keywords as long as those of public rules: what is escaped, folds, stands in arrays, is a number, goes over two values or lies only in
+/// names does not tell the compiled form from the plain one.
+#[test]
+fn on_generated_keywords_and_events() {
+    let letters =
+        || vec!["abc", "ABD", "K", "\u{212a}", "k", "ſ", "s", "é", "É", "\\", "\"", "/", "410", "1.5", "true", "::", "\n", "x y"];
+    let keyword =
+        (vec(select(letters()), 2..4), select(vec!["", "", "", "*", "?"])).prop_map(|(letters, wild)| letters.join(wild));
+    let keywords =
+        (vec(keyword, 1..6), select(vec!["", "", "|all", "|contains", "|startswith", "|cased"])).prop_map(|(all, how)| {
+            let all: Vec<String> = all.iter().map(|text| quoted(text)).collect();
+            if how.is_empty() { format!("[{}]", all.join(", ")) } else { format!("{{\"{how}\": [{}]}}", all.join(", ")) }
+        });
+    let also = prop_oneof![3 => Just("k"), 1 => Just("k and not f"), 1 => Just("k or f")];
+    let rule = (keywords, also).prop_map(|(keywords, condition)| {
+        format!(
+            "title: T\nlogsource: {{category: any}}\ndetection:\n  k: {keywords}\n  f: {{a: abc}}\n  condition: {condition}\n"
+        )
+    });
+    let text = (vec(select(letters()), 0..6), vec(prop::bool::weighted(0.2), 8))
+        .prop_map(|(letters, numbered)| (letters.concat(), numbered));
+    let written = text.prop_map(|(text, numbered)| escaped(&text, &numbered)).boxed();
+    let plain = select(vec!["410", "41015", "1.5", "410.5", "true", "null"]).prop_map(str::to_owned);
+    let value = prop_oneof![
+        4 => written.clone(),
+        1 => plain,
+        1 => vec(written.clone(), 0..3).prop_map(|all| format!("[{}]", all.join(","))),
+        1 => (written.clone(), written.clone()).prop_map(|(name, value)| format!("{{{name}:{value}}}")),
+    ];
+    let event = vec(value, 3).prop_map(|values| {
+        let cells: Vec<String> =
+            ["a", "b", "abc410"].iter().zip(values).map(|(field, value)| format!("\"{field}\":{value}")).collect();
+        format!("{{{}}}", cells.join(","))
+    });
+    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let matches = std::cell::Cell::new(0);
+    let ran = runner.run(&(vec(rule, 1..4), vec(event, 1..24)), |(rules, events)| {
+        let (set, _) = set_of(&rules.join("---\n"));
+        let batch = batch_of(&events.iter().map(String::as_str).collect::<Vec<_>>()).expect("objects");
+        matches.set(matches.get() + compare(&set, &mut Detector::new(set.clone()), &batch));
+        Ok(())
+    });
+    ran.expect("the compiled form is the plain form");
+    assert!(matches.get() > 100, "the cases say something: {} matches", matches.get());
+}
