@@ -124,16 +124,20 @@ fn overtaken_doubled_wrapped_and_restarted_packets_are_no_loss() {
     assert_eq!(missing([(a, v9(1, 500, &[])), (b, v9(1, 1, &[])), (a, v9(1, 501, &[])), (b, v9(1, 2, &[]))]), []);
 }
 
-fn rates(packets: &[Vec<u8>]) -> Vec<Option<i64>> {
+/// The flows of these packets; what is told is kept over a restart before each.
+fn decoded(packets: &[Vec<u8>]) -> Batch {
     let (mut decoder, mut batch) = (FlowDecoder::default(), BatchBuilder::default());
     for (n, bytes) in packets.iter().enumerate() {
-        // What is told is kept over a restart.
         let mut taken_up = FlowDecoder::default();
         assert!(taken_up.restore(&decoder.snapshot()));
         decoder = taken_up;
         decoder.decode_heard(Frame { head: head("192.0.2.1:2055", n as i64), bytes }, &mut batch, &mut Vec::new());
     }
-    let batch: Batch = batch.finish(LogRange::default(), Time::UNKNOWN);
+    batch.finish(LogRange::default(), Time::UNKNOWN)
+}
+
+fn rates(packets: &[Vec<u8>]) -> Vec<Option<i64>> {
+    let batch = decoded(packets);
     let rate = |value| match value {
         Value::Int(rate) => rate,
         other => panic!("a rate, not {other:?}"),
@@ -181,16 +185,9 @@ fn a_flow_has_the_rate_of_its_selector() {
     assert_eq!(rates(&[told, ipfix(1, 2, &[(300, flows)])]), [Some(1_000), Some(4), None]);
 }
 
-/// What each flow says of `fields`; what is told is kept over a restart.
+/// What each flow says of `fields`.
 fn named(packets: &[Vec<u8>], fields: &[&str]) -> Vec<Vec<Option<String>>> {
-    let (mut decoder, mut batch) = (FlowDecoder::default(), BatchBuilder::default());
-    for (n, bytes) in packets.iter().enumerate() {
-        let mut taken_up = FlowDecoder::default();
-        assert!(taken_up.restore(&decoder.snapshot()));
-        decoder = taken_up;
-        decoder.decode_heard(Frame { head: head("192.0.2.1:2055", n as i64), bytes }, &mut batch, &mut Vec::new());
-    }
-    let batch: Batch = batch.finish(LogRange::default(), Time::UNKNOWN);
+    let batch = decoded(packets);
     let value = |event: event::EventRef<'_>, name: &str| Some(event.get(FieldId::find(name)?)?.to_string());
     batch.iter().map(|event| fields.iter().map(|name| value(event, name)).collect()).collect()
 }

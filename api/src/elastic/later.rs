@@ -165,10 +165,9 @@ async fn known(
     shared: &Arc<Shared>,
     identity: &Identity,
     id: &str,
-    parameters: &mut Parameters,
-    usual: Duration,
+    mut parameters: Parameters,
 ) -> Result<(Arc<Later>, Time, Option<Arc<Done>>), Fault> {
-    let wait = wait_of(parameters, usual)?;
+    let wait = wait_of(&mut parameters, Duration::ZERO)?;
     let keep = parameters.remove("keep_alive").map(|text| keep_alive(&text)).transpose()?;
     let Ok(Context::Later(later)) = shared.contexts.get(identity.tenant, id, keep, shared.api.clock.now()) else {
         return Err(absent(id));
@@ -182,9 +181,9 @@ pub(crate) async fn fetch(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
-    FromQuery(mut parameters): FromQuery<Parameters>,
+    FromQuery(parameters): FromQuery<Parameters>,
 ) -> Result<Response, Fault> {
-    let (later, ends, done) = known(&shared, &identity, &id, &mut parameters, Duration::ZERO).await?;
+    let (later, ends, done) = known(&shared, &identity, &id, parameters).await?;
     later.tell(Some(&id), ends, done.as_deref())
 }
 
@@ -192,9 +191,9 @@ pub(crate) async fn status(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     Path(id): Path<String>,
-    FromQuery(mut parameters): FromQuery<Parameters>,
+    FromQuery(parameters): FromQuery<Parameters>,
 ) -> Result<Response, Fault> {
-    let (later, ends, done) = known(&shared, &identity, &id, &mut parameters, Duration::ZERO).await?;
+    let (later, ends, done) = known(&shared, &identity, &id, parameters).await?;
     let completion_status = done.as_ref().map(|done| done.answer.as_ref().map_or_else(Fault::status, |_| 200));
     Ok(Json(Told { completion_status, ..later.status(Some(&id), ends, done.as_deref()) }).into_response())
 }

@@ -148,8 +148,20 @@ pub(crate) fn json_of(body: &[u8]) -> Result<Value, Fault> {
     }
     let wrong = |e| Fault::new(StatusCode::BAD_REQUEST, "parse_exception", format!("request body: {e}"));
     let mut value = serde_json::from_slice(body).map_err(wrong)?;
-    exact(&mut value, serde_json::from_slice(body).map_err(wrong)?);
+    if has_fraction(&value) {
+        exact(&mut value, serde_json::from_slice(body).map_err(wrong)?);
+    }
     Ok(value)
+}
+
+/// Whether it has a number that [`exact`] may change: most requests have none, and are read once.
+fn has_fraction(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(values) => values.iter().any(has_fraction),
+        Value::Object(members) => members.values().any(has_fraction),
+        _ => false,
+    }
 }
 
 /// Makes each fraction the number nearest to what is written: as serde_json reads those of many digits, they may be a neighbour of it, which
