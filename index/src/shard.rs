@@ -136,6 +136,11 @@ impl Shard {
         self.reader.searcher().num_docs()
     }
 
+    /// How many segments it is in.
+    pub(crate) fn segment_count(&self) -> usize {
+        self.reader.searcher().segment_readers().len()
+    }
+
     /// Shows searches what was committed.
     pub(crate) fn publish(&self, payload: Option<Payload>) -> Result<(), IndexError> {
         // Names first: a search may know of a field that no document has yet, but not the other way.

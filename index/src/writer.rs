@@ -1,6 +1,6 @@
 //! Writing: batches in log order into the open shard, commits that carry the position.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
@@ -11,13 +11,13 @@ use tantivy::indexer::{IndexWriterOptions, NoMergePolicy, UserOperation};
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError};
 use tracing::{debug_span, trace_span};
 
-use crate::IndexError;
 use crate::document::Documents;
 use crate::merge::{self, Merging};
 use crate::missing::{Shards, SharedShards, remove_if_there};
 use crate::schema::Layout;
 use crate::search::Searcher;
 use crate::shard::{self, Payload, Shard, VERSION, tenant_dir};
+use crate::{IndexError, explained};
 
 /// Documents that go to the engine's thread at once.
 const HANDED_OVER: usize = 128;
@@ -79,7 +79,16 @@ pub struct Writer {
     shards: SharedShards,
     /// The shard after the open one, made ready beside: its files and folders are synced a dozen times, for which nobody should wait.
     next: Option<JoinHandle<Result<Open, IndexError>>>,
-    closing: Option<JoinHandle<Result<(), IndexError>>>,
+    closing: Option<Beside>,
+    /// Closed shards that are looked at once, whether they are to become one segment, the newest last.
+    closed: VecDeque<Arc<Shard>>,
+    compacting: Option<Beside>,
+}
+
+/// A closed shard, and the thread that is at it.
+struct Beside {
+    shard: Arc<Shard>,
+    thread: JoinHandle<Result<(), IndexError>>,
 }
 
 impl Writer {
@@ -107,7 +116,9 @@ impl Writer {
         for shard in shards.all.extract_if(.., |shard| shard.payload().v == 0) {
             remove(&dir, &shard)?;
         }
-        let newest = shards.all.pop().map_or_else(|| dir.join(shard::name(*part.start())), |shard| shard.dir.clone());
+        let newest = shards.all.pop();
+        let closed = shards.all.iter().cloned().collect();
+        let newest = newest.map_or_else(|| dir.join(shard::name(*part.start())), |shard| shard.dir.clone());
         let (index, shard) = shard::open_or_begin(&newest, &layout)?;
         shards.all.push(shard.clone());
         let last = last_of(&shards.all).max(part.start() - 1);
@@ -127,6 +138,8 @@ impl Writer {
             shards: Arc::new(RwLock::new(shards)),
             next: None,
             closing: None,
+            closed,
+            compacting: None,
         };
         writer.begin_payload();
         Ok(writer)
@@ -268,6 +281,10 @@ impl Writer {
     /// Looks after merging.
     fn tend(&mut self) -> Result<(), IndexError> {
         let _tend = trace_span!("tend").entered();
+        if self.closing.as_ref().is_some_and(|closing| closing.thread.is_finished()) {
+            self.join_closing()?;
+        }
+        self.tend_closed()?;
         let segments = self.open.shard.segments()?;
         if self.open.merging.tend(&mut self.open.writer, &segments).map_err(self.fail("merge"))? {
             self.open.shard.publish(None)?;
@@ -275,6 +292,38 @@ impl Writer {
             self.open.merging.tend(&mut self.open.writer, &segments).map_err(self.fail("merge"))?;
         }
         Ok(())
+    }
+
+    /// Begins to make one segment of the oldest closed shard that is in more, where no other is at it.
+    fn tend_closed(&mut self) -> Result<(), IndexError> {
+        if self.compacting.as_ref().is_some_and(|compacting| !compacting.thread.is_finished()) {
+            return Ok(());
+        }
+        if let Some(Beside { shard, thread }) = self.compacting.take()
+            && let Err(error) = joined(thread)
+        {
+            // It can be searched as before: collecting must not end for it.
+            tracing::warn!(
+                shard = shard.name,
+                error = explained(&error),
+                "a closed shard stays in more segments until the next start"
+            );
+        }
+        while let Some(shard) = self.closed.pop_front() {
+            if shard.segment_count() > 1 && shard.damage().is_none() && !self.is_gone(&shard) {
+                let of = shard.clone();
+                let thread = std::thread::Builder::new().name("index-compact".to_owned()).spawn(move || merge::compact(&of));
+                let thread = thread.map_err(shard::io("start a thread for", &self.dir))?;
+                self.compacting = Some(Beside { shard, thread });
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a shard was dropped.
+    fn is_gone(&self, shard: &Arc<Shard>) -> bool {
+        !self.shards.read().expect("no code panics under this lock").all.iter().any(|one| Arc::ptr_eq(one, shard))
     }
 
     /// Waits until no merge runs and none is due.
@@ -285,7 +334,7 @@ impl Writer {
         self.join_closing()?;
         loop {
             self.tend()?;
-            if !self.open.merging.running() {
+            if !self.open.merging.running() && self.compacting.is_none() {
                 return Ok(());
             }
             std::thread::yield_now();
@@ -306,23 +355,31 @@ impl Writer {
         self.payload = Payload::default();
         self.begin_payload();
         self.join_closing()?;
-        // The last merges of a shard take seconds: the next one is written meanwhile.
-        let closing = std::thread::Builder::new().name("index-close".to_owned()).spawn(move || close(before));
-        self.closing = Some(closing.map_err(shard::io("start a thread for", &self.dir))?);
+        // The last merge of a shard takes its time: the next one is written meanwhile.
+        let shard = before.shard.clone();
+        let thread = std::thread::Builder::new().name("index-close".to_owned()).spawn(move || close(before));
+        let thread = thread.map_err(shard::io("start a thread for", &self.dir))?;
+        self.closing = Some(Beside { shard, thread });
         Ok(())
     }
 
     fn join_closing(&mut self) -> Result<(), IndexError> {
-        self.closing.take().map_or(Ok(()), joined)
+        let Some(Beside { shard, thread }) = self.closing.take() else { return Ok(()) };
+        self.closed.push_back(shard);
+        joined(thread)
     }
 
-    /// Drops the closed shards whose last record was received before `time`, also those that cannot be read. Gives how many they were.
+    /// Drops the closed shards whose last record was received before `time`, also those that cannot be read. Gives how many they were. One
+    /// that is just being merged goes the next time.
     ///
     /// # Errors
     /// Where a folder cannot be removed.
     pub fn drop_before(&mut self, time: Time) -> Result<usize, IndexError> {
+        let merging = self.compacting.as_ref().map(|compacting| &compacting.shard.name);
         let old = |shard: &Arc<Shard>| {
-            shard.name != self.open.shard.name && shard.payload().received.is_some_and(|(_, high)| high < time.unix_ns())
+            shard.name != self.open.shard.name
+                && Some(&shard.name) != merging
+                && shard.payload().received.is_some_and(|(_, high)| high < time.unix_ns())
         };
         let (left_out, gone) = {
             let mut shards = self.shards.write().expect("no code panics under this lock");
@@ -379,20 +436,15 @@ fn remove(dir: &Path, shard: &Shard) -> Result<(), IndexError> {
     remove_if_there(&aside)
 }
 
-/// Merges what is small in a shard that is not written to any more, and ends its threads.
+/// Ends the threads of a shard that is not written to any more.
 fn close(mut open: Open) -> Result<(), IndexError> {
     let _close = debug_span!("close").entered();
     let shard = open.shard.clone();
     let fail = |source| shard.fault("close", source);
     open.merging.wait().map_err(fail)?;
-    shard.publish(None)?; // What was merged is seen after a reload only.
-    let small = merge::rest_of_closed(&shard.segments()?);
-    if !small.is_empty() {
-        open.writer.merge(&small).wait().map_err(fail)?;
-    }
     open.writer.wait_merging_threads().map_err(fail)?;
     drop(open.index);
-    shard.publish(None)
+    shard.publish(None) // What was merged is seen after a reload only.
 }
 
 /// The last log offset in these shards. One that was never committed says 0; the ones before it know better.

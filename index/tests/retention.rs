@@ -43,6 +43,52 @@ fn folders(dir: &Path) -> usize {
     std::fs::read_dir(dir.join("tenant-0")).expect("a folder").count()
 }
 
+/// Segments of each shard, in log order.
+fn segments(writer: &Writer) -> Vec<usize> {
+    writer.searcher().usage().expect("reads").iter().map(|one| one.segments).collect()
+}
+
+/// Bytes of the files in a folder.
+fn bytes(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).expect("a folder").map(|file| file.expect("a file").metadata().expect("a size").len());
+    files.sum()
+}
+
+#[test]
+fn closed_shards_become_one_segment_and_answer_as_before() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let opened = |shard_documents| {
+        let options = IndexOptions { shard_documents, ..IndexOptions::new(dir.path()) };
+        Writer::open(&options, TenantId(0)).expect("opens")
+    };
+    // A process that ended before it merged leaves a closed shard of six segments: a commit that closes a shard begins no merge.
+    for (shard_documents, offsets) in [(100, 1..=5), (1, 6..=7)] {
+        let (mut writer, _) = opened(shard_documents);
+        for offset in offsets {
+            writer.write(&event(offset)).expect("writes");
+            writer.commit().expect("commits");
+        }
+    }
+    let (mut writer, _) = opened(100);
+    assert_eq!(segments(&writer), [6, 1]);
+    let first = dir.path().join("tenant-0/shard-00000000000000000001");
+    let (before, size) = (writer.searcher().snapshot().expect("opens"), bytes(&first));
+    write(&mut writer, 8..=8);
+    assert_eq!(segments(&writer), [1, 2]);
+    assert!(bytes(&first) < size, "what was merged is gone from the disk");
+    let request = SearchRequest { size: 100, ..SearchRequest::new(query::parse("door", received(0)).expect("a query")) };
+    let seen = before.search(&request, &SearchLimits { stop: Arc::new(|| false) }).expect("searches");
+    assert_eq!(offsets(&seen), (1..=7).collect::<Vec<_>>(), "a search that began before it");
+    assert_eq!(offsets(&search(&writer, None)), (1..=8).collect::<Vec<_>>());
+    // There is nothing left to do after a restart, and what is merged goes as a whole.
+    drop(writer);
+    let (mut writer, last) = opened(100);
+    assert_eq!((last, segments(&writer)), (8, vec![1, 2]));
+    writer.settle().expect("merges");
+    assert_eq!(writer.drop_before(received(7)).expect("drops"), 1);
+    assert_eq!(offsets(&search(&writer, None)), [7, 8]);
+}
+
 #[test]
 fn whole_shards_go_and_searches_say_where_the_index_begins() {
     let dir = tempfile::tempdir().expect("a folder");
