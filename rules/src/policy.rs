@@ -103,7 +103,8 @@ pub struct MustDeny {
     pub from: String,
     /// To which zones.
     pub to: Vec<String>,
-    /// The zone through which it is allowed all the same, both legs being lines of their own.
+    /// The zone through which it is allowed all the same, both legs being lines of their own. Where several invariants forbid a pair, each
+    /// names one such zone; one that names none leaves no way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unless_via: Option<String>,
 }

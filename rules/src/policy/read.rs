@@ -507,7 +507,23 @@ impl Reader<'_> {
         }
     }
 
+    /// No line allows what an invariant forbids. Of several that forbid one pair each names a way through; one that names none closes them all.
     fn prove_invariants(&mut self, must_deny: &[MustDeny], allow: &[Line], exceptions: &[Line]) {
+        let mut closing: HashMap<(&str, &str), usize> = HashMap::new();
+        for invariant in must_deny.iter().filter(|invariant| invariant.unless_via.is_none()) {
+            for to in &invariant.to {
+                closing.entry((&invariant.from, to)).or_insert(invariant.line);
+            }
+        }
+        for MustDeny { line, from, to, unless_via } in must_deny {
+            let Some(via) = unless_via else { continue };
+            for to in to.iter().collect::<BTreeSet<_>>() {
+                if let Some(closing) = closing.get(&(from.as_str(), to.as_str())) {
+                    let reason = format!("line {closing} forbids {from} → {to} by whatever way, also by {via}");
+                    self.warn(&[*closing, *line], reason);
+                }
+            }
+        }
         for invariant in must_deny {
             for line in allow.iter().chain(exceptions) {
                 if line.from == invariant.from

@@ -9,6 +9,7 @@
 //! memory is bounded by the file: two ranges a prefix, a table of 64 Ki places, and the square of the number of zones.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -163,15 +164,13 @@ fn flat(mut prefixes: Vec<(u128, u128, u16)>, rest: u16, last: u128) -> Vec<(u12
     ranges
 }
 
-/// Through which zone a proxy may lead from one zone to another.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Way {
-    /// Through any that both legs have lines for.
-    Any,
-    /// Through this one only: an invariant forbids the pair unless by it.
-    Only(u16),
-    /// Through none.
-    Closed,
+/// Through which zones a proxy may lead from one zone to another, where an invariant forbids the pair.
+#[derive(Clone, Debug, Default)]
+struct Way {
+    /// An invariant names no zone: it leads through none.
+    closed: bool,
+    /// Those that invariants name: each is one way through.
+    via: Vec<u16>,
 }
 
 /// Lines by pair of zones.
@@ -181,7 +180,8 @@ pub(super) struct Table {
     /// Per pair the number of its row, from 1; 0 for none.
     index: Vec<u32>,
     rows: Vec<Row>,
-    ways: Vec<Way>,
+    /// Pairs that an invariant forbids.
+    ways: BTreeMap<(u16, u16), Way>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -278,7 +278,7 @@ impl Row {
 
 impl Table {
     pub(super) fn new(zones: usize, cells: Cells, must_deny: &[MustDeny], zone: impl Fn(&str) -> u16) -> Table {
-        let mut table = Table { zones, index: vec![0; zones * zones], rows: Vec::new(), ways: vec![Way::Any; zones * zones] };
+        let mut table = Table { zones, index: vec![0; zones * zones], rows: Vec::new(), ways: BTreeMap::new() };
         let mut cells: Vec<_> = cells.into_iter().collect();
         cells.sort_by_key(|(pair, _)| *pair);
         for ((from, to), lines) in cells {
@@ -288,9 +288,11 @@ impl Table {
         }
         for invariant in must_deny {
             for to in &invariant.to {
-                let at = table.at(zone(&invariant.from), zone(to));
-                let way = invariant.unless_via.as_deref().map_or(Way::Closed, |via| Way::Only(zone(via)));
-                table.ways[at] = if table.ways[at] == Way::Any || table.ways[at] == way { way } else { Way::Closed };
+                let way = table.ways.entry((zone(&invariant.from), zone(to))).or_default();
+                match &invariant.unless_via {
+                    Some(via) => way.via.push(zone(via)),
+                    None => way.closed = true,
+                }
             }
         }
         table
@@ -309,9 +311,9 @@ impl Table {
         self.row(from, to).map_or(&[], |row| &row.lines)
     }
 
-    /// Which way a proxy may lead.
-    pub(super) fn way(&self, from: u16, to: u16) -> Way {
-        self.ways[self.at(from, to)]
+    /// Whether no invariant keeps a proxy from leading from one zone to another through a third one.
+    pub(super) fn leads_through(&self, from: u16, middle: u16, to: u16) -> bool {
+        self.ways.get(&(from, to)).is_none_or(|way| !way.closed && way.via.contains(&middle))
     }
 
     /// The line that decides a service, among those that speak of the addresses and the time.

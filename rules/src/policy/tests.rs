@@ -150,6 +150,27 @@ fn blind_pairs_are_named() {
     assert_eq!(problems.iter().filter(|p| p.warning).count(), 2);
 }
 
+/// Two that name a zone each leave two ways; beside one that names none they leave none, which is told.
+#[test]
+fn an_invariant_that_leaves_no_way_is_told_beside_one_that_names_one() {
+    let zone = "  d: {cidr: [10.4.0.0/16]}\n  c: {rest: true}";
+    let text = SMALL.replace("  c: {rest: true}", zone).replace(
+        "  - {from: c, to: [a]}\n",
+        "  - {from: a, to: [c], unless_via: b}\n  - {from: c, to: [a], unless_via: b}\n  - {from: c, to: [a], unless_via: d}\n",
+    );
+    let text = text
+        .replace("  - {from: a, to: c, service: [tcp/25]", "  - {from: b, to: d, service: [tcp/25]")
+        .replace("10.1.0.9", "10.2.0.9");
+    let told = |text: &str| -> Vec<(Vec<usize>, String)> {
+        let (_, problems) = Policy::parse(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+        problems.into_iter().filter(|p| p.reason.contains("whatever way")).map(|p| (p.lines, p.reason)).collect()
+    };
+    assert_eq!(told(&text), []);
+    let closed = text.replace("observe:", "  - {from: c, to: [a, a, b]}\nobserve:");
+    let reason = |via: &str| format!("line 16 forbids c → a by whatever way, also by {via}");
+    assert_eq!(told(&closed), [(vec![16, 14], reason("b")), (vec![16, 15], reason("d"))]);
+}
+
 #[test]
 fn exceptions_outside_their_zones_are_refused() {
     for (find, put, good) in [

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use event::Time;
+use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, Position, Time, Transport};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use rules::policy::{Change, Communication, Decision, Policy, diff};
+use rules::policy::{Change, Communication, Decision, Policy, Verdict, diff};
 
 /// The zones: three that name their addresses, and the rest.
 const ZONES: usize = 4;
@@ -109,7 +109,7 @@ fn model() -> impl Strategy<Value = Model> {
         prop::collection::vec(prop::option::of(0u8..3), ZONES),
         prop::collection::vec(line(false), 0..5),
         prop::collection::vec(line(true), 0..5),
-        prop::collection::vec(invariant, 0..2),
+        prop::collection::vec(invariant, 0..4),
         prop::collection::vec(sensor, 0..3),
     )
         .prop_map(|(more, clauses, allow, exceptions, must_deny, observe)| Model {
@@ -223,6 +223,39 @@ impl Model {
         let allowed = self.allow.iter().zip(&file.allow).find(says).map(|(_, at)| Decision::Allowed(*at));
         let excepted = || self.exceptions.iter().zip(&file.exceptions).find(says).map(|(_, at)| Decision::Exception(*at));
         allowed.or_else(excepted).unwrap_or(Decision::Denied)
+    }
+
+    /// What of TCP a proxy let through: it makes a connection of its own, from a zone between.
+    fn proxied(&self, file: &Written, c: &Communication, port: u16) -> Verdict {
+        match self.decide(file, c) {
+            Decision::Internal => return Verdict::Internal,
+            Decision::Allowed(_) => return Verdict::Kept,
+            Decision::Exception(_) => return Verdict::Exception,
+            Decision::Denied => {}
+        }
+        let (from, to) = (self.zone(c.source), self.zone(c.destination));
+        let vias = self.invariants().filter(|(a, b, _)| (*a, *b) == (from, to)).map(|(.., via)| via).collect::<Vec<_>>();
+        let lines = || self.allow.iter().chain(&self.exceptions).filter(|line| line.is_in_force(c.time));
+        let leads = (0..ZONES).filter(|middle| *middle != from && *middle != to).any(|middle| {
+            let open = vias.is_empty() || !vias.contains(&None) && vias.contains(&Some(middle));
+            let there = lines().any(|line| {
+                let tcp = line.service.iter().any(|(protocol, _)| protocol.is_none_or(|at| PROTOCOLS[at].1 == 6));
+                (line.from, line.to) == (from, middle)
+                    && tcp
+                    && line.src.as_ref().is_none_or(|text| net(text).contains(&c.source))
+            });
+            let on = lines().any(|line| {
+                let to_it = line.dst.as_ref().is_none_or(|text| net(text).contains(&c.destination));
+                (line.from, line.to) == (middle, to) && to_it && line.service.iter().any(|service| speaks(service, 6, port))
+            });
+            open && there && on
+        });
+        if leads { Verdict::Kept } else { Verdict::Violation }
+    }
+
+    /// Each pair that is forbidden, and unless by which zone.
+    fn invariants(&self) -> impl Iterator<Item = (usize, usize, Option<usize>)> {
+        self.must_deny.iter().flat_map(|(from, to, via)| to.iter().map(move |to| (*from, *to, *via)))
     }
 
     /// The lines that each problem of the file is about, found by trying every address and service.
@@ -389,6 +422,25 @@ fn times() -> impl Iterator<Item = Time> {
     DAYS.iter().map(|(_, last)| last.parse::<Time>().expect("a time")).flat_map(|last| [last, last.plus_ns(1)])
 }
 
+/// The verdicts on what a proxy tells of these, all of TCP and let through.
+fn verdicts_of_a_proxy(policy: &Policy, told: &[(Communication, u16)]) -> Vec<Option<Verdict>> {
+    let mut builder = BatchBuilder::default();
+    for (offset, (c, port)) in (1..).zip(told) {
+        let head =
+            FrameHead { position: Position { partition: 0, offset }, ..FrameHead::new(Transport::Internal, Content::Text) };
+        let mut row = builder.row(&head, 0, "");
+        row.time(c.time);
+        row.log_source(LogSourceId::intern(LogSource { category: Some("proxy"), ..LogSource::default() }));
+        row.ip(FieldId::SOURCE_IP, c.source);
+        row.ip(FieldId::DESTINATION_IP, c.destination);
+        row.int(FieldId::DESTINATION_PORT, i64::from(*port));
+        row.text(FieldId::NETWORK_TRANSPORT, "tcp");
+        row.text(FieldId::EVENT_TYPE, "allowed");
+    }
+    let batch = builder.finish(LogRange { partition: 0, first: 1, last: told.len() as u64 }, Time::UNKNOWN);
+    policy.verdicts(&batch).map(|verdict| verdict.map(|verdict| verdict.verdict)).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -418,6 +470,15 @@ proptest! {
                 }
             }
         }
+        let mut by_proxy = Vec::new();
+        for (source, destination) in ends.iter().flat_map(|a| ends.iter().map(move |b| (*a, *b))) {
+            for (port, time) in [1, 3, 5, 9].into_iter().flat_map(|port| times().map(move |time| (port, time))) {
+                by_proxy.push((Communication { source, destination, protocol: Some(6), port: Some(port), time }, port));
+            }
+        }
+        for ((c, port), verdict) in by_proxy.iter().zip(verdicts_of_a_proxy(&policy, &by_proxy)) {
+            prop_assert_eq!(verdict, Some(model.proxied(&file, c, *port)), "{:?}\n{}", c, file.text);
+        }
     }
 
     /// A policy of which one thing was changed is refused or told apart, and where a verdict is another one, its zones or services are told.
@@ -427,6 +488,10 @@ proptest! {
         let Some(decides) = mutant.mutate(kind, which, by) else { return Ok(()) };
         let (before, after) = (model.written(), mutant.written());
         prop_assert_ne!(&before.text, &after.text);
+        if kind == 6 && model.invariants().collect::<BTreeSet<_>>() == mutant.invariants().collect() {
+            // Another invariant says the same.
+            return Ok(());
+        }
         let (Ok((a, _)), Ok((b, _))) = (Policy::parse(&before.text), Policy::parse(&after.text)) else { return Ok(()) };
         let changes = diff(&a, &b);
         prop_assert!(!changes.is_empty(), "{}\n{}", before.text, after.text);

@@ -525,6 +525,36 @@ fn arrival_does_not_matter<T: std::fmt::Debug + PartialEq>(
     Ok(())
 }
 
+/// Two sanitisers of one way, each named by an invariant of its own: a proxy in either may lead through, another may not; and of each way
+/// both legs are needed, one of each is no way through.
+#[test]
+fn p02_two_sanitisers_are_two_ways() {
+    let two = POLICY
+        .replace("  sanitiser: {", "  screens: {cidr: [10.9.2.0/24]}\n  sanitiser: {")
+        .replace(
+            "exceptions:",
+            "  - {from: lgwan, to: screens, service: [tcp/443]}\n  - {from: screens, to: internet, service: [tcp/8443]}\nexceptions:",
+        )
+        .replace("must_deny:", "must_deny:\n  - {from: lgwan, to: [internet, outside, seccloud], unless_via: screens}");
+    let closed = format!("{two}  - {{from: lgwan, to: [internet]}}\n");
+    let cases = [(443, "kept"), (8443, "kept"), (22, "violation")];
+    for (text, open) in [(&two, true), (&closed, false)] {
+        let policy = Policy::parse(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).0;
+        let told: Vec<_> = cases.iter().map(|(port, _)| ("10.2.16.9", "10.3.10.8", *port)).collect();
+        let expected: Vec<_> = cases.iter().map(|(_, verdict)| if open { *verdict } else { "violation" }).collect();
+        assert_eq!(by_proxy(&policy, &told), expected);
+    }
+    let (terminal, server) = (("10.2.16.9", 50_000), ("10.3.10.8", 443));
+    let (mail, screens) = ("10.9.1.20", "10.9.2.20");
+    let legs = |to: &'static str, from: &'static str, port| {
+        let legs =
+            [flow(0, terminal, (to, 443)), flow(100, (from, 50_000), (server.0, port)), flow(900_000, ("10.3.16.9", 1), server)];
+        run(&two, legs.into_iter(), &["zone-sanitiser"], 10, false).new.len()
+    };
+    assert_eq!((legs(mail, mail, 443), legs(screens, screens, 8443)), (0, 0));
+    assert_eq!((legs(mail, screens, 8443), legs(screens, mail, 443)), (2, 2));
+}
+
 /// A proxy's record names the ends of two connections; only the sanitiser may stand between where the policy says so.
 #[test]
 fn p02_no_other_zone_stands_in_for_the_sanitiser() {
@@ -536,14 +566,20 @@ fn p02_no_other_zone_stands_in_for_the_sanitiser() {
         "  - {from: lgwan, to: sanitiser, service: [udp/1], src: 10.2.0.1, owner: o, ticket: t, until: 2027-03-31}\nmust_deny:",
     );
     let policy = Policy::parse(&via_seccloud).expect("valid").0;
-    let mut builder = BatchBuilder::default();
     let cases = [
         ("10.2.16.9", "198.51.100.7", "violation"),
         ("10.2.16.9", "10.3.10.8", "kept"),
         ("10.3.16.9", "198.51.100.7", "kept"),
         ("10.1.16.9", "198.51.100.7", "violation"),
     ];
-    for (at, (from, to, _)) in cases.iter().enumerate() {
+    let told: Vec<_> = cases.iter().map(|(from, to, _)| (*from, *to, 443)).collect();
+    assert_eq!(by_proxy(&policy, &told), cases.map(|(.., verdict)| verdict));
+}
+
+/// The verdicts on what a proxy tells of, from whom to whom and to which port, all of TCP and let through.
+fn by_proxy(policy: &Policy, told: &[(&str, &str, i64)]) -> Vec<String> {
+    let mut builder = BatchBuilder::default();
+    for (at, (from, to, port)) in told.iter().enumerate() {
         let head = FrameHead {
             position: Position { partition: 0, offset: at as u64 + 1 },
             ..FrameHead::new(Transport::Internal, Content::Text)
@@ -552,15 +588,13 @@ fn p02_no_other_zone_stands_in_for_the_sanitiser() {
         row.log_source(LogSourceId::intern(LogSource { category: Some("proxy"), ..LogSource::default() }));
         row.ip(FieldId::SOURCE_IP, from.parse().expect("an address"));
         row.ip(FieldId::DESTINATION_IP, to.parse().expect("an address"));
-        row.int(FieldId::DESTINATION_PORT, 443);
+        row.int(FieldId::DESTINATION_PORT, *port);
         row.text(FieldId::NETWORK_TRANSPORT, "tcp");
         row.text(FieldId::EVENT_TYPE, "allowed");
     }
-    let mut batch = builder.finish(LogRange { partition: 0, first: 1, last: cases.len() as u64 }, Time::UNKNOWN);
+    let mut batch = builder.finish(LogRange { partition: 0, first: 1, last: told.len() as u64 }, Time::UNKNOWN);
     policy.annotate(&mut batch);
-    for (event, case) in batch.iter().zip(cases) {
-        assert_eq!(rules::policy::verdict_of(event), Some(case.2), "{case:?}");
-    }
+    batch.iter().map(|event| rules::policy::verdict_of(event).expect("one").to_owned()).collect()
 }
 
 /// Whatever the order of arrival within lateness, the batches and the interruptions, the verdicts are the same.
