@@ -65,6 +65,7 @@ pub(crate) async fn what_if(
         return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX)));
     }
     let (draft, warnings) = Policy::parse(&body.yaml).map_err(|problems| zones::refused(&problems))?;
+    let renamed = Arc::new(renamed(&shared, &draft).await?);
     let (draft, began) = (Arc::new(draft), shared.api.clock.now());
     let (from, to) = (search::instant(body.from.as_deref(), "from", began)?, search::instant(body.to.as_deref(), "to", began)?);
     let from = from.unwrap_or_else(|| began.plus_ns(-86_400 * 1_000_000_000));
@@ -75,10 +76,10 @@ pub(crate) async fn what_if(
     request.total_max = Some(0);
     let (mut found, mut complete) = (Found::default(), true);
     loop {
-        let (page, draft) = (request.clone(), draft.clone());
+        let (page, draft, renamed) = (request.clone(), draft.clone(), renamed.clone());
         let (answer, part, whole) = search::run(&shared, &identity, search::SEARCH_NS_MAX, move |on, limits| {
             let answer = on.searcher.search(&page, limits)?;
-            let part = compare(&draft, &answer.hits);
+            let part = compare(&draft, &renamed, &answer.hits);
             let whole = on.lacks_of(&answer).is_empty();
             Ok((answer, part, whole))
         })
@@ -104,8 +105,22 @@ pub(crate) async fn what_if(
         })
         .collect();
     Ok(Json(json!({"looked_at": found.looked_at, "complete": complete, "changes": changes, "beyond": found.beyond,
+        "renamed": *renamed,
         "sha256": draft.sha256, "warnings": warnings}))
     .into_response())
+}
+
+/// The zones that the draft calls otherwise than the policy that came into force last, with their new names.
+async fn renamed(shared: &Arc<Shared>, draft: &Policy) -> Result<BTreeMap<String, String>, Problem> {
+    let text = shared
+        .read(|store| {
+            let last = store.policy_versions()?.into_iter().next();
+            last.map_or(Ok(None), |version| store.policy_text(&version.sha256))
+        })
+        .await?;
+    // One that was in force and that this program does not read has no zones to compare.
+    let last = text.and_then(|text| Policy::parse(&text).ok());
+    Ok(last.map_or_else(BTreeMap::new, |(last, _)| policy::renamed(&last, draft)))
 }
 
 impl Found {
@@ -123,8 +138,8 @@ impl Found {
     }
 }
 
-/// What the draft would say otherwise of these records.
-fn compare(draft: &Policy, hits: &[Hit]) -> Found {
+/// What the draft would say otherwise of these records. Zones that it renames are those that they were.
+fn compare(draft: &Policy, renamed: &BTreeMap<String, String>, hits: &[Hit]) -> Found {
     let batch = batch(hits);
     let mut found = Found { looked_at: hits.len() as u64, ..Found::default() };
     for (hit, verdict) in hits.iter().zip(draft.verdicts(&batch)) {
@@ -132,7 +147,8 @@ fn compare(draft: &Policy, hits: &[Hit]) -> Found {
         let said = before("policy.verdict");
         // The zones of a record are those of its source and its destination; told are those of who began and who was called.
         let forth = verdict.is_none_or(|verdict| verdict.from_source);
-        let (source, destination) = (before("zone.source"), before("zone.destination"));
+        let zone = |name: &str| renamed.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        let (source, destination) = (zone(&before("zone.source")), zone(&before("zone.destination")));
         let (from, to) = if forth { (source, destination) } else { (destination, source) };
         let (new_from, new_to, new_said) =
             verdict.map_or(("", "", ""), |verdict| (verdict.from, verdict.to, verdict.verdict.name()));

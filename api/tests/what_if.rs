@@ -214,6 +214,28 @@ fn a_draft_tells_what_it_would_change() {
     assert!(refused.is_err_and(|why| why.contains("400") && why.contains("nowhere")));
 }
 
+/// A zone that has another name and the same addresses is the zone that it was; what else the draft changes is told under the new name.
+#[test]
+fn a_renamed_zone_changes_nothing_else() {
+    let to = |port| (Some("firewall"), ("10.1.0.1", 50_000), ("10.2.7.7", port), vec![TCP, ALLOWED]);
+    let answer = (Some("flow"), ("10.2.7.7", 443), ("10.1.0.2", 50_000), vec![TCP, WHOLE]);
+    let server = Server::with(Limits::default(), &[stored(0, 1, &[to(443), to(444), answer])]);
+    let draft = POLICY.replace("school", "college").replace("world", "abroad");
+    let rows = |draft: &str| what_if(&server, 0, draft)["changes"].as_array().expect("a list").len();
+    // While nothing says which policy was in force, the names are all that is known.
+    assert_eq!(rows(&draft), 2);
+    server.store.policy_in_force(&policy(POLICY).sha256, POLICY, 1, "a test").expect("stored");
+    let answer = what_if(&server, 0, &draft);
+    assert_eq!((&answer["changes"], &answer["renamed"]), (&json!([]), &json!({"school": "college", "world": "abroad"})));
+    let answer = what_if(&server, 0, &draft.replacen("tcp/443, udp", "udp", 1));
+    let row = &answer["changes"][0];
+    let told = ["from", "to", "service", "before", "after"].map(|key| row[key].as_str().expect("a text"));
+    assert_eq!((told, &row["count"]), (["hall", "college", "tcp/443", "kept", "violation"], &json!(2)));
+    // Other addresses are another zone.
+    let moved = what_if(&server, 0, &draft.replace("10.2.0.0/16", "10.2.0.0/17"));
+    assert_eq!((&moved["renamed"], rows(&draft.replace("10.2.0.0/16", "10.2.0.0/17"))), (&json!({"world": "abroad"}), 2));
+}
+
 /// Before there is a policy, its first draft is what one would try.
 #[test]
 fn a_draft_is_tried_on_what_was_stored_without_a_policy() {

@@ -111,12 +111,13 @@ export type PolicyVersion = { sha256: string; since: string; by: string; bytes: 
 export type PolicyChange =
   | { what: "zone"; first: string; last: string; before: string; after: string }
   | { what: "service"; from: string; to: string; service: string; before: string; after: string; lines_before: number[]; lines_after: number[] }
+  | { what: "renamed"; before: string; after: string }
   | { what: "named"; zone: string; before: string; after: string }
   | { what: "model"; before: string; after: string }
   | { what: "sensor"; sensor: string; before: string; after: string }
   | { what: "invariant"; from: string; to: string; before: string; after: string };
 export type WhatIf = {
-  looked_at: number; complete: boolean; beyond: number; sha256: string;
+  looked_at: number; complete: boolean; beyond: number; sha256: string; renamed: Record<string, string>;
   changes: { from: string; to: string; service: string; before: string; after: string; count: number; example: string | null }[];
 };
 export type Cell = {

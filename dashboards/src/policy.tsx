@@ -59,6 +59,7 @@ function Change(props: { of: PolicyChange }) {
   return (
     <Switch>
       <Match when={of().what === "zone" && (of() as Extract<PolicyChange, { what: "zone" }>)}>{(one) => <><span class="dim">{t("zoneChange")}</span> <span class="mono">{visible(one().first)} – {visible(one().last)}</span> {two(one())}</>}</Match>
+      <Match when={of().what === "renamed" && (of() as Extract<PolicyChange, { what: "renamed" }>)}>{(one) => <><span class="dim">{t("zone")}</span> {two(one())}</>}</Match>
       <Match when={of().what === "named" && (of() as Extract<PolicyChange, { what: "named" }>)}>{(one) => <><span class="dim">{t("zone")}</span> <b>{visible(one().zone)}</b> {two(one())}</>}</Match>
       <Match when={of().what === "model" && (of() as Extract<PolicyChange, { what: "model" }>)}>{(one) => <><span class="dim">{t("model")}</span> {two(one())}</>}</Match>
       <Match when={of().what === "service" && (of() as Extract<PolicyChange, { what: "service" }>)}>{(one) => <><b>{pair(one())}</b> <span class="mono">{visible(one().service)}</span> {two(one())} <span class="dim">{[lines(one().lines_before), lines(one().lines_after)].filter(Boolean).join(" → ")}</span></>}</Match>
@@ -95,6 +96,7 @@ function Draft(props: { current: string | undefined }) {
       <Show when={found()} keyed>{(f) => (
         <>
           <p class="facts" data-looked-at={f.looked_at}><span>{t("lookedAt")}: <b>{number(f.looked_at)}</b></span><Show when={!f.complete}><span class="problem">{t("incomplete")}</span></Show><Show when={f.beyond > 0}><span class="problem">{t("beyondChanges")}: {number(f.beyond)}</span></Show></p>
+          <ul class="policy"><For each={Object.entries(f.renamed)}>{([before, after]) => <li><Change of={{ what: "renamed", before, after }} /></li>}</For></ul>
           <div class="scroll"><table class="what-if">
             <thead><tr><th>{t("from")} → {t("to")}</th><th>{t("service")}</th><th>{t("before")}</th><th>{t("after")}</th><th class="number">{t("count")}</th><th>{t("example")}</th></tr></thead>
             <tbody><For each={f.changes} fallback={<tr><td colspan={6} class="dim empty">{t("same")}</td></tr>}>{(one) => (

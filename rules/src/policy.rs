@@ -18,7 +18,7 @@ use event::{EventRef, FieldId, Time, Value};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use diff::{Change, diff};
+pub use diff::{Change, diff, renamed};
 pub use record::believed;
 pub(crate) use record::passed_word;
 pub use sensors::Sensors;

@@ -1,5 +1,6 @@
 //! `mihari policy`: proving a zone file, comparing two, and asking a running service what passed between zones.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -155,6 +156,7 @@ fn told(change: &Change) -> String {
         Change::Service { from, to, service, before, after, lines_before, lines_after } => {
             format!("{from} -> {to} {service}: {before} {lines_before:?}, now {after} {lines_after:?}")
         }
+        Change::Renamed { before, after } => format!("zone {before} is now called {after}"),
         Change::Named { zone, before, after } => format!("zone {zone}: {before}, now {after}"),
         Change::Model { before, after } => format!("model: {before:?}, now {after:?}"),
         Change::Sensor { sensor, before, after } => format!("sensor {sensor}: {before}, now {after}"),
@@ -250,6 +252,8 @@ fn what_if(args: &WhatIf) -> Result<ExitCode> {
     struct Answer {
         looked_at: u64,
         complete: bool,
+        #[serde(default)]
+        renamed: BTreeMap<String, String>,
         changes: Vec<Row>,
     }
     #[derive(Deserialize)]
@@ -265,6 +269,9 @@ fn what_if(args: &WhatIf) -> Result<ExitCode> {
     let yaml = std::fs::read_to_string(&args.draft).with_context(|| format!("failed to read {}", args.draft.display()))?;
     let body = serde_json::json!({"yaml": yaml, "from": args.from, "to": args.to});
     let answer: Answer = client::send(&args.service, "/api/v1/policy/what-if", &body)?;
+    for (before, after) in &answer.renamed {
+        super::say(&format!("zone {before} would be called {after}"));
+    }
     for Row { from, to, service, before, after, count, example } in &answer.changes {
         let example = example.as_ref().map_or_else(String::new, |id| format!(", such as {id}"));
         let before = if before.is_empty() { "nothing was said" } else { before };

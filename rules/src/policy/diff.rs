@@ -1,9 +1,10 @@
 //! What two policies decide differently, exactly: by ranges of addresses that change their zone, and by pairs of zones and intervals of
-//! services. Exceptions are compared with their addresses and their end, lines with who answers for them and why; and what sensors see, what
+//! services. A zone that has another name and the same addresses is told as renamed, and is one zone for all else. Exceptions are compared with their addresses and their end, lines with who answers for them and why; and what sensors see, what
 //! zones are called and which clause speaks of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::read::shown;
@@ -22,6 +23,13 @@ pub enum Change {
         /// The zone of the first policy.
         before: String,
         /// The zone of the second policy.
+        after: String,
+    },
+    /// A zone that has the same addresses under another name. All else is told under the second policy's name.
+    Renamed {
+        /// Its name in the first policy.
+        before: String,
+        /// Its name in the second policy.
         after: String,
     },
     /// A zone that one of them has and the other has not, that people call otherwise, or of which another clause speaks.
@@ -81,7 +89,11 @@ pub enum Change {
 
 /// What `b` decides differently from `a`, in a fixed order.
 pub fn diff(a: &Policy, b: &Policy) -> Vec<Change> {
-    let mut changes = zones(a, b);
+    let renamed = renamed(a, b);
+    let mut changes: Vec<Change> =
+        renamed.iter().map(|(before, after)| Change::Renamed { before: before.clone(), after: after.clone() }).collect();
+    let a = &with_names(a, &renamed);
+    changes.extend(zones(a, b));
     let named = differing(&named(a), &named(b)).into_iter();
     changes.extend(named.map(|(zone, before, after)| Change::Named { zone, before, after }));
     if a.model != b.model {
@@ -104,6 +116,43 @@ pub fn diff(a: &Policy, b: &Policy) -> Vec<Change> {
         after,
     }));
     changes
+}
+
+/// The zones of one policy that another one has under another name, with that name: the same prefixes, or all other addresses, where neither
+/// policy has the other's name.
+pub fn renamed(a: &Policy, b: &Policy) -> BTreeMap<String, String> {
+    fn alone<'p>(of: &'p Policy, other: &Policy) -> BTreeMap<(bool, BTreeSet<IpNet>), &'p str> {
+        let zones = of.zones.iter().filter(|zone| other.zone_named(&zone.name).is_none());
+        zones.map(|zone| ((zone.rest, zone.cidr.iter().copied().collect()), zone.name.as_str())).collect()
+    }
+    let after = alone(b, a);
+    let both =
+        alone(a, b).into_iter().filter_map(|(addresses, name)| Some((name.to_owned(), (*after.get(&addresses)?).to_owned())));
+    both.collect()
+}
+
+/// The policy with other names for some of its zones.
+fn with_names(policy: &Policy, names: &BTreeMap<String, String>) -> Policy {
+    let mut policy = policy.clone();
+    let rename = |name: &mut String| {
+        if let Some(other) = names.get(name) {
+            name.clone_from(other);
+        }
+    };
+    policy.zones.iter_mut().for_each(|zone| rename(&mut zone.name));
+    for line in policy.allow.iter_mut().chain(&mut policy.exceptions) {
+        rename(&mut line.from);
+        rename(&mut line.to);
+    }
+    for invariant in &mut policy.must_deny {
+        rename(&mut invariant.from);
+        invariant.to.iter_mut().chain(&mut invariant.unless_via).for_each(rename);
+    }
+    for (from, to) in policy.observe.iter_mut().flat_map(|sensor| &mut sensor.cells) {
+        rename(from);
+        rename(to);
+    }
+    policy
 }
 
 /// Of what two policies say under a name, that which differs; `nothing` where one of them has no such name.

@@ -125,6 +125,28 @@ fn p03_what_a_zone_is_called_is_compared() {
     }
 }
 
+/// A zone of another name and the same addresses is told as that, wherever it stands; what changes beside is told under the new name.
+#[test]
+fn p03_a_renamed_zone_is_the_same_zone() {
+    let seen = format!("{POLICY}observe:\n  - {{sensor: fw-7, cells: [[lgwan, \"*\"], [outside, sanitiser]], heartbeat: 5m}}\n");
+    let a = Policy::parse(&seen).expect("valid").0;
+    let renamed = |before: &str, after: &str| Change::Renamed { before: before.to_owned(), after: after.to_owned() };
+    let against = |text: &str| diff(&a, &Policy::parse(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).0);
+    let both = seen.replace("lgwan", "gyosei").replace("outside", "world").replace("sanitiser", "clean");
+    assert_eq!(against(&both), [renamed("lgwan", "gyosei"), renamed("outside", "world"), renamed("sanitiser", "clean")]);
+    let more = both.replace("{from: clean, to: internet, service: [tcp/443]}", "{from: clean, to: internet, service: [tcp/444]}");
+    let told = against(&more);
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(
+        told[3..].iter().all(|change| matches!(change, Change::Service { from, to, .. } if from == "clean" && to == "internet"))
+    );
+    // Other addresses are another zone; so is a name that the first policy has for others.
+    let moved = against(&seen.replace("sanitiser", "clean").replace("10.9.1.0/24", "10.9.1.0/25"));
+    assert!(!moved.iter().any(|change| matches!(change, Change::Renamed { .. })), "{moved:?}");
+    let swapped = against(&seen.replace("lgwan", "§").replace("seccloud", "lgwan").replace('§', "seccloud"));
+    assert!(swapped.len() > 2 && !swapped.iter().any(|change| matches!(change, Change::Renamed { .. })), "{swapped:?}");
+}
+
 /// Who answers for a line, why, and what a sensor sees are part of what is in force.
 #[test]
 fn p03_what_a_line_is_for_and_what_is_seen_is_compared() {
