@@ -407,7 +407,7 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
     }
     // OpenStack: `2026-04-01 09:00:00.123 25 INFO nova.compute text`.
     let is_process = || word.bytes().all(|b| b.is_ascii_digit()) && after.trim_start().split(' ').next().is_some_and(is_level);
-    if !host || !has_priority && (is_level(word) || word == "-" || is_process()) {
+    if !host || !has_priority && (is_level(word) || NO_HOSTS.contains(&word) || is_process()) {
         return Header { message: rest, ..header };
     }
     let after = after_facility(after.trim_start());
@@ -582,6 +582,9 @@ const LEVELS: &[&str] = &[
 pub(super) fn is_level(word: &str) -> bool {
     word.len() <= 11 && LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level))
 }
+
+/// Words that stand behind a time where no host does, as programs begin to tell of logins.
+const NO_HOSTS: [&str; 8] = ["-", "Failed", "Invalid", "Login", "Unsuccessful", "Authentication", "Unauthorized", "User"];
 
 const FACILITIES: [&str; 24] = [
     "kernel",

@@ -60,15 +60,17 @@ fn without_lead(text: &str) -> &str {
 /// Pairs with colons within a text: only where enough of their names are known, and only those.
 const COLONS: Style = style(None, ':');
 
-/// Whether the value stands directly behind the colon, unlike in prose.
-fn is_tight(pair: Pair<'_>) -> bool {
-    !pair.value.is_empty() && pair.value.as_ptr() as usize == pair.key.as_ptr() as usize + pair.key.len() + 1
+/// Whether the value stands directly behind the colon, or in quotes there, unlike in prose.
+fn is_tight(text: &str, pair: Pair<'_>) -> bool {
+    let place = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize;
+    let between = text.get(place(pair.key) + pair.key.len()..place(pair.value));
+    !pair.value.is_empty() && matches!(between, Some(":" | ":\""))
 }
 
 /// Whether there are enough pairs with colons whose names are known.
 fn has_colons(text: &str) -> bool {
     let mut known = 0;
-    styled(text, COLONS, |pair| known += usize::from(is_tight(pair) && usual::is_known(pair.key)));
+    styled(text, COLONS, |pair| known += usize::from(is_tight(text, pair) && usual::is_known(pair.key)));
     known >= PAIRS_MIN
 }
 
@@ -158,7 +160,7 @@ impl super::Reader for Reader {
             let colons = || Some(&COLONS).filter(enough).filter(|_| has_colons(message));
             let Some(style) = style.or_else(colons) else { return false };
             let is_of = |pair: Pair<'_>| match *style == COLONS {
-                true => is_tight(pair) && usual::is_known(pair.key),
+                true => is_tight(message, pair) && usual::is_known(pair.key),
                 false => is_name(pair.key, *style),
             };
             styled(if whole.is_some() { bare } else { message }, *style, |pair| {
@@ -172,8 +174,11 @@ impl super::Reader for Reader {
         self.plain.write(&self.record, message, context, row);
         if let Some((lead, _)) = message.split_once(['=', '{']) {
             super::guess(lead, row);
+            // Where the header has the time, the words before the first name tell the level: `error=none` tells none.
+            let words = || lead.rsplit_once(' ').map_or("", |(words, _)| words);
+            let own = || context.header.stamp.and_then(|_| super::level(words()));
             if row.get(FieldId::LOG_LEVEL).is_none()
-                && let Some((_, Some(level))) = super::beginning(lead)
+                && let Some(level) = super::beginning(lead).and_then(|(_, level)| level).or_else(own)
             {
                 row.text(FieldId::LOG_LEVEL, level);
             }

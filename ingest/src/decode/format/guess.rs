@@ -159,6 +159,7 @@ const BEFORE_NAME: &[&str] = &[
     "name",
     "admin",
     "loginname",
+    "accountname",
     "usr",
     "ユーザー",
     "ユーザ",
@@ -622,6 +623,7 @@ fn port_of(lead: &str) -> Option<Whose> {
     match lead.as_bytes().first()?.to_ascii_lowercase() {
         b'p' if lead.eq_ignore_ascii_case("port") => Some(Whose::Last),
         b's' if lead.eq_ignore_ascii_case("spt") || is_port => Some(Whose::Source),
+        b'r' | b'c' if is_port && !lead.eq_ignore_ascii_case("report") => Some(Whose::Source), // `rport`, `client-port`
         b'd' if lead.eq_ignore_ascii_case("dpt") || is_port => Some(Whose::Destination),
         _ => None,
     }
@@ -730,7 +732,7 @@ fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::USER_NAME).is_some() {
         return false;
     }
-    if named(text, row) {
+    if named(text, login, row) {
         return true;
     }
     if !login {
@@ -785,7 +787,7 @@ fn opens(text: &str) -> Option<&str> {
     (goes_on && is_name && text.starts_with(first)).then_some(name)
 }
 
-fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
+fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let mut last = "";
     for (at, word) in words(text) {
         let before = std::mem::replace(&mut last, word);
@@ -844,12 +846,14 @@ fn named(text: &str, row: &mut RowBuilder<'_>) -> bool {
         let found = found.split_once('@').filter(|(_, rest)| is_mac(rest)).map_or(found, |(name, _)| name);
         let plain = quote.is_some_and(|quote| quote != '(') || after.starts_with([':', '=', '[', '\u{ff1a}']);
         let behind = &rest[(found.as_ptr() as usize - rest.as_ptr() as usize) + found.len()..];
-        let led_again = is_one_of(found, BEFORE_NAME) && behind.starts_with([':', '=', '['])
+        // `User admin: CLI login` is of him, `user admin:NAME` of another.
+        let is_admin = found.eq_ignore_ascii_case("admin") && behind.starts_with(": ");
+        let led_again = is_one_of(found, BEFORE_NAME) && behind.starts_with([':', '=', '[']) && !is_admin
             || is_one_of(found, &["user", "username"]) && behind.starts_with(' ') && quote.is_none();
         let none = led_again
             || found.split_once(['=', ':']).is_some_and(|(lead, _)| is_one_of(lead, BEFORE_NAME))
             || !plain
-                && (!contains(key, "user") && key.is_ascii()
+                && (!contains(key, "user") && key.is_ascii() && !(login && behind.starts_with(" logged "))
                     || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
                     || found.contains(['=', '/']));
         let none = none || quote == Some('(') && found.contains(' ');

@@ -456,7 +456,10 @@ impl Registry {
         let read = self.read(&Context { header, ..within(context) }, row);
         self.within = false;
         if read {
-            if let Some(level) = beginning.and_then(|(_, level)| level).filter(|_| row.get(FieldId::LOG_LEVEL).is_none()) {
+            let own = || context.header.stamp.and_then(|_| super::level(lead)); // Where the header has the time.
+            if let Some(level) =
+                beginning.and_then(|(_, level)| level).or_else(own).filter(|_| row.get(FieldId::LOG_LEVEL).is_none())
+            {
                 row.text(FieldId::LOG_LEVEL, level);
             }
             super::outcome(lead, row);

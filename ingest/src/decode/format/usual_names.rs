@@ -89,7 +89,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      created firstdetected firstseen firstobservedat reqtimesec starttime startdate starttimestamp begintime published publishtime receivedtime \
      receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix epoch \
      epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano observedtimeunixnano \
-     asctime syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat \
+     asctime dttm syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat \
      timegeneratedutc 日時 発生日時 ログ日時 時刻 発生時刻",
     ),
     (
@@ -101,13 +101,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress \
      geolocationipaddress {S}publicipaddress origsrc 送信元 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
-     identityip identityipaddress {S}hostaddress {S}hostip callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
+     identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
      publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr remote peer addr from",
     ),
     (
         Number("source.port"),
         Port,
-        "{S}port srcpt spt sport sourcetransportport origsport 送信元ポート sourceinfoport portsrc {S}portnumber {S}l4port",
+        "{S}port srcpt spt sport sourcetransportport origsport 送信元ポート sourceinfoport portsrc {S}portnumber peernameport {S}l4port",
     ),
     (
         Host("destination"),
@@ -254,9 +254,9 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Account("user"),
         Any,
-        "username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
+        "performedby operatedby username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
      logonuser logon actor actorname actorusername principal principalname userprincipalname upn samaccountname admin \
-     adminname adminuser administrator operator performedby initiatedby executedby requestedby subjectusername subjectuser \
+     adminname adminuser administrator operator initiatedby executedby requestedby subjectusername subjectuser \
      callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser lastloggedinuser lastloggedonuser \
      endpointuser processuser processusername processaccountname initiatingprocessaccountname requestuser requestusername \
      authuser authusername authenticateduser dbuser dbusername osuser who userlogin userloginname userlogon userdisplayname \
@@ -264,7 +264,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      createdbyusername modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
-     useraccount domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser csusername operatedby subjuid identityprincipalname users",
+     useraccount domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser csusername subjuid identityprincipalname users",
     ),
     (
         As("user.id"),
@@ -282,7 +282,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("user.email"),
         Mail,
-        "useremail useremailaddress email emailaddress mail createdbylogin createdbyemail memberemail operatoremail adminemail actoremail actoremailaddress usermail upn userprincipalname \
+        "useremail useremailaddress useridentityemail email emailaddress mail createdbylogin createdbyemail memberemail operatoremail adminemail actoremail actoremailaddress usermail upn userprincipalname \
      user username loginname login accountemail actor userid actorid",
     ),
     (
