@@ -180,8 +180,8 @@ impl super::Reader for Reader {
         table.finish(row);
         if !web {
             self.mail_message(text, row);
-            // `GUI(192.0.2.7)`: from where an administrator works.
-            if let Some(ip) = between(interface, "(", ")").and_then(|ip| ip.parse().ok()) {
+            // `GUI(192.0.2.7)`, `192.0.2.7`: from where an administrator or a user of the web mail works.
+            if let Ok(ip) = between(interface, "(", ")").unwrap_or(interface).parse() {
                 row.ip(FieldId::SOURCE_IP, ip);
             }
         }

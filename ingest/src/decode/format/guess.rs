@@ -536,7 +536,13 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
                 _ => {}
             }
         } else if let Some(port) = word.trim_end_matches(['.', ':', ']']).parse::<u16>().ok().filter(|port| *port > 0) {
-            match port_of(before) {
+            let whose = match port_of(before) {
+                // `Src Port: 40122`
+                Some(Whose::Last) if is_one_of(owner, BEFORE_SOURCE) => Some(Whose::Source),
+                Some(Whose::Last) if is_one_of(owner, BEFORE_TARGET) => Some(Whose::Destination),
+                whose => whose,
+            };
+            match whose {
                 Some(Whose::Last) => {
                     if let Some(end) = &mut found[last] {
                         end.port = end.port.or(Some(port));
