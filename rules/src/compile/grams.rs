@@ -141,6 +141,11 @@ impl Grams {
         self.widths.is_empty() && self.packed.is_empty()
     }
 
+    /// Whether it finds the same in ASCII text of any case.
+    pub(super) fn is_caseless(&self) -> bool {
+        self.packed.is_empty() && self.widths.iter().all(|width| width.bytes == WINDOW_BYTES)
+    }
+
     /// What it costs to look a usual text up, in look-ups of a table.
     pub(super) fn price(&self) -> usize {
         let windows: usize = self.widths.iter().map(|width| USUAL_BYTES / 2 / width.step).sum();
@@ -153,7 +158,7 @@ impl Grams {
         of_widths.chain(self.packed.iter().filter_map(Packed::shortest)).min()
     }
 
-    /// Calls `hit` once with every literal that `value` contains. `names`: above every number a literal is known by.
+    /// Calls `hit` once with every literal that `value`, in lower case, contains. `names`: above every number a literal is known by.
     pub(super) fn find(&self, value: &[u8], names: usize, found: &mut Found, mut hit: impl FnMut(u32)) {
         found.begin(names);
         for width in &self.widths {
@@ -305,7 +310,8 @@ impl Width {
         for entry in &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize] {
             let Some(start) = end.checked_sub(entry.before as usize) else { continue };
             let (literal, name) = &self.literals[entry.literal as usize];
-            if !found.has(*name) && value[start..].starts_with(literal) && found.is_new(*name) {
+            let stands = || value.get(start..start + literal.len()).is_some_and(|text| text.eq_ignore_ascii_case(literal));
+            if !found.has(*name) && stands() && found.is_new(*name) {
                 hit(*name);
             }
         }
@@ -319,11 +325,14 @@ fn place(window: u32, words_mask: usize) -> (usize, u64) {
     ((spread >> 48) as usize & words_mask, spread >> 40 & 63)
 }
 
-/// A window as a number: one of four bytes as it is loaded, a shorter one as its bytes are pushed.
+/// Turns capital letters into small ones, and some other bytes into each other: what is filed under a window is compared in full.
+const SMALL: u32 = 0x2020_2020;
+
+/// A window as a number: one of four bytes as it is loaded, whatever the case of its letters; a shorter one as its bytes are pushed.
 #[inline]
 fn number(window: &[u8]) -> u32 {
     match window.first_chunk::<WINDOW_BYTES>() {
-        Some(window) => u32::from_le_bytes(*window),
+        Some(window) => u32::from_le_bytes(*window) | SMALL,
         None => window.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)),
     }
 }
@@ -350,6 +359,14 @@ mod tests {
                 found.sort_unstable();
                 let expected: Vec<usize> = (0..literals.len()).filter(|at| value.contains(&literals[*at])).collect();
                 prop_assert_eq!(found, expected);
+            }
+            if grams.is_caseless() {
+                let mut found = Vec::new();
+                let value: String = value.chars().filter(char::is_ascii).collect();
+                grams.find(value.to_ascii_uppercase().as_bytes(), literals.len(), &mut seen, |name| found.push(name as usize));
+                found.sort_unstable();
+                let expected: Vec<usize> = (0..literals.len()).filter(|at| value.contains(&literals[*at])).collect();
+                prop_assert_eq!(found, expected, "in capitals");
             }
         }
     }

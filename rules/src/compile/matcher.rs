@@ -138,6 +138,11 @@ impl Matcher {
         !is_anchored && self.numbers.is_empty() && self.networks.is_empty()
     }
 
+    /// Whether it may be asked so for ASCII text of any case.
+    pub(super) fn is_caseless(&self) -> bool {
+        self.within.is_caseless()
+    }
+
     /// Whether a value is of any interest: else only that it is there.
     pub(super) fn reads_values(&self) -> bool {
         self.reads_text || !self.numbers.is_empty() || !self.networks.is_empty()
@@ -186,7 +191,7 @@ impl Matcher {
         }
     }
 
-    /// Adds the gates that a value's text opens; `folded` is in lower case.
+    /// Adds the gates that a value's text opens; `folded` is in lower case, but where [`Matcher::is_caseless`].
     pub(super) fn find_text(&self, folded: &[u8], found: &mut Found, out: &mut Vec<u32>) {
         let mut hit = |name: u32| {
             let (from, to) = (self.gates_start[name as usize] as usize, self.gates_start[name as usize + 1] as usize);

@@ -33,7 +33,7 @@ pub(crate) struct State {
     finds: Vec<u64>,
     gates: Vec<u32>,
     cell: CellText,
-    /// The values of fields without matchers of their own, in lower case: for keywords.
+    /// The values of fields without matchers of their own, in lower case where that matters: for keywords.
     run: Vec<u8>,
     found: Found,
     cache: Cache,
@@ -102,6 +102,8 @@ struct Route {
     others: Option<u16>,
     /// Whether these fields' values can be looked up together.
     is_run: bool,
+    /// Whether they may be so in any case.
+    is_caseless: bool,
 }
 
 /// What a field opens.
@@ -343,11 +345,12 @@ impl State {
                     continue;
                 }
                 _ if is_other && route.is_run => {
-                    let value = event.cell(at);
-                    if value != Value::Null {
-                        fold_value(value, &mut cell.plain, run);
-                        run.push(BETWEEN);
+                    match event.cell_bytes(at) {
+                        Some(text) if route.is_caseless && text.is_ascii() => run.extend_from_slice(text),
+                        _ if event.cell(at) == Value::Null => continue,
+                        _ => fold_value(event.cell(at), &mut cell.plain, run),
                     }
+                    run.push(BETWEEN);
                     continue;
                 }
                 Some(text) if text.len() <= VALUE_BYTES_MAX && list.is_cached() => hash(text, seed(list.owner)),
@@ -488,13 +491,14 @@ impl State {
             route.lists.push(List { start, end, own, owner, is_costly, lengths, reads_numbers, asked: 0, known: 0 });
             route.lists.len() as u16 - 1
         };
+        let is_caseless = keywords.iter().all(|of| of.matcher.is_caseless());
         let mut is_run = false;
         if !keywords.is_empty() {
             route.others = Some(add(&[]));
             is_run = keywords.iter().all(|of| of.matcher.is_within());
         }
         let own = own.into_iter().map(|(field, matchers)| (field, add(&matchers))).collect();
-        Route { own, is_run, ..route }
+        Route { own, is_run, is_caseless, ..route }
     }
 
     /// Gives rules of a plan other gates, chosen by what was counted, where that is worth it.
