@@ -71,7 +71,7 @@ pub(crate) async fn lines(
             records.push(line.strip_suffix(b"\r").unwrap_or(line))?;
         }
     }
-    let (accepted, _) = records.keep(&shared).await?;
+    let accepted = records.keep(&shared).await?.frames().count();
     Ok(Json(json!({"accepted": accepted})).into_response())
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn bulk(
     let started = shared.api.clock.now();
     let body = unpack(&headers, body)?;
     let mut records = Records::new(&shared, &identity, peer);
-    let mut items: Vec<Value> = Vec::new();
+    let mut items: Vec<(String, Value)> = Vec::new();
     let mut refused = false;
     let mut lines = body.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty());
     while let Some(action) = lines.next() {
@@ -112,7 +112,7 @@ pub(crate) async fn bulk(
                 let Some(record) = lines.next() else { return Err(Problem::bad("bad_body", "the last action has no record")) };
                 if record.trim_ascii_start().first() == Some(&b'{') {
                     records.push(record)?;
-                    json!({"_index": index, "status": 201, "result": "created"})
+                    json!({"_index": index, "status": 201})
                 } else {
                     failure("a record is a JSON object")
                 }
@@ -125,11 +125,16 @@ pub(crate) async fn bulk(
             _ => return Err(Problem::bad("bad_body", format!("no action is named {name:?}"))),
         };
         refused |= item.get("error").is_some();
-        items.push(json!({name: item}));
+        items.push((name.clone(), item));
     }
-    records.keep(&shared).await?;
+    // Each has the id of its event, whichever the sender wished for: the same record twice is two.
+    let mut kept = records.keep(&shared).await?.frames();
+    for (_, item) in items.iter_mut().filter(|(_, item)| item.get("error").is_none()) {
+        created(item, kept.next().ok_or_else(Problem::stopping)?);
+    }
     refreshed(&shared, &identity, &parameters).await;
     let took_ms = shared.api.clock.now().since_ns(started) / 1_000_000;
+    let items: Vec<Value> = items.into_iter().map(|(name, item)| json!({name: item})).collect();
     let answer = json!({"took": took_ms, "errors": refused, "items": items});
     Ok(Json(answer).into_response())
 }
@@ -154,13 +159,21 @@ pub(crate) async fn one(
     // One line: a line's end within would be that of the record elsewhere.
     let text: String = record.get().replace(['\n', '\r'], " ");
     records.push(text.as_bytes())?;
-    let (_, first) = records.keep(&shared).await?;
+    let kept = records.keep(&shared).await?;
     refreshed(&shared, &identity, &parameters).await;
-    let frame = first.ok_or_else(Problem::stopping)?;
-    let shards = json!({"total": 1, "successful": 1, "failed": 0});
-    let answer = json!({"_index": index, "_id": EventId { frame, nth: 0 }.to_string(), "_version": 1, "result": "created", "_shards": shards,
-        "_seq_no": frame.offset, "_primary_term": 1});
+    let mut answer = json!({"_index": index});
+    created(&mut answer, kept.frames().next().ok_or_else(Problem::stopping)?);
     Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Says of a record that it was added, and which event it is.
+fn created(answer: &mut Value, frame: Position) {
+    answer["_id"] = EventId { frame, nth: 0 }.to_string().into();
+    answer["_version"] = 1.into();
+    answer["result"] = "created".into();
+    answer["_shards"] = json!({"total": 1, "successful": 1, "failed": 0});
+    answer["_seq_no"] = frame.offset.into();
+    answer["_primary_term"] = 1.into();
 }
 
 /// Waits until what was taken is searchable, for whoever asks for that.
@@ -207,16 +220,27 @@ impl Records {
         Ok(())
     }
 
-    /// Appends them all: how many there were, and the place of the first, once they are on disk.
-    pub(crate) async fn keep(self, shared: &Shared) -> Result<(usize, Option<Position>), Problem> {
-        let mut first = None;
+    /// Appends them all: where each lies, once they are on disk.
+    pub(crate) async fn keep(self, shared: &Shared) -> Result<Kept, Problem> {
+        let mut runs = Vec::new();
         for frames in self.frames.into_iter().filter(|frames| !frames.is_empty()) {
             metrics::counter!("mihari_received_frames_total", "transport" => "http").increment(frames.len() as u64);
             metrics::counter!("mihari_received_bytes_total", "transport" => "http").increment(frames.byte_len() as u64);
-            let position = shared.api.intake.append(frames).await.ok_or_else(Problem::stopping)?;
-            first.get_or_insert(position);
+            let count = frames.len() as u64;
+            runs.push((shared.api.intake.append(frames).await.ok_or_else(Problem::stopping)?, count));
         }
-        Ok((self.count, first))
+        Ok(Kept(runs))
+    }
+}
+
+/// Runs of frames that are on disk, as they were appended: where each begins, and how many it has.
+pub(crate) struct Kept(Vec<(Position, u64)>);
+
+impl Kept {
+    /// Where each frame lies.
+    pub(crate) fn frames(self) -> impl Iterator<Item = Position> {
+        let of = |(first, count): (Position, u64)| (0..count).map(move |nth| Position { offset: first.offset + nth, ..first });
+        self.0.into_iter().flat_map(of)
     }
 }
 

@@ -27,7 +27,7 @@ fn records_over_http_are_there_once_they_are_answered() {
     };
     let lines = "<38>1 2026-04-01T00:00:00Z srv sshd 1 - - by http\n\n{\"message\":\"by http\"}\r\n";
     assert_eq!(send("/api/v1/ingest", lines), json!({"accepted": 2}));
-    let bulk = "{\"create\":{\"_index\":\"logs\"}}\n{\"message\":\"by http in bulk\"}\n{\"delete\":{\"_id\":\"1\"}}\n{\"index\":{}}\nno object\n";
+    let bulk = "{\"create\":{\"_index\":\"logs\",\"_id\":\"mine\"}}\n{\"message\":\"by http in bulk\"}\n{\"delete\":{\"_id\":\"1\"}}\n{\"index\":{}}\nno object\n";
     let answer = send("/api/v1/_elastic/_bulk", bulk);
     let status: Vec<&Value> = answer["items"]
         .as_array()
@@ -41,6 +41,8 @@ fn records_over_http_are_there_once_they_are_answered() {
     service.kill();
     let service = Service::start(dir.path(), "");
     assert_eq!(service.hits("\"by http\"", 3).len(), 3);
+    // Whichever id the sender wished for, it is told the event's.
+    assert_eq!(service.hits("\"http in bulk\"", 1)[0]["id"], answer["items"][0]["create"]["_id"]);
     let refused = api::client::post(&service.api, "/api/v1/ingest", "wrong", lines).expect_err("no token");
     assert!(format!("{refused:?}").contains("401"), "{refused:?}");
     service.stop();
