@@ -5,8 +5,9 @@
 //! a level or below, they become one of the next, unless they are large enough. At full rate no document is thus written twice; where a
 //! commit holds a few events, each merge is small. One merge runs at a time, on a thread of the engine.
 //!
-//! A shard that is closed becomes one segment, beside everything else ([`compact`]): each file of each segment is one of the mappings that the
-//! system allows a process (65,530 as a rule), and a year of shards in sixty segments each would need more.
+//! Where closed shards are in too many segments together, the oldest become one segment each, beside everything else ([`compact`]): each file of
+//! each segment is one of the mappings that the system allows a process (65,530 as a rule), and a year of shards in sixty segments each would
+//! need more.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -39,6 +39,8 @@ pub struct IndexOptions {
     pub shard_span_ns: i64,
     /// Bytes that the engine may hold of what is not committed.
     pub heap_bytes: usize,
+    /// Segments that the closed shards of a tenant may be in, those apart that are in one: beyond, the oldest become one segment.
+    pub closed_segments: usize,
 }
 
 impl IndexOptions {
@@ -51,6 +53,7 @@ impl IndexOptions {
             shard_documents: 2_000_000,
             shard_span_ns: 24 * 3600 * 1_000_000_000,
             heap_bytes: 128 << 20,
+            closed_segments: 512,
         }
     }
 }
@@ -80,7 +83,7 @@ pub struct Writer {
     /// The shard after the open one, made ready beside: its files and folders are synced a dozen times, for which nobody should wait.
     next: Option<JoinHandle<Result<Open, IndexError>>>,
     closing: Option<Beside>,
-    /// Closed shards that are looked at once, whether they are to become one segment, the newest last.
+    /// Closed shards that may become one segment, the newest last.
     closed: VecDeque<Arc<Shard>>,
     compacting: Option<Beside>,
 }
@@ -117,7 +120,7 @@ impl Writer {
             remove(&dir, &shard)?;
         }
         let newest = shards.all.pop();
-        let closed = shards.all.iter().cloned().collect();
+        let closed = shards.all.iter().filter(|shard| shard.segment_count() > 1).cloned().collect();
         let newest = newest.map_or_else(|| dir.join(shard::name(*part.start())), |shard| shard.dir.clone());
         let (index, shard) = shard::open_or_begin(&newest, &layout)?;
         shards.all.push(shard.clone());
@@ -294,22 +297,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins to make one segment of the oldest closed shard that is in more, where no other is at it.
+    /// Begins to make one segment of the oldest closed shard, where they are in too many together and no other is at it.
     fn tend_closed(&mut self) -> Result<(), IndexError> {
         if self.compacting.as_ref().is_some_and(|compacting| !compacting.thread.is_finished()) {
             return Ok(());
         }
-        if let Some(Beside { shard, thread }) = self.compacting.take()
-            && let Err(error) = joined(thread)
-        {
-            // It can be searched as before: collecting must not end for it.
-            tracing::warn!(
-                shard = shard.name,
-                error = explained(&error),
-                "a closed shard stays in more segments until the next start"
-            );
-        }
-        while let Some(shard) = self.closed.pop_front() {
+        self.end_compacting();
+        while self.closed.iter().map(|shard| shard.segment_count()).sum::<usize>() > self.options.closed_segments {
+            let Some(shard) = self.closed.pop_front() else { break };
             if shard.segment_count() > 1 && shard.damage().is_none() && !self.is_gone(&shard) {
                 let of = shard.clone();
                 let thread = std::thread::Builder::new().name("index-compact".to_owned()).spawn(move || merge::compact(&of));
@@ -319,6 +314,20 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Waits for the closed shard that is being merged, where one is. It can be searched as before where that fails: collecting must not end
+    /// for it.
+    fn end_compacting(&mut self) {
+        if let Some(Beside { shard, thread }) = self.compacting.take()
+            && let Err(error) = joined(thread)
+        {
+            tracing::warn!(
+                shard = shard.name,
+                error = explained(&error),
+                "a closed shard stays in more segments until the next start"
+            );
+        }
     }
 
     /// Whether a shard was dropped.
@@ -334,10 +343,13 @@ impl Writer {
         self.join_closing()?;
         loop {
             self.tend()?;
-            if !self.open.merging.running() && self.compacting.is_none() {
+            if self.compacting.is_some() {
+                self.end_compacting();
+            } else if !self.open.merging.running() {
                 return Ok(());
+            } else {
+                std::thread::yield_now();
             }
-            std::thread::yield_now();
         }
     }
 
