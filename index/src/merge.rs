@@ -28,7 +28,7 @@ const FAN_IN: usize = 8;
 /// Segments of one merge: their files are open at once.
 const MERGED_MAX: usize = 64;
 /// Documents of a segment that is large enough to stay as it is: a commit's worth at full rate. More would cost a second pass over every
-/// document; a shard of two million has 61 such segments at most until it is closed.
+/// document; a shard of two million has some sixty such segments.
 const DOCUMENTS_ENOUGH: u32 = 32_768;
 /// Documents of a closed shard's segment that is large enough to stay as it is: half of what a shard holds as a rule.
 const DOCUMENTS_ENOUGH_CLOSED: u32 = 1_000_000;
@@ -63,7 +63,7 @@ impl Merging {
         }
         // What has ended is searchable only after the next reload: the segments here are the ones before.
         if !ended {
-            let due = due(segments);
+            let due = chosen(segments, due_from);
             if !due.is_empty() {
                 self.0 = Some((writer.merge(&due), debug_span!(parent: None, "merge")));
             }
@@ -103,12 +103,13 @@ fn level(documents: u32) -> u32 {
     documents.max(1).ilog(FAN_IN as u32)
 }
 
-/// The newest segments that are to become one.
-fn due(segments: &[Arc<Segment>]) -> Vec<SegmentId> {
+/// The segments that `choose` chooses by their numbers of documents.
+fn chosen(segments: &[Arc<Segment>], choose: impl Fn(&[u32]) -> Option<std::ops::Range<usize>>) -> Vec<SegmentId> {
     let documents: Vec<u32> = segments.iter().map(|s| s.max_doc()).collect();
-    due_from(&documents).map_or_else(Vec::new, |range| segments[range].iter().map(|s| s.id()).collect())
+    choose(&documents).map_or_else(Vec::new, |range| segments[range].iter().map(|s| s.id()).collect())
 }
 
+/// The newest segments that are to become one.
 fn due_from(documents: &[u32]) -> Option<std::ops::Range<usize>> {
     let levels = documents.iter().map(|n| if *n >= DOCUMENTS_ENOUGH { u32::MAX } else { level(*n) });
     let levels: Vec<u32> = levels.collect();
@@ -117,6 +118,14 @@ fn due_from(documents: &[u32]) -> Option<std::ops::Range<usize>> {
         let start = levels.len() - run;
         (run >= FAN_IN).then(|| start..levels.len().min(start + MERGED_MAX))
     })
+}
+
+/// What writes to an index. Which segments are neighbours only we know: the engine merges none by itself.
+pub(crate) fn writer(index: &Index, heap_bytes: usize) -> Result<IndexWriter<TantivyDocument>, TantivyError> {
+    let threads = IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1);
+    let writer = index.writer_with_options(threads.memory_budget_per_thread(heap_bytes).build())?;
+    writer.set_merge_policy(Box::new(NoMergePolicy));
+    Ok(writer)
 }
 
 /// Makes one segment of those of a closed shard, as far as there is room on the disk. The segments before are there until that one is
@@ -132,12 +141,9 @@ pub(crate) fn compact(shard: &Shard) -> Result<(), IndexError> {
         tracing::debug!(%error, "merging keeps its priority");
     }
     let index = Index::open_in_dir(&shard.dir).map_err(fail)?;
-    let threads = IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1);
-    let mut writer: IndexWriter<TantivyDocument> =
-        index.writer_with_options(threads.memory_budget_per_thread(HEAP_BYTES).build()).map_err(fail)?;
-    writer.set_merge_policy(Box::new(NoMergePolicy));
+    let mut writer = writer(&index, HEAP_BYTES).map_err(fail)?;
     loop {
-        let neighbours = closed(&shard.segments()?);
+        let neighbours = chosen(&shard.segments()?, closed_from);
         if neighbours.is_empty() || !has_room(shard)? {
             break;
         }
@@ -163,11 +169,6 @@ fn has_room(shard: &Shard) -> Result<bool, IndexError> {
 }
 
 /// The segments of a closed shard that are to become one.
-fn closed(segments: &[Arc<Segment>]) -> Vec<SegmentId> {
-    let documents: Vec<u32> = segments.iter().map(|s| s.max_doc()).collect();
-    closed_from(&documents).map_or_else(Vec::new, |range| segments[range].iter().map(|s| s.id()).collect())
-}
-
 fn closed_from(documents: &[u32]) -> Option<std::ops::Range<usize>> {
     let mut start = 0;
     for run in documents.split(|n| *n >= DOCUMENTS_ENOUGH_CLOSED) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 
 use event::{Batch, TenantId, Time};
-use tantivy::indexer::{IndexWriterOptions, NoMergePolicy, UserOperation};
+use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError};
 use tracing::{debug_span, trace_span};
 
@@ -465,11 +465,8 @@ fn last_of(shards: &[Arc<Shard>]) -> u64 {
 }
 
 fn open_writer(options: &IndexOptions, index: Index, shard: Arc<Shard>) -> Result<Open, IndexError> {
-    let threads = IndexWriterOptions::builder().num_worker_threads(1).num_merge_threads(1);
-    let writer = index.writer_with_options(threads.memory_budget_per_thread(options.heap_bytes).build());
+    let writer = merge::writer(&index, options.heap_bytes);
     let writer = writer.map_err(|source| shard.fault("write to", source))?;
-    // Which segments are neighbours only we know: see `merge`.
-    writer.set_merge_policy(Box::new(NoMergePolicy));
     Ok(Open { index, writer, shard, merging: Merging::default() })
 }
 
