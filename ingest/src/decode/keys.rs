@@ -339,6 +339,9 @@ pub(super) fn lower(row: &mut RowBuilder<'_>, field: FieldId, value: &str, scrat
 
 /// Adds `network.transport`, and `network.iana_number` where the protocol is given as a number.
 pub(super) fn transport(row: &mut RowBuilder<'_>, value: &str, scratch: &mut String) {
+    // `tcp/https`, as SonicWall writes it
+    let of = value.split_once('/').filter(|(first, _)| ["tcp", "udp"].iter().any(|known| first.eq_ignore_ascii_case(known)));
+    let value = of.map_or(value, |(first, _)| first);
     match value.parse::<u64>() {
         Ok(number) => {
             row.uint(FieldId::NETWORK_IANA_NUMBER, number);

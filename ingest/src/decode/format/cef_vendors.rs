@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use event::{FieldId, RowBuilder};
+use event::{FieldId, RowBuilder, Value};
 
 use super::extension::{self, Extension, plain};
 use super::{address, number, some_text};
@@ -80,8 +80,16 @@ pub(super) fn after(
     }
 }
 
-/// Where the dictionary has a name for one end only, and no other key says whose it is.
+/// Where the dictionary has a name for one end only, and no other key says whose it is; and where an address stands as a host's name.
 pub(super) fn last(row: &mut RowBuilder<'_>) {
+    for (name, ip) in [(FieldId::SOURCE_DOMAIN, FieldId::SOURCE_IP), (FieldId::DESTINATION_DOMAIN, FieldId::DESTINATION_IP)] {
+        if row.get(ip).is_none()
+            && let Some(Value::Text(text)) = row.get(name)
+            && let Ok(address) = text.parse::<IpAddr>()
+        {
+            row.ip(ip, address);
+        }
+    }
     if row.get(FieldId::USER_NAME).is_none() && row.get(FieldId::SOURCE_USER_NAME).is_none() {
         row.copy_first(FieldId::DESTINATION_USER_NAME, FieldId::USER_NAME);
         if let Some(domain) = FieldId::find("destination.user.domain") {

@@ -17,8 +17,9 @@ const NAME_WORDS_MAX: usize = 4;
 /// Names that are known, which text with colons needs.
 const KNOWN_MIN: u32 = 2;
 
-/// What may stand between pairs, the usual first: blanks and commas, a tab, a bar, `^^`.
-const STYLES: [Style; 4] = [style(None, '='), style(Some('\t'), '='), style(Some('|'), '='), style(Some('^'), '=')];
+/// What may stand between pairs, the usual first: blanks and commas, a tab, a bar, `^^`, `#`.
+const STYLES: [Style; 5] =
+    [style(None, '='), style(Some('\t'), '='), style(Some('|'), '='), style(Some('^'), '='), style(Some('#'), '=')];
 
 /// What may stand between pairs whose values hold blanks, where the text is nothing but pairs.
 const WHOLE: [Style; 7] = [

@@ -6,6 +6,7 @@
 //! is marked by `guessed` in `mihari.flags`.
 
 mod address;
+mod name;
 mod request;
 
 use std::net::IpAddr;
@@ -15,9 +16,10 @@ use event::{FieldId, RowBuilder};
 
 use crate::decode::stamp::{self, Stamp};
 use crate::decode::syslog::is_level;
-use address::{address, port_in_brackets};
-pub(super) use request::is_request;
+use address::{address, port_in_brackets, with_low_port};
+use name::{name, of_address};
 use request::{asks, request, requests};
+pub(super) use request::{is_request, is_target};
 
 /// Bytes of a text that are looked at: what matters stands early, and records may be large.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -146,113 +148,6 @@ const VERDICTS: &[(&str, &str)] = &[
     ("accepted", "allowed"),
     ("allow", "allowed"),
     ("allowed", "allowed"),
-];
-
-/// Words before a name.
-const BEFORE_NAME: &[&str] = &[
-    "user",
-    "username",
-    "user-name",
-    "user_name",
-    "account",
-    "login",
-    "name",
-    "admin",
-    "loginname",
-    "accountname",
-    "usr",
-    "ユーザー",
-    "ユーザ",
-    "ユーザー名",
-    "ユーザ名",
-    "アカウント",
-    "アカウント名",
-    "ログインid",
-];
-
-/// Words that stand where a name might, and are none.
-const NO_NAME: &[&str] = &[
-    "a",
-    "account",
-    "added",
-    "agent",
-    "and",
-    "as",
-    "at",
-    "attempt",
-    "authenticated",
-    "authentication",
-    "by",
-    "cannot",
-    "client",
-    "connected",
-    "could",
-    "created",
-    "credentials",
-    "database",
-    "deleted",
-    "denied",
-    "device",
-    "disabled",
-    "disconnected",
-    "does",
-    "domain",
-    "entry",
-    "error",
-    "exec",
-    "failed",
-    "failure",
-    "for",
-    "from",
-    "group",
-    "had",
-    "has",
-    "host",
-    "id",
-    "in",
-    "incorrect",
-    "information",
-    "input",
-    "interface",
-    "invalid",
-    "ip",
-    "is",
-    "locked",
-    "logged",
-    "login",
-    "logon",
-    "logout",
-    "mapping",
-    "name",
-    "names",
-    "not",
-    "of",
-    "on",
-    "or",
-    "page",
-    "password",
-    "profile",
-    "realm",
-    "rejected",
-    "request",
-    "requested",
-    "server",
-    "service",
-    "session",
-    "successful",
-    "successfully",
-    "succeeded",
-    "tried",
-    "to",
-    "unknown",
-    "user",
-    "username",
-    "using",
-    "via",
-    "was",
-    "were",
-    "with",
-    "without",
 ];
 
 const LOGIN: &[&str] = &[
@@ -499,17 +394,20 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         // `IP:192.0.2.7`, `src-port:40122`
         let led = word.split_once(':').or_else(|| word.strip_suffix(']')?.split_once('[')); // ..., `ClientIP[192.0.2.7]`
         let led = led.filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
-        // `user taro@192.0.2.7`
-        let of_name = word
-            .split_once('@')
-            .filter(|(name, rest)| !name.is_empty() && is_one_of(before, &["user", "for", "login"]) && address(rest).is_some());
+        // `user taro@192.0.2.7`, `(taro@192.0.2.7)` at the beginning
+        let of_name = word.split_once('@').filter(|(name, rest)| {
+            let led = is_one_of(before, &["user", "for", "login"]) || at == 1 && of_address(text).is_some();
+            !name.is_empty() && led && address(rest).is_some()
+        });
         let led = led.or(of_name);
         let word = led.map_or(word, |(lead, rest)| {
             before = if of_name.is_some() { "from" } else { lead };
             rest
         });
         let at = at + led.map_or(0, |(lead, _)| lead.len() + 1);
-        if let Some((ip, port)) = address(word) {
+        // `192.0.2.7/40122 -> 192.0.2.9/23`
+        let as_first = || found[0].filter(|one| one.port.is_some()).and_then(|_| with_low_port(word));
+        if let Some((ip, port)) = address(word).or_else(as_first) {
             let behind = at + word.len();
             let port = port.or_else(|| port_in_brackets(&text[behind..]));
             // `from taro@pc7 (192.0.2.7)`
@@ -531,6 +429,10 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
                 [Some(one), None] if one.ip != ip => {
                     found[1] = Some(end);
                     last = 1;
+                }
+                // `[192.0.2.7] ..,192.0.2.7,40122,192.0.2.9,80`: the table has its port.
+                [Some(one), None] if one.port.is_none() && !is_one_of(one.lead, BEFORE_SOURCE) && fills_column(text, &end) => {
+                    found[0] = Some(end);
                 }
                 [Some(one), Some(two)] if one.ip != ip && two.ip != ip => return false,
                 _ => {}
@@ -562,7 +464,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if let Some(mut two) = two {
         let source = |end: &End<'_>| is_one_of(end.lead, BEFORE_SOURCE);
         let target = |end: &End<'_>| is_one_of(end.lead, BEFORE_TARGET);
-        let between = &text[one.behind..two.at];
+        let between = without_brackets(&text[one.behind..two.at]);
         let bare = between.trim_matches(|c: char| c.is_ascii_digit() || " ()[],".contains(c));
         if target(&one) && source(&two) {
             std::mem::swap(&mut one, &mut two);
@@ -607,6 +509,15 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         row.int(FieldId::SOURCE_PORT, i64::from(port));
     }
     true
+}
+
+/// Without what stands in brackets behind an address: `(40122)(vlan7) -> `.
+fn without_brackets(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((_, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+        rest = after;
+    }
+    rest
 }
 
 /// Whether a word before a colon says whose the value behind it is.
@@ -731,145 +642,6 @@ pub(super) fn is_mac(word: &str) -> bool {
         14 => good(b'.', 5),
         _ => false,
     }
-}
-
-/// `user "NAME"`, `user: NAME`, `user NAME`; of a `login` also the one word of `for NAME from`, `by NAME from`, `for NAME: `.
-fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
-    if row.get(FieldId::USER_NAME).is_some() {
-        return false;
-    }
-    if named(text, login, row) {
-        return true;
-    }
-    if !login {
-        return false;
-    }
-    if let Some(found) = opens(text) {
-        row.text(FieldId::USER_NAME, found);
-        return true;
-    }
-    let mut last = ["", ""];
-    for (_, word) in words(text) {
-        // `failed to authenticate NAME, `
-        let ends_clause = || {
-            last[0].eq_ignore_ascii_case("authenticate")
-                && text[last[1].as_ptr() as usize - text.as_ptr() as usize + last[1].len()..].starts_with(',')
-        };
-        let led = ends_clause() || is_one_of(last[0], &["for", "by", "as", "login", "logon", "logout"]);
-        let found = last[1].trim_matches(['[', ']', ':', '.']);
-        let quoted = || text[..last[1].as_ptr() as usize - text.as_ptr() as usize].ends_with(['"', '\'']);
-        if led
-            && (matches!(word, "from" | "via" | "through" | "by" | "using" | "on")
-                || address(word).is_some()
-                || quoted()
-                || ends_clause()
-                || last[1].ends_with(':'))
-            && !found.is_empty()
-            && !found.contains(['[', ']'])
-            && !NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
-            && address(found).is_none()
-        {
-            row.text(FieldId::USER_NAME, found);
-            return true;
-        }
-        last = [last[1], word];
-    }
-    false
-}
-
-/// The name that a login's text begins with: `NAME (ADDRESS) logged in`, `NAME logged in`, `[NAME] from`.
-fn opens(text: &str) -> Option<&str> {
-    let mut words = words(text);
-    let ((_, first), (at, second)) = (words.next()?, words.next()?);
-    let name = first.trim_matches(['[', ']']);
-    let brackets = name.len() + 2 == first.len();
-    let goes_on = is_one_of(second, &["logged", "authenticated"])
-        || brackets && second.eq_ignore_ascii_case("from")
-        || address(second).is_some() && text[..at].ends_with('(');
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b))
-        && !NO_NAME.iter().any(|no| name.eq_ignore_ascii_case(no))
-        && !is_one_of(name, BEFORE_ADDRESS);
-    (goes_on && is_name && text.starts_with(first)).then_some(name)
-}
-
-fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
-    let mut last = "";
-    for (at, word) in words(text) {
-        let before = std::mem::replace(&mut last, word);
-        // `user:NAME`, `user[NAME]`
-        let lead = word.rsplit("][").next().unwrap_or(word).trim_start_matches('['); // `[app][user: NAME]`
-        // `function():User[NAME]`
-        let lead = lead.strip_prefix(':').filter(|_| text[..at].ends_with("()")).unwrap_or(lead);
-        let key = &lead[..lead.find([':', '[']).unwrap_or(lead.len())];
-        if !is_one_of(key, BEFORE_NAME) {
-            continue;
-        }
-        // `Host name: x` is nobody's.
-        if key.eq_ignore_ascii_case("name") && !before.is_empty() && !is_one_of(before, BEFORE_NAME) {
-            continue;
-        }
-        let after = &text[at + (word.len() - lead.len()) + key.len()..];
-        // `Login ID: NAME`, `user name=NAME`
-        let after = ["id", "name"]
-            .iter()
-            .find_map(|noun| {
-                let (word, rest) = after.strip_prefix(' ')?.split_at_checked(noun.len())?;
-                (word.eq_ignore_ascii_case(noun) && rest.starts_with([':', '='])).then_some(rest)
-            })
-            .unwrap_or(after);
-        let rest = after.trim_start_matches([' ', ':', '=', '[', '\u{ff1a}']);
-        let rest = rest.strip_prefix("is ").filter(|rest| rest.starts_with('"')).unwrap_or(rest); // `the user name is "x"`
-        let rest = rest.strip_prefix("entry ").filter(|rest| rest.starts_with('(')).unwrap_or(rest);
-        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'' | '`' | '<' | '{' | '(' | '「' | '『'));
-        let found = match quote {
-            Some(quote) => {
-                let close = match quote {
-                    '<' => '>',
-                    '{' => '}',
-                    '(' => ')',
-                    '「' => '」',
-                    '『' => '』',
-                    other => other,
-                };
-                let inner = &rest[quote.len_utf8()..];
-                inner.find(close).map(|end| &inner[..end])
-            }
-            None => {
-                let end = rest
-                    .find(|c: char| {
-                        c.is_whitespace()
-                            || matches!(
-                                c,
-                                ',' | ';' | '|' | ')' | ']' | '"' | '\'' | '(' | '、' | '。' | '」' | '\u{ff08}' | '\u{ff09}'
-                            )
-                    })
-                    .unwrap_or(rest.len());
-                Some(rest[..end].trim_end_matches(['.', ':', '!', ']']))
-            }
-        };
-        let Some(found) = found.filter(|found| !found.is_empty() && *found != "-" && found.len() <= 256) else { continue };
-        let found = found.split_once('@').filter(|(_, rest)| is_mac(rest)).map_or(found, |(name, _)| name);
-        let plain = quote.is_some_and(|quote| quote != '(') || after.starts_with([':', '=', '[', '\u{ff1a}']);
-        let behind = &rest[(found.as_ptr() as usize - rest.as_ptr() as usize) + found.len()..];
-        // `User admin: CLI login` is of him, `user admin:NAME` of another.
-        let is_admin = found.eq_ignore_ascii_case("admin") && behind.starts_with(": ");
-        let led_again = is_one_of(found, BEFORE_NAME) && behind.starts_with([':', '=', '[']) && !is_admin
-            || is_one_of(found, &["user", "username"]) && behind.starts_with(' ') && quote.is_none();
-        let none = led_again
-            || found.split_once(['=', ':']).is_some_and(|(lead, _)| is_one_of(lead, BEFORE_NAME))
-            || !plain
-                && (!contains(key, "user") && key.is_ascii() && !(login && behind.starts_with(" logged "))
-                    || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
-                    || found.contains(['=', '/']));
-        let none = none || quote == Some('(') && found.contains(' ');
-        if none || address(found).is_some() || found.bytes().all(|b| b.is_ascii_punctuation()) {
-            continue;
-        }
-        super::account(row, found);
-        return true;
-    }
-    false
 }
 
 #[cfg(test)]

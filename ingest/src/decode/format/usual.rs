@@ -720,7 +720,8 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         Only::Letters => text.is_some_and(|text| text.len() <= 32 && text.bytes().any(|b| b.is_ascii_alphabetic())),
         Only::Domain => text.is_some_and(|text| text.contains('.') && is_word(text) && !text.contains(['/', '@', '\\'])),
         Only::Mail => text.is_some_and(|text| {
-            text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+            text.split_once('@')
+                .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && host.parse::<IpAddr>().is_err())
                 && is_word(text)
                 && !text.contains("://")
         }),
@@ -747,6 +748,9 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_{}:".contains(&b))
                 && text.bytes().any(|b| b.is_ascii_digit())
         }),
+        Only::Target => text.is_some_and(super::guess::is_target),
+        Only::Arguments => text.is_some_and(|text| text.contains('=') && is_word(text) && !text.contains(['(', '\'', ';'])),
+        Only::Answer => text.is_some_and(|text| ANSWERS.iter().any(|answer| text.eq_ignore_ascii_case(answer))),
         Only::Request => text.is_some_and(super::guess::is_request),
         Only::Technique => text.is_some_and(|text| {
             text.strip_prefix('T').is_some_and(|rest| rest.len() >= 4 && rest.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
@@ -764,13 +768,17 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         (To::Account(_), Value::Text(text)) => !text.contains('\n') && ip_of(text).is_none(),
         (To::Hash(_), Value::Text(text)) => text.len() >= 32,
         (To::Path(_) | To::LastPart(_), Value::Text(text)) => !text.contains('\n'),
-        (To::Host(_) | To::Address(..) | To::Without(..), Value::Text(_)) => true,
+        (To::Host(_) | To::Address(..) | To::Without(..) | To::Rootless(_), Value::Text(_)) => true,
         (To::Mail(_), Value::Text(_)) => true,
         (To::Protocol | To::Number(_) | To::Duration(..), _) => true,
         (To::As(_), Value::Text(_) | Value::Int(_) | Value::Uint(_)) => true,
         _ => false,
     }
 }
+
+/// How name servers answer (RFC 1035, section 4.1.1; RFC 2136).
+const ANSWERS: &[&str] =
+    &["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"];
 
 /// Whether the word names a protocol of applications.
 fn is_application(word: &str) -> bool {

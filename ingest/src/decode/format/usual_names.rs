@@ -4,11 +4,11 @@
 
 use crate::decode::record::table::To::{
     self, Account, Address, As, Case, Duration, Hash, Host, LastPart, Lower, Mail as Mailbox, Number, Path, Protocol,
-    RequestLine, Time, Url, Without,
+    RequestLine, Rootless, Time, Url, Without,
 };
 use Only::{
-    Any, Application, Code, Deed, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Request, Separated, Status,
-    Technique, Text, Two, Undotted, Unique, Word,
+    Answer, Any, Application, Arguments, Code, Deed, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Request,
+    Separated, Status, Target, Technique, Text, Two, Undotted, Unique, Word,
 };
 
 /// Which values count: names such as `from`, `source` and `status` mean other things as well.
@@ -28,6 +28,12 @@ pub(super) enum Only {
     Word,
     /// A method and a target.
     Request,
+    /// What a request asks for: a path or a URL.
+    Target,
+    /// Arguments of a request: `a=1&b=2`.
+    Arguments,
+    /// How a name server answered: `NXDOMAIN`.
+    Answer,
     /// A protocol of HTTP and its version.
     Http,
     /// A text with a letter in it.
@@ -71,7 +77,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     ("D", "dst dest destination server target victim responder resp srv dstendpoint"),
     ("IP", "ip ipaddress ipaddr address addr ipv4 ipv6 ipv4address ipv6address ipv4addr ipv6addr ipaddressv4 ipaddressv6"),
     // Where of a request something stands.
-    ("R", " http request httprequest httpmessage"),
+    ("R", " http request httprequest httpmessage requestinfo"),
     ("H", " http request headers header httpheaders requestheaders requestheader httprequestheaders"),
     ("F", " file target targetfile object process image app"),
     ("P", "parent parentprocess processparent initiatingprocessparent"),
@@ -95,31 +101,31 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Host("source"),
         Ip,
-        "srcip {S}ip {S}ips {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip loginip \
+        "srcip idorigh {S}ip {S}ips {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip loginip \
      userip useripaddress userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip httprequestremoteip \
      requestremoteaddr requestclientip fromip attackip attackerinfoip sourceinfoaddress aip {S}host srchost realip xrealip \
      xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress \
      geolocationipaddress {S}publicipaddress origsrc 送信元 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
-     identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr remote peer addr from",
+     identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid sshipaddress internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr queryip queryaddress remote peer addr from",
     ),
     (
         Number("source.port"),
         Port,
-        "{S}port srcpt spt sport sourcetransportport origsport 送信元ポート sourceinfoport portsrc {S}portnumber peernameport {S}l4port",
+        "{S}port idorigp srcpt spt sport sourcetransportport origsport 送信元ポート sourceinfoport portsrc {S}portnumber peernameport {S}l4port queryport",
     ),
     (
         Host("destination"),
         Ip,
-        "{D}ip {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip \
-     localaddr origdst resourceip 宛先 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip localaddress",
+        "{D}ip idresph {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip \
+     localaddr origdst resourceip 宛先 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip responseip responseaddress localaddress",
     ),
     (
         Number("destination.port"),
         Port,
-        "{D}port dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst resourceport {D}portnumber {D}l4port \
-     localport",
+        "{D}port idrespp dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst resourceport {D}portnumber {D}l4port \
+     responseport localport",
     ),
     (
         As("source.domain"),
@@ -259,12 +265,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      adminname adminuser administrator operator initiatedby executedby requestedby subjectusername subjectuser \
      callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser lastloggedinuser lastloggedonuser \
      endpointuser processuser processusername processaccountname initiatingprocessaccountname requestuser requestusername \
-     authuser authusername authenticateduser dbuser dbusername osuser who userlogin userloginname userlogon userdisplayname \
+     authuser authusername authenticateduser dbuser dbusername osuser who userlogin userloginname userlogon useraccount userdisplayname \
      identity identityname useremail actoremail ownername member membername createdby createdbyname createdbylogin \
      createdbyusername modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
-     useraccount domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser csusername subjuid identityprincipalname users",
+     domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser fromuser clusteruser csusername subjuid identityprincipalname users",
     ),
     (
         As("user.id"),
@@ -282,7 +288,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("user.email"),
         Mail,
-        "useremail useremailaddress useridentityemail email emailaddress mail createdbylogin createdbyemail memberemail operatoremail adminemail actoremail actoremailaddress usermail upn userprincipalname \
+        "useremail usremail useremailaddress useridentityemail email emailaddress mail createdbylogin createdbyemail memberemail operatoremail adminemail initiatoremail actoremail actoremailaddress usermail upn userprincipalname \
      user username loginname login accountemail actor userid actorid",
     ),
     (
@@ -445,6 +451,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "urlquery querystring uriquery {R}querystring csuriquery urlparams qstr httpquery requestquery requestargs \
      httprequestquery",
     ),
+    (As("url.query"), Arguments, "query args"),
     (As("url.scheme"), Any, "urlscheme scheme requestscheme urlprotocol httpscheme"),
     (Number("url.port"), Port, "urlport requestport httpport"),
     (
@@ -452,12 +459,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Method,
         "{R}method httpverb httpaction verb requestverb httpmethodname httprequestmethodname reqmethod csmethod",
     ),
+    (Url, Target, "request"),
     (RequestLine, Request, "request requestline httprequest httprequestline firstline requestfirstline"),
     (
         Number("http.response.status_code"),
         Status,
         "statuscode httpstatus httpstatuscode httprequeststatus httpmessagestatus httpresponsestatus httpresponsestatuscode \
-     httpresponsecode responsecode responsestatus responsestatuscode serverresponse status httpcode respcode edgeresponsestatus scstatus \
+     httpresponsecode responsecode responsestatus responsestatuscode serverresponse status httpcode respcode resp edgeresponsestatus scstatus \
      returncode proxystatuscode responsehttpstatus rspcode respstatus response",
     ),
     (
@@ -501,7 +509,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (As("tls.client.ja3"), Any, "ja3 ja3hash ja3fingerprint tlsja3 clientja3"),
     (As("tls.server.ja3s"), Any, "ja3s ja3shash tlsja3s serverja3"),
     (
-        As("dns.question.name"),
+        Rootless("dns.question.name"),
         Domain,
         "dnsquery dnsqueryname queryname qname dnsquestion dnsname dnsdomain dnshost dnsrequest dnsrrname dnsquestionname \
      dnsquestiondomain query querydomain questionname domainqueried",
@@ -518,6 +526,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Any,
         "rcode dnsrcode rcodename responsecodename dnsresponsecode dnsresponse dnsstatus dnsrcodename",
     ),
+    (As("dns.response_code"), Answer, "responsecode responsestatus replycode answercode"),
     (
         Address("dns.resolved_ip", "dns.answers.data"),
         Ip,
@@ -532,7 +541,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         LastPart("file.name"),
         Any,
-        "filename fname file targetfilename filedisplayname attachmentname ファイル名 添付ファイル名 attachment \
+        "filename fname file filenames targetfilename filedisplayname attachmentname ファイル名 添付ファイル名 attachment \
      objectfilename originalfilename threatfilename",
     ),
     (As("file.directory"), Any, "folderpath filedirectory directory folder dirname foldername filefolder"),
@@ -614,7 +623,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (Mailbox("email.cc.address"), Mail, "cc ccaddress ccaddresses"),
     (As("email.subject"), Text, "emailsubject mailsubject messagesubject 件名 subject msgsubject headersubject"),
     (
-        As("email.message_id"),
+        Mailbox("email.message_id"),
         Mail,
         "internetmessageid emailmessageid mailmessageid msgid messageid smtpmessageid headermessageid rfcmessageid",
     ),

@@ -1,4 +1,4 @@
-//! XML of programs that we do not know: one element with others in it. Each element that holds text is a value whose path is the names of
+//! XML of programs that we do not know: one element with others in it, or several side by side. Each element that holds text is a value whose path is the names of
 //! the elements around it, without the outermost; each attribute is one below its element's. `<Data Name="user">taro</Data>` is `Data.user`.
 
 use event::RowBuilder;
@@ -8,6 +8,9 @@ use super::generic::Plain;
 use super::windows::unescape;
 use crate::decode::record::{Key, Record};
 use crate::decode::text::Context;
+
+/// Elements side by side that a record needs which has none around them.
+const ELEMENTS_MIN: usize = 3;
 
 /// Elements within each other at most; deeper ones are passed over.
 const DEPTH_MAX: usize = 16;
@@ -24,15 +27,18 @@ impl Reader {
         Reader { record, plain }
     }
 
-    /// Fills the record. False where the text is no whole element.
-    fn fill(&mut self, text: &str) -> bool {
+    /// Fills the record. False where the text is no whole element, or, of a `list`, not several.
+    fn fill(&mut self, text: &str, list: bool) -> bool {
         self.record.begin();
         let mut stack = [("", Key::ROOT); DEPTH_MAX];
-        let mut depth = 0;
+        // Elements of a list stand as if there were one around them.
+        let outermost = usize::from(list);
+        let mut depth = outermost;
+        let mut elements = 0;
         let mut rest = text;
         let mut opened = false;
         while let Some((characters, after)) = rest.split_once('<') {
-            if depth == 0 && !characters.trim().is_empty() {
+            if depth == outermost && !characters.trim().is_empty() {
                 return false;
             }
             if let Some(whole) = after.strip_prefix("![CDATA[") {
@@ -49,7 +55,7 @@ impl Reader {
                 continue;
             }
             if let Some(name) = tag.strip_prefix('/') {
-                if depth == 0 || stack[depth - 1].0 != name.trim() {
+                if depth == outermost || stack[depth - 1].0 != name.trim() {
                     return false;
                 }
                 if opened && depth > 1 {
@@ -57,8 +63,11 @@ impl Reader {
                 }
                 opened = false;
                 depth -= 1;
-                if depth == 0 {
-                    return rest.trim().is_empty() && !self.record.is_empty();
+                if depth == outermost {
+                    elements += 1;
+                    if !list || rest.trim().is_empty() {
+                        return rest.trim().is_empty() && !self.record.is_empty() && (!list || elements >= ELEMENTS_MIN);
+                    }
                 }
                 continue;
             }
@@ -127,7 +136,7 @@ impl super::Reader for Reader {
         let message = context.header.message.trim();
         let begins =
             message.strip_prefix('<').is_some_and(|rest| rest.starts_with(|c: char| c == '?' || c.is_ascii_alphabetic()));
-        if !begins || !message.ends_with('>') || !self.fill(message) {
+        if !begins || !message.ends_with('>') || !(self.fill(message, false) || self.fill(message, true)) {
             return false;
         }
         self.plain.write(&self.record, message, context, row);

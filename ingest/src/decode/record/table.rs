@@ -3,6 +3,8 @@
 //! Where several keys go to one field, the first that is there and says something wins, so the order of a table is its order of
 //! preference. `-` and the empty text say nothing.
 
+use std::net::IpAddr;
+
 use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Time, Value};
 
 use super::{Fields, Key, Keys, Record, View};
@@ -65,6 +67,8 @@ pub(in crate::decode) enum To {
     Hash(&'static str),
     /// The text without what stands here before it.
     Without(&'static str, &'static str),
+    /// A domain, without the dot of the root at its end.
+    Rootless(&'static str),
     /// The address that stands so many parts before the last one, parts being what the character separates.
     Part(&'static str, char, usize),
     /// A protocol's number or name: `network.transport`, `network.iana_number`.
@@ -92,6 +96,7 @@ enum Compiled {
     LastPart(FieldId),
     Hash([FieldId; 3]),
     Without(FieldId, &'static str),
+    Rootless(FieldId),
     Part(FieldId, char, usize),
     Protocol,
     Mail(FieldId),
@@ -127,6 +132,7 @@ impl Rule {
             | Compiled::Path(field, _)
             | Compiled::LastPart(field)
             | Compiled::Without(field, _)
+            | Compiled::Rootless(field)
             | Compiled::Part(field, ..)
             | Compiled::Address(field, _)
             | Compiled::Host(field, ..)
@@ -294,6 +300,7 @@ impl To {
             | To::Hash(field)
             | To::Without(field, _)
             | To::Mail(field)
+            | To::Rootless(field)
             | To::Part(field, ..) => field,
             To::Time => "@timestamp",
             To::Url => "url.original",
@@ -324,6 +331,7 @@ impl To {
             To::LastPart(f) => Compiled::LastPart(field(f)),
             To::Hash(base) => Compiled::Hash([".md5", ".sha1", ".sha256"].map(|name| below(base, name))),
             To::Without(f, prefix) => Compiled::Without(field(f), prefix),
+            To::Rootless(f) => Compiled::Rootless(field(f)),
             To::Part(f, separator, nth) => Compiled::Part(field(f), separator, nth),
             To::Protocol => Compiled::Protocol,
             To::Mail(f) => Compiled::Mail(field(f)),
@@ -413,6 +421,10 @@ impl Compiled {
             }
             (Compiled::Hash(fields), Value::Text(text)) => return hashes(row, fields, text),
             (Compiled::Without(field, prefix), Value::Text(text)) => row.text(*field, text.strip_prefix(prefix).unwrap_or(text)),
+            (Compiled::Rootless(field), Value::Text(text)) => {
+                let bare = text.strip_suffix('.').filter(|bare| !bare.is_empty());
+                row.text(*field, bare.unwrap_or(text));
+            }
             (Compiled::Part(field, separator, nth), Value::Text(text)) => {
                 match text.rsplit(*separator).nth(*nth).and_then(|part| part.trim().parse().ok()) {
                     Some(ip) => row.ip(*field, ip),
@@ -486,7 +498,11 @@ pub(in crate::decode) fn account(row: &mut RowBuilder<'_>, name: FieldId, domain
                 row.text(domain, left);
             }
         }
-        _ => row.text(name, text),
+        _ => {
+            // `NAME@192.0.2.7`: where he is belongs to no name.
+            let of = text.split_once('@').filter(|(name, place)| !name.is_empty() && place.parse::<IpAddr>().is_ok());
+            row.text(name, of.map_or(text, |(name, _)| name));
+        }
     }
 }
 

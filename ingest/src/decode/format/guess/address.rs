@@ -68,6 +68,13 @@ pub(super) fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
     ))
 }
 
+/// An address with one of the first ports behind `/`, which would be the length of a network as well, had it no host's part.
+pub(super) fn with_low_port(word: &str) -> Option<(IpAddr, Option<u16>)> {
+    let (ip, port) = word.split_once('/')?;
+    let (ip, port): (Ipv4Addr, u16) = (ip.parse().ok()?, port.trim_end_matches([',', '.']).parse().ok()?);
+    (ip.octets()[3] != 0 && (1..=32).contains(&port)).then_some((ip.into(), Some(port)))
+}
+
 /// Whether it is the eight bytes of a name in a storage network, which would be an address of IPv6 too.
 fn is_wwn(word: &str) -> bool {
     word.len() == 23 && word.bytes().enumerate().all(|(at, b)| if at % 3 == 2 { b == b':' } else { b.is_ascii_hexdigit() })

@@ -27,7 +27,8 @@ pub(super) fn requests(text: &str) -> bool {
     words(text).any(|(_, word)| METHODS.contains(&std::mem::replace(&mut before, word)) && is_target(word))
 }
 
-fn is_target(word: &str) -> bool {
+/// Whether `word` is what a request asks for: a path or a URL.
+pub(in crate::decode::format) fn is_target(word: &str) -> bool {
     word.starts_with('/') || word.starts_with("http://") || word.starts_with("https://")
 }
 
