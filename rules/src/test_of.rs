@@ -162,10 +162,11 @@ impl Bound {
 
 /// Whether keywords look at the `nth` cell: at what the record says, not at words by which a decoder classifies it; and at the values of an
 /// object, not at its text, which has their names too.
+#[inline]
 pub(crate) fn is_searched(event: EventRef<'_>, nth: usize) -> bool {
     match event.field(nth) {
         FieldId::MESSAGE => !event.is_object(),
-        field => !field.is_classification() || event.format() == FormatId::UNKNOWN || event.is_of_raw(nth),
+        field => event.format() == FormatId::UNKNOWN || !field.is_classification() || event.is_of_raw(nth),
     }
 }
 

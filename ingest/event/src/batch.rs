@@ -275,6 +275,7 @@ impl<'b> EventRef<'b> {
     }
 
     /// The format it was read by.
+    #[inline]
     pub fn format(self) -> FormatId {
         self.row.format
     }
@@ -285,6 +286,7 @@ impl<'b> EventRef<'b> {
     }
 
     /// Whether its message is the record itself, an object with names beside the values, of which each is a cell too.
+    #[inline]
     pub fn is_object(self) -> bool {
         self.row.is_object
     }
@@ -303,6 +305,7 @@ impl<'b> EventRef<'b> {
     }
 
     /// Every value of `field`, in the record's order.
+    #[inline]
     pub fn all(self, field: FieldId) -> impl Iterator<Item = Value<'b>> {
         let cells = self.row_cells();
         let at = cells.partition_point(|cell| cell.field < field);
@@ -322,6 +325,7 @@ impl<'b> EventRef<'b> {
     }
 
     /// The field of each of [`EventRef::cells`].
+    #[inline]
     pub fn fields(self) -> impl ExactSizeIterator<Item = FieldId> {
         self.row_cells().iter().map(|cell| cell.field)
     }

@@ -40,11 +40,11 @@ pub(super) struct Matcher {
 }
 
 /// Lengths of texts: a bit for each number of bytes, the last one for all that are longer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Lengths(u64);
 
 impl Lengths {
-    const ANY: Lengths = Lengths(u64::MAX);
+    pub(super) const ANY: Lengths = Lengths(u64::MAX);
 
     fn of(bytes: usize) -> Lengths {
         Lengths(1 << bytes.min(63))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use event::limits::FIELDS_MAX;
 use event::{EventRef, FieldId, LogSourceId, Value};
 
 use super::Compiled;
@@ -87,15 +88,16 @@ const EVENT_MAX: u32 = u32::MAX >> Answer::BITS;
 #[derive(Debug, Default)]
 struct Route {
     plans: Vec<u32>,
-    /// What a field opens, for each that was met.
-    fields: Vec<Option<OfField>>,
+    /// What a field opens, by its number.
+    fields: Vec<OfField>,
     /// The lists of fields that have matchers of their own.
     own: BTreeMap<FieldId, u16>,
     /// Gates that open where a field is there, and those of them that open where one below it is.
     here: BTreeMap<FieldId, Vec<Opens>>,
     below: BTreeMap<FieldId, Vec<Opens>>,
-    /// Gates that open where fields are there: [`OfField`] says which.
+    /// Gates that open where fields are there, and which of them are a field's.
     present: Vec<Opens>,
+    presents: Vec<(u32, u32)>,
     lists: Vec<List>,
     matchers: Vec<Matching>,
     /// The list for fields that have no matchers of their own, but for keywords.
@@ -106,14 +108,18 @@ struct Route {
     is_caseless: bool,
 }
 
-/// What a field opens.
+/// What a field opens. Four bytes: an event's fields lie far apart in their table, and each is waited for.
 #[derive(Clone, Copy, Debug)]
 struct OfField {
-    /// The list of its matchers, if it or keywords have any.
-    list: Option<u16>,
-    /// Which gates open by its presence.
-    present: (u32, u32),
+    /// The list of its matchers, or [`NO_LIST`] where neither it nor keywords have any.
+    list: u16,
+    /// Place of the gates that open by its presence, plus one; 0 where there are none, [`NOT_MET`] where that is not yet known.
+    presents: u16,
 }
+
+const NO_LIST: u16 = u16::MAX;
+const NOT_MET: u16 = u16::MAX;
+const _: () = assert!(FIELDS_MAX < NOT_MET as usize);
 
 /// A gate and its plan.
 #[derive(Clone, Copy, Debug)]
@@ -133,12 +139,16 @@ impl Route {
             let above = name.match_indices('.').filter_map(|(at, _)| FieldId::find(&name[..at]));
             self.present.extend(above.filter_map(|field| self.below.get(&field)).flatten());
         }
-        let list = self.own.get(&field).copied().or(self.others);
-        let of = OfField { list, present: (start, self.present.len() as u32) };
-        if self.fields.len() <= field.index() {
-            self.fields.resize(field.index() + 1, None);
+        let end = self.present.len() as u32;
+        if end > start {
+            self.presents.push((start, end));
         }
-        self.fields[field.index()] = Some(of);
+        let list = self.own.get(&field).copied().or(self.others).unwrap_or(NO_LIST);
+        let of = OfField { list, presents: if end > start { self.presents.len() as u16 } else { 0 } };
+        if self.fields.len() <= field.index() {
+            self.fields.resize(field.index() + 1, OfField { list: NO_LIST, presents: NOT_MET });
+        }
+        self.fields[field.index()] = of;
         of
     }
 }
@@ -190,6 +200,14 @@ impl List {
 struct Matching {
     plan: u32,
     matcher: Arc<Matcher>,
+    /// Of texts in which it can find anything: so most are not looked up, and the matcher need not be fetched.
+    lengths: Lengths,
+}
+
+impl Matching {
+    fn new(plan: usize, matcher: &Arc<Matcher>) -> Matching {
+        Matching { plan: plan as u32, matcher: matcher.clone(), lengths: matcher.lengths() }
+    }
 }
 
 /// A cell whose matchers are asked.
@@ -327,11 +345,16 @@ impl State {
         run.clear();
         let mut opener = Opener { plans, answers, chosen, candidates, now };
         for (at, field) in event.fields().enumerate() {
-            let known = route.fields.get(field.index()).copied().flatten();
-            let OfField { list, present } = known.unwrap_or_else(|| route.meet(field));
-            route.present[present.0 as usize..present.1 as usize].iter().for_each(|opens| opener.open(*opens));
-            let Some(number) = list else { continue };
-            let is_other = list == route.others;
+            let known = route.fields.get(field.index()).copied().filter(|of| of.presents != NOT_MET);
+            let OfField { list: number, presents } = known.unwrap_or_else(|| route.meet(field));
+            if let Some(at) = usize::from(presents).checked_sub(1) {
+                let (start, end) = route.presents[at];
+                route.present[start as usize..end as usize].iter().for_each(|opens| opener.open(*opens));
+            }
+            if number == NO_LIST {
+                continue;
+            }
+            let is_other = route.others == Some(number);
             let list = &mut route.lists[usize::from(number)];
             let has_keywords = list.own < list.end - list.start;
             let counted = if !has_keywords || is_searched(event, at) { u32::MAX } else { list.own };
@@ -403,7 +426,11 @@ impl State {
             let value = event.cell(usize::from(at));
             finds.clear();
             cell.is_folded = false;
-            for (place, Matching { matcher, .. }) in matchers.iter().enumerate() {
+            let is_text = matches!(value, Value::Text(_));
+            for (place, Matching { matcher, lengths, .. }) in matchers.iter().enumerate() {
+                if is_text && *lengths != Lengths::ANY && !lengths.have(cell.folded(value).len()) {
+                    continue;
+                }
                 gates.clear();
                 find(matcher, value, cell, found, gates);
                 finds.extend(gates.iter().map(|gate| find_of(place, *gate)));
@@ -472,20 +499,18 @@ impl State {
                     }
                 }
                 if matcher.reads_values() {
-                    own.entry(*field).or_default().push(Matching { plan: at as u32, matcher: matcher.clone() });
+                    own.entry(*field).or_default().push(Matching::new(at, matcher));
                 }
             }
-            keywords.extend(
-                plan.keywords.map(|matcher| Matching { plan: at as u32, matcher: plan.matchers[matcher as usize].clone() }),
-            );
+            keywords.extend(plan.keywords.map(|matcher| Matching::new(at, &plan.matchers[matcher as usize])));
         }
         let mut add = |matchers: &[Matching]| {
             let (start, own) = (route.matchers.len() as u32, matchers.len() as u32);
             route.matchers.extend(matchers.iter().chain(&keywords).cloned());
-            let matchers = route.matchers[start as usize..].iter().map(|of| &of.matcher);
-            let is_costly = matchers.clone().map(|matcher| matcher.price()).sum::<usize>() > CACHED_ABOVE;
-            let reads_numbers = matchers.clone().any(|matcher| matcher.reads_numbers());
-            let lengths = matchers.map(|matcher| matcher.lengths()).fold(Lengths::default(), Lengths::and);
+            let matchers = &route.matchers[start as usize..];
+            let is_costly = matchers.iter().map(|of| of.matcher.price()).sum::<usize>() > CACHED_ABOVE;
+            let reads_numbers = matchers.iter().any(|of| of.matcher.reads_numbers());
+            let lengths = matchers.iter().map(|of| of.lengths).fold(Lengths::default(), Lengths::and);
             let owner = self.owners.wrapping_add(2 * route.lists.len() as u32).max(1);
             let end = route.matchers.len() as u32;
             route.lists.push(List { start, end, own, owner, is_costly, lengths, reads_numbers, asked: 0, known: 0 });
