@@ -1,6 +1,7 @@
 //! A rule's condition as a flat list of nodes, its cheap parts first, and the tests that are made only when a condition asks.
 
-use event::{EventRef, Value};
+use event::{EventRef, FieldId, Value};
+use hashbrown::HashMap;
 use memchr::memmem::Finder;
 
 use super::form::literals_of_regex;
@@ -146,20 +147,43 @@ pub(crate) fn holds(nodes: &[Node], at: usize, test: &mut impl FnMut(Ask) -> boo
     }
 }
 
+/// How a test is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum How {
+    /// One value of its fields is to hold.
+    OfFields,
+    /// One of all values that keywords look at is to hold.
+    OfAll,
+    /// Otherwise: the test itself says.
+    Else,
+}
+
+/// What is to be known of a test before it is looked at: most ask for fields that the event has not, or for a literal. Of many tests these
+/// lie side by side, where the tests themselves are waited for one by one.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    /// Its place among the literals, plus one; 0 where it has none.
+    literals: u32,
+    /// Where its fields are among all.
+    fields_start: u32,
+    fields_end: u32,
+    how: How,
+}
+
 /// Literals of tests, ready to be searched for, by the number of the test: what a value is to contain, or one of those without
-/// which an expression is not run.
+/// which an expression is not run. And the tests' fields.
 #[derive(Debug, Default)]
 pub(crate) struct Guards {
-    /// Per test its place among the literals, plus one; 0 where it has none.
-    places: Vec<u32>,
+    heads: Vec<Head>,
+    fields: Vec<FieldId>,
     literals: Vec<Box<[Finder<'static>]>>,
 }
 
 impl Guards {
     pub(super) fn new(tests: &[Bound], rarity: &Rarity) -> Guards {
         let finder = |text: &str| Finder::new(text.as_bytes()).into_owned();
-        let mut places = Vec::with_capacity(tests.len());
-        let mut literals: Vec<Box<[Finder<'static>]>> = Vec::new();
+        let mut guards = Guards::default();
+        let mut known: HashMap<&[FieldId], (u32, u32)> = HashMap::new();
         for bound in tests {
             let found: Option<Box<[_]>> = match &bound.test {
                 Test::Text { pattern, cased: false } => match pattern.0.as_slice() {
@@ -171,19 +195,26 @@ impl Guards {
                 }
                 _ => None,
             };
-            places.push(if found.is_some() { literals.len() as u32 + 1 } else { 0 });
-            literals.extend(found);
+            let literals = if found.is_some() { guards.literals.len() as u32 + 1 } else { 0 };
+            guards.literals.extend(found);
+            let (fields_start, fields_end) = *known.entry(&bound.fields).or_insert_with(|| {
+                let start = guards.fields.len() as u32;
+                guards.fields.extend(&bound.fields);
+                (start, guards.fields.len() as u32)
+            });
+            let how = match bound.test {
+                Test::Null | Test::Exists(_) | Test::FieldRef { .. } => How::Else,
+                _ if bound.keyword => How::OfAll,
+                _ => How::OfFields,
+            };
+            guards.heads.push(Head { literals, fields_start, fields_end, how });
         }
-        Guards { places, literals }
-    }
-
-    fn has(&self, test: u32) -> bool {
-        self.places[test as usize] != 0
+        guards
     }
 
     /// Whether a literal of the test stands in the text; none where the test has none.
-    fn find(&self, test: u32, folded: &[u8]) -> Option<bool> {
-        let at = self.places[test as usize].checked_sub(1)?;
+    fn find(&self, head: Head, folded: &[u8]) -> Option<bool> {
+        let at = head.literals.checked_sub(1)?;
         Some(self.literals[at as usize].iter().any(|literal| literal.find(folded).is_some()))
     }
 }
@@ -216,40 +247,47 @@ impl Maker {
         self.values.clear();
     }
 
-    /// Whether the test holds: as [`Bound::holds`].
-    pub(crate) fn make(&mut self, number: u32, bound: &Bound, guards: &Guards, event: EventRef<'_>) -> bool {
-        match &bound.test {
-            Test::Text { cased: false, .. } if bound.keyword && guards.has(number) => {
-                let values = self.values(event);
-                guards.find(number, values).unwrap_or(false)
+    /// Whether the test of this number holds: as [`Bound::holds`].
+    pub(crate) fn make(&mut self, number: u32, tests: &[Bound], guards: &Guards, event: EventRef<'_>) -> bool {
+        let head = guards.heads[number as usize];
+        let test = || &tests[number as usize];
+        match head.how {
+            How::OfFields => {
+                let fields = &guards.fields[head.fields_start as usize..head.fields_end as usize];
+                let mut values = fields.iter().flat_map(|field| event.all(*field));
+                values.any(|value| self.holds(head, test(), guards, value))
             }
-            Test::Text { pattern, cased: false } => self.any_value(bound, event, |maker, value| match value {
-                Value::Text(text) => {
-                    let (from, to) = maker.fold(text);
-                    let folded = &maker.folded[from..to];
-                    guards.find(number, folded.as_bytes()).unwrap_or_else(|| pattern.matches(folded))
+            How::OfAll => match &test().test {
+                Test::Text { cased: false, .. } if head.literals != 0 => {
+                    let values = self.values(event);
+                    guards.find(head, values).unwrap_or(false)
                 }
-                other => bound.value_holds(other, &mut maker.scratch),
-            }),
-            Test::Regex(regex) => self.any_value(bound, event, |maker, value| match value {
-                Value::Text(text) => {
-                    let (from, to) = maker.fold(text);
-                    guards.find(number, &maker.folded.as_bytes()[from..to]).unwrap_or(true) && regex.is_match(text)
-                }
-                other => bound.value_holds(other, &mut maker.scratch),
-            }),
-            _ => {
+                _ => searched(event).any(|value| self.holds(head, test(), guards, value)),
+            },
+            How::Else => {
                 self.bytes += 1;
-                bound.holds(event, &mut self.scratch)
+                test().holds(event, &mut self.scratch)
             }
         }
     }
 
-    fn any_value(&mut self, bound: &Bound, event: EventRef<'_>, mut holds: impl FnMut(&mut Maker, Value<'_>) -> bool) -> bool {
-        if bound.keyword {
-            return searched(event).any(|value| holds(self, value));
+    /// Whether the test holds for one value: as [`Bound::value_holds`].
+    fn holds(&mut self, head: Head, bound: &Bound, guards: &Guards, value: Value<'_>) -> bool {
+        match (&bound.test, value) {
+            (Test::Text { pattern, cased: false }, Value::Text(text)) => {
+                let (from, to) = self.fold(text);
+                let folded = &self.folded[from..to];
+                guards.find(head, folded.as_bytes()).unwrap_or_else(|| pattern.matches(folded))
+            }
+            (Test::Regex(regex), Value::Text(text)) => {
+                let (from, to) = self.fold(text);
+                guards.find(head, &self.folded.as_bytes()[from..to]).unwrap_or(true) && regex.is_match(text)
+            }
+            _ => {
+                self.bytes += 1;
+                bound.value_holds(value, &mut self.scratch)
+            }
         }
-        bound.fields.iter().any(|field| event.all(*field).any(|value| holds(self, value)))
     }
 
     /// The lower case of all values that keywords look at one after the other, [`BETWEEN`] each.

@@ -459,7 +459,7 @@ impl State {
                     (Some(Answer::NO), _) | (None, Ask::Gated(_)) => false,
                     (Some(_), _) | (None, Ask::Test(_)) => {
                         cost.tests += 1;
-                        let holds = maker.make(test, &rules.atoms[test as usize], &rules.compiled.guards, event);
+                        let holds = maker.make(test, &rules.atoms, &rules.compiled.guards, event);
                         *answer = Answer::new(now, if holds { Answer::YES } else { Answer::NO });
                         holds
                     }
