@@ -15,7 +15,7 @@ use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use event::{Batch, Time, hexadecimal};
-use index::{IndexError, SearchLimits, SearchRequest};
+use index::{IndexError, Missing, SearchLimits, SearchRequest};
 use rules::alert::{Alert, AlertChange};
 use rules::{CorrelateOptions, Correlator, Detector, LoadOptions, Necessary, RuleSet};
 use serde::{Deserialize, Serialize};
@@ -257,7 +257,11 @@ impl Replay {
                 waiting.clear();
                 done
             })?;
-            visited && waiting.chunks(FRAMES_AT_ONCE).all(&mut read)
+            let told = |one: &Missing| missing.iter().any(|known| known.offsets == one.offsets);
+            let more: Vec<Missing> = visited.missing.into_iter().filter(|one| !told(one)).collect();
+            let lacks = on.lacks(false, &more, &[]).into_iter().filter(|lack| lack.code == "missing");
+            reasons.extend(lacks.map(|lack| lack.detail));
+            visited.ended && waiting.chunks(FRAMES_AT_ONCE).all(&mut read)
         } else {
             let (mut offset, last) = snapshot.offsets(&request).unwrap_or((1, 0));
             loop {

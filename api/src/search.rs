@@ -356,6 +356,9 @@ async fn run_in<T: Send + 'static>(
     match searching.await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(IndexError::Refused(reason))) => Err(Problem::bad("refused", reason)),
+        Ok(Err(error @ IndexError::Scarce { .. })) => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "scarce", error.to_string()))
+        }
         Ok(Err(error)) => Err(Problem::internal(&error)),
         Err(error) => Err(Problem::internal(&error)),
     }

@@ -1,11 +1,12 @@
-//! The fields that a search asks for, by name.
+//! The fields that a search asks for, by name, and whether a shard can have a part in the answer.
 
 use std::collections::BTreeSet;
 
 use crate::aggregate::{Aggregation, AggregationKind};
 use crate::query::Query;
-use crate::schema::MESSAGE;
+use crate::schema::{Kind, MESSAGE, is_time_field, kind};
 use crate::search::SearchRequest;
+use crate::shard::Payload;
 
 /// Those of its query, its aggregations and its order.
 pub(crate) fn fields(request: &SearchRequest) -> BTreeSet<&str> {
@@ -14,6 +15,26 @@ pub(crate) fn fields(request: &SearchRequest) -> BTreeSet<&str> {
     of_query(&request.query, &mut names);
     of_aggregations(&request.aggregations, &mut names);
     names
+}
+
+/// Whether an event of a shard may be found by the query, for all that the shard says of its fields.
+pub(crate) fn may_be_in(query: &Query, shard: &Payload) -> bool {
+    match query {
+        // A name that no event of it has has no value that any test is true of.
+        Query::Field(name, _) => {
+            is_time_field(name) || kind(name) == Kind::Message || shard.fields.contains(name) || shard.rest.contains(name)
+        }
+        Query::And(parts) => parts.iter().all(|part| may_be_in(part, shard)),
+        Query::Or(parts) => parts.iter().any(|part| may_be_in(part, shard)),
+        Query::Ids(ids) => ids.iter().any(|id| (shard.first..=shard.last).contains(&id.frame.offset)),
+        _ => true,
+    }
+}
+
+/// Whether an aggregation asks also for what the query does not find.
+pub(crate) fn looks_behind(aggregations: &[(String, Aggregation)]) -> bool {
+    let looks = |kind: &AggregationKind| matches!(kind, AggregationKind::Significant { .. });
+    aggregations.iter().any(|(_, Aggregation { kind, inner })| looks(kind) || looks_behind(inner))
 }
 
 fn of_query<'q>(query: &'q Query, names: &mut BTreeSet<&'q str>) {

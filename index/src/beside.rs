@@ -6,11 +6,13 @@ use event::EventId;
 use tantivy::DocId;
 
 use crate::IndexError;
+use crate::asked::may_be_in;
 use crate::hit::Place;
 use crate::lower::{Lowering, Unable};
+use crate::opened::Opened;
 use crate::query::Query;
 use crate::reader::Reader;
-use crate::search::{Opened, SearchLimits, Snapshot};
+use crate::search::{SearchLimits, SearchRequest, Snapshot};
 use crate::segment::Segment;
 use crate::window::{Bits, WINDOW};
 
@@ -21,7 +23,7 @@ pub struct Beside {
     pub before: Vec<EventId>,
     /// Those behind it, the nearest first.
     pub behind: Vec<EventId>,
-    /// Whether these are all that were asked for and are there: false where the search was told to stop.
+    /// Whether these are all that were asked for and are there: false where the search was told to stop, or a shard cannot be read.
     pub complete: bool,
 }
 
@@ -37,23 +39,20 @@ impl Snapshot {
         (before, behind): (usize, usize),
         limits: &SearchLimits,
     ) -> Result<Beside, IndexError> {
-        let mut order: Vec<(&Opened, &Arc<Segment>)> =
-            self.shards.iter().flat_map(|open| open.segments.iter().map(move |segment| (open, segment))).collect();
-        // Segments are runs of the log.
-        order.sort_by_key(|(_, segment)| segment.first());
         let mut found = Beside { complete: true, ..Beside::default() };
-        let later = order.iter().filter(|(_, segment)| segment.last() >= id.frame.offset);
+        // Shards are runs of the log, and so are their segments.
+        let later = self.shards.iter().filter(|open| open.payload.last >= id.frame.offset);
         found.complete &= self.nearest(later, (id, true, behind), query, limits, &mut found.behind)?;
-        let earlier = order.iter().rev().filter(|(_, segment)| segment.first() <= id.frame.offset);
+        let earlier = self.shards.iter().rev().filter(|open| open.payload.first <= id.frame.offset);
         found.complete &= self.nearest(earlier, (id, false, before), query, limits, &mut found.before)?;
         found.before.reverse();
         Ok(found)
     }
 
-    /// Adds the nearest hits of these segments, and tells whether it went through all that it needed.
+    /// Adds the nearest hits of these shards, no more of which are opened than it needs, and tells whether it went through all of those.
     fn nearest<'s>(
         &self,
-        segments: impl Iterator<Item = &'s (&'s Opened, &'s Arc<Segment>)>,
+        shards: impl Iterator<Item = &'s Opened>,
         (id, behind, wanted): (EventId, bool, usize),
         query: &Query,
         limits: &SearchLimits,
@@ -61,15 +60,32 @@ impl Snapshot {
     ) -> Result<bool, IndexError> {
         let stop = || (limits.stop)();
         let reader = Reader::new(self.messages.as_ref());
-        for (open, segment) in segments {
-            let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, reader: &reader, stop: &stop };
-            match nearest_of(&lowering, (id, behind, wanted), query, found).map_err(|unable| unable.fault(&open.shard)) {
-                Ok(()) => {}
-                Err(None) => return Ok(false),
-                Err(Some(error)) => return Err(error),
+        let (request, mut missing) = (SearchRequest::new(Query::All), Vec::new());
+        for open in shards.filter(|open| may_be_in(query, &open.payload)) {
+            if found.len() >= wanted {
+                break;
+            }
+            if stop() {
+                return Ok(false);
+            }
+            let Some(held) = self.hold(open, &request, &mut missing)? else { continue };
+            let mut segments: Vec<&Arc<Segment>> = held.iter().collect();
+            if behind {
+                segments.retain(|segment| segment.last() >= id.frame.offset);
+            } else {
+                segments.retain(|segment| segment.first() <= id.frame.offset);
+                segments.reverse();
+            }
+            for segment in segments {
+                let lowering = Lowering { layout: &self.layout, segment, rest: &open.payload.rest, reader: &reader, stop: &stop };
+                match nearest_of(&lowering, (id, behind, wanted), query, found).map_err(|unable| unable.fault(&open.shard)) {
+                    Ok(()) => {}
+                    Err(None) => return Ok(false),
+                    Err(Some(error)) => return Err(error),
+                }
             }
         }
-        Ok(true)
+        Ok(missing.is_empty())
     }
 }
 

@@ -1,14 +1,18 @@
 //! Hits: their place in the order of all, and their fields, read from the columns.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use event::{EventId, Position, Time};
 use serde::Serialize;
 use tantivy::columnar::{Column, DynamicColumn};
+use tantivy::error::DataCorruption;
 use tantivy::{DateTime, DocId};
 
+use crate::opened::Held;
 use crate::schema::{HAS_MESSAGE, Layout, MESSAGE, NULLS};
+use crate::search::{SearchRequest, Snapshot};
 use crate::segment::Segment;
 use crate::shard::Payload;
 use crate::shown::show;
@@ -45,8 +49,17 @@ impl Place {
     }
 }
 
-/// A hit with its shard, its segment and its document.
-pub(crate) type Found = (Place, usize, usize, DocId);
+/// A hit with its shard. Where it is in the shard it is looked up: its segments may be others by then.
+pub(crate) type Found = (Place, usize);
+
+/// The segment among these of one shard, in log order, and the document in it, of an event.
+pub(crate) fn find(segments: &[Arc<Segment>], id: EventId) -> Option<(usize, DocId)> {
+    let offset = id.frame.offset;
+    let end = segments.partition_point(|segment| segment.first() <= offset);
+    let of = |at: &usize| segments[*at].documents_of(offset).find(|doc| segments[*at].nth.get_val(*doc) == u64::from(id.nth));
+    // A frame may lie on both sides of a border.
+    (0..end).rev().take_while(|at| segments[*at].last() >= offset).find_map(|at| Some((at, of(&at)?)))
+}
 
 /// The columns of a segment that hits are told from.
 pub(crate) struct Columns {
@@ -131,5 +144,55 @@ impl Columns {
             received,
             fields: fields.into_iter().map(|(name, values)| (name, single(values))).collect(),
         })
+    }
+}
+
+/// Shards whose segments and columns stay open between the hits that are read from them.
+const READ_FROM_MAX: usize = 4;
+
+/// Reads hits from the columns of their segments.
+pub(crate) struct HitsOf<'s> {
+    snapshot: &'s Snapshot,
+    request: &'s SearchRequest,
+    shards: HashMap<usize, (Held, HashMap<usize, Columns>)>,
+}
+
+impl<'s> HitsOf<'s> {
+    pub(crate) fn new(snapshot: &'s Snapshot, request: &'s SearchRequest) -> HitsOf<'s> {
+        HitsOf { snapshot, request, shards: HashMap::new() }
+    }
+
+    /// These hits, in their order. Each shard is opened once.
+    pub(crate) fn all(&mut self, found: &[Found]) -> Result<Vec<Hit>, IndexError> {
+        let mut by_shard: Vec<usize> = (0..found.len()).collect();
+        by_shard.sort_by_key(|at| found[*at].1);
+        let mut hits = by_shard.into_iter().map(|at| Ok((at, self.hit(&found[at])?))).collect::<Result<Vec<_>, IndexError>>()?;
+        hits.sort_unstable_by_key(|(at, _)| *at);
+        Ok(hits.into_iter().map(|(_, hit)| hit).collect())
+    }
+
+    pub(crate) fn hit(&mut self, (place, shard): &Found) -> Result<Hit, IndexError> {
+        if self.shards.len() >= READ_FROM_MAX && !self.shards.contains_key(shard) {
+            self.shards.clear();
+        }
+        let open = &self.snapshot.shards[*shard];
+        let (segments, columns) = match self.shards.entry(*shard) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert((open.segments()?, HashMap::new())),
+        };
+        let lost = || DataCorruption::comment_only("a hit is not where it was found");
+        let (at, doc) = find(segments, place.id()).ok_or_else(|| open.shard.fault("read a hit of", lost().into()))?;
+        let columns = match columns.entry(at) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Columns::open(
+                &self.snapshot.layout,
+                &segments[at],
+                &open.shard.name,
+                &open.payload,
+                self.request.fields.as_deref(),
+                self.snapshot.messages.as_ref(),
+            )?),
+        };
+        columns.hit(*place, doc)
     }
 }

@@ -21,6 +21,7 @@ mod matcher;
 mod merge;
 mod missing;
 mod node;
+mod opened;
 mod phrase;
 pub mod query;
 mod reader;
@@ -53,12 +54,14 @@ pub use jiff::tz::TimeZone;
 pub use marks::Marks;
 pub use matcher::Matcher;
 pub use missing::{Missing, inspect, mend, remove_set_aside, tenants};
+pub use opened::OpenShards;
 pub use query::{Query, QueryError};
 pub use search::{
     FieldInfo, Progress, SIZE_MAX, SearchLimits, SearchRequest, SearchResponse, Searcher, ShardUsage, Snapshot, Sort,
 };
 pub use sorted::{SortedBy, sort_values, sorted_after};
 pub use tokens::is_wide;
+pub use visit::Visited;
 pub use writer::{IndexOptions, Writer};
 
 /// A fault of the index.
@@ -84,6 +87,16 @@ pub enum IndexError {
         /// Why not.
         source: tantivy::TantivyError,
     },
+    /// A shard is whole, as far as is known, but cannot be opened now: the system allows the process no more of something.
+    #[error("{shard} cannot be opened now: {want}")]
+    Scarce {
+        /// Which shard, or folder.
+        shard: String,
+        /// What there is no more of, and what is to be set.
+        want: &'static str,
+        /// What the system said.
+        source: Box<IndexError>,
+    },
     /// A shard was written by another version of the program.
     #[error("{path} was written by another version of the program")]
     Version {
@@ -93,6 +106,21 @@ pub enum IndexError {
     /// A query asks for more than the limits allow.
     #[error("{0}")]
     Refused(String),
+}
+
+impl IndexError {
+    /// The same, or that it is for want of what the system allows the process.
+    pub(crate) fn or_scarce(self) -> IndexError {
+        let (shard, want) = match &self {
+            IndexError::Engine { shard, source, .. } => (shard.clone(), missing::want_of(source)),
+            IndexError::Io { path, source, .. } => (path.display().to_string(), missing::want(source)),
+            _ => return self,
+        };
+        match want {
+            Some(want) => IndexError::Scarce { shard, want, source: Box::new(self) },
+            None => self,
+        }
+    }
 }
 
 /// An error with all that caused it.

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use event::{Batch, TenantId, Time};
+use rustix::io::Errno;
 use serde::Serialize;
 use tantivy::TantivyError;
 use tracing::error;
 
+use crate::opened::OpenShards;
 use crate::schema::Layout;
 use crate::shard::{self, Extent, Shard, tenant_dir};
 use crate::writer::{IndexOptions, Writer};
@@ -55,6 +57,12 @@ impl Missing {
             causes: vec![cause.to_owned()],
             folders: Vec::new(),
         }
+    }
+
+    /// A part that a shard has, which cannot be opened now.
+    pub(crate) fn unopened(shard: &Shard, error: &IndexError) -> Missing {
+        let reason = error.to_string();
+        Missing { reason, ..Missing::within(shard, &explained(error)) }
     }
 
     fn between(offsets: (u64, u64), extent: Option<Extent>, unread: &[&LeftOut]) -> Missing {
@@ -114,7 +122,11 @@ impl Shards {
             let Some(first) = shard::first_of(&dir).filter(|_| dir.is_dir()) else { continue };
             match open(&dir) {
                 Ok(shard) => shards.all.extend(shard),
-                Err(error) => shards.left_out.push(LeftOut { first, dir, cause: explained(&error) }),
+                Err(error) => match error.or_scarce() {
+                    // It is whole, for all that is known: building it anew would be no help.
+                    scarce @ IndexError::Scarce { .. } => return Err(scarce),
+                    error => shards.left_out.push(LeftOut { first, dir, cause: explained(&error) }),
+                },
             }
         }
         shards.all.sort_by_key(|shard| (shard.payload().first, shard.name.clone()));
@@ -185,21 +197,45 @@ impl Shards {
 /// Whether an error of the engine says that what lies on the disk cannot be read.
 pub(crate) fn is_damage(error: &TantivyError) -> bool {
     use TantivyError::{DataCorruption, IncompatibleIndex, IoError, OpenReadError};
-    matches!(error, DataCorruption(_) | IncompatibleIndex(_) | IoError(_) | OpenReadError(_))
+    want_of(error).is_none() && matches!(error, DataCorruption(_) | IncompatibleIndex(_) | IoError(_) | OpenReadError(_))
+}
+
+/// What the system has no more of for the process, and what is to be set, where an error of the engine says so.
+pub(crate) fn want_of(error: &TantivyError) -> Option<&'static str> {
+    use tantivy::directory::error::{LockError, OpenDirectoryError, OpenReadError, OpenWriteError};
+    match error {
+        TantivyError::IoError(error)
+        | TantivyError::LockFailure(LockError::IoError(error), _)
+        | TantivyError::OpenDirectoryError(OpenDirectoryError::IoError { io_error: error, .. })
+        | TantivyError::OpenReadError(OpenReadError::IoError { io_error: error, .. })
+        | TantivyError::OpenWriteError(OpenWriteError::IoError { io_error: error, .. }) => want(error),
+        _ => None,
+    }
+}
+
+/// As [`want_of`], of an error of the system.
+pub(crate) fn want(error: &std::io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::NOMEM => Some("the system allows the process no more mappings, or no more memory: raise vm.max_map_count"),
+        Errno::MFILE => Some("the system allows the process no more open files: raise LimitNOFILE"),
+        Errno::NFILE => Some("the system has no more open files: raise fs.file-max"),
+        _ => None,
+    }
 }
 
 /// What the index of a tenant lacks; nothing is changed. With `every_byte` its checksums are compared too, else it is opened only.
 ///
 /// # Errors
-/// Where a folder cannot be listed.
+/// Where a folder cannot be listed, or a shard cannot be opened for want of mappings or files.
 pub fn inspect(index: &Path, tenant: TenantId, every_byte: bool) -> Result<Vec<Missing>, IndexError> {
-    let (dir, layout) = (tenant_dir(index, tenant), Layout::new());
+    let (dir, layout, pool) = (tenant_dir(index, tenant), Layout::new(), OpenShards::new(0));
     let open = |dir: &Path| {
-        let Some((index, shard)) = shard::open(dir, &layout)? else { return Ok(None) };
+        let Some((index, shard)) = shard::open(dir, &layout, &pool)? else { return Ok(None) };
         shard.segments()?;
         if every_byte {
             shard.check(&index)?;
         }
+        shard.close();
         Ok(Some(shard))
     };
     Ok(Shards::open(&dir, open)?.missing())

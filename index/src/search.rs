@@ -1,13 +1,14 @@
 //! Searching: the newest segments and the newest windows first, no further than the answer needs.
 //!
 //! ```text
-//!  shards ─▶ segments that meet the range of time, newest first ─▶ windows, newest first ─▶ hits, total, aggregations
+//!  shards that meet the range of time, newest first ─▶ their segments ─▶ windows, newest first ─▶ hits, total, aggregations
 //! ```
 //!
+//! A closed shard is opened when the search comes to it, and only where what it adds cannot be told by what is known of it.
 //! Where every hit is to be counted, a segment is one pass. Where only the newest are wanted, it is gone through from its end in pieces
 //! that grow, until what is left is older than what was found.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,19 +17,20 @@ use serde::Serialize;
 use tantivy::DocId;
 
 use crate::aggregate::{self, Aggregation, AggregationResult, Context, Docs, Finish, Gather, Tally};
-use crate::hit::{Columns, Found, Hit, Place};
+use crate::hit::{Columns, Found, Hit, HitsOf, Place, find};
 use crate::lower::{Lowering, Unable};
 use crate::missing::{Missing, SharedShards, is_damage};
 use crate::node::Node;
+use crate::opened::{Held, Opened};
 use crate::query::Query;
 use crate::reader::Reader;
 use crate::schema::{Kind, Layout, MESSAGE, is_time_field, kind};
-use crate::segment::{Segment, add_kind};
+use crate::segment::Segment;
 use crate::shard::{Payload, Shard};
 use crate::sorted::{self, After, SortedSegment, SortedTop};
 use crate::window::{Bits, WINDOW};
 use crate::writer::field_names;
-use crate::{IndexError, Messages, asked};
+use crate::{IndexError, Messages, asked, explained};
 
 /// Hits of one page.
 pub const SIZE_MAX: usize = 1000;
@@ -211,8 +213,8 @@ pub struct Searcher {
     messages: Option<Arc<dyn Messages>>,
 }
 
-/// The shards as they are at one moment: every search of it sees the same events. It keeps files that have been merged away on the disk,
-/// so whoever holds one lets it go in time.
+/// The shards as they are at one moment: every search of it sees the same events. Those that are closed are opened when a search comes to
+/// them. It keeps files that have been dropped, or merged away in the shard that is written to, on the disk, so whoever holds one lets it go in time.
 #[derive(Clone)]
 pub struct Snapshot {
     pub(crate) layout: Arc<Layout>,
@@ -220,13 +222,6 @@ pub struct Snapshot {
     missing: Arc<Vec<Missing>>,
     begins: Option<Time>,
     pub(crate) messages: Option<Arc<dyn Messages>>,
-}
-
-/// A shard as one search sees it.
-pub(crate) struct Opened {
-    pub(crate) shard: Arc<Shard>,
-    pub(crate) payload: Arc<Payload>,
-    pub(crate) segments: Vec<Arc<Segment>>,
 }
 
 impl Searcher {
@@ -270,7 +265,7 @@ impl Searcher {
                 name: shard.name.clone(),
                 documents: shard.documents(),
                 bytes: shard.bytes()?,
-                segments: shard.segments()?.len(),
+                segments: shard.segment_count(),
                 time: payload.time.map(|(low, high)| (time(low), time(high))),
                 offsets: (payload.first, payload.last),
             })
@@ -286,14 +281,7 @@ impl Searcher {
         let shards = self.shards();
         let mut rest = BTreeMap::new();
         for shard in &shards {
-            // The names after the segments: there is none in these that is not in those.
-            let (segments, payload) = (shard.segments()?, shard.payload());
-            for segment in segments {
-                let fail = |source| IndexError::Engine { action: "read the columns of", shard: shard.name.clone(), source };
-                for (name, kind) in segment.kinds(&payload.rest).map_err(fail)? {
-                    add_kind(&mut rest, name, kind);
-                }
-            }
+            shard.add_kinds(&mut rest)?;
         }
         let kind = |name: &str| match self.layout.kind(name).0 {
             Kind::Ip => "ip",
@@ -340,8 +328,8 @@ impl Searcher {
         for shard in shards {
             let payload = shard.payload();
             if payload.time.is_some() && wanted(&payload) {
-                match shard.segments() {
-                    Ok(segments) => opened.push(Opened { shard, payload, segments }),
+                match Opened::of(shard.clone()) {
+                    Ok(open) => opened.push(open),
                     Err(IndexError::Engine { source, .. }) if is_damage(&source) => shard.note_damage(&source.to_string()),
                     Err(error) => return Err(error),
                 }
@@ -383,7 +371,7 @@ impl Searcher {
     /// # Errors
     /// Where the engine fails.
     pub fn event(&self, id: EventId) -> Result<Option<Hit>, IndexError> {
-        self.open(|payload| id.frame.offset <= payload.last)?.event(id)
+        self.open(|payload| (payload.first..=payload.last).contains(&id.frame.offset))?.event(id)
     }
 }
 
@@ -414,10 +402,33 @@ impl Snapshot {
         self.missing.iter().filter(|missing| request.misses(missing)).cloned().collect()
     }
 
+    /// Opens a shard; none where that cannot be done, which is then among `missing`.
+    pub(crate) fn hold(
+        &self,
+        open: &Opened,
+        request: &SearchRequest,
+        missing: &mut Vec<Missing>,
+    ) -> Result<Option<Held>, IndexError> {
+        let lack = match open.segments() {
+            Ok(held) => return Ok(Some(held)),
+            Err(error @ IndexError::Scarce { .. }) => {
+                if open.shard.not_opened() {
+                    tracing::warn!(error = explained(&error), "shards cannot be opened: answers are incomplete until they can");
+                }
+                Missing::unopened(&open.shard, &error)
+            }
+            Err(IndexError::Engine { source, .. }) if is_damage(&source) => {
+                open.shard.note_damage(&source.to_string());
+                Missing::within(&open.shard, &source.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        miss(lack, request, missing);
+        Ok(None)
+    }
+
     fn fields_incomplete(&self, request: &SearchRequest) -> Vec<String> {
-        let (from, last) = request.range();
-        let within = |open: &&Opened| open.payload.time.is_some_and(|(low, high)| from <= high && last >= low);
-        let opened: Vec<&Opened> = self.shards.iter().filter(within).collect();
+        let opened: Vec<&Opened> = self.shards.iter().filter(|open| open.meets(request.range())).collect();
         let lacks = |name: &&str| opened.iter().any(|open| open.payload.lacks(name, kind(name) != Kind::Rest));
         asked::fields(request).into_iter().filter(lacks).map(str::to_owned).collect()
     }
@@ -455,19 +466,14 @@ impl Snapshot {
             }
         };
         let (from, last) = request.range();
+        let newest_first = request.sort == Sort::Desc;
         let opened = &*self.shards;
-        let mut order: Vec<(i64, i64, usize, usize)> = Vec::new();
-        for (shard, open) in opened.iter().enumerate() {
-            for (at, segment) in open.segments.iter().enumerate() {
-                if let Some((low, high)) = segment.times().filter(|(low, high)| from <= *high && last >= *low) {
-                    order.push((low, high, shard, at));
-                }
-            }
-        }
-        match request.sort {
-            Sort::Desc => order.sort_by_key(|(_, high, shard, at)| std::cmp::Reverse((*high, *shard, *at))),
-            Sort::Asc => order.sort_unstable(),
-        }
+        // Shard by shard, so that one is open at a time; in each, segment by segment.
+        let times = opened.iter().enumerate().filter_map(|(at, open)| open.payload.time.map(|(low, high)| (low, high, at)));
+        let mut order: Vec<(i64, i64, usize)> = times.filter(|(low, high, _)| from <= *high && last >= *low).collect();
+        sort_parts(&mut order, request.sort);
+        let parts_of: Vec<usize> = opened.iter().map(Opened::parts).collect();
+        let mut parts: usize = order.iter().map(|(.., shard)| parts_of[*shard]).sum();
         let reader = Reader::new(self.messages.as_ref());
         let mut search = Search {
             request,
@@ -486,54 +492,57 @@ impl Snapshot {
             total_exact: true,
             tallies: Vec::new(),
         };
-        let mut columns: HashMap<(usize, usize), Columns> = HashMap::new();
-        let mut resolve = |found: &Found| -> Result<Hit, IndexError> {
-            let (place, shard, at, doc) = *found;
-            let open = &opened[shard];
-            let columns = match columns.entry((shard, at)) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(new) => new.insert(Columns::open(
-                    &self.layout,
-                    &open.segments[at],
-                    &open.shard.name,
-                    &open.payload,
-                    request.fields.as_deref(),
-                    self.messages.as_ref(),
-                )?),
-            };
-            columns.hit(place, doc)
-        };
+        let mut hits_of = HitsOf::new(self, request);
         let mut missing = self.missing(request);
         let mut stopped = false;
         let mut searched_from = None;
-        let mut told = 0;
-        for (done, &(low, high, shard, at)) in (1..).zip(&order) {
+        let (mut told, mut done) = (0, 0);
+        'shards: for (behind, &(low, high, shard)) in (1..).zip(&order) {
             let open = &opened[shard];
-            match search.segment(&self.layout, &open.payload, &open.segments[at], shard, at) {
-                Ok(()) => searched_from = Some(Time::from_unix_ns(low.max(from))),
-                Err(Unable::Stopped) => {
+            // What comes behind this shard begins there.
+            let behind = order.get(behind).map(|(low, high, _)| if newest_first { *high } else { *low });
+            let held = match search.passes(open, (low, high)) {
+                true => None,
+                false if search.stops() => {
                     (stopped, search.total_exact) = (true, false);
-                    searched_from = searched_from.or(Some(Time::from_unix_ns(high.min(last))));
+                    searched_from = searched_from.or(Some(high.min(last)));
                     break;
                 }
-                Err(Unable::TooMuch(what)) => return Err(IndexError::Refused(what.to_owned())),
-                Err(Unable::Engine(source)) if is_damage(&source) => {
-                    open.shard.note_damage(&source.to_string());
-                    let within = Missing::within(&open.shard, &source.to_string());
-                    if !missing.contains(&within) {
-                        missing.push(within);
+                false => self.hold(open, request, &mut missing)?,
+            };
+            parts -= parts_of[shard];
+            let Some(held) = held else { continue };
+            let times = held.iter().enumerate().filter_map(|(at, segment)| segment.times().map(|(low, high)| (low, high, at)));
+            let mut segments: Vec<_> = times.filter(|(low, high, _)| from <= *high && last >= *low).collect();
+            sort_parts(&mut segments, request.sort);
+            parts += segments.len();
+            for (next, &(low, high, at)) in (1..).zip(&segments) {
+                match search.segment(&self.layout, &open.payload, &held[at], shard) {
+                    Ok(()) => {}
+                    Err(Unable::Stopped) => {
+                        (stopped, search.total_exact) = (true, false);
+                        searched_from = searched_from.or(Some(high.min(last)));
+                        break 'shards;
                     }
+                    Err(Unable::TooMuch(what)) => return Err(IndexError::Refused(what.to_owned())),
+                    Err(Unable::Engine(source)) if is_damage(&source) => {
+                        open.shard.note_damage(&source.to_string());
+                        miss(Missing::within(&open.shard, &source.to_string()), request, &mut missing);
+                    }
+                    Err(Unable::Engine(source)) => return Err(open.shard.fault("search", source)),
                 }
-                Err(Unable::Engine(source)) => return Err(open.shard.fault("search", source)),
-            }
-            // What the last part gives is the answer itself.
-            if let (Some(tell), Some(&(low, high, ..))) = (&mut tell, order.get(done)) {
-                let next = if request.sort == Sort::Desc { high } else { low };
-                let certain = search.top.before(next, request.size);
-                let hits = certain.iter().skip(told).map(&mut resolve).collect::<Result<Vec<_>, _>>()?;
-                told = certain.len();
-                let searched_to = Some(Time::from_unix_ns(next.clamp(from, last)));
-                tell(Progress { hits, total: search.total, searched_to, parts: (done, order.len()) });
+                done += 1;
+                let next = segments.get(next).map(|(low, high, _)| if newest_first { *high } else { *low });
+                let next = if newest_first { next.max(behind) } else { next.into_iter().chain(behind).min() };
+                searched_from = Some(next.filter(|_| newest_first).unwrap_or(low).clamp(from, last));
+                // What the last part gives is the answer itself.
+                if let (Some(tell), Some(next)) = (&mut tell, next) {
+                    let certain = search.top.before(next, request.size);
+                    let hits = hits_of.all(&certain[told.min(certain.len())..])?;
+                    told = certain.len();
+                    let searched_to = Some(Time::from_unix_ns(next.clamp(from, last)));
+                    tell(Progress { hits, total: search.total, searched_to, parts: (done, parts.max(done + 1)) });
+                }
             }
         }
         let (total, total_exact) = (search.total, search.total_exact);
@@ -543,10 +552,11 @@ impl Snapshot {
         };
         let cursor = cursors.last().filter(|_| more).cloned();
         let tallies = search.tallies;
-        let hits = found.iter().skip(told).map(&mut resolve).collect::<Result<Vec<_>, _>>()?;
+        let hits = hits_of.all(&found[told.min(found.len())..])?;
+        let mut resolve = |found: &Found| hits_of.hit(found);
         let (aggregations, all_told) = Finish::new(&mut resolve, &*limits.stop).answers(&request.aggregations, tallies)?;
         stopped |= !all_told;
-        let searched_from = searched_from.filter(|_| stopped);
+        let searched_from = searched_from.filter(|_| stopped).map(Time::from_unix_ns);
         let all = missing.is_empty() && reader.unread() == 0;
         let (complete, total_exact) = (!stopped && all, total_exact && all);
         Ok(SearchResponse {
@@ -571,19 +581,39 @@ impl Snapshot {
     /// # Errors
     /// Where the engine fails.
     pub fn event(&self, id: EventId) -> Result<Option<Hit>, IndexError> {
-        for Opened { shard, payload, segments } in self.shards.iter().filter(|s| id.frame.offset <= s.payload.last) {
-            for segment in segments {
-                for doc in segment.documents_of(id.frame.offset) {
-                    let place = Place::of(segment, doc);
-                    if place.nth == u64::from(id.nth) {
-                        return Columns::open(&self.layout, segment, &shard.name, payload, None, self.messages.as_ref())?
-                            .hit(place, doc)
-                            .map(Some);
-                    }
+        let holds = |open: &&Opened| (open.payload.first..=open.payload.last).contains(&id.frame.offset);
+        for open in self.shards.iter().filter(holds) {
+            let segments = match open.segments() {
+                Ok(segments) => segments,
+                Err(IndexError::Engine { source, .. }) if is_damage(&source) => {
+                    open.shard.note_damage(&source.to_string());
+                    continue;
                 }
+                Err(error) => return Err(error),
+            };
+            if let Some((at, doc)) = find(&segments, id) {
+                let segment = &segments[at];
+                let columns =
+                    Columns::open(&self.layout, segment, &open.shard.name, &open.payload, None, self.messages.as_ref())?;
+                return columns.hit(Place::of(segment, doc), doc).map(Some);
             }
         }
         Ok(None)
+    }
+}
+
+/// Adds what an answer to the request lacks, a shard once.
+fn miss(lack: Missing, request: &SearchRequest, missing: &mut Vec<Missing>) {
+    if request.misses(&lack) && missing.iter().all(|known| known.offsets != lack.offsets) {
+        missing.push(lack);
+    }
+}
+
+/// Puts what has a first and a last time in the order in which it is searched.
+fn sort_parts(parts: &mut [(i64, i64, usize)], sort: Sort) {
+    match sort {
+        Sort::Desc => parts.sort_unstable_by_key(|(_, high, at)| std::cmp::Reverse((*high, *at))),
+        Sort::Asc => parts.sort_unstable(),
     }
 }
 
@@ -609,24 +639,45 @@ impl Search<'_> {
         self.request.total_max.is_none_or(|max| self.total < max)
     }
 
-    fn segment(
-        &mut self,
-        layout: &Layout,
-        payload: &Payload,
-        segment: &Segment,
-        shard: usize,
-        segment_at: usize,
-    ) -> Result<(), Unable> {
+    fn stops(&self) -> bool {
+        (self.stop)()
+    }
+
+    /// Whether more is asked of hits than how many they are and which come first.
+    fn aggregating(&self) -> bool {
+        !self.request.aggregations.is_empty() || self.sorted.is_some()
+    }
+
+    /// Whether no hit between these times can be among the first.
+    fn beaten(&self, (low, high): (i64, i64)) -> bool {
+        self.top.closed_to(if self.request.sort == Sort::Desc { high } else { low })
+    }
+
+    /// Takes what a shard that is closed adds to the answer where that can be told without opening it. False: it must be opened.
+    fn passes(&mut self, open: &Opened, times: (i64, i64)) -> bool {
+        if open.is_written() {
+            return false;
+        }
+        let beaten = self.beaten(times) && !self.aggregating();
+        if beaten && !self.counting() {
+            self.total_exact = false;
+            return true;
+        }
+        let whole = self.from <= times.0 && self.last >= times.1 && self.request.slice.is_none();
+        if beaten && whole && matches!(self.request.query, Query::All) {
+            self.total += open.shard.documents();
+            return true;
+        }
+        !asked::looks_behind(&self.request.aggregations) && !asked::may_be_in(&self.request.query, &open.payload)
+    }
+
+    fn segment(&mut self, layout: &Layout, payload: &Payload, segment: &Segment, shard: usize) -> Result<(), Unable> {
         let Some((low, high)) = segment.times() else { return Ok(()) };
-        if (self.stop)() {
+        if self.stops() {
             return Err(Unable::Stopped);
         }
-        let aggregating = !self.request.aggregations.is_empty() || self.sorted.is_some();
-        let beaten = |top: &Top| match self.request.sort {
-            Sort::Desc => top.closed_to(high),
-            Sort::Asc => top.closed_to(low),
-        };
-        if !aggregating && beaten(&self.top) && !self.counting() {
+        let aggregating = self.aggregating();
+        if !aggregating && self.beaten((low, high)) && !self.counting() {
             self.total_exact = false;
             return Ok(());
         }
@@ -638,16 +689,16 @@ impl Search<'_> {
         let known = node.known_count(segment.max_doc()).filter(|_| whole && !aggregating && self.request.slice.is_none());
         if let Some(known) = known {
             self.total += known;
-            if beaten(&self.top) {
+            if self.beaten((low, high)) {
                 return Ok(());
             }
         }
-        let context = Context { lowering: &lowering, shard, segment_at };
+        let context = Context { lowering: &lowering, shard };
         let gathers = self.request.aggregations.iter().map(|(_, a)| Gather::new(a, &context, false));
         let mut gathers = gathers.collect::<Result<Vec<_>, _>>()?;
         let sorted = self.sorted.as_ref().map(|top| top.segment(&lowering)).transpose()?;
         let counted = known.is_some();
-        let mut pass = Pass { segment, shard, segment_at, counted, sorted, docs: Vec::new(), times: Vec::new() };
+        let mut pass = Pass { segment, shard, counted, sorted, docs: Vec::new(), times: Vec::new() };
         if aggregating || (self.request.total_max.is_none() && known.is_none()) {
             self.piece(&mut pass, &mut node, windows, &mut gathers)?;
         } else {
@@ -756,15 +807,18 @@ impl Search<'_> {
                 gather.add(&docs)?;
             }
             if let (Some(sorted), Some(top)) = (&mut pass.sorted, &self.sorted) {
-                sorted.add(top, pass.segment, (pass.shard, pass.segment_at), &pass.docs);
+                sorted.add(top, pass.segment, pass.shard, &pass.docs);
             }
+        }
+        if self.top.size == 0 {
+            return Ok(());
         }
         let Some((low, high)) = pass.segment.window_times(window) else { return Ok(()) };
         let best = if self.request.sort == Sort::Desc { high } else { low };
         if self.top.closed_to(best) {
             return Ok(());
         }
-        let (segment, shard, segment_at) = (pass.segment, pass.shard, pass.segment_at);
+        let (segment, shard) = (pass.segment, pass.shard);
         bits.each(|at| {
             let doc = start + at;
             let time = segment.time_of(doc);
@@ -778,7 +832,7 @@ impl Search<'_> {
                 (Some(after), Sort::Asc) => place > after,
             };
             if behind {
-                self.top.add((place, shard, segment_at, doc));
+                self.top.add((place, shard));
             }
         });
         Ok(())
@@ -789,7 +843,6 @@ impl Search<'_> {
 struct Pass<'s> {
     segment: &'s Segment,
     shard: usize,
-    segment_at: usize,
     /// Whether its hits are in the total already.
     counted: bool,
     sorted: Option<SortedSegment>,

@@ -35,7 +35,10 @@ pub(crate) struct Segment {
     pub(crate) time: Arc<dyn ColumnValues<DateTime>>,
     pub(crate) seq: Arc<dyn ColumnValues<u64>>,
     pub(crate) nth: Arc<dyn ColumnValues<u64>>,
-    windows: Vec<Times>,
+    /// The earliest and the latest time in it.
+    span: (i64, i64),
+    /// Found out when it is first asked for: a segment that is only counted in, or left out, is not gone through for it.
+    windows: OnceLock<Vec<Times>>,
     /// Its words, once they were asked for; the inner none: they are not kept.
     vocabulary: OnceLock<Option<Vocabulary>>,
     /// What values the fields without a column of their own have, once it was asked for.
@@ -77,31 +80,14 @@ impl Segment {
     pub(crate) fn open(reader: &SegmentReader) -> tantivy::Result<Segment> {
         let fast = reader.fast_fields();
         let time = fast.date("time")?.values;
-        let max_doc = reader.max_doc();
-        let mut windows = Vec::with_capacity(max_doc.div_ceil(WINDOW) as usize);
-        let mut buffer = vec![DateTime::default(); WINDOW as usize];
-        for start in (0..max_doc).step_by(WINDOW as usize) {
-            let buffer = &mut buffer[..(max_doc - start).min(WINDOW) as usize];
-            time.get_range(u64::from(start), buffer);
-            let (mut low, mut high) = (i64::MAX, i64::MIN);
-            for time in buffer {
-                let time = time.into_timestamp_nanos();
-                (low, high) = (low.min(time), high.max(time));
-            }
-            windows.push(Times { low, high, high_before: high, low_after: low });
-        }
-        for at in 1..windows.len() {
-            windows[at].high_before = windows[at].high_before.max(windows[at - 1].high_before);
-        }
-        for at in (1..windows.len()).rev() {
-            windows[at - 1].low_after = windows[at - 1].low_after.min(windows[at].low_after);
-        }
+        let span = (time.min_value().into_timestamp_nanos(), time.max_value().into_timestamp_nanos());
         Ok(Segment {
             reader: reader.clone(),
             time,
             seq: fast.u64("seq")?.values,
             nth: fast.u64("nth")?.values,
-            windows,
+            span,
+            windows: OnceLock::new(),
             vocabulary: OnceLock::new(),
             kinds: OnceLock::new(),
             known: Mutex::default(),
@@ -170,37 +156,74 @@ impl Segment {
         self.time.get_val(doc).into_timestamp_nanos()
     }
 
+    fn windows(&self) -> &[Times] {
+        self.windows.get_or_init(|| {
+            let max_doc = self.max_doc();
+            let mut windows = Vec::with_capacity(max_doc.div_ceil(WINDOW) as usize);
+            let mut buffer = vec![DateTime::default(); WINDOW as usize];
+            for start in (0..max_doc).step_by(WINDOW as usize) {
+                let buffer = &mut buffer[..(max_doc - start).min(WINDOW) as usize];
+                self.time.get_range(u64::from(start), buffer);
+                let (mut low, mut high) = (i64::MAX, i64::MIN);
+                for time in buffer {
+                    let time = time.into_timestamp_nanos();
+                    (low, high) = (low.min(time), high.max(time));
+                }
+                windows.push(Times { low, high, high_before: high, low_after: low });
+            }
+            for at in 1..windows.len() {
+                windows[at].high_before = windows[at].high_before.max(windows[at - 1].high_before);
+            }
+            for at in (1..windows.len()).rev() {
+                windows[at - 1].low_after = windows[at - 1].low_after.min(windows[at].low_after);
+            }
+            windows
+        })
+    }
+
+    /// Whether every time in it lies in `from..=last`.
+    fn is_within(&self, from: i64, last: i64) -> bool {
+        from <= self.span.0 && self.span.1 <= last
+    }
+
     /// The windows that may hold times in `from..=last`.
     pub(crate) fn windows_within(&self, from: i64, last: i64) -> Range<u32> {
-        let start = self.windows.partition_point(|w| w.high_before < from);
-        let end = self.windows.partition_point(|w| w.low_after <= last);
+        if self.is_within(from, last) {
+            return 0..self.max_doc().div_ceil(WINDOW);
+        }
+        let windows = self.windows();
+        let start = windows.partition_point(|w| w.high_before < from);
+        let end = windows.partition_point(|w| w.low_after <= last);
         start as u32..(end.max(start)) as u32
     }
 
     /// Whether every document of the window has a time in `from..=last`; `None`: none has.
     pub(crate) fn window_within(&self, window: u32, from: i64, last: i64) -> Option<bool> {
-        let Times { low, high, .. } = self.windows[window as usize];
+        if self.is_within(from, last) {
+            return Some(true);
+        }
+        let Times { low, high, .. } = self.windows()[window as usize];
         (high >= from && low <= last).then_some(low >= from && high <= last)
     }
 
     /// The earliest and the latest time of a window.
     pub(crate) fn window_times(&self, window: u32) -> Option<(i64, i64)> {
-        self.windows.get(window as usize).map(|w| (w.low, w.high))
+        self.windows().get(window as usize).map(|w| (w.low, w.high))
     }
 
     /// The latest time of the windows before `window`.
     pub(crate) fn latest_before(&self, window: u32) -> Option<i64> {
-        Some(self.windows[(window as usize).checked_sub(1)?].high_before)
+        Some(self.windows()[(window as usize).checked_sub(1)?].high_before)
     }
 
     /// The earliest time of the windows from `window` on.
     pub(crate) fn earliest_from(&self, window: u32) -> Option<i64> {
-        self.windows.get(window as usize).map(|w| w.low_after)
+        self.windows().get(window as usize).map(|w| w.low_after)
     }
 
     /// The earliest and the latest time in the segment.
     pub(crate) fn times(&self) -> Option<(i64, i64)> {
-        Some((self.windows.first()?.low_after, self.windows.last()?.high_before))
+        (self.max_doc() > 0).then_some(self.span)
     }
 
     /// The documents of the frame at `offset`: documents are in log order.
@@ -242,6 +265,9 @@ impl Segment {
         self.reader.fast_fields().date("received")
     }
 }
+
+/// The kinds of values that a column may hold, as Elasticsearch calls them.
+pub(crate) const KINDS: [&str; 6] = ["long", "double", "boolean", "ip", "date", "keyword"];
 
 fn kind_of(column: ColumnType) -> &'static str {
     match column {

@@ -1,20 +1,24 @@
 //! One shard: an engine index with what it says of itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 
 use event::{TenantId, Time};
 use serde::{Deserialize, Serialize};
 use tantivy::error::DataCorruption;
+use tantivy::schema::Field;
 use tantivy::store::{Compressor, ZstdCompressor};
 use tantivy::{Index, IndexReader, IndexSettings, ReloadPolicy, TantivyError};
 
 use crate::IndexError;
 use crate::document::REFUSED_FIELDS_MAX;
+use crate::missing::remove_if_there;
+use crate::opened::{Held, OpenShards};
 use crate::schema::Layout;
-use crate::segment::Segment;
+use crate::segment::{KINDS, Segment, add_kind};
 
 /// What stands in the commit's payload: exactly as old as the documents.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -96,12 +100,29 @@ impl Payload {
 pub(crate) struct Shard {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
-    reader: IndexReader,
+    /// Where its files are since it was dropped. They go when the last search that began before has let it go.
+    gone: OnceLock<PathBuf>,
+    words: Field,
     payload: RwLock<Arc<Payload>>,
-    /// In log order. Kept from search to search: what is known of a segment is found out once.
-    segments: Mutex<Vec<Arc<Segment>>>,
+    view: Mutex<View>,
+    /// Whether it is written to no more: its events are what they are.
+    closed: AtomicBool,
+    documents: AtomicU64,
+    segment_count: AtomicUsize,
+    /// What values the names of the payload's rest have, in their order, as places in [`KINDS`]; found out when it
+    /// is first asked for and the shard is closed.
+    kinds: OnceLock<Box<[u8]>>,
+    open: OpenShards,
     /// Why it cannot be read whole, once a search has found out.
     damage: OnceLock<String>,
+}
+
+/// How a shard's segments are to be had.
+enum View {
+    /// The engine's reader, and the segments in log order: what is known of one is found out once.
+    Written(IndexReader, Vec<Arc<Segment>>),
+    /// Its number among those that are open, where it is still.
+    Closed(Option<u64>),
 }
 
 impl Shard {
@@ -133,28 +154,83 @@ impl Shard {
     }
 
     pub(crate) fn documents(&self) -> u64 {
-        self.reader.searcher().num_docs()
+        self.documents.load(Ordering::Acquire)
     }
 
     /// How many segments it is in.
     pub(crate) fn segment_count(&self) -> usize {
-        self.reader.searcher().segment_readers().len()
+        self.segment_count.load(Ordering::Relaxed)
     }
 
-    /// Shows searches what was committed.
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().expect("no code panics under this lock")
+    }
+
+    /// Shows searches what was committed or merged.
     pub(crate) fn publish(&self, payload: Option<Payload>) -> Result<(), IndexError> {
         // Names first: a search may know of a field that no document has yet, but not the other way.
         if let Some(payload) = payload {
             *self.payload.write().expect("no code panics under this lock") = Arc::new(payload);
         }
-        self.reader.reload().map_err(|source| self.fault("reload", source))?;
-        self.segments().map(drop)
+        let reader = match &mut *self.view() {
+            View::Written(reader, _) => reader.clone(),
+            View::Closed(view) => {
+                // Other segments with the same events.
+                if let Some(view) = view.take() {
+                    self.open.outdate(view);
+                }
+                return Ok(());
+            }
+        };
+        reader.reload().map_err(|source| self.fault("reload", source))?;
+        self.segments()?;
+        self.documents.store(reader.searcher().num_docs(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Nothing is written to it any more: from now on it is opened when a search comes to it. What searches had of it stays open until its place
+    /// is needed.
+    pub(crate) fn close(&self) {
+        let mut view = self.view();
+        let View::Written(_, known) = &mut *view else { return };
+        let number = (!known.is_empty()).then(|| self.open.keep(std::mem::take(known).into()));
+        *view = View::Closed(number);
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing is written to it any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The segments as they are now, in log order.
-    pub(crate) fn segments(&self) -> Result<Vec<Arc<Segment>>, IndexError> {
-        let searcher = self.reader.searcher();
-        let mut known = self.segments.lock().expect("no code panics under this lock");
+    ///
+    /// # Errors
+    /// Where a shard that is closed cannot be opened.
+    pub(crate) fn segments(&self) -> Result<Held, IndexError> {
+        let mut view = self.view();
+        let (reader, known) = match &mut *view {
+            View::Written(reader, known) => (reader, known),
+            View::Closed(view) => {
+                if let Some(held) = view.and_then(|view| self.open.take(view)) {
+                    return Ok(held);
+                }
+                // Others who want it wait for its lock meanwhile: it is opened once.
+                let reader = self.read()?;
+                let segments = self.segments_of(&reader, &[])?;
+                let (number, held) = self.open.add(segments.into());
+                *view = Some(number);
+                return Ok(held);
+            }
+        };
+        let segments = self.segments_of(reader, known)?;
+        known.clone_from(&segments);
+        Ok(Held::pinned(segments.into()))
+    }
+
+    /// The segments of `reader`, those that are `known` as they are.
+    fn segments_of(&self, reader: &IndexReader, known: &[Arc<Segment>]) -> Result<Vec<Arc<Segment>>, IndexError> {
+        let searcher = reader.searcher();
         let mut now = Vec::with_capacity(searcher.segment_readers().len());
         for reader in searcher.segment_readers() {
             now.push(match known.iter().find(|s| s.id() == reader.segment_id()) {
@@ -163,18 +239,65 @@ impl Shard {
             });
         }
         now.sort_by_key(|s| s.first());
-        known.clone_from(&now);
+        self.segment_count.store(now.len(), Ordering::Relaxed);
         Ok(now)
     }
 
+    /// Opens it where it lies.
+    fn read(&self) -> Result<IndexReader, IndexError> {
+        let index = Index::open_in_dir(self.place()).map_err(|source| self.fault("open", source))?;
+        reader(&index, self.words).map_err(|source| self.fault("open", source))
+    }
+
+    fn place(&self) -> &Path {
+        self.gone.get().unwrap_or(&self.dir)
+    }
+
+    /// Adds what values the fields without a column of their own have, as Elasticsearch calls them. Found out once where it is closed.
+    pub(crate) fn add_kinds(&self, all: &mut BTreeMap<String, &'static str>) -> Result<(), IndexError> {
+        let closed = self.is_closed();
+        if let Some(kinds) = self.kinds.get() {
+            let payload = self.payload();
+            let known = payload.rest.iter().zip(kinds).filter_map(|(name, kind)| Some((name, KINDS.get(usize::from(*kind))?)));
+            known.for_each(|(name, kind)| add_kind(all, name, kind));
+            return Ok(());
+        }
+        // The names after the segments: there is none in these that is not in those.
+        let (segments, payload) = (self.segments()?, self.payload());
+        let mut own = BTreeMap::new();
+        for segment in segments.iter() {
+            let kinds = segment.kinds(&payload.rest).map_err(|source| self.fault("read the columns of", source))?;
+            kinds.iter().for_each(|(name, kind)| add_kind(&mut own, name, kind));
+        }
+        if closed {
+            let place = |name| KINDS.iter().position(|kind| own.get(name) == Some(kind)).unwrap_or(KINDS.len()) as u8;
+            self.kinds.get_or_init(|| payload.rest.iter().map(place).collect());
+        }
+        own.iter().for_each(|(name, kind)| add_kind(all, name, kind));
+        Ok(())
+    }
+
+    /// Renames its folder, which goes when nobody searches the shard any more: what is half there must never be opened.
+    pub(crate) fn go(&self, aside: PathBuf) -> Result<(), IndexError> {
+        let _not_opened_meanwhile = self.view();
+        std::fs::rename(&self.dir, &aside).map_err(io("rename", &self.dir))?;
+        self.gone.get_or_init(|| aside);
+        Ok(())
+    }
+
     pub(crate) fn fault(&self, action: &'static str, source: tantivy::TantivyError) -> IndexError {
-        IndexError::Engine { action, shard: self.name.clone(), source }
+        IndexError::Engine { action, shard: self.name.clone(), source }.or_scarce()
+    }
+
+    /// Counts that it could not be opened for want of what the system allows. True: nobody was told yet.
+    pub(crate) fn not_opened(&self) -> bool {
+        self.open.failed()
     }
 
     /// Bytes of its files.
     pub(crate) fn bytes(&self) -> Result<u64, IndexError> {
         let mut bytes = 0;
-        for entry in std::fs::read_dir(&self.dir).map_err(io("list", &self.dir))? {
+        for entry in std::fs::read_dir(self.place()).map_err(io("list", &self.dir))? {
             // A file that a merge has just removed is none.
             bytes += entry.and_then(|e| e.metadata()).map_or(0, |m| m.len());
         }
@@ -182,8 +305,19 @@ impl Shard {
     }
 }
 
+impl Drop for Shard {
+    fn drop(&mut self) {
+        if let View::Closed(Some(view)) = *self.view() {
+            self.open.outdate(view);
+        }
+        if let Some(Err(error)) = self.gone.get().map(|aside| remove_if_there(aside)) {
+            tracing::warn!(%error, "a shard that was dropped goes at the next start");
+        }
+    }
+}
+
 /// Opens the engine's index in `dir` and reads its payload. None where nothing was ever written to it by this version, or to it at all.
-pub(crate) fn open(dir: &Path, layout: &Layout) -> Result<Option<(Index, Arc<Shard>)>, IndexError> {
+pub(crate) fn open(dir: &Path, layout: &Layout, pool: &OpenShards) -> Result<Option<(Index, Arc<Shard>)>, IndexError> {
     let name = name_of(dir);
     let fail = |action| {
         let shard = name.clone();
@@ -199,14 +333,14 @@ pub(crate) fn open(dir: &Path, layout: &Layout) -> Result<Option<(Index, Arc<Sha
     if metas.schema != layout.schema || metas.payload.as_deref().is_some_and(|p| version(p) != VERSION) {
         return if metas.segments.is_empty() { Ok(None) } else { Err(IndexError::Version { path: dir.to_owned() }) };
     }
-    shard_of(index, dir, layout).map(Some)
+    shard_of(index, dir, layout, pool).map(Some)
 }
 
 /// As [`open`]; where nothing was written yet, the index is made.
-pub(crate) fn open_or_begin(dir: &Path, layout: &Layout) -> Result<(Index, Arc<Shard>), IndexError> {
+pub(crate) fn open_or_begin(dir: &Path, layout: &Layout, pool: &OpenShards) -> Result<(Index, Arc<Shard>), IndexError> {
     std::fs::create_dir_all(dir).map_err(io("make", dir))?;
     clean(dir)?;
-    if let Some(opened) = open(dir, layout)? {
+    if let Some(opened) = open(dir, layout, pool)? {
         return Ok(opened);
     }
     if dir.join(META).exists() {
@@ -224,10 +358,10 @@ pub(crate) fn open_or_begin(dir: &Path, layout: &Layout) -> Result<(Index, Arc<S
     let fail = |source| IndexError::Engine { action: "create", shard: name_of(dir), source };
     let index = builder.create_in_dir(dir).map_err(fail)?;
     sync_dir(dir)?;
-    shard_of(index, dir, layout)
+    shard_of(index, dir, layout, pool)
 }
 
-fn shard_of(index: Index, dir: &Path, layout: &Layout) -> Result<(Index, Arc<Shard>), IndexError> {
+fn shard_of(index: Index, dir: &Path, layout: &Layout, open: &OpenShards) -> Result<(Index, Arc<Shard>), IndexError> {
     let name = name_of(dir);
     let fail = |action| {
         let shard = name.clone();
@@ -235,13 +369,33 @@ fn shard_of(index: Index, dir: &Path, layout: &Layout) -> Result<(Index, Arc<Sha
     };
     Layout::register(&index);
     let payload = payload(&index).map_err(fail("read"))?;
-    let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(fail("open"))?;
+    let reader = reader(&index, layout.words).map_err(fail("open"))?;
+    let searcher = reader.searcher();
+    let shard = Shard {
+        name,
+        dir: dir.to_owned(),
+        gone: OnceLock::new(),
+        words: layout.words,
+        payload: RwLock::new(Arc::new(payload)),
+        closed: AtomicBool::new(false),
+        documents: searcher.num_docs().into(),
+        segment_count: searcher.segment_readers().len().into(),
+        kinds: OnceLock::new(),
+        open: open.clone(),
+        damage: OnceLock::new(),
+        view: Mutex::new(View::Written(reader, Vec::new())),
+    };
+    Ok((index, Arc::new(shard)))
+}
+
+/// Opens the segments of an index.
+fn reader(index: &Index, words: Field) -> tantivy::Result<IndexReader> {
+    let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
     // The engine takes a file of positions that is not there for an empty one, until a phrase asks for it.
     for segment in reader.searcher().segment_readers() {
-        segment.inverted_index(layout.words).map_err(fail("open"))?;
+        segment.inverted_index(words)?;
     }
-    let (payload, segments) = (RwLock::new(Arc::new(payload)), Mutex::new(Vec::new()));
-    Ok((index, Arc::new(Shard { name, dir: dir.to_owned(), reader, payload, segments, damage: OnceLock::new() })))
+    Ok(reader)
 }
 
 /// The folder of a tenant in that of the index.
@@ -303,5 +457,5 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), IndexError> {
 
 pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> IndexError {
     let path = PathBuf::from(path);
-    move |source| IndexError::Io { action, path, source }
+    move |source| IndexError::Io { action, path, source }.or_scarce()
 }

@@ -293,12 +293,12 @@ pub(crate) struct SortedSegment {
 
 impl SortedSegment {
     /// Takes hits, ascending.
-    pub(crate) fn add(&mut self, top: &SortedTop, segment: &Segment, (shard, segment_at): (usize, usize), docs: &[DocId]) {
+    pub(crate) fn add(&mut self, top: &SortedTop, segment: &Segment, shard: usize, docs: &[DocId]) {
         let (size, sorts) = (top.size, top.fields.sorts());
         let sort = sorts.0;
         self.seen.clear();
         self.seen.resize(docs.len(), false);
-        let found = |doc: DocId| -> Found { (Place::of(segment, doc), shard, segment_at, doc) };
+        let found = |doc: DocId| -> Found { (Place::of(segment, doc), shard) };
         // The value of the second field, and whether a hit is behind the page before among those whose first value is the same.
         let seconds = &self.seconds;
         let then_of = |doc: DocId| -> Option<Second> {

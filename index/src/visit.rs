@@ -3,23 +3,45 @@
 use std::sync::Arc;
 
 use crate::IndexError;
+use crate::asked::may_be_in;
 use crate::lower::{Lowering, Unable};
+use crate::missing::Missing;
+use crate::opened::Opened;
 use crate::reader::Reader;
-use crate::search::{Opened, SearchLimits, SearchRequest, Snapshot};
+use crate::search::{SearchLimits, SearchRequest, Snapshot};
 use crate::segment::Segment;
 use crate::window::{Bits, WINDOW};
+
+/// How far a visit came.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Visited {
+    /// Whether it was ended neither by its limits nor by whoever was called.
+    pub ended: bool,
+    /// What could not be visited, though it is in the index.
+    pub missing: Vec<Missing>,
+}
 
 impl Snapshot {
     /// The first and the last log offset between which all events of the request's range of time lie; none where there is none.
     pub fn offsets(&self, request: &SearchRequest) -> Option<(u64, u64)> {
         let (from, to) = request.range();
-        let meets = |segment: &&Arc<Segment>| segment.times().is_some_and(|(low, high)| from <= high && to >= low);
-        let segments = self.shards.iter().flat_map(|open| open.segments.iter().filter(meets));
-        segments.map(|segment| (segment.first(), segment.last())).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        let within = |open: &Opened| match open.segments() {
+            Ok(segments) => {
+                let meets = |segment: &&Arc<Segment>| segment.times().is_some_and(|(low, high)| from <= high && to >= low);
+                let extents = segments.iter().filter(meets).map(|segment| (segment.first(), segment.last()));
+                extents.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+            }
+            Err(_) => Some((open.payload.first, open.payload.last)),
+        };
+        // Shards are runs of the log: only those at both ends are looked into.
+        let shards = || self.shards.iter().filter(|open| open.meets((from, to)));
+        let (first, _) = shards().find_map(within)?;
+        let (_, last) = shards().rev().find_map(within)?;
+        Some((first, last))
     }
 
     /// Calls `each` with the log offsets of all hits of the query within its range of time, ascending, an offset once, some at a time, until
-    /// it says false. Tells whether all were visited.
+    /// it says false.
     ///
     /// # Errors
     /// Where the engine fails.
@@ -28,23 +50,26 @@ impl Snapshot {
         request: &SearchRequest,
         limits: &SearchLimits,
         mut each: impl FnMut(&[u64]) -> bool,
-    ) -> Result<bool, IndexError> {
-        let mut order = Vec::new();
-        for open in self.shards.iter() {
-            order.extend(open.segments.iter().map(|segment| (segment.first(), open, segment)));
-        }
-        // Segments are runs of the log.
-        order.sort_by_key(|(first, ..)| *first);
-        let mut last = 0;
-        for (_, open, segment) in order {
-            let visited = self.segment(open, segment, request, limits, &mut last, &mut each);
-            match visited.map_err(|unable| unable.fault(&open.shard)) {
-                Ok(true) => {}
-                Ok(false) | Err(None) => return Ok(false),
-                Err(Some(error)) => return Err(error),
+    ) -> Result<Visited, IndexError> {
+        let (mut last, mut visited) = (0, Visited::default());
+        // Shards are runs of the log, and so are their segments.
+        let wanted = |open: &&Opened| open.meets(request.range()) && may_be_in(&request.query, &open.payload);
+        for open in self.shards.iter().filter(wanted) {
+            if (limits.stop)() {
+                return Ok(visited);
+            }
+            let Some(held) = self.hold(open, request, &mut visited.missing)? else { continue };
+            for segment in held.iter() {
+                let goes_on = self.segment(open, segment, request, limits, &mut last, &mut each);
+                match goes_on.map_err(|unable| unable.fault(&open.shard)) {
+                    Ok(true) => {}
+                    Ok(false) | Err(None) => return Ok(visited),
+                    Err(Some(error)) => return Err(error),
+                }
             }
         }
-        Ok(true)
+        visited.ended = true;
+        Ok(visited)
     }
 
     fn segment(

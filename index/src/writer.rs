@@ -14,6 +14,7 @@ use tracing::{debug_span, trace_span};
 use crate::document::Documents;
 use crate::merge::{self, Merging};
 use crate::missing::{Shards, SharedShards, remove_if_there};
+use crate::opened::{OPEN_SEGMENTS, OpenShards};
 use crate::schema::Layout;
 use crate::search::Searcher;
 use crate::shard::{self, Payload, Shard, VERSION, tenant_dir};
@@ -41,6 +42,8 @@ pub struct IndexOptions {
     pub heap_bytes: usize,
     /// Segments that the closed shards of a tenant may be in, those apart that are in one: beyond, the oldest become one segment.
     pub closed_segments: usize,
+    /// The closed shards that are open, within their bound: one for all tenants.
+    pub open_shards: OpenShards,
 }
 
 impl IndexOptions {
@@ -54,6 +57,7 @@ impl IndexOptions {
             shard_span_ns: 24 * 3600 * 1_000_000_000,
             heap_bytes: 128 << 20,
             closed_segments: 512,
+            open_shards: OpenShards::new(OPEN_SEGMENTS),
         }
     }
 }
@@ -113,7 +117,13 @@ impl Writer {
         std::fs::create_dir_all(&dir).map_err(shard::io("make", &dir))?;
         let half_removed = |path: &&PathBuf| shard::name_of(path).starts_with(GONE);
         shard::entries(&dir)?.iter().filter(half_removed).try_for_each(|path| remove_if_there(path))?;
-        let mut shards = Shards::open(&dir, |path| shard::open_or_begin(path, &layout).map(|(_, shard)| Some(shard)))?;
+        // Each is opened once, to see whether it can be, and closed again.
+        let open = |path: &Path| {
+            let (_, shard) = shard::open_or_begin(path, &layout, &options.open_shards)?;
+            shard.close();
+            Ok(Some(shard))
+        };
+        let mut shards = Shards::open(&dir, open)?;
         shards.set_aside()?;
         // One that was made ready and never written to is made again when it is due: the one before it is open still.
         for shard in shards.all.extract_if(.., |shard| shard.payload().v == 0) {
@@ -122,7 +132,7 @@ impl Writer {
         let newest = shards.all.pop();
         let closed = shards.all.iter().filter(|shard| shard.segment_count() > 1).cloned().collect();
         let newest = newest.map_or_else(|| dir.join(shard::name(*part.start())), |shard| shard.dir.clone());
-        let (index, shard) = shard::open_or_begin(&newest, &layout)?;
+        let (index, shard) = shard::open_or_begin(&newest, &layout, &options.open_shards)?;
         shards.all.push(shard.clone());
         let last = last_of(&shards.all).max(part.start() - 1);
         let open = open_writer(options, index, shard)?;
@@ -402,6 +412,7 @@ impl Writer {
         };
         if !gone.is_empty() {
             self.join_closing()?;
+            self.closed.retain(|shard| !gone.iter().any(|gone| Arc::ptr_eq(gone, shard)));
         }
         for shard in &gone {
             remove(&self.dir, shard)?;
@@ -434,18 +445,15 @@ fn joined<T>(thread: JoinHandle<Result<T, IndexError>>) -> Result<T, IndexError>
 /// Makes the shard for what comes from the log offset `first` on, or some time after it.
 fn begin_shard(options: &IndexOptions, dir: &Path, layout: &Layout, first: u64) -> Result<Open, IndexError> {
     let _begin = debug_span!("begin").entered();
-    let (index, shard) = shard::open_or_begin(&dir.join(shard::name(first)), layout)?;
+    let (index, shard) = shard::open_or_begin(&dir.join(shard::name(first)), layout, &options.open_shards)?;
     shard::sync_dir(dir)?;
     open_writer(options, index, shard)
 }
 
-/// Removes a shard that nothing writes to.
+/// Removes a shard that nothing writes to, as soon as no search that has begun may come to it.
 fn remove(dir: &Path, shard: &Shard) -> Result<(), IndexError> {
-    // Renamed first: half a shard must never be opened.
-    let aside = dir.join(format!("{GONE}{}", shard.name));
-    std::fs::rename(&shard.dir, &aside).map_err(shard::io("rename", &shard.dir))?;
-    shard::sync_dir(dir)?;
-    remove_if_there(&aside)
+    shard.go(dir.join(format!("{GONE}{}", shard.name)))?;
+    shard::sync_dir(dir)
 }
 
 /// Ends the threads of a shard that is not written to any more.
@@ -456,7 +464,9 @@ fn close(mut open: Open) -> Result<(), IndexError> {
     open.merging.wait().map_err(fail)?;
     open.writer.wait_merging_threads().map_err(fail)?;
     drop(open.index);
-    shard.publish(None) // What was merged is seen after a reload only.
+    shard.publish(None)?; // What was merged is seen after a reload only.
+    shard.close();
+    Ok(())
 }
 
 /// The last log offset in these shards. One that was never committed says 0; the ones before it know better.

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use event::{Batch, EventRef, FieldId, TenantId, Time, Value};
 use index::{
     Absent, Aggregation, AggregationKind, Chosen, IndexOptions, Interval, KeyKind, Matcher, Messages, NumberRange, Only,
-    Progress, Query, SearchLimits, SearchRequest, Searcher, Sort, Source, SourceOf, TermsOrder, TimeZone, Writer, query,
+    OpenShards, Progress, Query, SearchLimits, SearchRequest, Searcher, Sort, Source, SourceOf, TermsOrder, TimeZone, Visited,
+    Writer, query,
 };
 use made::{Plan, START_S, any_query, build, now};
 use proptest::prelude::*;
@@ -151,7 +152,7 @@ fn check_built(searcher: &Searcher, batches: &[Batch]) {
             visited.extend_from_slice(offsets);
             true
         });
-        assert!(all.expect("visits"));
+        assert_eq!(all.expect("visits"), Visited { ended: true, missing: Vec::new() });
         let mut offsets: Vec<u64> = expected.iter().map(|id| id.frame.offset).collect();
         offsets.sort_unstable();
         assert_eq!(visited, offsets, "{built:?}");
@@ -610,11 +611,19 @@ proptest! {
         plans in prop::collection::vec(any::<Plan>(), 1..400),
         commit in 5usize..60,
         shard in 30u64..250,
+        // Closed shards are opened when a search comes to them, one of them at once or a few or all, and merged all the while.
+        (open, closed_segments) in (prop::sample::select(vec![1usize, 7, 1000, 1000]), 0usize..30),
         queries in prop::collection::vec(any_query(), 40),
         range in (0i64..400, 0i64..400),
     ) {
         let dir = tempfile::tempdir().expect("a folder");
-        let options = IndexOptions { shard_documents: shard, ..IndexOptions::new(dir.path()) };
+        let open_shards = OpenShards::new(open);
+        let options = IndexOptions {
+            shard_documents: shard,
+            closed_segments,
+            open_shards: open_shards.clone(),
+            ..IndexOptions::new(dir.path())
+        };
         let (mut writer, _) = Writer::open(&options, TenantId(0)).expect("opens");
         let searcher = writer.searcher().with_messages(Arc::new(Kept));
         MESSAGES.lock().expect("no panic under it").clear();
@@ -643,6 +652,7 @@ proptest! {
                 }
             }
             check_built(&searcher, &batches);
+            prop_assert!(open_shards.segments() <= open, "{open_shards:?}");
             if round == 0 {
                 writer.settle().expect("merges");
             }

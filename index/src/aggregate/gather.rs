@@ -27,9 +27,8 @@ const MISSING: u64 = u64::MAX;
 /// What an aggregation needs to know of the segment.
 pub(crate) struct Context<'a> {
     pub(crate) lowering: &'a Lowering<'a>,
-    /// The place of the shard and of the segment, for hits.
+    /// The place of the shard, for hits.
     pub(crate) shard: usize,
-    pub(crate) segment_at: usize,
 }
 
 /// Hits of one window, ascending, each with the outer bucket that it lies in.
@@ -80,14 +79,7 @@ impl Gather {
                     seq: seq.get_val(doc),
                     nth: nth.get_val(doc),
                 });
-                Gather::TopHits(TopHits {
-                    size: *size,
-                    sort: *sort,
-                    shard: context.shard,
-                    segment: context.segment_at,
-                    place,
-                    heaps: Vec::new(),
-                })
+                Gather::TopHits(TopHits { size: *size, sort: *sort, shard: context.shard, place, heaps: Vec::new() })
             }
             AggregationKind::Significant { field, .. } => {
                 let columns = codes(field)?;
@@ -730,7 +722,6 @@ pub(crate) struct TopHits {
     size: usize,
     sort: Sort,
     shard: usize,
-    segment: usize,
     place: Box<dyn Fn(DocId) -> Place>,
     /// The last of them on top.
     heaps: Vec<BinaryHeap<Ranked>>,
@@ -740,7 +731,7 @@ impl TopHits {
     fn add(&mut self, hits: &Docs<'_>) {
         for (at, doc) in hits.docs.iter().enumerate() {
             let heap = slot(&mut self.heaps, hits.parent(at));
-            heap.push(Ranked(((self.place)(*doc), self.shard, self.segment, *doc), self.sort));
+            heap.push(Ranked(((self.place)(*doc), self.shard), self.sort));
             if heap.len() > self.size {
                 heap.pop();
             }

@@ -290,7 +290,7 @@ fn answer(aggregation: &Aggregation, tally: Tally, on: &mut Finish<'_>) -> Resul
             result.buckets = significant(values, hits, all, *size);
             on.spend(result.buckets.len())?;
         }
-        (AggregationKind::Terms { size, min_count, .. }, Tally::Top(top)) => {
+        (AggregationKind::Terms { size, min_count, .. }, Tally::Top(mut top)) => {
             let fail = |source: std::io::Error| IndexError::Engine {
                 action: "read a column of",
                 shard: String::new(),

@@ -22,6 +22,9 @@ const LOOKED_UP_SHARE: usize = 16;
 /// So few are looked up always.
 const LOOKED_UP_MIN: usize = 64;
 
+/// Segments whose columns are kept for their codes, each a mapping of the process: beyond, what they have counted is counted by value.
+const SEGMENTS_MAX: usize = 512;
+
 /// Counts of one segment, by code.
 pub(crate) struct TopGather {
     column: Codes,
@@ -41,7 +44,7 @@ impl TopGather {
     pub(crate) fn finish(self) -> Top {
         let seen = self.counts.into_iter().enumerate().filter(|(_, count)| *count > 0);
         let counts: Vec<(u32, u32)> = seen.map(|(code, count)| (code as u32, count)).collect();
-        Top { segments: vec![Coded { column: self.column, counts }], others: Counted::default(), approximate: false }
+        Top { segments: vec![Coded { column: self.column, counts }], others: Counted::default(), approximate: false, fault: None }
     }
 }
 
@@ -85,9 +88,11 @@ impl Coded {
 /// What segments have counted.
 pub(crate) struct Top {
     segments: Vec<Coded>,
-    /// Of segments where the field has columns of several kinds.
+    /// Of segments where the field has columns of several kinds, and of those beyond [`SEGMENTS_MAX`].
     others: Counted,
     approximate: bool,
+    /// Why values could not be read.
+    fault: Option<io::Error>,
 }
 
 impl fmt::Debug for Top {
@@ -108,8 +113,18 @@ impl Top {
         self.segments.extend(other.segments);
         self.others.merge(other.others);
         self.approximate |= other.approximate;
-        let mut counts: Vec<u32> = self.segments.iter().flat_map(|s| s.counts.iter().map(|(_, count)| *count)).collect();
-        if counts.len() > ENTRIES_MAX {
+        self.fault = self.fault.take().or(other.fault);
+        if self.segments.len() > SEGMENTS_MAX {
+            for segment in std::mem::take(&mut self.segments) {
+                let mut counted = Counted::default();
+                let read = segment.values(&segment.counts, |key, count| counted.insert(key, count, Vec::new()));
+                self.fault = self.fault.take().or(read.err());
+                self.others.merge(counted);
+            }
+        }
+        if self.segments.iter().map(|segment| segment.counts.len()).sum::<usize>() > ENTRIES_MAX {
+            let counts = self.segments.iter().flat_map(|segment| segment.counts.iter().map(|(_, count)| *count));
+            let mut counts: Vec<u32> = counts.collect();
             self.approximate = true;
             let at = counts.len() - ENTRIES_MAX / 2;
             let (_, least, _) = counts.select_nth_unstable(at);
@@ -124,7 +139,10 @@ impl Top {
     }
 
     /// The `size` most frequent values with `min_count` hits at least, the most frequent first, of equals the smaller value.
-    pub(crate) fn first(&self, size: usize, min_count: u64) -> io::Result<First> {
+    pub(crate) fn first(&mut self, size: usize, min_count: u64) -> io::Result<First> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let counted: u64 = self.segments.iter().flat_map(|s| &s.counts).map(|(_, count)| u64::from(*count)).sum();
         let all = counted + self.others.sum();
         let mut sums: HashMap<Key, u64> = HashMap::new();
