@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +49,7 @@ fn main() {
         Some(lines) => {
             headers("corpus", &lines);
             println!("corpus, whole records: {:.0} ns a line", records(&lines));
+            by_format(&lines);
         }
         None => println!("corpus: skipped, {} is not there", corpus.display()),
     }
@@ -149,23 +151,51 @@ fn records(lines: &[String]) -> f64 {
     let settings = Arc::new(DecodeSettings::new("Asia/Tokyo", Time::from_unix_s(REFERENCE_S)).expect("a known zone"));
     let mut decoder = TextDecoder::new(&settings);
     let mut best = Duration::MAX;
+    let mut builder = BatchBuilder::default();
     for _ in 0..ROUNDS {
         let start = cpu();
         for batch in lines.chunks(PER_BATCH) {
-            let mut builder = BatchBuilder::default();
             for (at, line) in batch.iter().enumerate() {
-                let head = FrameHead {
-                    position: Position { partition: 0, offset: at as u64 + 1 },
-                    received: Time::from_unix_s(REFERENCE_S),
-                    ..FrameHead::new(Transport::File, Content::Text)
-                };
-                decoder.decode(Frame { head, bytes: line.as_bytes() }, &mut builder);
+                decoder.decode(frame(at, line), &mut builder);
             }
-            black_box(builder.finish(LogRange::default(), Time::UNKNOWN));
+            let batch = black_box(builder.finish(LogRange::default(), Time::UNKNOWN));
+            builder.reuse(batch);
         }
         best = best.min(cpu() - start);
     }
     best.as_nanos() as f64 / lines.len() as f64
+}
+
+/// What the corpus' lines cost, format by format, each among its own.
+fn by_format(lines: &[String]) {
+    let settings = Arc::new(DecodeSettings::new("Asia/Tokyo", Time::from_unix_s(REFERENCE_S)).expect("a known zone"));
+    let mut decoder = TextDecoder::new(&settings);
+    let mut of_format: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for batch in lines.chunks(PER_BATCH) {
+        let mut builder = BatchBuilder::default();
+        batch.iter().enumerate().for_each(|(at, line)| decoder.decode(frame(at, line), &mut builder));
+        for event in builder.finish(LogRange::default(), Time::UNKNOWN).iter() {
+            of_format.entry(event.format().name()).or_default().push(batch[event.id().frame.offset as usize - 1].clone());
+        }
+    }
+    let mut found: Vec<(f64, &str, usize)> =
+        of_format.iter().map(|(name, of)| (records(of) * of.len() as f64, *name, of.len())).collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let sum: f64 = found.iter().map(|f| f.0).sum();
+    println!("corpus, format by format: {:.0} ns a line; the most:", sum / lines.len() as f64);
+    for (ns, name, count) in found.iter().take(20) {
+        println!("  {name}: {:.0} % of it, {:.0} ns a line ({count} lines)", ns / sum * 100.0, ns / *count as f64);
+    }
+}
+
+/// The `at`th line of a batch.
+fn frame(at: usize, line: &str) -> Frame<'_> {
+    let head = FrameHead {
+        position: Position { partition: 0, offset: at as u64 + 1 },
+        received: Time::from_unix_s(REFERENCE_S),
+        ..FrameHead::new(Transport::File, Content::Text)
+    };
+    Frame { head, bytes: line.as_bytes() }
 }
 
 fn formats(folder: &Path) {

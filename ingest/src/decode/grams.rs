@@ -11,18 +11,33 @@ const BITS: usize = 4096;
 /// Pairs that one template asks for: the rarest of what it needs.
 const NEEDED_MAX: usize = 6;
 
-/// The pairs of one text; filled when the first asks.
+/// The pairs of one text, and its bytes; filled when the first asks.
 #[derive(Debug)]
 pub(super) struct Grams {
     bits: [Cell<u64>; BITS / 64],
+    bytes: [Cell<bool>; 256],
+    behind_time: Cell<BehindTime>,
     filled: Cell<bool>,
+}
+
+/// What stands behind the time that a message begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum BehindTime {
+    /// It begins with none, or nothing stands behind it.
+    #[default]
+    Nothing,
+    Byte(u8),
 }
 
 /// The pairs that a template needs; the last stands in the places left.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Needed {
     bits: [u16; NEEDED_MAX],
-    /// Whether there is any.
+    /// Of the bytes that stand alone, the rarest: what is told apart by a `|` or a tab has no pairs.
+    byte: Option<u8>,
+    /// The message begins with a time, and this stands behind it.
+    behind_time: BehindTime,
+    /// Whether there is any pair.
     some: bool,
 }
 
@@ -33,7 +48,12 @@ fn bit(first: u8, second: u8) -> usize {
 impl Grams {
     /// An empty map, for one text.
     pub(super) fn new() -> Grams {
-        Grams { bits: [const { Cell::new(0) }; BITS / 64], filled: Cell::new(false) }
+        Grams {
+            bits: [const { Cell::new(0) }; BITS / 64],
+            bytes: [const { Cell::new(false) }; 256],
+            behind_time: Cell::new(BehindTime::Nothing),
+            filled: Cell::new(false),
+        }
     }
 
     /// Makes the map of `text`, always the same one, where that was not done.
@@ -44,10 +64,18 @@ impl Grams {
         self
     }
 
+    /// The same map, where the message within the text begins like this.
+    pub(super) fn beginning(&self, behind_time: BehindTime) -> &Grams {
+        self.behind_time.set(behind_time);
+        self
+    }
+
     /// Whether the text may hold what is `needed`; true for certain where it does.
     #[inline]
     pub(super) fn may_hold(&self, needed: &Needed) -> bool {
-        !needed.some || needed.bits.iter().all(|bit| self.bits[usize::from(*bit) / 64].get() & 1 << (bit % 64) != 0)
+        (needed.behind_time == BehindTime::Nothing || needed.behind_time == self.behind_time.get())
+            && needed.byte.is_none_or(|byte| self.bytes[usize::from(byte)].get())
+            && (!needed.some || needed.bits.iter().all(|bit| self.bits[usize::from(*bit) / 64].get() & 1 << (bit % 64) != 0))
     }
 
     fn fill(&self, text: &[u8]) {
@@ -56,27 +84,73 @@ impl Grams {
             let bit = bit(before, *byte);
             let word = &self.bits[bit / 64];
             word.set(word.get() | 1 << (bit % 64));
+            self.bytes[usize::from(*byte)].set(true);
             before = *byte;
         }
     }
 }
 
+/// How many of some texts hold a pair or a byte. What few hold tells most, so that is what is asked for.
+#[derive(Debug)]
+pub(super) struct Rarity {
+    pairs: Vec<u32>,
+    bytes: [u32; 256],
+}
+
+impl Default for Rarity {
+    fn default() -> Rarity {
+        Rarity::of(std::iter::empty())
+    }
+}
+
+impl Rarity {
+    /// Counts `texts`.
+    pub(super) fn of<'t>(texts: impl Iterator<Item = &'t str>) -> Rarity {
+        let mut rarity = Rarity { pairs: vec![0; BITS], bytes: [0; 256] };
+        for text in texts {
+            let grams = Grams::new();
+            grams.fill(text.as_bytes());
+            for (bit, count) in rarity.pairs.iter_mut().enumerate() {
+                *count += u32::from(grams.bits[bit / 64].get() & 1 << (bit % 64) != 0);
+            }
+            for (held, count) in grams.bytes.iter().zip(&mut rarity.bytes) {
+                *count += u32::from(held.get());
+            }
+        }
+        rarity
+    }
+}
+
 impl Needed {
     /// The pairs of `literals`, each of which stands in every text that fits; those that few texts hold first.
-    pub(super) fn of<'l>(literals: impl Iterator<Item = &'l str>) -> Needed {
-        let mut pairs: Vec<(u8, u16)> = literals
-            .flat_map(|literal| literal.as_bytes().windows(2).map(|pair| (commonness(pair), bit(pair[0], pair[1]) as u16)))
+    pub(super) fn of<'l>(literals: impl Iterator<Item = &'l str> + Clone, rarity: &Rarity) -> Needed {
+        let mut pairs: Vec<(u32, u16)> = literals
+            .clone()
+            .flat_map(|literal| literal.as_bytes().windows(2).map(|pair| bit(pair[0], pair[1]) as u16))
+            .map(|bit| (rarity.pairs[usize::from(bit)], bit))
             .collect();
         pairs.sort_unstable();
         pairs.dedup();
+        let alone = literals.filter(|literal| literal.len() == 1).map(|literal| literal.as_bytes()[0]);
+        let byte = alone.min_by_key(|byte| (rarity.bytes[usize::from(*byte)], *byte));
         let Some((_, last)) = pairs.get(..NEEDED_MAX.min(pairs.len())).and_then(|pairs| pairs.last()) else {
-            return Needed::default();
+            return Needed { byte, ..Needed::default() };
         };
-        let mut needed = Needed { bits: [*last; NEEDED_MAX], some: true };
+        let mut needed = Needed { bits: [*last; NEEDED_MAX], byte, some: true, ..Needed::default() };
         for (place, (_, bit)) in needed.bits.iter_mut().zip(&pairs) {
             *place = *bit;
         }
         needed
+    }
+
+    /// The same, of messages that begin with a time and have this behind it.
+    pub(super) fn behind_time(self, behind_time: BehindTime) -> Needed {
+        Needed { behind_time, ..self }
+    }
+
+    /// Whether nothing is asked for.
+    fn is_nothing(&self) -> bool {
+        !self.some && self.byte.is_none() && self.behind_time == BehindTime::Nothing
     }
 }
 
@@ -132,9 +206,9 @@ impl Ways {
     }
 
     /// The pairs that each way needs.
-    pub(super) fn needs(&self) -> Vec<Needed> {
+    pub(super) fn needs(&self, rarity: &Rarity) -> Vec<Needed> {
         let mut needs: Vec<Needed> = Vec::new();
-        for needed in self.0.iter().map(|way| Needed::of(way.literals.iter().map(String::as_str))) {
+        for needed in self.0.iter().map(|way| Needed::of(way.literals.iter().map(String::as_str), rarity)) {
             if !needs.contains(&needed) {
                 needs.push(needed);
             }
@@ -143,69 +217,62 @@ impl Ways {
     }
 }
 
-/// How often a pair is met in logs, roughly: small letters side by side are what every text has.
-fn commonness(pair: &[u8]) -> u8 {
-    let common = |byte: u8| match byte {
-        b'a' | b'e' | b'i' | b'n' | b'o' | b'r' | b's' | b't' | b' ' => 3,
-        b'a'..=b'z' | b'0'..=b'9' | b':' | b'.' => 2,
-        b'A'..=b'Z' | b'-' | b'=' | b'[' | b']' | b'"' => 1,
-        _ => 0,
-    };
-    pair.iter().map(|byte| common(*byte)).sum()
-}
-
 /// Numbers, each with pairs of which a text must hold one: a look over the text's map finds those that may be meant, however many there are.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Waiting {
-    /// Every pair that some number waits for.
-    pairs: [u64; BITS / 64],
-    /// How many such pairs there are before each word of `pairs`.
-    before: [u16; BITS / 64],
-    /// Who waits for which pair, sorted by pair, and what else they need.
-    who: Vec<(u16, Vec<(u16, Needed)>)>,
-    /// Numbers of which nothing is known.
-    always: Vec<u16>,
+    /// The pairs that some number waits for: a word of the map, how many such pairs there are before it, and those in it.
+    words: Vec<(u16, u16, u64)>,
+    /// Where those begin in `who` that wait for each of the pairs, and at last where all end.
+    starts: Vec<u32>,
+    /// Who waits, in the order of the pairs, and what else they need.
+    who: Vec<(u16, Needed)>,
+    /// Numbers that no pair tells apart, and what they need.
+    always: Vec<(u16, Needed)>,
 }
 
 impl Waiting {
-    /// Nobody.
-    pub(super) fn new() -> Waiting {
-        Waiting { pairs: [0; BITS / 64], before: [0; BITS / 64], who: Vec::new(), always: Vec::new() }
-    }
-
-    /// `number` is meant only by texts that hold all pairs of one of `needed`; by any text where that is none, or asks for nothing.
-    pub(super) fn add(&mut self, number: u16, needed: &[Needed]) {
-        if needed.is_empty() || needed.iter().any(|needed| !needed.some) {
-            self.always.push(number);
-            return;
-        }
-        for (pair, needed) in needed.iter().map(|needed| (needed.bits[0], *needed)) {
-            let (word, bit) = (usize::from(pair) / 64, 1 << (pair % 64));
-            let at = self.place(word, bit);
-            if self.pairs[word] & bit == 0 {
-                self.pairs[word] |= bit;
-                self.before[word + 1..].iter_mut().for_each(|before| *before += 1);
-                self.who.insert(at, (pair, Vec::new()));
+    /// Each number is meant only by texts that hold all of one of what it needs; by any text where that is nothing.
+    pub(super) fn new(numbers: impl Iterator<Item = (u16, Vec<Needed>)>) -> Waiting {
+        let mut waiting = Waiting { words: Vec::new(), starts: Vec::new(), who: Vec::new(), always: Vec::new() };
+        for (number, needed) in numbers {
+            if needed.is_empty() || needed.iter().any(Needed::is_nothing) {
+                waiting.always.push((number, Needed::default()));
+                continue;
             }
-            self.who[at].1.push((number, needed));
+            for needed in needed {
+                if needed.some { &mut waiting.who } else { &mut waiting.always }.push((number, needed));
+            }
         }
-    }
-
-    /// Where in `who` the pair of this bit stands, or would.
-    fn place(&self, word: usize, bit: u64) -> usize {
-        usize::from(self.before[word]) + (self.pairs[word] & (bit - 1)).count_ones() as usize
+        waiting.who.sort_by_key(|(_, needed)| needed.bits[0]);
+        let mut start = 0;
+        for same in waiting.who.chunk_by(|one, other| one.1.bits[0] == other.1.bits[0]) {
+            let (word, bit) = (same[0].1.bits[0] / 64, 1 << (same[0].1.bits[0] % 64));
+            match waiting.words.last_mut().filter(|last| last.0 == word) {
+                Some(last) => last.2 |= bit,
+                None => waiting.words.push((word, waiting.starts.len() as u16, bit)),
+            }
+            waiting.starts.push(start);
+            start += same.len() as u32;
+        }
+        waiting.starts.push(start);
+        waiting
     }
 
     /// Sets in `found` the bit of each number that the text of `grams` may mean, and of a few that it does not.
     pub(super) fn find(&self, grams: &Grams, found: &mut [u64]) {
-        let mut set = |number: u16| found[usize::from(number) / 64] |= 1 << (number % 64);
-        self.always.iter().for_each(|number| set(*number));
-        for (word, (held, waited)) in grams.bits.iter().zip(&self.pairs).enumerate() {
-            let mut both = held.get() & waited;
+        let mut set = |who: &[(u16, Needed)]| {
+            for (number, _) in who.iter().filter(|(_, needed)| grams.may_hold(needed)) {
+                found[usize::from(*number) / 64] |= 1 << (number % 64);
+            }
+        };
+        set(&self.always);
+        for (word, before, waited) in &self.words {
+            let mut both = grams.bits[usize::from(*word)].get() & waited;
             while both != 0 {
-                let at = self.place(word, both & both.wrapping_neg());
+                let lower = (both & both.wrapping_neg()) - 1;
                 both &= both - 1;
-                self.who[at].1.iter().filter(|(_, needed)| grams.may_hold(needed)).for_each(|(number, _)| set(*number));
+                let at = usize::from(*before) + (waited & lower).count_ones() as usize;
+                set(&self.who[self.starts[at] as usize..self.starts[at + 1] as usize]);
             }
         }
     }
@@ -222,17 +289,14 @@ mod tests {
         fn what_is_there_is_never_denied(before in ".{0,40}", literal in ".{1,20}", after in ".{0,40}") {
             let text = format!("{before}{literal}{after}");
             let grams = Grams::new();
-            let needed = Needed::of(std::iter::once(literal.as_str()));
+            let needed = Needed::of(std::iter::once(literal.as_str()), &Rarity::default());
             prop_assert!(grams.of(&text).may_hold(&needed));
         }
 
         #[test]
         fn who_may_be_meant_is_found(text in ".{0,60}", literals in prop::collection::vec(".{0,4}", 0..150)) {
-            let needed: Vec<Needed> = literals.iter().map(|literal| Needed::of(std::iter::once(literal.as_str()))).collect();
-            let mut waiting = Waiting::new();
-            for (number, two) in needed.chunks(2).enumerate() {
-                waiting.add(number as u16, two);
-            }
+            let needed: Vec<Needed> = literals.iter().map(|literal| Needed::of(std::iter::once(literal.as_str()), &Rarity::default())).collect();
+            let waiting = Waiting::new((0..).zip(needed.chunks(2).map(<[Needed]>::to_vec)));
             let grams = Grams::new();
             let mut found = [0; 2];
             waiting.find(grams.of(&text), &mut found);
@@ -250,18 +314,28 @@ mod tests {
         ways.fork(&["ACCEPT", "CLOSE"], |choice, ways| ways.literal(choice));
         ways.gap();
         ways.literal(" host=");
-        let may_be = |text: &str| ways.needs().iter().any(|needed| Grams::new().of(text).may_hold(needed));
+        let may_be = |text: &str| ways.needs(&Rarity::default()).iter().any(|needed| Grams::new().of(text).may_hold(needed));
         assert!(may_be("action=ACCEPT host=a") && may_be("action=CLOSE host=a"));
         assert!(!may_be("action=OPENED host=a"));
         ways.fork(&[""; WAYS_MAX], |_, _| {});
-        assert_eq!(ways.needs().len(), 2, "more than can be told apart say nothing");
+        assert_eq!(ways.needs(&Rarity::default()).len(), 2, "more than can be told apart say nothing");
     }
 
     #[test]
     fn what_is_not_there_is_denied() {
         let grams = Grams::new();
-        let needed = Needed::of(["Failed password for ", " ssh2"].into_iter());
+        let needed = Needed::of(["Failed password for ", " ssh2"].into_iter(), &Rarity::default());
         assert!(!grams.of("session opened by taro").may_hold(&needed));
         assert!(grams.may_hold(&Needed::default()));
+    }
+
+    #[test]
+    fn what_few_texts_hold_is_asked_for() {
+        let rarity = Rarity::of(["a=1 b=2", "a=1 c=2", "a=1 d|2"].into_iter());
+        let needed = |literals: &[&str]| Needed::of(literals.iter().copied(), &rarity);
+        assert_eq!(needed(&["a=", "b="]).bits[0], bit(b'b', b'=') as u16);
+        assert_eq!(needed(&["|", "="]).byte, Some(b'|'));
+        let grams = Grams::new();
+        assert!(!grams.of("a=1 c=2").may_hold(&needed(&["|"])) && grams.may_hold(&needed(&["="])));
     }
 }

@@ -26,12 +26,12 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = Pair<'_>> {
                 continue;
             }
             let (key, value) = (&text[start..end], &text[end + 1..]);
-            if let Some(quoted) = doubled(value) {
-                let close = quoted.find("\"\"").unwrap_or(quoted.len());
-                at = (end + 3 + close + 2).min(text.len());
-                return Some(Pair { key, value: &quoted[..close] });
-            }
             if let Some(quoted) = value.strip_prefix('"') {
+                if let Some(quoted) = doubled(value) {
+                    let close = quoted.find("\"\"").unwrap_or(quoted.len());
+                    at = (end + 3 + close + 2).min(text.len());
+                    return Some(Pair { key, value: &quoted[..close] });
+                }
                 let close = closing_quote(quoted);
                 at = (end + 2 + close + 1).min(text.len());
                 return Some(Pair { key, value: &quoted[..close] });
@@ -187,12 +187,22 @@ fn is_separator(c: char) -> bool {
     matches!(c, ' ' | ',' | ';' | '\t')
 }
 
+/// The first `"` or backslash from `at` on. Most values are a word, which is read before a search of more is made ready.
+fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
+    const WORD: usize = 16;
+    let is_wanted = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let word = &bytes[at..bytes.len().min(at + WORD)];
+    word.iter().position(is_wanted).map(|found| at + found).or_else(|| {
+        let behind = at + word.len();
+        memchr::memchr2(b'"', b'\\', &bytes[behind..]).map(|found| behind + found)
+    })
+}
+
 /// Where the value that begins with a quote ends.
 fn closing_quote(quoted: &str) -> usize {
     let bytes = quoted.as_bytes();
     let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) {
-        let place = at + found;
+    while let Some(place) = quote_or_escape(bytes, at) {
         if bytes[place] == b'\\' {
             at = (place + 2).min(bytes.len());
             continue;

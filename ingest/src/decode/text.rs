@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use event::{BatchBuilder, Content, FieldId, FormatId, Frame, FrameHead, Release, RowBuilder, Time, Value};
 
-use super::describe::FirstTime;
+use super::describe::{self, FirstTime};
 use super::format::{self, Registry, Usual};
 use super::grams::Grams;
 use super::record::{Key, Record};
@@ -31,7 +31,7 @@ pub(super) struct Context<'a> {
     pub(super) zone: &'a Zone,
     /// Stamps without a year lie nearest to this instant.
     pub(super) reference: Time,
-    /// The pairs of bytes in `record`.
+    /// The pairs of bytes in `record`; ask [`Context::grams`].
     pub(super) grams: Grams,
     /// The time that the text begins with.
     pub(super) first_time: FirstTime,
@@ -44,6 +44,11 @@ impl<'a> Context<'a> {
             Some(app) if app == tag => &self.record[app.as_ptr() as usize - self.record.as_ptr() as usize..],
             _ => self.header.message,
         }
+    }
+
+    /// The pairs of bytes in the record, and how its message begins.
+    pub(super) fn grams(&self) -> &Grams {
+        self.grams.of(self.record).beginning(self.first_time.behind(describe::trimmed(self.header.message)))
     }
 
     /// The same, where stamps without an offset are of `zone`.

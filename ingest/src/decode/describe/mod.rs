@@ -17,6 +17,7 @@ use std::sync::{Arc, LazyLock};
 
 use event::RowBuilder;
 
+use super::grams::Rarity;
 use super::names::Names;
 use super::text::Context;
 use file::File;
@@ -44,6 +45,8 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Library {
     pub(super) plans: Vec<Arc<Plan>>,
+    /// What the descriptions' own records seldom hold.
+    pub(super) rarity: Rarity,
 }
 
 impl Library {
@@ -65,8 +68,9 @@ impl Library {
             let file = read(path, text)?;
             files.insert(file.name.clone(), file);
         }
-        let plans = files.values().map(|file| Plan::compile(file, &files).map(Arc::new)).collect::<Result<_, _>>()?;
-        Ok(Library { plans })
+        let rarity = Rarity::of(files.values().flat_map(|file| &file.cases).map(|case| case.raw.as_str()));
+        let plans = files.values().map(|file| Plan::compile(file, &files, &rarity).map(Arc::new)).collect::<Result<_, _>>()?;
+        Ok(Library { plans, rarity })
     }
 }
 
@@ -79,7 +83,7 @@ fn read(path: &str, text: &str) -> Result<File, DescriptionError> {
 }
 
 /// Without the blanks and line ends around it. Most have none, and every reader asks.
-fn trimmed(message: &str) -> &str {
+pub(super) fn trimmed(message: &str) -> &str {
     const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
     match message.as_bytes() {
         [b'!'..=b'~', .., b'!'..=b'~'] => message,
@@ -120,7 +124,7 @@ impl Reader {
         let writes = in_zone.as_ref().unwrap_or(context);
         let mut hits = std::mem::take(&mut scratch.hits);
         let mut found = std::mem::take(&mut scratch.found);
-        let done = plan.candidates(first).find(context.grams.of(context.record), &mut found, |at| {
+        let done = plan.candidates(first).find(context.grams(), &mut found, |at| {
             let line = &plan.lines[usize::from(at)];
             if !line.template.matches(message, &context.first_time, &mut hits) || !writer::accepts(line, message, &hits) {
                 return false;

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use event::{FieldId, FormatId, LogSource, LogSourceId};
 use hashbrown::HashMap;
 use jiff::tz::TimeZone;
+use memchr::memmem;
 
 use super::DescriptionError;
 use super::file::{self, Action, File, Line, Scalar, Some1};
 use super::target::{self, Convert, Extent, Target, TimeForm};
 use super::template::Template;
-use crate::decode::grams::{Grams, Needed, Waiting};
+use crate::decode::grams::{Grams, Needed, Rarity, Waiting};
+use crate::decode::pairs::Style;
 use crate::decode::stamp::Zone;
 
 /// A compiled description.
@@ -51,12 +53,8 @@ const FEW: usize = 16;
 impl Candidates {
     fn new(lines: Vec<(u16, Needed)>) -> Candidates {
         let waiting = (lines.len() > FEW).then(|| {
-            let mut waiting = Waiting::new();
-            for line in lines.chunk_by(|one, other| one.0 == other.0) {
-                let needs: Vec<Needed> = line.iter().map(|(_, needed)| *needed).collect();
-                waiting.add(line[0].0, &needs);
-            }
-            waiting
+            let lines = lines.chunk_by(|one, other| one.0 == other.0);
+            Waiting::new(lines.map(|line| (line[0].0, line.iter().map(|(_, needed)| *needed).collect())))
         });
         Candidates { lines, waiting }
     }
@@ -91,8 +89,23 @@ pub(super) struct LinePlan {
     pub(super) set: Sets,
     pub(super) log_source: Option<LogSourceId>,
     pub(super) columns: Vec<Box<str>>,
-    pub(super) has: Vec<Box<str>>,
-    pub(super) is: Vec<(Box<str>, Vec<Box<str>>)>,
+    pub(super) asks: Vec<Ask>,
+}
+
+/// A key that pairs or JSON must have.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) key: Box<str>,
+    /// One of them is its value; any is where there are none.
+    pub(super) values: Vec<Box<str>>,
+    /// Looks for the key anywhere, which costs less than to read every pair.
+    pub(super) anywhere: memmem::Finder<'static>,
+}
+
+impl Ask {
+    fn new(key: &str, values: Vec<Box<str>>) -> Ask {
+        Ask { key: key.into(), values, anywhere: memmem::Finder::new(key).into_owned() }
+    }
 }
 
 /// Where a key's value goes.
@@ -143,11 +156,11 @@ impl Plan {
 
     /// Whether records of it name their fields.
     pub(super) fn names_fields(&self) -> bool {
-        self.targets().any(|target| matches!(target.convert, Convert::Json | Convert::Pairs(_) | Convert::Cef | Convert::Csv(_)))
+        self.targets().any(|target| target.convert.is_body())
     }
 
-    /// Compiles `file`; `bases` are the descriptions that it may build on.
-    pub(super) fn compile(file: &File, bases: &BTreeMap<String, File>) -> Result<Plan, DescriptionError> {
+    /// Compiles `file`; `bases` are the descriptions that it may build on, `rarity` what texts seldom hold.
+    pub(super) fn compile(file: &File, bases: &BTreeMap<String, File>, rarity: &Rarity) -> Result<Plan, DescriptionError> {
         let fault = |reason: String| DescriptionError { name: file.name.clone(), reason };
         if file.name.is_empty() || !file.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
             return Err(fault("a name is lower case letters, digits and _".to_owned()));
@@ -218,7 +231,7 @@ impl Plan {
             }
             plan.keys.insert(key.into(), Key { native: native_field, targets });
         }
-        let needed: Vec<_> = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needs())).collect();
+        let needed: Vec<_> = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needs(rarity))).collect();
         for byte in 0..256 {
             let lines = (0..).zip(&needed).filter(|(_, (first, _))| first[byte]);
             let lines: Vec<(u16, Needed)> = lines.flat_map(|(at, (_, needs))| needs.iter().map(move |one| (at, *one))).collect();
@@ -238,9 +251,10 @@ impl Plan {
 
     /// Keys of which a JSON record must hold one to be tried; empty where no line is JSON.
     pub(crate) fn json_keys(&self) -> impl Iterator<Item = &str> {
-        self.lines.iter().filter(|line| line.takes_json()).filter_map(|line| {
-            line.has.first().or(line.is.first().map(|(key, _)| key)).map(|key| key.split('.').next().unwrap_or(key))
-        })
+        self.lines
+            .iter()
+            .filter(|line| line.takes_json())
+            .filter_map(|line| line.asks.first().map(|ask| ask.key.split('.').next().unwrap_or(&ask.key)))
     }
 
     /// Whether it describes nothing, but holds the cases of a format that is programmed.
@@ -257,7 +271,7 @@ impl Plan {
     pub(crate) fn may_begin_with(&self, byte: u8) -> bool {
         self.candidates(byte).lines.iter().any(|(at, _)| {
             let line = &self.lines[usize::from(*at)];
-            !line.takes_json() || (line.has.is_empty() && line.is.is_empty())
+            !line.takes_json() || line.asks.is_empty()
         })
     }
 
@@ -269,19 +283,29 @@ impl Plan {
 
 impl LinePlan {
     /// What texts that fit hold: the template's literals, the keys that pairs or JSON must have, each by its parts, and their values.
-    fn needs(&self) -> Vec<Needed> {
+    fn needs(&self, rarity: &Rarity) -> Vec<Needed> {
         let mut ways = self.template.ways();
         let mut apart = |literal: &str| {
             ways.gap();
             ways.literal(literal);
         };
-        let keys = self.has.iter().chain(self.is.iter().map(|(key, _)| key));
-        keys.filter(|_| self.columns.is_empty()).flat_map(|key| key.split('.')).for_each(&mut apart);
-        for (_, values) in &self.is {
-            ways.gap();
-            ways.fork(values, |value, ways| ways.literal(value));
+        // Of pairs written the usual way the sign follows the key, whatever dots it has.
+        let is_plain = |target: &Target| target.convert == Convert::Pairs(Style::default());
+        let is_plain =
+            self.template.captures.iter().all(|c| c.iter().all(|target| !target.convert.is_body() || is_plain(target)));
+        for ask in self.asks.iter().filter(|_| self.columns.is_empty()) {
+            if is_plain {
+                apart(&format!("{}=", ask.key));
+            } else {
+                ask.key.split('.').for_each(&mut apart);
+            }
         }
-        ways.needs()
+        for ask in self.asks.iter().filter(|ask| !ask.values.is_empty()) {
+            ways.gap();
+            ways.fork(&ask.values, |value, ways| ways.literal(value));
+        }
+        let behind_time = self.template.behind_time();
+        ways.needs(rarity).into_iter().map(|needed| needed.behind_time(behind_time)).collect()
     }
 
     /// Whether the whole text is JSON.
@@ -364,17 +388,14 @@ impl Compiler<'_> {
                 let text = text.to_string();
                 let template =
                     Template::compile(&text, |spec| self.spec(spec, None)).map_err(|e| format!("line {text:?}: {e}"))?;
+                let has = full.has.iter().map(|key| Ask::new(key, Vec::new()));
+                let is = full.is.iter().map(|(key, values)| Ask::new(key, values.iter().map(|v| v.to_string().into()).collect()));
                 plans.push(LinePlan {
                     template,
                     set: sets(&full.set, self.native)?,
                     log_source: full.source.as_ref().map(log_source),
                     columns: full.columns.iter().map(|c| c.as_str().into()).collect(),
-                    has: full.has.iter().map(|key| key.as_str().into()).collect(),
-                    is: full
-                        .is
-                        .iter()
-                        .map(|(key, values)| (key.as_str().into(), values.iter().map(|v| v.to_string().into()).collect()))
-                        .collect(),
+                    asks: has.chain(is).collect(),
                 });
             }
         }

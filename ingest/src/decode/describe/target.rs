@@ -114,6 +114,13 @@ pub(super) enum Convert {
     Json,
 }
 
+impl Convert {
+    /// Whether it is many fields that name themselves.
+    pub(super) fn is_body(&self) -> bool {
+        matches!(self, Convert::Json | Convert::Pairs(_) | Convert::Cef | Convert::Csv(_))
+    }
+}
+
 /// Reads `SPEC & SPEC`: several things that become of one value, which reaches as far as the first of them says.
 pub(super) fn parse(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u16>) -> Result<(Vec<Target>, Extent), String> {
     let mut specs = spec.split(" & ");

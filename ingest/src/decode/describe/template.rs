@@ -10,7 +10,7 @@ use std::cell::Cell;
 use memchr::{memchr, memmem};
 
 use super::target::{Extent, Target, TimeForm};
-use crate::decode::grams::Ways;
+use crate::decode::grams::{BehindTime, Ways};
 use crate::decode::stamp;
 
 /// A compiled template.
@@ -73,6 +73,12 @@ impl FirstTime {
         }
         self.length.get()
     }
+
+    /// What stands behind the time that `text` begins with.
+    pub(in crate::decode) fn behind(&self, text: &str) -> BehindTime {
+        let behind = self.length(text).and_then(|length| text.as_bytes().get(length));
+        behind.map_or(BehindTime::Nothing, |byte| BehindTime::Byte(*byte))
+    }
 }
 
 /// Captures of one template at most: more is a mistake in the description.
@@ -118,6 +124,16 @@ impl Template {
         let mut ways = Ways::new();
         hold(&self.ops, &mut ways);
         ways
+    }
+
+    /// What stands behind the time that a text begins with, where every one that fits begins with a time.
+    pub(super) fn behind_time(&self) -> BehindTime {
+        match &self.ops[..] {
+            [Op::Capture { extent: Extent::Time(TimeForm::Any), .. }, Op::Literal(literal), ..] => {
+                BehindTime::Byte(literal.as_bytes()[0])
+            }
+            _ => BehindTime::Nothing,
+        }
     }
 
     /// The captures of `text`, where it is wholly what the template says.

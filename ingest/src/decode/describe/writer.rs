@@ -2,7 +2,7 @@
 
 use event::{FieldId, RowBuilder, Value};
 
-use super::plan::{Constant, Key, LinePlan, Plan, Sets};
+use super::plan::{Ask, Constant, Key, LinePlan, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
 use super::template::{FirstTime, Hit};
 use crate::decode::cut::trimmed;
@@ -79,20 +79,19 @@ pub(super) struct Writer<'w, 'c, 'r> {
 
 /// Whether the keys that the line asks for are there.
 pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
-    if line.has.is_empty() && line.is.is_empty() {
+    if line.asks.is_empty() {
         return true;
     }
     let body = hits.iter().find_map(|hit| {
         let target = line.template.captures[usize::from(hit.capture)].first()?;
         let text = &text[hit.start as usize..hit.end as usize];
-        matches!(target.convert, Convert::Json | Convert::Pairs(_) | Convert::Cef | Convert::Csv(_))
-            .then_some((text, &target.convert))
+        target.convert.is_body().then_some((text, &target.convert))
     });
     let Some((text, convert)) = body else { return false };
-    let find = |key: &str| -> Option<&str> {
+    let find = |ask: &Ask| -> Option<&str> {
+        let key = &*ask.key;
         match convert {
             Convert::Json => json::find(text, key).map(|value| value.trim_matches('"')),
-            Convert::Pairs(style) => find_pair(text, *style, key),
             Convert::Csv(separator) => {
                 let mut rest = Some(text);
                 line.columns.iter().find_map(|column| {
@@ -101,11 +100,15 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
                     (**column == *key).then_some(value)
                 })
             }
-            _ => find_pair(text, CEF, key),
+            pairs => {
+                ask.anywhere.find(text.as_bytes())?;
+                find_pair(text, if let Convert::Pairs(style) = pairs { *style } else { CEF }, key)
+            }
         }
     };
-    line.has.iter().all(|key| find(key).is_some())
-        && line.is.iter().all(|(key, values)| find(key).is_some_and(|found| values.iter().any(|value| **value == *found)))
+    line.asks
+        .iter()
+        .all(|ask| find(ask).is_some_and(|found| ask.values.is_empty() || ask.values.iter().any(|value| **value == *found)))
 }
 
 fn find_pair<'a>(text: &'a str, style: Style, key: &str) -> Option<&'a str> {

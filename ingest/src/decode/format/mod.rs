@@ -46,7 +46,7 @@ use std::net::IpAddr;
 
 use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Value};
 
-use super::grams::Needed;
+use super::grams::{Needed, Rarity};
 use super::text::Context;
 use guess::outcome;
 pub(super) use guess::{beginning, guess, level};
@@ -86,8 +86,8 @@ pub(super) trait Reader: Send {
     }
 
     /// The same, for texts that begin with `byte`.
-    fn needs(&self, _byte: u8) -> Vec<Needed> {
-        self.marks().iter().map(|all| Needed::of(all.iter().copied())).collect()
+    fn needs(&self, _byte: u8, rarity: &Rarity) -> Vec<Needed> {
+        self.marks().iter().map(|all| Needed::of(all.iter().copied(), rarity)).collect()
     }
 
     /// Writes the record and says yes, or leaves nothing behind and says no.

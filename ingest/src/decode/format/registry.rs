@@ -16,7 +16,7 @@ use hashbrown::HashMap;
 use super::Reader;
 use super::structured::{self, Known};
 use crate::decode::describe::{self, FirstTime, Library};
-use crate::decode::grams::{Grams, Needed, Waiting};
+use crate::decode::grams::{Grams, Needed, Rarity, Waiting};
 use crate::decode::names::Names;
 use crate::decode::syslog::{self, Header};
 use crate::decode::text::Context;
@@ -89,7 +89,7 @@ impl Reader for describe::Reader {
         recognise
     }
 
-    fn needs(&self, byte: u8) -> Vec<Needed> {
+    fn needs(&self, byte: u8, _rarity: &Rarity) -> Vec<Needed> {
         self.plan().needs(byte)
     }
 
@@ -113,13 +113,10 @@ struct Shortlists {
 }
 
 impl Shortlists {
-    fn new(numbers: &ByByte, readers: &[Box<dyn Reader>]) -> Shortlists {
+    fn new(numbers: &ByByte, readers: &[Box<dyn Reader>], rarity: &Rarity) -> Shortlists {
         let mut lists: Vec<Waiting> = Vec::new();
         let by_byte = numbers.iter().zip(0..=255).map(|(numbers, byte)| {
-            let mut list = Waiting::new();
-            for number in numbers {
-                list.add(*number, &readers[usize::from(*number)].needs(byte));
-            }
+            let list = Waiting::new(numbers.iter().map(|number| (*number, readers[usize::from(*number)].needs(byte, rarity))));
             let at = lists.iter().position(|other| *other == list).unwrap_or_else(|| {
                 lists.push(list);
                 lists.len() - 1
@@ -139,7 +136,7 @@ impl Shortlists {
         row: &mut RowBuilder<'_>,
     ) -> bool {
         found.fill(0);
-        self.lists[usize::from(self.by_byte[usize::from(byte)])].find(context.grams.of(context.record), found);
+        self.lists[usize::from(self.by_byte[usize::from(byte)])].find(context.grams(), found);
         for (word, bits) in found.iter().enumerate() {
             let mut bits = *bits;
             while bits != 0 {
@@ -229,9 +226,9 @@ impl Registry {
             names,
             apps: apps_of,
             json: json_of,
-            stamped: Shortlists::new(&stamped_by_byte, &readers),
-            first: Shortlists::new(&first_by_byte, &readers),
-            first_bare: Shortlists::new(&first_bare_by_byte, &readers),
+            stamped: Shortlists::new(&stamped_by_byte, &readers, &library.rarity),
+            first: Shortlists::new(&first_by_byte, &readers, &library.rarity),
+            first_bare: Shortlists::new(&first_bare_by_byte, &readers, &library.rarity),
             last,
             app: String::new(),
             found: vec![0; readers.len().div_ceil(64)],
