@@ -184,9 +184,8 @@ fn text_holds(pattern: &Pattern, cased: bool, text: &str, folded: &mut String) -
 }
 
 pub(crate) fn write_text(value: Value<'_>, out: &mut String) {
-    use std::fmt::Write;
     out.clear();
-    write!(out, "{value}").expect("writing to a String does not fail");
+    event::json::write_plain(&value, out);
 }
 
 /// The number that a value is, or that its text says.

@@ -46,10 +46,15 @@ impl TextMap {
 
     /// Adds a value, or puts it in the place of the one that the name had.
     pub fn insert(&mut self, name: &str, value: impl Display) {
+        self.insert_written(name, |text| write!(text, "{value}").expect("writing to a String does not fail"));
+    }
+
+    /// The same of a value that `write` appends.
+    pub(crate) fn insert_written(&mut self, name: &str, write: impl FnOnce(&mut String)) {
         let start = self.text.len();
         self.text.push_str(name);
         let name_end = self.text.len();
-        write!(self.text, "{value}").expect("writing to a String does not fail");
+        write(&mut self.text);
         let place = |at: usize| u32::try_from(at).expect("an alert's texts are bounded");
         let span = Span { start: place(start), name_end: place(name_end), end: place(self.text.len()) };
         match self.spans.binary_search_by(|other| self.name(*other).cmp(name)) {
@@ -85,7 +90,7 @@ impl Index<&str> for TextMap {
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for TextMap {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(texts: I) -> TextMap {
         let mut all = TextMap::default();
-        texts.into_iter().for_each(|(name, value)| all.insert(name.as_ref(), value.as_ref()));
+        texts.into_iter().for_each(|(name, value)| all.insert_written(name.as_ref(), |text| text.push_str(value.as_ref())));
         all
     }
 }

@@ -85,11 +85,9 @@ pub fn write_value(value: &Value<'_>, out: &mut String) {
         Value::Float(n) if n.is_finite() => write!(out, "{n:?}"),
         Value::Float(_) => out.write_str("null"),
         Value::Bool(b) => write!(out, "{b}"),
-        Value::Ip(IpAddr::V4(ip)) => {
-            for (byte, before) in ip.octets().into_iter().zip(['"', '.', '.', '.']) {
-                out.push(before);
-                write_digits(byte.into(), 1, out);
-            }
+        Value::Ip(IpAddr::V4(_)) => {
+            out.push('"');
+            write_plain(value, out);
             out.push('"');
             Ok(())
         }
@@ -100,6 +98,23 @@ pub fn write_value(value: &Value<'_>, out: &mut String) {
         }
     };
     written.expect("writing to a String does not fail");
+}
+
+/// Appends one value as it is displayed, the usual kinds without the machinery of formatting.
+pub fn write_plain(value: &Value<'_>, out: &mut String) {
+    match value {
+        Value::Text(text) => out.push_str(text),
+        Value::Int(_) | Value::Uint(_) => write_value(value, out),
+        Value::Ip(IpAddr::V4(ip)) => {
+            let [first, others @ ..] = ip.octets();
+            write_digits(first.into(), 1, out);
+            for octet in others {
+                out.push('.');
+                write_digits(octet.into(), 1, out);
+            }
+        }
+        other => write!(out, "{other}").expect("writing to a String does not fail"),
+    }
 }
 
 /// Appends a number, with zeros before it up to so many digits.
@@ -234,6 +249,14 @@ mod tests {
             write_value(&Value::Time(Time::from_unix_ns(ns)), &mut time);
             write_value(&Value::Int(ns), &mut number);
             assert_eq!((time, number), (format!("\"{}\"", Time::from_unix_ns(ns)), ns.to_string()));
+        }
+        let addresses = ["0.0.0.0", "255.10.1.200", "2001:db8::1"].map(|ip| Value::Ip(ip.parse().expect("an address")));
+        let numbers = [Value::Int(i64::MIN), Value::Int(0), Value::Uint(u64::MAX), Value::Float(1.0), Value::Bool(true)];
+        let others = [Value::Text("a\"b"), Value::Null, Value::Time(Time::from_unix_ns(1))];
+        for value in addresses.into_iter().chain(numbers).chain(others) {
+            let mut plain = String::new();
+            write_plain(&value, &mut plain);
+            assert_eq!(plain, value.to_string());
         }
     }
 

@@ -181,13 +181,17 @@ pub(super) fn numbers(event: EventRef<'_>, fields: &[FieldId]) -> (Vec<Vec<u8>>,
 }
 
 /// The texts that [`put_all`] has written.
-pub(super) fn texts(mut bytes: &[u8]) -> Vec<&str> {
-    let mut texts = Vec::new();
-    while let Some((text, rest)) = next_text(bytes) {
-        texts.push(text);
+pub(super) fn texts(bytes: &[u8]) -> Vec<&str> {
+    each_text(bytes).collect()
+}
+
+/// The same, one after the other.
+pub(super) fn each_text(mut bytes: &[u8]) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (text, rest) = next_text(bytes)?;
         bytes = rest;
-    }
-    texts
+        Some(text)
+    })
 }
 
 fn next_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
@@ -334,7 +338,7 @@ pub(super) fn shown(mut bytes: &[u8]) -> TextMap {
     let (mut fields, names) = (TextMap::with_capacity(SHOWN_USUAL, SHOWN_USUAL_BYTES), &*NAMES);
     while let Some((place, value, rest)) = next_shown(bytes) {
         if let Some(name) = names.get(usize::from(place)) {
-            fields.insert(name, value);
+            fields.insert_written(name, |text| event::json::write_plain(&value, text));
         }
         bytes = rest;
     }

@@ -268,7 +268,14 @@ pub(super) fn body(set: &RuleSet, rule: usize, tenant: u32, open: &Open) -> Aler
     let group = match &rule.body {
         Body::Sigma { group, .. } => encode::plain_group(&open.key, group),
         Body::Behaviour(_) => TextMap::default(), // Folds by itself.
-        Body::Correlation(bound) => bound.written.group_by.iter().zip(encode::texts(&open.key)).collect(),
+        Body::Correlation(bound) => {
+            let names = &bound.written.group_by;
+            let mut group = TextMap::with_capacity(names.len(), names.iter().map(String::len).sum::<usize>() + open.key.len());
+            for (name, text) in names.iter().zip(encode::each_text(&open.key)) {
+                group.insert_written(name, |value| value.push_str(text));
+            }
+            group
+        }
     };
     let fields = encode::shown(&open.fields);
     let said = rule.info.said();
