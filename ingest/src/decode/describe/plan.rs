@@ -96,14 +96,14 @@ pub(super) struct LinePlan {
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) key: Box<str>,
-    /// One of them is its value; any is where there are none.
-    pub(super) values: Vec<Box<str>>,
+    /// One of them is its value; none: any is.
+    pub(super) values: Option<Vec<Box<str>>>,
     /// Looks for the key anywhere, which costs less than to read every pair.
     pub(super) anywhere: memmem::Finder<'static>,
 }
 
 impl Ask {
-    fn new(key: &str, values: Vec<Box<str>>) -> Ask {
+    fn new(key: &str, values: Option<Vec<Box<str>>>) -> Ask {
         Ask { key: key.into(), values, anywhere: memmem::Finder::new(key).into_owned() }
     }
 }
@@ -300,9 +300,9 @@ impl LinePlan {
                 ask.key.split('.').for_each(&mut apart);
             }
         }
-        for ask in self.asks.iter().filter(|ask| !ask.values.is_empty()) {
+        for values in self.asks.iter().filter_map(|ask| ask.values.as_ref()) {
             ways.gap();
-            ways.fork(&ask.values, |value, ways| ways.literal(value));
+            ways.fork(values, |value, ways| ways.literal(value));
         }
         let behind_time = self.template.behind_time();
         ways.needs(rarity).into_iter().map(|needed| needed.behind_time(behind_time)).collect()
@@ -388,8 +388,11 @@ impl Compiler<'_> {
                 let text = text.to_string();
                 let template =
                     Template::compile(&text, |spec| self.spec(spec, None)).map_err(|e| format!("line {text:?}: {e}"))?;
-                let has = full.has.iter().map(|key| Ask::new(key, Vec::new()));
-                let is = full.is.iter().map(|(key, values)| Ask::new(key, values.iter().map(|v| v.to_string().into()).collect()));
+                let has = full.has.iter().map(|key| Ask::new(key, None));
+                let is = full
+                    .is
+                    .iter()
+                    .map(|(key, values)| Ask::new(key, Some(values.iter().map(|v| v.to_string().into()).collect())));
                 plans.push(LinePlan {
                     template,
                     set: sets(&full.set, self.native)?,

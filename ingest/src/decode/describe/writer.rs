@@ -106,9 +106,9 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
             }
         }
     };
-    line.asks
-        .iter()
-        .all(|ask| find(ask).is_some_and(|found| ask.values.is_empty() || ask.values.iter().any(|value| **value == *found)))
+    let is_wanted =
+        |ask: &Ask, found: &str| ask.values.as_ref().is_none_or(|values| values.iter().any(|value| **value == *found));
+    line.asks.iter().all(|ask| find(ask).is_some_and(|found| is_wanted(ask, found)))
 }
 
 fn find_pair<'a>(text: &'a str, style: Style, key: &str) -> Option<&'a str> {
