@@ -13,6 +13,7 @@ mod asked;
 mod beside;
 mod codes;
 mod document;
+mod first;
 mod fold;
 mod hit;
 mod lower;

@@ -1,10 +1,13 @@
 //! A shard that is damaged or gone keeps nothing from being indexed, is missed by every answer that it could have had a part in, and is built
 //! anew from the journal, it alone.
 
+mod doors;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use event::{Batch, BatchBuilder, Content, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use doors::time;
+use event::{Batch, TenantId, Time};
 use index::{IndexOptions, Missing, SearchLimits, SearchRequest, SearchResponse, Searcher, Writer, inspect, mend, query};
 
 /// Events of a shard.
@@ -13,19 +16,8 @@ const SHARD: u64 = 100;
 const ALL: u64 = 4 * SHARD + 50;
 const TENANT: TenantId = TenantId(0);
 
-/// The instant of the event with this log offset: they come by the minute.
-fn time(offset: u64) -> Time {
-    Time::from_unix_s(1_780_000_000 + 60 * offset as i64)
-}
-
 fn batch(first: u64, last: u64) -> Batch {
-    let mut builder = BatchBuilder::default();
-    for offset in first..=last {
-        let position = Position { partition: 0, offset };
-        let head = FrameHead { position, received: time(offset), ..FrameHead::new(Transport::Udp, Content::Text) };
-        builder.row(&head, 0, &format!("door {offset} opened")).time(time(offset));
-    }
-    builder.finish(LogRange { partition: 0, first, last }, time(last))
+    doors::batch(first, last, |_, _| {})
 }
 
 fn options(dir: &Path) -> IndexOptions {

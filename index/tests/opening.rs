@@ -1,9 +1,12 @@
 //! Closed shards are opened when a search comes to them, no more of them at once than the bound allows, and answers are the same.
 
+mod doors;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use event::{Batch, BatchBuilder, Content, EventId, FieldId, FrameHead, LogRange, Position, TenantId, Time, Transport};
+use doors::time;
+use event::{Batch, EventId, FieldId, Position, TenantId};
 use index::{
     AggregationKind, IndexOptions, OpenShards, Query, SearchLimits, SearchRequest, SearchResponse, Searcher, Sort, TermsOrder,
     Writer, query,
@@ -18,25 +21,13 @@ const TENANT: TenantId = TenantId(0);
 /// Files of a segment.
 const FILES: usize = 6;
 
-/// The instant of the event with this log offset: they come by the minute.
-fn time(offset: u64) -> Time {
-    Time::from_unix_s(1_780_000_000 + 60 * offset as i64)
-}
-
 fn batch(first: u64, last: u64) -> Batch {
-    let mut builder = BatchBuilder::default();
-    for offset in first..=last {
-        let position = Position { partition: 0, offset };
-        let head = FrameHead { position, received: time(offset), ..FrameHead::new(Transport::Udp, Content::Text) };
-        let raw = format!("door {offset} opened");
-        let mut row = builder.row(&head, 0, &raw);
-        row.time(time(offset));
+    doors::batch(first, last, |offset, row| {
         row.text(FieldId::USER_NAME, &format!("user{}", offset % 7));
         if offset == SHARD / 2 {
             row.text(FieldId::known("seldom.name"), "once");
         }
-    }
-    builder.finish(LogRange { partition: 0, first, last }, time(last))
+    })
 }
 
 /// An index whose closed shards are in two segments each.

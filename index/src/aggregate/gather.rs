@@ -13,10 +13,11 @@ use super::tally::{Counted, Stats, Tally};
 use super::top::TopGather;
 use super::{Absent, Aggregation, AggregationKind, COUNTED_MAX, Source, SourceOf, TermsOrder};
 use crate::codes::{Codes, Key};
+use crate::first::Ranked;
 use crate::hit::Place;
 use crate::lower::{Lowering, Unable};
 use crate::node::Node;
-use crate::search::{Ranked, Sort};
+use crate::search::Sort;
 use crate::window::{Bits, WINDOW};
 
 /// Codes that are counted in a table by code rather than by hash: 16 MB of counters.
