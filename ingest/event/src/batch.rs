@@ -163,7 +163,9 @@ impl Batch {
         clock
     }
 
-    #[inline]
+    /// Always in place, so that a value is seldom put together in memory to be taken apart again: where it was written in pieces, reading
+    /// it in one waits for the writes.
+    #[inline(always)]
     fn value(&self, cell: &Cell) -> Value<'_> {
         match cell.kind {
             Kind::Null => Value::Null,
@@ -298,6 +300,7 @@ impl<'b> EventRef<'b> {
     }
 
     /// The first value of `field`.
+    #[inline]
     pub fn get(self, field: FieldId) -> Option<Value<'b>> {
         let cells = self.row_cells();
         let at = cells.partition_point(|cell| cell.field < field);
@@ -320,6 +323,7 @@ impl<'b> EventRef<'b> {
     }
 
     /// All cells, grouped by field. The order of fields is not observable: sort by name before showing.
+    #[inline]
     pub fn cells(self) -> impl ExactSizeIterator<Item = (FieldId, Value<'b>)> {
         self.row_cells().iter().map(move |cell| (cell.field, self.batch.value(cell)))
     }
