@@ -125,15 +125,9 @@ struct Ranked(Number, u32);
 impl Ord for Ranked {
     fn cmp(&self, other: &Ranked) -> Ordering {
         let (a, b) = (self.0, other.0);
-        let by_number = if a.compare(Order::Lt, b) {
-            Ordering::Less
-        } else if a.compare(Order::Gt, b) {
-            Ordering::Greater
-        } else {
-            // A whole number beside the fraction that it rounds to: any fixed order does, but it must be one.
-            matches!(a, Number::Float(_)).cmp(&matches!(b, Number::Float(_)))
-        };
-        by_number.then(self.1.cmp(&other.1))
+        // A whole number beside the fraction that it rounds to: any fixed order does, but it must be one.
+        let by_kind = || matches!(a, Number::Float(_)).cmp(&matches!(b, Number::Float(_)));
+        a.ordering(b).unwrap_or(Ordering::Equal).then_with(by_kind).then(self.1.cmp(&other.1))
     }
 }
 

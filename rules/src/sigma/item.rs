@@ -187,11 +187,7 @@ impl Number {
     /// Compares, exactly where both are whole.
     pub fn compare(self, order: Order, other: Number) -> bool {
         use std::cmp::Ordering::{Equal, Greater, Less};
-        let ordering = match (self.whole(), other.whole()) {
-            (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
-            (a, b) => a.float().partial_cmp(&b.float()),
-        };
-        let Some(ordering) = ordering else { return order == Order::Neq };
+        let Some(ordering) = self.ordering(other) else { return order == Order::Neq };
         match order {
             Order::Eq => ordering == Equal,
             Order::Neq => ordering != Equal,
@@ -199,6 +195,14 @@ impl Number {
             Order::Gte => ordering != Less,
             Order::Lt => ordering == Less,
             Order::Lte => ordering != Greater,
+        }
+    }
+
+    /// Which one is greater, exactly where both are whole; none where one is no number.
+    pub(crate) fn ordering(self, other: Number) -> Option<std::cmp::Ordering> {
+        match (self.whole(), other.whole()) {
+            (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
+            (a, b) => a.float().partial_cmp(&b.float()),
         }
     }
 
