@@ -9,6 +9,7 @@ use tantivy::schema::OwnedValue;
 use tantivy::{DateTime, TantivyDocument};
 
 use crate::fold::folds_otherwise;
+use crate::kinds::ValueKind;
 use crate::schema::{Kind, Layout, NULLS, Slot, synthetic, v6, write_listed, write_term};
 use crate::shard::Payload;
 use crate::tokens::{is_wide, push_exact};
@@ -53,7 +54,8 @@ pub(crate) struct Documents {
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 struct Named {
     own: bool,
-    rest: bool,
+    /// The kind of its last value without a column of its own.
+    rest: Option<ValueKind>,
     refused: bool,
 }
 
@@ -106,7 +108,7 @@ impl Documents {
             self.note_own(id, payload);
         }
         if std::mem::take(&mut self.not_whole) {
-            keep_name(NOT_WHOLE, payload);
+            payload.keep(NOT_WHOLE, ValueKind::Boolean);
             rest.insert(NOT_WHOLE.to_owned(), OwnedValue::Bool(true));
         }
         if !rest.is_empty() {
@@ -175,7 +177,7 @@ impl Documents {
         };
         let id = if name == NULLS { FieldId::known(NULLS) } else { id };
         self.not_whole |= matches!(original, Value::Text(text) if text.len() > VALUE_BYTES_MAX || folds_otherwise(text));
-        let known = self.named(id).rest || payload.rest.contains(name);
+        let known = self.named(id).rest.is_some() || payload.rest.contains(name);
         let full = rest.len() >= EVENT_REST_FIELDS_MAX && !rest.contains_key(name);
         if full || !(known || self.brings(event.source(), payload)) {
             self.not_whole = true;
@@ -185,8 +187,9 @@ impl Documents {
             }
             return;
         }
-        if !std::mem::replace(&mut self.named(id).rest, true) {
-            keep_name(name, payload);
+        let kind = ValueKind::of_value(&value);
+        if self.named(id).rest.replace(kind) != Some(kind) {
+            payload.keep(name, kind);
         }
         if let OwnedValue::Str(text) = &value
             && !(matches!(original, Value::Text(_)) && found_by_words(text, event.raw()))
@@ -199,12 +202,6 @@ impl Documents {
             Some(one) => *one = OwnedValue::Array(vec![std::mem::replace(one, OwnedValue::Null), value]),
             None => drop(rest.insert(name.to_owned(), value)),
         }
-    }
-}
-
-fn keep_name(name: &str, payload: &mut Payload) {
-    if !payload.rest.contains(name) {
-        payload.rest.insert(name.to_owned());
     }
 }
 

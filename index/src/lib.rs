@@ -16,6 +16,7 @@ mod document;
 mod first;
 mod fold;
 mod hit;
+mod kinds;
 mod lower;
 mod marks;
 mod matcher;

@@ -19,6 +19,7 @@ use tantivy::DocId;
 use crate::aggregate::{self, Aggregation, AggregationResult, Context, Docs, Finish, Gather, Tally};
 use crate::first::Top;
 use crate::hit::{Columns, Found, Hit, HitsOf, Place, find};
+use crate::kinds::Kinds;
 use crate::lower::{Lowering, Unable};
 use crate::missing::{Missing, SharedShards, is_damage};
 use crate::node::Node;
@@ -280,7 +281,7 @@ impl Searcher {
     /// Where the engine fails.
     pub fn fields(&self) -> Result<Vec<FieldInfo>, IndexError> {
         let shards = self.shards();
-        let mut rest = BTreeMap::new();
+        let mut rest = Kinds::new();
         for shard in &shards {
             shard.add_kinds(&mut rest)?;
         }
@@ -290,7 +291,7 @@ impl Searcher {
             Kind::Number => "long",
             Kind::Message => "text",
             Kind::Keyword => "keyword",
-            Kind::Rest => rest.get(name).copied().unwrap_or("keyword"),
+            Kind::Rest => rest.get(name).map_or("keyword", |kind| kind.name()),
         };
         let mut fields: Vec<FieldInfo> =
             field_names(&shards).into_iter().map(|name| FieldInfo { kind: kind(&name), name }).collect();

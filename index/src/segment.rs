@@ -3,16 +3,17 @@
 //! Documents lie in log order, which is nearly the order of time. What a window of documents holds at most and at least, and what all
 //! windows before and after it do, says where a range of time can be, and when the newest hits cannot be beaten any more.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tantivy::columnar::{Column, ColumnType, ColumnValues, DynamicColumn, DynamicColumnHandle};
+use tantivy::columnar::{Column, ColumnValues, DynamicColumn, DynamicColumnHandle};
 use tantivy::index::{InvertedIndexReader, SegmentId};
 use tantivy::postings::TermInfo;
 use tantivy::{DateTime, DocId, SegmentReader, Term};
 
+use crate::kinds::{Kinds, ValueKind, add_kind};
 use crate::lower::Unable;
 use crate::schema::{HAS_MESSAGE, Kind, Layout, REST, column};
 use crate::vocabulary::Vocabulary;
@@ -41,8 +42,8 @@ pub(crate) struct Segment {
     windows: OnceLock<Vec<Times>>,
     /// Its words, once they were asked for; the inner none: they are not kept.
     vocabulary: OnceLock<Option<Vocabulary>>,
-    /// What values the fields without a column of their own have, once it was asked for.
-    kinds: OnceLock<BTreeMap<String, &'static str>>,
+    /// What values the fields without a column of their own have, once it was asked for: where the shard does not say.
+    kinds: OnceLock<Kinds>,
     known: Mutex<KnownTerms>,
 }
 
@@ -120,15 +121,15 @@ impl Segment {
         Ok(self.vocabulary.get_or_init(|| read).as_ref())
     }
 
-    /// What values the fields without a column of their own have here, as Elasticsearch calls them; `names`: all that there may be.
-    pub(crate) fn kinds(&self, names: &BTreeSet<String>) -> tantivy::Result<&BTreeMap<String, &'static str>> {
+    /// What values the fields without a column of their own have here; `names`: all that there may be.
+    pub(crate) fn kinds(&self, names: &BTreeSet<String>) -> tantivy::Result<&Kinds> {
         if let Some(known) = self.kinds.get() {
             return Ok(known);
         }
-        let mut kinds = BTreeMap::new();
+        let mut kinds = Kinds::new();
         for name in names {
             for handle in self.reader.fast_fields().dynamic_column_handles(&format!("{REST}.{name}"))? {
-                add_kind(&mut kinds, name, kind_of(handle.column_type()));
+                add_kind(&mut kinds, name, ValueKind::of_column(handle.column_type()));
             }
         }
         Ok(self.kinds.get_or_init(|| kinds))
@@ -263,31 +264,6 @@ impl Segment {
     /// The column of the receive times.
     pub(crate) fn received(&self) -> tantivy::Result<Column<DateTime>> {
         self.reader.fast_fields().date("received")
-    }
-}
-
-/// The kinds of values that a column may hold, as Elasticsearch calls them.
-pub(crate) const KINDS: [&str; 6] = ["long", "double", "boolean", "ip", "date", "keyword"];
-
-fn kind_of(column: ColumnType) -> &'static str {
-    match column {
-        ColumnType::I64 | ColumnType::U64 => "long",
-        ColumnType::F64 => "double",
-        ColumnType::Bool => "boolean",
-        ColumnType::IpAddr => "ip",
-        ColumnType::DateTime => "date",
-        ColumnType::Str | ColumnType::Bytes => "keyword",
-    }
-}
-
-/// Notes that a field has values of this kind too: of several kinds they are only all texts, or all numbers.
-pub(crate) fn add_kind(kinds: &mut BTreeMap<String, &'static str>, name: &str, kind: &'static str) {
-    match kinds.get_mut(name) {
-        None => drop(kinds.insert(name.to_owned(), kind)),
-        Some(before) if *before == kind => {}
-        Some(before) => {
-            *before = if [*before, kind].iter().all(|k| matches!(*k, "long" | "double")) { "double" } else { "keyword" }
-        }
     }
 }
 

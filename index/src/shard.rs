@@ -1,6 +1,6 @@
 //! One shard: an engine index with what it says of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,10 +15,11 @@ use tantivy::{Index, IndexReader, IndexSettings, ReloadPolicy, TantivyError};
 
 use crate::IndexError;
 use crate::document::REFUSED_FIELDS_MAX;
+use crate::kinds::{Kinds, ValueKind, add_kind};
 use crate::missing::remove_if_there;
 use crate::opened::{Held, OpenShards};
 use crate::schema::Layout;
-use crate::segment::{KINDS, Segment, add_kind};
+use crate::segment::Segment;
 
 /// What stands in the commit's payload: exactly as old as the documents.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -36,6 +37,9 @@ pub(crate) struct Payload {
     /// The names of its other fields.
     #[serde(default)]
     pub(crate) rest: BTreeSet<String>,
+    /// What values these have, where they are not all texts. None: of a shard that was begun by a program that did not note it.
+    #[serde(default)]
+    pub(crate) kinds: Option<Kinds>,
     /// The names of fields that some event has without a column here, as far as they are remembered, and whether there are more.
     #[serde(default)]
     pub(crate) refused: BTreeSet<String>,
@@ -67,7 +71,25 @@ const META: &str = "meta.json";
 impl Payload {
     /// That of a shard whose part of the log begins at `first`, behind `previous`.
     pub(crate) fn begun(first: u64, previous: Option<&Arc<Shard>>) -> Payload {
-        Payload { first, previous: previous.map(|shard| shard.payload().extent()), ..Payload::default() }
+        let previous = previous.map(|shard| shard.payload().extent());
+        Payload { first, previous, kinds: Some(Kinds::new()), ..Payload::default() }
+    }
+
+    /// Notes that a field without a column of its own has values of this kind.
+    pub(crate) fn keep(&mut self, name: &str, kind: ValueKind) {
+        let is_new = !self.rest.contains(name);
+        if is_new {
+            self.rest.insert(name.to_owned());
+        }
+        let Some(kinds) = &mut self.kinds else { return };
+        match kinds.get_mut(name) {
+            Some(before) => match before.and(kind) {
+                ValueKind::Keyword => drop(kinds.remove(name)),
+                both => *before = both,
+            },
+            None if is_new && kind != ValueKind::Keyword => drop(kinds.insert(name.to_owned(), kind)),
+            None => {}
+        }
     }
 
     /// Remembers that an event has a field of this name that is not kept.
@@ -109,9 +131,8 @@ pub(crate) struct Shard {
     closed: AtomicBool,
     documents: AtomicU64,
     segment_count: AtomicUsize,
-    /// What values the names of the payload's rest have, in their order, as places in [`KINDS`]; found out when it
-    /// is first asked for and the shard is closed.
-    kinds: OnceLock<Box<[u8]>>,
+    /// What values the names of the payload's rest have, where it does not say; found out when it is first asked for and the shard is closed.
+    kinds: OnceLock<Kinds>,
     open: OpenShards,
     /// Why it cannot be read whole, once a search has found out.
     damage: OnceLock<String>,
@@ -253,27 +274,33 @@ impl Shard {
         self.gone.get().unwrap_or(&self.dir)
     }
 
-    /// Adds what values the fields without a column of their own have, as Elasticsearch calls them. Found out once where it is closed.
-    pub(crate) fn add_kinds(&self, all: &mut BTreeMap<String, &'static str>) -> Result<(), IndexError> {
-        let closed = self.is_closed();
-        if let Some(kinds) = self.kinds.get() {
-            let payload = self.payload();
-            let known = payload.rest.iter().zip(kinds).filter_map(|(name, kind)| Some((name, KINDS.get(usize::from(*kind))?)));
-            known.for_each(|(name, kind)| add_kind(all, name, kind));
+    /// Adds what values the fields without a column of their own have. Where that was not noted, the shard is opened for it, once where it is
+    /// closed.
+    pub(crate) fn add_kinds(&self, all: &mut Kinds) -> Result<(), IndexError> {
+        let payload = self.payload();
+        if let Some(noted) = &payload.kinds {
+            for name in &payload.rest {
+                add_kind(all, name, noted.get(name).copied().unwrap_or(ValueKind::Keyword));
+            }
             return Ok(());
         }
+        let mut add = |own: &Kinds| own.iter().for_each(|(name, kind)| add_kind(all, name, *kind));
+        if let Some(known) = self.kinds.get() {
+            add(known);
+            return Ok(());
+        }
+        let closed = self.is_closed();
         // The names after the segments: there is none in these that is not in those.
         let (segments, payload) = (self.segments()?, self.payload());
-        let mut own = BTreeMap::new();
+        let mut own = Kinds::new();
         for segment in segments.iter() {
             let kinds = segment.kinds(&payload.rest).map_err(|source| self.fault("read the columns of", source))?;
-            kinds.iter().for_each(|(name, kind)| add_kind(&mut own, name, kind));
+            kinds.iter().for_each(|(name, kind)| add_kind(&mut own, name, *kind));
         }
+        add(&own);
         if closed {
-            let place = |name| KINDS.iter().position(|kind| own.get(name) == Some(kind)).unwrap_or(KINDS.len()) as u8;
-            self.kinds.get_or_init(|| payload.rest.iter().map(place).collect());
+            self.kinds.get_or_init(|| own);
         }
-        own.iter().for_each(|(name, kind)| add_kind(all, name, kind));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use doors::time;
-use event::{Batch, EventId, FieldId, Position, TenantId};
+use event::{Batch, EventId, FieldId, Position, RowBuilder, TenantId};
 use index::{
     AggregationKind, IndexOptions, OpenShards, Query, SearchLimits, SearchRequest, SearchResponse, Searcher, Sort, TermsOrder,
     Writer, query,
@@ -202,14 +202,94 @@ fn a_search_that_began_before_sees_what_retention_drops_and_merging_replaces() {
     drop(held);
 }
 
+/// Gives an event fields without a column of their own.
+fn values_of_kinds(offset: u64, row: &mut RowBuilder<'_>) {
+    let whole = offset.cast_signed();
+    row.int(FieldId::known("kinds.long"), whole);
+    row.float(FieldId::known("kinds.double"), 0.5);
+    row.bool(FieldId::known("kinds.boolean"), true);
+    row.text(FieldId::known("kinds.keyword"), "text");
+    row.ip(FieldId::known("kinds.address"), [192, 0, 2, 1].into());
+    // Of one kind in an event, of another in the next or in another shard.
+    let (number, text) = (FieldId::known("kinds.number"), FieldId::known("kinds.text"));
+    if offset.is_multiple_of(2) {
+        row.int(number, whole);
+    } else {
+        row.float(number, 1.5);
+    }
+    if offset.is_multiple_of(SHARD) {
+        row.text(text, "late");
+    } else {
+        row.int(text, whole);
+    }
+    if offset < SHARD {
+        row.bool(FieldId::known("kinds.later"), true);
+    } else {
+        row.int(FieldId::known("kinds.later"), whole);
+    }
+}
+
+/// What kinds of values these have over all shards.
+const KINDS: [(&str, &str); 8] = [
+    ("address", "keyword"),
+    ("boolean", "boolean"),
+    ("double", "double"),
+    ("keyword", "keyword"),
+    ("later", "keyword"),
+    ("long", "long"),
+    ("number", "double"),
+    ("text", "keyword"),
+];
+
+fn kinds(writer: &Writer) -> Vec<(String, &'static str)> {
+    let fields = writer.searcher().fields().expect("reads").into_iter();
+    fields.filter_map(|field| Some((field.name.strip_prefix("kinds.")?.to_owned(), field.kind))).collect()
+}
+
+/// Takes out of a shard's list what kinds of values its fields have, as a program wrote it that did not note them.
+fn forget_kinds(shard: &Path) {
+    let path = shard.join("meta.json");
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let from = text.find(r#"\"kinds\":"#).expect("there");
+    let len = text[from..].find("},").expect("an end") + 2;
+    std::fs::write(&path, [&text[..from], &text[from + len..]].concat()).expect("writes");
+}
+
 #[test]
-fn fields_are_listed_without_opening_shards_again() {
+fn fields_are_listed_without_opening_shards() {
     let (dir, open) = (tempfile::tempdir().expect("a folder"), OpenShards::new(2));
-    let writer = made(dir.path(), &open);
-    let searcher = writer.searcher();
-    let fields = searcher.fields().expect("reads");
-    assert!(fields.iter().any(|field| field.name == "seldom.name" && field.kind == "keyword"), "{fields:?}");
+    let expected = KINDS.map(|(name, kind)| (name.to_owned(), kind));
+    let mut writer = opened(dir.path(), &open);
+    for first in (1..=3 * SHARD).step_by(5) {
+        writer.write(&doors::batch(first, first + 4, values_of_kinds)).expect("writes");
+        writer.commit().expect("commits");
+        if first == SHARD / 2 + 1 {
+            // It goes on with what the shard has noted.
+            drop(writer);
+            writer = opened(dir.path(), &open);
+        }
+    }
+    writer.settle().expect("merges");
+    assert_eq!(kinds(&writer), expected);
+    drop(writer);
     let before = open.opened();
-    assert_eq!(searcher.fields().expect("reads"), fields);
-    assert_eq!(open.opened(), before);
+    let writer = opened(dir.path(), &open);
+    assert_eq!(kinds(&writer), expected);
+    assert_eq!(open.opened(), before, "what is noted needs no shard");
+    // What was not noted is read from the shards, once.
+    drop(writer);
+    let shards = std::fs::read_dir(dir.path().join("tenant-0")).expect("lists").map(|entry| entry.expect("lists").path());
+    let mut shards: Vec<_> = shards.filter(|shard| shard.join("meta.json").exists()).collect();
+    shards.sort();
+    shards[..3].iter().for_each(|shard| forget_kinds(shard));
+    let mut writer = opened(dir.path(), &open);
+    assert_eq!(kinds(&writer), expected);
+    let after = open.opened();
+    assert!(after > before, "{after}");
+    assert_eq!(kinds(&writer), expected);
+    assert_eq!(open.opened(), after);
+    // A shard that is written to goes on without.
+    writer.write(&doors::batch(3 * SHARD + 1, 3 * SHARD + 2, values_of_kinds)).expect("writes");
+    writer.commit().expect("commits");
+    assert_eq!(kinds(&writer), expected);
 }
