@@ -40,15 +40,18 @@ const fn style(separator: Option<char>, equals: char) -> Style {
 /// names must be known.
 fn is_whole(text: &str, style: Style) -> bool {
     let Some(separator) = style.separator else { return false };
-    let (mut count, mut known) = (0, 0);
+    let (mut count, mut known, mut inner) = (0, 0, 0);
     let good = text.trim_end_matches(separator).split(separator).all(|part| {
         let Some((key, value)) = part.split_once(style.equals) else { return false };
         let key = key.trim();
         known += u32::from(usual::is_known(key));
         count += 1;
+        inner +=
+            value.split(' ').skip(1).filter(|word| word.split_once(style.equals).is_some_and(|(key, _)| is_key(key))).count();
         is_name(key, style) && (style.equals == '=' || value.starts_with(' ') || value.is_empty())
     });
-    good && (style.equals == '=' || known >= KNOWN_MIN) && count >= PAIRS_MIN
+    // `a=1 b=2 user=OU=x,DC=y c=3`: blanks stand between these, and a comma within one.
+    good && (style.equals == '=' || known >= KNOWN_MIN) && count >= PAIRS_MIN && inner < count
 }
 
 /// Without the words before the first pair of a text with colons: `NAC Policy Log: Source: 192.0.2.7, Rule: x`.

@@ -19,7 +19,7 @@ use crate::decode::syslog::is_level;
 use address::{address, port_in_brackets, with_low_port};
 use name::{name, of_address};
 use request::{asks, request, requests};
-pub(super) use request::{is_request, is_target};
+pub(super) use request::{is_method, is_request, is_target};
 
 /// Bytes of a text that are looked at: what matters stands early, and records may be large.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -434,7 +434,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
                 [Some(one), None] if one.port.is_none() && !is_one_of(one.lead, BEFORE_SOURCE) && fills_column(text, &end) => {
                     found[0] = Some(end);
                 }
-                [Some(one), Some(two)] if one.ip != ip && two.ip != ip => return false,
+                [Some(one), Some(two)] if one.ip != ip && two.ip != ip => return four_columns(text, row),
                 _ => {}
             }
         } else if let Some(port) = word.trim_end_matches(['.', ':', ']']).parse::<u16>().ok().filter(|port| *port > 0) {
@@ -562,6 +562,35 @@ fn columns(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]>
         }
         None => None,
     }
+}
+
+/// Two addresses and their ports in columns side by side, `A,B,port,port`, of a table that has further addresses; nothing where that may be
+/// read twice.
+fn four_columns(text: &str, row: &mut RowBuilder<'_>) -> bool {
+    let Some(divider) = COLUMN_DIVIDERS.into_iter().find(|divider| text.matches(*divider).count() > TABLE_DIVIDERS_MIN) else {
+        return false;
+    };
+    let mut four = [""; 4];
+    let mut found = None;
+    for column in text.split(divider) {
+        four.rotate_left(1);
+        four[3] = column.trim_matches([' ', '"']);
+        let [one, two] = [four[0], four[1]].map(|address| address.parse::<IpAddr>().ok());
+        let ports = [four[2], four[3]].map(|port| port.parse::<u16>().ok().filter(|port| *port > 0));
+        if let (Some(one), Some(two), [Some(own), Some(other)]) = (one, two, ports) {
+            if found.is_some() {
+                return false;
+            }
+            found = Some((one, two, own, other));
+        }
+    }
+    let Some((one, two, own, other)) = found else { return false };
+    traffic(text, row);
+    row.ip(FieldId::SOURCE_IP, one);
+    row.int(FieldId::SOURCE_PORT, i64::from(own));
+    row.ip(FieldId::DESTINATION_IP, two);
+    row.int(FieldId::DESTINATION_PORT, i64::from(other));
+    true
 }
 
 /// The ports of two addresses that each have theirs behind a blank: `192.0.2.7 40122 192.0.2.9 80`.

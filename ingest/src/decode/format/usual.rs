@@ -29,6 +29,12 @@ const LAST_RANK: u16 = u16::MAX;
 /// A name that is one of the table's only without what its maker puts before it stands behind those that are.
 const MAKERS_RANK: u16 = 1 << 14;
 
+/// A plain word below keys that nobody knows stands behind all of those, and counts only where it is the only one of its field.
+const BELOW_RANK: u16 = 1 << 15;
+
+/// The rank of a field that two such words might mean.
+const UNSURE: u16 = BELOW_RANK - 1;
+
 /// Keys that only say that something follows.
 const HOLDERS: &[&str] = &[
     "data",
@@ -303,8 +309,8 @@ const ECS: &[&str] = &[
 /// Of which rules a name is one, and how they prefer it.
 type Places = Vec<(u16, u16)>;
 
-/// What a path means, and whether only without what its maker puts before it.
-type Meaning = (&'static [(u16, u16)], bool);
+/// What a path means, and the rank that stands before those of its names: none, [`MAKERS_RANK`] or [`BELOW_RANK`].
+type Meaning = (&'static [(u16, u16)], u16);
 
 static NAMES: LazyLock<HashMap<String, Places>> = LazyLock::new(|| {
     let mut names: HashMap<String, Places> = HashMap::new();
@@ -348,7 +354,7 @@ pub(in crate::decode) struct Usual {
     /// The rules of a file's size, and what tells that there is a file.
     size: [usize; 4],
     generation: u32,
-    /// What each path means, and whether only without what stands before its name.
+    /// What each path means.
     meanings: Vec<Option<Meaning>>,
     best: Vec<Option<(u16, Key)>>,
     /// A bit for each rule that has a best key.
@@ -410,7 +416,7 @@ impl Usual {
         self.settle_size(keys);
         let has_time = self.best[0].is_some();
         for nth in each_bit(&self.touched) {
-            let Some((_, key)) = self.best[nth].take() else { continue };
+            let Some((_, key)) = self.best[nth].take().filter(|(rank, _)| *rank != UNSURE) else { continue };
             let rule = &self.rules[nth];
             forget_header(rule.field(), context, row);
             let (to, only, _) = &USUAL[nth];
@@ -456,7 +462,7 @@ impl Usual {
     }
 
     /// Takes `key` for the best of the fields that it means, where none before it was better.
-    fn weigh(&mut self, (meaning, of_maker): Meaning, key: Key, value: Value<'_>, context: &Context<'_>) {
+    fn weigh(&mut self, (meaning, before): Meaning, key: Key, value: Value<'_>, context: &Context<'_>) {
         if meaning.is_empty() || says_nothing(value) {
             return;
         }
@@ -468,9 +474,11 @@ impl Usual {
             let rule = usize::from(*rule);
             self.touched[rule / 64] |= 1 << (rule % 64);
             let best = &mut self.best[rule];
-            let rank = if of_maker { *rank | MAKERS_RANK } else { *rank };
-            if best.is_none_or(|(before, _)| rank < before) {
-                *best = Some((rank, key));
+            let rank = *rank | before;
+            match &mut *best {
+                Some((known, other)) if before == BELOW_RANK && *known >= BELOW_RANK && *other != key => *known = UNSURE,
+                Some((known, _)) if *known <= rank => {}
+                _ => *best = Some((rank, key)),
             }
         }
     }
@@ -539,9 +547,12 @@ impl Usual {
             return *known;
         }
         let name = keys.name(key);
-        let mut meaning = (find(name), false);
+        let mut meaning: Meaning = (find(name), 0);
         if meaning.0.is_empty() {
-            meaning = (without_maker(name).map_or(&[], find), true);
+            meaning = (without_maker(name).map_or(&[], find), MAKERS_RANK);
+        }
+        if meaning.0.is_empty() {
+            meaning = (below(name).map_or(&[], find), BELOW_RANK);
         }
         if self.meanings.len() <= key.index() {
             self.meanings.resize(keys.len(), None);
@@ -605,9 +616,61 @@ fn without_maker(name: &str) -> Option<&str> {
     })
 }
 
+/// The last key of a path whose other keys nobody knows, where that says enough (`details.hit.ip`) and is nobody else's.
+fn below(name: &str) -> Option<&str> {
+    let (before, last) = name.rsplit_once('.')?;
+    let another = |key: &str| {
+        let key = plain_of(key);
+        OTHERS.iter().any(|other| key.starts_with(other)) || RECORDERS.iter().any(|other| key.contains(other))
+    };
+    (BELOW.contains(&plain_of(last).as_str()) && !before.split('.').any(another) && !is_ecs(name)).then_some(last)
+}
+
+/// Plain words that say enough below keys that nobody knows.
+const BELOW: &[&str] = &["ip", "ipaddress", "ipaddr", "method", "statuscode", "url", "uri", "action"];
+
+/// Words of keys below which something stands that is not whose the event is: what recorded it, passed it on or answered.
+const RECORDERS: &[&str] = &[
+    "device",
+    "sensor",
+    "agent",
+    "observer",
+    "collector",
+    "gateway",
+    "appliance",
+    "node",
+    "host",
+    "controller",
+    "router",
+    "switch",
+    "firewall",
+    "probe",
+    "scanner",
+    "interface",
+    "answer",
+    "resolve",
+    "nat",
+    "translat",
+    "mapped",
+    "proxy",
+    "relay",
+    "geo",
+    "reference",
+    "link",
+    "dns",
+    "cluster",
+    "pod",
+    "container",
+];
+
+/// Whether what stands below this name is an ECS name that no other name stands for.
+fn is_ecs(name: &str) -> bool {
+    ECS.iter().any(|ecs| name.starts_with(ecs) && (ecs.ends_with('.') || name.len() == ecs.len()))
+}
+
 /// What the path `name` means.
 fn find(name: &str) -> &'static [(u16, u16)] {
-    if ECS.iter().any(|ecs| name.starts_with(ecs) && (ecs.ends_with('.') || name.len() == ecs.len())) {
+    if is_ecs(name) {
         return &[];
     }
     let mut rest = name;
@@ -725,6 +788,7 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
                 && is_word(text)
                 && !text.contains("://")
         }),
+        Only::Verb => text.is_some_and(super::guess::is_method),
         Only::Method => {
             text.is_some_and(|text| (3..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_'))
         }
@@ -854,6 +918,19 @@ mod tests {
             ("名前UserName", None),
         ] {
             assert_eq!(without_maker(name), expected, "{name}");
+        }
+        for (name, expected) in [
+            ("details.hit.ip", Some("ip")),
+            ("scan.hit.method", Some("method")),
+            ("thing.ip", Some("ip")),
+            ("ip", None),
+            ("host.ip", None),
+            ("source.nat.ip", None),
+            ("server.ip", None),
+            ("related.ip", None),
+            ("thing.name", None),
+        ] {
+            assert_eq!(below(name), expected, "{name}");
         }
         for (id, expected) in
             [("taro", true), ("t.yamada01", true), ("1001", false), ("S-1-5-18", false), ("deadbeef", false), ("U02AB3", false)]

@@ -8,7 +8,7 @@ use crate::decode::record::table::To::{
 };
 use Only::{
     Answer, Any, Application, Arguments, Code, Deed, Digits, Domain, Http, Ip, Letters, Mac, Mail, Method, Port, Request,
-    Separated, Status, Target, Technique, Text, Two, Undotted, Unique, Word,
+    Separated, Status, Target, Technique, Text, Two, Undotted, Unique, Verb, Word,
 };
 
 /// Which values count: names such as `from`, `source` and `status` mean other things as well.
@@ -46,6 +46,8 @@ pub(super) enum Only {
     Mail,
     /// An HTTP method.
     Method,
+    /// A method of those that are usual, in capital letters.
+    Verb,
     /// A path of a file: with `/` or `\\` in it.
     Separated,
     /// A word of at most so many letters and digits as an event's code has.
@@ -459,6 +461,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Method,
         "{R}method httpverb httpaction verb requestverb httpmethodname httprequestmethodname reqmethod csmethod",
     ),
+    (As("http.request.method"), Verb, "request"),
     (Url, Target, "request"),
     (RequestLine, Request, "request requestline httprequest httprequestline firstline requestfirstline"),
     (

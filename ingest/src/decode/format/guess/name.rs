@@ -141,8 +141,13 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let behind = |word: &str| &text[word.as_ptr() as usize - text.as_ptr() as usize + word.len()..];
     let quoted = |word: &str| text[..word.as_ptr() as usize - text.as_ptr() as usize].ends_with(['"', '\'']);
     let mut last = ["", "", ""];
-    for (_, word) in words(text) {
+    for (at, word) in words(text) {
         let [_, lead, name] = last;
+        // `NAME(NAME) login`
+        if name == word && text[..at].ends_with('(') && behind(word).starts_with(") log") && may_be_name(word) {
+            row.text(FieldId::USER_NAME, bare(word));
+            return true;
+        }
         // `failed to authenticate NAME, `
         let ends_clause = lead.eq_ignore_ascii_case("authenticate") && behind(name).starts_with(',');
         let led = ends_clause || is_one_of(lead, &["for", "by", "as", "login", "logon", "logout"]);
@@ -206,6 +211,7 @@ fn opens(text: &str) -> Option<&str> {
 
 fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let mut last = "";
+    let mut label = None;
     for (at, word) in words(text) {
         let before = std::mem::replace(&mut last, word);
         // `user:NAME`, `user[NAME]`
@@ -280,8 +286,16 @@ fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         if none || address(found).is_some() || found.bytes().all(|b| b.is_ascii_punctuation()) {
             continue;
         }
+        // `User Activity: Authentication failed for user 'NAME'`: a label, where somebody is named behind it.
+        if !plain && !is_admin && behind.starts_with(": ") {
+            label = label.or(Some(found));
+            continue;
+        }
         crate::decode::format::account(row, found);
         return true;
     }
-    false
+    if let Some(found) = label {
+        crate::decode::format::account(row, found);
+    }
+    label.is_some()
 }

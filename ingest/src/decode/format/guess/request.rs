@@ -12,6 +12,11 @@ pub(in crate::decode::format) fn is_request(text: &str) -> bool {
     text.split_once(' ').is_some_and(|(method, rest)| METHODS.contains(&method) && is_target(rest))
 }
 
+/// Whether `word` is a method of a request, as it is written there.
+pub(in crate::decode::format) fn is_method(word: &str) -> bool {
+    METHODS.contains(&word)
+}
+
 /// Whether the text goes on with a request: a method and a target, or a URL.
 pub(super) fn asks(text: &str) -> bool {
     let mut before = "";
