@@ -235,6 +235,7 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("725001 725002 725003 725006 725007 725016", Told, "{x} with {x} {s} to {d} {x}"),
     ("725001 725002 725003 725006 725007 725016", Told, "{x} with {x} {s} to {d}"),
     ("725001 725002 725003 725006 725007", Told, "{x} with client {s}"),
+    ("725016", Told, "Device selects trust-point {x} for {x} {s} to {d}"),
     ("733101", Told, "Object {x} {s} is {x}"),
     ("733102", Denied, "Threat-detection adds host {s} to shun list"),
     ("733103", Told, "Threat-detection removes host {s} from shun list"),

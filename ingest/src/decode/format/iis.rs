@@ -258,11 +258,10 @@ impl Reader {
         for (name, word) in ["date", "time", "c-ip", "c-port", "s-ip", "s-port", "cs-version", "cs-method"].iter().zip(words) {
             self.put(whole, name, word);
         }
+        let has_streams = ["HTTP/2", "HTTP/3"].iter().any(|version| words[6].starts_with(version));
         // Between the method and the status: the target, which an attacker may have given blanks, and in newer versions the stream.
         let target = match &words[8..words.len() - 4] {
-            [target @ .., stream] if !target.is_empty() && (*stream == "-" || words[6] == "HTTP/2" && is_number(stream)) => {
-                target
-            }
+            [target @ .., stream] if !target.is_empty() && (*stream == "-" || has_streams && is_number(stream)) => target,
             target => target,
         };
         if let [first, .., last] | [first @ last] = target {

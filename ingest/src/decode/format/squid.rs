@@ -1,6 +1,8 @@
 //! Squid's native access log: `TIME ELAPSED CLIENT RESULT/STATUS BYTES METHOD URL USER HIERARCHY/PEER TYPE`
 //! (squid-cache.org, "Features/LogFormat").
 
+use std::net::IpAddr;
+
 use event::{FieldId, RowBuilder, Time};
 
 use super::{Kind, Recognise, address, number, some_text, url};
@@ -40,9 +42,10 @@ impl super::Reader for Reader {
         let mut words = message.split_ascii_whitespace();
         let mut word = || words.next();
         let Some((seconds, millis)) = word().and_then(|time| time.split_once('.')) else { return false };
-        let (Some(elapsed), Some(client), Some(code), Some(bytes), Some(method), Some(target)) =
-            (word(), word(), word(), word(), word(), word())
-        else {
+        let Some(first) = word() else { return false };
+        // Some leave out how long it took.
+        let (elapsed, client) = if first.parse::<IpAddr>().is_ok() { ("0", Some(first)) } else { (first, word()) };
+        let (Some(client), Some(code), Some(bytes), Some(method), Some(target)) = (client, word(), word(), word(), word()) else {
             return false;
         };
         let (user, hierarchy, mime) = (word(), word(), word());
@@ -63,7 +66,9 @@ impl super::Reader for Reader {
         row.text(FieldId::OBSERVER_TYPE, "proxy");
         row.text(FieldId::OBSERVER_PRODUCT, "squid");
         row.time(Time::from_unix_s(seconds).plus_ns(millis * 1_000_000));
-        row.int(FieldId::EVENT_DURATION, elapsed.saturating_mul(1_000_000));
+        if !std::ptr::eq(first, client) {
+            row.int(FieldId::EVENT_DURATION, elapsed.saturating_mul(1_000_000));
+        }
         address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, client);
         row.text(FieldId::EVENT_ACTION, result);
         row.text(self.result, result);
