@@ -1,6 +1,7 @@
 //! The syslog header: RFC 5424, RFC 3164, and what devices make of them. Zero copies: parts are slices of the record.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use event::{FieldId, RowBuilder};
 use wide::u8x16;
@@ -23,7 +24,22 @@ pub(super) struct Header<'a> {
 
 /// Reads the header of `record`. A record without any is all message.
 pub(super) fn header(record: &str) -> Header<'_> {
-    let (priority, rest) = priority(bare(record));
+    let (first, rest) = priority(bare(record));
+    let Some((sender, rest)) = original_address(rest) else { return after(first, rest) };
+    let (own, rest) = priority(rest);
+    let header = after(own.or(first), rest);
+    Header { host: header.host.or(Some(sender)), ..header }
+}
+
+/// `Original Address=ADDRESS `, which Kiwi Syslog Server puts before what it passes on ("Retain the original source address"), and what follows.
+#[inline]
+fn original_address(text: &str) -> Option<(&str, &str)> {
+    let (address, rest) = text.strip_prefix("Original Address=")?.split_once(' ')?;
+    address.parse::<IpAddr>().is_ok().then_some((address, rest))
+}
+
+/// The header behind the priority.
+fn after(priority: Option<u8>, rest: &str) -> Header<'_> {
     // Without a priority as files keep it, where the year that follows tells the version's number from any other.
     if (priority.is_some() || rest.starts_with("1 2"))
         && let Some(header) = rfc5424(rest, priority)
@@ -78,7 +94,8 @@ pub(super) fn tagged(record: &str) -> Option<Header<'_>> {
 
 /// What follows the priority.
 pub(super) fn after_priority(record: &str) -> &str {
-    priority(bare(record)).1
+    let rest = priority(bare(record)).1;
+    original_address(rest).map_or(rest, |(_, rest)| priority(rest).1)
 }
 
 /// Without what is not the record's: a byte order mark, and the length of octet counting (RFC 6587 §3.4.1) that a relay left before it.
@@ -638,6 +655,19 @@ mod tests {
                     assert_eq!(run_of(&text, class), if is_of(byte, class) { 40 } else { at }, "{byte} at {at}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_kiwi_passes_on_comes_from_the_original_address() {
+        for (record, priority, host, message) in [
+            ("<134>Original Address=192.0.2.7 Apr  1 09:00:00 web1 app: text", Some(134), Some("web1"), "text"),
+            ("<134>Original Address=192.0.2.7 date=2026-04-01 a=b", Some(134), Some("192.0.2.7"), "date=2026-04-01 a=b"),
+            ("Original Address=2001:db8::7 <38>1 - web1 app - - - text", Some(38), Some("web1"), "text"),
+            ("Original Address=here text", None, None, "Original Address=here text"),
+        ] {
+            let header = header(record);
+            assert_eq!((header.priority, header.host, header.message), (priority, host, message), "{record}");
         }
     }
 
