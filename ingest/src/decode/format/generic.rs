@@ -43,7 +43,7 @@ fn is_whole(text: &str, style: Style) -> bool {
     let (mut count, mut known, mut inner) = (0, 0, 0);
     let good = text.trim_end_matches(separator).split(separator).all(|part| {
         let Some((key, value)) = part.split_once(style.equals) else { return false };
-        let key = key.trim();
+        let key = key.rsplit("::").next().unwrap_or(key).trim(); // `Vendor::Alert ID=1`
         known += u32::from(usual::is_known(key));
         count += 1;
         inner +=

@@ -16,7 +16,7 @@ use event::{FieldId, RowBuilder};
 
 use crate::decode::stamp::{self, Stamp};
 use crate::decode::syslog::is_level;
-use address::{address, port_in_brackets, with_low_port};
+use address::{address, port_behind_comma, port_in_brackets, with_low_port};
 use name::{name, of_address};
 use request::{asks, request, requests};
 pub(super) use request::{is_method, is_request, is_target};
@@ -34,6 +34,8 @@ const BEFORE_ADDRESS: &[&str] = &[
     "remote",
     "address",
     "addr",
+    "af_inet",
+    "af_inet6",
     "host",
     "rhost",
     "peer",
@@ -391,6 +393,10 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let mut last = 0;
     let mut named: [Option<u16>; 2] = [None, None];
     for (at, word) in words(text) {
+        // `192.0.2.7:40122->192.0.2.9:445`
+        let word = word.strip_suffix('-').filter(|bare| text[at + bare.len()..].starts_with("->")).unwrap_or(word);
+        // `192.0.2.7:40122][TCP]`
+        let word = word.split_once("][").map(|(first, _)| first).filter(|first| address(first).is_some()).unwrap_or(word);
         // `IP:192.0.2.7`, `src-port:40122`
         let led = word.split_once(':').or_else(|| word.strip_suffix(']')?.split_once('[')); // ..., `ClientIP[192.0.2.7]`
         let led = led.filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
@@ -483,6 +489,10 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         } else {
             let beside = bare.is_empty() && one.port.is_some() && two.port.is_some(); // `192.0.2.7:40122 192.0.2.9:445`
             let led = BETWEEN.contains(&bare) || source(&one) && target(&two);
+            if bare == "->" {
+                one.port = one.port.or(port_behind_comma(&text[one.behind..]));
+                two.port = two.port.or(port_behind_comma(&text[two.behind..]));
+            }
             if !(led || beside || fills_column(text, &one) && fills_column(text, &two)) {
                 return false;
             }
@@ -564,8 +574,8 @@ fn columns(text: &str, one: &End<'_>, two: &End<'_>) -> Option<[Option<u16>; 2]>
     }
 }
 
-/// Two addresses and their ports in columns side by side, `A,B,port,port`, of a table that has further addresses; nothing where that may be
-/// read twice.
+/// Two addresses and their ports in columns side by side, `A,B,port,port` or `A,port,B,port`, of a table that has further addresses; nothing
+/// where that may be read twice.
 fn four_columns(text: &str, row: &mut RowBuilder<'_>) -> bool {
     let Some(divider) = COLUMN_DIVIDERS.into_iter().find(|divider| text.matches(*divider).count() > TABLE_DIVIDERS_MIN) else {
         return false;
@@ -575,13 +585,15 @@ fn four_columns(text: &str, row: &mut RowBuilder<'_>) -> bool {
     for column in text.split(divider) {
         four.rotate_left(1);
         four[3] = column.trim_matches([' ', '"']);
-        let [one, two] = [four[0], four[1]].map(|address| address.parse::<IpAddr>().ok());
-        let ports = [four[2], four[3]].map(|port| port.parse::<u16>().ok().filter(|port| *port > 0));
-        if let (Some(one), Some(two), [Some(own), Some(other)]) = (one, two, ports) {
-            if found.is_some() {
-                return false;
-            }
-            found = Some((one, two, own, other));
+        let ips = four.map(|address| address.parse::<IpAddr>().ok());
+        let ports = four.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0));
+        let ends = match (ips, ports) {
+            ([Some(one), Some(two), ..], [.., Some(own), Some(other)]) => (one, two, own, other),
+            ([Some(one), _, Some(two), _], [_, Some(own), _, Some(other)]) => (one, two, own, other),
+            _ => continue,
+        };
+        if found.replace(ends).is_some() {
+            return false;
         }
     }
     let Some((one, two, own, other)) = found else { return false };
@@ -615,7 +627,7 @@ fn fills_column(text: &str, end: &End<'_>) -> bool {
 /// What was done with the traffic between two ends, and its protocol.
 fn traffic(text: &str, row: &mut RowBuilder<'_>) {
     let mut verdict = None;
-    for (_, word) in words(text) {
+    for word in words(text).flat_map(|(_, word)| word.split("][")) {
         let word = word.trim_matches(['[', ']', ':', '.', '{', '}']);
         let word = word.rsplit([':', '/']).next().unwrap_or(word); // `proto:TCP`, `192.0.2.7:445/tcp`
         if row.get(FieldId::NETWORK_TRANSPORT).is_none()

@@ -87,6 +87,7 @@ const MESSAGES: &[(&str, Done, &str)] = &[
     ("SSH2_CLOSE", LoggedOut, "SSH2 Session from {s} (tty = {x}) for user '{u>}' {x} closed"),
     ("LOGOUT", LoggedOut, "User {u>} has exited tty session {x}({s})"),
     ("CONFIG_I", Told, "Configured from {x} by {u>} on {x} ({s})"),
+    ("CONFIG_I", Told, "Configured from {x} by {u>} on {x}({s})"),
     ("CONFIG_I", Told, "Configured from {x} by {x} ({s})"),
     ("CONFIG_I", Told, "Configured from {x} by {u}"),
     ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {s4}@{x}"),

@@ -35,6 +35,7 @@ mod tables;
 mod umbrella;
 mod usual;
 mod usual_names;
+mod usual_words;
 mod web;
 mod web_error;
 mod welf;

@@ -109,7 +109,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress \
      geolocationipaddress {S}publicipaddress origsrc 送信元 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
-     identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid sshipaddress internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
+     identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid sshipaddress workstationip internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
      publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr queryip queryaddress remote peer addr from",
     ),
     (
@@ -313,7 +313,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "action act actions deviceaction eventaction actiontaken finalstatus actionname actiontype eventname eventtype \
      eventtypename operation operationname activity activityname activitytype disposition verdict decision deliveryaction policyaction \
      ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype atype 操作 \
-     操作種別 auditevent activityaction taskaction アクション 動作 処理 threataction \
+     操作種別 auditevent activityaction taskaction requeststatus アクション 動作 処理 threataction \
      actionid actionidentifier op typename",
     ),
     (As("event.action"), Deed, "type logtype eventcategory"),

@@ -85,6 +85,11 @@ pub(super) fn port_in_brackets(rest: &str) -> Option<u16> {
     rest.strip_prefix(['(', '['])?.split_once([')', ']'])?.0.parse().ok()
 }
 
+/// The port behind an address as IP Filter writes it: `192.0.2.7,40122 -> `.
+pub(super) fn port_behind_comma(rest: &str) -> Option<u16> {
+    rest.strip_prefix(',')?.split([' ', ',']).next()?.parse().ok().filter(|port| *port > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::address;
