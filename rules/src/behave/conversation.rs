@@ -113,6 +113,8 @@ struct Told {
     turned: bool,
     /// Where what was called really is, the sender where it is `turned` and else the receiver; no address where it was not translated.
     translated: End,
+    /// As whom the other one is seen from there on; no address where it was not translated.
+    seen_as: End,
     sampling: u32,
     carried: Carried,
 }
@@ -126,8 +128,6 @@ pub(super) struct Carried {
     pub(super) observer: u64,
     /// For whom it is told to be; 0 where it does not say.
     pub(super) behalf: u128,
-    /// As whom its source is seen from there on, where that is translated; 0 where it does not say.
-    pub(super) seen_as: u128,
     /// The hash of a file's hash or name; 0 where it does not say.
     pub(super) file: u64,
 }
@@ -140,6 +140,8 @@ pub(super) struct Judged {
     pub(super) transport: u8,
     pub(super) source: End,
     pub(super) destination: End,
+    /// Both as they are seen where either has been translated; where none is, the same.
+    pub(super) seen: (End, End),
     pub(super) time: i64,
     pub(super) start: i64,
     pub(super) end: i64,
@@ -370,7 +372,7 @@ impl Conversations {
         place: Option<Place>,
         out: &mut Vec<Judged>,
     ) {
-        let (source, destination) = told.begun_by(from);
+        let ((source, destination), seen) = told.translated_ends(from);
         let judgement = told.judge(policy, from);
         let talk = place.map(|place| &mut connections.at_mut(place).talk);
         let before = talk.as_ref().and_then(|talk| talk.told);
@@ -397,6 +399,7 @@ impl Conversations {
             transport: told.transport,
             source,
             destination,
+            seen,
             time: told.time,
             start,
             end: told.end,
@@ -458,6 +461,7 @@ impl Told {
             proxied,
             turned: o.turned,
             translated: (o.translated, o.translated_port),
+            seen_as: (o.seen_as, o.seen_as_port),
             sampling: o.sampling,
             carried: Carried::of(o, text),
         }
@@ -487,6 +491,22 @@ impl Told {
         if self.is_from_sender(from) { (self.sender, self.receiver) } else { (self.receiver, self.sender) }
     }
 
+    /// The same before anything was translated, and after.
+    fn translated_ends(&self, from: End) -> ((End, End), (End, End)) {
+        let (source, destination) = self.begun_by(from);
+        let real = |told: End| match self.translated {
+            (0, _) => told,
+            (ip, 0) => (ip, told.1),
+            end => end,
+        };
+        let seen = |told: End| if self.seen_as.0 == 0 { told } else { self.seen_as };
+        if self.is_from_sender(from) == self.turned {
+            // The end that was translated began: an answer goes the other way through the device.
+            return ((real(source), seen(destination)), (source, destination));
+        }
+        ((source, destination), (seen(source), real(destination)))
+    }
+
     /// The verdict, where `from` began.
     fn judge(&self, policy: &Policy, from: End) -> Judgement {
         let (source, destination) = self.begun_by(from);
@@ -514,7 +534,7 @@ impl Carried {
         let bytes = if o.sampling > 1 { 0 } else { o.sent.saturating_add(o.received) };
         let file = if o.hash.is_empty() { o.file } else { o.hash };
         let file = if file.is_empty() { 0 } else { mix_text(file.of(text)) };
-        Carried { bytes, observer: o.observer, behalf: o.behalf, seen_as: o.seen_as, file }
+        Carried { bytes, observer: o.observer, behalf: o.behalf, file }
     }
 }
 

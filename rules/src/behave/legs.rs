@@ -6,6 +6,10 @@
 //! sanitiser, in volume. No two legs would rather have each other than what they have (a stable matching; Gale, Shapley 1962, "College
 //! Admissions and the Stability of Marriage"). As both sides see one distance there is exactly one such matching, whatever came first.
 //!
+//! A leg whose source or destination is translated on its way has other ends behind that. Who stands there tells of the same leg: where
+//! one record names the ends that another one has, and they are of one time, both are of one leg, whichever came first, between the ends
+//! before the translation ([`Way::take`]).
+//!
 //! To find it costs comparisons with every leg of that time, or that names the same. Where there are too many, the minute is crowded: no more
 //! pairs are made in it as legs come. There a leg takes one that is left when its time is over; where none is, others change theirs for it,
 //! so that the crowd has as many pairs as it can ([`Way::settle`]). Each still explains one other: what goes past leaves one over.
@@ -52,8 +56,8 @@ pub(super) struct Leg {
     pub(super) due: i64,
     /// The terminal that it says it is for; 0 where it does not say.
     pub(super) behalf: u128,
-    /// As whom its source is seen from there on, where that is translated; 0 where it is not.
-    pub(super) seen_as: u128,
+    /// Its source and destination as they are seen where either has been translated; where none is, the same.
+    pub(super) seen: (End, End),
     /// The hash of the file that it carries; 0 where it does not say.
     pub(super) file: u64,
     /// The other leg, and how far it is.
@@ -124,9 +128,12 @@ struct Legs {
     left: Starts,
     /// By what they name: [`named`].
     named: BTreeSet<(u64, u64)>,
-    /// The newest of each conversation.
-    of: BTreeMap<(End, End, u8), u64>,
+    /// The newest of each conversation, and of each as it is seen where its ends have been translated.
+    of: BTreeMap<Conversation, u64>,
+    seen: BTreeMap<Conversation, u64>,
 }
+
+type Conversation = (End, End, u8);
 
 /// The legs of one invariant of one tenant.
 #[derive(Default, Deserialize, Serialize)]
@@ -161,14 +168,54 @@ impl Leg {
 
     /// What it names, each as a hash: its terminal, by either address, and its file.
     fn named(&self, side: Side) -> impl Iterator<Item = u64> {
-        let terminals = if side == Side::First { [self.source.0, self.seen_as] } else { [self.behalf, 0] };
+        let terminals = if side == Side::First { [self.source.0, self.seen.0.0] } else { [self.behalf, 0] };
         let terminals = terminals.map(|terminal| (terminal != 0).then(|| mix(terminal)));
         terminals.into_iter().chain([(self.file != 0).then_some(self.file)]).flatten()
     }
 
     /// Whether a second leg says that it is for this first one's terminal.
     fn is_named_by(&self, second: &Leg) -> bool {
-        second.behalf != 0 && [self.source.0, self.seen_as].contains(&second.behalf)
+        second.behalf != 0 && [self.source.0, self.seen.0.0].contains(&second.behalf)
+    }
+
+    fn conversation(&self) -> Conversation {
+        (self.source, self.destination, self.transport)
+    }
+
+    fn seen_conversation(&self) -> Conversation {
+        (self.seen.0, self.seen.1, self.transport)
+    }
+
+    /// Whether `told` is of its time, or begins so soon after it that it goes on.
+    fn goes_on(&self, told: &Leg) -> bool {
+        told.start <= self.end.saturating_add(REOPENED_NS)
+    }
+
+    /// Whether both are of one time, by two devices' clocks.
+    fn is_of_one_time(&self, told: &Leg) -> bool {
+        self.goes_on(told) && told.goes_on(self)
+    }
+
+    /// Adds what a record tells, or what is known of the same leg otherwise.
+    fn add(&mut self, told: &Leg) {
+        self.start = self.start.min(told.start);
+        self.end = self.end.max(told.end);
+        if told.bytes > 0 && (self.bytes == 0 || self.observer == told.observer) {
+            (self.bytes, self.observer) = (self.bytes.saturating_add(told.bytes), told.observer);
+        }
+        if self.behalf == 0 {
+            self.behalf = told.behalf;
+        }
+        if self.file == 0 {
+            self.file = told.file;
+        }
+        if told.conversation() != told.seen_conversation() && told.seen_conversation() == self.conversation() {
+            // It is told as it was before it was translated.
+            (self.event, self.time) = (told.event, told.time);
+            (self.source, self.destination, self.seen) = (told.source, told.destination, told.seen);
+        } else if self.conversation() == self.seen_conversation() {
+            self.seen = told.seen;
+        }
     }
 
     /// Nobody that is further than this, and does not name the same, can be had in place of what it has.
@@ -200,55 +247,41 @@ impl Way {
         self.side(side).all.get(&number)
     }
 
+    /// Takes what a record tells: its times, volume and names. Gives the number of the leg where that is a new one. What is no news
+    /// is of the newest leg of its conversation, if that has one.
+    pub(super) fn take(&mut self, side: Side, told: Leg, is_news: bool, p: &Parameters) -> Option<u64> {
+        let legs = self.side(side);
+        let at = |of: &BTreeMap<_, u64>, conversation, is_same: &dyn Fn(&Leg) -> bool| {
+            of.get(&conversation).copied().filter(|number| legs.all.get(number).is_some_and(is_same))
+        };
+        // An exporter's timeout may be longer than conversations are remembered.
+        let same = at(&legs.of, told.conversation(), &|leg| !is_news || leg.goes_on(&told));
+        let same = same.or_else(|| at(&legs.seen, told.conversation(), &|leg| leg.is_of_one_time(&told)));
+        let behind = at(&legs.of, told.seen_conversation(), &|leg| leg.is_of_one_time(&told));
+        let (number, twin) = match (same.or(behind), behind) {
+            (None, _) => return is_news.then(|| self.add(side, told, p)),
+            (Some(same), Some(behind)) if same != behind => {
+                // What is decided stays.
+                if self.is_decided(side, behind) { (behind, Some(same)) } else { (same, Some(behind)) }
+            }
+            (Some(number), _) => (number, None),
+        };
+        if let Some(twin) = twin.and_then(|twin| self.take_out(side, twin, p)) {
+            self.extend(side, number, &twin, p);
+        }
+        self.extend(side, number, &told, p);
+        None
+    }
+
     /// Adds a leg and gives its number.
-    pub(super) fn add(&mut self, side: Side, leg: Leg, p: &Parameters) -> u64 {
+    fn add(&mut self, side: Side, leg: Leg, p: &Parameters) -> u64 {
         let number = self.next;
         self.next += 1;
-        if side == Side::First {
-            self.longest = self.longest.max(leg.end.saturating_sub(leg.start));
-        }
-        let legs = self.side_mut(side);
-        legs.of.insert((leg.source, leg.destination, leg.transport), number);
-        legs.index(side, number, &leg);
-        legs.all.insert(number, leg);
-        self.seek(side, number, p);
+        self.put(side, number, leg, p);
         number
     }
 
-    /// Whether what is told goes on a leg that is known: an exporter's timeout may be longer than conversations are remembered.
-    pub(super) fn goes_on(&self, side: Side, told: &Leg) -> bool {
-        let legs = self.side(side);
-        let newest = legs.of.get(&(told.source, told.destination, told.transport)).and_then(|number| legs.all.get(number));
-        newest.is_some_and(|leg| told.start <= leg.end.saturating_add(REOPENED_NS))
-    }
-
-    /// Adds what a further record tells of the newest leg of a conversation; `told` has that record's times, volume and names.
-    pub(super) fn extend(&mut self, side: Side, told: &Leg, p: &Parameters) {
-        let legs = self.side_mut(side);
-        let Some(number) = legs.of.get(&(told.source, told.destination, told.transport)).copied() else { return };
-        let Some(mut leg) = legs.all.remove(&number) else { return };
-        legs.forget(side, number, &leg);
-        // All its distances change: the one that it has looks anew without it, and then it looks itself.
-        if !leg.decided
-            && let Some(had) = leg.other.take().map(|distance| distance.across(side))
-        {
-            self.side_mut(side.across()).change(side.across(), had, |had| had.other = None);
-            self.seek(side.across(), had, p);
-        }
-        leg.start = leg.start.min(told.start);
-        leg.end = leg.end.max(told.end);
-        if told.bytes > 0 && (leg.bytes == 0 || leg.observer == told.observer) {
-            (leg.bytes, leg.observer) = (leg.bytes.saturating_add(told.bytes), told.observer);
-        }
-        if leg.behalf == 0 {
-            leg.behalf = told.behalf;
-        }
-        if leg.seen_as == 0 {
-            leg.seen_as = told.seen_as;
-        }
-        if leg.file == 0 {
-            leg.file = told.file;
-        }
+    fn put(&mut self, side: Side, number: u64, leg: Leg, p: &Parameters) {
         if side == Side::First {
             self.longest = self.longest.max(leg.end.saturating_sub(leg.start));
         }
@@ -256,6 +289,23 @@ impl Way {
         legs.index(side, number, &leg);
         legs.all.insert(number, leg);
         self.seek(side, number, p);
+    }
+
+    /// Takes a leg out, as one that belongs to none; the one that it had looks anew, unless that is decided.
+    fn take_out(&mut self, side: Side, number: u64, p: &Parameters) -> Option<Leg> {
+        let had = if self.is_decided(side, number) { None } else { self.part(side, number) };
+        let leg = self.side_mut(side).take_out(side, number)?;
+        if let Some(had) = had {
+            self.seek(side.across(), had, p);
+        }
+        Some(leg)
+    }
+
+    /// Adds what is told of a leg: all its distances change, so that it looks itself anew.
+    fn extend(&mut self, side: Side, number: u64, told: &Leg, p: &Parameters) {
+        let Some(mut leg) = self.take_out(side, number, p) else { return };
+        leg.add(told);
+        self.put(side, number, leg, p);
     }
 
     /// The time of a leg is over: it keeps the one that it has, and that one keeps it. Says whether it has one.
@@ -269,13 +319,7 @@ impl Way {
 
     /// Forgets a leg.
     pub(super) fn remove(&mut self, side: Side, number: u64) {
-        let legs = self.side_mut(side);
-        let Some(leg) = legs.all.remove(&number) else { return };
-        legs.forget(side, number, &leg);
-        let conversation = (leg.source, leg.destination, leg.transport);
-        if legs.of.get(&conversation) == Some(&number) {
-            legs.of.remove(&conversation);
-        }
+        self.side_mut(side).take_out(side, number);
         if self.firsts.all.is_empty() {
             self.longest = 0;
         }
@@ -570,9 +614,20 @@ impl Legs {
     fn index(&mut self, side: Side, number: u64, leg: &Leg) {
         self.place(leg.at(side), (leg.start, number), leg.reach(), leg.is_left());
         self.named.extend(leg.named(side).map(|name| (name, number)));
+        for (of, conversation) in self.conversations(leg) {
+            let newest = of.entry(conversation).or_insert(number);
+            *newest = number.max(*newest);
+        }
     }
 
-    fn forget(&mut self, side: Side, number: u64, leg: &Leg) {
+    /// Where it is found by its ends, and by those as they are seen behind a translation, if there is one.
+    fn conversations(&mut self, leg: &Leg) -> impl Iterator<Item = (&mut BTreeMap<Conversation, u64>, Conversation)> {
+        let (own, seen) = (leg.conversation(), leg.seen_conversation());
+        [(&mut self.of, own)].into_iter().chain((seen != own).then_some((&mut self.seen, seen)))
+    }
+
+    fn take_out(&mut self, side: Side, number: u64) -> Option<Leg> {
+        let leg = self.all.remove(&number)?;
         self.left.remove(&(leg.start, number));
         if let Some(starts) = self.at.get_mut(&leg.at(side)) {
             starts.remove(&(leg.start, number));
@@ -583,6 +638,12 @@ impl Legs {
         for name in leg.named(side) {
             self.named.remove(&(name, number));
         }
+        for (of, conversation) in self.conversations(&leg) {
+            if of.get(&conversation) == Some(&number) {
+                of.remove(&conversation);
+            }
+        }
+        Some(leg)
     }
 }
 
@@ -638,167 +699,4 @@ fn fits(first: &Leg, second: &Leg, p: &Parameters) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn parameters() -> Parameters {
-        let node = crate::yaml::documents("type: zone\nwhat: sanitiser").into_iter().next().expect("a document");
-        Parameters::read(&node.value.expect("a mapping"), &Default::default()).expect("parameters")
-    }
-
-    /// Milliseconds of its start and length, sanitiser's address, kibibytes, terminal, file.
-    type Drawn = (bool, i64, i64, u8, u16, u8, u8);
-
-    fn leg(&(is_first, start, length, at, kibibytes, terminal, file): &Drawn, source_port: u16) -> (Side, Leg) {
-        let (side, at, terminal) =
-            (if is_first { Side::First } else { Side::Second }, 100 + u128::from(at), u128::from(terminal));
-        let (source, destination) = if is_first { (1 + terminal, at) } else { (at, 200) };
-        let (start, end) = (start * 1_000_003, (start + length) * 1_000_003);
-        let leg = Leg {
-            event: EventId::default(),
-            transport: 6,
-            source: (source, source_port),
-            destination: (destination, 443),
-            from: 0,
-            to: 0,
-            time: end,
-            start,
-            end,
-            bytes: u64::from(kibibytes) << 10,
-            observer: 1,
-            due: i64::MAX,
-            behalf: if is_first || terminal > 1 { 0 } else { 1 + terminal },
-            seen_as: 0,
-            file: u64::from(file.saturating_sub(3)),
-            other: None,
-            decided: false,
-            over: false,
-        };
-        (side, leg)
-    }
-
-    fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
-        let one = (any::<bool>(), 0i64..120_000, 0i64..20_000, 0u8..3, 0u16..60_000, 0u8..4, 0u8..6);
-        prop::collection::vec(one, 1..40)
-    }
-
-    #[test]
-    fn legs_of_a_crowd_are_not_compared_one_by_one_and_later_ones_are_again() {
-        let (p, mut way) = (parameters(), Way::default());
-        let add = |way: &mut Way, is_first: bool, start: i64, kibibytes: u16| {
-            let (side, leg) = leg(&(is_first, start, 0, 0, kibibytes, 3, 0), (start % 60_000) as u16);
-            (side, way.add(side, leg, &p))
-        };
-        for at in 0..COMPARED_MAX as i64 {
-            add(&mut way, true, at, 60_000);
-        }
-        // What carries another amount than all of them is not explained by them, another one is when its time is over.
-        let (side, odd) = add(&mut way, false, 100, 1);
-        let (_, usual) = add(&mut way, false, 101, 60_000);
-        for (number, explained) in [(odd, false), (usual, true)] {
-            assert!(way.get(side, number).is_some_and(|leg| leg.other.is_none()) && way.is_crowded(side, number, &p));
-            assert!(way.settle(side, number, &p));
-            assert_eq!(way.decide(side, number), explained);
-        }
-        let later = 3_600_000;
-        add(&mut way, true, later, 60_000);
-        let [(_, paired), (_, left)] = [later + 1, later + 2].map(|at| add(&mut way, false, at, 60_000));
-        assert!(way.get(side, paired).is_some_and(|leg| leg.other.is_some()));
-        assert!(way.get(side, left).is_some_and(|leg| leg.other.is_none()) && !way.is_crowded(side, left, &p));
-    }
-
-    /// Pairs that may be made, by the places of the two legs.
-    fn possible(legs: &[(Side, Leg)], p: &Parameters) -> Vec<(Distance, usize, usize)> {
-        let of = |side| legs.iter().enumerate().filter(move |(_, (is, _))| *is == side);
-        let all = of(Side::First).flat_map(|(a, (_, first))| of(Side::Second).map(move |(b, (_, second))| (a, first, b, second)));
-        all.filter_map(|(a, first, b, second)| Some((distance(((0, first), (0, second)), p)?, a, b))).collect()
-    }
-
-    /// The most pairs that can be made of these: each first leg takes one for which another finds another (Kuhn 1955).
-    fn most(pairs: &[(Distance, usize, usize)]) -> usize {
-        fn takes(
-            a: usize,
-            pairs: &[(Distance, usize, usize)],
-            seen: &mut BTreeSet<usize>,
-            of: &mut BTreeMap<usize, usize>,
-        ) -> bool {
-            pairs.iter().filter(|pair| pair.1 == a).any(|&(_, _, b)| {
-                let free = seen.insert(b) && of.get(&b).copied().is_none_or(|has| takes(has, pairs, seen, of));
-                if free {
-                    of.insert(b, a);
-                }
-                free
-            })
-        }
-        let (firsts, mut of) = (pairs.iter().map(|pair| pair.1).collect::<BTreeSet<_>>(), BTreeMap::new());
-        firsts.into_iter().filter(|a| takes(*a, pairs, &mut BTreeSet::new(), &mut of)).count()
-    }
-
-    proptest! {
-        /// In a crowd, from whatever leg on it is one, there are as many pairs as there can be, each of two that may be one.
-        #[test]
-        fn a_crowd_has_as_many_pairs_as_it_can(all in drawn(), order in any::<u64>(), since in 0usize..40) {
-            let p = parameters();
-            let legs: Vec<(Side, Leg)> = all.iter().enumerate().map(|(n, one)| leg(one, n as u16)).collect();
-            let mut way = Way::default();
-            let mut numbers = Vec::new();
-            for (n, (side, leg)) in legs.iter().enumerate() {
-                if n == since {
-                    (0..3).for_each(|minute| way.crowd(minute));
-                }
-                numbers.push((mix(u128::from(order) << 64 | n as u128), *side, way.add(*side, leg.clone(), &p)));
-            }
-            numbers.sort_unstable();
-            for (_, side, number) in &numbers {
-                let alone = way.get(*side, *number).is_some_and(|leg| leg.other.is_none());
-                prop_assert!(!alone || way.settle(*side, *number, &p));
-                way.decide(*side, *number);
-            }
-            let pairs: Vec<Distance> = way.firsts.all.values().filter_map(|leg| leg.other).collect();
-            for (side, number) in pairs.iter().flat_map(|pair| [(Side::First, pair.first), (Side::Second, pair.second)]) {
-                let other = way.get(side, number).and_then(|leg| leg.other);
-                prop_assert!(other.is_some_and(|other| pairs.contains(&other)));
-                prop_assert!(way.explained_by(side, number).is_some_and(|leg| leg.decided));
-            }
-            prop_assert_eq!(pairs.len(), most(&possible(&legs, &p)));
-        }
-
-        /// Against the obvious form: of all pairs the nearest is taken, and again of those that are left. In whatever order they come, and
-        /// told in one record or in two.
-        #[test]
-        fn pairs_are_those_that_are_nearest(all in drawn(), order in any::<u64>(), twice in prop::collection::vec(any::<bool>(), 40)) {
-            let p = parameters();
-            let legs: Vec<(Side, Leg)> = all.iter().enumerate().map(|(n, one)| leg(one, n as u16)).collect();
-            let mut pairs = possible(&legs, &p);
-            pairs.sort();
-            prop_assume!(pairs.windows(2).all(|two| two[0].0 < two[1].0));
-            let (mut taken, mut expected) = (BTreeSet::new(), BTreeSet::new());
-            for (_, a, b) in pairs {
-                if !taken.contains(&a) && !taken.contains(&b) {
-                    taken.extend([a, b]);
-                    expected.insert((a as u16, b as u16));
-                }
-            }
-            let mut places: Vec<usize> = (0..legs.len()).collect();
-            places.sort_by_key(|n| mix(u128::from(order) << 64 | *n as u128));
-            let mut way = Way::default();
-            for n in places {
-                let (side, leg) = &legs[n];
-                if twice[n] {
-                    let half = Leg { bytes: leg.bytes / 2, end: leg.start, behalf: 0, file: 0, ..leg.clone() };
-                    way.add(*side, half, &p);
-                    way.extend(*side, &Leg { bytes: leg.bytes - leg.bytes / 2, ..leg.clone() }, &p);
-                } else {
-                    way.add(*side, leg.clone(), &p);
-                }
-            }
-            let port = |side, number| way.get(side, number).expect("there").source.1;
-            let found: BTreeSet<(u16, u16)> = way.firsts.all.values().filter_map(|leg| leg.other)
-                .map(|has| (port(Side::First, has.first), port(Side::Second, has.second))).collect();
-            prop_assert_eq!(&found, &expected);
-            prop_assert_eq!(way.seconds.all.values().filter(|leg| leg.other.is_some()).count(), expected.len());
-        }
-    }
-}
+mod tests;

@@ -74,7 +74,7 @@ use stitch::Stitch;
 use table::AHEAD;
 
 /// The layout of a snapshot; a state of another one would be read as something that it is not.
-const SNAPSHOT_VERSION: u8 = 6;
+const SNAPSHOT_VERSION: u8 = 7;
 /// A second is taken whole, see [`queue`].
 const SECOND_NS: i64 = 1_000_000_000;
 

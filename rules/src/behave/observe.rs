@@ -158,8 +158,9 @@ pub(super) struct Observation {
     pub(super) file: Span,
     /// For whom a device in between asked, where the record says so; 0 otherwise.
     pub(super) behalf: u128,
-    /// The address to which its source was translated; 0 where it was not.
+    /// The address to which its source was translated; 0 where it was not. And its port; 0 where the record does not say.
     pub(super) seen_as: u128,
+    pub(super) seen_as_port: u16,
     /// How a web server answered (RFC 9110 §15); 0 where the record does not say.
     pub(super) status: u16,
     /// DNS: there is no such name.
@@ -220,6 +221,7 @@ impl Observation {
             file: Span::default(),
             behalf: 0,
             seen_as: 0,
+            seen_as_port: 0,
             status: 0,
             no_such_name: false,
             answers: Span::default(),
@@ -397,6 +399,7 @@ fn observation(
         file: put(cells.text(Slot::FILE)),
         behalf: cells.address(Slot::BEHALF).unwrap_or(0),
         seen_as: 0,
+        seen_as_port: 0,
         status: 0,
         no_such_name: false,
         answers: Span::default(),
@@ -463,13 +466,16 @@ fn ends(cells: &Cells<'_>, o: &mut Observation) {
         (o.known, o.turned) = (true, true);
     }
     o.known |= said == Some((o.source, o.destination));
-    let (ip, nat_port) =
-        if o.turned { (Slot::SOURCE_NAT, Slot::SOURCE_NAT_PORT) } else { (Slot::DESTINATION_NAT, Slot::DESTINATION_NAT_PORT) };
-    if let Some(real) = cells.address(ip).filter(|real| *real != o.destination && *real != 0) {
-        (o.translated, o.translated_port) = (real, port(nat_port));
+    let mut nats = [(Slot::SOURCE_NAT, Slot::SOURCE_NAT_PORT), (Slot::DESTINATION_NAT, Slot::DESTINATION_NAT_PORT)];
+    if o.turned {
+        nats.reverse();
     }
-    let seen_as = if o.turned { Slot::DESTINATION_NAT } else { Slot::SOURCE_NAT };
-    o.seen_as = cells.address(seen_as).filter(|as_| *as_ != o.source).unwrap_or(0);
+    let nat = |(ip, nat_port): (Slot, Slot), told: u128| {
+        let other = cells.address(ip).filter(|other| *other != told && *other != 0);
+        other.map_or((0, 0), |other| (other, port(nat_port)))
+    };
+    (o.seen_as, o.seen_as_port) = nat(nats[0], o.source);
+    (o.translated, o.translated_port) = nat(nats[1], o.destination);
 }
 
 /// Whether it passed: a device that decides says so; where traffic is only seen, what became of it does. Of a datagram that nobody answers that
@@ -717,8 +723,10 @@ fn turn(o: &mut Observation) {
             o.transport == 6 && o.flags.is_some_and(|flags| flags & 0x04 != 0 && flags & 0x02 == 0 && flags & 0x09 == 0);
         std::mem::swap(&mut o.source, &mut o.destination);
         std::mem::swap(&mut o.source_port, &mut o.port);
+        (o.seen_as, o.seen_as_port) = (0, 0);
         if o.translated != 0 {
             // Where an answer really went is who asked.
+            (o.seen_as, o.seen_as_port) = (o.source, o.source_port);
             (o.source, o.source_port) = (o.translated, if o.translated_port == 0 { o.source_port } else { o.translated_port });
             (o.translated, o.translated_port) = (0, 0);
         }

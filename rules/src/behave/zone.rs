@@ -97,7 +97,6 @@ impl Zone {
                 self.unchecked += 1;
                 continue;
             }
-            let way = self.ways.entry(key).or_default();
             let wait = p.within + p.session.max(TOLD_NS);
             let carried = judged.carried;
             // It may name the sanitiser itself, or who asked that in turn.
@@ -116,18 +115,15 @@ impl Zone {
                 observer: carried.observer,
                 due: judged.end.max(judged.time).saturating_add(wait),
                 behalf: if terminal && side == Side::Second { carried.behalf } else { 0 },
-                seen_as: carried.seen_as,
+                seen: judged.seen,
                 file: carried.file,
                 other: None,
                 decided: false,
                 over: false,
             };
-            if !judged.news || judged.under_another || way.goes_on(side, &leg) {
-                way.extend(side, &leg, p);
-                continue;
-            }
             let due = leg.due;
-            let number = way.add(side, leg, p);
+            let is_news = judged.news && !judged.under_another;
+            let Some(number) = self.ways.entry(key).or_default().take(side, leg, is_news, p) else { continue };
             self.clock.insert((due, key, side, number));
             if self.clock.len() > LEGS_MAX
                 && let Some((_, key, side, number)) = self.clock.pop_first()

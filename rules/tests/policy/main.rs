@@ -390,7 +390,7 @@ fn p02_a_leg_belongs_to_what_it_names_and_carries_as_much() {
         (
             "for the address to which a terminal's was translated on the way there",
             vec![
-                Record { seen_as: "10.2.0.1", ..first(0, b, 900) },
+                Record { seen_as: ("10.2.0.1", 0), ..first(0, b, 900) },
                 first(9000, a, 900),
                 Record { behalf: "10.2.0.1", ..second(9001, 1, 900) },
             ],
@@ -463,6 +463,49 @@ fn p02_a_leg_is_waited_for_until_it_is_told() {
     }
 }
 
+/// The device that translates a terminal's address, and one behind it, tell of one leg, whichever tells first and in however many records;
+/// what is missing is missed of the terminal.
+#[test]
+fn p02_a_leg_seen_before_and_after_its_source_is_translated_is_one() {
+    const MINUTE: i64 = 60_000;
+    const HIDDEN: &str = "10.2.0.1";
+    let end = flow(7_200_000, ("10.3.16.9", 50_000), ("172.20.1.10", 8080));
+    let sanitiser = ("10.9.1.20", 443);
+    let inside = |ms, length_ms| Record {
+        start_ms: ms,
+        ends: true,
+        seen_as: (HIDDEN, 61_000),
+        ..flow(ms + length_ms, ("10.2.16.9", 50_000), sanitiser)
+    };
+    let outside =
+        |ms, length_ms| Record { start_ms: ms, ends: true, sensor: 2, ..flow(ms + length_ms, (HIDDEN, 61_000), sanitiser) };
+    let on =
+        |ms, length_ms| Record { start_ms: ms, ends: true, ..flow(ms + length_ms, ("10.9.1.21", 50_000), ("10.3.10.8", 443)) };
+    let parts = |range: std::ops::Range<i64>| range.map(move |n| outside(n * MINUTE, MINUTE - 1));
+    for (name, legs) in [
+        ("the one that translates tells first", vec![inside(0, 1000), outside(5, 2000)]),
+        ("it tells last", vec![outside(5, 1000), inside(0, 2000)]),
+        ("it tells last, when a session of minutes has ended", parts(0..9).chain([inside(0, 9 * MINUTE)]).collect()),
+        ("it tells when it begins, the other one each minute", [inside(0, 0)].into_iter().chain(parts(0..9)).collect()),
+    ] {
+        for (has_second, expected) in [(true, vec![]), (false, vec![["10.2.16.9", "10.9.1.20"]])] {
+            let second = has_second.then(|| on(10, 900));
+            let mut records: Vec<Record> = legs.iter().cloned().chain(second).chain([end.clone()]).collect();
+            records.sort_by_key(|record| record.ms);
+            for interrupted in [false, true] {
+                let ran = run(POLICY, records.iter().cloned(), &["zone-sanitiser"], 1, interrupted);
+                assert_eq!(groups(&ran), expected, "{name}, with a second leg: {has_second}");
+            }
+        }
+    }
+    // Two terminals behind one address, of which the one goes past the sanitiser.
+    let other = Record { from: ("10.2.16.10", 50_000), seen_as: (HIDDEN, 61_001), ..inside(3, 1000) };
+    let records =
+        [inside(0, 1000), other, outside(5, 1500), Record { from: (HIDDEN, 61_001), ..outside(8, 1500) }, on(10, 900), end];
+    let ran = run(POLICY, records.into_iter(), &["zone-sanitiser"], 1, false);
+    assert_eq!(groups(&ran), [["10.2.16.9", "10.9.1.20"]]);
+}
+
 /// Whatever the order of arrival within lateness, the batches and the interruptions, the same legs are alone, for the same reasons.
 #[test]
 fn p02_which_legs_belong_together_does_not_hang_on_arrival() {
@@ -485,8 +528,12 @@ fn p02_which_legs_belong_together_does_not_hang_on_arrival() {
             };
             let behalf = if !is_first && names == 0 { terminal } else { "" };
             let file = if names == 1 { TERMINALS[usize::from(port) % 3] } else { "" };
-            // Some one way of two, which waits for the other.
+            // Some one way of two, which waits for the other; and some translated, which another device sees from there on.
             let flags = (port == 5).then_some(0x1b);
+            let seen_as = if is_first && names == 2 { ("10.2.0.1", 61_000 + port) } else { ("", 0) };
+            let is_behind = is_first && names == 3;
+            let from = if is_behind { ("10.2.0.1", 61_000 + port) } else { from };
+            let sensor = if is_behind { 2 } else { 1 };
             in_order.push(Record {
                 delay_ms,
                 start_ms: ms - length,
@@ -494,6 +541,8 @@ fn p02_which_legs_belong_together_does_not_hang_on_arrival() {
                 flags,
                 behalf,
                 file,
+                seen_as,
+                sensor,
                 ..flow(ms, from, to)
             });
         }

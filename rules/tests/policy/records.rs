@@ -53,8 +53,8 @@ pub(crate) struct Record {
     pub(crate) bytes: i64,
     /// The terminal for which it is, and the file that it carries, where it says so.
     pub(crate) behalf: &'static str,
-    /// The address to which its source was translated, where it was.
-    pub(crate) seen_as: &'static str,
+    /// The address and port to which its source was translated, where it was; 0 for a port that it does not say.
+    pub(crate) seen_as: (&'static str, u16),
     pub(crate) file: &'static str,
     /// The host that a proxy was asked for, where the record does not say with whom the proxy spoke.
     pub(crate) asked: &'static str,
@@ -64,7 +64,7 @@ pub(crate) struct Record {
 pub(crate) const FIREWALL: u8 = 9;
 
 pub(crate) fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) -> Record {
-    let (flags, behalf, seen_as, file) = (None, "", "", "");
+    let (flags, behalf, seen_as, file) = (None, "", ("", 0), "");
     Record {
         ms,
         start_ms: ms,
@@ -131,8 +131,11 @@ pub(crate) fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
     if !record.behalf.is_empty() {
         row.ip(FieldId::known("network.forwarded_ip"), record.behalf.parse().expect("an address"));
     }
-    if !record.seen_as.is_empty() {
-        row.ip(FieldId::known("source.nat.ip"), record.seen_as.parse().expect("an address"));
+    if let (ip, port) = record.seen_as
+        && !ip.is_empty()
+    {
+        row.ip(FieldId::known("source.nat.ip"), ip.parse().expect("an address"));
+        row.int(FieldId::known("source.nat.port"), i64::from(port));
     }
     if !record.file.is_empty() {
         row.text(FieldId::known("file.name"), record.file);
