@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use event::{EventId, EventRef, Time};
 use serde::{Deserialize, Serialize};
 
-use super::connection::{Connections, End, Key, REMEMBERED_NS};
+use super::connection::{Connection, Connections, End, Key, REMEMBERED_NS};
 use super::observe::{Answer, Observation, Observer, What};
 use super::site::{address, bits};
 use super::sketch::mix_text;
@@ -299,6 +299,24 @@ impl Conversations {
         }
     }
 
+    /// Takes a conversation back from what was counted or waits, where it is of one time with a record that tells of it by other ends.
+    pub(super) fn take_back(&mut self, connections: &mut Connections, key: &Key, o: &Observation) {
+        let Some(Connection { talk, .. }) = connections.get_mut(key) else { return };
+        let apart = o.start.saturating_sub(talk.end).max(talk.start.saturating_sub(o.end));
+        if apart <= REOPENED_NS {
+            talk.waiting = 0;
+            if let Some(counted) = talk.told.take() {
+                self.count(o.tenant, counted, -1);
+            }
+        }
+    }
+
+    fn count(&mut self, tenant: u32, Counted { hour, from, to, verdict }: Counted, change: i64) {
+        if verdict != Verdict::Internal {
+            *self.cells.entry(CellKey { tenant, hour, from, to, verdict }).or_default() += change;
+        }
+    }
+
     /// The record with a number that waits.
     fn half(&self, number: u64) -> Option<Told> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
@@ -387,10 +405,7 @@ impl Conversations {
                 talk.told = Some(counted);
             }
             for (counted, change) in before.map(|before| (before, -1)).into_iter().chain([(counted, 1)]) {
-                let Counted { hour, from, to, verdict } = counted;
-                if verdict != Verdict::Internal {
-                    *self.cells.entry(CellKey { tenant: told.tenant, hour, from, to, verdict }).or_default() += change;
-                }
+                self.count(told.tenant, counted, change);
             }
         }
         out.push(Judged {

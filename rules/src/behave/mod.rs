@@ -2,8 +2,8 @@
 //! many devices tell of them, and watched by the behaviours that rule files describe (`behaviour:`).
 //!
 //! ```text
-//!  event ─▶ observe ─▶ wait for the watermark ─▶ stitch ─▶ learn ─▶ behaviours ─▶ fold ─▶ alert
-//!                      in order of (time, id)    two ways, several observers: one connection
+//!  event ─▶ observe ─▶ wait for the watermark ─▶ untranslate ─▶ stitch ─▶ learn ─▶ behaviours ─▶ fold ─▶ alert
+//!                      in order of (time, id)                  two ways, several observers: one connection
 //! ```
 //!
 //! Pure as the rest of the crate: the same log gives the same alerts whatever the batches, and whatever the order of arrival within
@@ -45,6 +45,7 @@ mod sketch;
 mod source;
 mod stitch;
 mod table;
+mod translated;
 mod volume;
 mod zone;
 
@@ -66,15 +67,16 @@ pub(crate) use fold::Found;
 use kind::Class;
 pub(crate) use kind::Kind;
 use knowledge::{Knowledge, Role, Service};
-use observe::{Observation, Observer};
+use observe::{Observation, Observer, What};
 pub(crate) use parameters::Parameters;
 use queue::{Queue, Second};
 pub use site::Site;
 use stitch::Stitch;
 use table::AHEAD;
+use translated::Translated;
 
 /// The layout of a snapshot; a state of another one would be read as something that it is not.
-const SNAPSHOT_VERSION: u8 = 7;
+const SNAPSHOT_VERSION: u8 = 8;
 /// A second is taken whole, see [`queue`].
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -276,6 +278,7 @@ impl Watch {
 #[derive(Deserialize, Serialize)]
 struct State {
     queue: Queue,
+    translated: Translated,
     connections: Connections,
     stitch: Stitch,
     conversations: Conversations,
@@ -348,6 +351,7 @@ impl Behaviour {
     pub fn new(rules: Arc<RuleSet>, options: BehaviourOptions) -> Behaviour {
         let state = State {
             queue: Queue::default(),
+            translated: Translated::default(),
             connections: connection::none(),
             stitch: Stitch::default(),
             conversations: Conversations::default(),
@@ -495,13 +499,16 @@ impl Behaviour {
             let watermark = batch.received.unix_ns().saturating_sub(lateness);
             self.pass(watermark, out);
             // Whole seconds have passed.
-            self.judge(None, "", watermark.div_euclid(SECOND_NS) * SECOND_NS, out);
+            let now = watermark.div_euclid(SECOND_NS) * SECOND_NS;
+            self.take_held(now, out);
+            self.judge(None, "", now, out);
         }
     }
 
     /// Nothing more will come: what waits is decided.
     pub fn flush(&mut self, out: &mut Vec<AlertChange>) {
         self.pass(i64::MAX, out);
+        self.take_held(i64::MAX, out);
         self.release(i64::MAX, out);
         self.judge(None, "", i64::MAX, out);
     }
@@ -513,6 +520,7 @@ impl Behaviour {
             evicted: evicted
                 + self.state.known.evicted()
                 + self.state.called.evicted()
+                + self.state.translated.evicted()
                 + self.state.connections.evicted()
                 + self.state.stitch.evicted()
                 + self.state.conversations.evicted()
@@ -527,6 +535,7 @@ impl Behaviour {
         watches
             + self.state.known.byte_len()
             + self.state.called.byte_len()
+            + self.state.translated.byte_len()
             + self.state.connections.byte_len()
             + self.state.stitch.byte_len()
             + self.state.conversations.byte_len()
@@ -601,7 +610,47 @@ impl Behaviour {
 
     /// Takes the next observation in the order of time.
     fn step(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
-        self.judge(Some(o), text, o.time, out);
+        self.take_held(o.time, out);
+        if self.state.translated.waits(o) {
+            self.state.translated.hold(o, text);
+            // What is no flow is watched as it is told, and judged by who asked.
+            if o.what != What::Flow {
+                self.follow(o, text, out);
+            }
+            return;
+        }
+        self.ask(o, text, out);
+        self.follow(o, text, out);
+    }
+
+    /// Takes what has waited until `now` for somebody to tell of its translation.
+    fn take_held(&mut self, now: i64, out: &mut Vec<AlertChange>) {
+        while let Some((mut o, text)) = self.state.translated.release(now) {
+            self.ask(&mut o, &text, out);
+            if o.what == What::Flow {
+                self.follow(&mut o, &text, out);
+            }
+        }
+    }
+
+    /// Tells a flow as it was before its translation, and asks the zone policy about it. Of anything else that is told to the policy alone:
+    /// behaviours watch it once for each device.
+    fn ask(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
+        let State { translated, connections, conversations, .. } = &mut self.state;
+        if o.what == What::Flow {
+            if let Some(behind) = translated.take(o) {
+                conversations.take_back(connections, &behind, o);
+            }
+            self.judge(Some(o), text, o.time, out);
+        } else {
+            let mut o = *o;
+            translated.tell_before(&mut o);
+            self.judge(Some(&o), text, o.time, out);
+        }
+    }
+
+    /// Takes an observation that the policy was asked about on to the behaviours.
+    fn follow(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
         if o.begins {
             return;
         }

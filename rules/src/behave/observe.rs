@@ -136,7 +136,7 @@ pub(super) struct Observation {
     pub(super) turned: bool,
     /// It is one way of a connection of which the other is another record.
     pub(super) one_way: bool,
-    /// It tells only that a connection begins, or of ends alone: it counts for the zone policy and nowhere else.
+    /// It tells only that a connection begins, or of ends alone: it counts for the zone policy and for translations, nowhere else.
     pub(super) begins: bool,
     /// Whether a device let it pass, or it was seen where it passes.
     pub(super) passed: Option<bool>,
@@ -245,6 +245,19 @@ impl Observation {
         }
     }
 
+    /// Turns it: its source was called. What nothing came back to was an answer.
+    pub(super) fn turn(&mut self) {
+        if !self.both_ways || self.received == 0 {
+            let refused = self.transport == 6
+                && self.flags.is_some_and(|flags| flags & 0x04 != 0 && flags & 0x02 == 0 && flags & 0x09 == 0);
+            self.answer = if refused { Answer::Refused } else { Answer::Yes };
+        }
+        std::mem::swap(&mut self.source, &mut self.destination);
+        std::mem::swap(&mut self.source_port, &mut self.port);
+        std::mem::swap(&mut self.sent, &mut self.received);
+        self.turned = !self.turned;
+    }
+
     /// Bytes both ways, scaled up where traffic was sampled.
     pub(super) fn bytes_estimated(&self) -> u64 {
         (self.sent + self.received).saturating_mul(u64::from(self.sampling))
@@ -271,7 +284,7 @@ pub(crate) fn transport_number(name: &str) -> Option<u8> {
 pub(super) struct Observer {
     /// Of all fields.
     slots: &'static Slots,
-    /// Whether there is a zone policy, for which alone some records count.
+    /// Whether there is a zone policy, for which alone most records count that tell only that something begins.
     policy: bool,
     /// The log source of the last event, and its category: of many events in a row it is the same.
     category: Option<(LogSourceId, Option<&'static str>)>,
@@ -296,7 +309,8 @@ impl Observer {
         if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() || is_translation(&cells, category) {
             return None;
         }
-        let what = what(&cells, category).filter(|(_, begins)| self.policy || !begins)?;
+        let counts = |begins: bool| self.policy || !begins || cells.has(Slot::SOURCE_NAT);
+        let what = what(&cells, category).filter(|(_, begins)| counts(*begins))?;
         Some(observation(event, &cells, category, what, time, Wanted::All, text))
     }
 
@@ -702,7 +716,7 @@ impl Observation {
 }
 
 /// Services whose answers, told as records of their own, must not look as if they began a connection.
-fn is_service(port: u16) -> bool {
+pub(super) fn is_service(port: u16) -> bool {
     (1..1024).contains(&port) || matches!(port, 1900 | 3478 | 3702 | 5353 | 5355 | 11_211)
 }
 
@@ -719,10 +733,8 @@ fn turn(o: &mut Observation) {
         _ => false,
     };
     if answers && !matches!(o.answer, Answer::Denied) {
-        let refused =
-            o.transport == 6 && o.flags.is_some_and(|flags| flags & 0x04 != 0 && flags & 0x02 == 0 && flags & 0x09 == 0);
-        std::mem::swap(&mut o.source, &mut o.destination);
-        std::mem::swap(&mut o.source_port, &mut o.port);
+        o.turn();
+        o.sent = 0;
         (o.seen_as, o.seen_as_port) = (0, 0);
         if o.translated != 0 {
             // Where an answer really went is who asked.
@@ -730,9 +742,6 @@ fn turn(o: &mut Observation) {
             (o.source, o.source_port) = (o.translated, if o.translated_port == 0 { o.source_port } else { o.translated_port });
             (o.translated, o.translated_port) = (0, 0);
         }
-        (o.sent, o.received) = (0, o.sent);
-        o.turned = true;
-        o.answer = if refused { Answer::Refused } else { Answer::Yes };
     }
 }
 

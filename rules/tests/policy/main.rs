@@ -5,6 +5,7 @@ mod brute;
 mod in_force;
 mod p03;
 mod records;
+mod translated;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

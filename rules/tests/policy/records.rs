@@ -55,6 +55,10 @@ pub(crate) struct Record {
     pub(crate) behalf: &'static str,
     /// The address and port to which its source was translated, where it was; 0 for a port that it does not say.
     pub(crate) seen_as: (&'static str, u16),
+    /// Where its destination really is, where that was translated.
+    pub(crate) really: (&'static str, u16),
+    /// It tells only that it begins.
+    pub(crate) begins: bool,
     pub(crate) file: &'static str,
     /// The host that a proxy was asked for, where the record does not say with whom the proxy spoke.
     pub(crate) asked: &'static str,
@@ -79,6 +83,8 @@ pub(crate) fn flow(ms: i64, from: (&'static str, u16), to: (&'static str, u16)) 
         bytes: 900,
         behalf,
         seen_as,
+        really: ("", 0),
+        begins: false,
         file,
         asked: "",
     }
@@ -131,11 +137,16 @@ pub(crate) fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
     if !record.behalf.is_empty() {
         row.ip(FieldId::known("network.forwarded_ip"), record.behalf.parse().expect("an address"));
     }
-    if let (ip, port) = record.seen_as
-        && !ip.is_empty()
+    for (field, port_field, (ip, port)) in
+        [("source.nat.ip", "source.nat.port", record.seen_as), ("destination.nat.ip", "destination.nat.port", record.really)]
     {
-        row.ip(FieldId::known("source.nat.ip"), ip.parse().expect("an address"));
-        row.int(FieldId::known("source.nat.port"), i64::from(port));
+        if !ip.is_empty() {
+            row.ip(FieldId::known(field), ip.parse().expect("an address"));
+            row.int(FieldId::known(port_field), i64::from(port));
+        }
+    }
+    if record.begins {
+        row.text(FieldId::known("event.action"), "connection-started");
     }
     if !record.file.is_empty() {
         row.text(FieldId::known("file.name"), record.file);
