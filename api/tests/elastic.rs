@@ -66,6 +66,42 @@ impl Server {
 }
 
 #[test]
+fn what_an_address_says_is_read_or_refused() {
+    let server = served();
+    for (path, names) in [
+        ("/_search?fro=1", "request [/_search] contains unrecognized parameter: [fro]"),
+        ("/mihari/_search?sizes=1&q=x&a=b", "request [/mihari/_search] contains unrecognized parameters: [a], [sizes]"),
+        ("/_search?source=%7B%7D&source_content_type=application/json", "[source] is not supported"),
+        ("/_search?q=x&analyzer=english", "[analyzer] is not supported"),
+        ("/_search?keep_on_completion=true", "[keep_on_completion]"),
+        ("/_search/scroll?size=5", "request [/_search/scroll] contains unrecognized parameter: [size]"),
+        ("/_async_search?waitfor=1s", "[waitfor]"),
+        ("/_msearch?size=1", "[size]"),
+        ("/mihari/_count?from=1", "[from]"),
+        ("/mihari/_pit?keep_alive=1m&size=1", "[size]"),
+        ("/_field_caps?fields=*&field=x", "[field]"),
+        ("/_validate/query?size=1", "[size]"),
+        ("/mihari/_terms_enum?field=user.name", "[field]"),
+        ("/_mget?size=1", "[size]"),
+    ] {
+        let told = server.refused(path, &json!({}));
+        assert!(told.contains("400") && told.contains("illegal_argument_exception") && told.contains(names), "{path}: {told}");
+    }
+    let told = server.get(&format!("{BASE}/mihari/_doc/0-1-0?sorce=x"), &server.tokens[0]).expect_err("it is refused");
+    assert!(told.contains("[sorce]"), "{told}");
+    // What clients and Grafana say, where nothing hangs on it here.
+    let told = server.elastic(
+        "/mihari/_search?pretty&human&error_trace=false&ignore_unavailable=true&allow_no_indices=true&expand_wildcards=open\
+         &max_concurrent_shard_requests=5&preference=_local&batched_reduce_size=512&ccs_minimize_roundtrips=true\
+         &request_cache=true&search_type=query_then_fetch&version=true&size=1&docvalue_fields=user.name,own.count",
+        &json!({"query": {"term": {"user.name": "hanako"}}}),
+    );
+    assert_eq!(told["hits"]["hits"].as_array().map(Vec::len), Some(1));
+    assert_eq!(told["hits"]["hits"][0]["fields"]["user.name"], json!(["hanako"]), "{told}");
+    assert_eq!(server.elastic("/_count?q=user.name:taro&lenient=true&df=message", &json!({}))["count"], 100);
+}
+
+#[test]
 fn queries_of_the_dsl_find_what_they_should() {
     let server = served();
     for (query, count) in [

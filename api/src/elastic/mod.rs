@@ -19,6 +19,7 @@ mod highlight;
 mod hits;
 mod keys;
 mod later;
+mod parameters;
 mod pipeline;
 mod script;
 mod search;
@@ -326,11 +327,13 @@ pub(crate) async fn as_expected(request: Request, next: Next) -> Response {
         let version = value.split("compatible-with=").nth(1)?.bytes().next().filter(u8::is_ascii_digit)?;
         value.contains("application/vnd.elasticsearch+").then_some(version - b'0')
     };
-    let asked = format!("{} {}", request.method(), request.uri().path().trim_start_matches(PREFIX));
+    let path = request.uri().path().trim_start_matches(PREFIX).to_owned();
+    let asked = format!("{} {path}", request.method());
     let version = versioned(header::ACCEPT).or_else(|| versioned(header::CONTENT_TYPE));
     let parameters =
         FromQuery::<Parameters>::try_from_uri(request.uri()).map_or_else(|_| Parameters::new(), |FromQuery(all)| all);
-    let mut response = match parameters.get("filter_path").map_or(Ok(None), |text| Paths::read(text)) {
+    let paths = parameters.get("filter_path").map_or(Ok(None), |text| Paths::read(text));
+    let mut response = match parameters::check(&path, &parameters).and(paths) {
         Ok(paths) => wanted(next.run(request).await, paths).await,
         Err(fault) => fault.into_response(),
     };

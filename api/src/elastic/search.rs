@@ -223,9 +223,9 @@ fn with_parameters(mut body: Body, parameters: &Parameters) -> Result<Body, Faul
     if let Some(sort) = parameters.get("sort") {
         body.sort = Some(sort.split(',').map(Value::from).collect());
     }
-    if let Some(names) = parameters.get("stored_fields") {
-        body.stored_fields = Some(names.split(',').map(Value::from).collect());
-    }
+    let names = |name: &str| parameters.get(name).map(|names| names.split(',').map(Value::from).collect::<Vec<_>>());
+    body.stored_fields = names("stored_fields").map(Value::Array).or(body.stored_fields);
+    body.docvalue_fields = names("docvalue_fields").or(body.docvalue_fields);
     body.source = source_of(parameters).or(body.source);
     if let Some(text) = parameters.get("track_total_hits") {
         body.track_total_hits = Some(text.parse().map_or_else(|_| Value::from(text.as_str()), Value::Bool));
