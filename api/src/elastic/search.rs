@@ -197,18 +197,22 @@ fn body_of(value: Value) -> Result<Body, Fault> {
     serde_json::from_value(value).map_err(|e| Fault::parsing(format!("search: {e}")))
 }
 
+/// A list as an address writes it.
+fn listed(text: &str) -> Vec<Value> {
+    text.split(',').map(Value::from).collect()
+}
+
 /// Which fields the address asks for; none where it says nothing.
 pub(crate) fn source_of(parameters: &Parameters) -> Option<Value> {
-    let list = |text: &str| Value::Array(text.split(',').map(Value::from).collect());
-    let get = |names: [&str; 2]| names.iter().find_map(|name| parameters.get(*name)).map(|text| list(text));
+    let get = |names: [&str; 2]| names.iter().find_map(|name| parameters.get(*name)).map(|text| listed(text));
     let includes = get(["_source_includes", "_source_include"]);
     let excludes = get(["_source_excludes", "_source_exclude"]);
     match parameters.get("_source").map(String::as_str) {
         Some("true" | "") => Some(true.into()),
         Some("false") => Some(false.into()),
-        Some(text) => Some(list(text)),
+        Some(text) => Some(listed(text).into()),
         None if includes.is_none() && excludes.is_none() => None,
-        None => Some(json!({"includes": includes.unwrap_or(json!([])), "excludes": excludes.unwrap_or(json!([]))})),
+        None => Some(json!({"includes": includes.unwrap_or_default(), "excludes": excludes.unwrap_or_default()})),
     }
 }
 
@@ -220,10 +224,8 @@ fn with_parameters(mut body: Body, parameters: &Parameters) -> Result<Body, Faul
     };
     body.size = number("size")?.or(body.size);
     body.from = number("from")?.or(body.from);
-    if let Some(sort) = parameters.get("sort") {
-        body.sort = Some(sort.split(',').map(Value::from).collect());
-    }
-    let names = |name: &str| parameters.get(name).map(|names| names.split(',').map(Value::from).collect::<Vec<_>>());
+    let names = |name: &str| parameters.get(name).map(|text| listed(text));
+    body.sort = names("sort").map(Value::Array).or(body.sort);
     body.stored_fields = names("stored_fields").map(Value::Array).or(body.stored_fields);
     body.docvalue_fields = names("docvalue_fields").or(body.docvalue_fields);
     body.source = source_of(parameters).or(body.source);

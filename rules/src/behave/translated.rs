@@ -76,7 +76,8 @@ impl Translated {
     }
 
     pub(super) fn byte_len(&self) -> usize {
-        self.known.byte_len() + self.addresses.byte_len() + self.waiting.capacity() * size_of::<Waits>()
+        let texts: usize = self.waiting.iter().map(|waits| waits.text.len()).sum();
+        self.known.byte_len() + self.addresses.byte_len() + self.waiting.capacity() * size_of::<Waits>() + texts
     }
 
     /// Whether a record may be from behind a translation that nobody has told of yet.

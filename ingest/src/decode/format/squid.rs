@@ -44,14 +44,14 @@ impl super::Reader for Reader {
         let Some((seconds, millis)) = word().and_then(|time| time.split_once('.')) else { return false };
         let Some(first) = word() else { return false };
         // Some leave out how long it took.
-        let (elapsed, client) = if first.parse::<IpAddr>().is_ok() { ("0", Some(first)) } else { (first, word()) };
+        let (elapsed, client) = if first.parse::<IpAddr>().is_ok() { (None, Some(first)) } else { (Some(first), word()) };
         let (Some(client), Some(code), Some(bytes), Some(method), Some(target)) = (client, word(), word(), word(), word()) else {
             return false;
         };
         let (user, hierarchy, mime) = (word(), word(), word());
         let Some((result, status)) = code.split_once('/') else { return false };
-        let (Ok(seconds), Ok(millis), Ok(elapsed)) = (seconds.parse::<i64>(), millis.parse::<i64>(), elapsed.parse::<i64>())
-        else {
+        let elapsed = elapsed.map(str::parse::<i64>).transpose();
+        let (Ok(seconds), Ok(millis), Ok(elapsed)) = (seconds.parse::<i64>(), millis.parse::<i64>(), elapsed) else {
             return false;
         };
         if !result.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
@@ -66,7 +66,7 @@ impl super::Reader for Reader {
         row.text(FieldId::OBSERVER_TYPE, "proxy");
         row.text(FieldId::OBSERVER_PRODUCT, "squid");
         row.time(Time::from_unix_s(seconds).plus_ns(millis * 1_000_000));
-        if !std::ptr::eq(first, client) {
+        if let Some(elapsed) = elapsed {
             row.int(FieldId::EVENT_DURATION, elapsed.saturating_mul(1_000_000));
         }
         address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, client);
