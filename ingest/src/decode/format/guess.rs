@@ -421,7 +421,9 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             // `CLIENT IP ADDRESS: 192.0.2.7`
             let owned = is_one_of(before.trim_end_matches(':'), &["ip", "address", "addr", "ipaddress"])
                 && (is_one_of(owner, BEFORE_SOURCE) || is_one_of(owner, BEFORE_TARGET));
-            let lead = if in_brackets {
+            // `connection to host 192.0.2.9`
+            let of_host = before.eq_ignore_ascii_case("host") && is_one_of(earlier, BEFORE_TARGET);
+            let lead = if in_brackets || of_host {
                 earlier
             } else if owned {
                 owner
@@ -503,6 +505,10 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             row.int(FieldId::DESTINATION_PORT, i64::from(port));
         }
     } else {
+        // `Listening on host 192.0.2.9`: the program's own.
+        if one.ip.is_unspecified() || contains(text, "listen") {
+            return false;
+        }
         let led = is_one_of(one.lead, BEFORE_ADDRESS) || login && !is_one_of(one.lead, BEFORE_ANOTHER);
         let peer = text[one.at..].starts_with('/') && one.port.is_some() && !is_one_of(one.lead, BEFORE_TARGET); // as Java writes it
         // `[192.0.2.7:40122]` of a log that begins with whom it is about

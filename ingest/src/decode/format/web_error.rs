@@ -112,6 +112,12 @@ impl Reader {
             }
             None => text,
         };
+        // `(111)Connection refused: AH00957: text`
+        let text =
+            match text.split_once(": ").filter(|(system, rest)| system.starts_with('(') && rest.get(..7).is_some_and(is_code)) {
+                Some((_, rest)) => rest,
+                None => text,
+            };
         let text = match text.split_once(": ").filter(|(code, _)| is_code(code)) {
             Some((code, text)) => {
                 row.text(self.code, code);
