@@ -192,6 +192,36 @@ fn named(packets: &[Vec<u8>], fields: &[&str]) -> Vec<Vec<Option<String>>> {
     batch.iter().map(|event| fields.iter().map(|name| value(event, name)).collect()).collect()
 }
 
+#[test]
+fn times_of_flows_in_uptime_count_from_the_start_that_was_told() {
+    // RFC 5102: systemInitTimeMilliseconds as an option, flowStartSysUpTime and flowEndSysUpTime of the flow. Packets are of 22:13:20.
+    let template = be(&[(300, 2), (3, 2), (8, 2), (4, 2), (22, 2), (4, 2), (21, 2), (4, 2)]);
+    let started = |ms: u64| {
+        let options = be(&[(400, 2), (2, 2), (1, 2), (143, 2), (4, 2), (160, 2), (8, 2)]);
+        ipfix(1, 0, &[(3, options), (400, be(&[(1, 4), (ms, 8)])), (2, template.clone())])
+    };
+    let flow = |start: u64, end: u64| be(&[(0xc000_0209, 4), (start, 4), (end, 4)]);
+    let times = |packets: &[Vec<u8>]| named(packets, &["event.start", "event.end", "event.duration"]).concat();
+    let said = |start: &str, end: &str, ns: &str| [start, end, ns].map(|text| Some(text.to_owned())).to_vec();
+    let at = |ms: u64| started(1_700_000_000_000 - ms);
+    let data = |flows: Vec<u8>| ipfix(1, 1, &[(300, flows)]);
+    let wanted = said("2023-11-14T22:12:50Z", "2023-11-14T22:13:00.500Z", "10500000000");
+    assert_eq!(times(&[at(60_000), data(flow(30_000, 40_500))]), wanted);
+    // The counter has wrapped once, 49 days after the start; and it runs below zero, of a capture that is older than the exporter.
+    let wrapped = (1 << 32) + 5_000;
+    assert_eq!(times(&[at(wrapped), data(flow((1 << 32) - 25_000, (1 << 32) - 14_500))]), wanted);
+    assert_eq!(times(&[at(0), data(flow((1 << 32) - 30_000, (1 << 32) - 19_500))]), wanted);
+    // Told behind the flows' template in one packet; another domain knows nothing of it.
+    let together = |ms: u64| {
+        let options = be(&[(400, 2), (2, 2), (1, 2), (143, 2), (4, 2), (160, 2), (8, 2)]);
+        let told = be(&[(1, 4), (1_700_000_000_000 - ms, 8)]);
+        ipfix(1, 0, &[(2, template.clone()), (3, options), (400, told), (300, flow(30_000, 40_500))])
+    };
+    assert_eq!(times(&[together(60_000)]), wanted);
+    let elsewhere = [at(60_000), ipfix(2, 0, &[(2, template), (300, flow(30_000, 40_500))])];
+    assert_eq!(times(&elsewhere), [None, None, None]);
+}
+
 /// A name as devices send it, filled up with zeros.
 fn filled(name: &str) -> Vec<u8> {
     let mut bytes = name.as_bytes().to_vec();

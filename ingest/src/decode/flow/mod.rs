@@ -17,6 +17,7 @@ mod record;
 mod sampling;
 mod sequence;
 mod sflow;
+mod started;
 mod table;
 mod vendor;
 
@@ -40,6 +41,7 @@ use sampling::{Rates, Scope};
 use sequence::StreamKey;
 pub use sequence::{Heard, Missing, Sequences, Unit};
 use sflow::Part;
+use started::Starts;
 use table::{TEMPLATES_MAX, Table, Waiting};
 
 /// Fields of one template.
@@ -147,6 +149,7 @@ pub struct FlowDecoder {
     templates: Table,
     sampling: Rates,
     named: Named,
+    started: Starts,
     held: Waiting,
     dropped: Vec<DroppedSet>,
     fixed: Arc<Fixed>,
@@ -165,6 +168,7 @@ impl Default for FlowDecoder {
             templates: Table::default(),
             sampling: sampling::none(),
             named: named::none(),
+            started: started::none(),
             held: Waiting::default(),
             dropped: Vec::new(),
             fixed: Arc::new(Fixed::new()),
@@ -251,10 +255,10 @@ impl FlowDecoder {
 
     /// Grows whenever the templates change, or what exporters tell of themselves, so that who stores them knows when.
     pub fn template_changes(&self) -> u64 {
-        self.templates.changes() + self.sampling.changes() + self.named.changes()
+        self.templates.changes() + self.sampling.changes() + self.named.changes() + self.started.changes()
     }
 
-    /// Templates, sampling rates and names as bytes, for [`FlowDecoder::restore`]. Held sets are not part of it: they are read again.
+    /// Templates, sampling rates, names and starts as bytes, for [`FlowDecoder::restore`]. Held sets are not part of it: they are read again.
     pub fn snapshot(&self) -> Vec<u8> {
         let templates: Vec<_> = self
             .templates
@@ -266,7 +270,8 @@ impl FlowDecoder {
             .collect();
         let sampling: Vec<_> = self.sampling.iter().map(|(d, rates)| (d.parts(), rates.iter().collect::<Vec<_>>())).collect();
         let named: Vec<_> = self.named.iter().map(|(d, names)| (d.parts(), names.iter().collect::<Vec<_>>())).collect();
-        serde_json::to_vec(&(3u8, templates, sampling, named)).expect("plain values are serialisable")
+        let started: Vec<_> = self.started.iter().flat_map(|(d, started)| started.values().map(|ms| (d.parts(), *ms))).collect();
+        serde_json::to_vec(&(3u8, templates, sampling, named, started)).expect("plain values are serialisable")
     }
 
     /// Takes up what [`FlowDecoder::snapshot`] gave. False, and nothing changed, where the bytes are none.
@@ -275,12 +280,19 @@ impl FlowDecoder {
         type Templates = Vec<(DomainParts, u16, Fields, bool, i64)>;
         type Sampling = Vec<(DomainParts, Vec<(Scope, u64)>)>;
         type Names = Vec<(DomainParts, Vec<((Thing, u64), Box<str>)>)>;
-        let saved = serde_json::from_slice::<(u8, Templates, Sampling, Names)>(bytes).or_else(|_| {
-            // As it was before names were kept.
-            let (version, templates, sampling) = serde_json::from_slice::<(u8, Templates, Sampling)>(bytes)?;
-            serde_json::Result::Ok((version, templates, sampling, Names::new()))
-        });
-        let Ok((3, templates, sampling, named)) = saved else { return false };
+        type Starts = Vec<(DomainParts, u64)>;
+        let saved = serde_json::from_slice::<(u8, Templates, Sampling, Names, Starts)>(bytes)
+            .or_else(|_| {
+                // As it was before starts were kept.
+                let (version, templates, sampling, named) = serde_json::from_slice::<(u8, Templates, Sampling, Names)>(bytes)?;
+                serde_json::Result::Ok((version, templates, sampling, named, Starts::new()))
+            })
+            .or_else(|_| {
+                // As it was before names were kept.
+                let (version, templates, sampling) = serde_json::from_slice::<(u8, Templates, Sampling)>(bytes)?;
+                serde_json::Result::Ok((version, templates, sampling, Names::new(), Starts::new()))
+            });
+        let Ok((3, templates, sampling, named, started)) = saved else { return false };
         for (domain, template, fields, options, seen) in templates.into_iter().take(TEMPLATES_MAX) {
             let fields = fields
                 .into_iter()
@@ -297,6 +309,9 @@ impl FlowDecoder {
             for (of, name) in names {
                 self.named.learn(Domain::of_parts(domain), of, name, Time::UNKNOWN);
             }
+        }
+        for (domain, ms) in started {
+            self.started.learn(Domain::of_parts(domain), (), ms, Time::UNKNOWN);
         }
         true
     }
@@ -569,6 +584,7 @@ impl FlowDecoder {
             }
             return (count > 0 || b.iter().all(|byte| *byte == 0), count);
         }
+        let export = export.since(self.started.of(domain).and_then(|started| started.get(&())).copied());
         let (rates, names_told) = (self.sampling.of(domain), self.named.of(domain));
         if let Some(plan) = &template.plan {
             let packet = Packet { export, domain: Some(domain.id), template: Some(id), sampling: None, rates, names: names_told };
@@ -612,20 +628,24 @@ impl FlowDecoder {
         (count > 0 || b.iter().all(|byte| *byte == 0), count)
     }
 
-    /// An options record: the sampling rate and names are of use here.
+    /// An options record: the sampling rate, names and the exporter's start are of use here.
     fn options<'b>(&mut self, domain: Domain, template: &Template, b: &'b [u8], now: Time) -> Option<&'b [u8]> {
-        let (mut rest, mut told, mut named) = (b, sampling::Told::default(), named::Told::default());
+        let (mut rest, mut told, mut named, mut started) = (b, sampling::Told::default(), named::Told::default(), None);
         for field in template.fields.iter() {
             let (value, after) = take(field, rest)?;
             rest = after;
             told.field(field, domain.version, value);
             named.field(field, domain.version, value);
+            started = started::field(field, value).or(started);
         }
         if let Some((scope, rate)) = told.scope().zip(told.rate.told()) {
             self.sampling.learn(domain, scope, rate, now);
         }
         for (of, name) in named.names() {
             self.named.learn(domain, of, name, now);
+        }
+        if let Some(started) = started {
+            self.started.learn(domain, (), started, now);
         }
         Some(rest)
     }
