@@ -125,21 +125,23 @@ impl Batch {
             notes.text.clear();
             add(EventRef { batch: self, row: &row }, &mut notes);
             let start = cells.len();
-            cells.extend_from_slice(&self.cells[row.cells_start as usize..row.cells_end as usize]);
-            let mut rest = notes.text.as_str();
-            for (field, len) in &notes.cells {
-                let (text, behind) = rest.split_at(*len);
-                rest = behind;
-                if self.text.len() + text.len() > BATCH_TEXT_BYTES_MAX {
-                    break; // Decoding stops far below; a note is a zone's or a clause's name.
+            let own = &self.cells[row.cells_start as usize..row.cells_end as usize];
+            let before = self.text.len();
+            if before + notes.text.len() > BATCH_TEXT_BYTES_MAX {
+                notes.cells.clear(); // Decoding stops far below; a note is a zone's or a clause's name.
+            } else {
+                self.text.push_str(&notes.text);
+            }
+            // Both in the order of fields; of one field the record's own come first.
+            notes.cells.sort_by_key(|note| note.field);
+            let mut rest = notes.cells.iter().map(|note| Cell { payload: note.payload + before as u64, ..*note }).peekable();
+            for cell in own {
+                while let Some(note) = rest.next_if(|note| note.field < cell.field) {
+                    cells.push(note);
                 }
-                let payload = self.text.len() as u64;
-                self.text.push_str(text);
-                cells.push(Cell { payload, len: text.len() as u32, field: *field, kind: Kind::Text });
+                cells.push(*cell);
             }
-            if !notes.cells.is_empty() {
-                cells[start..].sort_by_key(|cell| cell.field);
-            }
+            cells.extend(rest);
             self.rows[at].cells_start = start as u32;
             self.rows[at].cells_end = cells.len() as u32;
         }
@@ -208,23 +210,30 @@ fn stored<'v>(
 /// What [`Batch::annotate`] adds to one event.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// The texts of the cells, one behind the other, and the length of each.
+    /// The texts of the cells, which lie in it.
     text: String,
-    cells: Vec<(FieldId, usize)>,
+    cells: Vec<Cell>,
 }
 
 impl Notes {
     /// Adds a text cell.
     pub fn text(&mut self, field: FieldId, text: &str) {
+        let before = self.text.len();
         self.text.push_str(text);
-        self.cells.push((field, text.len()));
+        self.add(field, before);
     }
 
     /// Adds a number as a text cell.
     pub fn number(&mut self, field: FieldId, number: usize) {
         let before = self.text.len();
         write!(self.text, "{number}").expect("writing to memory does not fail");
-        self.cells.push((field, self.text.len() - before));
+        self.add(field, before);
+    }
+
+    /// Adds what was written behind `before`.
+    fn add(&mut self, field: FieldId, before: usize) {
+        let len = (self.text.len() - before) as u32;
+        self.cells.push(Cell { payload: before as u64, len, field, kind: Kind::Text });
     }
 }
 
