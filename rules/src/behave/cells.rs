@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use event::limits::CELLS_PER_EVENT_MAX;
 use event::{EventRef, FieldId, Value};
 
 use super::site::bits;
@@ -104,14 +105,14 @@ impl Slots {
 
     /// The cells of an event.
     pub(super) fn cells<'b>(&self, event: EventRef<'b>) -> Cells<'b> {
-        let mut cells = Cells([None; SLOTS]);
-        for (field, value) in event.cells() {
+        let mut cells = Cells { event, nth: [0; SLOTS] };
+        for (at, field) in event.fields().enumerate() {
             let Some(slot) = self.0.get(field.index()) else { continue };
-            let Some(cell) = cells.0.get_mut(usize::from(*slot)) else { continue };
+            let Some(nth) = cells.nth.get_mut(usize::from(*slot)) else { continue };
             // Of several types the one that says what was decided.
-            let decides = || *slot == Slot::TYPE as u8 && value.as_text().and_then(passed_word).is_some();
-            if cell.is_none() || decides() {
-                *cell = Some(value);
+            let decides = || *slot == Slot::TYPE as u8 && event.cell(at).as_text().and_then(passed_word).is_some();
+            if *nth == 0 || decides() {
+                *nth = at as u16 + 1;
             }
         }
         cells
@@ -123,16 +124,28 @@ pub(crate) fn fields() -> impl Iterator<Item = &'static str> {
     FIELDS.iter().map(|(name, _)| *name)
 }
 
-/// The cells of one event by slot.
-pub(super) struct Cells<'b>([Option<Value<'b>>; SLOTS]);
+/// The cells of one event by slot. Most slots are empty, and most of the others are asked for once: only where they stand is kept.
+pub(super) struct Cells<'b> {
+    event: EventRef<'b>,
+    /// Which of the event's cells, from 1; 0 where it has none.
+    nth: [u16; SLOTS],
+}
+
+const _: () = assert!(CELLS_PER_EVENT_MAX < u16::MAX as usize);
 
 impl<'b> Cells<'b> {
+    #[inline]
+    fn value(&self, slot: Slot) -> Option<Value<'b>> {
+        let nth = self.nth[slot as usize].checked_sub(1)?;
+        Some(self.event.cell(usize::from(nth)))
+    }
+
     pub(super) fn text(&self, slot: Slot) -> Option<&'b str> {
-        self.0[slot as usize].and_then(|v| v.as_text())
+        self.value(slot).and_then(|v| v.as_text())
     }
 
     pub(super) fn number(&self, slot: Slot) -> Option<u64> {
-        match self.0[slot as usize]? {
+        match self.value(slot)? {
             Value::Int(n) => u64::try_from(n).ok(),
             Value::Uint(n) => Some(n),
             Value::Float(n) if n >= 0.0 && n < u64::MAX as f64 => Some(n as u64),
@@ -142,7 +155,7 @@ impl<'b> Cells<'b> {
     }
 
     pub(super) fn address(&self, slot: Slot) -> Option<u128> {
-        match self.0[slot as usize]? {
+        match self.value(slot)? {
             Value::Ip(ip) => Some(bits(ip)),
             Value::Text(text) => text.parse().ok().map(bits),
             _ => None,
@@ -150,7 +163,7 @@ impl<'b> Cells<'b> {
     }
 
     pub(super) fn time(&self, slot: Slot) -> Option<i64> {
-        match self.0[slot as usize]? {
+        match self.value(slot)? {
             Value::Time(time) => Some(time.unix_ns()),
             // Seconds, as in cases.
             Value::Int(seconds) => seconds.checked_mul(1_000_000_000),
@@ -161,7 +174,7 @@ impl<'b> Cells<'b> {
     }
 
     pub(super) fn has(&self, slot: Slot) -> bool {
-        self.0[slot as usize].is_some()
+        self.nth[slot as usize] != 0
     }
 }
 
