@@ -303,7 +303,7 @@ impl Policy {
 
     /// The index of the zone that holds an address.
     pub(crate) fn zone_index(&self, ip: IpAddr) -> u16 {
-        self.lookup.zone(ip.to_canonical())
+        self.lookup.zone(ip)
     }
 
     /// The index of the zone of a name.

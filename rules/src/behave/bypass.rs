@@ -12,7 +12,7 @@ use super::{Found, Parameters, View};
 /// Whether the destination is a proxy: many clients from inside on a proxy's port.
 pub(super) fn is_proxy(view: &View<'_>) -> bool {
     view.o.transport == 6
-        && PROXY_PORTS.contains(&view.o.port)
+        && PROXY_PORTS.contains(view.o.port)
         && view.service.is_some_and(|service| service.inside_clients.count() >= ROLE_CLIENTS_MIN)
 }
 
@@ -60,7 +60,7 @@ impl Bypass {
         let doh = p.of == "dns" && !o.name.is_empty() && o.what != What::Query && p.doh.covers_name(view.name());
         let through = match (p.of.as_str(), o.what) {
             ("proxy", What::Proxied) => true,
-            ("proxy", What::Flow) => view.destination_inside && PROXY_PORTS.contains(&o.port) && o.transport == 6,
+            ("proxy", What::Flow) => view.destination_inside && PROXY_PORTS.contains(o.port) && o.transport == 6,
             ("dns", What::Flow) => view.destination_inside && o.port == 53,
             ("dns", What::Query) => view.destination_inside || o.destination == 0,
             _ => false,

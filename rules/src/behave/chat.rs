@@ -5,11 +5,12 @@ use event::EventId;
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
+use super::ports::Ports;
 use super::table::Table;
 use super::{Found, Parameters, View};
 
 /// Ports of IRC where the rule names none (RFC 1459 §4.1, RFC 7194).
-const PORTS: [u16; 12] = [194, 6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 6697];
+const PORTS: Ports = Ports::new(&[194, 6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 6697]);
 /// What sensors say where they have not heard anything else: nothing, or that it is encrypted.
 const NOTHING_ELSE: [&str; 5] = ["", "unknown", "failed", "tls", "ssl"];
 /// Events that are kept as evidence: the first ones.
@@ -51,7 +52,7 @@ impl Chat {
         if o.what != What::Flow || o.transport != 6 || view.destination_inside || view.to_many || o.answer.failed() {
             return;
         }
-        let is_port = if p.chat_ports.has_ports() { p.chat_ports.covers_port(o) } else { PORTS.contains(&o.port) };
+        let is_port = if p.chat_ports.has_ports() { p.chat_ports.covers_port(o) } else { PORTS.contains(o.port) };
         let protocol = view.protocol();
         let heard = protocol.split([',', '-', '/']).any(|part| part.eq_ignore_ascii_case("irc"));
         let by_port = is_port && NOTHING_ELSE.iter().any(|known| known.eq_ignore_ascii_case(protocol));

@@ -7,12 +7,13 @@ use event::EventId;
 use serde::{Deserialize, Serialize};
 
 use super::observe::What;
+use super::ports::Ports;
 use super::sketch::{Distinct, mix, mix_text};
 use super::table::Table;
 use super::{Found, Parameters, View};
 
 /// Ports of the web without encryption.
-const PLAIN: [u16; 3] = [80, 8000, 8080];
+const PLAIN: Ports = Ports::new(&[80, 8000, 8080]);
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 /// Names that an alert shows.
@@ -51,7 +52,7 @@ impl Clicks {
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
         let place = match o.what {
-            What::Flow if PLAIN.contains(&o.port) && o.transport == 6 && !o.continued => mix(o.destination),
+            What::Flow if PLAIN.contains(o.port) && o.transport == 6 && !o.continued => mix(o.destination),
             What::Proxied | What::Request if !o.name.is_empty() => mix_text(view.name()),
             _ => return,
         };

@@ -97,7 +97,7 @@ impl Flood {
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
         self.look(o.time.div_euclid(SECOND_NS), p, found);
-        if o.what != What::Flow || o.destination == 0 || view.to_many || view.expected(p) {
+        if o.what != What::Flow || o.destination == 0 || view.to_many {
             return;
         }
         // A connection of ours that is answered is a transfer, however fast: `exfiltration` weighs those that lead out.
@@ -109,7 +109,7 @@ impl Flood {
         if from_inside && (view.destination_inside || o.turned || !hardly_answered(o)) {
             return;
         }
-        if p.class == "outside" && view.source_inside {
+        if p.class == "outside" && view.source_inside || view.expected(p) {
             return;
         }
         // What is read as an answer goes to who asked, or to whom somebody else asked in the name of: amplification.

@@ -11,27 +11,28 @@ use event::EventId;
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
+use super::ports::Ports;
 use super::sketch::{Distinct, mix, mix_text};
 use super::table::Table;
 use super::{Found, Parameters, View};
 
 /// Services that ask for a password before anything else, by their usual ports and the names that sensors give them.
-const SERVICES: [(&str, &[u16]); 15] = [
-    ("ssh", &[22, 2222]),
-    ("rdp", &[3389]),
-    ("telnet", &[23, 2323]),
-    ("ftp", &[21]),
-    ("vnc", &[5900, 5901]),
-    ("smb", &[445]),
-    ("mssql", &[1433]),
-    ("mysql", &[3306]),
-    ("postgresql", &[5432]),
-    ("ldap", &[389]),
-    ("winrm", &[5985, 5986]),
-    ("oracle", &[1521]),
-    ("redis", &[6379]),
-    ("mongodb", &[27_017]),
-    ("rlogin", &[513]),
+const SERVICES: [(&str, Ports); 15] = [
+    ("ssh", Ports::new(&[22, 2222])),
+    ("rdp", Ports::new(&[3389])),
+    ("telnet", Ports::new(&[23, 2323])),
+    ("ftp", Ports::new(&[21])),
+    ("vnc", Ports::new(&[5900, 5901])),
+    ("smb", Ports::new(&[445])),
+    ("mssql", Ports::new(&[1433])),
+    ("mysql", Ports::new(&[3306])),
+    ("postgresql", Ports::new(&[5432])),
+    ("ldap", Ports::new(&[389])),
+    ("winrm", Ports::new(&[5985, 5986])),
+    ("oracle", Ports::new(&[1521])),
+    ("redis", Ports::new(&[6379])),
+    ("mongodb", Ports::new(&[27_017])),
+    ("rlogin", Ports::new(&[513])),
 ];
 /// Those of them that programs use by themselves, all day: from inside their connections alone say little.
 const USED_BY_PROGRAMS: [&str; 9] = ["smb", "mssql", "mysql", "postgresql", "ldap", "winrm", "oracle", "redis", "mongodb"];
@@ -48,8 +49,8 @@ const INSIDE_PROGRAM_NS: i64 = 60_000_000_000;
 const PROGRAM_TIMES: u64 = 3;
 /// Ports of the web and of gateways, where pages ask for passwords, and those of mail boxes and of who hands in mail; so many times the
 /// connections must come.
-const WEB: [u16; 6] = [80, 443, 4443, 8080, 8443, 10_443];
-const MAIL: [u16; 6] = [110, 143, 465, 587, 993, 995];
+const WEB: Ports = Ports::new(&[80, 443, 4443, 8080, 8443, 10_443]);
+const MAIL: Ports = Ports::new(&[110, 143, 465, 587, 993, 995]);
 const WEB_TIMES: u64 = 5;
 /// And what they send may differ so much: the standard deviation over the mean.
 const ALIKE_MAX: f64 = 0.15;
@@ -159,8 +160,8 @@ impl Guessing {
         if o.transport != 6 || o.answer != Answer::Yes || o.end - o.start > p.duration {
             return;
         }
-        let named = if WEB.contains(&o.port) { Some("http") } else { MAIL.contains(&o.port).then_some("mail") };
-        let named = named.filter(|_| !view.source_inside && view.destination_inside);
+        let by_port = || if WEB.contains(o.port) { Some("http") } else { MAIL.contains(o.port).then_some("mail") };
+        let named = if !view.source_inside && view.destination_inside { by_port() } else { None };
         let Some(service) = service(view.protocol(), o.port).or(named) else { return };
         if !p.services.is_empty() && !p.services.iter().any(|name| name == service) || view.expected(p) {
             return;
@@ -406,7 +407,7 @@ fn service(protocol: &str, port: u16) -> Option<&'static str> {
     match protocol {
         // What is spoken within encryption is not heard: of RDP that alone is seen.
         "" | "failed" | "unknown" | "ssl" | "tls" => {
-            SERVICES.iter().find(|(_, ports)| ports.contains(&port)).map(|(name, _)| *name)
+            SERVICES.iter().find(|(_, ports)| ports.contains(port)).map(|(name, _)| *name)
         }
         "ms-wbt-server" => by_name("rdp"),
         "smb2" | "microsoft-ds" => by_name("smb"),

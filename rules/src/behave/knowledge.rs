@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, Observation, What};
+use super::ports::Ports;
 use super::sketch::{Distinct, mix};
 use super::table::{Place, Table};
 
 /// Ports on which proxies listen.
-pub(super) const PROXY_PORTS: [u16; 5] = [3128, 8080, 8000, 8888, 1080];
+pub(super) const PROXY_PORTS: Ports = Ports::new(&[3128, 8080, 8000, 8888, 1080]);
 /// Ports on which mail servers take mail.
-const MAIL_PORTS: [u16; 3] = [25, 465, 587];
+const MAIL_PORTS: Ports = Ports::new(&[25, 465, 587]);
 /// Clients from inside from which on a host that listens on such a port is taken for a proxy, one on DNS's for a resolver.
 pub(super) const ROLE_CLIENTS_MIN: u64 = 5;
 /// Services that are remembered.
@@ -102,9 +103,9 @@ impl Knowledge {
         let many = service.inside_clients.count() >= ROLE_CLIENTS_MIN;
         let tcp = o.transport == 6;
         let new = Role {
-            proxy: tcp && PROXY_PORTS.contains(&o.port) && many,
+            proxy: tcp && PROXY_PORTS.contains(o.port) && many,
             resolver: o.port == 53 && matches!(o.transport, 6 | 17) && many,
-            mail: tcp && MAIL_PORTS.contains(&o.port),
+            mail: tcp && MAIL_PORTS.contains(o.port),
             server: many && destination_inside,
         };
         if new.proxy || new.resolver || new.mail || new.server {

@@ -5,12 +5,13 @@ use event::EventId;
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
+use super::ports::Ports;
 use super::sketch::{Distinct, mix};
 use super::table::Table;
 use super::{Found, Parameters, View, site};
 
 /// Ports of administration where the rule names none: SSH, Telnet, RPC, SMB, RDP, WinRM, VNC.
-const PORTS: [u16; 9] = [22, 23, 135, 139, 445, 3389, 5900, 5985, 5986];
+const PORTS: Ports = Ports::new(&[22, 23, 135, 139, 445, 3389, 5900, 5985, 5986]);
 /// Addresses that an alert names, and events that are kept as evidence.
 const EXAMPLES_MAX: usize = 16;
 
@@ -46,7 +47,7 @@ impl Lateral {
             return;
         }
         let administers =
-            o.transport == 6 && if p.admin_ports.has_ports() { p.admin_ports.covers_port(o) } else { PORTS.contains(&o.port) };
+            o.transport == 6 && if p.admin_ports.has_ports() { p.admin_ports.covers_port(o) } else { PORTS.contains(o.port) };
         let serves_many = view.service.is_some_and(|service| service.clients() >= p.clients);
         if !administers || o.answer != Answer::Yes || serves_many || o.source == o.destination || view.expected(p) {
             return;

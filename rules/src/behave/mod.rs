@@ -38,6 +38,7 @@ pub(crate) mod observe;
 mod parameters;
 mod peers;
 mod port;
+mod ports;
 mod queue;
 mod scan;
 mod site;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::indicator::Indicators;
 use super::observe::{Observation, transport_number};
+use super::ports::port_bit;
 use crate::fault::Fault;
 use crate::policy::Policy;
 use crate::sigma::placeholder::{Placeholders, listed as values_of};
@@ -221,11 +222,6 @@ impl Safelist {
         }
         false
     }
-}
-
-/// One of 64 bits, scattered: 443 has another one than the ports of names, time and discovery.
-fn port_bit(port: u16) -> u64 {
-    1 << (port.wrapping_mul(0x9e37) >> 10)
 }
 
 fn ports(text: &str) -> Result<(u8, u16, u16), String> {

@@ -139,6 +139,9 @@ impl Zone {
     /// Looks at the legs whose time is over by `now`, in the order in which it was. At the end of everything (`i64::MAX`) the other one of
     /// some was not told of any more: there a leg of the right time is enough.
     pub(super) fn look(&mut self, now: i64, policy: &Policy, p: &Parameters, found: &mut Vec<Found>) {
+        if self.clock.first().is_none_or(|(at, ..)| *at > now) {
+            return;
+        }
         let shared = p.legs == "several" || now == i64::MAX;
         while self.clock.first().is_some_and(|(at, ..)| *at <= now) {
             let Some((at, key, side, number)) = self.clock.pop_first() else { return };

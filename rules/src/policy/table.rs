@@ -97,7 +97,7 @@ impl Lookup {
         }
     }
 
-    /// The index of the zone of a canonical address.
+    /// The index of the zone of an address.
     pub(super) fn zone(&self, ip: IpAddr) -> u16 {
         match ip.to_canonical() {
             IpAddr::V4(ip) => {
