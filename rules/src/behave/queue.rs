@@ -35,7 +35,15 @@ impl Queue {
     /// Observes an event; false where there is nothing to observe.
     pub(super) fn observe(&mut self, observer: &mut Observer, event: EventRef<'_>, time: i64) -> bool {
         let Queue { seconds, spare, .. } = self;
-        let second = seconds.entry(time.div_euclid(SECOND_NS)).or_insert_with(|| spare.pop().unwrap_or_default());
+        let number = time.div_euclid(SECOND_NS);
+        // A second holds about as much as the one before: what grows piece by piece is moved each time.
+        let like =
+            if seconds.contains_key(&number) { 0 } else { seconds.values().next_back().map_or(0, |s| s.observations.len()) };
+        let second = seconds.entry(number).or_insert_with(|| {
+            let mut second = spare.pop().unwrap_or_default();
+            second.observations.reserve(like + like / 8);
+            second
+        });
         match observer.observe(event, time, &mut second.text) {
             Some(o) => {
                 second.observations.push(o);
@@ -44,7 +52,7 @@ impl Queue {
             }
             None => {
                 if second.observations.is_empty() {
-                    self.seconds.remove(&time.div_euclid(SECOND_NS));
+                    self.seconds.remove(&number);
                 }
                 false
             }
