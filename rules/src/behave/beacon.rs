@@ -142,7 +142,7 @@ impl Beacon {
             port: o.port,
             transport: o.transport,
         });
-        self.pairs.warm(keys, |pair| pair.visits.last().map_or(0, |visit| visit.bytes))
+        self.pairs.warm(keys, |_, pair| pair.visits.last().map_or(0, |visit| visit.bytes))
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {

@@ -7,7 +7,7 @@
 use event::EventId;
 use serde::{Deserialize, Serialize};
 
-use super::observe::What;
+use super::observe::{Observation, What};
 use super::table::Table;
 use super::{Found, Parameters, View};
 
@@ -44,6 +44,12 @@ impl Carrier {
 
     pub(super) fn size(&self) -> (u64, usize) {
         (self.windows.evicted(), self.windows.byte_len())
+    }
+
+    /// Reads the windows of questions, see [`Table::warm`].
+    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
+        let questions = of.iter().filter(|o| o.transport == 17 && o.port == 53);
+        self.windows.warm(questions.map(|o| (o.tenant, o.source, o.destination, false)), |_, window| window.sent)
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {

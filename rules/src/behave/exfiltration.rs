@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use event::EventId;
 use serde::{Deserialize, Serialize};
 
-use super::observe::What;
+use super::observe::{Observation, What};
 use super::table::Table;
 use super::{Found, Parameters, View, bypass};
 
@@ -49,6 +49,11 @@ impl Exfiltration {
     pub(super) fn size(&self) -> (u64, usize) {
         let history: usize = self.sources.len() * HOURS_MAX * size_of::<u32>();
         (self.sources.evicted(), self.sources.byte_len() + history)
+    }
+
+    /// Reads the sources that send, see [`Table::warm`].
+    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
+        self.sources.warm(of.iter().map(|o| (o.tenant, o.source)), |_, source| source.sent)
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::observe::{Answer, What};
+use super::observe::{Answer, Observation, What};
 use super::sketch::{Distinct, mix, mix_text};
 use super::table::Table;
 use super::{Found, Parameters, View, site};
@@ -28,6 +28,12 @@ impl FirstSeen {
 
     pub(super) fn size(&self) -> (u64, usize) {
         (self.hosts.evicted(), self.hosts.byte_len())
+    }
+
+    /// Reads the hosts that go somewhere, see [`Table::warm`].
+    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
+        let hosts = of.iter().map(|o| (o.tenant, o.source));
+        self.hosts.warm(hosts, |nth, host| host.destinations.read(place(&of[nth])))
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
@@ -72,9 +78,7 @@ impl FirstSeen {
         if known > p.stable {
             return;
         }
-        // A provider's addresses change within their network; what counts is the network (/24, /48), or the name.
-        let network = site::network(o.destination, 24, 48);
-        let target = if o.what == What::Proxied { mix_text(view.name()) } else { mix(network ^ (u128::from(o.port) << 1)) };
+        let target = if o.what == What::Proxied { mix_text(view.name()) } else { place(o) };
         let is_new = host.destinations.insert(target);
         if !is_new || o.time.saturating_sub(host.since) < p.learn || known == 0 {
             return;
@@ -89,4 +93,9 @@ impl FirstSeen {
         f.seconds("watched_s", o.time - host.since);
         found.push(f);
     }
+}
+
+/// Where it went, where that has no name: a provider's addresses change within their network (/24, /48).
+fn place(o: &Observation) -> u64 {
+    mix(site::network(o.destination, 24, 48) ^ (u128::from(o.port) << 1))
 }

@@ -122,7 +122,7 @@ impl Knowledge {
     /// Reads the services that observations are about, see [`Table::warm`].
     pub(super) fn warm(&self, of: &[Observation]) -> u64 {
         let keys = of.iter().map(|o| (o.tenant, o.destination, o.port, o.transport));
-        self.services.warm(keys, |service| service.inside_clients.read())
+        self.services.warm(keys, |nth, service| service.inside_clients.read(mix(of[nth].source)))
     }
 
     /// The service at a place.

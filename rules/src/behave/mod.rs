@@ -602,9 +602,14 @@ impl Behaviour {
         let State { connections, known, watches, .. } = &self.state;
         let mut read = Stitch::warm(connections, of) ^ known.warm(of);
         for Kept { at, watch, .. } in watches {
-            if let (Watch::Beacon(beacon), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*at].body) {
-                read ^= beacon.warm(of, parameters);
-            }
+            let Body::Behaviour(parameters) = &self.rules.rules[*at].body else { continue };
+            read ^= match watch {
+                Watch::Beacon(beacon) => beacon.warm(of, parameters),
+                Watch::Exfiltration(exfiltration) => exfiltration.warm(of),
+                Watch::FirstSeen(first_seen) if parameters.what != "service" => first_seen.warm(of),
+                Watch::Carrier(carrier) => carrier.warm(of),
+                _ => 0,
+            };
         }
         std::hint::black_box(read);
     }

@@ -4,8 +4,8 @@
 use hashbrown::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Values that are kept in a sorted list; more go to a set.
-const LIST_MAX: usize = 16;
+/// Values that are kept in a sorted list, a few lines of a cache; more go to a set.
+const LIST_MAX: usize = 64;
 
 /// A hash with no key: every bit of the input changes every bit of it with even chance (the finaliser of MurmurHash3, twice).
 pub(super) fn mix(value: u128) -> u64 {
@@ -128,11 +128,12 @@ impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
         }
     }
 
-    /// Something that hangs on what is pointed to, for [`super::table::Table::warm`].
-    pub(super) fn read(&self) -> u64 {
-        match &self.many {
-            None => self.list.first().copied().unwrap_or_default(),
-            Some(_) => self.count(),
+    /// Something that hangs on what will be read when a hash is added, for [`super::table::Table::warm`].
+    pub(super) fn read(&self, hash: u64) -> u64 {
+        match self.many.as_deref() {
+            None => u64::from(self.list.binary_search(&hash).is_ok()),
+            Some(Many::Set(set)) => u64::from(set.contains(&hash)),
+            Some(Many::Registers(registers)) => registers.ranks[Registers::place(BITS, hash)].into(),
         }
     }
 
@@ -156,8 +157,13 @@ impl Registers {
         registers
     }
 
+    /// The register of a hash.
+    fn place(bits: u32, hash: u64) -> usize {
+        (hash >> (64 - bits)) as usize
+    }
+
     fn insert(&mut self, bits: u32, hash: u64) -> bool {
-        let at = (hash >> (64 - bits)) as usize;
+        let at = Registers::place(bits, hash);
         let rank = ((hash << bits) | 1 << (bits - 1)).leading_zeros() as u8 + 1;
         let before = self.ranks[at];
         if before >= rank {

@@ -109,7 +109,7 @@ impl Stitch {
     /// Reads the connections of records, see [`super::table::Table::warm`].
     pub(super) fn warm(connections: &Connections, of: &[Observation]) -> u64 {
         let keys = of.iter().map(|o| Key::new(o.tenant, o.transport, (o.source, o.source_port), (o.destination, o.port)));
-        connections.warm(keys, |known| known.seen.observer)
+        connections.warm(keys, |_, known| known.seen.observer)
     }
 
     /// Takes a record, whose texts are in `text`; turns it where its connection is known to go the other way.

@@ -1,48 +1,140 @@
 //! A table with a bound: beyond it the entry that was idle longest gives way. What is seen of it never depends on the order of hashes.
 //!
 //! ```text
-//!  index  hash ─▶ slot            slots  [ key value touched older newer ] ...
-//!                                 oldest ─▶ ... ─▶ newest      a list through the slots, in the order in which they were touched
+//!  index  [ hash slot ] ...       slots  [ touched turn key value ] ...
+//!                                 order  slot · slot slot · slot    one for each touch, the oldest first; whoever is touched again
+//!                                        ▲ first                    leaves its earlier place empty (·)
 //! ```
+//!
+//! A list through the slots would say the same, but each touch would wait for its two neighbours, which lie anywhere. Here a touch writes
+//! one number at the end and one where it stood, and waits for neither. The index is open (linear probing): of a look-up it is mostly one
+//! line of a cache, and which one is known from the hash alone, so that many can be read ahead at once.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-/// No slot: an end of the list.
+/// No slot: an empty place in the order, or in the index.
 const NONE: u32 = u32::MAX;
 /// Keys that are looked ahead for: what is read for so many fits the nearest caches.
 pub(super) const AHEAD: usize = 32;
+/// Places of the order for each entry, and a few more, beyond which the empty ones are taken out.
+const PLACES_MAX: usize = 3;
+const PLACES_MIN: usize = 16;
 
 /// Where an entry lies, until something is removed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(u32);
 
+/// What every look-up reads stands first, beside each other.
+#[repr(C)]
 struct Slot<K, V> {
+    touched: i64,
+    /// Its place in the order, counted from the first one that there ever was.
+    turn: u64,
     key: K,
     value: V,
-    touched: i64,
 }
 
-/// A slot's neighbours in the order of touch, and its key's hash; by themselves, so that many fit where few slots would.
+/// Slots by the hash of their keys.
+#[derive(Default)]
+struct Index {
+    /// A power of two of them, or none.
+    buckets: Vec<Bucket>,
+    len: usize,
+}
+
 #[derive(Clone, Copy)]
-struct Link {
-    older: u32,
-    newer: u32,
-    hash: u64,
+struct Bucket {
+    hash: u32,
+    slot: u32,
+}
+
+/// Of so many eighths of the buckets that are full it grows.
+const EIGHTHS_MAX: usize = 5;
+const BUCKETS_MIN: usize = 8;
+
+impl Index {
+    fn home(&self, hash: u32) -> usize {
+        hash as usize & (self.buckets.len() - 1)
+    }
+
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & (self.buckets.len() - 1)
+    }
+
+    /// The first slot of that hash that `is` the one.
+    #[inline]
+    fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        if self.buckets.is_empty() {
+            return None;
+        }
+        let mut at = self.home(hash);
+        loop {
+            let bucket = self.buckets[at];
+            if bucket.slot == NONE {
+                return None;
+            }
+            if bucket.hash == hash && is(bucket.slot) {
+                return Some(bucket.slot);
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// Adds a slot that is not there.
+    fn insert(&mut self, hash: u32, slot: u32) {
+        if (self.len + 1) * 8 > self.buckets.len() * EIGHTHS_MAX {
+            let more = (self.buckets.len() * 2).max(BUCKETS_MIN);
+            let before = std::mem::replace(&mut self.buckets, vec![Bucket { hash: 0, slot: NONE }; more]);
+            before.into_iter().filter(|bucket| bucket.slot != NONE).for_each(|bucket| self.put(bucket));
+        }
+        self.put(Bucket { hash, slot });
+        self.len += 1;
+    }
+
+    fn put(&mut self, bucket: Bucket) {
+        let mut at = self.home(bucket.hash);
+        while self.buckets[at].slot != NONE {
+            at = self.after(at);
+        }
+        self.buckets[at] = bucket;
+    }
+
+    /// Takes out a slot that is there, and moves up those behind it that would not be found otherwise.
+    fn remove(&mut self, hash: u32, slot: u32) {
+        let mut hole = self.home(hash);
+        while self.buckets[hole].slot != slot {
+            hole = self.after(hole);
+        }
+        let mask = self.buckets.len() - 1;
+        let mut at = self.after(hole);
+        while self.buckets[at].slot != NONE {
+            let from_home = at.wrapping_sub(self.home(self.buckets[at].hash)) & mask;
+            if from_home >= at.wrapping_sub(hole) & mask {
+                self.buckets[hole] = self.buckets[at];
+                hole = at;
+            }
+            at = self.after(at);
+        }
+        self.buckets[hole].slot = NONE;
+        self.len -= 1;
+    }
 }
 
 /// See the module.
 pub(super) struct Table<K, V> {
-    index: HashTable<u32>,
+    index: Index,
     hasher: DefaultHashBuilder,
     slots: Vec<Slot<K, V>>,
-    links: Vec<Link>,
     free: Vec<u32>,
-    oldest: u32,
-    newest: u32,
+    /// The first and the last place are never empty.
+    order: VecDeque<u32>,
+    /// The turn of the first place.
+    first: u64,
     max: usize,
     evicted: u64,
 }
@@ -51,13 +143,12 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     /// A table of at most `max` entries.
     pub(super) fn new(max: usize) -> Table<K, V> {
         Table {
-            index: HashTable::new(),
+            index: Index::default(),
             hasher: DefaultHashBuilder::default(),
             slots: Vec::new(),
-            links: Vec::new(),
             free: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
+            order: VecDeque::new(),
+            first: 0,
             max: max.clamp(1, NONE as usize - 1),
             evicted: 0,
         }
@@ -70,7 +161,7 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
 
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
-        self.index.len()
+        self.index.len
     }
 
     /// Entries that gave way so far.
@@ -81,25 +172,29 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     /// Bytes that the table itself holds, what its values point to not counted.
     pub(super) fn byte_len(&self) -> usize {
         self.slots.capacity() * size_of::<Slot<K, V>>()
-            + self.links.capacity() * size_of::<Link>()
-            + self.index.capacity() * 5
-            + self.free.capacity() * 4
+            + self.index.buckets.capacity() * size_of::<Bucket>()
+            + (self.order.capacity() + self.free.capacity()) * 4
     }
 
     fn find(&self, key: &K) -> Option<u32> {
-        if self.is_newest(key) {
-            return Some(self.newest);
+        if let Some(newest) = self.newest(key) {
+            return Some(newest);
         }
-        if self.index.is_empty() { None } else { self.find_hashed(self.hasher.hash_one(key), key) }
+        if self.index.len == 0 { None } else { self.find_hashed(self.hash(key), key) }
     }
 
-    /// Whether `key` was touched last: many records in a row are about one tenant, one device, one host.
-    fn is_newest(&self, key: &K) -> bool {
-        self.slots.get(self.newest as usize).is_some_and(|slot| slot.key == *key)
+    /// The slot that was touched last, if it is that of `key`: many records in a row are about one tenant, one device, one host.
+    fn newest(&self, key: &K) -> Option<u32> {
+        self.order.back().copied().filter(|newest| self.slots[*newest as usize].key == *key)
     }
 
-    fn find_hashed(&self, hash: u64, key: &K) -> Option<u32> {
-        self.index.find(hash, |slot| self.slots[*slot as usize].key == *key).copied()
+    fn hash(&self, key: &K) -> u32 {
+        let hash = self.hasher.hash_one(key);
+        (hash ^ hash >> 32) as u32
+    }
+
+    fn find_hashed(&self, hash: u32, key: &K) -> Option<u32> {
+        self.index.find(hash, |slot| self.slots[slot as usize].key == *key)
     }
 
     /// The value of `key`, not touched.
@@ -136,43 +231,40 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     /// Where the value of `key` lies, made if it was not there, touched at `now`.
     pub(super) fn entry_place(&mut self, key: K, now: i64) -> Place {
         // What was touched last stays where it is.
-        if self.is_newest(&key) {
-            self.slots[self.newest as usize].touched = now;
-            return Place(self.newest);
+        if let Some(newest) = self.newest(&key) {
+            self.slots[newest as usize].touched = now;
+            return Place(newest);
         }
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(&key);
         let slot = match self.find_hashed(hash, &key) {
             Some(slot) => {
-                self.unlink(slot);
+                self.leave(slot);
                 slot
             }
             None => {
-                if self.index.len() >= self.max && self.pop_oldest().is_some() {
+                if self.index.len >= self.max && self.pop_oldest().is_some() {
                     self.evicted += 1;
                 }
                 self.insert(hash, key, V::default())
             }
         };
-        self.link(slot, now);
+        self.touch(slot, now);
         Place(slot)
     }
 
-    fn insert(&mut self, hash: u64, key: K, value: V) -> u32 {
-        let made = Slot { key, value, touched: i64::MIN };
-        let link = Link { older: NONE, newer: NONE, hash };
+    fn insert(&mut self, hash: u32, key: K, value: V) -> u32 {
+        let made = Slot { touched: i64::MIN, turn: 0, key, value };
         let slot = match self.free.pop() {
             Some(slot) => {
-                (self.slots[slot as usize], self.links[slot as usize]) = (made, link);
+                self.slots[slot as usize] = made;
                 slot
             }
             None => {
                 self.slots.push(made);
-                self.links.push(link);
                 (self.slots.len() - 1) as u32
             }
         };
-        let links = &self.links;
-        self.index.insert_unique(hash, slot, |other| links[*other as usize].hash);
+        self.index.insert(hash, slot);
         slot
     }
 
@@ -183,70 +275,58 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     }
 
     fn take_out(&mut self, slot: u32) -> V {
-        if let Ok(entry) = self.index.find_entry(self.links[slot as usize].hash, |other| *other == slot) {
-            entry.remove();
-        }
-        self.unlink(slot);
+        self.index.remove(self.hash(&self.slots[slot as usize].key), slot);
+        self.leave(slot);
         self.free.push(slot);
         std::mem::take(&mut self.slots[slot as usize].value)
     }
 
     /// Forgets the entry that was idle longest; gives it.
     pub(super) fn pop_oldest(&mut self) -> Option<(K, V)> {
-        let oldest = self.oldest;
-        let key = self.slots.get(oldest as usize)?.key;
+        let oldest = *self.order.front()?;
+        let key = self.slots[oldest as usize].key;
         Some((key, self.take_out(oldest)))
     }
 
-    /// Reads what will be needed when each of `keys`, [`AHEAD`] at most, is asked for in turn, and `deeper` what a value points to. It
-    /// changes nothing; but reads that do not wait for each other take hardly longer than one, and then all of it lies near. What it gives
+    /// Reads what will be needed when each of `keys`, [`AHEAD`] at most, is asked for in turn, and `deeper` what the value of the nth of them
+    /// points to. It changes nothing; but reads that do not wait for each other take hardly longer than one, and then all of it lies near. What it gives
     /// hangs on what was read, so that the reads are not left out.
-    pub(super) fn warm(&self, keys: impl Iterator<Item = K>, deeper: impl Fn(&V) -> u64) -> u64 {
-        let (mut slots, mut len) = ([NONE; AHEAD], 0);
-        for (slot, key) in slots.iter_mut().zip(keys) {
-            // Whether it is the key is not asked: that would wait for the slot. It is, but once in a hundred times.
-            *slot = self.index.find(self.hasher.hash_one(key), |_| true).copied().unwrap_or(NONE);
+    pub(super) fn warm(&self, keys: impl Iterator<Item = K>, deeper: impl Fn(usize, &V) -> u64) -> u64 {
+        if self.index.len == 0 {
+            return 0;
+        }
+        // Step by step for all of them, so that of each step the reads do not wait for each other.
+        let bucket = |hash: u32| u64::from(self.index.buckets[self.index.home(hash)].slot);
+        let (mut hashes, mut len, mut read) = ([0; AHEAD], 0, 0);
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = self.hash(&key);
+            read ^= bucket(*hash);
             len += 1;
         }
-        let slots = &slots[..len];
-        let mut read = 0;
         // A full table gives up an entry for each new one.
-        if self.index.len() >= self.max {
-            let mut at = self.oldest;
-            for _ in 0..len {
-                let Some(link) = self.links.get(at as usize) else { break };
-                read ^= self.index.find(link.hash, |_| true).copied().unwrap_or(NONE) as i64;
-                at = link.newer;
-            }
-        }
-        for slot in slots {
-            let (Some(slot), Some(link)) = (self.slots.get(*slot as usize), self.links.get(*slot as usize)) else { continue };
-            read ^= slot.touched ^ i64::from(link.newer);
-        }
-        let mut deep = 0;
-        for slot in slots {
-            let (Some(slot), Some(link)) = (self.slots.get(*slot as usize), self.links.get(*slot as usize)) else { continue };
-            for near in [link.older, link.newer] {
-                read ^= self.links.get(near as usize).map_or(0, |near| i64::from(near.newer));
-            }
-            deep ^= deeper(&slot.value);
-        }
-        read as u64 ^ deep
+        let going = if self.index.len >= self.max { len } else { 0 };
+        let oldest = || self.order.iter().filter(|slot| **slot != NONE).take(going).map(|slot| &self.slots[*slot as usize]);
+        read = oldest().fold(read, |read, slot| read ^ slot.turn);
+        // Whether it is the key is not asked: that would wait for the slot. It is, but once in a billion times.
+        let slots = hashes.map(|hash| self.index.find(hash, |_| true));
+        let found = |slot: &Option<u32>| slot.map(|slot| &self.slots[slot as usize]);
+        read = slots[..len].iter().filter_map(found).fold(read, |read, slot| read ^ slot.turn);
+        read = oldest().fold(read, |read, slot| read ^ bucket(self.hash(&slot.key)));
+        let deep = slots[..len].iter().enumerate().filter_map(|(nth, slot)| Some(deeper(nth, &found(slot)?.value)));
+        deep.fold(read, |read, deep| read ^ deep)
     }
 
     /// Every value, from the one that was idle longest on.
     pub(super) fn for_each(&mut self, mut see: impl FnMut(&mut V)) {
-        let mut at = self.oldest;
-        while let Some(slot) = self.slots.get_mut(at as usize) {
-            at = self.links[at as usize].newer;
-            see(&mut slot.value);
+        for slot in self.order.iter().filter(|slot| **slot != NONE) {
+            see(&mut self.slots[*slot as usize].value);
         }
     }
 
     /// Forgets a few of the entries that were not touched since `before`; called at each step, it keeps up.
     pub(super) fn expire(&mut self, before: i64) {
         for _ in 0..4 {
-            if self.slots.get(self.oldest as usize).is_none_or(|slot| slot.touched >= before) {
+            if self.order.front().is_none_or(|oldest| self.slots[*oldest as usize].touched >= before) {
                 break;
             }
             self.pop_oldest();
@@ -255,35 +335,40 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
 
     /// Entries from the one idle longest to the one touched last.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V, i64)> {
-        let mut at = self.oldest;
-        std::iter::from_fn(move || {
-            let slot = self.slots.get(at as usize)?;
-            at = self.links[at as usize].newer;
-            Some((&slot.key, &slot.value, slot.touched))
+        self.order.iter().filter(|slot| **slot != NONE).map(|slot| {
+            let Slot { touched, key, value, .. } = &self.slots[*slot as usize];
+            (key, value, *touched)
         })
     }
 
-    fn unlink(&mut self, slot: u32) {
-        let Link { older, newer, .. } = self.links[slot as usize];
-        match self.links.get_mut(older as usize) {
-            Some(other) => other.newer = newer,
-            None => self.oldest = newer,
+    /// Leaves the slot's place in the order empty.
+    fn leave(&mut self, slot: u32) {
+        let at = (self.slots[slot as usize].turn - self.first) as usize;
+        self.order[at] = NONE;
+        while self.order.front() == Some(&NONE) {
+            self.order.pop_front();
+            self.first += 1;
         }
-        match self.links.get_mut(newer as usize) {
-            Some(other) => other.older = older,
-            None => self.newest = older,
+        while self.order.back() == Some(&NONE) {
+            self.order.pop_back();
         }
     }
 
-    fn link(&mut self, slot: u32, now: i64) {
-        self.slots[slot as usize].touched = now;
-        let link = &mut self.links[slot as usize];
-        (link.older, link.newer) = (self.newest, NONE);
-        match self.links.get_mut(self.newest as usize) {
-            Some(other) => other.newer = slot,
-            None => self.oldest = slot,
+    /// Puts a slot that has no place at the end of the order.
+    fn touch(&mut self, slot: u32, now: i64) {
+        if self.order.len() >= PLACES_MAX * self.index.len + PLACES_MIN {
+            let mut turn = self.first;
+            self.order.retain(|slot| {
+                if let Some(kept) = self.slots.get_mut(*slot as usize) {
+                    kept.turn = turn;
+                    turn += 1;
+                }
+                *slot != NONE
+            });
         }
-        self.newest = slot;
+        let touched = &mut self.slots[slot as usize];
+        (touched.touched, touched.turn) = (now, self.first + self.order.len() as u64);
+        self.order.push_back(slot);
     }
 }
 
@@ -300,10 +385,10 @@ impl<'de, K: Copy + Eq + Hash + Deserialize<'de>, V: Default + Deserialize<'de>>
         let mut table = Table::new(max);
         table.evicted = evicted;
         for (key, value, touched) in entries {
-            let hash = table.hasher.hash_one(key);
+            let hash = table.hash(&key);
             if table.find_hashed(hash, &key).is_none() {
                 let slot = table.insert(hash, key, value);
-                table.link(slot, touched);
+                table.touch(slot, touched);
             }
         }
         Ok(table)
