@@ -305,6 +305,10 @@ impl super::Reader for Reader {
         Recognise::new().anything().rank(6)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["%ASA-"], &["%FTD-"], &["%FWSM-"], &["%PIX-"]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let Some((lead, rest)) = message.split_once('%') else { return false };

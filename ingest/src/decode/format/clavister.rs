@@ -62,6 +62,10 @@ impl super::Reader for Reader {
         Recognise::new().starts("id=").rank(6)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["id=", "event=", "["]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let Some((head, groups)) = message.split_once('[') else { return false };

@@ -27,6 +27,10 @@ impl super::Reader for Reader {
         Recognise::new().anything().rank(8)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&[": ", "@", ", "]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         let closed = |text: &'static str, message: &mut &str| {

@@ -188,6 +188,17 @@ impl super::Reader for Reader {
         FIRST.iter().fold(Recognise::new(), |recognise, key| recognise.starts(key))
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[
+            &["type=", "devname="],
+            &["type=", "devid="],
+            &["type=", "logid="],
+            &["type=", "log_id="],
+            &["type=", "vd="],
+            &["type=", "subtype="],
+        ]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         let Some((kind, action)) = recognise(message) else { return false };

@@ -142,6 +142,10 @@ impl super::Reader for Reader {
         Recognise::new().starts("date=").starts("time=")
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["device_id=", "log_id=", "pri=", "type="]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let (mut device, mut id, mut priority, mut kind, mut web) = (false, false, false, "", false);

@@ -278,6 +278,21 @@ impl super::Reader for Reader {
         Recognise::new().anything().rank(7)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[
+            &["%", "-0-", ": "],
+            &["%", "-1-", ": "],
+            &["%", "-2-", ": "],
+            &["%", "-3-", ": "],
+            &["%", "-4-", ": "],
+            &["%", "-5-", ": "],
+            &["%", "-6-", ": "],
+            &["%", "-7-", ": "],
+            &["%", "-8-", ": "],
+            &["%", "-9-", ": "],
+        ]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         // Dell OS9 names the unit of a stack first: `%STKUNIT1-M:CP %SEC-5-LOGIN_SUCCESS: `.

@@ -179,6 +179,10 @@ impl super::Reader for Reader {
         Recognise::new().starts("L").starts("1").starts("2")
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["1.0|"], &["1|"], &["2.0|"], &["2|"]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.with_tag("LEEF").trim_start();
         let text = message.strip_prefix("LEEF:").unwrap_or(message);

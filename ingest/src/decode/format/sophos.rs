@@ -109,6 +109,10 @@ impl super::Reader for Reader {
         Recognise::new().starts("device")
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["device", "SF", " log_id="]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let first = pairs(message).next();

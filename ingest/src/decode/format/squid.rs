@@ -34,7 +34,14 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        Recognise::new().anything()
+        // The time stands first, in seconds since 1970.
+        b"+-0123456789"
+            .iter()
+            .fold(Recognise::new(), |recognise, byte| recognise.starts(char::from(*byte).encode_utf8(&mut [0; 4])))
+    }
+
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["/"]]
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {

@@ -55,6 +55,10 @@ impl super::Reader for Reader {
         Recognise::new().anything().rank(7)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["] ", " \""]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         if message.starts_with('[') {

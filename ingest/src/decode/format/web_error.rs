@@ -3,10 +3,13 @@
 use event::{FieldId, RowBuilder};
 
 use super::web::request_line;
-use super::{Kind, Recognise, host_and_port_of, host_before_port_of, number, some_text};
+use super::{Kind, Needed, Rarity, Recognise, host_and_port_of, host_before_port_of, number, some_text};
 use crate::decode::names::Names;
 use crate::decode::stamp;
 use crate::decode::text::Context;
+
+/// How grave it is, as nginx writes that (`error_log`).
+const LEVELS: [&str; 8] = ["[debug] ", "[info] ", "[notice] ", "[warn] ", "[error] ", "[crit] ", "[alert] ", "[emerg] "];
 
 pub(super) struct Reader {
     apache: Kind,
@@ -148,13 +151,11 @@ impl Reader {
             Some((stamp, rest)) => (Some(stamp), rest.trim_start()),
             None => (None, message),
         };
-        let Some((level, rest)) = rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else { return false };
+        let Some(level) = LEVELS.iter().find(|level| rest.starts_with(**level)) else { return false };
+        let (level, rest) = (&level[1..level.len() - 2], &rest[level.len()..]);
         let Some((process, text)) = rest.split_once(": ") else { return false };
         let Some((pid, thread)) = process.split_once('#') else { return false };
         let (Ok(pid), Ok(thread)) = (pid.parse(), thread.parse()) else { return false };
-        if !matches!(level, "debug" | "info" | "notice" | "warn" | "error" | "crit" | "alert" | "emerg") {
-            return false;
-        }
         let (connection, text) = match text.strip_prefix('*').and_then(|rest| rest.split_once(' ')) {
             Some((connection, text)) => (connection, text),
             None => ("", text),
@@ -296,6 +297,14 @@ impl super::Reader for Reader {
 
     fn recognise(&self) -> Recognise {
         Recognise::new().rank(4).starts("[").starts("2").starts("1").stamped()
+    }
+
+    fn needs(&self, byte: u8, rarity: &Rarity) -> Vec<Needed> {
+        match byte {
+            b'[' => vec![Needed::of(["]"].into_iter(), rarity)],
+            // Only nginx begins with the bare time, and has the level behind it.
+            _ => LEVELS.iter().map(|level| Needed::of([*level, "#", ": "].into_iter(), rarity)).collect(),
+        }
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {

@@ -158,6 +158,10 @@ impl super::Reader for Reader {
         Recognise::new().starts("id=").starts("time=").starts("startime=").rank(6)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["fw="]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let mut first = "";

@@ -59,6 +59,10 @@ impl crate::decode::format::Reader for Reader {
         Recognise::new().anything().rank(8)
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["#012#011", "S-1-"], &["\n\t", "S-1-"]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let text = context.header.message.trim();
         let escaped = text.contains("#012#011");

@@ -54,6 +54,10 @@ impl crate::decode::format::Reader for Reader {
         Recognise::new().app(MARK).starts(MARK).anything()
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&[MARK]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let whole = context.header.message;
         // Snare puts the host before its mark, separated by a tab.

@@ -216,6 +216,10 @@ impl crate::decode::format::Reader for Reader {
         Recognise::new().starts("<")
     }
 
+    fn marks(&self) -> &'static [&'static [&'static str]] {
+        &[&["<Event", "<System>"]]
+    }
+
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message;
         let start = message.trim_start();

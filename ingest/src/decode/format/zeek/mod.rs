@@ -6,7 +6,7 @@ mod logs;
 use event::{FieldId, LogSource, LogSourceId, RowBuilder, Value};
 
 use self::logs::{EVERYWHERE, logs};
-use super::{Recognise, host_and_port_parts, number};
+use super::{Needed, Rarity, Recognise, host_and_port_parts, number};
 use crate::decode::record::table::{Format, Table};
 use crate::decode::record::{Key, Keys, Record, View};
 use crate::decode::text::Context;
@@ -368,6 +368,13 @@ impl super::Reader for Reader {
     fn recognise(&self) -> Recognise {
         let digits = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#"];
         digits.iter().fold(Recognise::new().stamped().rank(4), |recognise, digit| recognise.starts(digit))
+    }
+
+    fn needs(&self, byte: u8, rarity: &Rarity) -> Vec<Needed> {
+        match byte {
+            b'#' => Vec::new(),
+            _ => vec![Needed::of(["\t"].into_iter(), rarity)],
+        }
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
