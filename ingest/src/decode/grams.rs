@@ -64,6 +64,11 @@ impl Grams {
         self
     }
 
+    /// Whether the map was made.
+    pub(super) fn is_filled(&self) -> bool {
+        self.filled.get()
+    }
+
     /// The same map, where the message within the text begins like this.
     pub(super) fn beginning(&self, behind_time: BehindTime) -> &Grams {
         self.behind_time.set(behind_time);

@@ -14,6 +14,39 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// Where the outermost keys of an object and their values stand: many readers ask for some.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// Where each key begins and how long it is, then the same of its value.
+    places: Vec<[u32; 4]>,
+    is_filled: bool,
+}
+
+impl Entries {
+    /// Forgets the object before.
+    pub(super) fn clear(&mut self) {
+        self.is_filled = false;
+    }
+
+    /// As [`find`] in `text`, always the same one since [`Entries::clear`].
+    pub(super) fn find<'a>(&mut self, text: &'a str, path: &str) -> Option<&'a str> {
+        if !std::mem::replace(&mut self.is_filled, true) {
+            let start = |part: &str| (part.as_ptr() as usize - text.as_ptr() as usize) as u32;
+            let place = |(key, value): (&str, &str)| [start(key), key.len() as u32, start(value), value.len() as u32];
+            self.places.clear();
+            self.places.extend(entries(text).take(ENTRIES_MAX).map(place));
+        }
+        if self.places.len() == ENTRIES_MAX {
+            return find(text, path);
+        }
+        let part = |start: u32, len: u32| &text[start as usize..start as usize + len as usize];
+        find_in(self.places.iter().map(|[key, key_len, value, value_len]| (part(*key, *key_len), part(*value, *value_len))), path)
+    }
+}
+
+/// Outermost keys of an object whose places are kept; of one with more the text is searched.
+const ENTRIES_MAX: usize = 256;
+
 /// What may stand around a value (RFC 8259 §2).
 const BLANKS: &[u8] = b" \t\r\n";
 
@@ -25,7 +58,11 @@ fn behind<'a>(text: &'a str, marks: &[u8]) -> &'a str {
 
 /// The value of the key `path` as written: the key itself, or a key within a key's object where a dot parts them.
 pub(super) fn find<'a>(text: &'a str, path: &str) -> Option<&'a str> {
-    entries(text).find_map(|(key, value)| {
+    find_in(entries(text), path)
+}
+
+fn find_in<'a>(mut entries: impl Iterator<Item = (&'a str, &'a str)>, path: &str) -> Option<&'a str> {
+    entries.find_map(|(key, value)| {
         let below = path.strip_prefix(key)?;
         match below.strip_prefix('.') {
             None if below.is_empty() => Some(value),

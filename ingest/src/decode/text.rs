@@ -51,6 +51,11 @@ impl<'a> Context<'a> {
         self.grams.of(self.record).beginning(self.first_time.behind(describe::trimmed(self.header.message)))
     }
 
+    /// Whether anybody asked for the pairs of bytes.
+    pub(super) fn has_grams(&self) -> bool {
+        self.grams.is_filled()
+    }
+
     /// The same, where stamps without an offset are of `zone`.
     pub(super) fn in_zone<'b>(&'b self, zone: &'b Zone) -> Context<'b> {
         Context { zone, grams: Grams::new(), first_time: FirstTime::default(), ..*self }

@@ -17,6 +17,7 @@ use std::sync::{Arc, LazyLock};
 
 use event::RowBuilder;
 
+use super::format::Object;
 use super::grams::Rarity;
 use super::names::Names;
 use super::text::Context;
@@ -115,8 +116,8 @@ impl Reader {
         &self.plan
     }
 
-    /// Writes the record where one of the lines fits it.
-    pub(super) fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+    /// Writes the record where one of the lines fits it; `object` is what it was read as, where it is one.
+    pub(super) fn read(&mut self, mut object: Option<&mut Object<'_>>, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let Reader { plan, lacks_time, names, scratch } = self;
         let message = trimmed(context.header.message);
         let Some(first) = message.bytes().next() else { return false };
@@ -124,13 +125,16 @@ impl Reader {
         let writes = in_zone.as_ref().unwrap_or(context);
         let mut hits = std::mem::take(&mut scratch.hits);
         let mut found = std::mem::take(&mut scratch.found);
-        let done = plan.candidates(first).find(context.grams(), &mut found, |at| {
+        let read = object.as_deref().map(|object| object.read);
+        let done = plan.candidates(first).find(context, read.is_some(), &mut found, |at| {
             let line = &plan.lines[usize::from(at)];
-            if !line.template.matches(message, &context.first_time, &mut hits) || !writer::accepts(line, message, &hits) {
+            if !line.template.matches(message, &context.first_time, &mut hits)
+                || !writer::accepts(line, message, &hits, object.as_deref_mut())
+            {
                 return false;
             }
             let mark = row.mark();
-            let mut writer = Writer { plan, names, scratch, context: writes, row };
+            let mut writer = Writer { plan, names, scratch, read, context: writes, row };
             if writer.line(line, message, &hits) {
                 writer.set(&line.set);
                 row.log_source(line.log_source.unwrap_or(plan.log_source));
@@ -142,9 +146,9 @@ impl Reader {
         scratch.found = found;
         scratch.hits = hits;
         if done {
-            let mut writer = Writer { plan, names, scratch, context: writes, row };
+            let mut writer = Writer { plan, names, scratch, read, context: writes, row };
             writer.finish();
-            writer.usual(*lacks_time);
+            writer.usual(*lacks_time, object.map(|object| &mut *object.usual));
         }
         done
     }
@@ -155,7 +159,7 @@ impl Reader {
         let claims = plan.claims && !plan.apps.is_empty();
         if claims {
             row.log_source(plan.log_source);
-            Writer { plan, names, scratch, context, row }.finish();
+            Writer { plan, names, scratch, read: None, context, row }.finish();
         }
         claims
     }

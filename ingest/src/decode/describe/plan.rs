@@ -11,9 +11,10 @@ use super::DescriptionError;
 use super::file::{self, Action, File, Line, Scalar, Some1};
 use super::target::{self, Convert, Extent, Target, TimeForm};
 use super::template::Template;
-use crate::decode::grams::{Grams, Needed, Rarity, Waiting};
+use crate::decode::grams::{Needed, Rarity, Waiting};
 use crate::decode::pairs::Style;
 use crate::decode::stamp::Zone;
+use crate::decode::text::Context;
 
 /// A compiled description.
 #[derive(Debug)]
@@ -31,7 +32,9 @@ pub(crate) struct Plan {
     pub(super) zone: Option<Zone>,
     pub(super) set: Sets,
     pub(super) lines: Vec<LinePlan>,
-    pub(super) keys: HashMap<Box<str>, Key>,
+    /// What becomes of keys, and the number of each there.
+    keys: Vec<Key>,
+    numbers: HashMap<Box<str>, u16>,
     pub(super) values: Vec<HashMap<Box<str>, Meaning>>,
     pub(super) parts: Vec<Vec<LinePlan>>,
     /// Lines by the byte that the text begins with: for each a place in `candidates`, since most bytes share one.
@@ -49,6 +52,8 @@ pub(super) struct Candidates {
 
 /// Lines that are asked one after the other at most.
 const FEW: usize = 16;
+/// Ways to fit that are tried at once at most: to look at the whole text for its pairs costs more.
+const AT_ONCE: usize = 2;
 
 impl Candidates {
     fn new(lines: Vec<(u16, Needed)>) -> Candidates {
@@ -59,15 +64,25 @@ impl Candidates {
         Candidates { lines, waiting }
     }
 
-    /// The first line that `fits` says yes to, of those that the text of `grams` may fit. `found` is memory for a bit a line.
-    pub(super) fn find(&self, grams: &Grams, found: &mut Vec<u64>, mut fits: impl FnMut(u16) -> bool) -> bool {
+    /// The first line that `fits` says yes to, of those that the text may fit. Of an object that was read the lines tell by its keys at once.
+    /// `found` is memory for a bit a line.
+    pub(super) fn find(
+        &self,
+        context: &Context<'_>,
+        is_object: bool,
+        found: &mut Vec<u64>,
+        mut fits: impl FnMut(u16) -> bool,
+    ) -> bool {
         let Some(waiting) = &self.waiting else {
+            let at_once = is_object || self.lines.len() <= AT_ONCE && !context.has_grams();
+            let grams = (!at_once).then(|| context.grams());
+            let may_fit = |needed: &Needed| grams.is_none_or(|grams| grams.may_hold(needed));
             let mut asked = None;
-            return self.lines.iter().any(|(at, needed)| grams.may_hold(needed) && asked.replace(*at) != Some(*at) && fits(*at));
+            return self.lines.iter().any(|(at, needed)| may_fit(needed) && asked.replace(*at) != Some(*at) && fits(*at));
         };
         found.clear();
         found.resize(self.lines.last().map_or(0, |(at, _)| usize::from(*at) / 64 + 1), 0);
-        waiting.find(grams, found);
+        waiting.find(context.grams(), found);
         for (word, bits) in found.iter().enumerate() {
             let mut bits = *bits;
             while bits != 0 {
@@ -141,7 +156,7 @@ impl Plan {
     fn targets(&self) -> impl Iterator<Item = &Target> {
         let captures =
             self.lines.iter().chain(self.parts.iter().flatten()).flat_map(|line| line.template.captures.iter().flatten());
-        captures.chain(self.keys.values().flat_map(|key| &key.targets))
+        captures.chain(self.keys.iter().flat_map(|key| &key.targets))
     }
 
     /// Whether something of it is the event's time.
@@ -208,7 +223,8 @@ impl Plan {
             zone: file.zone.as_deref().map(zone).transpose().map_err(&fault)?,
             set: sets(&file.set, native).map_err(&fault)?,
             lines: compiler.lines(&file.lines).map_err(&fault)?,
-            keys: HashMap::new(),
+            keys: Vec::new(),
+            numbers: HashMap::new(),
             values: tables,
             parts: file.parts.values().map(|lines| compiler.lines(lines)).collect::<Result<_, _>>().map_err(&fault)?,
             by_first: Vec::new(),
@@ -220,7 +236,7 @@ impl Plan {
                 let Some(field) = FieldId::intern(&format!("{native}{name}")) else { return Err(fault("no room".to_owned())) };
                 let target =
                     Target { field, name: (*name).into(), convert: Convert::Nothing, values: Some(at as u16), if_absent: false };
-                plan.keys.insert((*name).into(), Key { native: field, targets: vec![target] });
+                plan.tell(name, Key { native: field, targets: vec![target] });
             }
         }
         for (key, specs) in keys {
@@ -229,7 +245,7 @@ impl Plan {
             for spec in specs.iter().filter(|spec| **spec != Scalar::Null(())) {
                 targets.extend(compiler.spec(&spec.to_string(), Some(key)).map_err(|e| fault(format!("key {key:?}: {e}")))?.0);
             }
-            plan.keys.insert(key.into(), Key { native: native_field, targets });
+            plan.tell(key, Key { native: native_field, targets });
         }
         let needed: Vec<_> = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needs(rarity))).collect();
         for byte in 0..256 {
@@ -242,6 +258,21 @@ impl Plan {
             plan.by_first.push(place as u16);
         }
         Ok(plan)
+    }
+
+    fn tell(&mut self, name: &str, key: Key) {
+        self.numbers.insert(name.into(), self.keys.len() as u16);
+        self.keys.push(key);
+    }
+
+    /// The number of the key `name`, where the description says something of it.
+    pub(super) fn number(&self, name: &str) -> Option<u16> {
+        self.numbers.get(name).copied()
+    }
+
+    /// What becomes of the key of this number.
+    pub(super) fn key(&self, number: u16) -> &Key {
+        &self.keys[usize::from(number)]
     }
 
     /// The lines that may fit a text which begins with `byte`.

@@ -6,11 +6,11 @@ use super::plan::{Ask, Constant, Key, LinePlan, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
 use super::template::{FirstTime, Hit};
 use crate::decode::cut::trimmed;
-use crate::decode::format::{self, Usual, protocol, url};
+use crate::decode::format::{self, Object, ReadObject, Usual, protocol, url};
 use crate::decode::names::Names;
 use crate::decode::pairs::{self, Style};
 use crate::decode::record::json::Outcome;
-use crate::decode::record::{self, Fields, Record};
+use crate::decode::record::{self, ByPath, Fields, Record};
 use crate::decode::text::Context;
 use crate::decode::{json, stamp};
 
@@ -40,19 +40,37 @@ pub(super) struct Scratch {
 /// An object's values, or pairs whose keys the description lacks; the fields of its native names, and what the names usually mean.
 pub(super) struct Json {
     record: Record,
-    fields: Fields,
+    /// What becomes of the paths of `record`, and of those of objects that were read before a description was asked.
+    own: Paths,
+    read: Paths,
     usual: Option<Usual>,
     /// Keys that the description says something of.
     told: Vec<record::Key>,
     /// Where in the message the object stands. None: the record is of pairs, or of nothing yet.
     object: Option<std::ops::Range<usize>>,
+    /// Whether the object was read before.
+    was_read: bool,
+}
+
+/// What becomes of the paths of one table of keys.
+struct Paths {
+    fields: Fields,
+    /// The number of a path's key in the plan.
+    numbers: ByPath<Option<u16>>,
+}
+
+impl Paths {
+    fn new(native: &str) -> Paths {
+        Paths { fields: Fields::new(native), numbers: ByPath::default() }
+    }
 }
 
 impl Json {
     fn new(native: &str, names_fields: bool) -> Json {
         let mut record = Record::new();
         let usual = names_fields.then(|| Usual::new(&mut record.keys));
-        Json { record, fields: Fields::new(native), usual, told: Vec::new(), object: None }
+        let (own, read) = (Paths::new(native), Paths::new(native));
+        Json { record, own, read, usual, told: Vec::new(), object: None, was_read: false }
     }
 }
 
@@ -73,12 +91,14 @@ pub(super) struct Writer<'w, 'c, 'r> {
     pub(super) plan: &'w Plan,
     pub(super) names: &'w mut Names,
     pub(super) scratch: &'w mut Scratch,
+    /// The record, where it was read as an object.
+    pub(super) read: Option<ReadObject<'w>>,
     pub(super) context: &'w Context<'c>,
     pub(super) row: &'w mut RowBuilder<'r>,
 }
 
 /// Whether the keys that the line asks for are there.
-pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
+pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], mut object: Option<&mut Object<'_>>) -> bool {
     if line.asks.is_empty() {
         return true;
     }
@@ -88,10 +108,16 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit]) -> bool {
         target.convert.is_body().then_some((text, &target.convert))
     });
     let Some((text, convert)) = body else { return false };
-    let find = |ask: &Ask| -> Option<&str> {
+    let mut find = |ask: &Ask| -> Option<&str> {
         let key = &*ask.key;
         match convert {
-            Convert::Json => json::find(text, key).map(|value| value.trim_matches('"')),
+            Convert::Json => {
+                let value = match object.as_deref_mut().filter(|object| object.read.is(text)) {
+                    Some(object) => object.find(text, key),
+                    None => json::find(text, key),
+                };
+                value.map(|value| value.trim_matches('"'))
+            }
             Convert::Csv(separator) => {
                 let mut rest = Some(text);
                 line.columns.iter().find_map(|column| {
@@ -134,6 +160,7 @@ impl Writer<'_, '_, '_> {
             json.record.begin();
             json.told.clear();
             json.object = None;
+            json.was_read = false;
         }
         let good = self.captures(line, text, hits);
         if !self.scratch.clock.is_empty() {
@@ -175,7 +202,7 @@ impl Writer<'_, '_, '_> {
     /// Writes what a key's value says: its native field, and where the description sends it.
     fn pair(&mut self, key: &str, value: &str) {
         let plan = self.plan;
-        match plan.keys.get(key) {
+        match plan.number(key).map(|number| plan.key(number)) {
             Some(Key { native, targets }) => {
                 self.row.text(*native, value);
                 for target in targets {
@@ -224,8 +251,14 @@ impl Writer<'_, '_, '_> {
         let text = text.trim();
         // An object within a value of this one is not looked into.
         let Some(mut json) = self.scratch.json.take() else { return false };
-        let Json { record, fields, told, object, .. } = &mut *json;
-        let whole = record::json::read(text, record) == Outcome::Whole;
+        let Json { record: own_record, own, read, told, object, was_read, .. } = &mut *json;
+        let known = self.read.filter(|known| known.is(text));
+        *was_read = known.is_some();
+        let whole = *was_read || record::json::read(text, own_record) == Outcome::Whole;
+        let (record, Paths { fields, numbers }) = match known {
+            Some(known) => (known.record, read),
+            None => (&*own_record, own),
+        };
         if whole {
             let start = (text.as_ptr() as usize).wrapping_sub(self.context.header.message.as_ptr() as usize);
             *object = (start < self.context.header.message.len()).then(|| start..start + text.len());
@@ -234,9 +267,10 @@ impl Writer<'_, '_, '_> {
                 fields.write(&record.keys, key, value, self.row);
             }
             for (key, value) in record.view(text).iter() {
-                let Some(Key { targets, .. }) = plan.keys.get(record.keys.name(key)) else { continue };
+                let number = numbers.of(&record.keys, key, || plan.number(record.keys.name(key)));
+                let Some(number) = number else { continue };
                 told.push(key);
-                for target in targets {
+                for target in &plan.key(number).targets {
                     self.json_value(target, value);
                 }
             }
@@ -246,7 +280,8 @@ impl Writer<'_, '_, '_> {
             self.row.text(FieldId::FLAGS, flag);
         }
         if !whole || object.is_none() {
-            record.begin(); // What it says cannot be looked at again.
+            own_record.begin(); // What it says cannot be looked at again.
+            *was_read = false;
         }
         self.scratch.json = Some(json);
         whole
@@ -262,9 +297,15 @@ impl Writer<'_, '_, '_> {
         }
     }
 
-    /// Writes what keys that the description lacks usually mean.
-    pub(super) fn usual(&mut self, sets_time: bool) {
-        let Some(Json { record, usual: Some(usual), told, object, .. }) = self.scratch.json.as_deref_mut() else { return };
+    /// Writes what keys that the description lacks usually mean; `of_read` knows that of an object that was read before.
+    pub(super) fn usual(&mut self, sets_time: bool, of_read: Option<&mut Usual>) {
+        let Some(Json { record, usual: Some(usual), told, object, was_read, .. }) = self.scratch.json.as_deref_mut() else {
+            return;
+        };
+        let (record, usual) = match self.read.zip(of_read).filter(|_| *was_read) {
+            Some((read, usual)) => (read.record, usual),
+            None => (&*record, usual),
+        };
         if record.is_empty() {
             return;
         }
@@ -326,7 +367,13 @@ impl Writer<'_, '_, '_> {
             lower.clear();
             // What is quoted means what stands between the quotes.
             let plain = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).filter(|_| target.convert == Convert::Plain);
-            lower.extend(plain.unwrap_or(text).chars().flat_map(char::to_lowercase));
+            let plain = plain.unwrap_or(text);
+            if plain.is_ascii() {
+                lower.push_str(plain);
+                lower.make_ascii_lowercase();
+            } else {
+                lower.extend(plain.chars().flat_map(char::to_lowercase));
+            }
             if let Some(meaning) = table.get(lower.as_str()).or_else(|| table.get("*").filter(|_| !text.is_empty())) {
                 self.set(&meaning.set);
                 if let Some(write) = &meaning.write {
@@ -501,7 +548,7 @@ impl Writer<'_, '_, '_> {
         let mut hits = self.scratch.inner.pop().unwrap_or_default();
         let fitting = plan.parts[usize::from(number)]
             .iter()
-            .find(|line| line.template.matches(text, &FirstTime::default(), &mut hits) && accepts(line, text, &hits));
+            .find(|line| line.template.matches(text, &FirstTime::default(), &mut hits) && accepts(line, text, &hits, None));
         if let Some(line) = fitting {
             self.captures(line, text, &hits);
             self.set(&line.set);

@@ -216,6 +216,11 @@ impl Plain {
         }
     }
 
+    /// What the names of a record usually mean.
+    pub(super) fn usual(&mut self) -> &mut Usual {
+        &mut self.usual
+    }
+
     /// Writes what the names of a record usually mean that another table has read.
     pub(super) fn write_usual(&mut self, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
         self.usual.write(&record.keys, record.view(text), context, &[], false, row);

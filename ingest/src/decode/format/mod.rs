@@ -52,6 +52,7 @@ use super::text::Context;
 use guess::outcome;
 pub(super) use guess::{beginning, guess, level};
 pub(super) use registry::{Recognise, Registry, names};
+pub(super) use structured::{Object, ReadObject};
 pub(super) use usual::Usual;
 pub(super) use web::request_line;
 
@@ -93,6 +94,11 @@ pub(super) trait Reader: Send {
 
     /// Writes the record and says yes, or leaves nothing behind and says no.
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool;
+
+    /// The same of a record that was read as an object.
+    fn read_object(&mut self, _object: &mut Object<'_>, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        self.read(context, row)
+    }
 
     /// Takes a record of the format's own program that `read` refused.
     fn claim(&mut self, _context: &Context<'_>, _row: &mut RowBuilder<'_>) -> bool {

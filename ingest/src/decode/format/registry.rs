@@ -14,10 +14,11 @@ use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder};
 use hashbrown::HashMap;
 
 use super::Reader;
-use super::structured::{self, Known};
+use super::structured::{self, Known, Object};
 use crate::decode::describe::{self, FirstTime, Library};
 use crate::decode::grams::{Grams, Needed, Rarity, Waiting};
 use crate::decode::names::Names;
+use crate::decode::record::ByPath;
 use crate::decode::syslog::{self, Header};
 use crate::decode::text::Context;
 
@@ -94,7 +95,11 @@ impl Reader for describe::Reader {
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        describe::Reader::read(self, context, row)
+        describe::Reader::read(self, None, context, row)
+    }
+
+    fn read_object(&mut self, object: &mut Object<'_>, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
+        describe::Reader::read(self, Some(object), context, row)
     }
 
     fn claim(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
@@ -151,12 +156,48 @@ impl Shortlists {
     }
 }
 
+/// Readers of JSON records by the outermost keys, of which a record has one of theirs.
+struct ByOutermost {
+    numbers: HashMap<String, u16>,
+    lists: Vec<Vec<u16>>,
+    /// The number of the list of each path.
+    known: ByPath<Option<u16>>,
+}
+
+/// Readers that a record's keys lead to at most.
+const ASKED_MAX: usize = 16;
+
+impl ByOutermost {
+    fn new(by_key: HashMap<String, Vec<u16>>) -> ByOutermost {
+        let (keys, lists): (Vec<_>, Vec<_>) = by_key.into_iter().unzip();
+        ByOutermost { numbers: keys.into_iter().zip(0..).collect(), lists, known: ByPath::default() }
+    }
+
+    /// The numbers of the readers that the object's keys lead to, in the order of ranks.
+    fn find<'f>(&mut self, structured: &structured::Reader, found: &'f mut [u16; ASKED_MAX]) -> &'f [u16] {
+        let ByOutermost { numbers, lists, known } = self;
+        let mut count = 0;
+        let (keys, paths) = structured.paths();
+        for path in paths {
+            let list = known.of(keys, path, || numbers.get(structured::outermost_of(keys.name(path))).copied());
+            for number in list.into_iter().flat_map(|list| &lists[usize::from(list)]) {
+                if count < ASKED_MAX && !found[..count].contains(number) {
+                    found[count] = *number;
+                    count += 1;
+                }
+            }
+        }
+        found[..count].sort_unstable();
+        &found[..count]
+    }
+}
+
 /// Every reader, and the tables that lead to them.
 pub(in crate::decode) struct Registry {
     readers: Vec<Box<dyn Reader>>,
     names: HashMap<&'static str, u16>,
     apps: HashMap<String, Vec<u16>>,
-    json: HashMap<String, Vec<u16>>,
+    json: ByOutermost,
     stamped: Shortlists,
     /// Readers that no program's name leads to; for records without one, also those of `bare` descriptions.
     first: Shortlists,
@@ -225,7 +266,7 @@ impl Registry {
         Registry {
             names,
             apps: apps_of,
-            json: json_of,
+            json: ByOutermost::new(json_of),
             stamped: Shortlists::new(&stamped_by_byte, &readers, &library.rarity),
             first: Shortlists::new(&first_by_byte, &readers, &library.rarity),
             first_bare: Shortlists::new(&first_bare_by_byte, &readers, &library.rarity),
@@ -343,8 +384,14 @@ impl Registry {
             }
         }
         let Registry { readers, apps, app, first, first_bare, json, structured, found, .. } = self;
+        let mut asked = [u16::MAX; ASKED_MAX];
+        let asked = if known == Known::Plain { json.find(structured, &mut asked) } else { &[] };
+        let mut object = (known == Known::Plain).then(|| structured.object(context)).flatten();
         let mut ask = |numbers: &[u16], row: &mut RowBuilder<'_>| {
-            numbers.iter().any(|number| readers[usize::from(*number)].read(context, row))
+            numbers.iter().any(|number| match &mut object {
+                Some(object) => readers[usize::from(*number)].read_object(object, context, row),
+                None => readers[usize::from(*number)].read(context, row),
+            })
         };
         let own = context.header.app.and_then(|name| by_app(apps, app, name));
         if own.is_some_and(|numbers| ask(numbers, row)) {
@@ -352,18 +399,7 @@ impl Registry {
         }
         let byte = message.bytes().next();
         if known == Known::Plain {
-            let mut asked = [u16::MAX; 16];
-            let mut count = 0;
-            structured.outermost(context, |key| {
-                for number in json.get(key).into_iter().flatten() {
-                    if count < asked.len() && !asked[..count].contains(number) {
-                        asked[count] = *number;
-                        count += 1;
-                    }
-                }
-            });
-            asked[..count].sort_unstable(); // In the order of ranks.
-            return if ask(&asked[..count], row) { Known::Written } else { Known::Plain };
+            return if ask(asked, row) { Known::Written } else { Known::Plain };
         }
         let table = if context.header.app.is_some() { first } else { first_bare };
         if byte.is_some_and(|byte| table.ask(byte, readers, found, context, row)) {

@@ -8,20 +8,53 @@ use event::{FieldId, RowBuilder};
 use super::generic::Plain;
 use super::suricata::Eve;
 use super::tables;
+use super::usual::Usual;
 use super::windows::{Carried, Events};
 use super::zeek::Logs;
+use crate::decode::json::Entries;
 use crate::decode::record::json::{self, Outcome};
 use crate::decode::record::table::{self, Table};
-use crate::decode::record::{Fields, Key, Record};
+use crate::decode::record::{Fields, Key, Keys, Record, View};
 use crate::decode::text::Context;
+
+/// A record that was read as an object.
+#[derive(Clone, Copy)]
+pub(in crate::decode) struct ReadObject<'o> {
+    pub(in crate::decode) record: &'o Record,
+    pub(in crate::decode) text: &'o str,
+}
+
+impl ReadObject<'_> {
+    /// Whether the object is `text`: that very place.
+    pub(in crate::decode) fn is(&self, text: &str) -> bool {
+        std::ptr::eq(self.text, text)
+    }
+}
+
+/// The same for who is asked about it: a description of such objects need not read it again.
+pub(in crate::decode) struct Object<'o> {
+    pub(in crate::decode) read: ReadObject<'o>,
+    /// What its names usually mean.
+    pub(in crate::decode) usual: &'o mut Usual,
+    entries: &'o mut Entries,
+}
+
+impl Object<'_> {
+    /// The value of the key `path` in the object's `text` as written: the key itself, or a key within a key's object where a dot parts them.
+    pub(in crate::decode) fn find<'t>(&mut self, text: &'t str, path: &str) -> Option<&'t str> {
+        debug_assert!(self.read.is(text));
+        self.entries.find(text, path)
+    }
+}
 
 pub(super) struct Reader {
     record: Record,
+    entries: Entries,
     eve: Eve,
     zeek: Logs,
     windows: Events,
     carried: Carried,
-    tables: Vec<Table>,
+    tables: Tables,
     keycloak: super::keycloak::Events,
     plain: Plain,
     carrier: Carrier,
@@ -48,7 +81,7 @@ impl Reader {
         let zeek = Logs::new(keys);
         let windows = Events::new(keys);
         let carried = Carried::new(keys);
-        let tables = tables::TABLES.iter().map(|format| Table::new(format, keys)).collect();
+        let tables = Tables::new(tables::TABLES.iter().map(|format| Table::new(format, keys)).collect());
         let keycloak = super::keycloak::Events::new(keys);
         let plain = Plain::new("json", keys);
         let carrier = Carrier {
@@ -118,7 +151,8 @@ impl Reader {
             fields: Fields::new(""),
             memory: String::new(),
         };
-        Reader { record, eve, zeek, windows, carried, tables, keycloak, plain, carrier, is_cut: false }
+        let entries = Entries::default();
+        Reader { record, entries, eve, zeek, windows, carried, tables, keycloak, plain, carrier, is_cut: false }
     }
 
     /// Names for a pin.
@@ -134,6 +168,7 @@ impl Reader {
         if !text.starts_with('{') {
             return Known::No;
         }
+        self.entries.clear();
         let outcome = json::read(text, &mut self.record);
         if outcome == Outcome::No {
             return Known::No;
@@ -145,7 +180,7 @@ impl Reader {
             || self.carried.read(&record.keys, view, text, context, row)
             || self.zeek.read(record, text, context, row)
             || self.keycloak.read(record, text, context, row)
-            || match self.tables.iter_mut().find(|table| table.fits(view)) {
+            || match self.tables.find(view) {
                 Some(table) => {
                     table.write(record, text, context, row);
                     self.plain.write_usual(record, text, context, row);
@@ -170,16 +205,16 @@ impl Reader {
         self.mark_cut(row);
     }
 
-    /// The outermost keys of the record that was read last, in its order; a key may come more than once.
-    pub(super) fn outermost(&self, context: &Context<'_>, mut each: impl FnMut(&str)) {
-        let mut before = "";
-        for (key, _) in self.record.view(object_of(context)).iter() {
-            let first = outermost_of(self.record.keys.name(key));
-            if first != before {
-                each(first);
-            }
-            before = first;
-        }
+    /// The record that was read last, where it is whole.
+    pub(super) fn object<'o>(&'o mut self, context: &Context<'o>) -> Option<Object<'o>> {
+        let Reader { record, entries, plain, is_cut, .. } = self;
+        let read = ReadObject { record, text: object_of(context) };
+        (!*is_cut).then(|| Object { read, usual: plain.usual(), entries })
+    }
+
+    /// The paths of the record that was read last, in its order.
+    pub(super) fn paths(&self) -> (&Keys, impl Iterator<Item = Key>) {
+        (&self.record.keys, self.record.view("").keys())
     }
 
     fn mark_cut(&self, row: &mut RowBuilder<'_>) {
@@ -270,8 +305,42 @@ const AROUND: &[&str] = &[
 /// Keys below which a collector or a cloud service puts the record that it carries.
 const HOLDERS: &[&str] = &["event", "detail", "_source", "records", "Records", "record", "log", "result", "message"];
 
+/// Formats whose meaning is a table.
+struct Tables {
+    tables: Vec<Table>,
+    /// For each path, by its number, the tables of which a record may be that has it: a bit for each.
+    by_path: Vec<u64>,
+}
+
+impl Tables {
+    fn new(tables: Vec<Table>) -> Tables {
+        assert!(tables.len() <= 64, "a bit for each");
+        let mut by_path = Vec::new();
+        for (nth, table) in tables.iter().enumerate() {
+            for key in table.leads() {
+                by_path.resize(by_path.len().max(key.index() + 1), 0);
+                by_path[key.index()] |= 1 << nth;
+            }
+        }
+        Tables { tables, by_path }
+    }
+
+    /// The first table that the record fits.
+    fn find(&mut self, view: View<'_>) -> Option<&mut Table> {
+        let mut may_be = view.keys().fold(0, |found, key| found | self.by_path.get(key.index()).copied().unwrap_or(0));
+        while may_be != 0 {
+            let nth = may_be.trailing_zeros() as usize;
+            if self.tables[nth].fits(view) {
+                return Some(&mut self.tables[nth]);
+            }
+            may_be &= may_be - 1;
+        }
+        None
+    }
+}
+
 /// A path's first key.
-fn outermost_of(path: &str) -> &str {
+pub(super) fn outermost_of(path: &str) -> &str {
     path.split('.').next().unwrap_or(path)
 }
 

@@ -5,17 +5,47 @@ use event::{FieldId, RowBuilder, Value};
 
 use crate::decode::names::is_ours;
 
+/// What is known of each path of one table of keys: found when it is first asked for, forgotten with the path.
+pub(in crate::decode) struct ByPath<T> {
+    generation: u32,
+    known: Vec<Option<T>>,
+}
+
+impl<T> Default for ByPath<T> {
+    fn default() -> ByPath<T> {
+        ByPath { generation: 0, known: Vec::new() }
+    }
+}
+
+impl<T: Copy> ByPath<T> {
+    /// What is known of `key`, one of `keys`, which is always the same table; else what `find` finds.
+    #[inline]
+    pub(in crate::decode) fn of(&mut self, keys: &Keys, key: Key, find: impl FnOnce() -> T) -> T {
+        if self.generation != keys.generation() {
+            self.generation = keys.generation();
+            self.known.truncate(keys.kept());
+        }
+        if let Some(Some(known)) = self.known.get(key.index()) {
+            return *known;
+        }
+        let found = find();
+        if self.known.len() <= key.index() {
+            self.known.resize(keys.len(), None);
+        }
+        self.known[key.index()] = Some(found);
+        found
+    }
+}
+
 /// The fields of a format's own names: a prefix before each path, interned when a path is first written.
 pub(in crate::decode) struct Fields {
     prefix: Box<str>,
-    generation: u32,
-    known: Vec<Known>,
+    known: ByPath<Known>,
     scratch: String,
 }
 
 #[derive(Clone, Copy)]
 enum Known {
-    Not,
     Refused,
     Field(FieldId),
     /// A field that ECS says holds addresses.
@@ -24,7 +54,7 @@ enum Known {
 
 impl Fields {
     pub(in crate::decode) fn new(prefix: &str) -> Fields {
-        Fields { prefix: prefix.into(), generation: 0, known: Vec::new(), scratch: String::new() }
+        Fields { prefix: prefix.into(), known: ByPath::default(), scratch: String::new() }
     }
 
     /// Writes `value` to the field of `key`; `false` where it has none, as where the table of names is full.
@@ -35,41 +65,29 @@ impl Fields {
                 Err(_) => row.text(field, text),
             },
             (Known::Field(field) | Known::Address(field), value) => row.value(field, value),
-            (Known::Not | Known::Refused, _) => return false,
+            (Known::Refused, _) => return false,
         }
         true
     }
 
     fn known(&mut self, keys: &Keys, key: Key) -> Known {
-        if self.generation != keys.generation() {
-            self.generation = keys.generation();
-            self.known.truncate(keys.kept());
-        }
-        match self.known.get(key.index()) {
-            None | Some(Known::Not) => {}
-            Some(known) => return *known,
-        }
-        let known = self.find(keys, key);
-        if self.known.len() <= key.index() {
-            self.known.resize(keys.len(), Known::Not);
-        }
-        self.known[key.index()] = known;
-        known
+        let Fields { prefix, known, scratch } = self;
+        known.of(keys, key, || field_of(prefix, keys, key, scratch))
     }
+}
 
-    fn find(&mut self, keys: &Keys, key: Key) -> Known {
-        self.scratch.clear();
-        self.scratch.push_str(&self.prefix);
-        // Without blanks, as rules name fields: those who write rules read `New Value` as `NewValue`.
-        self.scratch.extend(keys.name(key).split(' '));
-        if key == Key::REFUSED || is_ours(&self.prefix, &self.scratch) {
-            return Known::Refused;
-        }
-        match FieldId::intern(&self.scratch) {
-            None => Known::Refused,
-            Some(field) if self.prefix.is_empty() && self.scratch.ends_with(".ip") => Known::Address(field),
-            Some(field) => Known::Field(field),
-        }
+fn field_of(prefix: &str, keys: &Keys, key: Key, scratch: &mut String) -> Known {
+    scratch.clear();
+    scratch.push_str(prefix);
+    // Without blanks, as rules name fields: those who write rules read `New Value` as `NewValue`.
+    scratch.extend(keys.name(key).split(' '));
+    if key == Key::REFUSED || is_ours(prefix, scratch) {
+        return Known::Refused;
+    }
+    match FieldId::intern(scratch) {
+        None => Known::Refused,
+        Some(field) if prefix.is_empty() && scratch.ends_with(".ip") => Known::Address(field),
+        Some(field) => Known::Field(field),
     }
 }
 

@@ -16,7 +16,7 @@ use event::limits::CELLS_PER_EVENT_MAX;
 use event::object::Room;
 
 pub(super) use event::keys::{Key, Keys};
-pub(super) use keys::Fields;
+pub(super) use keys::{ByPath, Fields};
 
 /// Scalars kept of one record: an event holds no more cells. Further ones are in the raw text only.
 const ITEMS_MAX: usize = CELLS_PER_EVENT_MAX;
@@ -197,6 +197,11 @@ impl<'t> View<'t> {
     /// Every scalar with its path, in the record's order.
     pub(super) fn iter(self) -> impl Iterator<Item = (Key, Value<'t>)> {
         self.record.items.iter().map(move |item| (item.key, self.value(item.value)))
+    }
+
+    /// The path of every scalar, in the record's order.
+    pub(super) fn keys(self) -> impl Iterator<Item = Key> + use<'t> {
+        self.record.items.iter().map(|item| item.key)
     }
 
     fn seen(self, key: Key) -> Option<&'t Seen> {

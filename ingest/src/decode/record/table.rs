@@ -221,6 +221,11 @@ impl Table {
         }
     }
 
+    /// Of each of the ways to be of this format the first key that a record has then.
+    pub(in crate::decode) fn leads(&self) -> impl Iterator<Item = Key> {
+        self.needs.iter().map(|all| all[0].0)
+    }
+
     /// Whether the record is of this format.
     pub(in crate::decode) fn fits(&self, view: View<'_>) -> bool {
         let is = |(key, value): &(Key, Option<&str>)| match value {
