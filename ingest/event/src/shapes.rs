@@ -107,9 +107,9 @@ pub(crate) struct Shapes {
     places: Vec<Place>,
     joins: Vec<Join>,
     text: Vec<u8>,
-    /// Places and open containers by hash. Open addressing, linear probing, at most half full; an index plus one.
-    place_slots: Vec<u32>,
-    open_slots: Vec<u32>,
+    /// Places and open containers by hash.
+    place_slots: Slots,
+    open_slots: Slots,
     forgotten: u32,
     seed: u64,
 }
@@ -119,7 +119,54 @@ pub(crate) const START: u32 = 0;
 /// No container is open.
 pub(crate) const OUTSIDE: u32 = 0;
 
-const SLOTS: usize = 2 * JOINS_MAX;
+/// Numbers by the hash of what they stand for, each one more than the last. Open addressing, linear probing, at most half full; a number plus
+/// one. It grows with what it holds, up to twice [`JOINS_MAX`]: there are hundreds of readers, and most see few kinds of record.
+#[derive(Debug)]
+struct Slots(Vec<u32>);
+
+const SLOTS_MIN: usize = 64;
+
+impl Slots {
+    fn new() -> Slots {
+        Slots(vec![0; SLOTS_MIN])
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
+    /// The number of this hash that `is` what is looked for.
+    fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut at = hash as usize;
+        loop {
+            let number = self.0[at & (self.0.len() - 1)].checked_sub(1)?;
+            if is(number) {
+                return Some(number);
+            }
+            at += 1;
+        }
+    }
+
+    /// Adds the next number, where `hash` tells each one's. The first one, zero, is never looked for.
+    fn add(&mut self, number: u32, hash: impl Fn(u32) -> u32) {
+        let size = self.0.len();
+        if (number as usize + 1) * 2 > size {
+            self.0.clear();
+            self.0.resize(2 * size, 0);
+            (1..number).for_each(|other| self.put(other, hash(other)));
+        }
+        self.put(number, hash(number));
+    }
+
+    fn put(&mut self, number: u32, hash: u32) {
+        let mask = self.0.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.0[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.0[at] = number + 1;
+    }
+}
 
 impl Shapes {
     pub(crate) fn new(seed: u64) -> Shapes {
@@ -128,8 +175,8 @@ impl Shapes {
             places: Vec::new(),
             joins: Vec::new(),
             text: Vec::new(),
-            place_slots: vec![0; SLOTS],
-            open_slots: vec![0; SLOTS],
+            place_slots: Slots::new(),
+            open_slots: Slots::new(),
             forgotten: 0,
             seed,
         };
@@ -143,8 +190,8 @@ impl Shapes {
         self.places.clear();
         self.joins.clear();
         self.text.clear();
-        self.place_slots.fill(0);
-        self.open_slots.fill(0);
+        self.place_slots.clear();
+        self.open_slots.clear();
         self.forgotten = self.forgotten.wrapping_add(1);
         self.begin();
     }
@@ -236,34 +283,30 @@ impl Shapes {
         if self.opens.len() >= JOINS_MAX {
             outer = self.begin_anew(outer);
         }
-        let key = [outer.to_le_bytes(), path.number().to_le_bytes()];
-        let mut at = hash(self.seed, u32::from(is_object), key.as_flattened()) as usize % SLOTS;
-        while let Some(number) = self.open_slots[at].checked_sub(1) {
-            let open = &self.opens[number as usize];
-            if open.outer == outer && open.path == path && open.is_object == is_object {
-                return number;
-            }
-            at = (at + 1) % SLOTS;
-        }
         let depth = self.opens[outer as usize].depth + 1;
-        self.opens.push(Open { outer, depth, is_object, path });
-        self.open_slots[at] = self.opens.len() as u32;
-        self.opens.len() as u32 - 1
+        let new = Open { outer, depth, is_object, path };
+        let (opens, seed) = (&mut self.opens, self.seed);
+        let is_new = |open: &Open| open.outer == outer && open.path == path && open.is_object == is_object;
+        if let Some(number) = self.open_slots.find(new.hash(seed), |number| is_new(&opens[number as usize])) {
+            return number;
+        }
+        let number = opens.len() as u32;
+        opens.push(new);
+        self.open_slots.add(number, |number| opens[number as usize].hash(seed));
+        number
     }
 
     fn place(&mut self, open: u32, before: [u32; BEFORE]) -> u32 {
-        let key = before.map(u32::to_le_bytes);
-        let mut at = hash(self.seed, open, key.as_flattened()) as usize % SLOTS;
-        while let Some(number) = self.place_slots[at].checked_sub(1) {
-            let place = &self.places[number as usize];
-            if place.open == open && place.before == before {
-                return number;
-            }
-            at = (at + 1) % SLOTS;
+        let new = Place { open, before, first: NONE };
+        let (places, seed) = (&mut self.places, self.seed);
+        let is_new = |place: &Place| place.open == open && place.before == before;
+        if let Some(number) = self.place_slots.find(new.hash(seed), |number| is_new(&places[number as usize])) {
+            return number;
         }
-        self.places.push(Place { open, before, first: NONE });
-        self.place_slots[at] = self.places.len() as u32;
-        self.places.len() as u32 - 1
+        let number = places.len() as u32;
+        places.push(new);
+        self.place_slots.add(number, |number| places[number as usize].hash(seed));
+        number
     }
 
     /// Forgets everything but the containers that are open; their number now.
@@ -277,6 +320,19 @@ impl Shapes {
         }
         self.forget();
         kept.iter().rev().fold(OUTSIDE, |outer, open| self.opened(outer, open.is_object, open.path))
+    }
+}
+
+impl Open {
+    fn hash(&self, seed: u64) -> u32 {
+        let key = [self.outer.to_le_bytes(), self.path.number().to_le_bytes()];
+        hash(seed, u32::from(self.is_object), key.as_flattened())
+    }
+}
+
+impl Place {
+    fn hash(&self, seed: u64) -> u32 {
+        hash(seed, self.open, self.before.map(u32::to_le_bytes).as_flattened())
     }
 }
 
