@@ -78,9 +78,20 @@ impl Grams {
     /// Whether the text may hold what is `needed`; true for certain where it does.
     #[inline]
     pub(super) fn may_hold(&self, needed: &Needed) -> bool {
-        (needed.behind_time == BehindTime::Nothing || needed.behind_time == self.behind_time.get())
+        (!needed.some || self.holds(needed.bits[0])) && self.may_hold_rest(needed)
+    }
+
+    /// The same, where the first of its pairs is known to be there or it needs none. The rarest is asked for first: most texts lack it.
+    #[inline]
+    fn may_hold_rest(&self, needed: &Needed) -> bool {
+        (!needed.some || needed.bits[1..].iter().all(|bit| self.holds(*bit)))
             && needed.byte.is_none_or(|byte| self.bytes[usize::from(byte)].get())
-            && (!needed.some || needed.bits.iter().all(|bit| self.bits[usize::from(*bit) / 64].get() & 1 << (bit % 64) != 0))
+            && (needed.behind_time == BehindTime::Nothing || needed.behind_time == self.behind_time.get())
+    }
+
+    #[inline]
+    fn holds(&self, bit: u16) -> bool {
+        self.bits[usize::from(bit) / 64].get() & 1 << (bit % 64) != 0
     }
 
     fn fill(&self, text: &[u8]) {
@@ -266,7 +277,7 @@ impl Waiting {
     /// Sets in `found` the bit of each number that the text of `grams` may mean, and of a few that it does not.
     pub(super) fn find(&self, grams: &Grams, found: &mut [u64]) {
         let mut set = |who: &[(u16, Needed)]| {
-            for (number, _) in who.iter().filter(|(_, needed)| grams.may_hold(needed)) {
+            for (number, _) in who.iter().filter(|(_, needed)| grams.may_hold_rest(needed)) {
                 found[usize::from(*number) / 64] |= 1 << (number % 64);
             }
         };

@@ -1,50 +1,77 @@
 //! A look at a JSON object without reading it: which keys it has, and what stands behind one. [`super::record`] reads it.
 
+use super::pairs::quote_or_escape;
+
 /// The keys of the object in `text` and their values as written, without reading what the values hold. Stops where it is no JSON.
 pub(super) fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut rest = behind(text, BLANKS).strip_prefix('{').unwrap_or("");
-    std::iter::from_fn(move || {
-        let key = behind(rest, b" \t\r\n,").strip_prefix('"')?;
-        let end = string_end(key)?;
-        let (key, after) = (&key[..end], &key[end + 1..]);
-        let value = behind(behind(after, BLANKS).strip_prefix(':')?, BLANKS);
-        let length = value_length(value)?;
-        rest = &value[length..];
-        Some((key, &value[..length]))
-    })
+    let mut rest = inner(text);
+    std::iter::from_fn(move || next_entry(&mut rest))
 }
 
-/// Where the outermost keys of an object and their values stand: many readers ask for some.
+/// What follows the brace of the object in `text`.
+fn inner(text: &str) -> &str {
+    behind(text, BLANKS).strip_prefix('{').unwrap_or("")
+}
+
+/// The next key and its value; `rest` goes on behind them.
+fn next_entry<'a>(rest: &mut &'a str) -> Option<(&'a str, &'a str)> {
+    let key = behind(rest, b" \t\r\n,").strip_prefix('"')?;
+    let end = string_end(key)?;
+    let (key, after) = (&key[..end], &key[end + 1..]);
+    let value = behind(behind(after, BLANKS).strip_prefix(':')?, BLANKS);
+    let (value, behind) = value.split_at(value_length(value)?);
+    *rest = behind;
+    Some((key, value))
+}
+
+/// Where the outermost keys of an object and their values stand, as far as they were looked for: many readers ask for some.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     /// Where each key begins and how long it is, then the same of its value.
     places: Vec<[u32; 4]>,
-    is_filled: bool,
+    /// How much of the text stands behind them. None: nothing was looked for.
+    left: Option<usize>,
 }
 
 impl Entries {
     /// Forgets the object before.
     pub(super) fn clear(&mut self) {
-        self.is_filled = false;
+        self.places.clear();
+        self.left = None;
     }
 
     /// As [`find`] in `text`, always the same one since [`Entries::clear`].
     pub(super) fn find<'a>(&mut self, text: &'a str, path: &str) -> Option<&'a str> {
-        if !std::mem::replace(&mut self.is_filled, true) {
-            let start = |part: &str| (part.as_ptr() as usize - text.as_ptr() as usize) as u32;
-            let place = |(key, value): (&str, &str)| [start(key), key.len() as u32, start(value), value.len() as u32];
-            self.places.clear();
-            self.places.extend(entries(text).take(ENTRIES_MAX).map(place));
-        }
-        if self.places.len() == ENTRIES_MAX {
-            return find(text, path);
-        }
         let part = |start: u32, len: u32| &text[start as usize..start as usize + len as usize];
-        find_in(self.places.iter().map(|[key, key_len, value, value_len]| (part(*key, *key_len), part(*value, *value_len))), path)
+        // Most keys are others from the first letter on.
+        let first = path.as_bytes().first();
+        let may_be = |[key, len, ..]: &&[u32; 4]| *len == 0 || text.as_bytes().get(*key as usize) == first;
+        let known = self.places.iter().filter(may_be);
+        let mut known = known.map(|[key, key_len, value, value_len]| (part(*key, *key_len), part(*value, *value_len)));
+        if let Some(found) = known.find_map(|(key, value)| within(key, value, path)) {
+            return Some(found);
+        }
+        let start = |part: &str| (part.as_ptr() as usize - text.as_ptr() as usize) as u32;
+        let mut rest = self.left.map_or_else(|| inner(text), |left| &text[text.len() - left..]);
+        let found = loop {
+            let Some((key, value)) = next_entry(&mut rest) else {
+                rest = "";
+                break None;
+            };
+            if self.places.len() == ENTRIES_MAX {
+                return find(text, path);
+            }
+            self.places.push([start(key), key.len() as u32, start(value), value.len() as u32]);
+            if let Some(found) = within(key, value, path) {
+                break Some(found);
+            }
+        };
+        self.left = Some(rest.len());
+        found
     }
 }
 
-/// Outermost keys of an object whose places are kept; of one with more the text is searched.
+/// Outermost keys of an object whose places are kept; for those behind them the text is searched.
 const ENTRIES_MAX: usize = 256;
 
 /// What may stand around a value (RFC 8259 §2).
@@ -58,18 +85,17 @@ fn behind<'a>(text: &'a str, marks: &[u8]) -> &'a str {
 
 /// The value of the key `path` as written: the key itself, or a key within a key's object where a dot parts them.
 pub(super) fn find<'a>(text: &'a str, path: &str) -> Option<&'a str> {
-    find_in(entries(text), path)
+    entries(text).find_map(|(key, value)| within(key, value, path))
 }
 
-fn find_in<'a>(mut entries: impl Iterator<Item = (&'a str, &'a str)>, path: &str) -> Option<&'a str> {
-    entries.find_map(|(key, value)| {
-        let below = path.strip_prefix(key)?;
-        match below.strip_prefix('.') {
-            None if below.is_empty() => Some(value),
-            Some(below) if value.starts_with('{') => find(value, below),
-            _ => None,
-        }
-    })
+/// The value of `path` where it is `key`, or lies within its value.
+fn within<'a>(key: &str, value: &'a str, path: &str) -> Option<&'a str> {
+    let below = path.strip_prefix(key)?;
+    match below.strip_prefix('.') {
+        None if below.is_empty() => Some(value),
+        Some(below) if value.starts_with('{') => find(value, below),
+        _ => None,
+    }
 }
 
 /// Where the string ends whose first quote has been read.
@@ -77,13 +103,28 @@ fn string_end(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 0;
     loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        at = quote_or_escape(bytes, at.min(bytes.len()))?;
         if bytes[at] == b'"' {
             return Some(at);
         }
         at += 2;
     }
 }
+
+/// What a byte within an object or a list says of where it ends.
+const OTHER: u8 = 0;
+const QUOTE: u8 = 1;
+const OPENS: u8 = 2;
+const CLOSES: u8 = 3;
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    kinds[b'"' as usize] = QUOTE;
+    kinds[b'{' as usize] = OPENS;
+    kinds[b'[' as usize] = OPENS;
+    kinds[b'}' as usize] = CLOSES;
+    kinds[b']' as usize] = CLOSES;
+    kinds
+};
 
 /// How long the value is with which `text` begins.
 fn value_length(text: &str) -> Option<usize> {
@@ -93,12 +134,12 @@ fn value_length(text: &str) -> Option<usize> {
         b'{' | b'[' => {
             let (mut depth, mut at) = (0usize, 0);
             while let Some(byte) = bytes.get(at) {
-                match byte {
-                    b'"' => at += string_end(&text[at + 1..])? + 1,
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' if depth == 1 => return Some(at + 1),
-                    b'}' | b']' => depth -= 1,
-                    _ => {}
+                match KINDS[usize::from(*byte)] {
+                    OTHER => {}
+                    QUOTE => at += string_end(&text[at + 1..])? + 1,
+                    OPENS => depth += 1,
+                    _ if depth == 1 => return Some(at + 1),
+                    _ => depth -= 1,
                 }
                 at += 1;
             }

@@ -21,11 +21,10 @@
 //! | `outcome` | `success` or `failure`, where the word is known |
 //! | `verdict` | the value, and `event.type` `allowed` or `denied` where the word is known |
 
-use std::net::IpAddr;
-
 use event::{FieldId, RowBuilder, Value};
 use hashbrown::HashMap;
 
+use super::ip;
 use super::names::Names;
 
 /// What is made of a value.
@@ -260,18 +259,18 @@ fn write(target: Target, value: &str, scratch: &mut String, row: &mut RowBuilder
             Ok(n) => row.uint(field, n),
             Err(_) => return false,
         },
-        Kind::Ip | Kind::SomeIp => match (value.trim_matches(['[', ']']).parse::<IpAddr>(), beside) {
-            (Ok(ip), _) if kind == Kind::SomeIp && ip.is_unspecified() => return false,
-            (Ok(ip), _) => row.ip(field, ip.to_canonical()),
-            (Err(_), Some(beside)) => {
+        Kind::Ip | Kind::SomeIp => match (ip::parse(value.trim_matches(['[', ']'])), beside) {
+            (Some(ip), _) if kind == Kind::SomeIp && ip.is_unspecified() => return false,
+            (Some(ip), _) => row.ip(field, ip.to_canonical()),
+            (None, Some(beside)) => {
                 row.text(beside, value);
                 return false;
             }
-            (Err(_), None) => return false,
+            (None, None) => return false,
         },
         Kind::Endpoint => {
             let (host, port) = endpoint(value);
-            let Ok(ip) = host.parse::<IpAddr>() else { return false };
+            let Some(ip) = ip::parse(host) else { return false };
             row.ip(field, ip);
             if let (Some(beside), Some(port)) = (beside, port) {
                 row.uint(beside, port.into());
@@ -356,7 +355,7 @@ pub(super) fn transport(row: &mut RowBuilder<'_>, value: &str, scratch: &mut Str
 /// `address:port`, `address/port`, `[address]:port` or an address alone.
 pub(super) fn endpoint(text: &str) -> (&str, Option<u16>) {
     let text = text.trim();
-    if text.parse::<IpAddr>().is_ok() {
+    if ip::is(text) {
         return (text, None);
     }
     let split = text.rsplit_once([':', '/']).and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));

@@ -14,6 +14,7 @@ mod describe;
 pub mod flow;
 mod format;
 mod grams;
+mod ip;
 mod json;
 mod keys;
 mod names;

@@ -188,7 +188,7 @@ fn is_separator(c: char) -> bool {
 }
 
 /// The first `"` or backslash from `at` on. Most values are a word, which is read before a search of more is made ready.
-fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
     const WORD: usize = 16;
     let is_wanted = |byte: &u8| matches!(byte, b'"' | b'\\');
     let word = &bytes[at..bytes.len().min(at + WORD)];

@@ -5,7 +5,7 @@
 use event::FieldId;
 
 use crate::decode::pairs::Style;
-use crate::decode::stamp;
+use crate::decode::{ip, stamp};
 
 /// One place that a value goes to.
 #[derive(Clone, Debug)]
@@ -328,7 +328,7 @@ impl Extent {
                 let length = text[..length].trim_end_matches([':', '-', '.']).len();
                 // Addresses of the network are such digits and marks too.
                 let is_enough = bytes[..length].iter().filter(|b| b.is_ascii_hexdigit()).count() >= 8;
-                (is_enough && text[..length].parse::<std::net::IpAddr>().is_err()).then_some(length)
+                (is_enough && !ip::is(&text[..length])).then_some(length)
             }
             Extent::Time(form) => {
                 let rest = match form {
@@ -371,7 +371,7 @@ fn ip_length(text: &str) -> Option<usize> {
     // `10.0.0.1:` and `10.0.0.1.` end in what is not theirs; so may `10.0.0.1:80`.
     loop {
         let inner = text[open..end].trim_end_matches('.');
-        if is_ip(inner) {
+        if ip::is(inner) {
             end = open + inner.len();
             break;
         }
@@ -390,8 +390,4 @@ fn ip_length(text: &str) -> Option<usize> {
         return (bytes.get(length) == Some(&b']')).then_some(length + 1);
     }
     Some(length)
-}
-
-fn is_ip(text: &str) -> bool {
-    text.parse::<std::net::IpAddr>().is_ok()
 }

@@ -227,7 +227,7 @@ fn run(ops: &[Op], text: &str, first: &FirstTime, mut at: usize, whole: bool, hi
     for (nth, op) in ops.iter().enumerate() {
         match op {
             Op::Literal(literal) => {
-                if !text.as_bytes()[at..].starts_with(literal.as_bytes()) {
+                if !begins(&text.as_bytes()[at..], literal.as_bytes()) {
                     return None;
                 }
                 at += literal.len();
@@ -278,14 +278,26 @@ fn run(ops: &[Op], text: &str, first: &FirstTime, mut at: usize, whole: bool, hi
     (!whole || at == text.len()).then_some(at)
 }
 
+/// Whether `text` begins with `literal`: most are one byte, which needs no call.
+#[inline]
+fn begins(text: &[u8], literal: &[u8]) -> bool {
+    match literal {
+        [byte] => text.first() == Some(byte),
+        _ => text.starts_with(literal),
+    }
+}
+
 /// The first place of `needle` in `text`. Literals are a few bytes and their texts a line: preparing a search for them costs more than the
 /// search.
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
     let (first, rest) = needle.split_first()?;
+    if rest.is_empty() {
+        return memchr(*first, text);
+    }
     let mut from = 0;
     loop {
         let at = from + memchr(*first, &text[from..])?;
-        if text[at + 1..].starts_with(rest) {
+        if begins(&text[at + 1..], rest) {
             return Some(at);
         }
         from = at + 1;

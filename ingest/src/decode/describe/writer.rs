@@ -12,7 +12,7 @@ use crate::decode::pairs::{self, Style};
 use crate::decode::record::json::Outcome;
 use crate::decode::record::{self, ByPath, Fields, Record};
 use crate::decode::text::Context;
-use crate::decode::{json, stamp};
+use crate::decode::{ip, json, stamp};
 
 /// How CEF and its like write pairs.
 const CEF: Style = Style { separator: None, equals: '=', spaced: true };
@@ -458,8 +458,8 @@ impl Writer<'_, '_, '_> {
             },
             Convert::Ip => {
                 let bare = text.trim_matches(['[', ']']);
-                let bare = bare.split('%').next().unwrap_or(bare);
-                if let Ok(ip) = bare.parse::<std::net::IpAddr>() {
+                let without_zone = || bare.split_once('%').and_then(|(bare, _)| ip::parse(bare));
+                if let Some(ip) = ip::parse(bare).or_else(without_zone) {
                     row.ip(field, ip.to_canonical());
                 }
             }
@@ -620,8 +620,8 @@ fn endpoint(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, port: FieldId,
     if digits > 0
         && digits <= 5
         && let Some(host) = before.strip_suffix([':', '#', '/', '.', ',']).or(before.strip_suffix("->"))
-        && (text.parse::<std::net::IpAddr>().is_err() || before.ends_with(['#', '/']))
-        && !(before.ends_with('.') && host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_err())
+        && (!ip::is(text) || before.ends_with(['#', '/']))
+        && !(before.ends_with('.') && !ip::is(host.trim_matches(['[', ']'])))
         && let Ok(number) = text[before.len()..].parse::<u16>()
     {
         address(row, ip, name, host);

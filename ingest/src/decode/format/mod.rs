@@ -43,8 +43,6 @@ mod windows;
 mod xml;
 mod zeek;
 
-use std::net::IpAddr;
-
 use event::{FieldId, FormatId, LogSource, LogSourceId, RowBuilder, Value};
 
 use super::grams::{Needed, Rarity};
@@ -147,10 +145,10 @@ fn programmed() -> Vec<Box<dyn Reader>> {
 /// Adds an address: as an address where it is one, else as what it says.
 pub(super) fn address(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, text: &str) {
     let bare = text.trim_matches(['[', ']']);
-    match bare.parse::<IpAddr>() {
-        Ok(address) => row.ip(ip, address),
-        Err(_) if !bare.is_empty() && bare != "-" => row.text(name, bare),
-        Err(_) => {}
+    match super::ip::parse(bare) {
+        Some(address) => row.ip(ip, address),
+        None if !bare.is_empty() && bare != "-" => row.text(name, bare),
+        None => {}
     }
 }
 
@@ -297,7 +295,7 @@ fn host_and_port(row: &mut RowBuilder<'_>, authority: &str) {
 
 /// `host:port`, `[2001:db8::1]:port`, or either alone; an IPv6 address and a port behind it as some write them, without brackets.
 fn host_and_port_parts(text: &str) -> (&str, Option<&str>) {
-    if text.parse::<IpAddr>().is_ok() {
+    if super::ip::is(text) {
         return (text, None);
     }
     match text.rsplit_once(':') {
@@ -354,7 +352,7 @@ pub(super) fn enrich(row: &mut RowBuilder<'_>) {
         row.text(FieldId::EVENT_CATEGORY, "authentication");
     }
     if row.get(FieldId::EVENT_KIND).is_none() && !row.is_quarantined() {
-        row.text(FieldId::EVENT_KIND, "event");
+        row.fixed(FieldId::EVENT_KIND, "event");
     }
 }
 
@@ -366,7 +364,17 @@ const LOGINS: &[(&str, &[&str])] = &[
 ];
 
 fn is_login(action: &str) -> bool {
-    LOGINS.iter().any(|(stem, words)| guess::contains(action, stem) && words.iter().any(|word| guess::contains(action, word)))
+    // Most actions have no stem of a login's words: one look tells.
+    let begins = |rest: &[u8], stem: &str| rest.get(..stem.len()).is_some_and(|part| part.eq_ignore_ascii_case(stem.as_bytes()));
+    let bytes = action.as_bytes();
+    let has_stem = |at: usize| match bytes[at].to_ascii_lowercase() {
+        b'l' | b'a' | b's' => LOGINS.iter().any(|(stem, _)| begins(&bytes[at..], stem)),
+        _ => false,
+    };
+    (0..bytes.len()).any(has_stem)
+        && LOGINS
+            .iter()
+            .any(|(stem, words)| guess::contains(action, stem) && words.iter().any(|word| guess::contains(action, word)))
 }
 
 /// Where in `name` its registered domain stands. Without a list of public suffixes: the last two labels, or three where the second-level

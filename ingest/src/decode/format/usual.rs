@@ -6,15 +6,16 @@
 //! of them. Of a path of keys the whole counts (`request.client_ip` is `requestclientip`). Keys before it that only say that something
 //! follows (`data`, `event`, `properties`) may be left out; others where the name says by itself whose value it is.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use event::{FieldId, RowBuilder, Value};
+use hashbrown::HashMap;
 
 use super::usual_names::{Only, USUAL, WORDS};
 use super::usual_words::{BELOW, ECS, HOLDERS, OTHERS, PLAIN, RECORDERS};
 use crate::decode::cut::trimmed;
+use crate::decode::ip;
 use crate::decode::keys::verdict;
 use crate::decode::record::table::{Rule, To};
 use crate::decode::record::{Key, Keys, View};
@@ -454,7 +455,7 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         Only::Any => true,
         Only::Ip => text.is_some_and(|text| match to {
             To::Host(_) => ip_of(text).is_some(),
-            _ => text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok(),
+            _ => ip::is(text.trim_matches(['[', ']'])),
         }),
         Only::Port => number().is_some_and(|n| (1..65536).contains(&n)),
         Only::Status => number().is_some_and(|n| (100..600).contains(&n)),
@@ -476,8 +477,7 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         Only::Letters => text.is_some_and(|text| text.len() <= 32 && text.bytes().any(|b| b.is_ascii_alphabetic())),
         Only::Domain => text.is_some_and(|text| text.contains('.') && is_word(text) && !text.contains(['/', '@', '\\'])),
         Only::Mail => text.is_some_and(|text| {
-            text.split_once('@')
-                .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && host.parse::<IpAddr>().is_err())
+            text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !ip::is(host))
                 && is_word(text)
                 && !text.contains("://")
         }),
@@ -568,11 +568,11 @@ fn is_uuid(text: &str) -> bool {
 /// The address, where the text is one: with a port behind it or without, in brackets or not.
 fn ip_of(text: &str) -> Option<IpAddr> {
     let text = text.trim();
-    if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
+    if let Some(ip) = ip::parse(text.trim_matches(['[', ']'])) {
         return Some(ip);
     }
     let (host, port) = text.rsplit_once(':')?;
-    (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())).then(|| host.trim_matches(['[', ']']).parse().ok())?
+    (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())).then(|| ip::parse(host.trim_matches(['[', ']'])))?
 }
 
 #[cfg(test)]

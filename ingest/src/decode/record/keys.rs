@@ -3,6 +3,7 @@
 use event::keys::{Key, Keys};
 use event::{FieldId, RowBuilder, Value};
 
+use crate::decode::ip;
 use crate::decode::names::is_ours;
 
 /// What is known of each path of one table of keys: found when it is first asked for, forgotten with the path.
@@ -60,9 +61,9 @@ impl Fields {
     /// Writes `value` to the field of `key`; `false` where it has none, as where the table of names is full.
     pub(in crate::decode) fn write(&mut self, keys: &Keys, key: Key, value: Value<'_>, row: &mut RowBuilder<'_>) -> bool {
         match (self.known(keys, key), value) {
-            (Known::Address(field), Value::Text(text)) => match text.parse() {
-                Ok(ip) => row.ip(field, ip),
-                Err(_) => row.text(field, text),
+            (Known::Address(field), Value::Text(text)) => match ip::parse(text) {
+                Some(ip) => row.ip(field, ip),
+                None => row.text(field, text),
             },
             (Known::Field(field) | Known::Address(field), value) => row.value(field, value),
             (Known::Refused, _) => return false,

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{TRANSPORTS, is_one_of};
+use crate::decode::ip;
 
 /// An address, alone or with its port.
 pub(super) fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
@@ -20,7 +21,7 @@ pub(super) fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
         _ => word,
     };
     let bare = word.trim_end_matches(['.', ':', ']']).trim_start_matches(['[', '/', '@']);
-    if let Ok(ip) = bare.parse::<IpAddr>() {
+    if let Some(ip) = ip::parse(bare) {
         if is_wwn(bare) {
             return None;
         }
