@@ -621,7 +621,7 @@ fn endpoint(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, port: FieldId,
         && digits <= 5
         && let Some(host) = before.strip_suffix([':', '#', '/', '.', ',']).or(before.strip_suffix("->"))
         && (!ip::is(text) || before.ends_with(['#', '/']))
-        && !(before.ends_with('.') && !ip::is(host.trim_matches(['[', ']'])))
+        && (!before.ends_with('.') || ip::is(host.trim_matches(['[', ']'])))
         && let Ok(number) = text[before.len()..].parse::<u16>()
     {
         address(row, ip, name, host);
