@@ -36,16 +36,16 @@ impl Queue {
     pub(super) fn observe(&mut self, observer: &mut Observer, event: EventRef<'_>, time: i64) -> bool {
         let Queue { seconds, spare, .. } = self;
         let number = time.div_euclid(SECOND_NS);
-        // A second holds about as much as the one before: what grows piece by piece is moved each time.
-        let like =
-            if seconds.contains_key(&number) { 0 } else { seconds.values().next_back().map_or(0, |s| s.observations.len()) };
-        let second = seconds.entry(number).or_insert_with(|| {
-            let mut second = spare.pop().unwrap_or_default();
-            second.observations.reserve(like + like / 8);
-            second
-        });
+        // The latest second will hold about as much as the one before: what grows piece by piece is moved each time. Room is made for the
+        // latest alone, so that seconds with little in them take little, however many they are.
+        let before = seconds.last_key_value().filter(|(last, _)| **last < number);
+        let like = before.map_or(0, |(_, second)| second.observations.len());
+        let second = seconds.entry(number).or_insert_with(|| spare.pop().unwrap_or_default());
         match observer.observe(event, time, &mut second.text) {
             Some(o) => {
+                if second.observations.is_empty() {
+                    second.observations.reserve(like + like / 8);
+                }
                 second.observations.push(o);
                 self.waiting += 1;
                 true

@@ -363,18 +363,24 @@ const LOGINS: &[(&str, &[&str])] = &[
     ("sign", &["signin", "sign-in", "sign_in", "sign in", "signed-in", "signed in"]),
 ];
 
+/// With which bytes the stems of [`LOGINS`] begin, in any case.
+const STEMS_BEGIN: [bool; 256] = {
+    let (mut table, mut nth) = ([false; 256], 0);
+    while nth < LOGINS.len() {
+        let first = LOGINS[nth].0.as_bytes()[0];
+        (table[first as usize], table[first.to_ascii_uppercase() as usize]) = (true, true);
+        nth += 1;
+    }
+    table
+};
+
 fn is_login(action: &str) -> bool {
     // Most actions have no stem of a login's words: one look tells.
     let begins = |rest: &[u8], stem: &str| rest.get(..stem.len()).is_some_and(|part| part.eq_ignore_ascii_case(stem.as_bytes()));
     let bytes = action.as_bytes();
-    let has_stem = |at: usize| match bytes[at].to_ascii_lowercase() {
-        b'l' | b'a' | b's' => LOGINS.iter().any(|(stem, _)| begins(&bytes[at..], stem)),
-        _ => false,
-    };
-    (0..bytes.len()).any(has_stem)
-        && LOGINS
-            .iter()
-            .any(|(stem, words)| guess::contains(action, stem) && words.iter().any(|word| guess::contains(action, word)))
+    let has_stem = |at: usize| STEMS_BEGIN[usize::from(bytes[at])] && LOGINS.iter().any(|(stem, _)| begins(&bytes[at..], stem));
+    let says = |words: &[&str]| words.iter().any(|word| guess::contains(action, word));
+    (0..bytes.len()).any(has_stem) && LOGINS.iter().any(|(stem, words)| guess::contains(action, stem) && says(words))
 }
 
 /// Where in `name` its registered domain stands. Without a list of public suffixes: the last two labels, or three where the second-level
