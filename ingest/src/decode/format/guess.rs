@@ -505,8 +505,8 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             row.int(FieldId::DESTINATION_PORT, i64::from(port));
         }
     } else {
-        // `Listening on host 192.0.2.9`: the program's own.
-        if one.ip.is_unspecified() || contains(text, "listen") {
+        // `Listening on host 192.0.2.9`: the program's own, but not where a listener tells `from 192.0.2.7`.
+        if one.ip.is_unspecified() || contains(text, "listen") && !is_one_of(one.lead, BEFORE_SOURCE) {
             return false;
         }
         let led = is_one_of(one.lead, BEFORE_ADDRESS) || login && !is_one_of(one.lead, BEFORE_ANOTHER);
