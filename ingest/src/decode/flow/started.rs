@@ -1,7 +1,5 @@
 //! When exporters started, as they tell in options records: of IPFIX, the times of flows in uptime count from then.
 
-use event::Time;
-
 use super::kept::{Bounds, Kept};
 use super::{Export, Field, unsigned};
 
@@ -20,15 +18,12 @@ pub(super) fn field(field: &Field, value: &[u8]) -> Option<u64> {
     (field.enterprise == 0 && field.element == 160 && !field.scope).then(|| unsigned(value))?.filter(|ms| *ms > 0)
 }
 
-/// Milliseconds between an exporter's start and its packet, by its own clock. The counter of flowStartSysUpTime has 32 bits and wraps, as that
-/// of NetFlow's headers does: so does this.
-pub(super) fn uptime_ms(started_ms: u64, claimed: Time) -> u32 {
-    (claimed.unix_ns() / 1_000_000).wrapping_sub_unsigned(started_ms) as u32
-}
-
 impl Export {
-    /// Of a packet whose exporter started then; where its header tells the uptime, that counts.
+    /// Of a packet whose exporter started then, by its own clock; where its header tells the uptime, that counts. The counter of
+    /// flowStartSysUpTime has 32 bits and wraps, as that of NetFlow's headers does: so does this.
     pub(super) fn since(self, started_ms: Option<u64>) -> Export {
-        Export { uptime_ms: self.uptime_ms.or(started_ms.map(|ms| uptime_ms(ms, self.claimed))), ..self }
+        let claimed_ms = self.claimed.unix_ns() / 1_000_000;
+        let told = started_ms.map(|started_ms| claimed_ms.wrapping_sub_unsigned(started_ms) as u32);
+        Export { uptime_ms: self.uptime_ms.or(told), ..self }
     }
 }

@@ -116,11 +116,8 @@ impl Reader {
             None => text,
         };
         // `(111)Connection refused: AH00957: text`
-        let text =
-            match text.split_once(": ").filter(|(system, rest)| system.starts_with('(') && rest.get(..7).is_some_and(is_code)) {
-                Some((_, rest)) => rest,
-                None => text,
-            };
+        let is_system = |(system, rest): &(&str, &str)| system.starts_with('(') && rest.get(..7).is_some_and(is_code);
+        let text = text.split_once(": ").filter(is_system).map_or(text, |(_, rest)| rest);
         let text = match text.split_once(": ").filter(|(code, _)| is_code(code)) {
             Some((code, text)) => {
                 row.text(self.code, code);
