@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::candidates::candidates;
 use crate::problem::Problem;
 use crate::rule_desk::load_sent;
-use crate::search::{On, in_parts, instant, run, takes_lines};
+use crate::search::{On, in_parts, instant, ordered, run, takes_lines};
 use crate::server::Shared;
 use crate::store::Identity;
 
@@ -127,6 +127,9 @@ pub(crate) async fn backtest(
     let Json(body) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
     let now = shared.api.clock.now();
     let range = (instant(body.from.as_deref(), "from", now)?, instant(body.to.as_deref(), "to", now)?);
+    if let (Some(from), Some(to)) = range {
+        ordered(from, to)?;
+    }
     let files = match (body.yaml, body.rule) {
         (Some(yaml), None) if yaml.len() <= rules::yaml::FILE_BYTES_MAX => vec![("request".to_owned(), yaml)],
         (Some(_), None) => return Err(Problem::bad("too_long", format!("{} bytes at most", rules::yaml::FILE_BYTES_MAX))),

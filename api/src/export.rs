@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::problem::Problem;
-use crate::search::{Lack, On, SEARCH_NS_MAX, instant};
+use crate::search::{Lack, On, SEARCH_NS_MAX, instant, ordered};
 use crate::server::{Shared, watch};
 use crate::store::Identity;
 
@@ -104,6 +104,9 @@ pub(crate) async fn export(
     let mut request = SearchRequest::new(parsed);
     request.from = instant(asked.from.as_deref(), "from", now)?;
     request.to = instant(asked.to.as_deref(), "to", now)?;
+    if let (Some(from), Some(to)) = (request.from, request.to) {
+        ordered(from, to)?;
+    }
     (request.sort, request.size, request.total_max) = (Sort::Asc, PAGE, Some(0));
     let on = On::of(&shared, &identity);
     let columns = match (form, &asked.fields) {

@@ -93,6 +93,9 @@ pub(crate) async fn search(
     let now = shared.api.clock.now();
     let (from, to) = (instant(body.from.as_deref(), "from", now)?, instant(body.to.as_deref(), "to", now)?);
     let from = from.or_else(|| body.from.is_none().then(|| now.plus_ns(-86_400 * 1_000_000_000)));
+    if let (Some(from), Some(to)) = (from, to) {
+        ordered(from, to)?;
+    }
     let mut request = SearchRequest::new(parse(&body.query, now)?);
     (request.from, request.to, request.cursor, request.fields) = (from, to, body.cursor, body.fields);
     request.size = body.size.unwrap_or(50);
@@ -105,6 +108,9 @@ pub(crate) async fn search(
             None => (Sort::Asc, Some(field.to_owned())),
         },
     };
+    if request.sort_by.as_deref() == Some("message") {
+        return Err(Problem::bad("bad_sort", "of message the words are kept, not its values: it cannot be sorted by"));
+    }
     if let Some(field) = request.sort_by.as_deref().filter(|field| !shared.api.searchers[identity.tenant as usize].knows(field)) {
         return Err(Problem::bad("bad_sort", format!("sort is desc, asc, or a field (FIELD, -FIELD): no event has {field:?}")));
     }

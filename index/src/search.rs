@@ -365,7 +365,7 @@ impl Searcher {
     /// The shards that meet the range of time.
     fn within(&self, request: &SearchRequest) -> Result<Snapshot, IndexError> {
         let (from, last) = request.range();
-        self.open(|payload| payload.time.is_some_and(|(low, high)| from <= high && last >= low))
+        self.open(|payload| from <= last && payload.time.is_some_and(|(low, high)| from <= high && last >= low))
     }
 
     /// One event.
@@ -472,7 +472,9 @@ impl Snapshot {
         let opened = &*self.shards;
         // Shard by shard, so that one is open at a time; in each, segment by segment.
         let times = opened.iter().enumerate().filter_map(|(at, open)| open.payload.time.map(|(low, high)| (low, high, at)));
-        let mut order: Vec<(i64, i64, usize)> = times.filter(|(low, high, _)| from <= *high && last >= *low).collect();
+        // A range that ends before it begins meets none, though it may lie within one.
+        let mut order: Vec<(i64, i64, usize)> =
+            times.filter(|(low, high, _)| from <= last && from <= *high && last >= *low).collect();
         sort_parts(&mut order, request.sort);
         let parts_of: Vec<usize> = opened.iter().map(Opened::parts).collect();
         let mut parts: usize = order.iter().map(|(.., shard)| parts_of[*shard]).sum();

@@ -587,9 +587,12 @@ fn an_export_has_every_hit_and_says_what_it_is() {
     assert_eq!(table.lines().next(), Some("id,time,received,user.name,source.bytes,raw"));
     assert!(table.lines().nth(1).expect("a row").ends_with(",\"'=cmd()\",100,"), "{table}");
     assert!(last.starts_with("# {") && last.contains("\"count\":1,"), "{last}");
-    for (body, code) in
-        [(json!({"format": "xls"}), "bad_format"), (json!({"query": "("}), "bad_query"), (json!({"surprise": 1}), "bad_body")]
-    {
+    for (body, code) in [
+        (json!({"format": "xls"}), "bad_format"),
+        (json!({"query": "("}), "bad_query"),
+        (json!({"surprise": 1}), "bad_body"),
+        (json!({"from": "now", "to": "now-1h"}), "bad_time"),
+    ] {
         assert!(server.post("/api/v1/export", &server.tokens[0], &body).expect_err("refused").contains(code));
     }
 }
@@ -601,6 +604,10 @@ fn a_search_that_says_what_there_is_not_is_refused() {
         (json!([]), "bad_body"),
         (json!({"sort": "ASC"}), "bad_sort"),
         (json!({"sort": "-oldest"}), "bad_sort"),
+        (json!({"sort": "message"}), "bad_sort"),
+        // Within the time of what there is, and beyond it.
+        (json!({"from": "2026-04-01T00:10:00Z", "to": "2026-04-01T00:00:01Z"}), "bad_time"),
+        (json!({"from": "now", "to": "now-1h"}), "bad_time"),
         (json!({"aggs": {"a": {"terms": {"field": "message"}}}}), "refused"),
         (json!({"aggs": {"a": {"cardinality": {"field": "message"}}}}), "refused"),
         (json!({"query": "source.port:(80 OR web)"}), "bad_query"),
