@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, Extension, FromRequest, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use event::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
 use event::{Content, EventId, Frame, FrameHead, Frames, Position, TenantId, Transport};
@@ -27,7 +28,7 @@ use crate::store::Identity;
 /// Bytes of a body as sent.
 pub(crate) const BODY_BYTES_MAX: usize = 8 << 20;
 /// Bytes of a body once it is unpacked.
-const UNPACKED_BYTES_MAX: usize = 16 << 20;
+pub(crate) const UNPACKED_BYTES_MAX: usize = 16 << 20;
 /// How many times larger than sent an unpacked body may be: real log lines stay below 30.
 const RATIO_MAX: usize = 100;
 /// Records of one request.
@@ -59,10 +60,8 @@ pub(crate) async fn lines(
     Extension(identity): Extension<Identity>,
     peer: Peer,
     Query(Nothing {}): Query<Nothing>,
-    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let body = unpack(&headers, body)?;
     let mut records = Records::new(&shared, &identity, peer);
     if let Some(objects) = array(&body) {
         objects.iter().try_for_each(|object| records.push(object.get().as_bytes()))?;
@@ -89,12 +88,12 @@ pub(crate) async fn bulk(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     peer: Peer,
+    index: Option<Path<String>>,
     Query(parameters): Query<HashMap<String, String>>,
-    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    let named = index.map_or_else(|| "mihari".to_owned(), |Path(name)| name);
     let started = shared.api.clock.now();
-    let body = unpack(&headers, body)?;
     let mut records = Records::new(&shared, &identity, peer);
     let mut items: Vec<(String, Value)> = Vec::new();
     let mut refused = false;
@@ -105,7 +104,7 @@ pub(crate) async fn bulk(
         let Some((name, target)) = action.as_object().and_then(|o| o.iter().next()) else {
             return Err(Problem::bad("bad_body", "an action is an object with one member"));
         };
-        let index = target.get("_index").and_then(Value::as_str).unwrap_or("mihari");
+        let index = target.get("_index").and_then(Value::as_str).unwrap_or(&named);
         let failure = |reason: &str| json!({"_index": index, "status": 400, "error": {"type": "illegal_argument_exception", "reason": reason}});
         let item = match name.as_str() {
             "index" | "create" => {
@@ -146,10 +145,8 @@ pub(crate) async fn one(
     peer: Peer,
     Path(index): Path<String>,
     Query(parameters): Query<HashMap<String, String>>,
-    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let body = unpack(&headers, body)?;
     let record: &RawValue =
         serde_json::from_slice(&body).map_err(|error| Problem::bad("bad_body", format!("a record is a JSON object: {error}")))?;
     if !record.get().starts_with('{') {
@@ -244,18 +241,35 @@ impl Kept {
     }
 }
 
+/// Unpacks the body of a request before anything reads it, to `bytes_max` at most: `_bulk` is sent packed as a rule, and the clients of
+/// Elasticsearch that are told to pack it (`http_compress`) pack every request.
+pub(crate) async fn unpacked(State(bytes_max): State<usize>, request: Request, next: Next) -> Response {
+    let packing = request.headers().get(header::CONTENT_ENCODING).map(|v| v.to_str().unwrap_or("?").to_ascii_lowercase());
+    let Some(packing) = packing.filter(|packing| packing != "identity") else { return next.run(request).await };
+    let (mut head, body) = request.into_parts();
+    let body = match Bytes::from_request(Request::from_parts(head.clone(), body), &()).await {
+        Ok(body) => body,
+        Err(refused) => return refused.into_response(),
+    };
+    match unpack(&packing, &body, bytes_max) {
+        Ok(unpacked) => {
+            head.headers.remove(header::CONTENT_ENCODING);
+            head.headers.insert(header::CONTENT_LENGTH, unpacked.len().into());
+            next.run(Request::from_parts(head, unpacked.into())).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
 /// The body without its packing. What it says of its own size is not believed.
-pub(crate) fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
-    let packing = headers.get(header::CONTENT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or("identity");
-    let sent = body.len();
+fn unpack(packing: &str, body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Problem> {
     let mut unpacked = Vec::new();
-    let limit = UNPACKED_BYTES_MAX.min(sent.saturating_mul(RATIO_MAX)) as u64;
+    let limit = bytes_max.min(body.len().saturating_mul(RATIO_MAX)) as u64;
     let broken = |_| Problem::bad("bad_body", "the body cannot be unpacked");
     match packing {
-        "identity" => return Ok(body),
-        "gzip" => flate2::read::MultiGzDecoder::new(&body[..]).take(limit + 1).read_to_end(&mut unpacked).map_err(broken)?,
+        "gzip" => flate2::read::MultiGzDecoder::new(body).take(limit + 1).read_to_end(&mut unpacked).map_err(broken)?,
         "zstd" => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(&body[..]).map_err(broken)?;
+            let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(broken)?;
             decoder.take(limit + 1).read_to_end(&mut unpacked).map_err(broken)?
         }
         other => {
@@ -264,10 +278,10 @@ pub(crate) fn unpack(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem>
         }
     };
     if unpacked.len() as u64 > limit {
-        let detail = format!("unpacked, a body has {UNPACKED_BYTES_MAX} bytes at most and {RATIO_MAX} times what was sent");
+        let detail = format!("unpacked, a body has {bytes_max} bytes at most and {RATIO_MAX} times what was sent");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", detail));
     }
-    Ok(unpacked.into())
+    Ok(unpacked)
 }
 
 #[cfg(test)]
@@ -275,12 +289,6 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-
-    fn packed(name: &'static str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_ENCODING, axum::http::HeaderValue::from_static(name));
-        headers
-    }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -301,14 +309,14 @@ mod tests {
     #[test]
     fn packed_bodies_are_unpacked_and_bombs_are_not() {
         let text = b"<13>one\n<13>two\n";
-        assert_eq!(unpack(&HeaderMap::new(), Bytes::from_static(text)).expect("plain"), &text[..]);
-        assert_eq!(unpack(&packed("gzip"), gzip(text).into()).expect("gzip"), &text[..]);
+        assert_eq!(unpack("gzip", &gzip(text), 1000).expect("gzip"), &text[..]);
         let zstd = zstd::encode_all(&text[..], 3).expect("packs");
-        assert_eq!(unpack(&packed("zstd"), zstd.into()).expect("zstd"), &text[..]);
+        assert_eq!(unpack("zstd", &zstd, 1000).expect("zstd"), &text[..]);
         let zeros = vec![0; 4 << 20];
-        assert!(unpack(&packed("gzip"), gzip(&zeros).into()).is_err(), "a thousand times its size");
-        assert!(unpack(&packed("zstd"), zstd::encode_all(&zeros[..], 3).expect("packs").into()).is_err());
-        assert!(unpack(&packed("gzip"), gzip(text)[..10].to_vec().into()).is_err(), "cut");
-        assert!(unpack(&packed("br"), Bytes::from_static(text)).is_err(), "unknown");
+        assert!(unpack("gzip", &gzip(&zeros), UNPACKED_BYTES_MAX).is_err(), "a thousand times its size");
+        assert!(unpack("zstd", &zstd::encode_all(&zeros[..], 3).expect("packs"), UNPACKED_BYTES_MAX).is_err());
+        assert!(unpack("gzip", &gzip(text), text.len() - 1).is_err(), "more than there may be");
+        assert!(unpack("gzip", &gzip(text)[..10], 1000).is_err(), "cut");
+        assert!(unpack("br", text, 1000).is_err(), "unknown");
     }
 }

@@ -15,7 +15,7 @@ use event::{Time, hexadecimal};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::intake::{Peer, Records, unpack};
+use crate::intake::{Peer, Records};
 use crate::problem::Problem;
 use crate::server::Shared;
 use crate::store::Identity;
@@ -42,7 +42,6 @@ pub(crate) async fn logs(
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_type", detail));
         }
     };
-    let body = unpack(&headers, body)?;
     let mut records = Records::new(&shared, &identity, peer);
     let mut keep = |record: &Log, of: &Scope| records.push(text(record, of).as_bytes());
     match kind {

@@ -47,6 +47,11 @@ impl Route {
     pub(crate) fn body_bytes_max(&self) -> usize {
         if self.records { intake::BODY_BYTES_MAX } else { BODY_BYTES_MAX }
     }
+
+    /// The same of one that was sent packed.
+    pub(crate) fn unpacked_bytes_max(&self) -> usize {
+        if self.records { intake::UNPACKED_BYTES_MAX } else { BODY_BYTES_MAX }
+    }
 }
 
 const JSON: &str = "application/json";

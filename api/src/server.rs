@@ -1,6 +1,7 @@
 //! The server: what it is given, and how it answers anything: token, limits, headers.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::backtest::{self, Reread};
 use crate::connections::{self, Limits};
-use crate::intake::Intake;
+use crate::intake::{Intake, unpacked};
 use crate::places::Places;
 use crate::problem::{Problem, as_problem};
 use crate::rule_desk::{LOADING_MAX, RuleDesk};
@@ -222,7 +223,8 @@ fn router(shared: Arc<Shared>) -> Router {
     let mut guarded = Router::new();
     for route in routes::table() {
         let limit = RequestBodyLimitLayer::new(route.body_bytes_max());
-        guarded = guarded.route(route.path, route.handler.layer(limit));
+        let unpacking = middleware::from_fn_with_state(route.unpacked_bytes_max(), unpacked);
+        guarded = guarded.route(route.path, route.handler.layer::<_, Infallible>(unpacking).layer(limit));
     }
     let guarded = guarded.route_layer(middleware::from_fn_with_state(shared.clone(), authenticate));
     Router::new()
