@@ -79,8 +79,9 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
             },
             min_count: min_count.unwrap_or(1),
             bounds: None,
+            missing: None,
         },
-        Kind::Histogram { field, interval } => AggregationKind::Histogram { field, interval, offset: 0.0 },
+        Kind::Histogram { field, interval } => AggregationKind::Histogram { field, interval, offset: 0.0, missing: None },
         Kind::Terms { field, size, order, min_count, missing } => AggregationKind::Terms {
             field,
             size: size.unwrap_or(10),

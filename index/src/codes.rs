@@ -143,7 +143,7 @@ impl Key {
     }
 
     /// The value of the same kind that is shown as `text`.
-    fn read(&self, text: &str) -> Option<Key> {
+    pub(crate) fn read(&self, text: &str) -> Option<Key> {
         Some(match self {
             Key::Bool(_) => Key::Bool(text.parse().ok()?),
             Key::Int(_) | Key::Large(_) | Key::Float(_) => match text.parse::<i64>() {
@@ -347,8 +347,11 @@ impl Codes {
         match self.kind {
             ColumnType::I64 => |code| i64::from_u64(code) as f64,
             ColumnType::U64 => |code| code as f64,
-            // As milliseconds; those fit with their fraction.
-            ColumnType::DateTime => |code| i64::from_u64(code) as f64 / 1e6,
+            // As milliseconds: whole ones exactly, which a count of nanoseconds that is divided is not.
+            ColumnType::DateTime => |code| {
+                let ns = i64::from_u64(code);
+                ns.div_euclid(1_000_000) as f64 + ns.rem_euclid(1_000_000) as f64 / 1e6
+            },
             _ => f64::from_u64,
         }
     }

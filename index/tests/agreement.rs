@@ -211,6 +211,7 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
         zone: TimeZone::UTC,
         min_count: 1,
         bounds: None,
+        missing: None,
     };
     let nested = Aggregation {
         kind: minutes,
@@ -497,10 +498,31 @@ fn check_keys(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
         hits.iter().map(|hit| hit.all(FieldId::known("own.counts")).filter_map(|v| v.as_int()).collect()).collect();
     let within =
         |low: i64, high: i64| all.iter().filter(|numbers| numbers.iter().any(|n| (low..high).contains(n))).count() as u64;
-    let interval = AggregationKind::Histogram { field: "own.counts".to_owned(), interval: 2.0, offset: -1.0 };
+    let interval = AggregationKind::Histogram { field: "own.counts".to_owned(), interval: 2.0, offset: -1.0, missing: None };
     let mut expected = BTreeMap::from([("-1".to_owned(), within(-1, 1)), ("1".to_owned(), within(1, 3))]);
     expected.retain(|_, n| *n > 0);
     assert_eq!(counts(interval), expected, "{text}");
+    // What has no number is counted under one, as if it had that: once, whichever column the others are in.
+    let without = all.iter().filter(|numbers| numbers.is_empty()).count() as u64;
+    for missing in [1, 7] {
+        let terms = AggregationKind::Terms {
+            field: "own.counts".to_owned(),
+            size: 1000,
+            order: TermsOrder::Count,
+            min_count: 1,
+            missing: Some(missing.to_string()),
+            chosen: Chosen::default(),
+        };
+        let mut expected = counted(hits, "own.counts");
+        *expected.entry(missing.to_string()).or_default() += without;
+        expected.retain(|_, n| *n > 0);
+        assert_eq!(counts(terms), expected, "{text}");
+        let (field, missing) = ("own.counts".to_owned(), missing as f64);
+        let interval = AggregationKind::Histogram { field, interval: 1000.0, offset: 0.0, missing: Some(missing) };
+        let of_all: u64 = counts(interval).values().sum();
+        let several = all.iter().map(|numbers| numbers.iter().map(|n| n.div_euclid(1000)).collect::<BTreeSet<_>>().len());
+        assert_eq!(of_all, several.sum::<usize>() as u64 + without, "{text}");
+    }
     // Numbers in their order, whole ones and others.
     let by_value = AggregationKind::Terms {
         field: "own.part".to_owned(),

@@ -129,6 +129,7 @@ fn aggregations_that_are_too_large_are_refused_with_a_reason() {
             zone: TimeZone::UTC,
             min_count,
             bounds: Some((Time::EPOCH, Time::from_unix_s(10_000_000_000))),
+            missing: None,
         }
         .into()
     };
@@ -140,7 +141,10 @@ fn aggregations_that_are_too_large_are_refused_with_a_reason() {
         ((0..60).map(|n| (n.to_string(), terms(1, Vec::new()))).collect(), "50 aggregations"),
         (vec![(name(), histogram(Interval::ms(1), 0))], "more than 65536 buckets"),
         (vec![(name(), histogram(Interval::ms(0), 1))], "more than 0"),
-        (vec![(name(), AggregationKind::Histogram { field: name(), interval: f64::NAN, offset: 0.0 }.into())], "more than 0"),
+        (
+            vec![(name(), AggregationKind::Histogram { field: name(), interval: f64::NAN, offset: 0.0, missing: None }.into())],
+            "more than 0",
+        ),
         (vec![(name(), terms(10_000, vec![(name(), terms(10_000, vec![(name(), histogram(Interval::ms(1000), 1))]))]))], ""),
     ];
     for (aggregations, reason) in cases {

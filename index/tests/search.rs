@@ -258,6 +258,7 @@ fn aggregations_count_every_hit() {
         zone: jiff::tz::TimeZone::UTC,
         min_count: 1,
         bounds: None,
+        missing: None,
     };
     let aggregations = vec![
         ("when".to_owned(), histogram.into()),

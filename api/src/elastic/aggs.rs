@@ -82,12 +82,13 @@ pub(super) enum Shape {
     Significant,
     Figure {
         figure: &'static str,
-        date: bool,
+        /// How an instant is written, where it is one.
+        date: Option<String>,
     },
     Value,
     Stats {
         sigma: Option<f64>,
-        date: bool,
+        date: Option<String>,
     },
     Percentiles {
         percents: Vec<f64>,
@@ -201,8 +202,9 @@ fn one(
             let bounds = members.take("extended_bounds").map(|b| number_bounds(&b)).transpose()?;
             let keyed = members.flag("keyed")?.unwrap_or(false);
             let descending = descending_of(&mut members)?;
+            let missing = members.number("missing")?;
             let shape = Shape::Numbers { interval, min_count, bounds, keyed, descending };
-            (AggregationKind::Histogram { field, interval, offset }, shape)
+            (AggregationKind::Histogram { field, interval, offset, missing }, shape)
         }
         "terms" => keys::terms_of(&mut members, dsl, inner, inner_told)?,
         "rare_terms" => keys::rare_of(&mut members, dsl)?,
@@ -225,21 +227,20 @@ fn one(
         }
         "avg" | "sum" | "min" | "max" => {
             let field = field_of(&mut members, dsl)?;
-            members.ignore(&["format", "value_type"]);
+            let date = date_format(&mut members, dsl, &field)?;
+            members.ignore(&["value_type"]);
             let figure = match kind {
                 "avg" => "avg",
                 "sum" => "sum",
                 "min" => "min",
                 _ => "max",
             };
-            let date = dsl.fields.is_date(&field);
             (AggregationKind::Stats { field }, Shape::Figure { figure, date })
         }
         "stats" | "extended_stats" => {
             let field = field_of(&mut members, dsl)?;
-            members.ignore(&["format"]);
+            let date = date_format(&mut members, dsl, &field)?;
             let sigma = members.number("sigma")?.unwrap_or(2.0);
-            let date = dsl.fields.is_date(&field);
             let sigma = (kind == "extended_stats").then_some(sigma);
             (AggregationKind::Stats { field }, Shape::Stats { sigma, date })
         }
@@ -334,6 +335,15 @@ fn one(
     Ok(read)
 }
 
+/// How figures of a field of instants are written; of numbers nothing but the number is told.
+fn date_format(members: &mut Members, dsl: &Dsl<'_>, field: &str) -> Read<Option<String>> {
+    if !dsl.fields.is_date(field) {
+        members.ignore(&["format"]);
+        return Ok(None);
+    }
+    Ok(Some(dates::format_of(members)?.unwrap_or_else(|| dates::USUAL.to_owned())))
+}
+
 /// Whether the newest or the oldest hits are wanted within buckets: nothing else can be told there.
 fn by_time(sort: Option<Value>) -> Read<Sort> {
     let sort = sort.map_or_else(Vec::new, list_of);
@@ -387,13 +397,15 @@ pub(super) fn dates_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(Aggregatio
         None => None,
     };
     let min_count = members.count("min_doc_count")?.unwrap_or(0) as u64;
-    if members.take("missing").is_some() || members.take("hard_bounds").is_some() {
-        return Err(Fault::illegal("[date_histogram]: [missing] and [hard_bounds] are not supported"));
-    }
+    let missing = members.take("missing").map(|value| {
+        let wrong = || Fault::parsing("[date_histogram] [missing] is no instant");
+        reading.read(&value, false).ok_or_else(wrong)
+    });
+    let missing = missing.transpose()?;
     let keyed = members.flag("keyed")?.unwrap_or(false);
     let descending = descending_of(members)?;
     Ok((
-        AggregationKind::DateHistogram { field, interval, zone: zone.clone(), min_count, bounds },
+        AggregationKind::DateHistogram { field, interval, zone: zone.clone(), min_count, bounds, missing },
         Shape::Dates { format, zone, keyed, descending },
     ))
 }
@@ -571,17 +583,17 @@ fn ip_ranges_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(AggregationKind, 
 
 /// The answers to aggregations of a request; `typed`: by names that tell their kinds.
 pub(crate) fn answers(told: &Telling, results: BTreeMap<String, AggregationResult>, typed: bool) -> Read<Value> {
-    match tell(told, results)? {
+    match tell(told, results, None)? {
         Value::Object(all) if typed => Ok(Value::Object(typed::typed(told, all))),
         all => Ok(all),
     }
 }
 
-/// The answers to aggregations.
-fn tell(told: &Telling, mut results: BTreeMap<String, AggregationResult>) -> Read<Value> {
+/// The answers to aggregations, within a bucket of `count` hits.
+fn tell(told: &Telling, mut results: BTreeMap<String, AggregationResult>, count: Option<u64>) -> Read<Value> {
     let mut all = Map::new();
     for told in &told.list {
-        let mut answer = told.shape.tell(results.remove(&told.name).unwrap_or_default(), &told.inner)?;
+        let mut answer = told.shape.tell(results.remove(&told.name).unwrap_or_default(), &told.inner, count)?;
         pipeline::within(&told.inner.computed, &mut answer);
         if let (Some(meta), Value::Object(answer)) = (&told.meta, &mut answer) {
             answer.insert("meta".to_owned(), meta.clone());
@@ -615,7 +627,7 @@ fn bucket(
     inner: &Telling,
 ) -> Read<Value> {
     members.insert("doc_count".to_owned(), count.into());
-    if let Value::Object(more) = tell(inner, aggs)? {
+    if let Value::Object(more) = tell(inner, aggs, Some(count))? {
         members.extend(more);
     }
     Ok(Value::Object(members))
@@ -631,7 +643,7 @@ fn keyed(named: Vec<(String, Value)>, keyed: bool) -> Value {
 }
 
 impl Shape {
-    fn tell(&self, result: AggregationResult, inner: &Telling) -> Read<Value> {
+    fn tell(&self, result: AggregationResult, inner: &Telling, count: Option<u64>) -> Read<Value> {
         // Their word for counts of which nobody knows how far they are off.
         let error = if result.approximate { -1 } else { 0 };
         Ok(match self {
@@ -739,14 +751,16 @@ impl Shape {
             }
             Shape::Figure { figure: name, date } => {
                 let value = result.values.get(*name).copied().flatten();
+                // Of an instant the millisecond is told.
+                let value = if date.is_some() && matches!(*name, "min" | "max") { value.map(f64::floor) } else { value };
                 let mut all = members([("value", figure(value))]);
-                if let (Some(ms), true) = (value, *date && *name != "sum") {
-                    all.insert("value_as_string".to_owned(), at(ms).into());
+                if let (Some(ms), Some(format)) = (value, date.as_deref().filter(|_| *name != "sum")) {
+                    all.insert("value_as_string".to_owned(), at(ms, format).into());
                 }
                 Value::Object(all)
             }
             Shape::Value => json!({"value": result.value.unwrap_or(0.0) as u64}),
-            Shape::Stats { sigma, date } => stats(&result.values, *sigma, *date),
+            Shape::Stats { sigma, date } => stats(&result.values, *sigma, date.as_deref()),
             Shape::Percentiles { percents, keyed: by_key } => {
                 let value = |p: &f64| figure(result.values.get(&p.to_string()).copied().flatten());
                 if *by_key {
@@ -758,10 +772,13 @@ impl Shape {
                 }
             }
             Shape::TopHits { shape, from } => {
-                let total = result.hits.len();
+                let total = match count {
+                    Some(count) => json!({"value": count, "relation": "eq"}),
+                    None => json!({"value": result.hits.len(), "relation": "gte"}),
+                };
                 let tell = |hit| shape.tell(hit, None, Vec::new(), &|| false);
                 let hits: Vec<Value> = result.hits.into_iter().skip(*from).map(tell).collect();
-                json!({"hits": {"total": {"value": total, "relation": "gte"}, "max_score": null, "hits": hits}})
+                json!({"hits": {"total": total, "max_score": null, "hits": hits}})
             }
             Shape::TopMetrics { fields, size } => {
                 let one = |hit: &index::Hit| {
@@ -775,12 +792,15 @@ impl Shape {
     }
 }
 
-fn at(ms: f64) -> String {
-    dates::write(Time::from_unix_ms(ms as i64), None, &TimeZone::UTC)
+fn at(ms: f64, format: &str) -> String {
+    dates::write(Time::from_unix_ms(ms as i64), Some(format), &TimeZone::UTC)
 }
 
-pub(super) fn stats(values: &BTreeMap<String, Option<f64>>, sigma: Option<f64>, date: bool) -> Value {
-    let get = |name: &str| values.get(name).copied().flatten();
+pub(super) fn stats(values: &BTreeMap<String, Option<f64>>, sigma: Option<f64>, date: Option<&str>) -> Value {
+    let get = |name: &str| {
+        let value = values.get(name).copied().flatten();
+        if date.is_some() && matches!(name, "min" | "max") { value.map(f64::floor) } else { value }
+    };
     let count = get("count").unwrap_or(0.0);
     let mut all = members([
         ("count", (count as u64).into()),
@@ -789,9 +809,9 @@ pub(super) fn stats(values: &BTreeMap<String, Option<f64>>, sigma: Option<f64>, 
         ("avg", figure(get("avg"))),
         ("sum", figure(get("sum"))),
     ]);
-    if date {
+    if let Some(format) = date {
         for name in ["min", "max", "avg"] {
-            get(name).map(|ms| all.insert(format!("{name}_as_string"), at(ms).into()));
+            get(name).map(|ms| all.insert(format!("{name}_as_string"), at(ms, format).into()));
         }
     }
     if let Some(sigma) = sigma {

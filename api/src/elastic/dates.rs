@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fault::{Fault, Members};
 
 /// How an instant is written where nothing else is said.
-const USUAL: &str = "strict_date_optional_time";
+pub(super) const USUAL: &str = "strict_date_optional_time";
 
 /// What texts are read against.
 pub(crate) struct Reading<'a> {

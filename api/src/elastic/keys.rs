@@ -173,13 +173,21 @@ fn terms_order(order: Value, inner: &[(String, Aggregation)], inner_told: &[Told
             let figure = match (told.map(|t| &t.shape), figure) {
                 (Some(Shape::Figure { figure, .. }), _) => (*figure).to_owned(),
                 (Some(Shape::Value), _) => "value".to_owned(),
-                (Some(Shape::Stats { .. }), Some(figure)) => figure.to_owned(),
+                (Some(Shape::Stats { sigma, .. }), Some(figure)) if is_figure(figure, sigma.is_some()) => {
+                    figure.trim_end_matches("_population").to_owned()
+                }
                 (Some(Shape::Percentiles { .. }), Some(figure)) if figure.parse::<f64>().is_ok() => figure.to_owned(),
                 _ => return Err(Fault::illegal(format!("[order] by [{path}]: there is no such figure within"))),
             };
             TermsOrder::Inner { name: name.to_owned(), figure, descending }
         }
     })
+}
+
+/// Whether statistics, or extended ones, have such a figure that buckets can be in the order of.
+fn is_figure(name: &str, extended: bool) -> bool {
+    const EXTENDED: &[&str] = &["sum_of_squares", "variance", "variance_population", "std_deviation", "std_deviation_population"];
+    matches!(name, "count" | "min" | "max" | "avg" | "sum") || (extended && EXTENDED.contains(&name))
 }
 
 /// All keys that the values of several fields make, page by page.
@@ -203,7 +211,7 @@ pub(super) fn composite_of(members: &mut Members, dsl: &Dsl<'_>) -> Read<(Aggreg
         let of = match kind.as_str() {
             "terms" => SourceOf::Terms { field: listed(&mut source, dsl)? },
             "date_histogram" => match dates_of(&mut source, dsl)? {
-                (AggregationKind::DateHistogram { field, interval, zone, .. }, Shape::Dates { format: f, .. }) => {
+                (AggregationKind::DateHistogram { field, interval, zone, missing: None, .. }, Shape::Dates { format: f, .. }) => {
                     format = f;
                     SourceOf::DateHistogram { field, interval, zone }
                 }

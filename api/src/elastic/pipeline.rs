@@ -311,7 +311,7 @@ impl Pipeline {
                     ("std_deviation", variance.map(f64::sqrt)),
                 ];
                 let all: BTreeMap<String, Option<f64>> = all.map(|(name, n)| (name.to_owned(), n)).into();
-                stats(&all, Some(*sigma).filter(|_| *over == Over::ExtendedStats), false)
+                stats(&all, Some(*sigma).filter(|_| *over == Over::ExtendedStats), None)
             }
         };
         match told {

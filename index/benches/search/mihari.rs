@@ -152,6 +152,7 @@ fn found(searcher: &Searcher, ask: &Ask) -> u64 {
                 zone: index::TimeZone::UTC,
                 min_count: 1,
                 bounds: None,
+                missing: None,
             }
             .into(),
         ),

@@ -267,8 +267,8 @@ impl IdTable {
 /// How hits are put into buckets.
 enum Split {
     Terms { columns: Vec<Codes>, missing: Option<String> },
-    Dates { columns: Vec<Codes>, rounding: Rounding },
-    Numbers { columns: Vec<Codes>, interval: f64, offset: f64 },
+    Dates { columns: Vec<Codes>, rounding: Rounding, missing: Option<i64> },
+    Numbers { columns: Vec<Codes>, interval: f64, offset: f64, missing: Option<f64> },
     Ranges { columns: Vec<Codes>, ranges: Vec<(f64, f64)> },
     Filters { nodes: Vec<Node> },
     Composite { parts: Vec<Part>, keys: Fast<Vec<u64>, u64>, list: Vec<Vec<u64>> },
@@ -325,11 +325,13 @@ impl Buckets {
         };
         let split = match &aggregation.kind {
             AggregationKind::Terms { field, missing, .. } => Split::Terms { columns: codes(field)?, missing: missing.clone() },
-            AggregationKind::DateHistogram { field, interval, zone, .. } => {
-                Split::Dates { columns: dates(field)?, rounding: Rounding::new(*interval, zone) }
-            }
-            AggregationKind::Histogram { field, interval, offset } => {
-                Split::Numbers { columns: numeric(codes(field)?), interval: *interval, offset: *offset }
+            AggregationKind::DateHistogram { field, interval, zone, missing, .. } => Split::Dates {
+                columns: dates(field)?,
+                rounding: Rounding::new(*interval, zone),
+                missing: missing.map(event::Time::unix_ns),
+            },
+            AggregationKind::Histogram { field, interval, offset, missing } => {
+                Split::Numbers { columns: numeric(codes(field)?), interval: *interval, offset: *offset, missing: *missing }
             }
             AggregationKind::Range { field, ranges } => {
                 let ends = |r: &super::NumberRange| (r.from.unwrap_or(f64::NEG_INFINITY), r.to.unwrap_or(f64::INFINITY));
@@ -409,16 +411,16 @@ impl Buckets {
                     (0..hits.docs.len()).filter(|at| !has[*at]).for_each(|at| count(tables, columns.len(), at, MISSING));
                 }
             }
-            Split::Dates { columns, rounding } => {
+            Split::Dates { columns, rounding, missing } => {
+                let absent = missing.map(|ns| i64::to_u64(rounding.start_of(ns)));
                 let start = |_: Number, code: u64| Some(i64::to_u64(rounding.start_of(i64::from_u64(code))));
-                once(columns, hits.docs, start, |at, code| count(tables, 0, at, code));
+                once(columns, hits.docs, absent, start, |at, code| count(tables, 0, at, code));
             }
-            Split::Numbers { columns, interval, offset } => {
+            Split::Numbers { columns, interval, offset, missing } => {
                 let (interval, offset) = (*interval, *offset);
-                let start = |number: Number, code: u64| {
-                    Some(f64::to_u64(((number(code) - offset) / interval).floor() * interval + offset))
-                };
-                once(columns, hits.docs, start, |at, code| count(tables, 0, at, code));
+                let start_of = |n: f64| f64::to_u64(((n - offset) / interval).floor() * interval + offset);
+                let start = |number: Number, code: u64| Some(start_of(number(code)));
+                once(columns, hits.docs, missing.map(start_of), start, |at, code| count(tables, 0, at, code));
             }
             Split::Ranges { columns, ranges } => {
                 let ranges = &*ranges;
@@ -426,7 +428,7 @@ impl Buckets {
                     let n = number(code);
                     (0..).zip(ranges).filter(move |(_, (from, to))| *from <= n && n < *to).map(|(range, _)| range)
                 };
-                once(columns, hits.docs, which, |at, code| count(tables, 0, at, code));
+                once(columns, hits.docs, None, which, |at, code| count(tables, 0, at, code));
             }
             Split::Filters { nodes } => {
                 for (filter, node) in nodes.iter_mut().enumerate() {
@@ -577,18 +579,23 @@ impl Split {
 type Number = fn(u64) -> f64;
 
 /// Calls `count` with the place in `docs` of every document and each bucket that a value of it lies in, once however many do; `split` gives
-/// the buckets of a code.
+/// the buckets of a code, `absent` is that of documents without a value.
 fn once<B: IntoIterator<Item = u64>>(
     columns: &mut [Codes],
     docs: &[DocId],
+    absent: Option<u64>,
     mut split: impl FnMut(Number, u64) -> B,
     mut count: impl FnMut(usize, u64),
 ) {
     let several = columns.len() > 1 || columns.iter().any(Codes::has_several);
     let mut found: Vec<(usize, u64)> = Vec::new();
+    let mut has = vec![false; if absent.is_some() { docs.len() } else { 0 }];
     for column in columns {
         let number = column.number();
         column.each(docs, |at, code| {
+            if let Some(has) = has.get_mut(at) {
+                *has = true;
+            }
             for bucket in split(number, code) {
                 if several {
                     found.push((at, bucket));
@@ -601,6 +608,9 @@ fn once<B: IntoIterator<Item = u64>>(
     found.sort_unstable();
     found.dedup();
     found.into_iter().for_each(|(at, bucket)| count(at, bucket));
+    if let Some(bucket) = absent {
+        (0..docs.len()).filter(|at| !has[*at]).for_each(|at| count(at, bucket));
+    }
 }
 
 /// Calls `each` with every combination of one value of each part, as column and code in turn; false where there are too many for all.

@@ -72,6 +72,8 @@ pub enum AggregationKind {
         min_count: u64,
         /// The instants that empty buckets reach to.
         bounds: Option<(Time, Time)>,
+        /// The instant under which hits without one are counted.
+        missing: Option<Time>,
     },
     /// Hits by interval of a number.
     Histogram {
@@ -81,6 +83,8 @@ pub enum AggregationKind {
         interval: f64,
         /// By how much every bucket begins later.
         offset: f64,
+        /// The number under which hits without one are counted.
+        missing: Option<f64>,
     },
     /// The most frequent values of a field.
     Terms {

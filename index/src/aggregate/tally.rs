@@ -339,6 +339,9 @@ fn buckets(
         key => key.show(),
     };
     let mut list: Vec<(Key, u64, Vec<Tally>)> = counted.buckets.into_iter().map(|(k, (n, inner))| (k, n, inner)).collect();
+    if let AggregationKind::Terms { missing: Some(text), .. } = kind {
+        as_a_value(&mut list, text);
+    }
     let by_count = matches!(
         kind,
         AggregationKind::Terms { order: TermsOrder::Count, .. } | AggregationKind::MultiTerms { order: TermsOrder::Count, .. }
@@ -417,6 +420,23 @@ fn buckets(
     Ok(())
 }
 
+/// Makes what stands for hits without a value a value as all others are, of their kind, and one with its equal.
+fn as_a_value(list: &mut Vec<(Key, u64, Vec<Tally>)>, missing: &str) {
+    let own = Key::Text(missing.to_owned());
+    let Some(at) = list.iter().position(|(key, ..)| *key == own) else { return };
+    let mut others = list.iter().map(|(key, ..)| key).filter(|key| **key != own).peekable();
+    let value = others.peek().and_then(|key| key.read(missing));
+    let Some(value) = value.filter(|_| others.all(|key| !matches!(key, Key::Text(_)))) else { return };
+    let (_, count, inner) = list.remove(at);
+    match list.iter_mut().find(|(key, ..)| *key == value) {
+        Some((_, known, mine)) => {
+            *known += count;
+            merge_all(mine, inner);
+        }
+        None => list.push((value, count, inner)),
+    }
+}
+
 /// Composite keys in the order of their parts, each the way it was asked for.
 fn in_order(a: &Key, b: &Key, sources: &[(String, Source)]) -> Ordering {
     let (Key::Tuple(a), Key::Tuple(b)) = (a, b) else { return a.cmp(b) };
@@ -493,8 +513,15 @@ fn sort_terms(list: &mut [(Key, u64, Vec<Tally>)], order: &TermsOrder, aggregati
                 _ => None,
             };
             list.sort_by(|a, b| {
-                let ordering = figure(a).partial_cmp(&figure(b)).unwrap_or(Ordering::Equal);
-                (if *descending { ordering.reverse() } else { ordering }).then_with(|| a.0.cmp(&b.0))
+                let ordering = match (figure(a), figure(b)) {
+                    (Some(a), Some(b)) => {
+                        let ordering = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
+                        if *descending { ordering.reverse() } else { ordering }
+                    }
+                    // Of which nothing was measured comes last, either way.
+                    (a, b) => b.is_some().cmp(&a.is_some()),
+                };
+                ordering.then_with(|| a.0.cmp(&b.0))
             });
         }
     }
