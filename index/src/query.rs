@@ -170,8 +170,9 @@ type Parsed<T> = Result<T, QueryError>;
 impl<'q> Parser<'q> {
     fn new(text: &'q str, now: Time, lucene: Option<&'q Lucene<'q>>) -> Parsed<Parser<'q>> {
         let mut parser = Parser { text, at: 0, depth: 0, conditions: 0, now, lucene };
-        if text.len() > QUERY_BYTES_MAX {
-            return Err(parser.error(Reason::TooLong));
+        let bytes_max = if lucene.is_some() { lucene::QUERY_BYTES_MAX } else { QUERY_BYTES_MAX };
+        if text.len() > bytes_max {
+            return Err(parser.error(Reason::TooLong(bytes_max)));
         }
         parser.blanks();
         Ok(parser)
@@ -374,7 +375,7 @@ impl<'q> Parser<'q> {
     fn unquoted(&mut self) -> Parsed<Query> {
         let start = self.at;
         let word = self.word()?;
-        if word.split_once(':').is_some_and(|(name, _)| has_wildcard(name)) {
+        if named_by_pattern(&self.text[start..self.at]) {
             self.at = start;
             return Err(self.error(Reason::WildcardInName));
         }
@@ -530,7 +531,10 @@ impl<'q> Parser<'q> {
             }
             Some('/') if rest[1..].contains('/') => {
                 let start = self.at;
-                let (source, bytes) = slashed(&rest[1..]);
+                let (source, bytes) = match self.lucene {
+                    Some(_) => lucene::slashed(&rest[1..]),
+                    None => slashed(&rest[1..]),
+                };
                 self.at += 1 + bytes;
                 let regex = match self.lucene {
                     Some(_) => lucene_regex(&source, false),
@@ -741,6 +745,19 @@ fn has_wildcard(word: &str) -> bool {
     false
 }
 
+/// Whether a word as it is written has a colon behind a name with wildcards. One behind a backslash is meant as it is.
+fn named_by_pattern(written: &str) -> bool {
+    let mut chars = written.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            ':' => return has_wildcard(&written[..at]),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// A word of the parser as it was meant: without the backslashes that it kept for wildcards.
 fn unescaped(word: &str) -> String {
     let mut text = String::with_capacity(word.len());
@@ -753,7 +770,9 @@ fn unescaped(word: &str) -> String {
 
 /// Why a regular expression is none, in a line.
 fn bad_regex(error: &regex::Error) -> Reason {
-    Reason::BadRegex(error.to_string().lines().last().unwrap_or("bad regular expression").to_owned())
+    let told = error.to_string();
+    let line = told.lines().last().unwrap_or("bad regular expression");
+    Reason::BadRegex(line.strip_prefix("error: ").unwrap_or(line).to_owned())
 }
 
 /// The source of `source/...`, and how many bytes it takes with its slash.
@@ -800,6 +819,7 @@ mod tests {
             "_exists_:user.name user:*",
             "@timestamp:[now-15m TO now]",
             "http://example.com/a",
+            r"*javascript\:alert*",
             "個人番号 OR ログ*",
             "",
             "*",

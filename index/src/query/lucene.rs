@@ -13,6 +13,9 @@ use super::{
 };
 use crate::schema::{Kind, MESSAGE, kind};
 
+/// Bytes of a query: converters of rules write long ones.
+pub(super) const QUERY_BYTES_MAX: usize = 64 * 1024;
+
 /// How a query of Lucene's syntax is meant.
 #[derive(Clone, Debug, Default)]
 pub struct Lucene<'a> {
@@ -200,6 +203,26 @@ fn together(clauses: Vec<(Occurs, Query)>) -> Query {
     if all.len() == 1 { all.remove(0) } else { Query::And(all) }
 }
 
+/// The source of `source/...`, and how many bytes it takes with its slash. As Lucene's lexer has it, whatever stands before a backslash: a slash
+/// behind one ends nothing, but where no other does.
+pub(super) fn slashed(text: &str) -> (String, usize) {
+    let bytes = text.as_bytes();
+    let slashes = || memchr::memchr_iter(b'/', bytes);
+    let end = slashes().find(|at| *at == 0 || bytes[at - 1] != b'\\').or_else(|| slashes().last()).unwrap_or(bytes.len());
+    (text[..end].to_owned(), (end + 1).min(bytes.len()))
+}
+
+/// A class of letters by its name, as Lucene knows it: of ASCII alone.
+fn class_of(name: char) -> Option<(bool, &'static str)> {
+    let letters = match name.to_ascii_lowercase() {
+        'd' => "0-9",
+        'w' => "0-9A-Za-z_",
+        's' => " \\t\\n\\r\\x0b\\x0c",
+        _ => return None,
+    };
+    Some((name.is_ascii_uppercase(), letters))
+}
+
 /// A regular expression of Lucene's syntax, over a whole value: `"..."` is meant literally, `@` is any text, `#` nothing at all. An anchor
 /// at either end, which Lucene takes for a character, is taken for what it is meant.
 ///
@@ -215,11 +238,12 @@ pub fn lucene_regex(source: &str, ignore_case: bool) -> Result<Regex, Reason> {
         match c {
             '\\' => {
                 let next = chars.next().ok_or_else(|| bad("a backslash at the end"))?;
-                // Letters and digits have a meaning behind a backslash only where both dialects give them the same.
-                match next {
-                    'd' | 'D' | 'w' | 'W' | 's' | 'S' => out.extend(['\\', next]),
-                    next if next.is_alphanumeric() => out.push(next),
-                    next => out.push_str(&regex::escape(next.encode_utf8(&mut [0; 4]))),
+                match class_of(next) {
+                    Some((false, letters)) if class => out.push_str(letters),
+                    Some((negated, letters)) => out.extend([if negated { "[^" } else { "[" }, letters, "]"]),
+                    // Other letters have no meaning behind a backslash.
+                    None if next.is_alphanumeric() => out.push(next),
+                    None => out.push_str(&regex::escape(next.encode_utf8(&mut [0; 4]))),
                 }
             }
             ']' if class => {
@@ -311,11 +335,16 @@ mod tests {
             ("_exists_:x", false, "x?"),
             ("*:* AND x:a\\ b", false, "(and all x=a b)"),
             (r"x:*\\cmd.exe", false, r"x~*\\cmd.exe"),
+            (r"x:/(^|\\/)\.[^\\/]/ y", false, r"(or x/^(?:(\^|\\/)\.[^\\/])$ y)"),
+            (r"x:/a\\/", false, r"x/^(?:a\\)$"),
             ("x:/a.*\\/b/", false, "x/^(?:a.*/b)$"),
             ("and or", false, "(or and or)"),
         ] {
             assert_eq!(read(text, all, &[]), expected, "{text}");
         }
+        // A colon behind a backslash names no field.
+        assert!(read(r"*javascript\:alert* OR *\:179*", false, &[]).starts_with("(or ["));
+        assert_eq!(read("s*:a", false, &[]), "wildcards in names of fields are not supported at character 0");
         assert_eq!(read("a \"b c\"", false, &["x", "y"]), "(or (or x=a y=a) (or x=b c y=b c))");
     }
 
@@ -344,6 +373,10 @@ mod tests {
             ("[^a&&b]x", "cx", true),
             ("[^a&&b]x", "&x", false),
             (r"\d+\.\w", "12.x", true),
+            (r"\d", "１", false),
+            (r"[\W\d]+", "-1", true),
+            (r"[^\s]\S\D", "a b", false),
+            (r"-k\s\w{1,64}(?:\s?(?:-p|-s))?", "-k netsvcs -p", true),
             (r"a\@b", "a@b", true),
             ("[]a]+", "]a", true),
         ] {

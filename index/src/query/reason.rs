@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::{CONDITIONS_MAX, QUERY_BYTES_MAX};
+use super::CONDITIONS_MAX;
 
 /// Why a query is none, or could never find anything.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Reason {
-    /// It is longer than queries may be.
-    TooLong,
+    /// It is longer than queries may be: how many bytes they have.
+    TooLong(usize),
     /// Its brackets stand in each other too deeply.
     TooDeep,
     /// It has too many conditions.
@@ -63,7 +63,7 @@ impl Reason {
     /// Its name.
     pub fn code(&self) -> &'static str {
         match self {
-            Reason::TooLong => "too_long",
+            Reason::TooLong(_) => "too_long",
             Reason::TooDeep => "too_deep",
             Reason::TooManyConditions => "too_many_conditions",
             Reason::UnexpectedText => "unexpected_text",
@@ -95,7 +95,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Reason::TooLong => return write!(f, "longer than {QUERY_BYTES_MAX} bytes"),
+            Reason::TooLong(bytes) => return write!(f, "longer than {bytes} bytes"),
             Reason::TooDeep => "nested too deeply",
             Reason::TooManyConditions => return write!(f, "more than {CONDITIONS_MAX} conditions"),
             Reason::UnexpectedText => "unexpected text",
