@@ -74,6 +74,7 @@ fn what_an_address_says_is_read_or_refused() {
         ("/_search?source=%7B%7D&source_content_type=application/json", "[source] is not supported"),
         ("/_search?q=x&analyzer=english", "[analyzer] is not supported"),
         ("/_search?keep_on_completion=true", "[keep_on_completion]"),
+        ("/_search?scroll=1m&from=5", "`from`"),
         ("/_search/scroll?size=5", "request [/_search/scroll] contains unrecognized parameter: [size]"),
         ("/_async_search?waitfor=1s", "[waitfor]"),
         ("/_msearch?size=1", "[size]"),
@@ -137,6 +138,7 @@ fn queries_of_the_dsl_find_what_they_should() {
         (json!({"query_string": {"query": r"user.\*:taro"}}), 100),
         (json!({"exists": {"field": "process"}}), 20),
         (json!({"exists": {"field": "source.*"}}), 200),
+        (json!({"exists": {"field": "_id"}}), 200),
         (json!({"term": {"_id": "0-1-0"}}), 1),
         (json!({"query_string": {"query": r"_id:0\-1\-0 OR event.original:*hanako*"}}), 100),
         (json!({"function_score": {"query": {"term": {"user.name": "taro"}}, "functions": [{"weight": 2}]}}), 100),
@@ -155,12 +157,15 @@ fn queries_of_the_dsl_find_what_they_should() {
             2,
         ),
         (json!({"range": {"@timestamp": {"gte": "now-1h", "lt": "now/h"}}}), 200),
+        (json!({"range": {"@timestamp": {"gte": "2026-04-01T00:30", "lt": "2026-04-01T00:10"}}}), 0),
         (json!({"range": {"@timestamp": {"gte": "2026-04-01T09:00", "lt": "2026-04-01T09:01", "time_zone": "+09:00"}}}), 4),
         (json!({"bool": {"must": {"match_all": {}}, "must_not": [{"term": {"user.name": "taro"}}]}}), 100),
         (json!({"bool": {"should": [{"term": {"user.name": "taro"}}, {"term": {"user.name": "jiro"}}]}}), 100),
         (json!({"bool": {"filter": [{"match_all": {}}], "should": [{"match_none": {}}]}}), 200),
         (json!({"bool": {"filter": [], "should": [{"match_none": {}}], "minimum_should_match": 1}}), 0),
         (json!({"constant_score": {"filter": {"term": {"user.name": "taro"}}, "boost": 2}}), 100),
+        (json!({"bool": {"filter": {"bool": {"must_not": {"term": {"user.name": "taro"}}}}, "should": {"match_none": {}}}}), 100),
+        (json!({"bool": {"should": [{"term": {"user.name": "taro"}}], "minimum_should_match": 0}}), 100),
         (json!({"query_string": {"query": "user.name:taro AND source.ip:10.0.0.0\\/24", "analyze_wildcard": true}}), 25),
         (json!({"query_string": {"query": "@timestamp:[2026-04-01T09:00 TO 2026-04-01T09:01}", "time_zone": "+09:00"}}), 4),
         (json!({"query_string": {"query": "taro hanako"}}), 200),
@@ -219,6 +224,8 @@ fn what_is_not_supported_is_refused_by_name() {
         (json!({"query": {"match": {"message": {"query": "a b", "minimum_should_match": "2<75%"}}}}), "minimum_should_match"),
         (json!({"query": {"match": {"message": {"query": "-", "zero_terms_query": "all"}}}}), "zero_terms_query"),
         (json!({"query": {"query_string": {"query": "a b", "phrase_slop": 3}}}), "phrase_slop"),
+        (json!({"query": {"query_string": {"query": "a b", "default_operator": "xor"}}}), "default_operator"),
+        (json!({"query": {"match": {"message": {"query": "a b", "operator": "nor"}}}}), "operator"),
         (json!({"query": {"query_string": {"query": "a b c", "minimum_should_match": "2"}}}), "minimum_should_match"),
         (json!({"query": {"query_string": {"query": "a b", "type": "phrase"}}}), "type"),
         (json!({"query": {"query_string": {"query": "a", "time_zone": "Moon/Base"}}}), "Moon/Base"),
@@ -240,10 +247,18 @@ fn what_is_not_supported_is_refused_by_name() {
         ),
         (json!({"aggs": {"a": {"max_bucket": {"buckets_path": "h>x"}}}}), "No aggregation found for path [h>x]"),
         (json!({"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "order": {"_count": "desc"}}}}}), "order"),
-        (json!({"aggs": {"a": {"histogram": {"field": "source.bytes", "interval": 5, "missing": 0}}}}), "missing"),
         (
-            json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1h", "missing": "2026-04-01"}}}}),
+            json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1h", "missing": "yesterday"}}}}),
             "missing",
+        ),
+        (
+            json!({"aggs": {"a": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1h", "hard_bounds": {}}}}}),
+            "hard_bounds",
+        ),
+        (
+            json!({"aggs": {"a": {"terms": {"field": "user.name", "order": {"b.variance": "desc"}},
+                "aggs": {"b": {"stats": {"field": "source.bytes"}}}}}}),
+            "no such figure",
         ),
         (json!({"aggs": {"a": {"date_range": {"field": "@timestamp", "time_zone": "Moon/Base", "ranges": [{}]}}}}), "Moon/Base"),
         (json!({"aggs": {"a": {"terms": {"field": "user.name", "order": [{"_count": "desc"}, {"_key": "desc"}]}}}}), "order"),
@@ -492,6 +507,13 @@ fn what_aggregations_list_is_chosen() {
         ask("multi_terms", json!({"terms": [{"field": "user.name"}, {"field": "own.number", "missing": "none"}], "size": 3}));
     assert_eq!(keys(&told), json!([[["hanako", "none"], 50], [["taro", "none"], 50], [["hanako", 0.5], 25]]));
     assert_eq!((&told["buckets"][0]["key_as_string"], &told["sum_other_doc_count"]), (&json!("hanako|none"), &json!(75)));
+    // A number where there is none is one as any other.
+    assert_eq!(keys(&terms(json!({"field": "own.number", "missing": 5}))), json!([[5, 150], [0.5, 50]]));
+    assert_eq!(keys(&terms(json!({"field": "own.number", "missing": "7"}))), json!([[7, 100], [0.5, 50], [5, 50]]));
+    let told = ask("histogram", json!({"field": "own.number", "interval": 10, "missing": 25}));
+    assert_eq!(keys(&told), json!([[0.0, 100], [10.0, 0], [20.0, 100]]));
+    let told = ask("date_histogram", json!({"field": "@timestamp", "calendar_interval": "day", "missing": "2020-01-01"}));
+    assert_eq!(told["buckets"].as_array().map(Vec::len), Some(1), "every event has a time");
     let ranks = ask("percentile_ranks", json!({"field": "source.bytes", "values": [-1, 0, 298]}));
     assert_eq!(ranks["values"], json!({"-1.0": 0.0, "0.0": 0.5, "298.0": 100.0}));
     // Key by key, those without a value as one of them.
@@ -722,7 +744,11 @@ fn searches_as_grafana_sends_them_are_answered() {
     assert!(day["b"]["std_deviation_bounds"]["upper"].as_f64().expect("a bound") > 298.0);
     assert_eq!(day["d"]["top"][0]["metrics"], json!({"source.bytes": 298}));
     assert_eq!(day["e"]["value"], 20);
-    assert_eq!(day["f"]["value_as_string"], "2026-04-01T00:49:40.123Z");
+    assert_eq!(day["f"], json!({"value": 1_775_004_580_123.0, "value_as_string": "2026-04-01T00:49:40.123Z"}));
+    let figures = json!({"a": {"min": {"field": "@timestamp", "format": "yyyy/MM/dd"}}, "b": {"stats": {"field": "@timestamp", "format": "HH:mm"}}});
+    let told = server.elastic("/_search", &json!({"size": 0, "aggs": figures}))["aggregations"].clone();
+    assert_eq!(told["a"], json!({"value": 1_775_001_600_123.0, "value_as_string": "2026/04/01"}));
+    assert_eq!((&told["b"]["max"], &told["b"]["max_as_string"]), (&json!(1_775_004_580_123.0), &json!("00:49")));
     assert_eq!(day["g"]["hits"]["hits"][0]["_source"], json!({"user": {"name": "taro"}}));
 
     let found = &answers[5]["aggregations"];
@@ -740,6 +766,7 @@ fn searches_as_grafana_sends_them_are_answered() {
     assert_eq!(answers[6]["error"]["type"], "illegal_argument_exception");
     let last = &answers[7]["aggregations"]["h"]["buckets"][0];
     assert_eq!((&last["key"], &last["doc_count"]), (&json!(200.0), &json!(66)));
+    assert_eq!(last["t"]["hits"]["total"], json!({"value": 66, "relation": "eq"}));
     let fields: Vec<&Value> = last["t"]["hits"]["hits"].as_array().expect("hits").iter().map(|hit| &hit["fields"]).collect();
     assert_eq!(json!(fields), json!([{"source.bytes": [297]}, {"source.bytes": [295]}]));
 }

@@ -56,6 +56,10 @@ impl Fields {
     /// That an event has a field of this name or pattern, or one within the object of this name.
     fn exists(&self, name: &str) -> Query {
         let name = self.name(name);
+        // Every event has these.
+        if matches!(name, "_id" | "_index") {
+            return Query::All;
+        }
         if !name.contains('*') {
             let within = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
             let mut names: Vec<String> = self.iter().map(|(n, _)| n).filter(|n| within(n)).map(str::to_owned).collect();
@@ -222,15 +226,18 @@ impl<'a> Dsl<'a> {
         for name in ["must", "filter"] {
             all.extend(members.take(name).map_or(Ok(Vec::new()), |v| self.all_of(v))?);
         }
+        // Whatever they are: what must not be, within one of these, is a condition as any other.
+        let required = !all.is_empty();
         let should = members.take("should").map_or(Ok(Vec::new()), |v| self.all_of(v))?;
         for name in ["must_not", "mustNot"] {
             let none = members.take(name).map_or(Ok(Vec::new()), |v| self.all_of(v))?;
             all.extend(none.into_iter().map(|q| Query::Not(Box::new(q))));
         }
-        let required = all.iter().any(|q| !matches!(q, Query::Not(_)));
+        // Where nothing is required, one of them is, also where the request says none (Lucene, BooleanQuery).
+        let least = usize::from(!required && !should.is_empty());
         let wanted = match members.take("minimum_should_match") {
-            Some(value) => minimum(&value, should.len())?,
-            None => usize::from(!required && !should.is_empty()),
+            Some(value) => minimum(&value, should.len())?.max(least),
+            None => least,
         };
         members.ignore(&["boost", "_name", "adjust_pure_negative", "disable_coord"]);
         members.finish()?;
@@ -324,7 +331,7 @@ impl<'a> Dsl<'a> {
                 }
                 let wanted = match &how.minimum_should {
                     Some(value) => minimum(value, words.len())?,
-                    None if how.operator.eq_ignore_ascii_case("and") => words.len(),
+                    None if how.all => words.len(),
                     None => 1.min(words.len()),
                 };
                 Ok(at_least(words, wanted)?.unwrap_or_else(|| Query::Or(Vec::new())))
@@ -412,7 +419,7 @@ impl<'a> Dsl<'a> {
     fn query_string(&self, body: Value) -> Read<Query> {
         let mut members = Members::new("query_string", body)?;
         let text = members.text("query")?.ok_or_else(|| Fault::parsing("[query_string] requires [query]"))?;
-        let all = members.text("default_operator")?.is_some_and(|o| o.eq_ignore_ascii_case("and"));
+        let all = operator_of(&mut members, "default_operator")?;
         let mut fields: Vec<String> = members.text("default_field")?.into_iter().collect();
         fields.extend(members.take("fields").map_or_else(Vec::new, list_of).iter().filter_map(text_of));
         members.ignore(&[
@@ -469,7 +476,7 @@ impl<'a> Dsl<'a> {
     fn simple_query_string(&self, body: Value) -> Read<Query> {
         let mut members = Members::new("simple_query_string", body)?;
         let text = members.text("query")?.ok_or_else(|| Fault::parsing("[simple_query_string] requires [query]"))?;
-        let all = members.text("default_operator")?.is_some_and(|o| o.eq_ignore_ascii_case("and"));
+        let all = operator_of(&mut members, "default_operator")?;
         let fields: Vec<String> = members.take("fields").map_or_else(Vec::new, list_of).iter().filter_map(text_of).collect();
         members.ignore(&["analyze_wildcard", "analyzer", "auto_generate_synonyms_phrase_query", "boost", "lenient"]);
         members.ignore(&["fuzzy_max_expansions", "fuzzy_prefix_length", "fuzzy_transpositions", "_name"]);
@@ -527,7 +534,8 @@ impl<'a> Dsl<'a> {
 /// How a text is to be matched.
 #[derive(Default)]
 struct How {
-    operator: String,
+    /// Whether all words are required, not one of them.
+    all: bool,
     minimum_should: Option<Value>,
     ignore_case: bool,
     /// How far words may be from where a phrase has them.
@@ -550,13 +558,22 @@ impl How {
         };
         members.fits("fuzzy_transpositions", |value| *value == true)?;
         Ok(How {
-            operator: members.text("operator")?.unwrap_or_else(|| "or".to_owned()),
+            all: operator_of(members, "operator")?,
             minimum_should: members.take("minimum_should_match"),
             ignore_case: false,
             slop: u32::try_from(slop).unwrap_or(u32::MAX),
             changes,
             fixed: members.count("prefix_length")?.unwrap_or(0),
         })
+    }
+}
+
+/// Whether an operator is [and]; [or] where there is none.
+fn operator_of(members: &mut Members, name: &str) -> Read<bool> {
+    match members.text(name)?.map(|text| text.to_ascii_lowercase()).as_deref() {
+        None | Some("or") => Ok(false),
+        Some("and") => Ok(true),
+        Some(other) => Err(Fault::illegal(format!("[{name}] is [and] or [or], not [{other}]"))),
     }
 }
 

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, Path, Query as FromQuery, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -417,6 +417,8 @@ fn warned(body: impl Serialize, lacks: &[Lack]) -> Response {
 /// Whether these can be names of indices, which all stand for the one that there is.
 fn check_index(names: Option<&str>) -> Result<(), Fault> {
     for name in names.unwrap_or("_all").split(',') {
+        // Of a day, as date math has it (`<logs-{now/d}>`): it stands for the same as any other.
+        let name = name.strip_prefix('<').and_then(|name| name.split('{').next()).unwrap_or(name);
         let good = !name.is_empty()
             && name.len() <= 255
             && !name
@@ -527,13 +529,16 @@ async fn mapping_of_field(
 }
 
 /// A table as lines, or as JSON where that is asked for.
-fn table(columns: &[(&str, String)], parameters: &Parameters) -> Result<Response, Fault> {
+fn table(columns: &[(&str, String)], parameters: &Parameters, headers: &HeaderMap) -> Result<Response, Fault> {
     let wanted: Vec<&str> = match parameters.get("h") {
         Some(names) => names.split(',').collect(),
         None => columns.iter().map(|(name, _)| *name).collect(),
     };
     let value = |name: &&str| columns.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()).unwrap_or_default();
-    match parameters.get("format").map(String::as_str) {
+    let format = parameters.get("format").map(String::as_str);
+    // What comes first of what is accepted: their own clients say text and then JSON.
+    let accepted = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()?.split(',').next());
+    match format.or_else(|| accepted.filter(|kind| kind.contains("json")).map(|_| "json")) {
         Some("json") => {
             let row: Map<String, Value> = wanted.iter().map(|name| ((*name).to_owned(), value(name).into())).collect();
             Ok(Json(json!([row])).into_response())
@@ -563,6 +568,7 @@ async fn cat_indices(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     FromQuery(parameters): FromQuery<Parameters>,
+    headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let (documents, bytes) = usage(&shared, &identity).await?;
     let size = match parameters.get("bytes").map(String::as_str) {
@@ -586,24 +592,26 @@ async fn cat_indices(
         ("pri.store.size", size.clone()),
         ("dataset.size", size),
     ];
-    table(&columns, &parameters)
+    table(&columns, &parameters, &headers)
 }
 
 async fn cat_count(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     FromQuery(parameters): FromQuery<Parameters>,
+    headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let now = shared.api.clock.now();
     let clock = now.to_string().get(11..19).unwrap_or_default().to_owned();
     let documents = shared.api.searchers[identity.tenant as usize].documents();
-    table(&[("epoch", now.unix_s().to_string()), ("timestamp", clock), ("count", documents.to_string())], &parameters)
+    table(&[("epoch", now.unix_s().to_string()), ("timestamp", clock), ("count", documents.to_string())], &parameters, &headers)
 }
 
 async fn cat_health(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Identity>,
     FromQuery(parameters): FromQuery<Parameters>,
+    headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let now = shared.api.clock.now();
     let columns = [
@@ -613,7 +621,7 @@ async fn cat_health(
         ("node.total", "1".to_owned()),
         ("shards", "1".to_owned()),
     ];
-    table(&columns, &parameters)
+    table(&columns, &parameters, &headers)
 }
 
 async fn resolve(Path(name): Path<String>) -> Result<Response, Fault> {

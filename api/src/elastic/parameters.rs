@@ -75,6 +75,24 @@ const NOT_SUPPORTED: &[&str] = &[
     "version_type",
 ];
 
+/// What a search of an `_msearch` may say beside the index: nothing hangs on it here.
+pub(super) const IN_HEADERS: &[&str] = &[
+    "allow_no_indices",
+    "ccs_minimize_roundtrips",
+    "expand_wildcards",
+    "ignore_throttled",
+    "ignore_unavailable",
+    "indices",
+    "max_concurrent_shard_requests",
+    "preference",
+    "project_routing",
+    "request_cache",
+    "routing",
+    "search_type",
+    "type",
+    "types",
+];
+
 /// What requests that are asked at `path` may say; none: nothing hangs on it.
 fn known(path: &str) -> Option<&'static [&'static [&'static str]]> {
     let mut segments = path.split('/').skip_while(|segment| !segment.starts_with('_'));

@@ -23,6 +23,7 @@ use super::dsl::{Dsl, Fields, Parameters, hoist, key_kind};
 use super::fault::{Fault, Members, list_of, text_of};
 use super::highlight::Highlight;
 use super::hits::{Filter, Shape};
+use super::parameters;
 use crate::search::{Lack, On, SEARCH_NS_MAX, run};
 use crate::server::Shared;
 use crate::store::Identity;
@@ -189,10 +190,16 @@ fn exact(value: &mut Value, written: &RawValue) {
     }
 }
 
-fn body_of(value: Value) -> Result<Body, Fault> {
+fn body_of(mut value: Value) -> Result<Body, Fault> {
     let there = |name: &&&str| value.get(**name).is_some();
     if let Some(name) = NOT_SUPPORTED.iter().find(there) {
         return Err(Fault::illegal(format!("[{name}] is not supported")));
+    }
+    // Counts may be written as texts there.
+    for name in ["size", "from"] {
+        if let Some(count) = value.get(name).and_then(|count| count.as_str()?.parse::<usize>().ok()) {
+            value[name] = count.into();
+        }
     }
     serde_json::from_value(value).map_err(|e| Fault::parsing(format!("search: {e}")))
 }
@@ -560,6 +567,9 @@ pub(super) async fn answer(
     let fields = super::fields_of(shared, identity).await?;
     let planned = plan(body, parameters, &fields, started)?;
     let Planned { request, counted, told, shape, keys, from, size, track, timeout_ns, as_number, typed } = planned;
+    if scroll.is_some() && from > 0 {
+        return Err(Fault::illegal("a scroll has no `from`"));
+    }
     let (asked, asked_shape, asked_keys) = (request.clone(), shape.clone(), keys.clone());
     let found = run(shared, identity, timeout_ns, move |on, limits| {
         let snapshot = pinned.map_or_else(|| searcher.snapshot(), Ok)?;
@@ -675,8 +685,14 @@ pub(crate) async fn msearch(
             return Err(Fault::illegal(format!("[_msearch] takes {SEARCHES_MAX} searches at most")));
         }
         let one = async {
-            let header = json_of(header)?;
-            let index = header.get("index").map_or_else(Vec::new, |i| list_of(i.clone()));
+            let mut header = Members::new("_msearch", json_of(header)?)?;
+            let index = header.take("index").map_or_else(Vec::new, list_of);
+            let mut own = own.clone();
+            if let Some(text) = header.text("allow_partial_search_results")? {
+                own.insert("allow_partial_search_results".to_owned(), text);
+            }
+            header.ignore(parameters::IN_HEADERS);
+            header.finish()?;
             index.iter().filter_map(Value::as_str).try_for_each(|name| super::check_index(Some(name)))?;
             answer(&shared, &identity, json_of(body)?, &own).await
         };
