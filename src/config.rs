@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use api::Limits;
 use event::limits::FRAME_BYTES_MAX;
 use ingest::decode::Differing;
-use ingest::listen::{Multiline, TlsFiles};
+use ingest::listen::{Admission, Multiline, TlsFiles};
 use ingest::log::{JournalOptions, Retention};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -102,6 +102,9 @@ pub(crate) struct Listen {
     /// Records a second and sender.
     #[serde(default)]
     pub(crate) records_per_second: Option<u32>,
+    /// What differs for certain senders; the longest prefix wins.
+    #[serde(default)]
+    pub(crate) senders: Vec<Sender>,
     /// Sockets that share the address, for datagrams.
     #[serde(default = "one")]
     pub(crate) sockets: usize,
@@ -123,6 +126,20 @@ pub(crate) struct Listen {
     /// What is consumed, for Kafka.
     #[serde(default)]
     pub(crate) kafka: Option<Kafka>,
+}
+
+/// What differs for the senders of a prefix.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sender {
+    /// The senders, as a prefix or an address.
+    pub(crate) cidr: String,
+    /// Whose their records are, where it is another tenant than the listener's.
+    #[serde(default)]
+    pub(crate) tenant: Option<String>,
+    /// Records a second of each of them.
+    #[serde(default)]
+    pub(crate) records_per_second: Option<u32>,
 }
 
 /// What is consumed of Kafka.
@@ -197,10 +214,11 @@ impl Listen {
         if !is_stream && (self.tls.is_some() || self.proxy_protocol) {
             bail!("tls and proxy_protocol are for connections");
         }
-        if !needs_address && (!self.allow.is_empty() || self.records_per_second.is_some()) {
-            bail!("allow and records_per_second are for sockets");
+        if !needs_address && (!self.allow.is_empty() || self.records_per_second.is_some() || !self.senders.is_empty()) {
+            bail!("allow, records_per_second and senders are for sockets");
         }
-        if self.records_per_second == Some(0) {
+        if std::iter::once(self.records_per_second).chain(self.senders.iter().map(|s| s.records_per_second)).any(|n| n == Some(0))
+        {
             bail!("records_per_second is at least 1");
         }
         let is_datagrams = needs_address && !is_stream;
@@ -253,6 +271,7 @@ impl Listen {
             proxy_protocol: false,
             allow: Vec::new(),
             records_per_second: None,
+            senders: Vec::new(),
             sockets: one(),
             receive_buffer_bytes: None,
             time_zone: None,
@@ -623,7 +642,7 @@ impl Config {
             }
         }
         for (at, listen) in self.listen.iter().enumerate() {
-            listen.check().and_then(|()| self.tenant(listen.tenant.as_deref())).with_context(|| format!("listen[{at}]"))?;
+            listen.check().and_then(|()| self.admission(listen).map(drop)).with_context(|| format!("listen[{at}]"))?;
         }
         let mut paths = HashSet::new();
         if let Some(path) = self.listen.iter().filter_map(|listen| listen.path.as_ref()).find(|path| !paths.insert(*path)) {
@@ -658,6 +677,24 @@ impl Config {
             Some(at) => Ok(event::TenantId(at as u32)),
             None => bail!("no tenant is named {name:?}"),
         }
+    }
+
+    /// Whose the records are that come in at a listener, and who may send, how much and for whom.
+    pub(crate) fn admission(&self, listen: &Listen) -> Result<(event::TenantId, Admission)> {
+        let mut prefixes = HashSet::new();
+        let mut sender = |Sender { cidr, tenant, records_per_second }: &Sender| {
+            let net = cidr.parse().or_else(|_| cidr.parse().map(|ip: IpAddr| IpNet::from(ip)));
+            let net = net.map_err(|_| anyhow!("it is no prefix and no address"))?;
+            if !prefixes.insert(net.trunc()) {
+                bail!("it stands twice");
+            }
+            let tenant = tenant.as_deref().map(|name| self.tenant(Some(name))).transpose()?;
+            Ok(ingest::listen::Sender { cidr: net, tenant, records_per_second: *records_per_second })
+        };
+        let senders = listen.senders.iter().map(|one| sender(one).with_context(|| format!("senders: {:?}", one.cidr)));
+        let senders = senders.collect::<Result<_>>()?;
+        let admission = Admission { allow: listen.allow.clone(), records_per_second: listen.records_per_second, senders };
+        Ok((self.tenant(listen.tenant.as_deref())?, admission))
     }
 
     /// How many worker threads to start.
@@ -742,6 +779,11 @@ mod tests {
             "listen: [{kind: syslog_udp}]",
             "listen: [{kind: file, path: /a}, {kind: file, path: /a, from: start}]",
             "listen: [{kind: stdin, tenant: nobody}]",
+            "listen: [{kind: stdin, senders: [{cidr: 10.0.0.0/8, records_per_second: 5}]}]",
+            "listen: [{kind: relp, address: '127.0.0.1:0', senders: [{cidr: 10.0.0.0/8, tenant: nobody}]}]",
+            "listen: [{kind: relp, address: '127.0.0.1:0', senders: [{cidr: 10.0.0.0/8, records_per_second: 0}]}]",
+            "listen: [{kind: relp, address: '127.0.0.1:0', senders: [{cidr: 10.0.0.0/8}, {cidr: 10.1.0.0/8}]}]",
+            "listen: [{kind: relp, address: '127.0.0.1:0', senders: [{cidr: nowhere}]}]",
             "listen: [{kind: syslog_udp, address: '127.0.0.1:0', proxy_protocol: true}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', sockets: 2}]",
             "listen: [{kind: syslog_tcp, address: '127.0.0.1:0', receive_buffer_bytes: 4096}]",

@@ -18,7 +18,7 @@ use ingest::decode::flow::{FlowDecoder, Missing, Sequences};
 use ingest::decode::text::{TextDecoder, text_of};
 use ingest::decode::{DecodeSettings, Decoder, Differing};
 use ingest::listen::{
-    Admission, Datagrams, FileMarks, Follow, KERNEL_DROP, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream,
+    Datagrams, FileMarks, Follow, KERNEL_DROP, Kafka, Listen, Listeners, Marks, Place, RECEIVE_BUFFER_BYTES, Stream,
     StreamProtocol,
 };
 use ingest::log::{Appender, Journal};
@@ -206,7 +206,7 @@ fn places(config: &Config, journal: &Arc<Journal>) -> Result<Vec<Listen>> {
     let mut listens = Vec::new();
     let mut marks = None;
     for listen in &config.listen {
-        let tenant = config.tenant(listen.tenant.as_deref())?;
+        let (tenant, admission) = config.admission(listen)?;
         let socket = listen.address.context("a socket needs an address");
         let multiline = listen.multiline.as_ref().map(crate::config::Lines::multiline).transpose()?;
         let stream = |address, protocol| {
@@ -245,7 +245,6 @@ fn places(config: &Config, journal: &Arc<Journal>) -> Result<Vec<Listen>> {
             }
             ListenKind::Stdin => Place::Stdin { multiline },
         };
-        let admission = Admission { allow: listen.allow.clone(), records_per_second: listen.records_per_second };
         listens.push(Listen { place, tenant, admission });
     }
     Ok(listens)

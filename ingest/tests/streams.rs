@@ -165,7 +165,7 @@ fn the_proxy_header_names_the_sender() {
 
 #[test]
 fn who_is_not_listed_may_not_send_and_is_counted() {
-    let admission = Admission { allow: vec!["192.0.2.0/24".parse().expect("a prefix")], records_per_second: None };
+    let admission = Admission { allow: vec!["192.0.2.0/24".parse().expect("a prefix")], ..Admission::default() };
     let rig = Rig::start(Place::SyslogUdp(Datagrams::at(loopback())), admission.clone());
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
     for n in 0..7 {
@@ -192,7 +192,7 @@ fn who_is_not_listed_may_not_send_and_is_counted() {
 
 #[test]
 fn over_its_quota_a_sender_of_datagrams_is_cut_and_counted() {
-    let admission = Admission { allow: Vec::new(), records_per_second: Some(5) };
+    let admission = Admission { records_per_second: Some(5), ..Admission::default() };
     let rig = Rig::start(Place::SyslogUdp(Datagrams { sockets: 2, ..Datagrams::at(loopback()) }), admission);
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
     for n in 0..100 {
@@ -211,7 +211,7 @@ fn over_its_quota_a_sender_of_datagrams_is_cut_and_counted() {
 #[test]
 fn a_quota_is_a_sender_s_whatever_socket_takes_its_datagrams() {
     const QUOTA: u32 = 5;
-    let admission = Admission { allow: Vec::new(), records_per_second: Some(QUOTA) };
+    let admission = Admission { records_per_second: Some(QUOTA), ..Admission::default() };
     let before = Wall.now();
     let rig = Rig::start(Place::SyslogUdp(Datagrams { sockets: 8, ..Datagrams::at(loopback()) }), admission);
     for n in 0..200 {

@@ -659,3 +659,55 @@ fn a_tenant_sees_what_rules_did_with_its_own_records() {
     assert_eq!([matches("knocks"), matches("many")], [Some(json!(1)), Some(json!(0))]);
     service.stop();
 }
+
+/// One socket takes the records of several tenants, told apart by who sends; what is refused of a sender is its tenant's too.
+#[test]
+fn whose_records_are_is_told_by_who_sends_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let senders = "senders: [{cidr: 127.0.0.0/8, records_per_second: 1000}, {cidr: 127.0.0.2, tenant: water}, \
+                   {cidr: 127.0.0.3, tenant: water, records_per_second: 1}]";
+    let more = format!(
+        "  - {{kind: syslog_udp, address: \"127.0.0.1:0\", {senders}}}\n  - {{kind: syslog_tcp, address: \"127.0.0.1:0\", {senders}}}\n\
+         tenants: [default, water]\n"
+    );
+    let service = Service::start(dir.path(), &more);
+    let mut create = program();
+    create.args(["token", "create", "--name", "water", "--tenant", "water", "--config"]).arg(dir.path().join("mihari.yaml"));
+    let water = String::from_utf8(create.output().expect("runs").stdout).expect("text").trim().to_owned();
+    let send = |from: &str, text: &str| {
+        let socket = UdpSocket::bind((from, 0)).expect("binds");
+        socket.send_to(format!("<38>1 {} srv app 1 - - {text}", now()).as_bytes(), service.listen[3]).expect("sent");
+    };
+    send("127.0.0.1", "datagram of the first");
+    send("127.0.0.2", "datagram of the second");
+    (0..20).for_each(|_| send("127.0.0.3", "datagram over quota"));
+    for (from, text) in [([127, 0, 0, 1], "line of the first"), ([127, 0, 0, 2], "line of the second")] {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&std::net::SocketAddr::from((from, 0)).into()).expect("binds");
+        socket.connect(&service.listen[4].into()).expect("connects");
+        TcpStream::from(socket).write_all(format!("<38>1 {} srv app 1 - - {text}\n", now()).as_bytes()).expect("sent");
+    }
+    let found = |token: &str| -> u64 {
+        let body = json!({"query": "\"of the first\" OR \"of the second\"", "size": 0}).to_string();
+        let answer = api::client::post(&service.api, "/api/v1/search", token, &body).expect("searches");
+        serde_json::from_str::<Value>(&answer).expect("JSON")["total"].as_u64().expect("a count")
+    };
+    wait_for("the records of both", || (found(&service.token) == 2 && found(&water) == 2).then_some(()));
+    // The ledger of each has its own, to the record.
+    let ledger = |token: &str| -> Value {
+        use std::io::Read;
+        let mut text = String::new();
+        let mut stream = api::client::stream(&service.api, "/api/v1/ledger", &[], token).expect("a ledger");
+        stream.read_to_string(&mut text).expect("text");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let entry = |ledger: &Value, source: &str| -> Option<Value> {
+        ledger["days"].as_array()?.iter().find(|day| day["source"] == source).cloned()
+    };
+    let refused = wait_for("what was refused", || entry(&ledger(&water), "127.0.0.3").filter(|day| day["received"] == 20));
+    let dropped = refused["dropped"]["over_quota"].as_u64().expect("some were refused");
+    assert_eq!(refused["parsed"].as_u64().expect("a count") + dropped, 20, "{refused}");
+    assert_eq!(entry(&ledger(&service.token), "127.0.0.3"), None);
+    assert_eq!(entry(&ledger(&water), "127.0.0.2").expect("its own")["received"], 2);
+    service.stop();
+}

@@ -24,7 +24,7 @@ use event::{Clock, Content, FrameHead, TenantId, Transport};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use admit::Admission;
+pub use admit::{Admission, Sender};
 pub use file::{FileMarks, Follow};
 pub use framing::Framer;
 pub use join::{Multiline, MultilineError};

@@ -332,6 +332,7 @@ async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr,
         StreamProtocol::Relp => (Transport::Relp, Content::Text),
         StreamProtocol::Ipfix => (carrier, Content::Flow),
     };
+    let tenant = listener.gate.lock().expect("no code panics under this lock").tenant(peer.ip()).unwrap_or(listener.tenant);
     let mut splitter = Splitter::new(&listener.stream);
     let mut buffer = vec![0; READ_BYTES];
     let mut stop_in = None;
@@ -340,7 +341,7 @@ async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr,
             None => tokio::select! {
                 got = stream.read(&mut buffer) => got,
                 () = pause(splitter.waits()) => {
-                    let lead = head(listener.tenant, transport, content, &*shared.clock, Some(peer));
+                    let lead = head(tenant, transport, content, &*shared.clock, Some(peer));
                     if !give(splitter.waited(lead), transport, peer, listener).await {
                         break;
                     }
@@ -363,7 +364,7 @@ async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr,
             0
         });
         let port = if content == Content::Flow { listener.port } else { 0 };
-        let lead = FrameHead { listener: port, ..head(listener.tenant, transport, content, &*shared.clock, Some(peer)) };
+        let lead = FrameHead { listener: port, ..head(tenant, transport, content, &*shared.clock, Some(peer)) };
         let taken = splitter.take(&buffer[..got], lead);
         if !give(taken.frames, transport, peer, listener).await || got == 0 {
             break;

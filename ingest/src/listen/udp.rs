@@ -114,6 +114,9 @@ pub const KERNEL_DROP: &str = "kernel_drop";
 /// Senders whose refused datagrams are told apart between two reports; those of further ones are told together.
 const REFUSED_SENDERS_MAX: usize = 1024;
 
+/// Datagrams that were not taken, by tenant, sender and reason.
+type Unwritten = BTreeMap<(TenantId, Option<IpAddr>, &'static str), u64>;
+
 /// One socket, and what goes with it.
 struct Receiver {
     socket: UdpSocket,
@@ -123,8 +126,8 @@ struct Receiver {
     listener: u16,
     gate: Arc<Mutex<Gate>>,
     drops: Drops,
-    /// Datagrams that were not taken and that the log does not know of yet: of whom, why, and how many.
-    unwritten: BTreeMap<(Option<IpAddr>, &'static str), u64>,
+    /// Datagrams that were not taken and that the log does not know of yet: whose, of whom, why, and how many.
+    unwritten: Unwritten,
     shared: Shared,
 }
 
@@ -177,12 +180,16 @@ impl Receiver {
             taken += got;
             let mut gate = self.gate.lock().expect("no code panics under this lock");
             for (source, bytes) in room.iter() {
+                let tenant = source.and_then(|source| gate.tenant(source.ip())).unwrap_or(self.tenant);
                 match source.map_or(Ok(()), |source| gate.admit(source.ip(), lead.received)) {
                     Ok(()) => {
-                        lead.source = source;
+                        (lead.source, lead.tenant) = (source, tenant);
                         frames.push(lead, bytes);
                     }
-                    Err(refusal) => refused(&mut self.unwritten, source.map(|source| source.ip().to_canonical()), refusal.name()),
+                    Err(refusal) => {
+                        let sender = source.map(|source| source.ip().to_canonical());
+                        refused(&mut self.unwritten, tenant, sender, refusal.name());
+                    }
                 }
             }
             drop(gate);
@@ -203,7 +210,7 @@ impl Receiver {
         if new > 0 {
             // At once: who watches the metric need not wait for the record.
             metrics::counter!("mihari_kernel_drops_total").increment(new);
-            *self.unwritten.entry((None, KERNEL_DROP)).or_default() += new;
+            *self.unwritten.entry((self.tenant, None, KERNEL_DROP)).or_default() += new;
         }
     }
 
@@ -218,12 +225,16 @@ impl Receiver {
             return;
         }
         let losses = std::mem::take(&mut self.unwritten);
-        let of_reasons = losses.iter().fold(BTreeMap::new(), |mut all, ((_, reason), new)| {
-            *all.entry(*reason).or_default() += new;
-            all
-        });
-        let told = losses.into_iter().map(|((sender, reason), new)| (sender, reason, new));
-        let told = self.shared.appender.lost(self.tenant, Transport::Udp, told).await;
+        let mut of_reasons = BTreeMap::new();
+        let mut of_tenants = BTreeMap::<TenantId, Vec<_>>::new();
+        for ((tenant, sender, reason), new) in losses {
+            *of_reasons.entry(reason).or_default() += new;
+            of_tenants.entry(tenant).or_default().push((sender, reason, new));
+        }
+        let mut told = Ok(());
+        for (tenant, losses) in of_tenants {
+            told = told.and(self.shared.appender.lost(tenant, Transport::Udp, losses).await);
+        }
         for (reason, new) in of_reasons {
             metrics::counter!("mihari_lost_total", "reason" => reason).increment(new);
             if told.is_err() {
@@ -234,9 +245,9 @@ impl Receiver {
 }
 
 /// Counts a datagram that was refused.
-fn refused(unwritten: &mut BTreeMap<(Option<IpAddr>, &'static str), u64>, sender: Option<IpAddr>, reason: &'static str) {
-    let is_told = unwritten.len() < REFUSED_SENDERS_MAX || unwritten.contains_key(&(sender, reason));
-    *unwritten.entry((sender.filter(|_| is_told), reason)).or_default() += 1;
+fn refused(unwritten: &mut Unwritten, tenant: TenantId, sender: Option<IpAddr>, reason: &'static str) {
+    let is_told = unwritten.len() < REFUSED_SENDERS_MAX || unwritten.contains_key(&(tenant, sender, reason));
+    *unwritten.entry((tenant, sender.filter(|_| is_told), reason)).or_default() += 1;
 }
 
 /// The kernel's count of drops, followed over its end at 2³².
@@ -264,13 +275,13 @@ mod tests {
 
     #[test]
     fn refused_datagrams_of_many_senders_stay_bounded_and_counted() {
-        let mut unwritten = BTreeMap::new();
+        let (mut unwritten, tenant) = (BTreeMap::new(), TenantId(1));
         for n in 0..5000_u32 {
-            refused(&mut unwritten, Some(IpAddr::from(n.to_be_bytes())), "not_allowed");
-            refused(&mut unwritten, Some(IpAddr::from([192, 0, 2, 1])), "over_quota");
+            refused(&mut unwritten, tenant, Some(IpAddr::from(n.to_be_bytes())), "not_allowed");
+            refused(&mut unwritten, tenant, Some(IpAddr::from([192, 0, 2, 1])), "over_quota");
         }
         assert_eq!(unwritten.len(), REFUSED_SENDERS_MAX + 1);
-        assert_eq!(unwritten[&(Some(IpAddr::from([192, 0, 2, 1])), "over_quota")], 5000);
+        assert_eq!(unwritten[&(tenant, Some(IpAddr::from([192, 0, 2, 1])), "over_quota")], 5000);
         assert_eq!(unwritten.values().sum::<u64>(), 10_000);
     }
 
