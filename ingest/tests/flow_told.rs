@@ -167,6 +167,21 @@ fn a_flow_has_the_rate_of_its_own_sampler() {
 }
 
 #[test]
+fn a_rate_that_changes_holds_from_then_on_and_none_once_nothing_is_sampled() {
+    let system = be(&[(400, 2), (4, 2), (8, 2), (1, 2), (4, 2), (34, 2), (4, 2), (35, 2), (1, 2)]);
+    let told = |rate| (400, be(&[(0, 4), (rate, 4), (u64::from(rate > 0), 1)]));
+    let flow = || (300, be(&[(0xc000_0209, 4), (1, 4), (1, 2)]));
+    let packets = [
+        v9(1, 1, &[(1, system), (0, template(48)), flow()]),
+        v9(1, 2, &[told(100), flow()]),
+        v9(1, 3, &[flow(), told(500), flow()]),
+        v9(1, 4, &[told(0), flow()]),
+        v9(1, 5, &[told(10), flow()]),
+    ];
+    assert_eq!(rates(&packets), [None, Some(100), Some(100), Some(500), None, Some(10)]);
+}
+
+#[test]
 fn a_flow_has_the_rate_of_its_selector() {
     // RFC 5477: the selector as scope; so many packets in a row, then a space.
     let options = be(&[(400, 2), (4, 2), (1, 2), (302, 2), (4, 2), (304, 2), (2, 2), (305, 2), (4, 2), (306, 2), (4, 2)]);

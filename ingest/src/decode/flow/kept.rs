@@ -75,6 +75,26 @@ impl<K: Copy + Ord, V: PartialEq> Kept<K, V> {
         self.exporters.insert(exporter, (second.max(told), count + usize::from(is_new)));
     }
 
+    /// Forgets what was told of one thing.
+    pub(super) fn unlearn(&mut self, domain: Domain, of: K) {
+        let Some(values) = self.domains.get_mut(&domain) else { return };
+        if values.remove(&of).is_none() {
+            return;
+        }
+        if values.is_empty() {
+            self.domains.remove(&domain);
+        }
+        (self.count, self.changes) = (self.count - 1, self.changes + 1);
+        let exporter = exporter_of(&domain);
+        if let Some((told, count)) = self.exporters.remove(&exporter) {
+            if count > 1 {
+                self.exporters.insert(exporter, (told, count - 1));
+            } else {
+                self.by_age.remove(&(told, exporter));
+            }
+        }
+    }
+
     fn forget(&mut self, exporter: Exporter) {
         let Some((second, count)) = self.exporters.remove(&exporter) else { return };
         self.by_age.remove(&(second, exporter));
@@ -112,6 +132,19 @@ mod tests {
         assert!(kept.of(domain(0, 0)).is_none() && kept.of(domain(3 * BOUNDS.max as u32 - 1, 0)).is_some());
         for n in 0..2 * BOUNDS.exporter_max {
             kept.learn(domain(9, 1), n, 2, Time::from_unix_s(1 << 20));
+        }
+        // What is taken back leaves nothing behind.
+        let before = (kept.count, kept.exporters.len(), kept.by_age.len());
+        kept.unlearn(domain(9, 7), 0);
+        kept.learn(domain(9, 2), 0, 2, Time::from_unix_s(1 << 21));
+        assert_eq!(kept.count, before.0);
+        for n in 0..BOUNDS.exporter_max {
+            kept.unlearn(domain(9, 1), n);
+        }
+        assert_eq!((kept.of(domain(9, 1)), kept.count), (None, before.0 - BOUNDS.exporter_max));
+        assert_eq!((kept.exporters.len(), kept.by_age.len()), (before.1 - 1, before.2 - 1));
+        for n in 0..2 * BOUNDS.exporter_max {
+            kept.learn(domain(9, 1), n, 2, Time::from_unix_s(1 << 22));
         }
         assert_eq!(kept.of(domain(9, 1)).map(BTreeMap::len), Some(BOUNDS.exporter_max));
     }

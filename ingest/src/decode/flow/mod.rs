@@ -638,8 +638,11 @@ impl FlowDecoder {
             named.field(field, domain.version, value);
             started = started::field(field, value).or(started);
         }
-        if let Some((scope, rate)) = told.scope().zip(told.rate.told()) {
-            self.sampling.learn(domain, scope, rate, now);
+        match (told.scope(), told.rate.told()) {
+            (Some(scope), Some(rate)) => self.sampling.learn(domain, scope, rate, now),
+            // The rate of before holds no longer.
+            (Some(scope), None) if told.rate.is_off() => self.sampling.unlearn(domain, scope),
+            _ => {}
         }
         for (of, name) in named.names() {
             self.named.learn(domain, of, name, now);

@@ -110,13 +110,19 @@ pub(super) struct Rate {
     size: Option<u64>,
     population: Option<u64>,
     probability: Option<f64>,
+    /// An interval of 0 was told.
+    none: bool,
 }
 
 impl Rate {
     pub(super) fn element(&mut self, element: u16, value: &[u8]) {
         match element {
-            // samplingInterval, samplerRandomInterval; 0 says nothing.
-            34 | 50 => self.interval = unsigned(value).filter(|rate| *rate > 0).or(self.interval),
+            // samplingInterval, samplerRandomInterval; where one is 0, the other may tell.
+            34 | 50 => {
+                let interval = unsigned(value);
+                self.none |= interval == Some(0);
+                self.interval = interval.filter(|rate| *rate > 0).or(self.interval);
+            }
             305 => self.packets = unsigned(value),
             306 => self.space = unsigned(value),
             309 => self.size = unsigned(value),
@@ -130,6 +136,11 @@ impl Rate {
             }
             _ => {}
         }
+    }
+
+    /// Whether it says that there is no rate any more: nothing is sampled.
+    pub(super) fn is_off(&self) -> bool {
+        self.none && self.told().is_none()
     }
 
     /// Of how many packets one is taken, rounded: so many in a row and then a space (RFC 5477 §8.2.2 and 8.2.3), so many of a population
