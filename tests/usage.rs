@@ -31,6 +31,9 @@ fn what_is_not_there_is_bad_input() {
         ("token list", "mihari-data/mihari.sqlite"),
         ("token create --name=", "--name"),
         ("search --token x --url http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("search --token x --export out --format xml", "ndjson, csv"),
+        ("search --token x --format csv", "--export"),
+        ("rules backtest nowhere.yml --token x", "failed to read nowhere.yml"),
     ] {
         let (code, _, errors) = run(dir.path(), line);
         assert_eq!(code, 2, "{line}: {errors}");

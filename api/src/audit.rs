@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -60,6 +61,8 @@ pub(crate) async fn rule(
 ) -> Result<Response, Problem> {
     let now = shared.api.clock.now();
     let at = instant(when.at.as_deref(), "at", now)?.unwrap_or(now);
-    let then = shared.read(move |store| store.rule_then(&id, at)).await?.ok_or_else(Problem::not_found)?;
+    let detail = format!("no rule of the id {id:?} was in force then, or its text was not kept");
+    let then = shared.read(move |store| store.rule_then(&id, at)).await?;
+    let then = then.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not_found", detail))?;
     Ok(Json(then).into_response())
 }

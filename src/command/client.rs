@@ -45,8 +45,8 @@ pub(crate) struct Search {
     /// Write every hit to this file instead, and what it is to FILE.manifest.json
     #[arg(long)]
     export: Option<PathBuf>,
-    /// The form of an export: ndjson or csv
-    #[arg(long, default_value = "ndjson")]
+    /// The form of an export
+    #[arg(long, default_value = "ndjson", value_parser = ["ndjson", "csv"], requires = "export")]
     format: String,
     #[command(flatten)]
     service: Service,

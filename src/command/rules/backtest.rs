@@ -39,7 +39,9 @@ pub(crate) struct Backtest {
 pub(super) fn run(args: &Backtest) -> Result<ExitCode> {
     let path = Path::new(&args.rule);
     let mut body = serde_json::json!({"from": args.from, "to": args.to, "full": args.full});
-    if path.is_file() {
+    // A file that is not there is told as one, not as the id of no rule.
+    let is_path = args.rule.contains('/') || path.extension().is_some_and(|kind| kind == "yml" || kind == "yaml");
+    if is_path || path.is_file() {
         body["yaml"] = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?.into();
     } else {
         body["rule"] = args.rule.as_str().into();
