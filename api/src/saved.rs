@@ -54,6 +54,10 @@ fn a_day() -> String {
     "now-24h".to_owned()
 }
 
+fn medium() -> String {
+    "medium".to_owned()
+}
+
 fn newest_first() -> String {
     "desc".to_owned()
 }
@@ -70,7 +74,10 @@ pub(crate) struct Schedule {
     /// Counts each value of this field by itself.
     #[serde(default)]
     pub(crate) group_by: Option<String>,
+    #[serde(default = "medium")]
     pub(crate) level: String,
+    /// The search's name where there is none.
+    #[serde(default)]
     pub(crate) title: String,
     /// What it means, for whoever gets the alert.
     #[serde(default)]
@@ -136,8 +143,8 @@ impl Schedule {
         if !LEVELS.contains(&self.level.as_str()) {
             return refused(format!("level is one of {}", LEVELS.join(", ")));
         }
-        if self.title.trim().is_empty() || self.title.chars().count() > NAME_CHARS_MAX {
-            return refused(format!("title has 1 to {NAME_CHARS_MAX} characters"));
+        if self.title.chars().count() > NAME_CHARS_MAX {
+            return refused(format!("title has {NAME_CHARS_MAX} characters at most"));
         }
         if self.message.chars().count() > MESSAGE_CHARS_MAX {
             return refused(format!("message has {MESSAGE_CHARS_MAX} characters at most"));
@@ -183,8 +190,11 @@ impl Text {
 type Body<T> = Result<Json<T>, JsonRejection>;
 
 fn checked(body: Body<Text>, clock: &dyn Clock) -> Result<Text, Problem> {
-    let Json(text) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
+    let Json(mut text) = body.map_err(|e| Problem::bad("bad_body", e.body_text()))?;
     text.check(clock.now())?;
+    if let Some(schedule) = text.schedule.as_mut().filter(|schedule| schedule.title.trim().is_empty()) {
+        schedule.title.clone_from(&text.name);
+    }
     Ok(text)
 }
 

@@ -149,7 +149,7 @@ fn what_makes_no_sense_is_refused_and_there_are_only_so_many() {
         ("schedule.every_minutes", json!(1441)),
         ("schedule.condition", json!("!=")),
         ("schedule.level", json!("fatal")),
-        ("schedule.title", json!("")),
+        ("schedule.title", json!("x".repeat(201))),
         ("schedule.message", json!("x".repeat(4001))),
         ("schedule.group_by", json!("")),
         ("schedule.group_by", json!("message")),
@@ -166,7 +166,11 @@ fn what_makes_no_sense_is_refused_and_there_are_only_so_many() {
         let (status, _, problem) = server.send("POST", "/api/v1/searches", token, None, &text("x", &never));
         assert_eq!((status, problem["code"].as_str()), (400, Some("bad_schedule")), "{never}");
     }
-    for n in 0..100 {
+    // What a schedule needs is when, and what it alerts for; it is called as its search.
+    let id = save(&server, &json!({"name": "short", "schedule": {"every_minutes": 5, "condition": "none"}}));
+    let saved = one(&server, &id);
+    assert_eq!((&saved["schedule"]["title"], &saved["schedule"]["level"]), (&json!("short"), &json!("medium")), "{saved}");
+    for n in 1..100 {
         save(&server, &text(&format!("s{n}"), &schedule(">", 1, None)));
     }
     let (status, _, problem) = server.send("POST", "/api/v1/searches", token, None, &text("x", &schedule(">", 1, None)));
