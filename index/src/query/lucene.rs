@@ -208,7 +208,7 @@ fn together(clauses: Vec<(Occurs, Query)>) -> Query {
 pub(super) fn slashed(text: &str) -> (String, usize) {
     let bytes = text.as_bytes();
     let slashes = || memchr::memchr_iter(b'/', bytes);
-    let end = slashes().find(|at| *at == 0 || bytes[at - 1] != b'\\').or_else(|| slashes().last()).unwrap_or(bytes.len());
+    let end = slashes().find(|at| *at == 0 || bytes[at - 1] != b'\\').or_else(|| slashes().next_back()).unwrap_or(bytes.len());
     (text[..end].to_owned(), (end + 1).min(bytes.len()))
 }
 
