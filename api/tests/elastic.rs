@@ -581,6 +581,12 @@ fn names_tell_kinds_where_they_are_to() {
     let text = api::client::post(&server.url(), &format!("{BASE}/_msearch?typed_keys=true"), &server.tokens[0], &lines);
     let told: Value = serde_json::from_str(&text.expect("answered")).expect("JSON");
     assert!(told["responses"][0]["aggregations"].get("sterms#u").is_some());
+    // Indices are named in every way there is; what nobody knows is refused, of that search alone.
+    let lines = "{\"index\":\"<logs-{now/d}>,x-*\"}\n{\"size\":\"1\"}\n{\"index\":[\"a\"],\"surprise\":1}\n{}\n";
+    let text = api::client::post(&server.url(), &format!("{BASE}/_msearch"), &server.tokens[0], lines).expect("answered");
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(told["responses"][0]["hits"]["hits"].as_array().map(Vec::len), Some(1), "{told}");
+    assert_eq!(told["responses"][1]["error"]["reason"], "[_msearch] does not support [surprise]");
 }
 
 #[test]
