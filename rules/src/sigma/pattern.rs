@@ -243,15 +243,20 @@ fn fold_short(bytes: &mut [u8]) -> bool {
 }
 
 /// Lower case, by way of upper case where that is one character: so the final sigma is a sigma, and the long s an s. The Turkic `ı` is
-/// itself, as Unicode has it for other languages.
+/// itself, as Unicode has it for other languages; so is the `İ`, whose lower case is two characters: one stays one, for `?`.
 fn fold_char(c: char, push: &mut impl FnMut(char)) {
     if c.is_ascii() {
         return push(c.to_ascii_lowercase());
     }
     let mut upper = c.to_uppercase();
-    match (upper.next(), upper.next()) {
-        (Some(upper), None) if c != 'ı' => upper.to_lowercase().for_each(push),
-        _ => c.to_lowercase().for_each(push),
+    let upper = match (upper.next(), upper.next()) {
+        (Some(upper), None) if c != 'ı' => upper,
+        _ => c,
+    };
+    let mut lower = upper.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some(lower), None) => push(lower),
+        _ => push(c),
     }
 }
 
@@ -315,6 +320,13 @@ mod tests {
     }
 
     #[test]
+    fn a_character_stays_one() {
+        for c in (0..=0x10_ffff_u32).filter_map(char::from_u32) {
+            assert_eq!(fold(&c.to_string()).chars().count(), 1, "{c:?}");
+        }
+    }
+
+    #[test]
     fn case_folds_as_unicode_has_it() {
         for (a, b, same) in [
             ("ΟΔΟΣ", "οδος", true),
@@ -326,6 +338,8 @@ mod tests {
             ("Ж", "ж", true),
             ("Ꮳ", "ꮳ", true),
             ("ı", "I", false),
+            ("İ", "i", false),
+            ("İ", "İ", true),
             ("é", "e", false),
         ] {
             assert_eq!(fold(a) == fold(b), same, "{a} {b}");
