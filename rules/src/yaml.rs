@@ -102,8 +102,9 @@ fn parts(text: &str) -> Vec<(usize, String)> {
             part.push('\n');
         }
     }
-    let used = |part: &str| part.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#') && l.trim() != "...");
-    parts.retain(|(_, part)| used(part));
+    // Comments, ends and directives (`%YAML 1.2`) are no document.
+    let is_used = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#') && line.trim() != "...";
+    parts.retain(|(_, part)| part.lines().any(|line| is_used(line) && !line.starts_with('%')));
     parts
 }
 
@@ -377,6 +378,7 @@ mod tests {
             lines("--- {a: 1}\n---\na: 2\n--- # third\na: 3\n--- {a: [}\n"),
             [(1, true), (3, true), (5, true), (6, false)]
         );
+        assert_eq!(lines("%YAML 1.2\n---\na: 1\n"), [(3, true)]);
         assert_eq!(documents("a: 1\n--- {b:\n  c}\n")[1].value.as_ref().ok().and_then(|node| node.text_at("b")), Some("c"));
     }
 
