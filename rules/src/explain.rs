@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::ruleset::{Body, RuleInfo, RuleSet};
 use crate::sigma::item::{Expr, Number, Order, Test};
 use crate::sigma::pattern::{Part as Piece, Pattern};
-use crate::test_of::{Bound, Scratch};
+use crate::test_of::{Bound, Scratch, searched};
 
 /// Values of one field that are shown.
 const VALUES_MAX: usize = 5;
@@ -152,9 +152,14 @@ fn of_parts(holds: bool, asks: String, mut parts: Vec<Part>) -> Part {
 
 fn found(bound: &Bound, event: EventRef<'_>) -> Vec<String> {
     if bound.keyword {
-        return Vec::new();
+        // Of all the event's values those that satisfy it.
+        let mut scratch = Scratch::default();
+        let hits = searched(event).filter(|value| bound.value_holds(*value, &mut scratch));
+        return hits.take(VALUES_MAX).map(shown).collect();
     }
-    bound.fields.iter().flat_map(|f| event.all(*f)).take(VALUES_MAX).map(shown).collect()
+    let own = bound.fields.iter().flat_map(|f| event.all(*f)).take(VALUES_MAX).map(shown);
+    let of_other = |f: &FieldId| event.all(*f).map(|value| format!("{} {}", f.name(), shown(value))).collect::<Vec<_>>();
+    own.chain(bound.other.iter().flat_map(of_other).take(VALUES_MAX)).collect()
 }
 
 fn shown(value: Value<'_>) -> String {
@@ -196,14 +201,14 @@ fn asks(bound: &Bound) -> String {
         Test::Cidr(net) => format!("{field} lies in {net}"),
         Test::Compare(how, n) => format!("{field} {} {}", order(how), Shown(*n)),
         Test::TimePart(of, how, n) => format!("the {} of {field} {} {n}", of.name(), order(how)),
-        Test::FieldRef { open_start, open_end, .. } => {
+        Test::FieldRef { open_start, open_end, cased, .. } => {
             let how = match (open_start, open_end) {
                 (true, true) => "contains",
                 (true, false) => "ends with",
                 (false, true) => "starts with",
                 (false, false) => "is",
             };
-            format!("{field} {how} the value of {}", names(&bound.other))
+            format!("{field} {how} the value of {}{}", names(&bound.other), if *cased { ", in this case" } else { "" })
         }
     }
 }
@@ -327,6 +332,22 @@ correlation: {type: value_count, rules: [denied], group-by: [source.ip], timespa
             r#"      - source.ip lies in 10.0.0.0/8; the event has "192.0.2.1""#,
         ];
         assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn keywords_and_other_fields_say_what_they_found() {
+        let rule =
+            "title: R\nlogsource: {product: x}\ndetection: {k: [evil, worse], s: {a|fieldref|cased: b}, condition: k and s}\n";
+        let (set, _) = load(&[("rules".to_owned(), rule.to_owned())], &LoadOptions::default());
+        let batch = batch_of(&[r#"{"a":"Q","b":"q","c":"an evil thing"}"#]).expect("an object");
+        let said = explain(&set, 0, batch.event(0)).to_string();
+        for line in [
+            r#"+ any value contains "evil"; the event has "an evil thing""#,
+            r#"- any value contains "worse"; the event has none"#,
+            r#"- a is the value of b, in this case; the event has "Q", b "q""#,
+        ] {
+            assert!(said.contains(line), "{said}");
+        }
     }
 
     #[test]
