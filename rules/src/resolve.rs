@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::correlate::plan::{Asks, ranks};
 use crate::fault::Fault;
 use crate::ruleset::{Content, Parsed, Problem};
-use crate::sigma::correlation::Correlation;
+use crate::sigma::correlation::{Correlation, referred};
 
 /// What correlations are about.
 pub(crate) struct Resolved {
@@ -73,7 +73,8 @@ pub(crate) fn resolve(parsed: &mut Vec<Parsed>, problems: &mut Vec<Problem>) -> 
 fn tell_apart(parsed: &mut Vec<Parsed>, problems: &mut Vec<Problem>) {
     let mut known: HashMap<String, String> = HashMap::new();
     parsed.retain_mut(|rule| {
-        let id = rule.info.id.clone();
+        let written = rule.info.id.clone();
+        let id = referred(written.clone());
         let Some(path) = known.get(&id) else {
             known.insert(id, rule.path.clone());
             return true;
@@ -81,7 +82,7 @@ fn tell_apart(parsed: &mut Vec<Parsed>, problems: &mut Vec<Problem>) {
         let reason = format!("{id:?} is also the id of a rule in {path}");
         let hint = Some("give each rule an id of its own, such as a UUID".to_owned());
         let is_refused = rule.has_id();
-        problems.push(rule.problem(Fault::new(&[&id], reason).hint(hint), is_refused));
+        problems.push(rule.problem(Fault::new(&[&written], reason).hint(hint), is_refused));
         if !is_refused {
             let numbered = (2..).map(|n: usize| format!("{id} ({n})")).find(|id| !known.contains_key(id)).unwrap_or_default();
             known.insert(numbered.clone(), rule.path.clone());
@@ -96,7 +97,7 @@ fn by_name(parsed: &[Parsed], problems: &mut Vec<Problem>) -> HashMap<String, us
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for (at, rule) in parsed.iter().enumerate() {
         for name in [Some(&rule.info.id), rule.info.name.as_ref()].into_iter().flatten() {
-            if let Some(other) = by_name.insert(name.clone(), at).filter(|other| *other != at) {
+            if let Some(other) = by_name.insert(referred(name.clone()), at).filter(|other| *other != at) {
                 let reason = format!("{name:?} is also the id or name of a rule in {}", parsed[other].path);
                 problems.push(rule.problem(Fault::new(&[name], reason), false));
             }

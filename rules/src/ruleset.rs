@@ -16,7 +16,7 @@ use crate::mapping::Mapping;
 use crate::options::LoadOptions;
 use crate::resolve::{Resolved, called, resolve};
 use crate::sigma::budget::Reading;
-use crate::sigma::correlation::{self, Correlation};
+use crate::sigma::correlation::{self, Correlation, referred};
 use crate::sigma::item::{Atom, Expr};
 use crate::sigma::rule::{RuleSource, detection, source};
 use crate::test_of::Bound;
@@ -368,7 +368,7 @@ fn filter_rules(filter: &Node, faults: &mut Vec<Fault>) -> Vec<String> {
         }
         Some(Node::List(list)) if list.is_empty() => vec![ANY.to_owned()],
         Some(Node::Text(text)) if text.eq_ignore_ascii_case(ANY) => vec![ANY.to_owned()],
-        Some(named) => named.elements().iter().filter_map(Node::written).collect(),
+        Some(named) => named.elements().iter().filter_map(Node::written).map(referred).collect(),
     }
 }
 
@@ -622,7 +622,8 @@ fn apply_filters(parsed: &mut [Parsed], reading: &Reading<'_>, problems: &mut Ve
             _ => None,
         })
         .collect();
-    let known: HashSet<String> = parsed.iter().flat_map(|rule| rule.info.name.iter().chain([&rule.info.id])).cloned().collect();
+    let known: HashSet<String> =
+        parsed.iter().flat_map(|rule| rule.info.name.iter().chain([&rule.info.id])).cloned().map(referred).collect();
     for (names, source, expr, path, line, texts) in filters {
         if !negates(&expr) {
             let reason = "a filter without `not` keeps only what it selects".to_owned();
@@ -632,7 +633,8 @@ fn apply_filters(parsed: &mut [Parsed], reading: &Reading<'_>, problems: &mut Ve
         let nodes = expr.nodes();
         let mut used = false;
         for rule in parsed.iter_mut() {
-            let meant = names.iter().any(|n| n == ANY || *n == rule.info.id || rule.info.name.as_ref() == Some(n));
+            let id = referred(rule.info.id.clone());
+            let meant = names.iter().any(|n| n == ANY || *n == id || rule.info.name.as_ref() == Some(n));
             let covers = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
             let fits = covers(&source.product, &rule.info.source.product)
                 && covers(&source.category, &rule.info.source.category)

@@ -97,6 +97,7 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
     };
     let (mut rules, group_by) = (texts("rules"), texts("group-by"));
     let timespan = node.get("timespan").or(node.get("timeframe")).and_then(Node::scalar);
+    rules = rules.into_iter().map(referred).collect();
     let timespan_ns = timespan.as_deref().map_or(Err("no timespan".to_owned()), |text| {
         let reason = || format!("{text:?} is no timespan (a number with s, m, h, d, w, M or y, 366 days at most)");
         timespan_ns(text).ok_or_else(reason)
@@ -269,6 +270,13 @@ pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
 }
 
 impl Correlation {
+/// A name by which a rule is meant. Of ids that are UUIDs case says nothing (RFC 9562 §4).
+pub(crate) fn referred(name: String) -> String {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    let groups = name.split('-').map(|group| Some(group.len()).filter(|_| group.bytes().all(|b| b.is_ascii_hexdigit())));
+    if groups.eq(GROUPS.map(Some)) { name.to_ascii_lowercase() } else { name }
+}
+
     /// The field of a rule that a group-by name means: the alias's for the rule, else the name itself.
     pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[String]) -> &'a str {
         let of_rule = |alias: &'a BTreeMap<String, String>| rule_names.iter().find_map(|rule| alias.get(rule));
