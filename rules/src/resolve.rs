@@ -33,7 +33,8 @@ pub(crate) fn resolve(parsed: &mut Vec<Parsed>, problems: &mut Vec<Problem>) -> 
             for (place, inner) in rules.into_iter().enumerate() {
                 listeners[inner].push((at, place as u16));
             }
-            Asks::new(written, &called).map_err(|reason| Fault::new(&["correlation"], reason))
+            let hint = || Some(format!("the correlation is about {}", written.rules.join(", ")));
+            Asks::new(written, &called).map_err(|reason| Fault::new(&["correlation", "condition"], reason).hint(hint()))
         })));
     }
     let is_refused = |outcome: &Option<Result<Asks, Fault>>| matches!(outcome, Some(Err(_)));
@@ -99,7 +100,8 @@ fn by_name(parsed: &[Parsed], problems: &mut Vec<Problem>) -> HashMap<String, us
         for name in [Some(&rule.info.id), rule.info.name.as_ref()].into_iter().flatten() {
             if let Some(other) = by_name.insert(referred(name.clone()), at).filter(|other| *other != at) {
                 let reason = format!("{name:?} is also the id or name of a rule in {}", parsed[other].path);
-                problems.push(rule.problem(Fault::new(&[name], reason), false));
+                let hint = Some("give each rule a name of its own: correlations and filters mean the last".to_owned());
+                problems.push(rule.problem(Fault::new(&[name], reason).hint(hint), false));
             }
         }
     }
@@ -140,6 +142,7 @@ fn unknown_in_aliases<'c>(written: &'c Correlation, called: &[Vec<String>]) -> i
     let by_alias = written.aliases.iter().flat_map(|(alias, by_rule)| by_rule.keys().map(move |rule| (alias, rule)));
     by_alias.filter(move |(_, rule)| !known.contains(*rule)).map(|(alias, rule)| {
         let reason = format!("the alias {alias} names {rule:?}, which is none of the correlation's rules");
-        Fault::new(&["aliases", alias, rule], reason)
+        let hint = Some(format!("it is about {}", written.rules.join(", ")));
+        Fault::new(&["aliases", alias, rule], reason).hint(hint)
     })
 }

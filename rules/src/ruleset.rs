@@ -15,6 +15,7 @@ use crate::fault::{Fault, did_you_mean, misspelt_keys, unknown_keys};
 use crate::mapping::Mapping;
 use crate::options::LoadOptions;
 use crate::resolve::{Resolved, called, resolve};
+use crate::sigma::advice as written;
 use crate::sigma::budget::Reading;
 use crate::sigma::correlation::{self, Correlation, referred};
 use crate::sigma::item::{Atom, Expr};
@@ -254,7 +255,13 @@ pub fn load(files: &[Source], options: &LoadOptions) -> (RuleSet, Vec<Problem>) 
     options.mapping.own_texts(None).for_each(|text| add(&text));
     for (path, text) in files {
         add(text);
-        for document in yaml::documents(text) {
+        let documents = yaml::documents(text);
+        if documents.is_empty() {
+            let (path, reason) = (path.clone(), "the file holds no document".to_owned());
+            let hint = Some("write a rule, or take the file away".to_owned());
+            problems.push(Problem { path, line: 1, refused: false, reason, hint });
+        }
+        for document in documents {
             reading.next_document();
             match parse(path, document, &reading, &mut problems) {
                 Some(mut rule) if parsed.len() < RULES_MAX => {
@@ -297,8 +304,10 @@ fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut V
         }
     };
     let (mut faults, mut advice) = (Vec::new(), Vec::new());
-    if node.text_at("action").is_some_and(|a| a == "global" || a == "reset" || a == "repeat") {
-        faults.push(Fault::new(&["action"], "the action of rule collections was removed from Sigma"));
+    let is_collection = node.text_at("action").is_some_and(|a| a == "global" || a == "reset" || a == "repeat");
+    if is_collection {
+        let hint = Some("write each rule with everything that it says, and take `action` away".to_owned());
+        faults.push(Fault::new(&["action"], "the action of rule collections was removed from Sigma").hint(hint));
     }
     let mut info = info(node, path, &mut faults);
     advice.extend(misspelt_keys(node, KEYS));
@@ -306,7 +315,7 @@ fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut V
     advice.extend(node.get("logsource").map_or_else(Vec::new, |node| below_key("logsource", misspelt_keys(node, SOURCE_KEYS))));
     advice.extend(node.get("mihari").map_or_else(Vec::new, |node| below_key("mihari", unknown_keys(node, OUR_KEYS))));
     if !info.status.is_empty() && !STATUSES.contains(&info.status.as_str()) {
-        let hint = did_you_mean(&info.status, STATUSES);
+        let hint = did_you_mean(&info.status, STATUSES).or_else(|| Some(format!("it is one of {}", STATUSES.join(", "))));
         advice.push(Fault::new(&["status"], format!("unknown status {:?}", info.status)).hint(hint));
     }
     info.line = document.line;
@@ -329,9 +338,11 @@ fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut V
     } else if let Some(filter) = node.get("filter") {
         let rules = filter_rules(filter, &mut faults);
         info.source = read_source(&mut faults);
+        advice.extend(below_key("filter", written::advice(filter)));
         below("filter", detection(filter, &["rules"], reading)).map(|found| Content::Filter { rules, expr: found.expr })
     } else if let Some(node) = node.get("detection") {
         info.source = read_source(&mut faults);
+        advice.extend(below_key("detection", written::advice(node)));
         below("detection", detection(node, &[], reading)).map(|found| {
             let unused = |name: String| {
                 let hint = Some("name it in the condition, or take it away".to_owned());
@@ -340,6 +351,8 @@ fn parse(path: &str, document: Document, reading: &Reading<'_>, problems: &mut V
             advice.extend(found.unused.into_iter().map(unused));
             Content::Rule(found.expr)
         })
+    } else if is_collection {
+        Err(Vec::new())
     } else {
         let kinds = ["detection", "correlation", "filter", "behaviour"];
         let keys = if let Node::Map(entries) = node { &entries[..] } else { &[] };
@@ -416,12 +429,16 @@ fn info(node: &Node, path: &str, faults: &mut Vec<Fault>) -> RuleInfo {
     let text = |key: &str| node.get(key).and_then(Node::scalar).unwrap_or_default();
     let title = text("title");
     if title.is_empty() {
-        faults.push(Fault::new(&["title"], "no title"));
+        let keys = if let Node::Map(entries) = node { &entries[..] } else { &[] };
+        let meant = keys.iter().find_map(|(key, _)| did_you_mean(key, ["title"]));
+        let hint = meant.or_else(|| Some("write `title:` with what the rule finds".to_owned()));
+        faults.push(Fault::new(&["title"], "no title").hint(hint));
     }
     let id = [text("id"), text("name"), title.clone()].into_iter().find(|t| !t.is_empty()).unwrap_or_default();
     let level = text("level");
     if !level.is_empty() && !LEVELS.contains(&level.as_str()) {
-        faults.push(Fault::new(&["level"], format!("unknown level {level:?}")).hint(did_you_mean(&level, LEVELS)));
+        let hint = did_you_mean(&level, LEVELS).or_else(|| Some(format!("levels are {}", LEVELS.join(", "))));
+        faults.push(Fault::new(&["level"], format!("unknown level {level:?}")).hint(hint));
     }
     let ours = node.get("mihari");
     let list = |node: Option<&Node>| node.map_or(&[][..], Node::elements).iter().filter_map(Node::scalar).collect::<Vec<_>>();

@@ -337,10 +337,32 @@ fn what_is_not_allowed_is_refused_with_a_reason() {
     for detection in REFUSED {
         let (set, problems) = loaded(detection);
         assert!(
-            set.rules().len() == 0 && problems.iter().any(|p| p.refused && !p.reason.is_empty()),
+            set.rules().len() == 0 && problems.iter().all(|p| p.refused && !p.reason.is_empty() && p.hint.is_some()),
             "{detection}: {problems:?}"
         );
     }
+}
+
+/// What is read, though the specification asks not to write it, or it is not what it looks like.
+#[test]
+fn what_is_read_otherwise_than_it_looks_is_told() {
+    for (detection, line) in [
+        ("s: {f|contains|all: a}, condition: s", "f|contains|all: `all` is about several values, and there is one"),
+        ("s: [{g: 1}, {f|all: [a]}], condition: s", "f|all: `all` is about several values, and there is one"),
+        ("s: {f|cidr: [192.0.2.0/24, 10.1.2.3/8]}, condition: s", "f|cidr: 10.1.2.3/8 is read as 10.0.0.0/8"),
+    ] {
+        let (set, problems) = loaded(detection);
+        let told: Vec<_> = problems.iter().map(|p| (p.refused, p.reason.as_str(), p.hint.is_some())).collect();
+        assert_eq!(told, [(false, line, true)], "{detection}");
+        assert_eq!(set.rules().len(), 1, "{detection}");
+    }
+    assert_eq!(loaded("s: {f|contains|all: [a, b], g|cidr: 192.0.2.1}, condition: s").1, []);
+    let (_, problems) = load(&[("empty.yml".to_owned(), "# nothing\n".to_owned())], &LoadOptions::default());
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let months = "title: C\ncorrelation: {type: event_count, rules: [a], timespan: 5M, condition: {gte: 2}}\n---\n\
+        title: A\nname: a\nlogsource: {product: x}\ndetection: {s: {f: 1}, condition: s}\n";
+    let (_, problems) = load(&[("months.yml".to_owned(), months.to_owned())], &LoadOptions::default());
+    assert_eq!(problems.iter().map(|p| p.hint.as_deref()).collect::<Vec<_>>(), [Some("minutes are written m")], "{problems:?}");
 }
 
 /// A problem of each kind, all in one load: each is told, at its line, and with what was meant where that can be guessed.

@@ -82,7 +82,8 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
     let node = document.get("correlation").unwrap_or(&Node::Null);
     let named = node.text_at("type").unwrap_or("");
     let Some((_, kind)) = KINDS.into_iter().find(|(name, _)| *name == named) else {
-        let meant = did_you_mean(named, KINDS.map(|(name, _)| name));
+        let kinds = KINDS.map(|(name, _)| name);
+        let meant = did_you_mean(named, kinds).or_else(|| Some(format!("types are {}", kinds.join(", "))));
         return Err(vec![Fault::new(&["type"], format!("unknown correlation type {named:?}")).hint(meant)]);
     };
     let is_temporal = matches!(kind, Kind::Temporal | Kind::TemporalOrdered);
@@ -91,13 +92,13 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
         let elements = node.get(key).map_or(&[][..], Node::elements);
         let texts: Option<Vec<String>> = elements.iter().map(Node::written).collect();
         texts.unwrap_or_else(|| {
-            faults.push(Fault::new(&[key], format!("{key}: expects names")));
+            faults.push(Fault::new(&[key], format!("{key}: expects names")).hint(Some(format!("write `{key}: [a, b]`"))));
             Vec::new()
         })
     };
     let (mut rules, group_by) = (texts("rules"), texts("group-by"));
-    let timespan = node.get("timespan").or(node.get("timeframe")).and_then(Node::scalar);
     rules = rules.into_iter().map(referred).collect();
+    let timespan = node.get("timespan").or(node.get("timeframe")).and_then(Node::scalar);
     let timespan_ns = timespan.as_deref().map_or(Err("no timespan".to_owned()), |text| {
         let reason = || format!("{text:?} is no timespan (a number with s, m, h, d, w, M or y, 366 days at most)");
         timespan_ns(text).ok_or_else(reason)
@@ -114,16 +115,19 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
         names_in(condition, &mut rules);
     }
     if rules.is_empty() || rules.len() > RULES_MAX {
-        faults.push(Fault::new(&["rules"], format!("a correlation is about 1 to {RULES_MAX} rules")));
+        let hint = Some("write `rules: [a, b]`, by id or name".to_owned());
+        faults.push(Fault::new(&["rules"], format!("a correlation is about 1 to {RULES_MAX} rules")).hint(hint));
     }
     if faults.is_empty()
         && !matches!(kind, Kind::EventCount | Kind::Temporal | Kind::TemporalOrdered)
         && compares.fields.is_empty()
     {
-        faults.push(Fault::new(&["condition"], "the condition names no field"));
+        let hint = Some("write `field:` beside the comparison".to_owned());
+        faults.push(Fault::new(&["condition"], "the condition names no field").hint(hint));
     }
     if faults.is_empty() && compares.bounds.is_empty() && !is_temporal {
-        faults.push(Fault::new(&["condition"], "the condition compares nothing"));
+        let hint = Some("write one such as `gte: 5`".to_owned());
+        faults.push(Fault::new(&["condition"], "the condition compares nothing").hint(hint));
     }
     let mut aliases = BTreeMap::new();
     if let Some(other) = node.get("aliases").filter(|aliases| !matches!(aliases, Node::Map(_) | Node::Null)) {
@@ -134,7 +138,8 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
     if let Some(Node::Map(entries)) = node.get("aliases") {
         for (alias, by_rule) in entries {
             let Node::Map(by_rule) = by_rule else {
-                faults.push(Fault::new(&["aliases", alias], format!("the alias {alias} is no mapping")));
+                let hint = Some("write `alias: {rule: field}`".to_owned());
+                faults.push(Fault::new(&["aliases", alias], format!("the alias {alias} is no mapping")).hint(hint));
                 continue;
             };
             let fields = by_rule.iter().filter_map(|(rule, field)| Some((rule.clone(), field.written()?))).collect();
@@ -145,6 +150,10 @@ pub fn correlation(document: &Node) -> Result<(Correlation, Vec<Fault>), Vec<Fau
         return Err(faults);
     }
     let mut advice = unknown_keys(node, KEYS);
+    if let Some(text) = timespan.filter(|text| text.ends_with('M')) {
+        let hint = Some("minutes are written m".to_owned());
+        advice.push(Fault::new(&["time"], format!("{text} is a number of months")).hint(hint));
+    }
     if let (Kind::EventCount | Kind::Temporal | Kind::TemporalOrdered, false) = (kind, compares.fields.is_empty()) {
         advice.push(Fault::new(&["condition", "field"], format!("{named} counts no values: `field` means nothing here")));
     }
@@ -207,15 +216,21 @@ fn compares(condition: Option<&Node>, is_temporal: bool) -> Result<Compares, Vec
     let mut faults = Vec::new();
     let entries = match condition {
         Some(Node::Text(_)) if !is_temporal => {
-            return Err(vec![Fault::new(&["condition"], "only temporal correlations take a condition over rules")]);
+            let hint = Some("write one such as `condition: {gte: 5}`, or take type temporal".to_owned());
+            return Err(vec![Fault::new(&["condition"], "only temporal correlations take a condition over rules").hint(hint)]);
         }
         Some(Node::Text(text)) => {
-            compares.extended = Some(condition::parse(text).map_err(|reason| vec![Fault::new(&["condition"], reason)])?);
+            let wrong =
+                |reason| vec![Fault::new(&["condition"], reason).hint(Some("write one such as `a and not b`".to_owned()))];
+            compares.extended = Some(condition::parse(text).map_err(wrong)?);
             return Ok(compares);
         }
         Some(Node::Map(entries)) => entries,
         None if is_temporal => return Ok(compares),
-        _ => return Err(vec![Fault::new(&["condition"], "no condition")]),
+        _ => {
+            let hint = Some("write one such as `condition: {gte: 5}`".to_owned());
+            return Err(vec![Fault::new(&["condition"], "no condition").hint(hint)]);
+        }
     };
     for (key, value) in entries {
         let number = Number::of(value).or_else(|| Number::parse(value.text()?));
@@ -224,7 +239,9 @@ fn compares(condition: Option<&Node>, is_temporal: bool) -> Result<Compares, Vec
             "field" => compares.fields = value.elements().iter().filter_map(Node::written).collect(),
             "percentile" => match number.map(Number::float).filter(|p| (0.0..=100.0).contains(p)) {
                 Some(percentile) => compares.percentile = percentile,
-                None => faults.push(Fault::new(&place, "percentile is a number from 0 to 100")),
+                None => faults.push(
+                    Fault::new(&place, "percentile is a number from 0 to 100").hint(Some("write one such as 95".to_owned())),
+                ),
             },
             _ => match (ORDERS.into_iter().find(|(name, _)| name == key), number) {
                 (Some((_, order)), Some(number)) => compares.bounds.push((order, number)),
@@ -234,7 +251,8 @@ fn compares(condition: Option<&Node>, is_temporal: bool) -> Result<Compares, Vec
                 }
                 (None, _) => {
                     let known = ORDERS.map(|(name, _)| name).into_iter().chain(["field", "percentile"]);
-                    faults.push(Fault::new(&place, format!("unknown condition {key:?}")).hint(did_you_mean(key, known)));
+                    let meant = did_you_mean(key, known).or_else(|| Some("conditions are gt, gte, lt, lte, eq, neq".to_owned()));
+                    faults.push(Fault::new(&place, format!("unknown condition {key:?}")).hint(meant));
                 }
             },
         }
@@ -250,6 +268,13 @@ fn names_in(condition: &Condition, names: &mut Vec<String>) {
         Condition::Not(inner) => names_in(inner, names),
         Condition::And(of) | Condition::Or(of) => of.iter().for_each(|c| names_in(c, names)),
     }
+}
+
+/// A name by which a rule is meant. Of ids that are UUIDs case says nothing (RFC 9562 §4).
+pub(crate) fn referred(name: String) -> String {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    let groups = name.split('-').map(|group| Some(group.len()).filter(|_| group.bytes().all(|b| b.is_ascii_hexdigit())));
+    if groups.eq(GROUPS.map(Some)) { name.to_ascii_lowercase() } else { name }
 }
 
 pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
@@ -270,13 +295,6 @@ pub(crate) fn timespan_ns(text: &str) -> Option<i64> {
 }
 
 impl Correlation {
-/// A name by which a rule is meant. Of ids that are UUIDs case says nothing (RFC 9562 §4).
-pub(crate) fn referred(name: String) -> String {
-    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
-    let groups = name.split('-').map(|group| Some(group.len()).filter(|_| group.bytes().all(|b| b.is_ascii_hexdigit())));
-    if groups.eq(GROUPS.map(Some)) { name.to_ascii_lowercase() } else { name }
-}
-
     /// The field of a rule that a group-by name means: the alias's for the rule, else the name itself.
     pub fn group_field<'a>(&'a self, name: &'a str, rule_names: &[String]) -> &'a str {
         let of_rule = |alias: &'a BTreeMap<String, String>| rule_names.iter().find_map(|rule| alias.get(rule));

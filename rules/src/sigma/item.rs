@@ -122,7 +122,8 @@ impl TimePart {
         let holds = |n: i64| Number::Int(n.into()).compare(order, Number::Int(with.into()));
         // As a part goes from its first number to its last, its ends and the number itself are all that can differ.
         if ![first, last, with.clamp(first, last)].into_iter().any(holds) {
-            return Err(format!("a {name} is a number from {first} to {last}, which {with} rules out"));
+            let article = if name == "hour" { "an" } else { "a" };
+            return Err(format!("{article} {name} is a number from {first} to {last}, which {with} rules out"));
         }
         Ok(Test::TimePart(self, order, with))
     }
@@ -252,11 +253,18 @@ pub fn item(key: &str, values: &Node, reading: &Reading<'_>) -> Result<Expr<Atom
         let reason = if key.is_empty() { fault.reason } else { format!("{key}: {}", fault.reason) };
         Fault { place: below.iter().map(|key| (*key).to_owned()).collect(), reason, hint: fault.hint }
     };
-    let wrong = |reason: String| vec![placed(Fault::new(&[], reason))];
+    let wrong = |reason: String| {
+        let hint = Some("write shorter values without wildcards, each in an item of its own".to_owned());
+        vec![placed(Fault::new(&[], reason).hint(hint))]
+    };
     let modifiers = modifier::read(parts).map_err(|fault| vec![placed(fault)])?;
     let has = |wanted: &str| modifiers.iter().any(|m| m == wanted);
+    let no_scalar = |reason: &str| {
+        let hint = Some("write `field: value`, or `field:` with a list of values".to_owned());
+        vec![placed(Fault::new(&[], reason).hint(hint))]
+    };
     if let Node::Map(_) = values {
-        return Err(wrong("a value must not be a mapping".to_owned()));
+        return Err(no_scalar("a value must not be a mapping"));
     }
     let is_regex = has("re");
     let is_plain = modifiers.iter().all(|m| m == "neq" || m == "all" || m == "cased");
@@ -264,7 +272,7 @@ pub fn item(key: &str, values: &Node, reading: &Reading<'_>) -> Result<Expr<Atom
     let mut known_values: Vec<Vec<Value>> = Vec::new();
     for node in values.elements() {
         known_values.push(match node {
-            Node::List(_) | Node::Map(_) => return Err(wrong("a value must be a scalar".to_owned())),
+            Node::List(_) | Node::Map(_) => return Err(no_scalar("a value must be a scalar")),
             // Before all other modifiers: none of them has a meaning for a placeholder itself.
             Node::Text(text) if has("expand") => {
                 let hinted = |reason| vec![placed(Fault::new(&[], reason).hint(Some(GIVE_VALUES.to_owned())))];
@@ -320,35 +328,38 @@ pub fn item(key: &str, values: &Node, reading: &Reading<'_>) -> Result<Expr<Atom
     let test_of = |value: &Value| -> Result<Expr<Atom>, Fault> {
         reading.take_test()?;
         let test = if let Some(part) = part {
-            let n = integer(value).ok_or("expects a whole number")?;
-            let n = i64::try_from(n).map_err(|_| format!("{n} is out of range"))?;
-            part.compares(order.unwrap_or(Order::Eq), n)?
+            let n = integer(value).ok_or_else(|| expects("a whole number", "3"))?;
+            let of_part =
+                |reason: String| Fault::from(reason).hint(Some(format!("write a number that a {} can be", part.name())));
+            let n = i64::try_from(n).map_err(|_| of_part(format!("{n} is out of range")))?;
+            part.compares(order.unwrap_or(Order::Eq), n).map_err(of_part)?
         } else if let Some(order) = order {
-            Test::Compare(order, number(value).ok_or("expects a number")?)
+            Test::Compare(order, number(value).ok_or_else(|| expects("a number", "5"))?)
         } else if is_regex {
-            let text = literal(value).ok_or("expects a regular expression")?;
+            let text = literal(value).ok_or_else(|| expects("a regular expression", "^a.*b$"))?;
             Test::Regex(reading.take_regex(|| expression::read(&text, has))?)
         } else {
             match special {
-                Some("cidr") => Test::Cidr(network(&literal(value).ok_or("expects a network")?)?),
+                Some("cidr") => Test::Cidr(network(&literal(value).ok_or_else(|| expects("a network", "192.0.2.0/24"))?)?),
                 Some("exists") => match value {
                     Value::Other(Node::Bool(b)) => Test::Exists(*b),
                     // YAML 1.1, which most rules are written for, has more names for them.
                     _ => match literal(value).map(|text| text.to_lowercase()).as_deref() {
                         Some("true" | "yes" | "on") => Test::Exists(true),
                         Some("false" | "no" | "off") => Test::Exists(false),
-                        _ => return Err("expects true or false".into()),
+                        _ => return Err(expects("true or false", "true")),
                     },
                 },
                 Some("fieldref") => {
-                    let field = literal(value).ok_or("expects a field")?;
+                    let field = literal(value).ok_or_else(|| expects("a field", "SubjectUserName"))?;
                     Test::FieldRef { field: field.replace(' ', ""), open_start, open_end, cased }
                 }
                 _ => plain(value, open_start || field.is_none(), open_end || field.is_none(), cased),
             }
         };
         if field.is_none() && matches!(test, Test::Exists(_) | Test::Null | Test::FieldRef { .. }) {
-            return Err("a keyword must be text, a number or an expression".into());
+            let hint = Some("name a field before the modifier".to_owned());
+            return Err(Fault::from("a keyword must be text, a number or an expression").hint(hint));
         }
         Ok(Expr::Atom(Atom { field: field.clone(), test }))
     };
@@ -365,6 +376,11 @@ pub fn item(key: &str, values: &Node, reading: &Reading<'_>) -> Result<Expr<Atom
         one_of(values.into_iter().flatten().collect())
     };
     Ok(if negate { Expr::Not(Box::new(joined)) } else { joined })
+}
+
+/// A value that is not what its modifiers ask for.
+fn expects(what: &str, such_as: &str) -> Fault {
+    Fault::from(format!("expects {what}")).hint(Some(format!("write one such as {such_as}")))
 }
 
 fn each(values: Vec<Vec<Value>>, change: impl Fn(Value) -> Result<Vec<Value>, String>) -> Result<Vec<Vec<Value>>, String> {

@@ -4,6 +4,7 @@
 //!  YAML ─▶ rule::Rule { log source, Expr over items } ─▶ item: field|modifiers: values ─▶ Expr over Test
 //! ```
 
+pub(crate) mod advice;
 pub mod budget;
 pub mod condition;
 pub mod correlation;

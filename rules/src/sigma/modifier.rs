@@ -98,7 +98,8 @@ pub(super) fn read<'k>(written: impl Iterator<Item = &'k str>) -> Result<Vec<Str
     for written in written {
         let name = written.trim().to_ascii_lowercase();
         let Some(modifier) = MODIFIERS.into_iter().find(|(known, _)| *known == name) else {
-            let meant = did_you_mean(&name, MODIFIERS.map(|(name, _)| name));
+            let names = MODIFIERS.map(|(name, _)| name);
+            let meant = did_you_mean(&name, names).or_else(|| Some(format!("there are {}", names.join(", "))));
             return Err(Fault::new(&[], format!("unknown modifier {name:?}")).hint(meant));
         };
         let contradicts =

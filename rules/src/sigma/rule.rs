@@ -22,24 +22,37 @@ pub struct RuleSource {
     pub service: Option<String>,
 }
 
+/// How a log source is written.
+const SOURCE_FORM: &str = "write one such as `logsource: {category: firewall}`";
+/// How a condition is written.
+const CONDITION_FORM: &str = "write one such as `selection and not 1 of filter_*`";
+
 /// Reads the `logsource` of a document.
 ///
 /// # Errors
 /// Says what is missing or wrong.
 pub fn source(document: &Node) -> Result<RuleSource, Fault> {
-    let Some(node) = document.get("logsource") else { return Err(Fault::new(&[], "no logsource")) };
-    let Node::Map(entries) = node else { return Err(Fault::new(&["logsource"], "logsource is no mapping")) };
+    let Some(node) = document.get("logsource") else {
+        return Err(Fault::new(&[], "no logsource").hint(Some(SOURCE_FORM.to_owned())));
+    };
+    let Node::Map(entries) = node else {
+        return Err(Fault::new(&["logsource"], "logsource is no mapping").hint(Some(SOURCE_FORM.to_owned())));
+    };
     let part = |name: &str| match node.get(name) {
         None | Some(Node::Null) => Ok(None),
         Some(value) => match value.scalar() {
             Some(text) => Ok(Some(text.to_lowercase())),
-            None => Err(Fault::new(&["logsource", name], format!("logsource: {name} is no text"))),
+            None => {
+                let reason = format!("logsource: {name} is no text");
+                Err(Fault::new(&["logsource", name], reason).hint(Some(SOURCE_FORM.to_owned())))
+            }
         },
     };
     let source = RuleSource { product: part("product")?, category: part("category")?, service: part("service")? };
     // Further keys (definition, or a user's own) say something to people only (specification, "Log Source").
     if source == RuleSource::default() {
         let meant = entries.iter().find_map(|(key, _)| did_you_mean(key, ["product", "category", "service"]));
+        let meant = meant.or_else(|| Some(SOURCE_FORM.to_owned()));
         return Err(Fault::new(&["logsource"], "logsource names no product, category or service").hint(meant));
     }
     Ok(source)
@@ -58,7 +71,10 @@ pub struct Detection {
 /// # Errors
 /// Says everything that the specification or our bounds refuse.
 pub fn detection(node: &Node, beside: &[&str], reading: &Reading<'_>) -> Result<Detection, Vec<Fault>> {
-    let Node::Map(entries) = node else { return Err(vec![Fault::new(&[], "detection is no mapping")]) };
+    let Node::Map(entries) = node else {
+        let hint = Some("write names of parts, what each looks for, and a `condition`".to_owned());
+        return Err(vec![Fault::new(&[], "detection is no mapping").hint(hint)]);
+    };
     let (mut parts, mut faults) = (Vec::new(), Vec::new());
     for (name, value) in entries {
         match name.as_str() {
@@ -80,11 +96,13 @@ pub fn detection(node: &Node, beside: &[&str], reading: &Reading<'_>) -> Result<
     }
     let conditions = node.get("condition").map_or(&[][..], Node::elements);
     if conditions.is_empty() {
-        faults.push(Fault::new(&[], "no condition"));
+        let meant = entries.iter().find_map(|(key, _)| did_you_mean(key, ["condition"]));
+        let hint = meant.or_else(|| Some(format!("{CONDITION_FORM} under `condition`")));
+        faults.push(Fault::new(&[], "no condition").hint(hint));
     }
     let read = conditions.iter().map(|text| match text.text().map(condition::parse) {
-        None => Err(vec![Fault::new(&["condition"], "a condition must be text")]),
-        Some(Err(reason)) => Err(vec![Fault::new(&["condition"], reason)]),
+        None => Err(vec![Fault::new(&["condition"], "a condition must be text").hint(Some(CONDITION_FORM.to_owned()))]),
+        Some(Err(reason)) => Err(vec![Fault::new(&["condition"], reason).hint(Some(CONDITION_FORM.to_owned()))]),
         Some(Ok(condition)) => resolve(&condition, &parts, reading),
     });
     let mut any = all(read).unwrap_or_else(|wrong| {
@@ -124,6 +142,15 @@ fn part(node: &Node, reading: &Reading<'_>) -> Result<Expr<Atom>, Vec<Fault>> {
     }
 }
 
+/// The parts that there are, for whoever named another.
+fn names_of(parts: &[Part<'_>]) -> Option<String> {
+    let names: Vec<&str> = parts.iter().map(|part| part.name).take(NAMES_MAX).collect();
+    (!names.is_empty()).then(|| format!("there are {}", names.join(", ")))
+}
+
+/// Names of parts that are told.
+const NAMES_MAX: usize = 10;
+
 fn resolve(condition: &Condition, parts: &[Part<'_>], reading: &Reading<'_>) -> Result<Expr<Atom>, Vec<Fault>> {
     let every = |of: &[Condition]| all(of.iter().map(|c| resolve(c, parts, reading)));
     let expr_of = |part: &Part<'_>| -> Result<Expr<Atom>, Vec<Fault>> {
@@ -135,7 +162,7 @@ fn resolve(condition: &Condition, parts: &[Part<'_>], reading: &Reading<'_>) -> 
         Condition::Name(name) => {
             let found = parts.iter().find(|part| part.name == name);
             let found = found.ok_or_else(|| {
-                let meant = did_you_mean(name, parts.iter().map(|part| part.name));
+                let meant = did_you_mean(name, parts.iter().map(|part| part.name)).or_else(|| names_of(parts));
                 let reason = format!("the condition names {name:?}, which is not there");
                 vec![Fault::new(&["condition"], reason).hint(meant)]
             })?;
@@ -148,7 +175,8 @@ fn resolve(condition: &Condition, parts: &[Part<'_>], reading: &Reading<'_>) -> 
             let meant = parts.iter().filter(|part| condition::means(pattern, part.name));
             let meant: Vec<_> = meant.map(expr_of).collect::<Result<_, _>>()?;
             if meant.is_empty() {
-                return Err(vec![Fault::new(&["condition"], format!("no part is named like {pattern:?}"))]);
+                let reason = format!("no part is named like {pattern:?}");
+                return Err(vec![Fault::new(&["condition"], reason).hint(names_of(parts))]);
             }
             match count {
                 None => Expr::And(meant),
