@@ -362,11 +362,20 @@ impl Reader<'_> {
             self.keys(entry, known);
             let (from, to) = (self.zone_at(entry, "from", names), self.zone_at(entry, "to", names));
             let mut service = Vec::new();
-            for (text, line) in self.texts_at(entry, "service") {
-                match parse_service(&text) {
-                    Some(s) => service.push(s),
-                    None => self.problem(&[line], format!("{text:?} is no service (tcp/443, udp/1024-2048, icmp, any)")),
+            let written = self.texts_at(entry, "service");
+            for (text, line) in &written {
+                match parse_service(text) {
+                    Ok(s) => service.push(s),
+                    Err(reason) => self.problem(&[*line], format!("{text:?} is no service ({reason})")),
                 }
+            }
+            // `tcp/80,81` within brackets is two services.
+            let ported = written.iter().any(|(text, _)| text.contains('/'));
+            for (text, line) in written.iter().filter(|(text, _)| ported && text.parse::<u8>().is_ok()) {
+                self.warn(
+                    &[*line],
+                    format!("{text} is the protocol of that number, whatever its ports; a port is written tcp/{text}"),
+                );
             }
             if entry.get("service").is_none() {
                 self.problem(&[line], "no service".to_owned());
@@ -447,7 +456,11 @@ impl Reader<'_> {
                 self.problem(&[line], "sensor is missing".to_owned());
             }
             let sensor = self.text_at(entry, "sensor").unwrap_or_default();
-            all.push(Observe { sensor, address, cells: self.cells(entry, names), heartbeat });
+            let cells = self.cells(entry, names);
+            if cells.is_empty() {
+                self.warn(&[line], format!("sensor {sensor} sees no pair of zones: it has no cells"));
+            }
+            all.push(Observe { sensor, address, cells, heartbeat });
         }
         all
     }
@@ -564,17 +577,25 @@ pub(super) fn shown(s: &Service) -> String {
 }
 
 /// `tcp/443`, `udp/1024-2048`, `icmp`, `any`.
-fn parse_service(text: &str) -> Option<Service> {
+fn parse_service(text: &str) -> Result<Service, &'static str> {
+    const FORM: &str = "tcp/443, udp/1024-2048, icmp, any";
     if text == "any" {
-        return Some(Service { protocol: None, low: 0, high: u16::MAX });
+        return Ok(Service { protocol: None, low: 0, high: u16::MAX });
     }
-    let (protocol, ports) = text.split_once('/').map_or((text, None), |(protocol, ports)| (protocol, Some(ports)));
-    let protocol = Some(transport_number(protocol)?);
-    let Some(ports) = ports else { return Some(Service { protocol, low: 0, high: u16::MAX }) };
+    let (name, ports) = text.split_once('/').map_or((text, None), |(protocol, ports)| (protocol, Some(ports)));
+    let protocol = transport_number(name).ok_or(FORM)?;
+    let Some(ports) = ports else { return Ok(Service { protocol: Some(protocol), low: 0, high: u16::MAX }) };
+    if !PORTED.contains(&protocol) {
+        return Err("only tcp, udp, dccp, sctp and udplite have ports: name the protocol alone");
+    }
+    let port = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     let (low, high) = ports.split_once('-').unwrap_or((ports, ports));
-    let (low, high) = (low.parse().ok()?, high.parse().ok()?);
-    (low <= high).then_some(Service { protocol, low, high })
+    let (low, high): (u16, u16) = port(low).zip(port(high)).ok_or(FORM)?;
+    if low <= high { Ok(Service { protocol: Some(protocol), low, high }) } else { Err("the lower port stands first") }
 }
+
+/// The protocols that have ports, as IANA numbers them: TCP, UDP, DCCP, SCTP, UDP-Lite.
+const PORTED: [u8; 5] = [6, 17, 33, 132, 136];
 
 /// A prefix, or an address as one. Of IPv4 in IPv6 clothes (RFC 4291 §2.5.5.2) the IPv4 prefix, as addresses are taken.
 fn network(text: &str) -> Option<IpNet> {

@@ -34,6 +34,24 @@ fn lines_decide() {
     assert_eq!(decide(&policy, "10.1.0.9", "8.8.8.8", 6, 25, "2027-03-31T15:00:00Z"), Decision::Denied);
 }
 
+/// `[tcp/80,81]` is two services: all of protocol 81 is hardly meant. A sensor without cells sees nothing.
+#[test]
+fn what_is_probably_not_meant_is_told() {
+    for (find, put, lines, word) in [
+        ("udp/1000-2000", "444", vec![7], "no service"),
+        ("udp/1000-2000", "81", vec![7], "the protocol of that number"),
+        (", cells: [[a, \"*\"], [b, \"*\"]]", "", vec![14], "sees no pair of zones"),
+    ] {
+        let problems = match Policy::parse(&SMALL.replace(find, put)) {
+            Ok((_, warnings)) => warnings,
+            Err(problems) => problems,
+        };
+        assert!(problems.iter().any(|p| p.lines == lines && p.reason.contains(word)), "{put}: {problems:?}");
+    }
+    let alone = SMALL.replace("[tcp/443, udp/1000-2000]", "[47]");
+    assert_eq!(Policy::parse(&alone).expect("valid").1, []);
+}
+
 #[test]
 fn ended_exceptions_are_told() {
     let (policy, _) = Policy::parse(SMALL).expect("valid");
@@ -55,6 +73,10 @@ fn what_does_not_hold_together_is_refused_with_its_lines() {
         ("{from: c, to: [a]}", "{from: a, to: [b], unless_via: a}", vec![12], "a is an end of the way"),
         ("{from: b, to: c,", "{from: b, to: d,", vec![8], "no zone"),
         ("tcp/443", "tcp/x", vec![7], "no service"),
+        ("tcp/443", "tcp/+80", vec![7], "no service"),
+        ("tcp/443", "icmp/8", vec![7], "only tcp, udp, dccp, sctp and udplite have ports"),
+        ("tcp/443", "47/3", vec![7], "only tcp, udp, dccp, sctp and udplite have ports"),
+        ("udp/1000-2000", "udp/2000-1000", vec![7], "the lower port stands first"),
         ("ticket: t, ", "", vec![10], "needs ticket"),
         ("default: deny", "default: allow", vec![5], "only deny"),
         ("observe:", "obsrve:", vec![13], "unknown key"),

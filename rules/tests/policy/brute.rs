@@ -67,6 +67,11 @@ fn place() -> impl Strategy<Value = (Index, bool)> {
     (any::<Index>(), prop::bool::weighted(0.1))
 }
 
+/// Whether a protocol, by its place in [`PROTOCOLS`], has ports: a line that gives one to another is refused.
+fn has_ports(protocol: Option<usize>) -> bool {
+    protocol.is_some_and(|at| matches!(PROTOCOLS[at].1, 6 | 17))
+}
+
 /// A line of these zones, its places of the zones' own or, seldom, of others.
 fn line(exception: bool) -> impl Strategy<Value = Line> {
     let service =
@@ -80,7 +85,7 @@ fn line(exception: bool) -> impl Strategy<Value = Line> {
         let alone = |(protocol, _): &Service| seen.insert(*protocol) && (protocol.is_some() || seen.len() == 1);
         let service = service
             .into_iter()
-            .map(|(protocol, ports)| (protocol, ports.map(|(low, more)| (low, low + more)).filter(|_| protocol.is_some())));
+            .map(|(protocol, ports)| (protocol, ports.map(|(low, more)| (low, low + more)).filter(|_| has_ports(protocol))));
         let mut service: Vec<Service> = service.filter(alone).collect();
         if service.iter().any(|(protocol, _)| protocol.is_none()) {
             service.truncate(1);
