@@ -291,9 +291,9 @@ impl Conversations {
         }
     }
 
-    /// Decides what has waited long enough by `now`.
+    /// Decides what has waited longer than it is waited for by `now`: what comes at the last instant is in time.
     pub(super) fn release(&mut self, connections: &mut Connections, policy: &Policy, now: i64, out: &mut Vec<Judged>) {
-        while let Some(until) = self.halves.front().map(|half| half.until).filter(|until| *until <= now) {
+        while let Some(until) = self.halves.front().map(|half| half.until).filter(|until| *until < now) {
             self.now = until;
             self.decide_first(connections, policy, out);
         }

@@ -95,6 +95,20 @@ fn p04_what_comes_late_counts_in_its_hour() {
     }
 }
 
+/// The two ways of a conversation belong together where they come within 120 s of each other, the last instant too: the earlier began. Beyond, the
+/// lower port was called.
+#[test]
+fn p01_two_ways_within_120_s_are_one_conversation() {
+    let (ours, other) = (("10.3.16.9", 50_001), ("198.51.100.7", 50_000));
+    let way = |ms, from, to| Record { flags: Some(0), transport: "udp", ..flow(ms, from, to) };
+    for (apart_ms, from) in [(1000, other), (119_999, other), (120_000, other), (120_001, ours), (180_000, ours)] {
+        let records = [way(0, other, ours), way(apart_ms, ours, other)];
+        let ran = run(POLICY, records.into_iter(), &["zone-violation"], 1, false);
+        let to = if from == ours { other } else { ours };
+        assert_eq!(groups(&ran), [[from.0, to.0]], "{apart_ms}");
+    }
+}
+
 /// Denied by one device and let through by another is let through; told twice is told once; denied is no violation.
 #[test]
 fn p01_devices_that_disagree_give_one_alert() {
