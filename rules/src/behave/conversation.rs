@@ -489,9 +489,10 @@ impl Told {
 
     /// Who began, where nothing but the order of the record and its ports says so: the lower port is the service's.
     fn presumed(&self) -> (End, Evidence) {
+        let has_services = self.has_ports() && !matches!(self.transport, 1 | 58);
         match self.sender.1.cmp(&self.receiver.1) {
-            std::cmp::Ordering::Greater if self.has_ports() => (self.sender, Evidence::Ports),
-            std::cmp::Ordering::Less if self.has_ports() => (self.receiver, Evidence::Ports),
+            std::cmp::Ordering::Greater if has_services => (self.sender, Evidence::Ports),
+            std::cmp::Ordering::Less if has_services => (self.receiver, Evidence::Ports),
             _ => (self.sender, Evidence::Record),
         }
     }
@@ -579,7 +580,10 @@ fn plain(o: &Observation, policy: &Policy) -> Option<(End, Evidence)> {
         (6, Some(flags)) if flags & 0x12 == 0x02 => Some((sender, Evidence::Flags)),
         // SYN and ACK together and nothing that follows them, or a reset in answer to a SYN: an answer.
         (6, Some(0x12 | 0x14 | 0x16)) => Some((receiver, Evidence::Flags)),
-        (1 | 58, _) => Some((if is_icmp_answer(o) { receiver } else { sender }, Evidence::Flags)),
+        // Without its type, whether a message seen one way is a question or an answer is not known.
+        (1 | 58, _) if o.icmp.is_some() || !o.one_way => {
+            Some((if is_icmp_answer(o) { receiver } else { sender }, Evidence::Flags))
+        }
         // A device that logs packets tells of answers too, as if they began something: one that opens nothing, and comes from where there is
         // an allowed service, is the answer of that.
         (6, Some(_)) if !o.one_way && !o.both_ways && (1..receiver.1).contains(&sender.1) => {

@@ -109,6 +109,26 @@ fn p01_two_ways_within_120_s_are_one_conversation() {
     }
 }
 
+/// NetFlow has the type of a message of ICMP in the destination's port: what answers was not begun by who sent it. Where it says none, the other way is
+/// waited for.
+#[test]
+fn p01_an_answer_of_icmp_began_nothing() {
+    let (ours, other) = ("10.3.16.9", "198.51.100.7");
+    let message = |ms, from, to, kind: u16| Record { flags: Some(0), transport: "icmp", ..flow(ms, (from, 0), (to, kind << 8)) };
+    for (records, from) in [
+        (vec![message(0, ours, other, 8)], ours),
+        (vec![message(0, other, ours, 8)], other),
+        (vec![message(0, other, ours, 3)], ours),
+        (vec![message(0, other, ours, 11)], ours),
+        (vec![message(0, other, ours, 0), message(10, ours, other, 8)], ours),
+        (vec![message(0, other, ours, 0)], other),
+    ] {
+        let ran = run(POLICY, records.into_iter(), &["zone-violation"], 1, false);
+        let to = if from == ours { other } else { ours };
+        assert_eq!(groups(&ran), [[from, to]]);
+    }
+}
+
 /// Denied by one device and let through by another is let through; told twice is told once; denied is no violation.
 #[test]
 fn p01_devices_that_disagree_give_one_alert() {
