@@ -14,8 +14,9 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::idn;
 use super::observe::What;
-use super::site::bits;
+use super::site::{bits, name_of_host};
 use super::sketch::mix;
 use super::table::Table;
 use super::{Found, Parameters, View};
@@ -118,12 +119,19 @@ impl Indicators {
                 problems.push(format!("{name}: {reason}"));
             }
         };
-        match text.trim_start().as_bytes().first() {
-            Some(b'{' | b'[') => match serde_json::from_str::<Json>(text) {
+        if is_json(text) {
+            match serde_json::from_str::<Json>(text) {
                 Ok(json) => self.json(name, json, &mut problem),
                 Err(error) => problem(format!("neither STIX nor MISP: {error}")),
-            },
-            _ => self.csv(name, text, &mut problem),
+            }
+            // An object of STIX by itself, without a bundle about it.
+            if self.entries.len() == before
+                && let Ok(object) = serde_json::from_str::<Object>(text)
+            {
+                self.json(name, Json::Many(vec![Element::Stix(object)]), &mut problem);
+            }
+        } else {
+            self.csv(name, text, &mut problem);
         }
         if self.entries.len() == before {
             problem("holds no indicator".to_owned());
@@ -159,7 +167,9 @@ impl Indicators {
             (_, Some(net)) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
             (_, Some(net)) => net.to_string(),
             (Sort::Url, None) => plain_url(value),
-            _ => value.trim_end_matches('.').to_ascii_lowercase(),
+            (Sort::Domain, None) => domain(value).ok_or_else(|| format!("{value:?} is no name of a host"))?,
+            _ if is_hash(value) => value.to_ascii_lowercase(),
+            _ => return Err(format!("{value:?} is no MD5, SHA-1 or SHA-256")),
         };
         let (Ok(start), Ok(len)) = (u32::try_from(self.text.len()), u16::try_from(value.len())) else {
             return Err("too long".to_owned());
@@ -218,8 +228,8 @@ impl Indicators {
     }
 
     fn find_domain(&self, name: &str) -> Option<u32> {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let mut rest = Some(name.as_str());
+        let name = idn::in_ascii(name.trim_end_matches('.'))?;
+        let mut rest = Some(&*name);
         while let Some(part) = rest {
             if let Some(found) = self.find(Sort::Domain, part) {
                 return Some(found);
@@ -238,48 +248,59 @@ impl Indicators {
         (self.notes.len() - 1) as u32
     }
 
-    /// A line is a value, or has a heading that says which column it is: `indicator`, `value`, `ioc`, `address`, `domain`, `url`, `hash`.
+    /// A line is a value, or there is a heading, perhaps within a comment, that says which column it is: `indicator`, `value`, `ioc`, `address`,
+    /// `domain`, `url`, `hash`.
     fn csv(&mut self, name: &str, text: &str, problem: &mut impl FnMut(String)) {
+        const VALUES: [&str; 12] = [
+            "indicator",
+            "value",
+            "ioc",
+            "ioc_value",
+            "address",
+            "ip",
+            "ip_address",
+            "dst_ip",
+            "domain",
+            "url",
+            "hash",
+            "sha256_hash",
+        ];
+        const ABOUT: [&str; 6] = ["description", "comment", "malware", "malware_printable", "threat", "tags"];
+        let named = |cells: &[String], names: &[&str]| {
+            cells.iter().position(|cell| names.iter().any(|n| n.eq_ignore_ascii_case(cell.trim())))
+        };
         let mut column = 0;
         let mut about = None;
         let mut first = true;
+        // The last comment that may be a heading.
+        let mut commented: Vec<String> = Vec::new();
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
-            if line.is_empty() || line.starts_with('#') || line.starts_with("//") {
+            if line.is_empty() || line.starts_with(['#', ';']) || line.starts_with("//") {
+                let cells = csv_cells(line.trim_start_matches(['#', ';', '/', ' ']));
+                if first && cells.len() > 1 && named(&cells, &VALUES).is_some() {
+                    commented = cells;
+                }
                 continue;
             }
             let cells = csv_cells(line);
             if std::mem::take(&mut first) {
-                const VALUES: [&str; 12] = [
-                    "indicator",
-                    "value",
-                    "ioc",
-                    "ioc_value",
-                    "address",
-                    "ip",
-                    "ip_address",
-                    "dst_ip",
-                    "domain",
-                    "url",
-                    "hash",
-                    "sha256_hash",
-                ];
-                const ABOUT: [&str; 6] = ["description", "comment", "malware", "malware_printable", "threat", "tags"];
-                let named =
-                    |names: &[&str]| cells.iter().position(|cell| names.iter().any(|n| n.eq_ignore_ascii_case(cell.trim())));
-                if let Some(found) = named(&VALUES) {
-                    (column, about) = (found, named(&ABOUT));
+                let own = named(&cells, &VALUES);
+                let heading = if own.is_none() && commented.len() == cells.len() { &commented } else { &cells };
+                if let Some(found) = named(heading, &VALUES) {
+                    (column, about) = (found, named(heading, &ABOUT));
+                }
+                if own.is_some() {
                     continue;
                 }
             }
-            let Some(value) = cells.get(column).map(|cell| refanged(cell.trim())) else { continue };
+            let Some(cell) = cells.get(column) else { continue };
+            // What stands behind a value is said of it.
+            let value = refanged(cell.split(" #").next().unwrap_or(cell).trim());
             let said = about.and_then(|about| cells.get(about)).map_or("", |said| said.trim());
             let note = self.note(&if said.is_empty() { name.to_owned() } else { format!("{name}: {said}") });
             let result = sort_of(&value)
-                .ok_or_else(|| match value.is_ascii() {
-                    true => format!("{value:?} is no indicator"),
-                    false => format!("{value:?} is no indicator; a name with other letters is read in its form with xn--"),
-                })
+                .ok_or_else(|| format!("{value:?} is no indicator"))
                 .and_then(|sort| self.put(sort, &value, note, Holds::default()));
             if let Err(reason) = result {
                 problem(format!("line {}: {reason}", at + 1));
@@ -288,9 +309,18 @@ impl Indicators {
     }
 
     fn json(&mut self, name: &str, json: Json, problem: &mut impl FnMut(String)) {
-        let Parts { objects, event, response, events } = match json {
+        let Parts { objects, event, response, events, mut attributes } = match json {
             Json::One(parts) => *parts,
-            Json::Many(objects) => Parts { objects, ..Parts::default() },
+            Json::Many(elements) => {
+                let mut parts = Parts::default();
+                for element in elements {
+                    match element {
+                        Element::Stix(object) => parts.objects.push(object),
+                        Element::Misp(wrapped) => parts.events.push(wrapped),
+                    }
+                }
+                parts
+            }
         };
         for object in objects.into_iter().filter(|object| object.kind == "indicator" && !object.revoked) {
             let Object { name: title, pattern, pattern_type, valid_from, valid_until, .. } = object;
@@ -316,8 +346,16 @@ impl Indicators {
                 Err(reason) => problem(format!("{title:?}: {reason}")),
             }
         }
-        let wrapped = response.into_iter().chain(events).filter_map(|w| w.event);
-        for event in event.into_iter().chain(wrapped) {
+        let answered = match response {
+            Response::Events(events) => events,
+            Response::Attributes { attributes: found } => {
+                attributes.extend(found);
+                Vec::new()
+            }
+        };
+        let alone = (!attributes.is_empty()).then(|| MispEvent { attributes, ..MispEvent::default() });
+        let wrapped = answered.into_iter().chain(events).filter_map(|w| w.event);
+        for event in event.into_iter().chain(alone).chain(wrapped) {
             let note = self.note(&format!("{name}: {}", event.info));
             let of_objects = event.objects.into_iter().flat_map(|object| object.attributes);
             for Attribute { kind, value, to_ids, deleted } in event.attributes.into_iter().chain(of_objects) {
@@ -339,7 +377,14 @@ impl Indicators {
 #[serde(untagged)]
 enum Json {
     One(Box<Parts>),
-    Many(Vec<Object>),
+    Many(Vec<Element>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Element {
+    Stix(Object),
+    Misp(Wrapped),
 }
 
 #[derive(Default, Deserialize)]
@@ -349,9 +394,28 @@ struct Parts {
     #[serde(default, rename = "Event")]
     event: Option<MispEvent>,
     #[serde(default)]
-    response: Vec<Wrapped>,
+    response: Response,
     #[serde(default)]
     events: Vec<Wrapped>,
+    #[serde(default, rename = "Attribute")]
+    attributes: Vec<Attribute>,
+}
+
+/// What MISP answers to a search for events, or for attributes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Response {
+    Events(Vec<Wrapped>),
+    Attributes {
+        #[serde(rename = "Attribute")]
+        attributes: Vec<Attribute>,
+    },
+}
+
+impl Default for Response {
+    fn default() -> Response {
+        Response::Events(Vec::new())
+    }
 }
 
 /// An object of a STIX bundle (STIX 2.1 §4.7).
@@ -380,7 +444,7 @@ struct Wrapped {
 }
 
 /// A MISP event (MISP core format, draft-dulaunoy-misp-core-format).
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct MispEvent {
     #[serde(default)]
     info: String,
@@ -448,13 +512,24 @@ fn csv_cells(line: &str) -> Vec<String> {
 /// A value as it is, of the forms in which people write what nobody should click.
 fn refanged(value: &str) -> Cow<'_, str> {
     let scheme = value.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("hxxp"));
-    if !scheme && !value.contains(['[', '(', '{']) {
+    if !scheme && !value.contains(['[', ']', '(', '{', '\\']) {
         return Cow::Borrowed(value);
     }
     let mut plain = value.to_owned();
-    for (form, sign) in
-        [("[.]", "."), ("(.)", "."), ("{.}", "."), ("[dot]", "."), ("(dot)", "."), ("[:]", ":"), ("[://]", "://"), ("[/]", "/")]
-    {
+    const FORMS: [(&str, &str); 11] = [
+        ("[.]", "."),
+        ("(.)", "."),
+        ("{.}", "."),
+        ("[dot]", "."),
+        ("(dot)", "."),
+        ("[:]", ":"),
+        ("[://]", "://"),
+        ("[/]", "/"),
+        ("[.", "."),
+        (".]", "."),
+        ("\\.", "."),
+    ];
+    for (form, sign) in FORMS {
         plain = plain.replace(form, sign);
     }
     if scheme {
@@ -476,24 +551,49 @@ fn sort_of(value: &str) -> Option<Sort> {
     if network(value).is_ok() {
         return Some(Sort::Address);
     }
-    let hex = value.bytes().all(|b| b.is_ascii_hexdigit());
-    if hex && matches!(value.len(), 32 | 40 | 64) {
+    if is_hash(value) {
         return Some(Sort::Hash);
     }
     if value.contains("://") {
         return Some(Sort::Url);
     }
-    let name = value.len() <= 253
-        && value.contains('.')
-        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-    name.then_some(Sort::Domain)
+    domain(value).filter(|name| name.contains('.')).map(|_| Sort::Domain)
 }
 
-/// An address of a page without its scheme, its host in lower case, without a closing slash: `example.com/a?b`.
+/// Whether a text is a hash of a file in hexadecimal: MD5, SHA-1 or SHA-256.
+fn is_hash(value: &str) -> bool {
+    matches!(value.len(), 32 | 40 | 64) && value.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The name of a host, perhaps with a port behind it, as DNS carries it.
+fn domain(value: &str) -> Option<String> {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let name = value.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(value, |(name, _)| name);
+    // No highest domain is a number (RFC 3696 §2): such a text is an address that is none.
+    let is_number = |label: &str| label.bytes().all(|b| b.is_ascii_digit());
+    name_of_host(name).filter(|name| !name.rsplit('.').next().is_some_and(is_number))
+}
+
+/// An address of a page as records have it in one form or another: without its scheme and the port that this stands for, its host in lower case and as
+/// DNS carries it, without a fragment, which nobody sends, and a closing slash: `example.com/a?b`.
 fn plain_url(value: &str) -> String {
-    let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    format!("{}{}", host.to_ascii_lowercase(), path.trim_end_matches('/'))
+    let value = value.split('#').next().unwrap_or(value);
+    let (scheme, rest) = value.split_once("://").unwrap_or(("", value));
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let port = match scheme {
+        _ if scheme.eq_ignore_ascii_case("http") => ":80",
+        _ if scheme.eq_ignore_ascii_case("https") => ":443",
+        _ => "",
+    };
+    let host = host.strip_suffix(port).unwrap_or(host);
+    let host = idn::in_ascii(host).unwrap_or(Cow::Borrowed(host));
+    format!("{host}{}", path.trim_end_matches('/'))
+}
+
+/// Whether a file is JSON: an object, or a list of them. An IPv6 address in brackets is none.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('{') || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', ']']))
 }
 
 /// The values of a STIX pattern that is one comparison, or several of which each alone is enough (STIX 2.1 §9).
@@ -501,24 +601,32 @@ fn stix_values(pattern: &str) -> Result<Vec<(Sort, String)>, String> {
     let mut values = Vec::new();
     let mut rest = pattern.trim();
     let mut sort = None;
-    while !rest.is_empty() {
+    let mut wider = false;
+    let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '[' | ']' | '(' | ')' | ',' | '=');
+    while let Some(first) = rest.chars().next() {
         if let Some(quoted) = rest.strip_prefix('\'') {
             let (value, after) = stix_text(quoted).ok_or("a text that does not end")?;
             rest = after;
+            if wider && network(&value).is_ok_and(|net| net.prefix_len() < net.max_prefix_len()) {
+                return Err("a pattern with ISSUPERSET is left out: what is observed is one address".to_owned());
+            }
             if let Some(sort) = sort {
                 values.push((sort, value));
             }
             continue;
         }
-        let end = rest.find(['\'', ' ', '[', ']', '(', ')', ',', '=']).unwrap_or(rest.len());
+        let end = rest.find(ends).unwrap_or(rest.len());
         let word = &rest[..end];
-        rest = if end == 0 { &rest[1..] } else { &rest[end..] };
+        rest = if end == 0 { &rest[first.len_utf8()..] } else { &rest[end..] };
         match word {
-            "" | "OR" | "IN" | "ISSUBSET" | "ISSUPERSET" => {}
+            "" | "OR" | "IN" | "ISSUBSET" => {}
+            "ISSUPERSET" => wider = true,
             "AND" | "FOLLOWEDBY" | "NOT" | "LIKE" | "MATCHES" | "WITHIN" | "REPEATS" | "!=" | "!" | "<" | ">" => {
                 return Err(format!("a pattern with {word} is left out"));
             }
-            "ipv4-addr:value" | "ipv6-addr:value" => sort = Some(Sort::Address),
+            "ipv4-addr:value" | "ipv6-addr:value" | "network-traffic:dst_ref.value" | "network-traffic:src_ref.value" => {
+                (sort, wider) = (Some(Sort::Address), false);
+            }
             "domain-name:value" => sort = Some(Sort::Domain),
             "url:value" => sort = Some(Sort::Url),
             hash if hash.starts_with("file:hashes") => {
@@ -558,7 +666,8 @@ fn misp_values<'v>(kind: &str, value: &'v str) -> Vec<(Sort, &'v str)> {
         "domain|ip" => vec![(Sort::Domain, first), (Sort::Address, second)],
         "url" | "uri" => vec![(Sort::Url, value)],
         "md5" | "sha1" | "sha256" => vec![(Sort::Hash, value)],
-        "filename|md5" | "filename|sha1" | "filename|sha256" => vec![(Sort::Hash, second)],
+        // A sample is named by its MD5.
+        "filename|md5" | "filename|sha1" | "filename|sha256" | "malware-sample" => vec![(Sort::Hash, second)],
         _ => Vec::new(),
     }
 }
@@ -602,7 +711,8 @@ impl Watch {
             hits[3] = indicators.find(Sort::Url, &plain_url(o.url.of(view.text)));
         }
         if !o.hash.is_empty() {
-            hits[4] = indicators.find(Sort::Hash, &o.hash.of(view.text).to_ascii_lowercase());
+            let hashes = o.hash.of(view.text).to_ascii_lowercase();
+            hits[4] = hashes.split(' ').find_map(|hash| indicators.find(Sort::Hash, hash));
         }
         for number in hits.into_iter().flatten() {
             let entry = &indicators.entries[number as usize];
@@ -656,10 +766,10 @@ mod tests {
     #[test]
     fn values_that_nobody_should_click_are_read_as_what_they_are() {
         let feed = "\u{feff}ioc,comment\nhxxp://bad[.]example[.]net/a,one\nhXXps[:]//worse(.)example.net/b,two\nevil[.]example.com,three\n\
-            203[.]0.113.51,four\n203.0.113.52:4444,five\n[2001:db8::7]:443,six\n例え.jp,seven\n";
+            203[.]0.113.51,four\n203.0.113.52:4444,five\n[2001:db8::7]:443,six\n例え.jp,seven\nbad\\.example[.com,eight\n";
         let (indicators, problems) = read(feed);
-        assert_eq!((indicators.len(), problems.len()), (6, 1), "{problems:?}");
-        assert!(problems[0].contains("line 8") && problems[0].contains("xn--"), "{problems:?}");
+        assert_eq!((indicators.len(), problems.len()), (8, 0), "{problems:?}");
+        assert!(["xn--r8jz45g.jp", "www.例え.JP", "bad.example.com"].iter().all(|name| indicators.find_domain(name).is_some()));
         for url in ["http://bad.example.net/a", "https://worse.example.net/b"] {
             assert!(indicators.find(Sort::Url, &plain_url(url)).is_some(), "{url}");
         }
@@ -668,6 +778,36 @@ mod tests {
             assert!(address(&indicators, ip), "{ip}");
         }
         assert!(indicators.notes[0].ends_with("one"), "the first column has its name without the mark of the byte order");
+    }
+
+    #[test]
+    fn names_are_read_however_lists_write_them() {
+        let feed = "; list\n*.wild.example\n.dot.example # said of it\nport.example:8443\n203.0.113.0/24 ; SBL1\n203.0.113.300\n";
+        let (indicators, problems) = read(feed);
+        assert_eq!((indicators.len(), problems.len()), (4, 1), "{problems:?}");
+        for name in ["a.wild.example", "dot.example", "port.example"] {
+            assert!(indicators.find_domain(name).is_some(), "{name}");
+        }
+        // Lists whose heading is a comment.
+        let (indicators, problems) =
+            read("####\n# a list\n# \"seen\",\"ioc_value\",\"type\"\n\"2026-01-01\", \"203.0.113.9:443\", \"ip\"\n");
+        assert_eq!(problems, Vec::<String>::new());
+        assert!(address(&indicators, "203.0.113.9"));
+    }
+
+    #[test]
+    fn one_page_is_one_page_however_it_is_written() {
+        for (a, b, same) in [
+            ("http://example.com:80/a", "http://example.com/a", true),
+            ("https://EXAMPLE.com:443", "https://example.com/", true),
+            ("http://example.com:443/a", "http://example.com/a", false),
+            ("http://example.com/a#top", "https://example.com/a", true),
+            ("http://example.com?Q=1", "http://Example.com?Q=1", true),
+            ("http://example.com?Q=1", "http://example.com?q=1", false),
+            ("http://例え.jp/a", "http://xn--r8jz45g.jp/a", true),
+        ] {
+            assert_eq!(plain_url(a) == plain_url(b), same, "{a} {b}");
+        }
     }
 
     #[test]
@@ -698,9 +838,14 @@ mod tests {
             {"type":"indicator","name":"revoked","revoked":true,"pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.3']"},
             {"type":"indicator","name":"later","pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.4']","valid_from":"2099-01-01T00:00:00Z"},
             {"type":"indicator","name":"before","pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.6']","valid_from":"2020-01-01T00:00:00Z"},
+            {"type":"indicator","name":"wider","pattern_type":"stix","pattern":"[ipv4-addr:value ISSUPERSET '192.0.2.0/24']"},
+            {"type":"indicator","name":"lines","pattern_type":"stix","pattern":"[ipv4-addr:value\t=\n'203.0.113.8'\n OR network-traffic:dst_ref.value = '203.0.113.9']"},
             {"type":"malware","name":"x"}]}"#;
         let (indicators, problems) = read(bundle);
-        assert_eq!((indicators.len(), problems.len()), (6, 1), "{problems:?}");
+        assert_eq!((indicators.len(), problems.len()), (8, 2), "{problems:?}");
+        assert!(address(&indicators, "203.0.113.9") && !address(&indicators, "192.0.2.1"));
+        let alone = r#"{"type":"indicator","name":"x","pattern":"[domain-name:value = '例え.jp']"}"#;
+        assert!(read(alone).0.find_domain("xn--r8jz45g.jp").is_some());
         let later = indicators.find_address(bits("203.0.113.4".parse().expect("an address"))).expect("there");
         let holds = indicators.entries[later as usize].holds;
         assert!(!holds.at(4_070_908_799_999_999_999) && holds.at(4_070_908_800_000_000_000));
@@ -725,6 +870,14 @@ mod tests {
         assert_eq!((indicators.len(), problems), (3, Vec::new()));
         assert!(address(&indicators, "203.0.113.5") && indicators.find_domain("old.example.net").is_some());
         assert!(["context.example.net", "gone.example.net"].iter().all(|name| indicators.find_domain(name).is_none()));
+        let attribute = r#"{"type":"malware-sample","value":"a.exe|0123456789abcdef0123456789abcdef"}"#;
+        for form in [
+            r#"[{"Event":{"Attribute":[@]}}]"#,
+            r#"{"response":{"Attribute":[@]}}"#,
+            r#"{"response":[{"Event":{"Attribute":[@]}}]}"#,
+        ] {
+            assert_eq!(read(&form.replace('@', attribute)).0.len(), 1, "{form}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod flood;
 mod fold;
 mod guessing;
 mod hours;
+mod idn;
 pub mod indicator;
 mod kind;
 mod knowledge;

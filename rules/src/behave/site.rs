@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 
+use super::idn;
 use super::indicator::Indicators;
 use super::observe::{Observation, transport_number};
 use super::ports::port_bit;
@@ -155,7 +156,7 @@ impl Networks {
 pub(super) struct Safelist {
     sources: Networks,
     destinations: Networks,
-    /// Lower case, without a leading dot.
+    /// As DNS carries them, without a leading dot.
     domains: Vec<String>,
     /// Protocol number, lowest and highest port.
     ports: Vec<(u8, u16, u16)>,
@@ -170,12 +171,15 @@ impl Safelist {
         let Node::Map(entries) = node else { return Err("a safelist is a mapping".into()) };
         let mut safelist = Safelist::default();
         for (key, value) in entries {
-            let texts = values_of(value.elements().iter().filter_map(Node::scalar).collect(), placeholders)?;
+            let texts: Option<Vec<String>> = value.elements().iter().map(Node::scalar).collect();
+            let texts = values_of(texts.ok_or_else(|| format!("{key}: expects a list of values"))?, placeholders)?;
             match key.as_str() {
                 "sources" => safelist.sources = Networks::read(texts.iter().map(String::as_str))?,
                 "destinations" => safelist.destinations = Networks::read(texts.iter().map(String::as_str))?,
                 "domains" => {
-                    safelist.domains = texts.iter().map(|t| t.trim_matches('.').to_ascii_lowercase()).collect();
+                    let name =
+                        |text: &String| name_of_host(text).ok_or_else(|| format!("{text:?} is no name such as example.com"));
+                    safelist.domains = texts.iter().map(name).collect::<Result<_, _>>()?;
                     safelist.domains.sort_unstable();
                 }
                 "ports" => {
@@ -222,6 +226,14 @@ impl Safelist {
         }
         false
     }
+}
+
+/// The name of a host or domain as DNS carries it. What lies below it is meant too, so that `*.` before it says nothing.
+pub(super) fn name_of_host(text: &str) -> Option<String> {
+    let name = idn::in_ascii(text.strip_prefix("*.").unwrap_or(text).trim_matches('.'))?;
+    let is_name =
+        (1..=253).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    is_name.then(|| name.into_owned())
 }
 
 fn ports(text: &str) -> Result<(u8, u16, u16), String> {
@@ -286,6 +298,11 @@ mod tests {
             assert_eq!(safelist.covers_name(name), expected, "{name}");
         }
         assert!(read("port: []").is_err() && read("ports: [udp]").is_err());
+        let starred = read("domains: ['*.example.org', .例え.jp]").expect("a safelist");
+        assert!(["a.example.org", "xn--r8jz45g.jp"].iter().all(|name| starred.covers_name(name)));
+        for wrong in ["domains: ['https://example.com/']", "domains: ['']", "domains: [[example.com]]", "domains: [10.0.0.0/8]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
         let node = crate::yaml::read("domains: [example.com, '%ours%']\nports: ['%quiet%', tcp/8080]").expect("YAML");
         let lists =
             [("ours", "city.example"), ("quiet", "udp/123")].map(|(name, value)| (name.to_owned(), vec![value.to_owned()]));
