@@ -401,6 +401,11 @@ fn describe(f: &mut Found, episode: &Episode, kind: &str) {
     f.seconds("span_s", episode.last - episode.start);
 }
 
+/// The names by which a rule chooses services.
+pub(super) fn service_names() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().map(|(name, _)| *name).chain(["http", "mail"])
+}
+
 /// The service, by the protocol that was seen, else by the port.
 fn service(protocol: &str, port: u16) -> Option<&'static str> {
     let by_name = |name: &str| SERVICES.iter().find(|(known, _)| *known == name).map(|(known, _)| *known);

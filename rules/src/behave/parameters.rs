@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use super::Kind;
+use super::guessing::service_names;
 use super::hours::Announced;
 use super::site::Safelist;
 use crate::fault::{Fault, did_you_mean};
@@ -104,6 +105,24 @@ struct Shape {
 
 /// Entries of a table may be set per rule; the bound of the bound keeps one rule from taking the machine.
 const ENTRIES: Number = ("entries_max", 500_000.0, 100.0, 20_000_000.0);
+/// Numbers that count: whole ones.
+const COUNTS: [&str; 15] = [
+    "entries_max",
+    "connections",
+    "hosts",
+    "ports",
+    "pings",
+    "contacts",
+    "failures",
+    "users",
+    "sources",
+    "clients",
+    "networks",
+    "names",
+    "stable",
+    "records",
+    "queries",
+];
 /// Which sources a rule is about, by where they stand.
 const CLASS: (&str, &[&str]) = ("class", &["any", "inside", "outside"]);
 
@@ -315,13 +334,14 @@ impl Parameters {
                 }
                 None
             } else if let Some((_, _, least, most)) = shape.numbers.iter().find(|n| n.0 == key) {
-                let ok = float(value).is_some_and(|v| (*least..=*most).contains(&v));
-                (!ok).then(|| format!("{key} is a number from {least} to {most}"))
+                let whole = COUNTS.contains(&key.as_str());
+                let ok = float(value).is_some_and(|v| (*least..=*most).contains(&v) && !(whole && v.fract() != 0.0));
+                (!ok).then(|| format!("{key} is a {}number from {least} to {most}", if whole { "whole " } else { "" }))
             } else if shape.spans.iter().any(|s| s.0 == key) {
                 let ok = value.scalar().as_deref().and_then(timespan_of).is_some();
                 (!ok).then(|| format!("{key} is a timespan such as 5m"))
             } else if shape.lists.contains(&key.as_str()) {
-                (!matches!(value, Node::List(_))).then(|| format!("{key} is a list"))
+                wrong_in_list(key, value)
             } else if let Some((_, words)) = shape.words.iter().find(|(name, _)| name == key) {
                 let ok = value.scalar().is_some_and(|v| words.contains(&yes_no(value, &v).as_str()));
                 (!ok).then(|| format!("{key} is one of {}", words.join(", ")))
@@ -334,6 +354,9 @@ impl Parameters {
             faults.extend(reason.map(|reason| Fault::new(&[key], reason)));
         }
         let read = Read { kind, values: entries };
+        if read.number("opens") > read.number("closes") {
+            faults.push(Fault::new(&["closes"], "closes is not before opens"));
+        }
         let mut names = |list: &str, key: &str| {
             let node = Node::Map(vec![(key.to_owned(), Node::List(read.list(list).into_iter().map(Node::Text).collect()))]);
             Safelist::read(&node, placeholders).unwrap_or_else(|fault| {
@@ -416,6 +439,25 @@ impl Parameters {
     }
 }
 
+/// What is wrong with a list of words.
+fn wrong_in_list(key: &str, value: &Node) -> Option<String> {
+    let Node::List(list) = value else { return Some(format!("{key} is a list")) };
+    let texts: Option<Vec<String>> = list.iter().map(Node::scalar).collect();
+    let Some(texts) = texts else { return Some(format!("{key} is a list of words")) };
+    match key {
+        "bands" => {
+            let wrong = texts.iter().find(|text| timespan_of(text).is_none())?;
+            Some(format!("bands: {wrong:?} is no timespan such as 30m"))
+        }
+        "services" => {
+            let wrong = texts.iter().find(|text| !service_names().any(|name| name == **text))?;
+            let known: Vec<&str> = service_names().collect();
+            Some(format!("services: {wrong:?} is none of {}", known.join(", ")))
+        }
+        _ => None,
+    }
+}
+
 /// The members of a behaviour, with the shape of its type.
 struct Read<'n> {
     kind: Kind,
@@ -474,4 +516,30 @@ fn yes_no(node: &Node, text: &str) -> String {
 /// As Sigma's timespans; zero too.
 fn timespan_of(text: &str) -> Option<i64> {
     if text == "0s" { Some(0) } else { timespan_ns(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What would be read in part, or never hold, is refused.
+    #[test]
+    fn what_is_no_parameter_is_refused() {
+        let read = |text: &str| Parameters::read(&crate::yaml::read(text).expect("YAML"), &Placeholders::new());
+        for text in [
+            "{type: beacon, connections: 20.5}",
+            "{type: beacon, score: 1.1}",
+            "{type: long_connection, bands: [1h, soon]}",
+            "{type: long_connection, bands: [[1h]]}",
+            "{type: guessing, services: [ssh, tlenet]}",
+            "{type: lateral, admin_ports: [[tcp/445]]}",
+            "{type: hours, opens: 18, closes: 8}",
+            "{type: beacon, safelist: {domains: [[example.com]]}}",
+        ] {
+            assert!(read(text).is_err_and(|faults| faults.len() == 1), "{text}");
+        }
+        for text in ["{type: beacon, connections: 2e1, score: 0.5}", "{type: guessing, services: [ssh, http]}"] {
+            assert!(read(text).is_ok(), "{text}");
+        }
+    }
 }
