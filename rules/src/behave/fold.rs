@@ -69,11 +69,13 @@ impl Found {
             ("dns.question.registered_domain", o.domain),
             ("network.protocol", o.protocol),
             ("url.original", o.url),
-            ("file.hash", o.hash),
         ] {
             if !span.is_empty() {
                 put(field, span.of(view.text).to_owned());
             }
+        }
+        if let Some(hash) = o.hash.of(view.text).split(' ').next().filter(|hash| !hash.is_empty()) {
+            put("file.hash", hash.to_owned());
         }
         if o.sampling > 1 {
             put("flow.sampling_rate", o.sampling.to_string());

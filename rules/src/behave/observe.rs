@@ -369,6 +369,7 @@ fn observation(
     let total = cells.number(Slot::BYTES);
     let flags = cells.number(Slot::FLAGS).and_then(|n| u8::try_from(n & 0xff).ok());
     let named = all || what == What::Proxied;
+    let hash = if named { hashes(cells, text) } else { Span::default() };
     let mut put = |part: Option<&str>| part.filter(|_| named).map_or(Span::default(), |part| Span::push(text, part));
     let mut o = Observation {
         event: event.id(),
@@ -405,7 +406,7 @@ fn observation(
         domain: Span::default(),
         detail: Span::default(),
         url: put(cells.text(Slot::URL)),
-        hash: put(cells.text(Slot::SHA256).or(cells.text(Slot::SHA1)).or(cells.text(Slot::MD5))),
+        hash,
         file: put(cells.text(Slot::FILE)),
         behalf: cells.address(Slot::BEHALF).unwrap_or(0),
         seen_as: 0,
@@ -450,7 +451,19 @@ fn observation(
     o
 }
 
-/// The addresses that a DNS answer has, blanks between; of those that fit.
+/// The hashes that are told of a file, blanks between, the longest first: a list may have any of them.
+fn hashes(cells: &Cells<'_>, text: &mut String) -> Span {
+    let mut all = Span { start: text.len() as u32, len: 0 };
+    for hash in [Slot::SHA256, Slot::SHA1, Slot::MD5].into_iter().filter_map(|slot| cells.text(slot)) {
+        if all.len > 0 {
+            text.push(' ');
+        }
+        Span::push(text, hash);
+        all.len = text.len() as u32 - all.start;
+    }
+    all
+}
+
 /// The type of a message of ICMP, where the record has one.
 fn icmp_type(cells: &Cells<'_>, transport: u8, is_flow: bool) -> Option<u8> {
     if !matches!(transport, 1 | 58) {
@@ -463,6 +476,7 @@ fn icmp_type(cells: &Cells<'_>, transport: u8, is_flow: bool) -> Option<u8> {
     cells.number(Slot::ICMP).or_else(by_zeek).or_else(by_netflow).and_then(|n| u8::try_from(n).ok())
 }
 
+/// The addresses that a DNS answer has, blanks between; of those that fit.
 fn answers(event: EventRef<'_>, text: &mut String) -> Span {
     let fields = ["dns.resolved_ip", "dns.answers.data"].map(FieldId::known);
     let mut all = String::new();
