@@ -40,6 +40,7 @@ slots! {
     ARGUS: "argus.state",
     SAMPLING: "flow.sampling_rate",
     ICMP: "icmp.type",
+    EXPORTER: "flow.exporter",
     START: "event.start" | "suricata.eve.flow.start",
     FINISH: "event.end" | "suricata.eve.flow.end",
     DURATION: "event.duration",

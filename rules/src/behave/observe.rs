@@ -378,7 +378,7 @@ fn observation(
         answer: Answer::Unknown,
         transport,
         flags,
-        icmp: icmp_type(cells, transport, category == Some("flow")),
+        icmp: icmp_type(cells, transport),
         source_port: port(Slot::SOURCE_PORT).unwrap_or(0),
         port: port(Slot::PORT).or(port(Slot::URL_PORT)).unwrap_or(0),
         protocol: put(cells.text(Slot::PROTOCOL)),
@@ -465,14 +465,14 @@ fn hashes(cells: &Cells<'_>, text: &mut String) -> Span {
 }
 
 /// The type of a message of ICMP, where the record has one.
-fn icmp_type(cells: &Cells<'_>, transport: u8, is_flow: bool) -> Option<u8> {
+fn icmp_type(cells: &Cells<'_>, transport: u8) -> Option<u8> {
     if !matches!(transport, 1 | 58) {
         return cells.number(Slot::ICMP).and_then(|n| u8::try_from(n).ok());
     }
     // Zeek writes the type where others write a port.
     let by_zeek = || cells.number(Slot::SOURCE_PORT).filter(|_| cells.has(Slot::STATE));
     // NetFlow has it in the upper half of the destination's port; exporters that leave the port empty mean no type by it.
-    let by_netflow = || cells.number(Slot::PORT).filter(|port| is_flow && *port > 0xff).map(|port| port >> 8);
+    let by_netflow = || cells.number(Slot::PORT).filter(|port| *port > 0xff && cells.has(Slot::EXPORTER)).map(|port| port >> 8);
     cells.number(Slot::ICMP).or_else(by_zeek).or_else(by_netflow).and_then(|n| u8::try_from(n).ok())
 }
 

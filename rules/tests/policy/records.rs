@@ -134,6 +134,9 @@ pub(crate) fn fill(builder: &mut BatchBuilder, offset: u64, record: &Record) {
         row.value(FieldId::known("event.end"), event::Value::Time(at(record.ms)));
     }
     row.int(FieldId::SOURCE_BYTES, record.bytes);
+    if record.transport == "icmp" {
+        row.ip(FieldId::FLOW_EXPORTER, IpAddr::from([192, 0, 2, record.sensor]));
+    }
     if !record.behalf.is_empty() {
         row.ip(FieldId::known("network.forwarded_ip"), record.behalf.parse().expect("an address"));
     }
