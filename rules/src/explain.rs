@@ -6,6 +6,7 @@ use event::{EventRef, FieldId, LogSourceId, Value};
 use serde::Serialize;
 
 use crate::ruleset::{Body, RuleInfo, RuleSet};
+use crate::sigma::expression;
 use crate::sigma::item::{Expr, Number, Order, Test};
 use crate::sigma::pattern::{Part as Piece, Pattern};
 use crate::test_of::{Bound, Scratch, searched};
@@ -197,7 +198,9 @@ fn asks(bound: &Bound) -> String {
         Test::Null => format!("{field} is absent or null"),
         Test::Exists(true) => format!("{field} is there"),
         Test::Exists(false) => format!("{field} is not there"),
-        Test::Regex(regex) => format!("{field} matches /{}/", regex.as_str().chars().take(TEXT_MAX).collect::<String>()),
+        Test::Regex(regex) => {
+            format!("{field} matches /{}/", expression::shown(regex).chars().take(TEXT_MAX).collect::<String>())
+        }
         Test::Cidr(net) => format!("{field} lies in {net}"),
         Test::Compare(how, n) => format!("{field} {} {}", order(how), Shown(*n)),
         Test::TimePart(of, how, n) => format!("the {} of {field} {} {n}", of.name(), order(how)),

@@ -65,6 +65,7 @@ const CASES: &[Case] = &[
     ("s: {f|re|s: 'a.c'}, condition: s", &[r#"{"f":"a\nc"}"#], &[r#"{"f":"A\nC"}"#]),
     ("s: {f|re|m: '^b$'}, condition: s", &[r#"{"f":"a\nb\nc"}"#], &[r#"{"f":"ab"}"#]),
     ("s: {f|re|i|m|s: '^B.c$'}, condition: s", &[r#"{"f":"x\nb\nC"}"#], &[r#"{"f":"xb\nc"}"#]),
+    ("s: {f|re: '^ab$'}, condition: s", &[r#"{"f":"ab"}"#, r#"{"f":"ab\n"}"#], &[r#"{"f":"ab\n\n"}"#, r#"{"f":"ab\nc"}"#]),
     ("s: {f|re: ['^a', 'b$']}, condition: s", &[r#"{"f":"ax"}"#, r#"{"f":"xb"}"#], &[r#"{"f":"xax"}"#]),
     ("s: {f|re|all: ['^a', 'b$']}, condition: s", &[r#"{"f":"axb"}"#], &[r#"{"f":"ax"}"#]),
     (r"s: {f|re: '^\d+$'}, condition: s", &[r#"{"f":17}"#], &[r#"{"f":1.5}"#]),

@@ -7,6 +7,7 @@
 //!  [a[b]  [a&&b]     classes and operators within a class                    [a\[b]  [a\&&b]
 //!  {  a{,3}  a{b      nothing (repetitions that are none), characters to PCRE \{  a\{,3}  a\{b
 //!  \h \N \R \Z \e    nothing, to PCRE blanks, ends of lines and text         [\t ] and so on
+//!  a$                the end, to PCRE also before a line end that is last       a\n?\z, where nothing comes behind
 //! ```
 
 use regex::{Regex, RegexBuilder};
@@ -30,6 +31,9 @@ pub(super) fn read(source: &str, has: impl Fn(&str) -> bool) -> Result<Regex, Fa
         return Err(Fault::new(&[], format!("the regular expression is longer than {BYTES_MAX} bytes")).hint(hint));
     }
     let mut text = as_in_pcre(source)?;
+    if !["m", "multiline", "endswith"].into_iter().any(&has) {
+        text = with_last_line_end(text);
+    }
     match (has("startswith"), has("endswith")) {
         (true, false) if !has("contains") => text = format!(r"\A(?:{text})"),
         (false, true) if !has("contains") => text = format!(r"(?:{text})\z"),
@@ -78,6 +82,39 @@ fn as_in_pcre(source: &str) -> Result<String, Fault> {
     }
     Err(Fault::new(&[], "classes within classes of the regular expression are nested too deeply")
         .hint(Some(r"write \[ for a bracket within a class".to_owned())))
+}
+
+/// The expression with each `$` that ends it also before a line end that is the text's last. One behind which something comes stays as it is: the
+/// line end would be taken from what follows.
+fn with_last_line_end(text: String) -> String {
+    let by_line = text.split("(?").skip(1).any(|rest| rest.split([')', ':']).next().is_some_and(|flags| flags.contains('m')));
+    let Some(ast) = ast::parse::Parser::new().parse(&text).ok().filter(|_| !by_line && text.contains('$')) else { return text };
+    let mut at = Vec::new();
+    last_ends(&ast, &mut at);
+    at.sort_unstable();
+    at.into_iter().rev().fold(text, |mut text, at| {
+        text.replace_range(at..=at, LAST_END);
+        text
+    })
+}
+
+/// What a `$` is then.
+const LAST_END: &str = r"(?:\n?\z)";
+
+/// An expression for whoever wrote it.
+pub(crate) fn shown(regex: &Regex) -> String {
+    regex.as_str().replace(LAST_END, "$")
+}
+
+/// Where the `$` stand that nothing comes behind.
+fn last_ends(ast: &Ast, at: &mut Vec<usize>) {
+    match ast {
+        Ast::Assertion(assertion) if assertion.kind == AssertionKind::EndLine => at.push(assertion.span.start.offset),
+        Ast::Concat(parts) => parts.asts.iter().last().into_iter().for_each(|last| last_ends(last, at)),
+        Ast::Alternation(ways) => ways.asts.iter().for_each(|way| last_ends(way, at)),
+        Ast::Group(group) => last_ends(&group.ast, at),
+        _ => {}
+    }
 }
 
 /// The expression with what the crate does not know, and PCRE does, in the crate's own words.
@@ -173,6 +210,27 @@ impl ast::Visitor for Others {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_also_before_the_last_line_end() {
+        for (source, flag, text, expected) in [
+            ("b$", "", "ab\n", true),
+            ("b$", "", "ab\n\n", false),
+            ("b$", "", "ab\nc", false),
+            ("^$", "", "\n", true),
+            ("(a|b$)|c", "", "b\n", true),
+            (r"b$\n", "", "b\n", false),
+            (r"b\$", "", "b\n", false),
+            ("[b$]", "", "$", true),
+            ("(?m)b$", "", "b\nc", true),
+            ("b$", "m", "b\nc", true),
+            ("b$", "i", "B\n", true),
+            ("b$", "endswith", "b\n", false),
+        ] {
+            let regex = read(source, |has| has == flag).expect(source);
+            assert_eq!(regex.is_match(text), expected, "{source} {flag} {text:?}");
+        }
+    }
 
     #[test]
     fn what_the_crate_reads_otherwise_is_written_anew() {

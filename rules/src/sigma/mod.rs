@@ -8,7 +8,7 @@ pub(crate) mod advice;
 pub mod budget;
 pub mod condition;
 pub mod correlation;
-mod expression;
+pub(crate) mod expression;
 pub mod item;
 mod modifier;
 pub mod pattern;
