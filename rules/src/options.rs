@@ -207,7 +207,10 @@ detection: {s: {Host: a}, condition: s}
             (problems.into_iter().map(|p| (p.refused, p.line, p.reason, p.hint.unwrap_or_default())).collect::<Vec<_>>(), texts)
         };
         assert_eq!(check("'%ours%'"), (vec![], vec!["%ours%: [\"city.example\"]\n".to_owned()]));
-        assert_eq!(check("'100%', '%', '%a b%'"), (vec![], vec![]), "no names of placeholders");
+        for text in ["100%", "%", "%a b%"] {
+            let no_name = (true, 3, format!("{text:?} is no name such as example.com"), String::new());
+            assert_eq!(check(&format!("'{text}'")), (vec![no_name], vec![]), "no name of a placeholder, nor of a host");
+        }
         let reason = |name: &str| format!("the placeholder %{name}% has no value in the configuration");
         for (list, name, hint) in [
             ("'%vendor_service%'", "vendor_service", "did you mean \"vendor_services\"?"),

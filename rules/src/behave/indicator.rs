@@ -285,12 +285,13 @@ impl Indicators {
             }
             let cells = csv_cells(line);
             if std::mem::take(&mut first) {
-                let own = named(&cells, &VALUES);
-                let heading = if own.is_none() && commented.len() == cells.len() { &commented } else { &cells };
-                if let Some(found) = named(heading, &VALUES) {
-                    (column, about) = (found, named(heading, &ABOUT));
-                }
-                if own.is_some() {
+                // A line that has an indicator is no heading, also where a column of it says `ip`.
+                let value_at = cells.iter().position(|cell| sort_of(&refanged(cell.trim())).is_some());
+                let is_heading = value_at.is_none() && named(&cells, &VALUES).is_some();
+                let heading = if is_heading { Some(&cells) } else { Some(&commented).filter(|c| c.len() == cells.len()) };
+                column = heading.and_then(|heading| named(heading, &VALUES)).or(value_at).unwrap_or_default();
+                about = heading.and_then(|heading| named(heading, &ABOUT));
+                if is_heading {
                     continue;
                 }
             }
@@ -793,6 +794,8 @@ mod tests {
             read("####\n# a list\n# \"seen\",\"ioc_value\",\"type\"\n\"2026-01-01\", \"203.0.113.9:443\", \"ip\"\n");
         assert_eq!(problems, Vec::<String>::new());
         assert!(address(&indicators, "203.0.113.9"));
+        let (indicators, problems) = read("ip,203.0.113.7\ndomain,a.example\n");
+        assert_eq!((indicators.len(), problems), (2, Vec::new()), "without a heading the column that has an indicator");
     }
 
     #[test]
