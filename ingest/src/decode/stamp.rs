@@ -178,6 +178,19 @@ impl<'a> Cursor<'a> {
         Some(month)
     }
 
+    /// A month's name, short or spelled out: `Apr`, `April`.
+    fn month(&mut self) -> Option<i8> {
+        let start = self.at;
+        let month = self.month_name()?;
+        let letters = self.text.as_bytes()[start..].iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let name = MONTHS[usize::try_from(month - 1).ok()?];
+        let word = &self.text[start..start + letters];
+        if letters > 3 && (word.eq_ignore_ascii_case(name) || word == "Sept") {
+            self.at = start + letters;
+        }
+        Some(month)
+    }
+
     /// `HH:MM:SS` with a fraction after `.` or `,`.
     fn clock(&mut self) -> Option<(i8, i8, i8, i32)> {
         self.clock_of(b':', 1)
@@ -192,6 +205,14 @@ impl<'a> Cursor<'a> {
         self.eat(between)?;
         let second = self.number(2, 2).filter(|n| *n <= 60)?;
         Some((hour as i8, minute as i8, second as i8, self.fraction()))
+    }
+
+    /// Hour and minute where no second follows.
+    fn minutes(&mut self) -> Option<(i8, i8, i8, i32)> {
+        let hour = self.number(2, 2).filter(|n| *n < 24)?;
+        self.eat(b':')?;
+        let minute = self.number(2, 2).filter(|n| *n < 60)?;
+        (!matches!(self.peek(), Some(b'0'..=b'9' | b':' | b'.' | b','))).then_some((hour as i8, minute as i8, 0, 0))
     }
 
     /// Nanoseconds after `.`, `,` or, of three digits, `:`; none where no digit follows.
@@ -336,6 +357,11 @@ fn month_name(name: &[u8]) -> Option<i8> {
 /// RFC 3339 and its relatives: `2026-04-01T09:00:00.123+09:00`, with a blank for `T`, `/` or `.` for `-`, offset or none; `2026:04:01-09:00:00`
 /// (Sophos UTM). Gives what follows.
 pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
+    iso_of(text, false)
+}
+
+/// The same; of a `loose` one also `2026 04 01 09:00:00`, and no seconds, which headers have.
+fn iso_of(text: &str, loose: bool) -> Option<(Stamp, &str)> {
     let mut c = Cursor { text, at: 0 };
     if let Some(stamp) = full(text.as_bytes()) {
         c.at = 19;
@@ -344,9 +370,9 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
         return Some((Stamp { ns, offset_s, ..stamp }, &text[c.at..]));
     }
     let year = c.number(4, 4)?;
-    let separator = c.eat_any(b"-/:.")?;
+    let separator = c.eat_any(if loose { b"-/:. " } else { b"-/:." })?;
     let digits_min = if matches!(separator, b'/' | b'.') { 1 } else { 2 }; // `2026/4/1 9:00:00`
-    let month = c.number(digits_min, 2)?;
+    let month = c.number(digits_min, 2).or_else(|| c.month_name().map(i32::from))?; // `2026-Apr-01 09:00:00`
     c.eat(separator)?;
     let day = c.number(digits_min, 2)?;
     if c.eat_any(b"Tt -")? == b' ' {
@@ -356,6 +382,10 @@ pub(super) fn iso(text: &str) -> Option<(Stamp, &str)> {
     let clock = c.clock().or_else(|| {
         c.at = mark;
         c.clock_of(b'.', 2) // `HH.MM.SS.ffffff`, as Db2 writes it.
+    });
+    let clock = clock.or_else(|| {
+        c.at = mark;
+        loose.then(|| c.minutes())?
     })?;
     let offset_s = c.offset().or_else(|| c.offset_after_blank());
     Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
@@ -392,7 +422,7 @@ pub(super) fn bsd(text: &str) -> Option<(Stamp, &str)> {
         return Some((stamp, &text[15..]));
     }
     let mut c = Cursor { text, at: 0 };
-    let month = i32::from(c.month_name()?);
+    let month = i32::from(c.month()?);
     c.eat(b' ')?;
     while c.eat(b' ').is_some() {}
     let day = c.number(1, 2)?;
@@ -491,9 +521,14 @@ pub(super) fn any(text: &str) -> Option<(Stamp, &str)> {
             let rest = rest.strip_prefix(' ')?.trim_start_matches(' ');
             return bsd(rest).map(zoned).or_else(|| day_name(rest));
         }
-        return bsd(text).map(zoned);
+        return bsd(text).map(zoned).or_else(|| month_day_year(text));
     }
-    iso(text).map(zoned).or_else(|| day_name(text)).or_else(|| compact(text)).or_else(|| numeric(text, true))
+    iso(text)
+        .map(zoned)
+        .or_else(|| day_name(text))
+        .or_else(|| compact(text))
+        .or_else(|| numeric(text, true))
+        .or_else(|| iso_of(text, true).map(zoned))
 }
 
 /// With the zone's name that follows, where the stamp has no offset.
@@ -531,6 +566,9 @@ const ZONES: &[(&str, i32)] = &[
     ("HKT", 8),
 ];
 
+const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// `03-Nov-2022 13:37:23.345`, `14 Oct 2021 15:24:12 UTC`, `30 May 12:23:52.442`, `01/Apr/2026:09:00:00 +0900`, `27/Jul/2023 16:07:22`.
@@ -555,6 +593,20 @@ fn day_name(text: &str) -> Option<(Stamp, &str)> {
     };
     let offset_s = c.zone();
     Some((stamp(year, month, day, clock, offset_s)?, &text[c.at..]))
+}
+
+/// `Apr-01-26 09:00:00`, `Apr/01/2026 09:00:00`.
+fn month_day_year(text: &str) -> Option<(Stamp, &str)> {
+    let mut c = Cursor { text, at: 0 };
+    let month = i32::from(c.month_name()?);
+    let separator = c.eat_any(b"-/")?;
+    let day = c.number(1, 2)?;
+    c.eat(separator)?;
+    let year = c.number(4, 4).or_else(|| c.number(2, 2).map(|y| 2000 + y))?;
+    c.eat_any(b" :")?;
+    let clock = c.clock()?;
+    let offset_s = c.zone();
+    Some((stamp(Some(year), month, day, clock, offset_s)?, &text[c.at..]))
 }
 
 /// `220109 14:49:17`, `20220109 14:49:17`, `20220109T144917Z`, `20220109144917.123`.
@@ -734,6 +786,11 @@ mod tests {
             ("01.04.26 09:00:00 x", "2026-04-01T00:00:00Z", " x"),
             ("04/01/2026 09:00:00 x", "2026-04-01T00:00:00Z", " x"),
             ("20260401090000.125", "2026-04-01T00:00:00.125Z", ""),
+            ("April 01 09:00:00 h", "2026-04-01T00:00:00Z", " h"),
+            ("2026-Apr-01 09:00:00 h", "2026-04-01T00:00:00Z", " h"),
+            ("Apr-01-26 09:00:00 h", "2026-04-01T00:00:00Z", " h"),
+            ("2026 04 01 09:00:00 +09:00 h", "2026-04-01T00:00:00Z", " h"),
+            ("2026/04/01 09:00 UTC h", "2026-04-01T09:00:00Z", " h"),
         ] {
             assert_eq!(at(super::any(text), reference), (time.to_owned(), rest.to_owned()), "{text}");
         }

@@ -405,8 +405,11 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
         let (app, procid, message) = tag(after_facility(after));
         return Header { host: Some(host), app, procid, message, ..header };
     }
+    let (first, _) = word(rest).unwrap_or((rest, ""));
+    // `user.info host app: text`: some write the priority as a word before the host.
+    let rest = if first.len() <= PRIORITY_WORD_BYTES_MAX && first.contains('.') { after_facility(rest) } else { rest };
     let (word, after) = word(rest).unwrap_or((rest, ""));
-    if let Some(device) = word.strip_suffix(':').filter(|_| after.starts_with('%')) {
+    if let Some(device) = word.strip_suffix(':').filter(|device| after.starts_with('%') && !device.ends_with(']')) {
         return Header { app: Some(device), message: after, ..header }; // Cisco: whatever the device is called.
     }
     if word.starts_with("(\"") && word.ends_with("\")") {
@@ -446,6 +449,9 @@ fn after_message_id(message: &str) -> &str {
     });
     if named { rest } else { message }
 }
+
+/// Bytes of the longest priority that is written as a word: `authpriv.warning`.
+const PRIORITY_WORD_BYTES_MAX: usize = 16;
 
 /// Some gateways write the priority as a word after the host: `user.info kernel: ...`; AIX `auth|security:info sshd[1]: ...`;
 /// BIG-IP the severity alone: `notice mcpd[1]: ...`.

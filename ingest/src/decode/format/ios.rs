@@ -385,8 +385,8 @@ fn year_first(text: &str) -> Option<&str> {
 fn own_time(lead: &str) -> Option<stamp::Stamp> {
     let mut rest = lead;
     loop {
-        rest = rest.trim_start_matches(['*', '.', ' ']);
-        if let Some((stamp, _)) = stamp::bsd(rest).or_else(|| stamp::iso(rest)) {
+        rest = rest.trim_start_matches(['*', '.', ' ', ':']);
+        if let Some((stamp, _)) = stamp::bsd(rest).or_else(|| stamp::iso(rest)).or_else(|| stamp::year_first(rest)) {
             return Some(stamp);
         }
         rest = rest.split_once(": ")?.1;
