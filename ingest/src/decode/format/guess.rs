@@ -155,10 +155,20 @@ const VERDICTS: &[(&str, &str)] = &[
 const LOGIN: &[&str] = &[
     "login",
     "log in",
+    "log on",
+    "log-in",
     "logged in",
     "logged on",
+    "logged out",
+    "logged off",
     "logon",
+    "logout",
+    "ssh ",
+    "access attempt",
+    "telnet",
     "sign in",
+    "sign on",
+    "sign-in",
     "signed in",
     "auth",
     "password",
@@ -193,6 +203,10 @@ const FAILED: &[&str] = &[
     "do not match",
     "does not match",
     "mismatch",
+    "authentication error",
+    "auth error",
+    "login error",
+    "login_error",
     "not authenticate",
     "to authenticate",
     "失敗",
@@ -378,6 +392,8 @@ struct End<'t> {
     port: Option<u16>,
     /// The word before it, without marks.
     lead: &'t str,
+    /// Its name, where it stands in brackets behind that: `from pc7.city.test [192.0.2.7]`.
+    name: &'t str,
     /// Where it begins and where the text goes on behind it.
     at: usize,
     behind: usize,
@@ -416,8 +432,10 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         if let Some((ip, port)) = address(word).or_else(as_first) {
             let behind = at + word.len();
             let port = port.or_else(|| port_in_brackets(&text[behind..]));
-            // `from taro@pc7 (192.0.2.7)`
-            let in_brackets = text[..at].ends_with('(') && is_one_of(earlier, BEFORE_SOURCE);
+            // `from taro@pc7 (192.0.2.7)`, `from pc7.city.test [192.0.2.7]`
+            let bracket = text[..at].ends_with(['(', '[']) || text[at..].starts_with('[');
+            let bracket = bracket && is_one_of(earlier, BEFORE_SOURCE);
+            let in_brackets = bracket && (text[..at].ends_with('(') || is_host_name(before));
             // `CLIENT IP ADDRESS: 192.0.2.7`
             let owned = is_one_of(before.trim_end_matches(':'), &["ip", "address", "addr", "ipaddress"])
                 && (is_one_of(owner, BEFORE_SOURCE) || is_one_of(owner, BEFORE_TARGET));
@@ -431,7 +449,8 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
                 before
             };
             let lead = lead.trim_end_matches([':', ']', '[']).trim_start_matches('[');
-            let end = End { ip, port, lead, at, behind };
+            let name = if in_brackets && is_host_name(before) { before } else { "" };
+            let end = End { ip, port, lead, name, at, behind };
             match found {
                 [None, _] => found[0] = Some(end),
                 [Some(one), None] if one.ip != ip => {
@@ -516,7 +535,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             && (text[one.at..].starts_with('[') || text[..one.at].ends_with(['(', '[']))
             && !is_one_of(one.lead, BEFORE_ANOTHER);
         let asked = || asks(&text[one.behind..]) || !is_one_of(one.lead, BEFORE_ANOTHER) && requests(&text[..one.at]);
-        if !(led || peer || in_brackets || fills_column(text, &one) || asked()) {
+        if !(led || peer || in_brackets || begins(text, &one) || fills_column(text, &one) || asked()) {
             return false;
         }
     }
@@ -524,7 +543,35 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if let Some(port) = one.port.or(named[0]) {
         row.int(FieldId::SOURCE_PORT, i64::from(port));
     }
+    if !one.name.is_empty() && row.get(FieldId::SOURCE_DOMAIN).is_none() {
+        row.text(FieldId::SOURCE_DOMAIN, one.name);
+    }
     true
+}
+
+/// Whether a word can be the name of a host alone: of three labels, since `taro.yamada` is a person.
+fn is_host_name(word: &str) -> bool {
+    let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    word.split('.').count() > 2 && word.split('.').all(label) && word.ends_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// What follows the time that a log's line begins with.
+fn behind_time(text: &str) -> &str {
+    let bare = text.trim_start_matches(['[', '(', '"']);
+    stamp::any(bare).map_or(text, |(_, rest)| rest.trim_start_matches([']', ')', '"', ':', ' ', '-', '|', ',']))
+}
+
+/// Whether the text begins with the address, behind a time and words in brackets: `2026-04-01 09:00:00 [in] 192.0.2.7 failed`.
+fn begins(text: &str, end: &End<'_>) -> bool {
+    let mut rest = behind_time(text);
+    let begins_with_time = rest.len() < text.len();
+    while let Some((_, after)) = rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        if text.len() - after.len() > end.at {
+            break;
+        }
+        rest = after.trim_start();
+    }
+    begins_with_time && text.len() - rest.len() == end.at && text[end.behind..].starts_with(' ')
 }
 
 /// Without what stands in brackets behind an address: `(40122)(vlan7) -> `.

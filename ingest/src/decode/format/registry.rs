@@ -538,8 +538,8 @@ impl Registry {
         }
         if let Some((_, Some(level))) = super::beginning(message) {
             row.text(FieldId::LOG_LEVEL, level);
-        } else if message.starts_with('[')
-            && let Some(level) = super::level(message)
+        } else if let Some(level) = super::level(message)
+            && (message.starts_with('[') || level.bytes().all(|b| b.is_ascii_uppercase()))
         {
             row.text(FieldId::LOG_LEVEL, level);
         }

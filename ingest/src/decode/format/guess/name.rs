@@ -3,7 +3,7 @@
 use event::{FieldId, RowBuilder};
 
 use super::address::address;
-use super::{BEFORE_ADDRESS, contains, is_mac, is_one_of, words};
+use super::{BEFORE_ADDRESS, behind_time, contains, is_mac, is_one_of, words};
 
 /// Words before a name.
 const BEFORE_NAME: &[&str] = &[
@@ -138,11 +138,31 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         row.text(FieldId::USER_NAME, found);
         return true;
     }
+    let mut rest = behind_time(text);
+    if rest.len() < text.len() {
+        // `2026-04-01 09:00:00 [NAME] failed to login`, `.. [LOGIN] NAME logged in`
+        loop {
+            if let Some(found) = opens(rest) {
+                row.text(FieldId::USER_NAME, found);
+                return true;
+            }
+            let Some((_, after)) = rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) else { break };
+            rest = after.trim_start_matches([':', ' ']); // ..., `.. [telnet:info]: NAME logged in`
+        }
+    }
     let behind = |word: &str| &text[word.as_ptr() as usize - text.as_ptr() as usize + word.len()..];
     let quoted = |word: &str| text[..word.as_ptr() as usize - text.as_ptr() as usize].ends_with(['"', '\'']);
     let mut last = ["", "", ""];
     for (at, word) in words(text) {
         let [_, lead, name] = last;
+        // `Login NAME@192.0.2.7`
+        if let Some((of, rest)) = word.split_once('@').filter(|_| is_one_of(name, &["login", "logon", "logout"]))
+            && may_be_name(of)
+            && address(rest).is_some()
+        {
+            row.text(FieldId::USER_NAME, of);
+            return true;
+        }
         // `NAME(NAME) login`
         if name == word && text[..at].ends_with('(') && behind(word).starts_with(") log") && may_be_name(word) {
             row.text(FieldId::USER_NAME, bare(word));
@@ -165,9 +185,11 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         }
         last = [lead, name, word];
     }
-    // `from 192.0.2.7 for NAME`, `for 'NAME'` at the end
+    // `from 192.0.2.7 for NAME`, `for 'NAME'`, `on behalf of NAME` at the end
     let [before, lead, name] = last;
-    let ends = lead.eq_ignore_ascii_case("for") && (address(before).is_some() || quoted(name)) && may_be_name(name);
+    let led = lead.eq_ignore_ascii_case("for") && (address(before).is_some() || quoted(name))
+        || lead.eq_ignore_ascii_case("of") && before.eq_ignore_ascii_case("behalf");
+    let ends = led && may_be_name(name);
     if ends {
         row.text(FieldId::USER_NAME, bare(name));
     }
@@ -199,8 +221,10 @@ fn opens(text: &str) -> Option<&str> {
     let ((_, first), (at, second)) = (words.next()?, words.next()?);
     let name = first.trim_matches(['[', ']']);
     let brackets = name.len() + 2 == first.len();
-    let goes_on = is_one_of(second, &["logged", "authenticated"])
+    let goes_on = is_one_of(second, &["logged", "authenticated", "trying"])
+        || second.eq_ignore_ascii_case("failed") && contains(&text[at..], " to log")
         || brackets && second.eq_ignore_ascii_case("from")
+        || text[..at].ends_with('(') && words.next().is_some_and(|(_, third)| third == "from") // `NAME (DOMAIN) from`
         || address(second).is_some() && text[..at].ends_with('(');
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-@".contains(&b))
@@ -266,7 +290,8 @@ fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             }
         };
         let Some(found) = found.filter(|found| !found.is_empty() && *found != "-" && found.len() <= 256) else { continue };
-        let found = found.split_once('@').filter(|(_, rest)| is_mac(rest)).map_or(found, |(name, _)| name);
+        let found =
+            found.split_once('@').filter(|(_, rest)| is_mac(rest) || address(rest).is_some()).map_or(found, |(name, _)| name);
         let plain = quote.is_some_and(|quote| quote != '(') || after.starts_with([':', '=', '[', '\u{ff1a}']);
         let behind = &rest[(found.as_ptr() as usize - rest.as_ptr() as usize) + found.len()..];
         // `User admin: CLI login` is of him, `user admin:NAME` of another.
@@ -278,7 +303,8 @@ fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
             || !plain
                 && (!contains(key, "user") && key.is_ascii() && !(login && behind.starts_with(" logged "))
                     || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
-                    || found.contains(['=', '/']));
+                    || found.contains('=')
+                    || found.contains('/') && !(login && (behind.starts_with(" failed ") || behind.starts_with(" logged "))));
         // `Failed User Login: Unit: 1` names nobody, `uid=1001` no name.
         let is_label = key.eq_ignore_ascii_case("login") && quote.is_none() && behind.starts_with(": ");
         let is_number = contains(key, "id") && found.bytes().all(|b| b.is_ascii_digit());
