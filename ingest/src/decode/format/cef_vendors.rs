@@ -67,6 +67,7 @@ pub(super) fn after(
                 row.text(FieldId::DNS_QUESTION_NAME, name.trim_end_matches('.'));
             }
         }
+        "F-Secure" | "WithSecure" => withsecure(pairs, scratch, row),
         "FORCEPOINT" | "Forcepoint" => {
             some_text(row, FieldId::EVENT_ACTION, name);
             if let Some(rule) = pairs.labelled("RuleID") {
@@ -221,6 +222,37 @@ fn trend_micro(class: &str, pairs: &Extension<'_>, scratch: &mut String, row: &m
             row.text(FieldId::EVENT_OUTCOME, "success");
         } else if message.contains(" failed to log on") || message.contains(" logon failed") {
             row.text(FieldId::EVENT_OUTCOME, "failure");
+        }
+    }
+}
+
+/// WithSecure Elements Connector ("Security events"): what a kind of event tells beside the dictionary.
+fn withsecure(pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>) {
+    if let Some(url) = pairs.get("details_url").or(pairs.get("details_websiteUrl")) {
+        super::uri(row, plain(url, scratch));
+    }
+    if let Some(file) = pairs.get("details_filePath").or(pairs.get("details_path")).or(pairs.get("details_targetPath")) {
+        path(file, scratch, row);
+    }
+    if let Some(hash) = pairs.get("details_sha1").or(pairs.get("details_targetSha1")) {
+        extension::hash(hash, row);
+    }
+    if let Some(process) = pairs.get("details_process").or(pairs.get("details_processPath")) {
+        let process = plain(process, scratch);
+        if process.contains(['\\', '/']) {
+            row.text(FieldId::PROCESS_EXECUTABLE, process);
+        }
+        row.text(FieldId::PROCESS_NAME, process.rsplit(['\\', '/']).next().unwrap_or(process));
+    }
+    // Where the host's own connection went to, or came from.
+    if let Some(ip) = pairs.get("details_ip") {
+        let (end, name, port) = match pairs.get("details_direction") {
+            Some("in") => (FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, FieldId::SOURCE_PORT),
+            _ => (FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, FieldId::DESTINATION_PORT),
+        };
+        address(row, end, name, ip);
+        if let Some(number_of) = pairs.get("details_port") {
+            number(row, port, number_of);
         }
     }
 }

@@ -11,8 +11,14 @@ use crate::decode::text::Context;
 /// Pairs that a record needs to be taken for key=value text.
 const PAIRS_MIN: usize = 3;
 
+/// Pairs with values in quotes that a text needs of which they are not the greater part: `[audit@1 user="x" ..] User "x" logged in`.
+const QUOTED_MIN: usize = 5;
+
+/// Pairs that a text needs in which words without a name belong to the value before them.
+const LOOSE_MIN: usize = 8;
+
 /// Words of a name at most, where something else than a blank stands between pairs.
-const NAME_WORDS_MAX: usize = 4;
+const NAME_WORDS_MAX: usize = 5;
 
 /// Names that are known, which text with colons needs.
 const KNOWN_MIN: u32 = 2;
@@ -31,6 +37,9 @@ const WHOLE: [Style; 7] = [
     style(Some(';'), ':'),
     style(Some('|'), ':'),
 ];
+
+/// Pairs with blanks between them and within bare values.
+const LOOSE: Style = Style { separator: None, equals: '=', spaced: true };
 
 const fn style(separator: Option<char>, equals: char) -> Style {
     Style { separator, equals, spaced: false }
@@ -111,14 +120,38 @@ fn fits(text: &str, style: Style) -> bool {
     if style.separator.is_some_and(|separator| !text.contains(separator)) {
         return false;
     }
-    let (mut count, mut bytes) = (0, 0);
+    let (mut count, mut bytes, mut quoted) = (0, 0, 0);
     styled(text, style, |pair| {
         if is_name(pair.key, style) {
             count += 1;
             bytes += pair.key.len() + pair.value.len() + 2;
+            let before = (pair.value.as_ptr() as usize - text.as_ptr() as usize).checked_sub(1);
+            quoted += usize::from(before.is_some_and(|at| text.as_bytes()[at] == b'"'));
         }
     });
-    count >= PAIRS_MIN && (is_key(&text[..first]) || bytes * 2 >= text.len() && !text.contains('\n'))
+    let is_most = (bytes * 2 >= text.len() || quoted >= QUOTED_MIN) && !text.contains('\n');
+    count >= PAIRS_MIN && (is_key(&text[..first]) || is_most)
+}
+
+/// Whether bare values of the text hold blanks: it begins with a pair, has many, and words without a name between them
+/// (`agent=Mozilla/5.0 (X11; Linux) action=allow`).
+fn is_loose(text: &str) -> bool {
+    let mut words = text.split(' ').filter(|word| !word.is_empty());
+    let begins = words.next().is_some_and(|word| word.split_once('=').is_some_and(|(key, _)| is_key(key)));
+    if !begins || text.contains(" =") || text.matches("=\"").count() != text.matches("=\"-\"").count() {
+        return false;
+    }
+    let (mut pairs, mut loose, mut last) = (1, 0, "");
+    for word in words {
+        match word.split_once('=').is_some_and(|(key, _)| is_key(key)) {
+            true if last.ends_with([',', ';']) => return false, // These stand between the pairs.
+            true => pairs += 1,
+            false => loose += 1,
+        }
+        last = word;
+    }
+    // What follows the last pair may be a text of its own.
+    pairs >= LOOSE_MIN && loose > 0 && last.contains('=')
 }
 
 /// Key=value text.
@@ -161,6 +194,7 @@ impl super::Reader for Reader {
                 |style: &&Style| memchr::memchr_iter(style.equals as u8, message.as_bytes()).nth(PAIRS_MIN - 1).is_some();
             let whole = WHOLE.iter().filter(enough).find(|style| is_whole(bare, **style));
             let style = whole.or_else(|| STYLES.iter().filter(enough).find(|style| fits(message, **style)));
+            let style = style.map(|style| if *style == STYLES[0] && is_loose(message) { &LOOSE } else { style });
             let colons = || Some(&COLONS).filter(enough).filter(|_| has_colons(message));
             let Some(style) = style.or_else(colons) else { return false };
             let is_of = |pair: Pair<'_>| match *style == COLONS {
@@ -201,7 +235,7 @@ pub(super) struct Plain {
     usual: Usual,
     message: Key,
     /// The names of what a program says in its own words.
-    says: [Key; 7],
+    says: [Key; 9],
 }
 
 impl Plain {
@@ -211,7 +245,7 @@ impl Plain {
             fields: Fields::new(""),
             usual: Usual::new(keys),
             message: keys.declare("message"),
-            says: ["message", "msg", "Message", "description", "Description", "summary", "Summary"]
+            says: ["message", "msg", "Message", "description", "Description", "summary", "Summary", "raw_message", "rawMessage"]
                 .map(|name| keys.declare(name)),
         }
     }

@@ -63,8 +63,8 @@ pub(super) struct Reader {
 
 /// Container runtimes and log shippers put a program's own line into JSON.
 struct Carrier {
-    line: [Key; 16],
-    marks: [Key; 28],
+    line: [Key; 17],
+    marks: [Key; 29],
     /// The name of the program, as journals and collectors of syslog write it.
     program: [Key; 8],
     host: [Key; 4],
@@ -102,6 +102,7 @@ impl Reader {
                 "event",
                 "line",
                 "msg",
+                "contents.event",
             ]
             .map(|name| keys.declare(name)),
             marks: [
@@ -133,6 +134,7 @@ impl Reader {
                 "fromhost-ip",
                 "LEGACY_MSGHDR",
                 "syslog_facility",
+                "contents.__topic__",
             ]
             .map(|name| keys.declare(name)),
             program: [

@@ -364,6 +364,9 @@ fn is_ecs(name: &str) -> bool {
 
 /// What the path `name` means.
 fn find(name: &str) -> &'static [(u16, u16)] {
+    if name == "event.type" {
+        return NAMES.get("type").map_or(&[], Vec::as_slice); // Several words are no type of ECS.
+    }
     if is_ecs(name) {
         return &[];
     }

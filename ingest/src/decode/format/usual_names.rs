@@ -76,7 +76,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
         "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender sending cli srcendpoint",
     ),
     // What it went to.
-    ("D", "dst dest destination server target victim responder resp srv dstendpoint"),
+    ("D", "dst dest destination server target victim responder resp srv dstendpoint decoy honeypot"),
     ("IP", "ip ipaddress ipaddr address addr ipv4 ipv6 ipv4address ipv6address ipv4addr ipv6addr ipaddressv4 ipaddressv6"),
     // Where of a request something stands.
     ("R", " http request httprequest httpmessage requestinfo"),
@@ -98,7 +98,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix epoch \
      epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano observedtimeunixnano \
      asctime dttm syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat \
-     timegeneratedutc 日時 発生日時 ログ日時 時刻 発生時刻",
+     timegeneratedutc rt devicereceipttime 日時 発生日時 ログ日時 時刻 発生時刻",
     ),
     (
         Host("source"),
@@ -127,7 +127,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Number("destination.port"),
         Port,
         "{D}port idrespp dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst resourceport {D}portnumber {D}l4port \
-     responseport localport",
+     responseport requestport localport",
     ),
     (
         As("source.domain"),
@@ -262,7 +262,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Account("user"),
         Any,
-        "performedby operatedby username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
+        "performedby operatedby actorusername username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
      logonuser logon actor actorname actorusername principal principalname userprincipalname upn samaccountname admin \
      adminname adminuser administrator operator initiatedby executedby requestedby subjectusername subjectuser \
      callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser lastloggedinuser lastloggedonuser \
@@ -313,7 +313,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "action act actions deviceaction eventaction actiontaken finalstatus actionname actiontype eventname eventtype \
      eventtypename operation operationname activity activityname activitytype disposition verdict decision deliveryaction policyaction \
      ruleaction responseaction eventsubtype event subtype auditaction mitigationaction mitigationstatus operationtype atype 操作 \
-     操作種別 auditevent activityaction taskaction requeststatus アクション 動作 処理 threataction \
+     操作種別 auditevent activityaction taskaction requeststatus アクション 動作 処理 threataction threatactiontaken \
      actionid actionidentifier op typename",
     ),
     (As("event.action"), Deed, "type logtype eventcategory"),
@@ -387,7 +387,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Lower("log.level"),
         Letters,
-        "loglevel level levelname severity severityname 重要度 severitylevel severitylabel severitytext eventseverity sev \
+        "loglevel level levelname severity severityname sevstring severitystring 重要度 severitylevel severitylabel severitytext eventseverity sev \
      priority lvl loglvl criticality risklevel threatlevel alertseverity",
     ),
     (
@@ -438,7 +438,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("url.domain"),
         Domain,
-        "urlhost urldomain urlhostname httphost httphostname httpdomain vhost virtualhost sitename site website webdomain \
+        "urlhost urldomain urlhostname requestdomain requesteddomain accesseddomain visiteddomain httphost httphostname httpdomain vhost virtualhost sitename site website webdomain \
      requesthost requestedhost requesthostname servername hostheader authority requestheadershost host httpmessagehost \
      requestheadersauthority reqhost httprequesthost requestheaderhost headershost cshost",
     ),
@@ -469,7 +469,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Status,
         "statuscode httpstatus httpstatuscode httprequeststatus httpmessagestatus httpresponsestatus httpresponsestatuscode \
      httpresponsecode responsecode responsestatus responsestatuscode serverresponse status httpcode respcode resp edgeresponsestatus scstatus \
-     returncode proxystatuscode responsehttpstatus rspcode respstatus response",
+     returncode proxystatuscode responsehttpstatus rspcode respstatus response outcome",
     ),
     (
         As("http.request.referrer"),
@@ -564,6 +564,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      filehashvalue objecthash hashvalue hashes",
     ),
     (
+        Hash("process.hash"),
+        Any,
+        "{S}processhash {S}processimagesha256 {S}processimagemd5 {S}processimagesha1 initiatingprocesssha256 \
+     initiatingprocesssha1 initiatingprocessmd5",
+    ),
+    (
         As("process.command_line"),
         Any,
         "commandline cmdline processcommandline コマンドライン processcmdline processcommand processargs cmd command \
@@ -636,7 +642,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         "hostname host computername computer devicename hdn 端末名 コンピューター名 コンピュータ名 ホスト名 マシン名 pc名 端末機名 \
      端末 devicehostname devname machinename machine dvchost endpointname endpoint endpointhostname agentcomputername \
      agenthostname agentname dhost node nodename workstationname workstation clientcomputername computerdnsname hostfqdn \
-     devicednsname devicefqdn assetname assethostname asset systemname pcname servername targethostname affectedhost \
+     devicednsname devicefqdn assetname assethostname asset systemname pcname servername targethostname affectedhost analyzerhostname \
      agentdetectioninfoagentcomputername agentrealtimeinfoagentcomputername hostidentifier fqdn",
     ),
     (

@@ -231,6 +231,7 @@ pub(super) const PLAIN: &[&str] = &[
     "sid",
     "deviceid",
     "userid",
+    "accountid",
     "starttime",
     "endtime",
     "instanceid",
@@ -272,7 +273,8 @@ pub(super) const ECS: &[&str] = &[
 ];
 
 /// Plain words that say enough below keys that nobody knows.
-pub(super) const BELOW: &[&str] = &["ip", "ipaddress", "ipaddr", "method", "statuscode", "url", "uri", "action"];
+pub(super) const BELOW: &[&str] =
+    &["ip", "ipaddress", "ipaddr", "method", "statuscode", "url", "uri", "action", "user", "email", "userid"];
 
 /// Words of keys below which something stands that is not whose the event is: what recorded it, passed it on or answered.
 pub(super) const RECORDERS: &[&str] = &[
@@ -306,4 +308,18 @@ pub(super) const RECORDERS: &[&str] = &[
     "cluster",
     "pod",
     "container",
+    // Of people whom the event is not of.
+    "recipient",
+    "invite",
+    "member",
+    "assignee",
+    "review",
+    "approve",
+    "customer",
+    "contact",
+    "subject",
+    "participant",
+    "collaborat",
+    "billing",
+    "commit",
 ];
