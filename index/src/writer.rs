@@ -1,12 +1,12 @@
 //! Writing: batches in log order into the open shard, commits that carry the position.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 
-use event::{Batch, TenantId, Time};
+use event::{Batch, EventId, EventRef, FieldId, TenantId, Time};
 use tantivy::indexer::{NoMergePolicy, UserOperation};
 use tantivy::{Index, IndexWriter, TantivyDocument, TantivyError};
 use tracing::{debug_span, trace_span};
@@ -22,6 +22,8 @@ use crate::{IndexError, explained};
 
 /// Documents that go to the engine's thread at once.
 const HANDED_OVER: usize = 128;
+/// Quarantined events that a writer knows it has written, 24 bytes each.
+const QUARANTINED_MAX: usize = 1 << 18;
 /// Once a shard has such a part of what closes it, the next is made ready: half, so that what never fills one makes none.
 const READY_PART: u64 = 2;
 
@@ -81,6 +83,10 @@ pub struct Writer {
     pending: u64,
     pending_bytes: u64,
     last: u64,
+    /// The last log offset that was in the index when it was opened.
+    found: u64,
+    /// What it has written since that its decoders could not read; none where there is more than it keeps.
+    quarantined: Option<HashSet<EventId>>,
     /// The last log offset that it is to write.
     part_last: u64,
     shards: SharedShards,
@@ -147,6 +153,8 @@ impl Writer {
             pending: 0,
             pending_bytes: 0,
             last,
+            found: last,
+            quarantined: Some(HashSet::new()),
             part_last: *part.end(),
             shards: Arc::new(RwLock::new(shards)),
             next: None,
@@ -168,7 +176,8 @@ impl Writer {
         Searcher::new(self.layout.clone(), self.shards.clone())
     }
 
-    /// Adds the events of a batch that belong to the tenant and come after what is in the index.
+    /// Adds the events of a batch that belong to the tenant and come after what is in the index. A record that was released from quarantine is left
+    /// out where the record that it was has been read by the same decoders: where the log is read anew, it stands there already.
     ///
     /// # Errors
     /// Where the engine fails.
@@ -178,6 +187,11 @@ impl Writer {
         for event in batch.iter() {
             let offset = event.id().frame.offset;
             if event.tenant() != self.tenant || offset <= self.last || offset > self.part_last {
+                continue;
+            }
+            if event.quarantined() {
+                self.note_quarantined(event.id());
+            } else if self.stands_already(event) {
                 continue;
             }
             waiting.push(UserOperation::Add(self.documents.document(&self.layout, event, &mut self.payload)));
@@ -206,6 +220,24 @@ impl Writer {
     /// The last log offset that is in the index or was written to it.
     pub fn last(&self) -> u64 {
         self.last
+    }
+
+    fn note_quarantined(&mut self, id: EventId) {
+        if let Some(known) = &mut self.quarantined {
+            known.insert(id);
+            if known.len() > QUARANTINED_MAX {
+                self.quarantined = None;
+            }
+        }
+    }
+
+    /// Whether an event was released from quarantine, and this writer has written the event that it was as one that could be read. Where that is not
+    /// known it has not: an event twice is better than none.
+    fn stands_already(&self, event: EventRef<'_>) -> bool {
+        let Some(from) = event.get(FieldId::RELEASED_FROM).and_then(|from| from.as_text()?.parse::<EventId>().ok()) else {
+            return false;
+        };
+        from.frame.offset > self.found && self.quarantined.as_ref().is_some_and(|known| !known.contains(&from))
     }
 
     /// After a fault that has passed (a full disk): forgets what was written since the last commit. The log is read again from [`Writer::last`] on.

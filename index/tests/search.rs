@@ -327,6 +327,45 @@ fn what_was_not_committed_is_forgotten_and_can_be_written_again() {
     assert_eq!(searcher.usage().expect("reads").len(), 3, "two shards closed, one begun");
 }
 
+/// A record of the log: what its decoder made of it, and which quarantined event it releases.
+fn record(offset: u64, is_read: bool, released_from: Option<u64>) -> Batch {
+    let mut builder = BatchBuilder::default();
+    let position = Position { partition: 0, offset };
+    let head = FrameHead { position, received: start(), ..FrameHead::new(Transport::Tcp, Content::Text) };
+    let mut row = builder.row(&head, 0, "a record");
+    row.time(start());
+    if let Some(from) = released_from {
+        let from = EventId { frame: Position { partition: 0, offset: from }, nth: 0 };
+        row.text(FieldId::RELEASED_FROM, &from.to_string());
+    }
+    if !is_read {
+        row.quarantine("no decoder knows this record");
+    }
+    drop(row);
+    builder.finish(LogRange { partition: 0, first: offset, last: offset }, start())
+}
+
+#[test]
+fn a_released_record_stands_once_wherever_the_log_is_read_from() {
+    let written = |path: &Path, records: &[(u64, bool, Option<u64>)]| {
+        let (mut writer, _) = Writer::open(&options(path), TenantId(0)).expect("opens");
+        records.iter().for_each(|(offset, is_read, from)| writer.write(&record(*offset, *is_read, *from)).expect("writes"));
+        writer.commit().expect("commits");
+        let count = |text| writer.searcher().search(&request(text), &limits()).expect("searches").total;
+        (count("*"), count("mihari.quarantined:true"))
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    assert_eq!(written(dir.path(), &[(1, false, None), (2, true, None)]), (2, 1));
+    // The decoders of a later program read it: it was released, and stands beside what it was.
+    assert_eq!(written(dir.path(), &[(3, true, Some(1))]), (3, 1));
+    // The same log by the later program from its beginning: the first record is read at once.
+    let anew = tempfile::tempdir().expect("a folder");
+    assert_eq!(written(anew.path(), &[(1, true, None), (2, true, None), (3, true, Some(1))]), (2, 0));
+    // What could not be read in its place (the head of its table came later) is there by its release alone.
+    let later = tempfile::tempdir().expect("a folder");
+    assert_eq!(written(later.path(), &[(1, false, None), (2, true, None), (3, true, Some(1))]), (3, 1));
+}
+
 #[test]
 fn a_shard_that_was_made_ready_and_not_begun_leaves_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
