@@ -127,9 +127,9 @@ fn one(body: AggBody, range: (Time, Time, Time)) -> Result<Aggregation, Problem>
                 Some(_) => return Err(Problem::bad("bad_order", "sort is desc or asc")),
             },
         },
-        Kind::Stats { field } => AggregationKind::Stats { field },
+        Kind::Stats { field } => AggregationKind::Stats { field, missing: None },
         Kind::Percentiles { field, percents } => {
-            AggregationKind::Percentiles { field, percents: percents.unwrap_or_else(|| PERCENTS.to_vec()) }
+            AggregationKind::Percentiles { field, percents: percents.unwrap_or_else(|| PERCENTS.to_vec()), missing: None }
         }
     };
     Ok(Aggregation { kind, inner: read(body.aggs, range)? })

@@ -512,6 +512,13 @@ fn what_aggregations_list_is_chosen() {
     assert_eq!(keys(&terms(json!({"field": "own.number", "missing": "7"}))), json!([[7, 100], [0.5, 50], [5, 50]]));
     let told = ask("histogram", json!({"field": "own.number", "interval": 10, "missing": 25}));
     assert_eq!(keys(&told), json!([[0.0, 100], [10.0, 0], [20.0, 100]]));
+    for (kind, figure, with) in
+        [("avg", "/value", 11.375), ("percentiles", "/values/75.0", 20.0), ("extended_stats", "/sum", 2275.0)]
+    {
+        let told = ask(kind, json!({"field": "own.number", "missing": "20"}));
+        let value = told.pointer(figure).and_then(Value::as_f64).expect(kind);
+        assert!((value - with).abs() <= 0.01 * with, "{kind}: {told}");
+    }
     let told = ask("date_histogram", json!({"field": "@timestamp", "calendar_interval": "day", "missing": "2020-01-01"}));
     assert_eq!(told["buckets"].as_array().map(Vec::len), Some(1), "every event has a time");
     let ranks = ask("percentile_ranks", json!({"field": "source.bytes", "values": [-1, 0, 298]}));

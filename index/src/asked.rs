@@ -68,7 +68,7 @@ fn of_aggregations<'q>(aggregations: &'q [(String, Aggregation)], names: &mut BT
             | AggregationKind::Significant { field, .. }
             | AggregationKind::Cardinality { field }
             | AggregationKind::ValueCount { field }
-            | AggregationKind::Stats { field }
+            | AggregationKind::Stats { field, .. }
             | AggregationKind::Percentiles { field, .. }
             | AggregationKind::PercentileRanks { field, .. } => {
                 names.insert(field);

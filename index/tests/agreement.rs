@@ -219,7 +219,7 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
             field("users"),
             Aggregation {
                 kind: terms("user.name", 100),
-                inner: vec![(field("bytes"), AggregationKind::Stats { field: field("source.bytes") }.into())],
+                inner: vec![(field("bytes"), AggregationKind::Stats { field: field("source.bytes"), missing: None }.into())],
             },
         )],
     };
@@ -239,9 +239,9 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
         (field("words"), terms("own.words", 1000).into()),
         (field("distinct_words"), AggregationKind::Cardinality { field: field("own.words") }.into()),
         (field("counts_values"), AggregationKind::ValueCount { field: field("own.counts") }.into()),
-        (field("counts_stats"), AggregationKind::Stats { field: field("own.counts") }.into()),
-        (field("part_stats"), AggregationKind::Stats { field: field("own.part") }.into()),
-        (field("stats"), AggregationKind::Stats { field: field("source.bytes") }.into()),
+        (field("counts_stats"), AggregationKind::Stats { field: field("own.counts"), missing: None }.into()),
+        (field("part_stats"), AggregationKind::Stats { field: field("own.part"), missing: None }.into()),
+        (field("stats"), AggregationKind::Stats { field: field("source.bytes"), missing: None }.into()),
         (field("ranges"), AggregationKind::Range { field: field("source.bytes"), ranges }.into()),
         (
             field("filters"),
@@ -266,7 +266,7 @@ fn check_aggregations(searcher: &Searcher, batches: &[Batch], text: &str) {
         (field("oldest"), AggregationKind::TopHits { size: 2, sort: Sort::Asc }.into()),
         (
             field("percentiles"),
-            AggregationKind::Percentiles { field: field("source.bytes"), percents: vec![0.0, 50.0, 100.0] }.into(),
+            AggregationKind::Percentiles { field: field("source.bytes"), percents: vec![0.0, 50.0, 100.0], missing: None }.into(),
         ),
         (field("unusual"), AggregationKind::Significant { field: field("user.name"), size: 100 }.into()),
     ];
@@ -537,13 +537,17 @@ fn check_keys(searcher: &Searcher, hits: &[EventRef<'_>], text: &str) {
     let range = NumberRange { key: "all".to_owned(), from: Some(-1.0), to: Some(2.0) };
     let range = ask(AggregationKind::Range { field: "own.counts".to_owned(), ranges: vec![range] });
     assert_eq!(range.buckets[0].count, within(-1, 2), "{text}");
-    let ranks = ask(AggregationKind::PercentileRanks { field: "own.counts".to_owned(), values: vec![0.0] });
+    let ranks = ask(AggregationKind::PercentileRanks { field: "own.counts".to_owned(), values: vec![0.0], missing: None });
     let flat: Vec<i64> = all.concat();
     let share = flat.iter().filter(|n| **n <= 0).count() as f64 / flat.len() as f64 * 100.0;
     match ranks.values["0"] {
         Some(rank) => assert!((rank - share).abs() < 1e-9, "{text}: {rank} {share}"),
         None => assert!(flat.is_empty(), "{text}"),
     }
+    // What stands for no number is measured as one.
+    let with: Vec<i64> = all.iter().flat_map(|of| if of.is_empty() { vec![-9] } else { of.clone() }).collect();
+    let figures = ask(AggregationKind::Stats { field: "own.counts".to_owned(), missing: Some(-9.0) }).values;
+    assert_eq!((figures["count"], figures["sum"]), (Some(with.len() as f64), Some(with.iter().sum::<i64>() as f64)), "{text}");
 }
 
 /// Buckets three deep, composite ones within, the newest hits of each innermost bucket; and a composite aggregation page by page.

@@ -235,14 +235,16 @@ fn one(
                 "min" => "min",
                 _ => "max",
             };
-            (AggregationKind::Stats { field }, Shape::Figure { figure, date })
+            let missing = members.number("missing")?;
+            (AggregationKind::Stats { field, missing }, Shape::Figure { figure, date })
         }
         "stats" | "extended_stats" => {
             let field = field_of(&mut members, dsl)?;
             let date = date_format(&mut members, dsl, &field)?;
             let sigma = members.number("sigma")?.unwrap_or(2.0);
             let sigma = (kind == "extended_stats").then_some(sigma);
-            (AggregationKind::Stats { field }, Shape::Stats { sigma, date })
+            let missing = members.number("missing")?;
+            (AggregationKind::Stats { field, missing }, Shape::Stats { sigma, date })
         }
         "value_count" => {
             let field = field_of(&mut members, dsl)?;
@@ -265,7 +267,8 @@ fn one(
             };
             let keyed = members.flag("keyed")?.unwrap_or(true);
             members.ignore(&["tdigest", "hdr", "format"]);
-            (AggregationKind::Percentiles { field, percents: percents.clone() }, Shape::Percentiles { percents, keyed })
+            let missing = members.number("missing")?;
+            (AggregationKind::Percentiles { field, percents: percents.clone(), missing }, Shape::Percentiles { percents, keyed })
         }
         "percentile_ranks" => {
             let field = field_of(&mut members, dsl)?;
@@ -274,7 +277,11 @@ fn one(
             let values = values.iter().map(|p| number_of(p).ok_or_else(wrong)).collect::<Read<Vec<f64>>>()?;
             let keyed = members.flag("keyed")?.unwrap_or(true);
             members.ignore(&["tdigest", "hdr", "format"]);
-            (AggregationKind::PercentileRanks { field, values: values.clone() }, Shape::Percentiles { percents: values, keyed })
+            let missing = members.number("missing")?;
+            (
+                AggregationKind::PercentileRanks { field, values: values.clone(), missing },
+                Shape::Percentiles { percents: values, keyed },
+            )
         }
         "top_hits" => {
             let size = members.count("size")?.unwrap_or(3);

@@ -168,7 +168,9 @@ fn found(searcher: &Searcher, ask: &Ask) -> u64 {
             .into(),
         ),
         Ask::Cardinality(name) => Some(AggregationKind::Cardinality { field: field(name) }.into()),
-        Ask::Percentiles(name) => Some(AggregationKind::Percentiles { field: field(name), percents: vec![50.0, 99.0] }.into()),
+        Ask::Percentiles(name) => {
+            Some(AggregationKind::Percentiles { field: field(name), percents: vec![50.0, 99.0], missing: None }.into())
+        }
         _ => None,
     };
     let aggregating = aggregation.is_some();

@@ -54,8 +54,8 @@ pub(crate) enum Gather {
     Significant(Significant),
     Distinct(Vec<(Codes, Seen)>),
     Values(Vec<Codes>, Vec<u64>),
-    Stats(Vec<Codes>, Vec<Stats>),
-    Quantiles(Vec<Codes>, Vec<Quantiles>),
+    Stats(Numbers, Vec<Stats>),
+    Quantiles(Numbers, Vec<Quantiles>),
     TopHits(TopHits),
 }
 
@@ -68,9 +68,11 @@ impl Gather {
                 Gather::Distinct(codes.into_iter().map(|c| (Seen::new(&c, outer), c)).map(|(s, c)| (c, s)).collect())
             }
             AggregationKind::ValueCount { field } => Gather::Values(codes(field)?, Vec::new()),
-            AggregationKind::Stats { field } => Gather::Stats(numeric(codes(field)?), Vec::new()),
-            AggregationKind::Percentiles { field, .. } | AggregationKind::PercentileRanks { field, .. } => {
-                Gather::Quantiles(numeric(codes(field)?), Vec::new())
+            AggregationKind::Stats { field, missing } => {
+                Gather::Stats(Numbers { columns: numeric(codes(field)?), missing: *missing }, Vec::new())
+            }
+            AggregationKind::Percentiles { field, missing, .. } | AggregationKind::PercentileRanks { field, missing, .. } => {
+                Gather::Quantiles(Numbers { columns: numeric(codes(field)?), missing: *missing }, Vec::new())
             }
             AggregationKind::TopHits { size, sort } => {
                 let segment = context.lowering.segment;
@@ -138,17 +140,9 @@ impl Gather {
                     column.every(hits.docs, |at, _| *slot(counts, hits.parent(at)) += 1);
                 }
             }
-            Gather::Stats(columns, stats) => {
-                for column in columns.iter_mut() {
-                    let number = column.number();
-                    column.every(hits.docs, |at, code| slot(stats, hits.parent(at)).add(number(code)));
-                }
-            }
-            Gather::Quantiles(columns, quantiles) => {
-                for column in columns.iter_mut() {
-                    let number = column.number();
-                    column.every(hits.docs, |at, code| slot(quantiles, hits.parent(at)).add(number(code)));
-                }
+            Gather::Stats(numbers, stats) => numbers.every(hits, |parent, number| slot(stats, parent).add(number)),
+            Gather::Quantiles(numbers, quantiles) => {
+                numbers.every(hits, |parent, number| slot(quantiles, parent).add(number));
             }
             Gather::TopHits(top) => top.add(hits),
         }
@@ -194,6 +188,32 @@ fn slot<T: Default>(all: &mut Vec<T>, at: u32) -> &mut T {
         all.resize_with(at as usize + 1, T::default);
     }
     &mut all[at as usize]
+}
+
+/// The numbers of a field.
+pub(crate) struct Numbers {
+    columns: Vec<Codes>,
+    /// What a hit without one counts as.
+    missing: Option<f64>,
+}
+
+impl Numbers {
+    /// Calls `each` with the outer bucket of every number.
+    fn every(&mut self, hits: &Docs<'_>, mut each: impl FnMut(u32, f64)) {
+        let mut has = vec![false; if self.missing.is_some() { hits.docs.len() } else { 0 }];
+        for column in &mut self.columns {
+            let number = column.number();
+            column.every(hits.docs, |at, code| {
+                if let Some(has) = has.get_mut(at) {
+                    *has = true;
+                }
+                each(hits.parent(at), number(code));
+            });
+        }
+        if let Some(missing) = self.missing {
+            (0..hits.docs.len()).filter(|at| !has[*at]).for_each(|at| each(hits.parent(at), missing));
+        }
+    }
 }
 
 fn numeric(columns: Vec<Codes>) -> Vec<Codes> {

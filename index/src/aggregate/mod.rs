@@ -154,6 +154,8 @@ pub enum AggregationKind {
     Stats {
         /// The field.
         field: String,
+        /// The number that hits without one are measured as.
+        missing: Option<f64>,
     },
     /// Percentiles, each within 1 % of a value that stands there.
     Percentiles {
@@ -161,6 +163,8 @@ pub enum AggregationKind {
         field: String,
         /// Which, 0 to 100.
         percents: Vec<f64>,
+        /// The number that hits without one are measured as.
+        missing: Option<f64>,
     },
     /// How many of a hundred values are not above each of these, within 1 %.
     PercentileRanks {
@@ -168,6 +172,8 @@ pub enum AggregationKind {
         field: String,
         /// Which.
         values: Vec<f64>,
+        /// The number that hits without one are measured as.
+        missing: Option<f64>,
     },
     /// The newest hits, or the oldest.
     TopHits {
