@@ -106,6 +106,13 @@ impl SearchRequest {
         (self.from.map_or(i64::MIN, Time::unix_ns), self.to.map_or(i64::MAX, |to| to.unix_ns().saturating_sub(1)))
     }
 
+    /// Whether its range meets this one, from the first to the last nanosecond. One that ends before it begins meets none, though it may lie within
+    /// one.
+    fn meets(&self, (low, high): (i64, i64)) -> bool {
+        let (from, last) = self.range();
+        from <= last && from <= high && last >= low
+    }
+
     /// Whether it could find events of this part.
     fn misses(&self, missing: &Missing) -> bool {
         let received = self.received.map_or((i64::MIN, i64::MAX), |(low, high)| (low.unix_ns(), high.unix_ns()));
@@ -364,8 +371,7 @@ impl Searcher {
 
     /// The shards that meet the range of time.
     fn within(&self, request: &SearchRequest) -> Result<Snapshot, IndexError> {
-        let (from, last) = request.range();
-        self.open(|payload| from <= last && payload.time.is_some_and(|(low, high)| from <= high && last >= low))
+        self.open(|payload| payload.time.is_some_and(|time| request.meets(time)))
     }
 
     /// One event.
@@ -472,9 +478,7 @@ impl Snapshot {
         let opened = &*self.shards;
         // Shard by shard, so that one is open at a time; in each, segment by segment.
         let times = opened.iter().enumerate().filter_map(|(at, open)| open.payload.time.map(|(low, high)| (low, high, at)));
-        // A range that ends before it begins meets none, though it may lie within one.
-        let mut order: Vec<(i64, i64, usize)> =
-            times.filter(|(low, high, _)| from <= last && from <= *high && last >= *low).collect();
+        let mut order: Vec<(i64, i64, usize)> = times.filter(|(low, high, _)| request.meets((*low, *high))).collect();
         sort_parts(&mut order, request.sort);
         let parts_of: Vec<usize> = opened.iter().map(Opened::parts).collect();
         let mut parts: usize = order.iter().map(|(.., shard)| parts_of[*shard]).sum();

@@ -757,9 +757,7 @@ impl Shape {
                 json!({"buckets": result.buckets.iter().map(one).collect::<Vec<_>>()})
             }
             Shape::Figure { figure: name, date } => {
-                let value = result.values.get(*name).copied().flatten();
-                // Of an instant the millisecond is told.
-                let value = if date.is_some() && matches!(*name, "min" | "max") { value.map(f64::floor) } else { value };
+                let value = told_of(&result.values, name, date.is_some());
                 let mut all = members([("value", figure(value))]);
                 if let (Some(ms), Some(format)) = (value, date.as_deref().filter(|_| *name != "sum")) {
                     all.insert("value_as_string".to_owned(), at(ms, format).into());
@@ -803,11 +801,14 @@ fn at(ms: f64, format: &str) -> String {
     dates::write(Time::from_unix_ms(ms as i64), Some(format), &TimeZone::UTC)
 }
 
+/// A figure; of an instant that stands there the millisecond is told.
+fn told_of(values: &BTreeMap<String, Option<f64>>, name: &str, is_date: bool) -> Option<f64> {
+    let value = values.get(name).copied().flatten();
+    if is_date && matches!(name, "min" | "max") { value.map(f64::floor) } else { value }
+}
+
 pub(super) fn stats(values: &BTreeMap<String, Option<f64>>, sigma: Option<f64>, date: Option<&str>) -> Value {
-    let get = |name: &str| {
-        let value = values.get(name).copied().flatten();
-        if date.is_some() && matches!(name, "min" | "max") { value.map(f64::floor) } else { value }
-    };
+    let get = |name: &str| told_of(values, name, date.is_some());
     let count = get("count").unwrap_or(0.0);
     let mut all = members([
         ("count", (count as u64).into()),

@@ -200,18 +200,39 @@ pub(crate) struct Numbers {
 impl Numbers {
     /// Calls `each` with the outer bucket of every number.
     fn every(&mut self, hits: &Docs<'_>, mut each: impl FnMut(u32, f64)) {
-        let mut has = vec![false; if self.missing.is_some() { hits.docs.len() } else { 0 }];
+        let mut without = Without::of(hits.docs, self.missing);
         for column in &mut self.columns {
             let number = column.number();
             column.every(hits.docs, |at, code| {
-                if let Some(has) = has.get_mut(at) {
-                    *has = true;
-                }
+                without.has(at);
                 each(hits.parent(at), number(code));
             });
         }
-        if let Some(missing) = self.missing {
-            (0..hits.docs.len()).filter(|at| !has[*at]).for_each(|at| each(hits.parent(at), missing));
+        without.each(|at, missing| each(hits.parent(at), missing));
+    }
+}
+
+/// The hits in which no value was found, where something stands for one.
+struct Without<T> {
+    stands: Option<T>,
+    has: Vec<bool>,
+}
+
+impl<T: Copy> Without<T> {
+    /// Of `docs`, none of which has a value yet.
+    fn of(docs: &[DocId], stands: Option<T>) -> Without<T> {
+        Without { stands, has: vec![false; if stands.is_some() { docs.len() } else { 0 }] }
+    }
+
+    fn has(&mut self, at: usize) {
+        if let Some(has) = self.has.get_mut(at) {
+            *has = true;
+        }
+    }
+
+    fn each(self, mut each: impl FnMut(usize, T)) {
+        if let Some(stands) = self.stands {
+            (0..self.has.len()).filter(|at| !self.has[*at]).for_each(|at| each(at, stands));
         }
     }
 }
@@ -415,21 +436,17 @@ impl Buckets {
         };
         match split {
             Split::Terms { columns, missing } => {
-                let mut has = vec![false; if missing.is_some() { hits.docs.len() } else { 0 }];
+                let mut without = Without::of(hits.docs, missing.as_ref().map(|_| MISSING));
                 for (n, column) in columns.iter_mut().enumerate() {
                     column.each(hits.docs, |at, code| {
-                        if let Some(has) = has.get_mut(at) {
-                            *has = true;
-                        }
+                        without.has(at);
                         count(tables, n, at, code);
                     });
                 }
-                if missing.is_some() {
-                    if tables.len() == columns.len() {
-                        tables.push(IdTable::Hashed(Fast::default()));
-                    }
-                    (0..hits.docs.len()).filter(|at| !has[*at]).for_each(|at| count(tables, columns.len(), at, MISSING));
+                if missing.is_some() && tables.len() == columns.len() {
+                    tables.push(IdTable::Hashed(Fast::default()));
                 }
+                without.each(|at, missing| count(tables, columns.len(), at, missing));
             }
             Split::Dates { columns, rounding, missing } => {
                 let absent = missing.map(|ns| i64::to_u64(rounding.start_of(ns)));
@@ -609,13 +626,11 @@ fn once<B: IntoIterator<Item = u64>>(
 ) {
     let several = columns.len() > 1 || columns.iter().any(Codes::has_several);
     let mut found: Vec<(usize, u64)> = Vec::new();
-    let mut has = vec![false; if absent.is_some() { docs.len() } else { 0 }];
+    let mut without = Without::of(docs, absent);
     for column in columns {
         let number = column.number();
         column.each(docs, |at, code| {
-            if let Some(has) = has.get_mut(at) {
-                *has = true;
-            }
+            without.has(at);
             for bucket in split(number, code) {
                 if several {
                     found.push((at, bucket));
@@ -628,9 +643,7 @@ fn once<B: IntoIterator<Item = u64>>(
     found.sort_unstable();
     found.dedup();
     found.into_iter().for_each(|(at, bucket)| count(at, bucket));
-    if let Some(bucket) = absent {
-        (0..docs.len()).filter(|at| !has[*at]).for_each(|at| count(at, bucket));
-    }
+    without.each(count);
 }
 
 /// Calls `each` with every combination of one value of each part, as column and code in turn; false where there are too many for all.

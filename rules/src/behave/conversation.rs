@@ -548,8 +548,7 @@ impl Told {
 impl Carried {
     fn of(o: &Observation, text: &str) -> Carried {
         let bytes = if o.sampling > 1 { 0 } else { o.sent.saturating_add(o.received) };
-        // Of several hashes of one file the first.
-        let hash = o.hash.of(text).split(' ').next().unwrap_or_default();
+        let hash = o.first_hash(text);
         let file = if hash.is_empty() { o.file.of(text) } else { hash };
         let file = if file.is_empty() { 0 } else { mix_text(file) };
         Carried { bytes, observer: o.observer, behalf: o.behalf, file }

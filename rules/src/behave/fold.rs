@@ -74,7 +74,8 @@ impl Found {
                 put(field, span.of(view.text).to_owned());
             }
         }
-        if let Some(hash) = o.hash.of(view.text).split(' ').next().filter(|hash| !hash.is_empty()) {
+        let hash = o.first_hash(view.text);
+        if !hash.is_empty() {
             put("file.hash", hash.to_owned());
         }
         if o.sampling > 1 {

@@ -153,7 +153,7 @@ pub(super) struct Observation {
     pub(super) detail: Span,
     /// The page's address.
     pub(super) url: Span,
-    /// A file's hash, and its name.
+    /// A file's hashes, blanks between, and its name.
     pub(super) hash: Span,
     pub(super) file: Span,
     /// For whom a device in between asked, where the record says so; 0 otherwise.
@@ -718,6 +718,11 @@ const EMPTY_PACKETS: std::ops::RangeInclusive<u64> = 3..=7;
 const EMPTY_BYTES_MAX: u64 = 74;
 
 impl Observation {
+    /// Of several hashes of the file the first, which is the longest; empty where there is none.
+    pub(super) fn first_hash<'t>(&self, text: &'t str) -> &'t str {
+        self.hash.of(text).split(' ').next().unwrap_or_default()
+    }
+
     /// Whether it was answered and nothing was said: a door was tried, as scanners do.
     pub(super) fn said_nothing(&self) -> bool {
         self.transport == 6
