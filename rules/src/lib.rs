@@ -28,6 +28,7 @@ mod resolve;
 mod ruleset;
 pub mod sigma;
 pub mod style;
+mod table;
 mod test_of;
 mod text_map;
 mod written_time;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Observation, What};
 use super::sketch::{Distinct, mix, mix_text};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Connections of one pair that are kept; of more, the newest. The oldest go some at a time: all others move for it.
 const SERIES_MAX: usize = 512;

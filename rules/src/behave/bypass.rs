@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::knowledge::{PROXY_PORTS, ROLE_CLIENTS_MIN};
 use super::observe::{Answer, What};
 use super::sketch::{Distinct, mix};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Whether the destination is a proxy: many clients from inside on a proxy's port.
 pub(super) fn is_proxy(view: &View<'_>) -> bool {

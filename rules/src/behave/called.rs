@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Observation, What};
 use super::site::bits;
-use super::table::Table;
+use crate::table::Table;
 
 /// Addresses that are remembered, and of each so many names; the bound is some 50 MB.
 const ADDRESSES_MAX: usize = 100_000;

@@ -8,8 +8,8 @@ use event::EventId;
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Observation, What};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;

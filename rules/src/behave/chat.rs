@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
 use super::ports::Ports;
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Ports of IRC where the rule names none (RFC 1459 §4.1, RFC 7194).
 const PORTS: Ports = Ports::new(&[194, 6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 6697]);

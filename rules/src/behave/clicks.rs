@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::observe::What;
 use super::ports::Ports;
 use super::sketch::{Distinct, mix, mix_text};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Ports of the web without encryption.
 const PLAIN: Ports = Ports::new(&[80, 8000, 8080]);

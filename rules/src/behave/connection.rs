@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conversation::Talk;
 use super::stitch::Seen;
-use super::table::Table;
+use crate::table::Table;
 
 /// Connections that are remembered; beyond it the one idle longest is forgotten (counted), and a late record of it counts as another one.
 const CONNECTIONS_MAX: usize = 500_000;

@@ -18,8 +18,8 @@ use super::connection::{Connection, Connections, End, Key, REMEMBERED_NS};
 use super::observe::{Answer, Observation, Observer, What};
 use super::site::{address, bits};
 use super::sketch::mix_text;
-use super::table::Place;
 use crate::policy::{Communication, Decision, Judgement, Policy, Verdict};
+use crate::table::Place;
 
 /// Records of one way that wait; beyond it the first one is decided as it stands (counted).
 const WAITING_MAX: usize = 200_000;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::What;
 use super::sketch::{Distinct, mix_text};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Record types whose answers carry what the server likes.
 const BULK: [&str; 10] = ["TXT", "NULL", "KEY", "PRIVATE", "CNAME", "MX", "5", "10", "15", "16"];

@@ -9,8 +9,8 @@ use event::EventId;
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Observation, What};
-use super::table::Table;
 use super::{Found, Parameters, View, bypass};
+use crate::table::Table;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 /// Hours of history: fourteen days.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, Observation, What};
 use super::sketch::{Distinct, mix, mix_text};
-use super::table::Table;
 use super::{Found, Parameters, View, site};
+use crate::table::Table;
 
 #[derive(Default, Deserialize, Serialize)]
 struct Host {

@@ -15,8 +15,8 @@ use super::fold::transport_name;
 use super::observe::{Answer, Observation, What};
 use super::site::{address, listed};
 use super::sketch::{Distinct, mix};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Seconds of one destination that are kept: flow records of up to five minutes reach back so far.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::observe::{Answer, What};
 use super::ports::Ports;
 use super::sketch::{Distinct, mix, mix_text};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Services that ask for a password before anything else, by their usual ports and the names that sensors give them.
 const SERVICES: [(&str, Ports); 15] = [

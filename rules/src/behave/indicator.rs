@@ -18,8 +18,8 @@ use super::idn;
 use super::observe::What;
 use super::site::{bits, name_of_host};
 use super::sketch::mix;
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Indicators of all files together.
 const INDICATORS_MAX: usize = 10_000_000;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::observe::{Answer, Observation, What};
 use super::ports::Ports;
 use super::sketch::{Distinct, mix};
-use super::table::{Place, Table};
+use crate::table::{Place, Table};
 
 /// Ports on which proxies listen.
 pub(super) const PROXY_PORTS: Ports = Ports::new(&[3128, 8080, 8000, 8888, 1080]);

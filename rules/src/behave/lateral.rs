@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::observe::{Answer, What};
 use super::ports::Ports;
 use super::sketch::{Distinct, mix};
-use super::table::Table;
 use super::{Found, Parameters, View, site};
+use crate::table::Table;
 
 /// Ports of administration where the rule names none: SSH, Telnet, RPC, SMB, RDP, WinRM, VNC.
 const PORTS: Ports = Ports::new(&[22, 23, 135, 139, 445, 3389, 5900, 5985, 5986]);

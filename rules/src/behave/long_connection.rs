@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::observe::What;
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 const MINUTE_NS: i64 = 60_000_000_000;
 /// The bands where the rule names none: half an hour, then as RITA's, 1, 4, 8 and 12 hours.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
 use super::sketch::{Distinct, mix};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Where servers give mail to each other (RFC 5321 §4.5.4.2).
 const SMTP: u16 = 25;

@@ -46,7 +46,6 @@ mod site;
 mod sketch;
 mod source;
 mod stitch;
-mod table;
 mod translated;
 mod volume;
 mod zone;
@@ -61,6 +60,7 @@ use sha2::{Digest, Sha256};
 use crate::alert::AlertChange;
 use crate::policy::Policy;
 use crate::ruleset::{Body, RuleInfo, RuleSet};
+use crate::table::AHEAD;
 use called::Called;
 use connection::Connections;
 use conversation::{CellKey, Conversations, Judged};
@@ -74,7 +74,6 @@ pub(crate) use parameters::Parameters;
 use queue::{Queue, Second};
 pub use site::Site;
 use stitch::Stitch;
-use table::AHEAD;
 use translated::Translated;
 
 /// The layout of a snapshot; a state of another one would be read as something that it is not.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::dns::entropy;
 use super::observe::What;
 use super::sketch::{Distinct, mix, mix_text};
-use super::table::Table;
 use super::{Found, Parameters, View, site};
+use crate::table::Table;
 
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::What;
 use super::sketch::{Distinct, mix};
-use super::table::Table;
 use super::{Found, Parameters, View, site};
+use crate::table::Table;
 
 /// Ports below belong to services (RFC 6335 §6).
 const PORT_MIN: u16 = 1024;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
-use super::table::Table;
 use super::{Found, Parameters, View};
+use crate::table::Table;
 
 /// Protocols as sensors name them, and the ports on which they are usual (IANA's, and those of practice).
 const USUAL: [(&[&str], &[u16]); 13] = [

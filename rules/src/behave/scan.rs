@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Answer, What};
 use super::sketch::{Distinct, mix};
-use super::table::Table;
 use super::{Found, Parameters, View, site};
 use crate::calendar::{date, day_and_second};
+use crate::table::Table;
 
 /// The logarithm of what one first contact changes: (1 - 0.2) / (1 - 0.8) on failure, its inverse on success.
 const STEP: f64 = 1.386_294;

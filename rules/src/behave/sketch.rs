@@ -128,7 +128,7 @@ impl<const EXACT: usize, const BITS: u32> Distinct<EXACT, BITS> {
         }
     }
 
-    /// Something that hangs on what will be read when a hash is added, for [`super::table::Table::warm`].
+    /// Something that hangs on what will be read when a hash is added, for [`crate::table::Table::warm`].
     pub(super) fn read(&self, hash: u64) -> u64 {
         match self.many.as_deref() {
             None => u64::from(self.list.binary_search(&hash).is_ok()),

@@ -18,10 +18,10 @@ use event::{EventId, EventRef, FieldId, Transport, Value};
 use serde::{Deserialize, Serialize};
 
 use super::site::bits;
-use super::table::Table;
 use super::volume::{HalfHours, Hours};
 use super::{Found, Parameters};
 use crate::calendar::{Day, kind_of};
+use crate::table::Table;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const DAY_NS: i64 = 86_400 * SECOND_NS;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::{Connections, Key, REMEMBERED_NS};
 use super::observe::{Answer, Observation, What};
-use super::table::Table;
+use crate::table::Table;
 
 /// How long a record of one way waits for the other: exporters send both within the same export.
 const PAIR_NS: i64 = 5 * 1_000_000_000;
@@ -106,7 +106,7 @@ impl Stitch {
         self.exporters.byte_len() + self.halves.capacity() * size_of::<Half>()
     }
 
-    /// Reads the connections of records, see [`super::table::Table::warm`].
+    /// Reads the connections of records, see [`crate::table::Table::warm`].
     pub(super) fn warm(connections: &Connections, of: &[Observation]) -> u64 {
         let keys = of.iter().map(|o| Key::new(o.tenant, o.transport, (o.source, o.source_port), (o.destination, o.port)));
         connections.warm(keys, |_, known| known.seen.observer)

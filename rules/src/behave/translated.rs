@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::{End, Key, REMEMBERED_NS};
 use super::conversation::REOPENED_NS;
 use super::observe::{Answer, Observation, What, is_service};
-use super::table::Table;
+use crate::table::Table;
 
 /// Translated connections that are known; beyond it the one idle longest is forgotten (counted).
 const KNOWN_MAX: usize = 200_000;

@@ -1,17 +1,17 @@
 //! Open alerts: repeats fold into the first, and what has changed is told once a batch.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use event::{EventId, FieldId, Time};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 use super::encode;
 use super::short::Short;
-use super::window::{NONE, Slab};
+use super::window::Slab;
 use crate::alert::{Alert, AlertChange, AlertRule, ByLanguage, EVIDENCE_MAX, TextMap, alert_id};
 use crate::ruleset::{Body, RuleSet};
+use crate::table::{Index, Order, hash_of};
 
 /// Alerts of one rule and tenant that repeats fold into; the one that was opened first gives way (counted): a repeat of it counts anew.
 pub const ALERTS_OPEN_MAX: usize = 20_000;
@@ -20,9 +20,9 @@ pub const ALERTS_OPEN_MAX: usize = 20_000;
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) key: Short,
-    hash: u64,
-    older: u32,
-    newer: u32,
+    hash: u32,
+    /// Its place in the order.
+    turn: u64,
     /// From when it counts how long repeats fold: as `start`, but for late events where they stand.
     pub(super) opened: i64,
     /// When the first event of the first window happened, or the period of a plain rule began; part of the alert's id.
@@ -62,10 +62,10 @@ pub(super) struct Firing<'f> {
 #[derive(Debug)]
 pub(super) struct OpenAlerts {
     open: Slab<Open>,
-    by_key: HashTable<u32>,
+    by_key: Index,
     hasher: DefaultHashBuilder,
-    oldest: u32,
-    newest: u32,
+    /// As they were opened.
+    order: Order,
     changed: Vec<u32>,
 }
 
@@ -73,10 +73,9 @@ impl OpenAlerts {
     pub(super) fn new() -> OpenAlerts {
         OpenAlerts {
             open: Slab::default(),
-            by_key: HashTable::new(),
+            by_key: Index::default(),
             hasher: DefaultHashBuilder::default(),
-            oldest: NONE,
-            newest: NONE,
+            order: Order::default(),
             changed: Vec::new(),
         }
     }
@@ -90,8 +89,8 @@ impl OpenAlerts {
         events: impl FnOnce(bool) -> E,
         tell: &mut impl FnMut(&Open),
     ) -> u64 {
-        let hash = self.hasher.hash_one(firing.key);
-        let known = self.by_key.find(hash, |at| *self.open[*at].key == *firing.key).copied();
+        let hash = hash_of(&self.hasher, firing.key);
+        let known = self.by_key.find(hash, |at| *self.open[at].key == *firing.key);
         if let Some(at) = known {
             let alert = &mut self.open[at];
             let apart = firing.time.saturating_sub(alert.opened);
@@ -112,8 +111,10 @@ impl OpenAlerts {
         let mut given_up = 0;
         if let Some(at) = known {
             self.close(at, tell);
-        } else if self.by_key.len() >= ALERTS_OPEN_MAX {
-            self.close(self.oldest, tell);
+        } else if self.by_key.len() >= ALERTS_OPEN_MAX
+            && let Some(oldest) = self.order.oldest()
+        {
+            self.close(oldest, tell);
             given_up = 1;
         }
         let mut evidence = Vec::new();
@@ -123,8 +124,7 @@ impl OpenAlerts {
         let at = self.open.put(Open {
             key: firing.key.into(),
             hash,
-            older: NONE,
-            newer: NONE,
+            turn: 0,
             opened: firing.time,
             start: firing.start,
             first: firing.first,
@@ -140,14 +140,12 @@ impl OpenAlerts {
         given_up
     }
 
-    fn link(&mut self, at: u32, hash: u64) {
-        self.by_key.insert_unique(hash, at, |at| self.open[*at].hash);
-        self.open[at].older = self.newest;
-        match self.newest {
-            NONE => self.oldest = at,
-            newest => self.open[newest].newer = at,
-        }
-        self.newest = at;
+    /// Puts an alert at the end.
+    fn link(&mut self, at: u32, hash: u32) {
+        let open = &mut self.open;
+        self.by_key.insert(hash, at);
+        let turn = self.order.push(at, self.by_key.len(), |at, turn| open[at].turn = turn);
+        open[at].turn = turn;
     }
 
     fn mark(&mut self, at: u32) {
@@ -161,19 +159,9 @@ impl OpenAlerts {
         if self.open[at].changed {
             tell(&self.open[at]);
         }
-        let Open { hash, older, newer, .. } = self.open[at];
-        match older {
-            NONE => self.oldest = newer,
-            older => self.open[older].newer = newer,
-        }
-        match newer {
-            NONE => self.newest = older,
-            newer => self.open[newer].older = older,
-        }
-        if let Ok(found) = self.by_key.find_entry(hash, |other| *other == at) {
-            found.remove();
-        }
         let alert = &mut self.open[at];
+        self.by_key.remove(alert.hash, at);
+        self.order.leave(alert.turn);
         // Its number may stand in `changed` still; it is passed over there.
         (alert.key, alert.fields, alert.evidence, alert.changed) = (Short::default(), Box::default(), Vec::new(), false);
         self.open.release(at);
@@ -192,19 +180,15 @@ impl OpenAlerts {
 
     /// Ends alerts that nothing folds into any more.
     pub(super) fn expire(&mut self, fold_ns: i64, watermark: i64, tell: &mut impl FnMut(&Open)) {
-        while self.oldest != NONE && self.open[self.oldest].opened.saturating_add(fold_ns) <= watermark {
-            self.close(self.oldest, tell);
+        let is_over = |alert: &Open| alert.opened.saturating_add(fold_ns) <= watermark;
+        while let Some(oldest) = self.order.oldest().filter(|oldest| is_over(&self.open[*oldest])) {
+            self.close(oldest, tell);
         }
     }
 
     /// The open alerts, first those that were opened first; for a snapshot.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Open> {
-        let mut at = self.oldest;
-        std::iter::from_fn(move || {
-            let alert = (at != NONE).then(|| &self.open[at])?;
-            at = alert.newer;
-            Some(alert)
-        })
+        self.order.iter().map(|at| &self.open[at])
     }
 
     /// How many there are.
@@ -214,7 +198,7 @@ impl OpenAlerts {
 
     /// Takes up an alert of a snapshot, after those that were opened before it.
     pub(super) fn restore(&mut self, mut alert: Open) {
-        alert.hash = self.hasher.hash_one(&*alert.key);
+        alert.hash = hash_of(&self.hasher, &*alert.key);
         let hash = alert.hash;
         let at = self.open.put(alert);
         self.link(at, hash);
@@ -226,21 +210,7 @@ impl Open {
     pub(super) fn restored(key: &[u8], fields: &[u8], evidence: Vec<EventId>, times: [i64; 4], count: u64) -> Open {
         let [opened, start, first, last] = times;
         let (key, fields) = (key.into(), fields.into());
-        Open {
-            key,
-            hash: 0,
-            older: NONE,
-            newer: NONE,
-            opened,
-            start,
-            first,
-            last,
-            count,
-            evidence,
-            fields,
-            told: true,
-            changed: false,
-        }
+        Open { key, hash: 0, turn: 0, opened, start, first, last, count, evidence, fields, told: true, changed: false }
     }
 }
 

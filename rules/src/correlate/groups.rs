@@ -1,13 +1,13 @@
 //! The windows of one rule and tenant, by group: found by hash, given up by how long they were idle.
 
 use event::EventId;
-use hashbrown::{DefaultHashBuilder, HashTable};
-use std::hash::BuildHasher;
+use hashbrown::DefaultHashBuilder;
 
 use super::plan::Asks;
 use super::short::Short;
 use super::snapshot::{In, Out};
-use super::window::{Decision, Entering, NONE, Pool, Slab, Window, state_bytes};
+use super::window::{Decision, Entering, Pool, Slab, Window, state_bytes};
+use crate::table::{Index, NONE, Order, hash_of};
 
 /// Matches that are looked ahead for: what is read for so many fits the nearest caches.
 pub(super) const AHEAD: usize = 16;
@@ -17,10 +17,10 @@ const ENTRIES_AHEAD: usize = 4;
 /// One group.
 #[derive(Debug)]
 struct Group {
+    /// Its place in the order.
+    turn: u64,
     key: Short,
-    hash: u64,
-    older: u32,
-    newer: u32,
+    hash: u32,
     window: Window,
 }
 
@@ -28,10 +28,9 @@ struct Group {
 #[derive(Debug)]
 pub(super) struct Groups {
     groups: Slab<Group>,
-    by_key: HashTable<u32>,
+    by_key: Index,
     hasher: DefaultHashBuilder,
-    oldest: u32,
-    newest: u32,
+    order: Order,
     pool: Pool,
     /// Matches of the rule that wait for the watermark.
     pub(super) waiting: usize,
@@ -60,10 +59,9 @@ impl Groups {
     pub(super) fn new(asks: &Asks) -> Groups {
         Groups {
             groups: Slab::default(),
-            by_key: HashTable::new(),
+            by_key: Index::default(),
             hasher: DefaultHashBuilder::default(),
-            oldest: NONE,
-            newest: NONE,
+            order: Order::default(),
             pool: Pool::default(),
             waiting: 0,
             waiting_bytes: 0,
@@ -100,13 +98,13 @@ impl Groups {
         entering: Entering<'_>,
         (groups_max, bytes_max): (usize, usize),
     ) -> Entered {
-        let hash = self.hasher.hash_one(key);
+        let hash = hash_of(&self.hasher, key);
         let mut groups_given_up = 0;
         let at = match self.find(hash, key) {
             Some(at) => {
-                if at != self.newest {
-                    self.unlink(at);
-                    self.link(at);
+                if self.order.newest() != Some(at) {
+                    self.order.leave(self.groups[at].turn);
+                    self.touch(at);
                 }
                 at
             }
@@ -121,7 +119,7 @@ impl Groups {
         while self.bytes() > bytes_max {
             let window = &mut self.groups[at].window;
             // A window that has half of all gives of its own.
-            if self.oldest != at && window.len as usize * self.pool.bytes_per_entry() <= bytes_max / 2 {
+            if self.order.oldest() != Some(at) && window.len as usize * self.pool.bytes_per_entry() <= bytes_max / 2 {
                 groups_given_up += u64::from(self.give_up(asks));
             } else if window.len > 1 {
                 window.leave(&mut self.pool, asks);
@@ -133,23 +131,31 @@ impl Groups {
         Entered { group: at, decision, entries_given_up, groups_given_up }
     }
 
-    /// Reads what will be needed when events enter the groups of `keys`, [`AHEAD`] at most. It changes nothing; but reads that do not wait
-    /// for each other take hardly longer than one, and then all of it lies near. What it gives hangs on what was read, so that the reads
-    /// are not left out.
-    pub(super) fn warm<'k>(&self, asks: &Asks, keys: impl Iterator<Item = &'k [u8]>) -> u64 {
-        let (mut found, mut len) = ([NONE; AHEAD], 0);
-        for (at, key) in found.iter_mut().zip(keys) {
-            // Whether it is the key is not asked: that would wait for the group. It is, but once in a hundred times.
-            *at = self.by_key.find(self.hasher.hash_one(key), |_| true).copied().unwrap_or(NONE);
+    /// Reads what will be needed when events enter the groups of these keys with these values, [`AHEAD`] at most. It changes nothing; but reads
+    /// that do not wait for each other take hardly longer than one, and then all of it lies near. What it gives hangs on what was read, so
+    /// that the reads are not left out.
+    pub(super) fn warm<'k>(&self, asks: &Asks, entering: impl Iterator<Item = (&'k [u8], &'k [u8])> + Clone) -> u64 {
+        // Step by step for all of them, so that of each step the reads do not wait for each other.
+        let (mut hashes, mut len, mut read) = ([0; AHEAD], 0, 0);
+        for (hash, (key, _)) in hashes.iter_mut().zip(entering.clone()) {
+            *hash = hash_of(&self.hasher, key);
+            read ^= self.by_key.touch(*hash);
             len += 1;
         }
-        let found = || found[..len].iter().filter(|at| **at != NONE).map(|at| &self.groups[*at]);
-        let near = |group: &Group| u64::from(group.newer) ^ group.window.last_time as u64;
-        let read = found().fold(0, |read, group| read ^ near(group));
-        let read = found().fold(read, |read, group| {
-            let around = [group.older, group.newer].into_iter().filter(|at| *at != NONE).map(|at| near(&self.groups[at]));
-            around.fold(read ^ group.window.touch(&self.pool), |read, near| read ^ near)
-        });
+        // Whether it is the key is not asked: that would wait for the group. It is, but once in a billion times.
+        let at = hashes.map(|hash| self.by_key.find(hash, |_| true).unwrap_or(NONE));
+        let found = || at[..len].iter().filter(|at| **at != NONE).map(|at| &self.groups[*at]);
+        read = found().fold(read, |read, group| read ^ group.turn ^ group.window.last_time as u64);
+        if asks.counts_values() {
+            for (hash, (group, (_, value))) in hashes.iter_mut().zip(at[..len].iter().zip(entering)) {
+                *hash = self.pool.hash(*group, value);
+                read ^= self.pool.touch(*hash);
+            }
+        }
+        read = found().fold(read, |read, group| read ^ group.window.touch(&self.pool));
+        if asks.counts_values() {
+            read = hashes[..len].iter().fold(read, |read, hash| read ^ self.pool.touch_value(*hash));
+        }
         if !asks.fires_early() {
             return read;
         }
@@ -161,22 +167,29 @@ impl Groups {
         entries.iter().fold(read, |read, entry| read ^ u64::from(*entry))
     }
 
-    fn insert(&mut self, asks: &Asks, hash: u64, key: &[u8]) -> u32 {
+    fn insert(&mut self, asks: &Asks, hash: u32, key: &[u8]) -> u32 {
         let key = Short::from(key);
         self.group_bytes += self.bytes_of(&key);
-        let at = self.groups.put(Group { key, hash, older: NONE, newer: NONE, window: Window::new(asks) });
-        self.by_key.insert_unique(hash, at, |at| self.groups[*at].hash);
-        self.link(at);
+        let at = self.groups.put(Group { turn: 0, key, hash, window: Window::new(asks) });
+        self.by_key.insert(hash, at);
+        self.touch(at);
         at
     }
 
-    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.by_key.find(hash, |at| *self.groups[*at].key == *key).copied()
+    /// Puts a group that has no place at the end of the order.
+    fn touch(&mut self, at: u32) {
+        let groups = &mut self.groups;
+        let turn = self.order.push(at, self.by_key.len(), |at, turn| groups[at].turn = turn);
+        groups[at].turn = turn;
+    }
+
+    fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
+        self.by_key.find(hash, |at| *self.groups[at].key == *key)
     }
 
     /// The group of a key.
     pub(super) fn group(&self, key: &[u8]) -> Option<u32> {
-        self.find(self.hasher.hash_one(key), key)
+        self.find(hash_of(&self.hasher, key), key)
     }
 
     /// A group's window.
@@ -194,17 +207,12 @@ impl Groups {
 
     /// Forgets the group that was idle longest. `false` where there is none.
     pub(super) fn give_up(&mut self, asks: &Asks) -> bool {
-        let at = self.oldest;
-        if at == NONE {
-            return false;
-        }
-        self.unlink(at);
+        let Some(at) = self.order.oldest() else { return false };
         let group = &mut self.groups[at];
         group.window.clear(&mut self.pool, asks);
-        let (hash, key) = (group.hash, std::mem::take(&mut group.key));
-        if let Ok(found) = self.by_key.find_entry(hash, |other| *other == at) {
-            found.remove();
-        }
+        let key = std::mem::take(&mut group.key);
+        self.by_key.remove(group.hash, at);
+        self.order.leave(group.turn);
         self.groups.release(at);
         self.group_bytes -= self.bytes_of(&key);
         true
@@ -212,21 +220,17 @@ impl Groups {
 
     /// Forgets groups whose last event has left every window that is still to come.
     pub(super) fn expire(&mut self, asks: &Asks, watermark: i64) {
-        while self.oldest != NONE
-            && self.groups[self.oldest].window.last_time.saturating_add(asks.timespan_ns) < watermark
-            && self.give_up(asks)
-        {}
+        let is_over = |group: &Group| group.window.last_time.saturating_add(asks.timespan_ns) < watermark;
+        while self.order.oldest().is_some_and(|oldest| is_over(&self.groups[oldest])) && self.give_up(asks) {}
     }
 
     /// Appends all groups to a snapshot, first the one that was idle longest.
     pub(super) fn save(&self, out: &mut Out) {
         out.number(self.len() as u64);
-        let mut at = self.oldest;
-        while at != NONE {
+        for at in self.order.iter() {
             let group = &self.groups[at];
             out.bytes(&group.key);
             group.window.save(&self.pool, out);
-            at = group.newer;
         }
     }
 
@@ -235,34 +239,13 @@ impl Groups {
         let mut groups = Groups::new(asks);
         for _ in 0..input.number()? {
             let key = input.bytes()?;
-            let at = groups.insert(asks, groups.hasher.hash_one(key), key);
+            let at = groups.insert(asks, hash_of(&groups.hasher, key), key);
             groups.groups[at].window.read(&mut groups.pool, asks, at, input)?;
         }
         Some(groups)
     }
 
     fn bytes_of(&self, key: &Short) -> usize {
-        size_of::<Group>() + self.state_bytes + key.elsewhere() + 16
-    }
-
-    fn link(&mut self, at: u32) {
-        (self.groups[at].older, self.groups[at].newer) = (self.newest, NONE);
-        match self.newest {
-            NONE => self.oldest = at,
-            newest => self.groups[newest].newer = at,
-        }
-        self.newest = at;
-    }
-
-    fn unlink(&mut self, at: u32) {
-        let (older, newer) = (self.groups[at].older, self.groups[at].newer);
-        match older {
-            NONE => self.oldest = newer,
-            older => self.groups[older].newer = newer,
-        }
-        match newer {
-            NONE => self.newest = older,
-            newer => self.groups[newer].older = older,
-        }
+        size_of::<Group>() + self.state_bytes + key.elsewhere() + Index::BYTES_EACH + Order::BYTES_EACH
     }
 }

@@ -566,7 +566,8 @@ impl Correlator {
             let rule = of_rule[0].rule as usize;
             let Body::Correlation(bound) = &self.rules.rules[rule].body else { continue };
             if let Some(groups) = self.of_rule[rule].groups.get(&of_rule[0].tenant) {
-                read ^= groups.warm(&bound.asks, of_rule.iter().map(|waiting| waiting.key.of(bytes)));
+                let entering = of_rule.iter().map(|waiting| (waiting.key.of(bytes), waiting.value.of(bytes)));
+                read ^= groups.warm(&bound.asks, entering);
             }
         }
         std::hint::black_box(read);

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use event::{EventId, Position};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 use super::encode;
 use super::plan::{Asks, Formula, Measure};
@@ -23,12 +23,11 @@ use super::short::Short;
 use super::snapshot::{In, Out};
 use super::sum::Sum;
 use crate::sigma::item::{Number, Order};
+use crate::table::{Index, NONE, hash_of};
 
 /// Entries of one window; the oldest gives way (counted). As many as a count can reach.
 pub const ENTRIES_PER_WINDOW_MAX: usize = 100_000;
 
-/// No place in a slab.
-pub(super) const NONE: u32 = u32::MAX;
 /// No instant: before all others, and far enough from the end that a timespan can be taken away.
 const NEVER: i64 = i64::MIN;
 
@@ -101,7 +100,7 @@ const _: () = assert!(size_of::<Entry>() == 32);
 struct Valued {
     window: u32,
     count: u32,
-    hash: u64,
+    hash: u32,
     bytes: Short,
 }
 
@@ -112,7 +111,7 @@ pub(super) struct Pool {
     /// Numbers that are added up or ranked.
     numbers: Slab<Number>,
     values: Slab<Valued>,
-    by_value: HashTable<u32>,
+    by_value: Index,
     hasher: DefaultHashBuilder,
     /// About how much memory all that takes.
     pub(super) bytes: usize,
@@ -125,6 +124,9 @@ struct Ranked(Number, u32);
 impl Ord for Ranked {
     fn cmp(&self, other: &Ranked) -> Ordering {
         let (a, b) = (self.0, other.0);
+        if let (Number::Int(a), Number::Int(b)) = (a, b) {
+            return a.cmp(&b).then(self.1.cmp(&other.1)); // Nearly all of them.
+        }
         // A whole number beside the fraction that it rounds to: any fixed order does, but it must be one.
         let by_kind = || matches!(a, Number::Float(_)).cmp(&matches!(b, Number::Float(_)));
         a.ordering(b).unwrap_or(Ordering::Equal).then_with(by_kind).then(self.1.cmp(&other.1))
@@ -370,6 +372,9 @@ impl Window {
 
     /// Everything leaves.
     pub(super) fn clear(&mut self, pool: &mut Pool, asks: &Asks) {
+        if let State::Rank(halves) = &mut self.state {
+            **halves = Halves::default(); // In one, not number by number.
+        }
         while self.first != NONE {
             self.leave(pool, asks);
         }
@@ -581,23 +586,41 @@ impl Pool {
         self.bytes / self.entries.len().max(1)
     }
 
+    /// The hash of a value of a window.
+    pub(super) fn hash(&self, window: u32, bytes: &[u8]) -> u32 {
+        hash_of(&self.hasher, &(window, bytes))
+    }
+
+    /// Something that hangs on where the value with a hash lies, and then on the value, for [`super::groups::Groups::warm`].
+    pub(super) fn touch(&self, hash: u32) -> u64 {
+        self.by_value.touch(hash)
+    }
+
+    pub(super) fn touch_value(&self, hash: u32) -> u64 {
+        self.by_value.find(hash, |_| true).map_or(0, |at| self.values[at].count.into())
+    }
+
     /// The place of a value of a window, and whether the window had none like it.
     fn value(&mut self, window: u32, bytes: &[u8]) -> (u32, bool) {
-        use std::hash::BuildHasher;
-        let hash = self.hasher.hash_one((window, bytes));
-        let same = |at: &u32| {
-            let valued = &self.values[*at];
+        let hash = self.hash(window, bytes);
+        let same = |at: u32| {
+            let valued = &self.values[at];
             valued.window == window && *valued.bytes == *bytes
         };
-        if let Some(at) = self.by_value.find(hash, same).copied() {
+        if let Some(at) = self.by_value.find(hash, same) {
             self.values[at].count += 1;
             return (at, false);
         }
         let bytes = Short::from(bytes);
-        self.bytes += size_of::<Valued>() + bytes.elsewhere() + 8;
+        self.bytes += Pool::bytes_of(&bytes);
         let at = self.values.put(Valued { window, count: 1, hash, bytes });
-        self.by_value.insert_unique(hash, at, |at| self.values[*at].hash);
+        self.by_value.insert(hash, at);
         (at, true)
+    }
+
+    /// What a value takes.
+    fn bytes_of(value: &Short) -> usize {
+        size_of::<Valued>() + value.elsewhere() + Index::BYTES_EACH
     }
 
     /// One entry less has the value; whether none is left.
@@ -608,10 +631,8 @@ impl Pool {
             return false;
         }
         let bytes = std::mem::take(&mut valued.bytes);
-        self.bytes -= size_of::<Valued>() + bytes.elsewhere() + 8;
-        if let Ok(found) = self.by_value.find_entry(valued.hash, |other| *other == at) {
-            found.remove();
-        }
+        self.bytes -= Pool::bytes_of(&bytes);
+        self.by_value.remove(valued.hash, at);
         self.values.release(at);
         true
     }

@@ -6,191 +6,105 @@
 //!                                        ▲ first                    leaves its earlier place empty (·)
 //! ```
 //!
-//! A list through the slots would say the same, but each touch would wait for its two neighbours, which lie anywhere. Here a touch writes
-//! one number at the end and one where it stood, and waits for neither. The index is open (linear probing): of a look-up it is mostly one
-//! line of a cache, and which one is known from the hash alone, so that many can be read ahead at once.
+//! [`Index`] and [`Order`] serve whoever keeps slots of its own.
 
-use std::collections::VecDeque;
+mod index;
+mod order;
+
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::DefaultHashBuilder;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
+pub(crate) use index::Index;
+pub(crate) use order::Order;
+
 /// No slot: an empty place in the order, or in the index.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 /// Keys that are looked ahead for: what is read for so many fits the nearest caches.
-pub(super) const AHEAD: usize = 32;
-/// Places of the order for each entry, and a few more, beyond which the empty ones are taken out.
-const PLACES_MAX: usize = 3;
-const PLACES_MIN: usize = 16;
+pub(crate) const AHEAD: usize = 32;
+
+/// What an [`Index`] knows a key by.
+#[inline]
+pub(crate) fn hash_of<K: Hash + ?Sized>(hasher: &DefaultHashBuilder, key: &K) -> u32 {
+    let hash = hasher.hash_one(key);
+    (hash ^ hash >> 32) as u32
+}
 
 /// Where an entry lies, until something is removed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(u32);
+pub(crate) struct Place(u32);
 
 /// What every look-up reads stands first, beside each other.
 #[repr(C)]
 struct Slot<K, V> {
     touched: i64,
-    /// Its place in the order, counted from the first one that there ever was.
+    /// Its place in the order.
     turn: u64,
     key: K,
     value: V,
 }
 
-/// Slots by the hash of their keys.
-#[derive(Default)]
-struct Index {
-    /// A power of two of them, or none.
-    buckets: Vec<Bucket>,
-    len: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Bucket {
-    hash: u32,
-    slot: u32,
-}
-
-/// Of so many eighths of the buckets that are full it grows.
-const EIGHTHS_MAX: usize = 5;
-const BUCKETS_MIN: usize = 8;
-
-impl Index {
-    fn home(&self, hash: u32) -> usize {
-        hash as usize & (self.buckets.len() - 1)
-    }
-
-    fn after(&self, at: usize) -> usize {
-        (at + 1) & (self.buckets.len() - 1)
-    }
-
-    /// The first slot of that hash that `is` the one.
-    #[inline]
-    fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
-        if self.buckets.is_empty() {
-            return None;
-        }
-        let mut at = self.home(hash);
-        loop {
-            let bucket = self.buckets[at];
-            if bucket.slot == NONE {
-                return None;
-            }
-            if bucket.hash == hash && is(bucket.slot) {
-                return Some(bucket.slot);
-            }
-            at = self.after(at);
-        }
-    }
-
-    /// Adds a slot that is not there.
-    fn insert(&mut self, hash: u32, slot: u32) {
-        if (self.len + 1) * 8 > self.buckets.len() * EIGHTHS_MAX {
-            let more = (self.buckets.len() * 2).max(BUCKETS_MIN);
-            let before = std::mem::replace(&mut self.buckets, vec![Bucket { hash: 0, slot: NONE }; more]);
-            before.into_iter().filter(|bucket| bucket.slot != NONE).for_each(|bucket| self.put(bucket));
-        }
-        self.put(Bucket { hash, slot });
-        self.len += 1;
-    }
-
-    fn put(&mut self, bucket: Bucket) {
-        let mut at = self.home(bucket.hash);
-        while self.buckets[at].slot != NONE {
-            at = self.after(at);
-        }
-        self.buckets[at] = bucket;
-    }
-
-    /// Takes out a slot that is there, and moves up those behind it that would not be found otherwise.
-    fn remove(&mut self, hash: u32, slot: u32) {
-        let mut hole = self.home(hash);
-        while self.buckets[hole].slot != slot {
-            hole = self.after(hole);
-        }
-        let mask = self.buckets.len() - 1;
-        let mut at = self.after(hole);
-        while self.buckets[at].slot != NONE {
-            let from_home = at.wrapping_sub(self.home(self.buckets[at].hash)) & mask;
-            if from_home >= at.wrapping_sub(hole) & mask {
-                self.buckets[hole] = self.buckets[at];
-                hole = at;
-            }
-            at = self.after(at);
-        }
-        self.buckets[hole].slot = NONE;
-        self.len -= 1;
-    }
-}
-
 /// See the module.
-pub(super) struct Table<K, V> {
+pub(crate) struct Table<K, V> {
     index: Index,
     hasher: DefaultHashBuilder,
     slots: Vec<Slot<K, V>>,
     free: Vec<u32>,
-    /// The first and the last place are never empty.
-    order: VecDeque<u32>,
-    /// The turn of the first place.
-    first: u64,
+    order: Order,
     max: usize,
     evicted: u64,
 }
 
 impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     /// A table of at most `max` entries.
-    pub(super) fn new(max: usize) -> Table<K, V> {
+    pub(crate) fn new(max: usize) -> Table<K, V> {
         Table {
             index: Index::default(),
             hasher: DefaultHashBuilder::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            order: VecDeque::new(),
-            first: 0,
+            order: Order::default(),
             max: max.clamp(1, NONE as usize - 1),
             evicted: 0,
         }
     }
 
     /// Changes how many entries there may be at most. More than that give way one by one, as others come.
-    pub(super) fn bound(&mut self, max: usize) {
+    pub(crate) fn bound(&mut self, max: usize) {
         self.max = max.clamp(1, NONE as usize - 1);
     }
 
     /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
-        self.index.len
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
     }
 
     /// Entries that gave way so far.
-    pub(super) fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
 
     /// Bytes that the table itself holds, what its values point to not counted.
-    pub(super) fn byte_len(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<K, V>>()
-            + self.index.buckets.capacity() * size_of::<Bucket>()
-            + (self.order.capacity() + self.free.capacity()) * 4
+    pub(crate) fn byte_len(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<K, V>>() + self.index.byte_len() + self.order.byte_len() + self.free.capacity() * 4
     }
 
     fn find(&self, key: &K) -> Option<u32> {
         if let Some(newest) = self.newest(key) {
             return Some(newest);
         }
-        if self.index.len == 0 { None } else { self.find_hashed(self.hash(key), key) }
+        if self.index.len() == 0 { None } else { self.find_hashed(self.hash(key), key) }
     }
 
     /// The slot that was touched last, if it is that of `key`: many records in a row are about one tenant, one device, one host.
     fn newest(&self, key: &K) -> Option<u32> {
-        self.order.back().copied().filter(|newest| self.slots[*newest as usize].key == *key)
+        self.order.newest().filter(|newest| self.slots[*newest as usize].key == *key)
     }
 
     fn hash(&self, key: &K) -> u32 {
-        let hash = self.hasher.hash_one(key);
-        (hash ^ hash >> 32) as u32
+        hash_of(&self.hasher, key)
     }
 
     fn find_hashed(&self, hash: u32, key: &K) -> Option<u32> {
@@ -198,38 +112,38 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     }
 
     /// The value of `key`, not touched.
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.find(key).map(|slot| &self.slots[slot as usize].value)
     }
 
     /// The value of `key`, not touched.
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.find(key).map(|slot| &mut self.slots[slot as usize].value)
     }
 
     /// Where the value of `key` lies, not touched.
-    pub(super) fn place(&self, key: &K) -> Option<Place> {
+    pub(crate) fn place(&self, key: &K) -> Option<Place> {
         self.find(key).map(Place)
     }
 
     /// The value at a place.
-    pub(super) fn at(&self, place: Place) -> &V {
+    pub(crate) fn at(&self, place: Place) -> &V {
         &self.slots[place.0 as usize].value
     }
 
     /// The value at a place.
-    pub(super) fn at_mut(&mut self, place: Place) -> &mut V {
+    pub(crate) fn at_mut(&mut self, place: Place) -> &mut V {
         &mut self.slots[place.0 as usize].value
     }
 
     /// The value of `key`, made if it was not there, touched at `now`.
-    pub(super) fn entry(&mut self, key: K, now: i64) -> &mut V {
+    pub(crate) fn entry(&mut self, key: K, now: i64) -> &mut V {
         let place = self.entry_place(key, now);
         self.at_mut(place)
     }
 
     /// Where the value of `key` lies, made if it was not there, touched at `now`.
-    pub(super) fn entry_place(&mut self, key: K, now: i64) -> Place {
+    pub(crate) fn entry_place(&mut self, key: K, now: i64) -> Place {
         // What was touched last stays where it is.
         if let Some(newest) = self.newest(&key) {
             self.slots[newest as usize].touched = now;
@@ -242,7 +156,7 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
                 slot
             }
             None => {
-                if self.index.len >= self.max && self.pop_oldest().is_some() {
+                if self.index.len() >= self.max && self.pop_oldest().is_some() {
                     self.evicted += 1;
                 }
                 self.insert(hash, key, V::default())
@@ -269,7 +183,7 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     }
 
     /// Forgets `key`; gives its value.
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let slot = self.find(key)?;
         Some(self.take_out(slot))
     }
@@ -282,8 +196,8 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     }
 
     /// Forgets the entry that was idle longest; gives it.
-    pub(super) fn pop_oldest(&mut self) -> Option<(K, V)> {
-        let oldest = *self.order.front()?;
+    pub(crate) fn pop_oldest(&mut self) -> Option<(K, V)> {
+        let oldest = self.order.oldest()?;
         let key = self.slots[oldest as usize].key;
         Some((key, self.take_out(oldest)))
     }
@@ -291,42 +205,41 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     /// Reads what will be needed when each of `keys`, [`AHEAD`] at most, is asked for in turn, and `deeper` what the value of the nth of them
     /// points to. It changes nothing; but reads that do not wait for each other take hardly longer than one, and then all of it lies near. What it gives
     /// hangs on what was read, so that the reads are not left out.
-    pub(super) fn warm(&self, keys: impl Iterator<Item = K>, deeper: impl Fn(usize, &V) -> u64) -> u64 {
-        if self.index.len == 0 {
+    pub(crate) fn warm(&self, keys: impl Iterator<Item = K>, deeper: impl Fn(usize, &V) -> u64) -> u64 {
+        if self.index.len() == 0 {
             return 0;
         }
         // Step by step for all of them, so that of each step the reads do not wait for each other.
-        let bucket = |hash: u32| u64::from(self.index.buckets[self.index.home(hash)].slot);
         let (mut hashes, mut len, mut read) = ([0; AHEAD], 0, 0);
         for (hash, key) in hashes.iter_mut().zip(keys) {
             *hash = self.hash(&key);
-            read ^= bucket(*hash);
+            read ^= self.index.touch(*hash);
             len += 1;
         }
         // A full table gives up an entry for each new one.
-        let going = if self.index.len >= self.max { len } else { 0 };
-        let oldest = || self.order.iter().filter(|slot| **slot != NONE).take(going).map(|slot| &self.slots[*slot as usize]);
+        let going = if self.index.len() >= self.max { len } else { 0 };
+        let oldest = || self.order.iter().take(going).map(|slot| &self.slots[slot as usize]);
         read = oldest().fold(read, |read, slot| read ^ slot.turn);
         // Whether it is the key is not asked: that would wait for the slot. It is, but once in a billion times.
         let slots = hashes.map(|hash| self.index.find(hash, |_| true));
         let found = |slot: &Option<u32>| slot.map(|slot| &self.slots[slot as usize]);
         read = slots[..len].iter().filter_map(found).fold(read, |read, slot| read ^ slot.turn);
-        read = oldest().fold(read, |read, slot| read ^ bucket(self.hash(&slot.key)));
+        read = oldest().fold(read, |read, slot| read ^ self.index.touch(self.hash(&slot.key)));
         let deep = slots[..len].iter().enumerate().filter_map(|(nth, slot)| Some(deeper(nth, &found(slot)?.value)));
         deep.fold(read, |read, deep| read ^ deep)
     }
 
     /// Every value, from the one that was idle longest on.
-    pub(super) fn for_each(&mut self, mut see: impl FnMut(&mut V)) {
-        for slot in self.order.iter().filter(|slot| **slot != NONE) {
-            see(&mut self.slots[*slot as usize].value);
+    pub(crate) fn for_each(&mut self, mut see: impl FnMut(&mut V)) {
+        for slot in self.order.iter() {
+            see(&mut self.slots[slot as usize].value);
         }
     }
 
     /// Forgets a few of the entries that were not touched since `before`; called at each step, it keeps up.
-    pub(super) fn expire(&mut self, before: i64) {
+    pub(crate) fn expire(&mut self, before: i64) {
         for _ in 0..4 {
-            if self.order.front().is_none_or(|oldest| self.slots[*oldest as usize].touched >= before) {
+            if self.order.oldest().is_none_or(|oldest| self.slots[oldest as usize].touched >= before) {
                 break;
             }
             self.pop_oldest();
@@ -334,41 +247,24 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
     }
 
     /// Entries from the one idle longest to the one touched last.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V, i64)> {
-        self.order.iter().filter(|slot| **slot != NONE).map(|slot| {
-            let Slot { touched, key, value, .. } = &self.slots[*slot as usize];
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V, i64)> {
+        self.order.iter().map(|slot| {
+            let Slot { touched, key, value, .. } = &self.slots[slot as usize];
             (key, value, *touched)
         })
     }
 
-    /// Leaves the slot's place in the order empty.
+    /// The slot leaves its place in the order.
     fn leave(&mut self, slot: u32) {
-        let at = (self.slots[slot as usize].turn - self.first) as usize;
-        self.order[at] = NONE;
-        while self.order.front() == Some(&NONE) {
-            self.order.pop_front();
-            self.first += 1;
-        }
-        while self.order.back() == Some(&NONE) {
-            self.order.pop_back();
-        }
+        self.order.leave(self.slots[slot as usize].turn);
     }
 
     /// Puts a slot that has no place at the end of the order.
     fn touch(&mut self, slot: u32, now: i64) {
-        if self.order.len() >= PLACES_MAX * self.index.len + PLACES_MIN {
-            let mut turn = self.first;
-            self.order.retain(|slot| {
-                if let Some(kept) = self.slots.get_mut(*slot as usize) {
-                    kept.turn = turn;
-                    turn += 1;
-                }
-                *slot != NONE
-            });
-        }
-        let touched = &mut self.slots[slot as usize];
-        (touched.touched, touched.turn) = (now, self.first + self.order.len() as u64);
-        self.order.push_back(slot);
+        let slots = &mut self.slots;
+        let turn = self.order.push(slot, self.index.len(), |slot, turn| slots[slot as usize].turn = turn);
+        let touched = &mut slots[slot as usize];
+        (touched.touched, touched.turn) = (now, turn);
     }
 }
 
