@@ -14,9 +14,9 @@ mod alike;
 mod fixed;
 mod row;
 
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::json::write_digits;
 use crate::limits::BATCH_TEXT_BYTES_MAX;
 use crate::order::Orders;
 use crate::{EventId, FieldId, FormatId, FrameHead, LogRange, LogSourceId, OriginId, TenantId, Time, Transport, Value};
@@ -226,7 +226,7 @@ impl Notes {
     /// Adds a number as a text cell.
     pub fn number(&mut self, field: FieldId, number: usize) {
         let before = self.text.len();
-        write!(self.text, "{number}").expect("writing to memory does not fail");
+        write_digits(number as u64, 1, &mut self.text);
         self.add(field, before);
     }
 

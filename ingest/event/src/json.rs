@@ -118,7 +118,7 @@ pub fn write_plain(value: &Value<'_>, out: &mut String) {
 }
 
 /// Appends a number, with zeros before it up to so many digits.
-fn write_digits(mut n: u64, digits_min: usize, out: &mut String) {
+pub(crate) fn write_digits(mut n: u64, digits_min: usize, out: &mut String) {
     let mut text = [b'0'; 20];
     let mut at = text.len();
     while n > 0 {

@@ -85,9 +85,7 @@ slots! {
 const SLOTS: usize = Slot::END as usize;
 
 /// Per field the slot that it fills; beyond all of them for most.
-pub(super) struct Slots(Vec<u8>);
-
-static ALL: LazyLock<Slots> = LazyLock::new(|| {
+static SLOT_OF: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut slot_of = Vec::new();
     for (name, slot) in FIELDS {
         let index = FieldId::known(name).index();
@@ -96,27 +94,50 @@ static ALL: LazyLock<Slots> = LazyLock::new(|| {
         }
         slot_of[index] = *slot as u8;
     }
-    Slots(slot_of)
+    slot_of
 });
 
-impl Slots {
-    pub(super) fn all() -> &'static Slots {
-        &ALL
+/// Finds the slots of events. Of many events in a row the fields are the same, and so is where their slots stand.
+pub(super) struct Finder {
+    slot_of: &'static [u8],
+    /// The fields of the last event, one for each of its cells.
+    fields: Vec<FieldId>,
+    /// Where its slots stand, see [`Cells`].
+    nth: [u16; SLOTS],
+    /// Whether that hangs on the fields alone.
+    is_known: bool,
+}
+
+impl Finder {
+    pub(super) fn new() -> Finder {
+        Finder { slot_of: &SLOT_OF, fields: Vec::new(), nth: [0; SLOTS], is_known: false }
     }
 
     /// The cells of an event.
-    pub(super) fn cells<'b>(&self, event: EventRef<'b>) -> Cells<'b> {
-        let mut cells = Cells { event, nth: [0; SLOTS] };
+    pub(super) fn cells<'b>(&mut self, event: EventRef<'b>) -> Cells<'b> {
+        let fields = event.fields();
+        let are_same = fields.len() == self.fields.len() && fields.zip(&self.fields).all(|(field, known)| field == *known);
+        if !(self.is_known && are_same) {
+            self.find(event);
+        }
+        Cells { event, nth: self.nth }
+    }
+
+    fn find(&mut self, event: EventRef<'_>) {
+        (self.nth, self.is_known) = ([0; SLOTS], true);
+        self.fields.clear();
         for (at, field) in event.fields().enumerate() {
-            let Some(slot) = self.0.get(field.index()) else { continue };
-            let Some(nth) = cells.nth.get_mut(usize::from(*slot)) else { continue };
+            self.fields.push(field);
+            let Some(slot) = self.slot_of.get(field.index()) else { continue };
+            let Some(nth) = self.nth.get_mut(usize::from(*slot)) else { continue };
+            let is_first = *nth == 0;
             // Of several types the one that says what was decided.
-            let decides = || *slot == Slot::TYPE as u8 && event.cell(at).as_text().and_then(passed_word).is_some();
-            if *nth == 0 || decides() {
+            let is_type = !is_first && *slot == Slot::TYPE as u8;
+            self.is_known &= !is_type;
+            if is_first || is_type && event.cell(at).as_text().and_then(passed_word).is_some() {
                 *nth = at as u16 + 1;
             }
         }
-        cells
     }
 }
 
@@ -141,11 +162,18 @@ impl<'b> Cells<'b> {
         Some(self.event.cell(usize::from(nth)))
     }
 
+    #[inline]
     pub(super) fn text(&self, slot: Slot) -> Option<&'b str> {
         self.value(slot).and_then(|v| v.as_text())
     }
 
+    /// Most slots are asked for in vain: only that is decided in place.
+    #[inline]
     pub(super) fn number(&self, slot: Slot) -> Option<u64> {
+        if self.has(slot) { self.number_there(slot) } else { None }
+    }
+
+    fn number_there(&self, slot: Slot) -> Option<u64> {
         match self.value(slot)? {
             Value::Int(n) => u64::try_from(n).ok(),
             Value::Uint(n) => Some(n),
@@ -155,7 +183,12 @@ impl<'b> Cells<'b> {
         }
     }
 
+    #[inline]
     pub(super) fn address(&self, slot: Slot) -> Option<u128> {
+        if self.has(slot) { self.address_there(slot) } else { None }
+    }
+
+    fn address_there(&self, slot: Slot) -> Option<u128> {
         match self.value(slot)? {
             Value::Ip(ip) => Some(bits(ip)),
             Value::Text(text) => text.parse().ok().map(bits),
@@ -174,6 +207,7 @@ impl<'b> Cells<'b> {
         }
     }
 
+    #[inline]
     pub(super) fn has(&self, slot: Slot) -> bool {
         self.nth[slot as usize] != 0
     }
@@ -186,4 +220,41 @@ fn stamp(text: &str) -> Option<i64> {
     }
     let (most, minutes) = text.split_at_checked(text.len().checked_sub(2)?)?;
     event::Time::parse_rfc3339(&format!("{most}:{minutes}")).map(event::Time::unix_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{BatchBuilder, Content, FrameHead, LogRange, Position, Time, Transport};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What a finder knows of the events before changes nothing.
+        #[test]
+        fn each_event_is_read_as_if_it_were_the_first(
+            events in prop::collection::vec(prop::sample::select(vec!["", "T", "TT", "TTT", "A", "AT", "ATT", "TTA", "O"]), 1..40),
+            words in prop::collection::vec(prop::sample::select(vec!["info", "denied", "allowed", "connection"]), 120),
+        ) {
+            let mut builder = BatchBuilder::default();
+            let mut words = words.into_iter();
+            for (at, fields) in events.iter().enumerate() {
+                let position = Position { partition: 0, offset: at as u64 + 1 };
+                let head = FrameHead { position, received: Time::EPOCH, ..FrameHead::new(Transport::Udp, Content::Text) };
+                let mut row = builder.row(&head, 0, "");
+                for field in fields.chars() {
+                    match field {
+                        'T' => row.text(FieldId::EVENT_TYPE, words.next().unwrap_or_default()),
+                        'A' => row.text(FieldId::EVENT_ACTION, "drop"),
+                        _ => row.int(FieldId::known("not.of.any.slot"), 1),
+                    }
+                }
+            }
+            let batch = builder.finish(LogRange::default(), Time::EPOCH);
+            let mut finder = Finder::new();
+            for event in batch.iter() {
+                prop_assert_eq!(finder.cells(event).nth, Finder::new().cells(event).nth);
+            }
+        }
+    }
 }

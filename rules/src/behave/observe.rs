@@ -3,7 +3,7 @@
 use event::{EventId, EventRef, FieldId, LogSourceId, Value};
 use serde::{Deserialize, Serialize};
 
-use super::cells::{Cells, Slot, Slots};
+use super::cells::{Cells, Finder, Slot};
 use super::site::bits;
 use super::sketch::mix_text;
 use crate::policy::{believed, passed_word};
@@ -282,8 +282,7 @@ pub(crate) fn transport_number(name: &str) -> Option<u8> {
 
 /// Reads observations off events.
 pub(super) struct Observer {
-    /// Of all fields.
-    slots: &'static Slots,
+    finder: Finder,
     /// Whether there is a zone policy, for which alone most records count that tell only that something begins.
     policy: bool,
     /// The log source of the last event, and its category: of many events in a row it is the same.
@@ -292,7 +291,7 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) fn new(policy: bool) -> Observer {
-        Observer { slots: Slots::all(), policy, category: None }
+        Observer { finder: Finder::new(), policy, category: None }
     }
 
     fn category(&mut self, of: LogSourceId) -> Option<&'static str> {
@@ -304,7 +303,7 @@ impl Observer {
 
     /// What the event tells of; texts go to `text`. `time` is where it stands in the order.
     pub(super) fn observe(&mut self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
-        let cells = self.slots.cells(event);
+        let cells = self.finder.cells(event);
         let category = self.category(event.log_source());
         if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() || is_translation(&cells, category) {
             return None;
@@ -317,7 +316,7 @@ impl Observer {
     /// A record as one of a communication, whatever else it tells of: none without two ends, but for a proxy's, which may not say with whom
     /// it spoke. What a verdict does not hang on is not read.
     pub(super) fn communication(&mut self, event: EventRef<'_>, text: &mut String) -> Option<Observation> {
-        let cells = self.slots.cells(event);
+        let cells = self.finder.cells(event);
         let category = self.category(event.log_source());
         if !cells.has(Slot::SOURCE) || is_translation(&cells, category) {
             return None;
@@ -720,6 +719,9 @@ const EMPTY_BYTES_MAX: u64 = 74;
 impl Observation {
     /// Of several hashes of the file the first, which is the longest; empty where there is none.
     pub(super) fn first_hash<'t>(&self, text: &'t str) -> &'t str {
+        if self.hash.is_empty() {
+            return "";
+        }
         self.hash.of(text).split(' ').next().unwrap_or_default()
     }
 
