@@ -220,7 +220,7 @@ impl super::Reader for Reader {
         }
         self.keys.finish(row);
         self.vendor(vendor, id, &pairs, row);
-        let time = pairs.get("devTime").and_then(|value| instant(value, context));
+        let time = pairs.get("devTime").and_then(|value| instant(value, pairs.get("devTimeFormat"), context));
         if let Some(time) = time {
             row.time(time);
         }
@@ -297,10 +297,12 @@ fn lease(message: &str, row: &mut RowBuilder<'_>) {
     }
 }
 
-/// `devTime`: milliseconds since 1970, or a date.
-fn instant(value: &str, context: &Context<'_>) -> Option<Time> {
-    match value.parse::<i64>() {
-        Ok(ms) => Some(Time::from_unix_ms(ms)),
-        Err(_) => stamp::bsd(value).or_else(|| stamp::iso(value)).and_then(|(s, _)| s.resolve(context.zone, context.reference)),
+/// `devTime`: milliseconds since 1970, or a date, whose numbers stand as `devTimeFormat` says.
+fn instant(value: &str, format: Option<&str>, context: &Context<'_>) -> Option<Time> {
+    if let Ok(ms) = value.parse::<i64>() {
+        return Some(Time::from_unix_ms(ms));
     }
+    let day_first = format.is_some_and(|format| format.starts_with('d'));
+    let found = if day_first { stamp::numeric(value, false) } else { None };
+    found.or_else(|| stamp::any(value)).and_then(|(s, _)| s.resolve(context.zone, context.reference))
 }

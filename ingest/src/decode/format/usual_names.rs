@@ -95,7 +95,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      occuredat identifiedat when occurred occurtime generatedtime generatedat timegenerated generationtime timecreated \
      activitydatetime activitytime createdat createddatetime creationtime creationdate createdtime createdon createdate \
      created firstdetected firstseen firstobservedat reqtimesec starttime startdate starttimestamp begintime published publishtime receivedtime \
-     receivedat receivetime endtime updatedat date utctime utctimestamp timestamputc timestampms timestampunix epoch \
+     receivedat receivetime endtime updatedat effectiveat createdtimeutc alerttimeutc eventtimeutc requesttimeutc detectedutc date utctime utctimestamp timestamputc timestampms timestampunix epoch \
      epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano observedtimeunixnano \
      asctime dttm syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat \
      timegeneratedutc rt devicereceipttime 日時 発生日時 ログ日時 時刻 発生時刻",
@@ -110,7 +110,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      geolocationipaddress {S}publicipaddress origsrc 送信元 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
      identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid sshipaddress workstationip internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr queryip queryaddress remote peer addr from",
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr queryip queryaddress networkipaddress{S} remote peer addr from",
     ),
     (
         Number("source.port"),
@@ -121,7 +121,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Host("destination"),
         Ip,
         "{D}ip idresph {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip \
-     localaddr origdst resourceip 宛先 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip responseip responseaddress localaddress",
+     localaddr origdst resourceip 宛先 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip targetvmipaddress responseip responseaddress localaddress",
     ),
     (
         Number("destination.port"),
@@ -211,13 +211,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Host("source.nat"),
         Ip,
-        "natsrcip natsrc srcnatip srcnat xlatesrc natsourceip natsourceaddress transip snatip natip {S}translatedaddress \
+        "natsrcip natsrc natsource srcnatip srcnat xlatesrc natsourceip natsourceaddress transip snatip natip {S}translatedaddress \
      {S}translatedip {S}natip translated{S}ip",
     ),
     (
         Host("destination.nat"),
         Ip,
-        "natdstip natdst dstnatip dstnat xlatedst natdestinationip natdestinationaddress tranip dnatip {D}translatedaddress \
+        "natdstip natdst natdestination dstnatip dstnat xlatedst natdestinationip natdestinationaddress tranip dnatip {D}translatedaddress \
      {D}translatedip {D}natip translated{D}ip",
     ),
     (
@@ -262,14 +262,14 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Account("user"),
         Any,
-        "performedby operatedby username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
+        "performedbyusername performedby operatedby username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
      logonuser logon actor actorname actorusername principal principalname userprincipalname upn samaccountname admin \
      adminname adminuser administrator operator initiatedby executedby requestedby subjectusername subjectuser \
      callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser lastloggedinuser lastloggedonuser \
      endpointuser processuser processusername processaccountname initiatingprocessaccountname requestuser requestusername \
      authuser authusername authenticateduser dbuser dbusername osuser who userlogin userloginname userlogon useraccount userdisplayname \
      identity identityname useremail actoremail ownername member membername createdby createdbyname createdbylogin \
-     createdbyusername modifiedby modifiedbyname loginid ユーザー ユーザ \
+     createdbyusername performedbyname modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
      domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser fromuser clusteruser csusername subjuid identityprincipalname users",
@@ -321,7 +321,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         As("event.code"),
         Code,
         "eventid eventcode msgid messageid logid signatureid eventtypeid evtid winlogeventid eventclassid \
-     deviceeventclassid eventnumber messagecode msgcode イベントid alertcode activityid",
+     deviceeventclassid eventnumber messagecode msgcode イベントid alertcode activityid threateventid",
     ),
     (As("event.id"), Unique, "eventid eventuid"),
     (
@@ -384,6 +384,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      issuccessful successful status eventstatus loginstatus authresult authstatus actionresult actionstatus eventresult \
      operationresult operationstatus activitystatus outcomestatus 結果 認証結果 statuscode",
     ),
+    (Case("event.outcome", &[("true", "failure"), ("false", "success")]), Any, "isfailure isfailed hasfailed"),
     (
         Lower("log.level"),
         Letters,
@@ -404,7 +405,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname alerttitle \
      title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
      correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname \
-     infectionname signame virus filtername matchedpolicy triggeredrule",
+     infectionname signame virus filtername matchedpolicy triggeredrule intelname flaggedrulesname",
     ),
     (
         As("rule.id"),
@@ -433,7 +434,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Url,
         Any,
         "url requesturl fullurl urlfull urloriginal httpurl アクセスurl httprequesturl destinationurl desturl targeturl \
-     maliciousurl uri requesturi httpuri httprequesturi httpmessageuri rawurl requestedurl link accessurl csuri",
+     maliciousurl uri requesturi httpuri httprequesturi httpmessageuri rawurl requestedurl link accessurl csuri toplevelurl",
     ),
     (
         As("url.domain"),
@@ -520,7 +521,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         As("dns.question.type"),
         Word,
-        "querytype qtype recordtype dnstype dnsquerytype dnsqtype dnsrecordtype dnsrrtype rrtype qtypename querytypename \
+        "qtypename querytypename querytype qtype recordtype dnstype dnsquerytype dnsqtype dnsrecordtype dnsrrtype rrtype \
      requesttype dnsrequesttype questiontype",
     ),
     (As("dns.question.class"), Any, "queryclass qclass qclassname dnsclass"),
@@ -539,7 +540,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Path("file"),
         Separated,
         "filepath filefullpath fullpath targetfilename targetfilepath targetfile objectname ファイルパス パス filelocation \
-     filefullname fullfilename objectpath threatpath threatfilepath infectedfile filenamepath object pathname fullfilepath",
+     filefullname fullfilename objectpath threatpath threatfilepath infectedfile filenamepath object pathname fullfilepath filename fname",
     ),
     (
         LastPart("file.name"),

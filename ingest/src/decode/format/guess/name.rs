@@ -301,7 +301,9 @@ fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         let none = led_again
             || found.split_once(['=', ':']).is_some_and(|(lead, _)| is_one_of(lead, BEFORE_NAME))
             || !plain
-                && (!contains(key, "user") && key.is_ascii() && !(login && behind.starts_with(" logged "))
+                && (!contains(key, "user")
+                    && key.is_ascii()
+                    && !(login && (behind.starts_with(" logged ") || behind.starts_with(" login ")))
                     || NO_NAME.iter().any(|no| found.eq_ignore_ascii_case(no))
                     || found.contains('=')
                     || found.contains('/') && !(login && (behind.starts_with(" failed ") || behind.starts_with(" logged "))));
