@@ -1,6 +1,6 @@
 //! Zeek's logs of what it found, of less common protocols, and of itself. See [`super::logs`].
 
-use super::logs::{Log, NONE, OUTCOME, connection};
+use super::logs::{Log, NONE, OTHER, OUTCOME, connection};
 use crate::decode::record::table::To::{Account, Address, As, Case, Duration, Instant, Is, Lower, Number};
 
 pub(super) const FINDINGS: &[Log] = &[
@@ -450,4 +450,23 @@ pub(super) const FINDINGS: &[Log] = &[
         rules: &[("user", Account("user")), ("success", Case("event.outcome", OUTCOME))],
         ..NONE
     },
+    // Corelight's: what Suricata saw on the same sensor.
+    Log {
+        path: "suricata_corelight",
+        dataset: "suricata_corelight",
+        kind: "intrusion_detection",
+        needs: &[&["suri_id", "alert.signature"]],
+        columns: "",
+        rules: &[
+            ("alert.signature", As("rule.name")),
+            ("alert.signature_id", As("rule.id")),
+            ("alert.rev", As("rule.version")),
+            ("alert.category", As("rule.category")),
+            ("alert.severity", Number("event.severity")),
+            ("alert.action", As("event.action")),
+            ("service", Lower("network.protocol")),
+        ],
+        ..NONE
+    },
+    Log { path: OTHER, dataset: "other", needs: &[&["_path", "uid", "id.orig_h", "id.resp_h"]], ..NONE },
 ];

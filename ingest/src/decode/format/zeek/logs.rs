@@ -51,6 +51,9 @@ pub(super) const OUTCOME: &[(&str, &str)] = &[
     ("succeeded", "success"),
 ];
 
+/// A log about a connection that the tables do not have: a package's or one's own.
+pub(super) const OTHER: &str = "other";
+
 /// A log of which nothing is said.
 pub(super) const NONE: Log = Log {
     path: "",

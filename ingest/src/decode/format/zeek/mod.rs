@@ -122,13 +122,15 @@ impl Logs {
             return None;
         }
         if let Some(path) = view.text(self.path) {
-            return self.paths.iter().position(|known| *known == path);
+            return self.by_path(path).or_else(|| self.by_path(logs::OTHER).filter(|other| self.logs[*other].table.fits(view)));
         }
         self.logs.iter().position(|log| log.table.fits(view))
     }
 
+    /// The log of this name; Corelight's sensors also write what a log says of long or like connections.
     fn by_path(&self, path: &str) -> Option<usize> {
-        self.paths.iter().position(|known| *known == path)
+        let known = |path: &str| self.paths.iter().position(|known| *known == path);
+        known(path).or_else(|| ["_red", "_long", "_agg"].iter().find_map(|end| known(path.strip_suffix(end)?)))
     }
 
     fn write(&mut self, number: usize, record: &Record, text: &str, context: &Context<'_>, row: &mut RowBuilder<'_>) {
