@@ -220,6 +220,7 @@ pub(super) const MESSAGES: &[(&str, Done, &str)] = &[
     ("710004", Denied, "{p} connection limit exceeded from {s} to {d}"),
     ("710005 710006", Denied, "{p} request discarded from {s} to {d}"),
     ("710007", Told, "NAT-T keepalive received from {s} to {d}"),
+    ("713166 713167", LoginFailed, "Group = {g}, Username = {u>}, IP = {s}, {r}"),
     ("713228", Told, "Group = {g}, Username = {u}, IP = {s}, Assigned private IP address {sn} to remote user"),
     ("716001", LoggedIn, "Group <{g}> User <{u>}> IP <{s}> WebVPN session started"),
     ("716002", LoggedOut, "Group <{g}> User <{u>}> IP <{s}> WebVPN session terminated: {r}"),

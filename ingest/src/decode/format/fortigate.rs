@@ -104,6 +104,7 @@ const KEYS: &str = "
     from | sender = email.from.address
     to | recipient = email.to.address
     subject = email.subject
+    ssid = network.name
     cveid | cve = vulnerability.id
     srccountry = source.geo.country_name?
     dstcountry = destination.geo.country_name?
@@ -219,6 +220,10 @@ impl super::Reader for Reader {
         let (mut sent, mut received, mut packets) = (None::<u64>, None::<u64>, None::<u64>);
         let (mut local, mut remote, mut event_type, mut destination_port, mut service) = (("", ""), ("", ""), "", "", "");
         let mut interface = "";
+        if kind == "gtp" {
+            self.keys.claim(FieldId::EMAIL_FROM_ADDRESS);
+            self.keys.claim(FieldId::EMAIL_TO_ADDRESS);
+        }
         for pair in pairs(message) {
             // A user group or name that is not known is written as N/A; the native field keeps it.
             self.keys.put(pair.key, pair.value, row);
@@ -238,6 +243,9 @@ impl super::Reader for Reader {
                 "dstport" => destination_port = pair.value,
                 "service" => service = pair.value,
                 "ui" => interface = pair.value,
+                // Of a mobile network's tunnels these are its ends.
+                "from" if kind == "gtp" => address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, pair.value),
+                "to" if kind == "gtp" => address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_ADDRESS, pair.value),
                 "transip" if pair.value != "0.0.0.0" => address(row, FieldId::SOURCE_NAT_IP, FieldId::SOURCE_ADDRESS, pair.value),
                 "policytype" if traffic => row.text(FieldId::RULE_RULESET, pair.value),
                 _ => {}

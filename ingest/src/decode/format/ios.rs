@@ -62,6 +62,9 @@ const MESSAGES: &[(&str, Done, &str)] = &[
         Denied,
         "Still timeleft for watching failures is {x} secs, [user: {u>}] [Source: {s}] [localport: {dp}] [Reason: {r}]",
     ),
+    // The shell of NX-OS, and the load balancer ACE.
+    ("SYSTEM_MSG", LoginFailed, "pam_unix({x}): authentication failure; {x}rhost={s}  user={u} - {x}"),
+    ("251008 251010", Told, "Health probe failed for server {d} on port {dp}, {r}"),
     // Arista EOS.
     ("LOGIN_FAILED", LoginFailed, "user {u>} failed to login [from: {s}] [service: {x}] [reason: {r}]"),
     ("LOGIN_FAILED", LoginFailed, "user {u>} [from: {s}] [service: {x}] [reason: {r}]"),

@@ -260,6 +260,7 @@ impl super::Reader for Reader {
         self.keys.finish(row);
         match kind {
             "TRAFFIC" | "THREAT" | "DECRYPTION" | "START" => session(&columns, row),
+            "GTP" | "SCTP" => done(columns[30], row),
             "USERID" | "IPTAG" => row.text(FieldId::EVENT_ACTION, subtype),
             "AUTHENTICATION" => authentication(&columns, row),
             "SYSTEM" => system(columns[14], row),
@@ -299,7 +300,11 @@ fn session(columns: &[&str], row: &mut RowBuilder<'_>) {
             super::number(row, field, columns[at]);
         }
     }
-    let action = columns[30];
+    done(columns[30], row);
+}
+
+/// What the firewall did.
+fn done(action: &str, row: &mut RowBuilder<'_>) {
     if !action.is_empty() {
         row.text(FieldId::EVENT_ACTION, action);
         if let Some(verdict) = keys::verdict(action) {
