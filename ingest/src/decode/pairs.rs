@@ -163,9 +163,9 @@ fn spaced<'a>(text: &'a str, equals: char, mut each: impl FnMut(Pair<'a>)) {
     }
 }
 
-/// A word that may be a key: letters, digits and `_ . - [ ] / @`.
+/// A word that may be a key: letters, digits and `_ . - [ ] / @ #`.
 fn is_key(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-[]/@".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-[]/@#".contains(&b))
 }
 
 /// Where `wanted` stands with no backslash before it.
