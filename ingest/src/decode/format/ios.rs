@@ -62,8 +62,7 @@ const MESSAGES: &[(&str, Done, &str)] = &[
         Denied,
         "Still timeleft for watching failures is {x} secs, [user: {u>}] [Source: {s}] [localport: {dp}] [Reason: {r}]",
     ),
-    // The shell of NX-OS, and the load balancer ACE.
-    ("SYSTEM_MSG", LoginFailed, "pam_unix({x}): authentication failure; {x}rhost={s}  user={u} - {x}"),
+    // The load balancer ACE.
     ("251008 251010", Told, "Health probe failed for server {d} on port {dp}, {r}"),
     // Arista EOS.
     ("LOGIN_FAILED", LoginFailed, "user {u>} failed to login [from: {s}] [service: {x}] [reason: {r}]"),
@@ -412,6 +411,15 @@ fn system_message(text: &str, row: &mut RowBuilder<'_>) {
     }
     row.text(FieldId::EVENT_ACTION, "login");
     row.text(FieldId::EVENT_OUTCOME, if failed { "failure" } else { "success" });
+    // PAM: `...; logname= uid=0 euid=0 tty=ssh ruser= rhost=A  user=NAME`.
+    if text.starts_with("pam_unix(")
+        && let Some((_, rest)) = text.split_once(" rhost=")
+    {
+        let (from, user) = rest.split_once(' ').unwrap_or((rest, ""));
+        super::address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, from);
+        super::some_text(row, FieldId::USER_NAME, user.trim_start().strip_prefix("user=").unwrap_or(""));
+        return;
+    }
     // The name is the sender's; the address stands behind it.
     if let Some((lead, from)) = text.rsplit_once(" from ") {
         super::address(row, FieldId::SOURCE_IP, FieldId::SOURCE_ADDRESS, from.split([' ', ',']).next().unwrap_or(from));
