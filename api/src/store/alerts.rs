@@ -2,7 +2,7 @@
 
 use event::Time;
 use rules::alert::Alert;
-use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
 use super::audit::{self, Change};
@@ -172,8 +172,7 @@ impl Store {
             other => return Err(StoreError::Refused(format!("unknown action {other:?}"))),
         }
         let mut connection = self.writer();
-        // Immediate, so that another process (`mihari token`) is waited for here and not met half way.
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = connection.transaction()?;
         let there: Option<i64> = transaction
             .query_row("SELECT 1 FROM alert WHERE tenant = ?1 AND id = ?2", params![tenant, id], |row| row.get(0))
             .optional()?;

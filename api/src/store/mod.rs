@@ -23,7 +23,7 @@ use std::time::Duration;
 use event::Clock;
 use rules::Modes;
 use rules::alert::AlertChange;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 pub use alerts::AlertFilter;
 pub(crate) use alerts::{Done, NewAction, Stored};
@@ -172,16 +172,22 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if !(0..=SCHEMA_VERSION).contains(&version) {
-            return Err(StoreError::Newer(version));
+        // A transaction that reads first and finds, when it comes to write, that another process has written meanwhile fails at once: no waiting
+        // helps it. So each is a writer's from its first statement, and waits there.
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
+        if version(&connection)? != SCHEMA_VERSION {
+            // Two programs may open a new one at once, such as the service and `mihari token`: who comes second finds it made.
+            let transaction = connection.transaction()?;
+            let version = version(&transaction)?;
+            if !(0..=SCHEMA_VERSION).contains(&version) {
+                return Err(StoreError::Newer(version));
+            }
+            for migration in &MIGRATIONS[version as usize..] {
+                transaction.execute_batch(migration)?;
+            }
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()?;
         }
-        let transaction = connection.transaction()?;
-        for migration in &MIGRATIONS[version as usize..] {
-            transaction.execute_batch(migration)?;
-        }
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        transaction.commit()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let idle = (0..READERS).map(|_| Connection::open_with_flags(path, flags)).collect::<std::result::Result<_, _>>()?;
         let readers = Readers { idle: Mutex::new(idle), given_back: Condvar::new() };
@@ -298,6 +304,10 @@ impl Store {
             Ok(statement.query_row([name], |row| row.get(0)).optional()?)
         })
     }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 fn position(connection: &Connection) -> Result<u64> {

@@ -175,6 +175,46 @@ fn a_store_of_the_first_version_is_taken_over() {
     assert!(Store::open(&path, clock).is_err(), "a later program's store is left alone");
 }
 
+/// The service starts for the first time while somebody makes a token.
+#[test]
+fn a_new_store_may_be_opened_by_several_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("mihari.sqlite");
+    let at_once = std::sync::Barrier::new(6);
+    std::thread::scope(|scope| {
+        for n in 0..6 {
+            let (path, at_once) = (&path, &at_once);
+            scope.spawn(move || {
+                let clock: Arc<dyn Clock> = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
+                at_once.wait();
+                Store::open(path, clock).expect("opens").create_token(&format!("token {n}"), 0, 30).expect("a token");
+            });
+        }
+    });
+    let clock: Arc<dyn Clock> = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
+    assert_eq!(Store::open(&path, clock).expect("opens").tokens().expect("read"), 6);
+}
+
+/// Somebody makes and revokes tokens while the service writes: each waits for the other, and neither fails.
+#[test]
+fn another_process_that_writes_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("mihari.sqlite");
+    let clock: Arc<dyn Clock> = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
+    let stores = [0, 1].map(|_| Store::open(&path, clock.clone()).expect("opens"));
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    let token = store.create_token("of a moment", 0, 30).expect("made");
+                    assert!(store.revoke_token(&id_of(&token)).expect("revoked"));
+                }
+            });
+        }
+    });
+    assert_eq!(stores[0].tokens().expect("read"), 0);
+}
+
 /// Who reads waits for no writer: neither for the pipeline's commit nor for another process that holds the database.
 #[test]
 fn reading_goes_on_while_something_writes() {
