@@ -307,6 +307,15 @@ pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> Result<
     for tenant in 0..config.tenants.len() {
         writers.push(Writer::open(&options, TenantId(tenant as u32)).context("failed to open the index")?.0);
     }
+    let known = writers.iter().map(Writer::last).chain([store.position()?]).max().unwrap_or(0);
+    if journal.go_on_behind(known).context("failed to go on with the journal")? {
+        let first = recovery.next;
+        error!(
+            first,
+            last = known,
+            "the journal ends before what was analysed: these records are lost; what comes now is taken behind them"
+        );
+    }
     let messages: Arc<dyn index::Messages> = Arc::new(MessagesAgain::new(&journal, &settings));
     let searchers: Vec<Searcher> = writers.iter().map(|writer| writer.searcher().with_messages(messages.clone())).collect();
     let listener = tokio::net::TcpListener::bind(config.api.address)

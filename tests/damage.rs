@@ -102,3 +102,30 @@ fn a_damaged_shard_ends_nothing_and_is_mended_by_one_command() {
     assert_eq!(total["total"], json!((SHARDS + 1) * RECORDS));
     service.stop();
 }
+
+/// A journal that was put back from a copy, or lost its newest segments, ends before what the rest knows: what comes then must not pass for known.
+#[test]
+fn what_comes_after_the_end_of_the_journal_was_lost_is_analysed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = Service::start(dir.path(), "");
+    (0..2).for_each(|shard| post(&service, shard));
+    service.stop();
+    let journal = dir.path().join("data/journal");
+    std::fs::remove_dir_all(&journal).expect("removed");
+    let service = Service::start(dir.path(), "");
+    post(&service, 2);
+    let hit = service.search("shard-2 AND number")["hits"][0].clone();
+    assert!(hit["raw"].as_str().is_some_and(|raw| raw.contains("shard-2")), "{hit}");
+    let days = wait_for("the ledger", || {
+        let days = service.get("/api/v1/ledger")["days"].clone();
+        let received: u64 = days.as_array()?.iter().filter_map(|day| day["received"].as_u64()).sum();
+        (received == 3 * RECORDS as u64).then_some(days)
+    });
+    assert!(days.is_array());
+    let old = service.search("shard-1")["hits"][0].clone();
+    assert_eq!((&old["raw_gone"], &old["raw"]), (&json!(true), &json!("")), "{old}");
+    service.stop();
+    let output = program().arg("verify").arg(dir.path().join("data")).output().expect("runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(1) && told.contains("are missing"), "{told}");
+}

@@ -89,6 +89,32 @@ fn what_is_committed_is_read_back_over_rolls_and_restarts() {
     assert_eq!(report.frames, 640);
 }
 
+/// Where the newest segments are gone, what comes gets no offset that somebody has read already, and the verifier names what is missing.
+#[test]
+fn behind_a_lost_end_no_offset_is_given_twice() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let before = write(dir.path(), 30);
+    let last = before.last().expect("a record").0;
+    let newest = segments(dir.path()).pop().expect("a segment");
+    std::fs::remove_file(newest).expect("removed");
+    let (journal, recovery) = open(dir.path());
+    assert!(recovery.next < last);
+    assert!(journal.go_on_behind(last).expect("goes on") && !journal.go_on_behind(last).expect("is there"));
+    assert_eq!(journal.durable(), last);
+    journal.appender().append_blocking(frames(1000, 20)).expect("appends");
+    journal.sync().expect("syncs");
+    let all = read_all(&journal, 1);
+    assert_eq!(all.iter().filter(|(offset, _)| *offset > last).count(), 20);
+    assert!(all.iter().all(|(offset, text)| *offset > last || before.contains(&(*offset, text.clone()))));
+    assert_eq!(read_all(&journal, last + 1).len(), 20, "who has read them goes on there");
+    drop(journal);
+    let (journal, recovery) = open(dir.path());
+    assert_eq!((recovery.torn_bytes, recovery.quarantined), (0, None));
+    assert_eq!(read_all(&journal, 1), all);
+    let problem = verify(dir.path()).expect("reads").problem.expect("a gap").1;
+    assert!(problem.contains(&format!("to {last} are missing")), "{problem}");
+}
+
 /// The segments that are made ready come one after the other, and none is left over.
 #[test]
 fn segments_made_ready_are_written_to_and_what_is_left_of_them_goes() {

@@ -84,7 +84,8 @@ impl<M: Mark> Marks<M> {
         };
         let next = saved.next.into_iter().map(|mark| (mark.part(), mark)).collect();
         let mut marks = Marks { path: path.to_owned(), source: source.to_owned(), next, saved: saved.journal };
-        let mut reader = journal.reader(saved.journal + 1);
+        // Where the end of the journal was lost, what comes now begins behind its end.
+        let mut reader = journal.reader(saved.journal.min(journal.durable()) + 1);
         let mut frames = Frames::default();
         while reader.next_offset() <= journal.durable() {
             frames.clear();

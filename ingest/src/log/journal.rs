@@ -149,6 +149,7 @@ impl Shared {
 enum Request {
     Append(Frames, Option<OwnedSemaphorePermit>, Option<oneshot::Sender<u64>>),
     Sync(Sender<()>),
+    Behind(u64, Sender<()>),
     Close,
 }
 
@@ -291,6 +292,21 @@ impl Journal {
         let (done, wait) = crossbeam_channel::bounded(1);
         self.requests.send(Request::Sync(done)).map_err(|_| LogError::Closed)?;
         wait.recv().map_err(|_| LogError::Closed)
+    }
+
+    /// Goes on behind `known`, an offset that somebody has read, where the journal ends before it: part of it was lost, and what comes now must not get
+    /// offsets that pass for read. False where it reaches that far.
+    ///
+    /// # Errors
+    /// Where the writer has ended.
+    pub fn go_on_behind(&self, known: u64) -> Result<bool, LogError> {
+        if self.durable() >= known {
+            return Ok(false);
+        }
+        let (done, wait) = crossbeam_channel::bounded(1);
+        self.requests.send(Request::Behind(known, done)).map_err(|_| LogError::Closed)?;
+        wait.recv().map_err(|_| LogError::Closed)?;
+        Ok(true)
     }
 
     /// Waits until every segment that is closed is compressed; returns at once where none is to be.
@@ -545,6 +561,7 @@ impl Writer {
         info!(dir = %self.shared.dir.display(), next = self.next, "journal open");
         let mut group: Vec<Frames> = Vec::new();
         let mut waiters: Vec<Sender<()>> = Vec::new();
+        let mut behind = None;
         // Each with the place of its frames in the group.
         let mut senders: Vec<(oneshot::Sender<u64>, usize)> = Vec::new();
         loop {
@@ -576,6 +593,11 @@ impl Writer {
                         waiters.push(done);
                         break;
                     }
+                    Ok(Request::Behind(known, done)) => {
+                        behind = Some(known);
+                        waiters.push(done);
+                        break;
+                    }
                     Ok(Request::Close) | Err(_) => {
                         closing = true;
                         break;
@@ -604,6 +626,9 @@ impl Writer {
                 }
             }
             group.clear();
+            if let Some(known) = behind.take() {
+                self.go_on_behind(known);
+            }
             for waiter in waiters.drain(..) {
                 if waiter.send(()).is_err() {
                     info!("whoever waited for the journal has gone");
@@ -701,6 +726,15 @@ impl Writer {
             self.segment = Some(segment);
         }
         Ok(())
+    }
+
+    /// The next offset is the one behind `known`, in a segment of its own: within one they follow each other.
+    fn go_on_behind(&mut self, known: u64) {
+        if known >= self.next {
+            self.give_up_segment();
+            self.next = known + 1;
+            self.shared.publish(known);
+        }
     }
 
     /// After a failed write nothing is ever appended behind it: the segment ends at its last durable byte.
