@@ -226,7 +226,7 @@ impl Store {
     }
 }
 
-/// Stores an alert, or how it has grown. True where somebody is to be told: it is new, or it went on after it was closed.
+/// Stores an alert, or how it has grown. True where somebody is to be told: it is new, or it went on after it was closed or only recorded.
 pub(super) fn put(
     transaction: &Transaction<'_>,
     alert: &Alert,
@@ -242,44 +242,44 @@ pub(super) fn put(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![alert.id, alert.tenant, alert.rule.id, alert.rule.level, first, last, body, now, status])?;
-    if inserted == 1 {
-        if is_told {
-            for destination in destinations.iter().filter(|d| d.tenant == alert.tenant) {
-                transaction
-                    .prepare_cached(
-                        "INSERT OR IGNORE INTO outbox (alert, destination, created, next_at) VALUES (?1, ?2, ?3, ?3)",
-                    )?
-                    .execute(params![alert.id, destination.name, now])?;
-            }
-        }
-        return Ok(is_told);
+    if inserted == 0 {
+        transaction
+            .prepare_cached("UPDATE alert SET first = ?2, last = ?3, body = ?4, version = version + 1 WHERE id = ?1")?
+            .execute(params![alert.id, first, last, body])?;
     }
-    transaction
-        .prepare_cached("UPDATE alert SET first = ?2, last = ?3, body = ?4, version = version + 1 WHERE id = ?1")?
-        .execute(params![alert.id, first, last, body])?;
     // What went on is told again as a new one is.
-    goes_on(transaction, &alert.id, last, now)
+    let is_news = is_told && (inserted == 1 || goes_on(transaction, &alert.id, last, now)?);
+    if is_news {
+        for destination in destinations.iter().filter(|d| d.tenant == alert.tenant) {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO outbox (alert, destination, created, next_at) VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE
+                     SET state = 'waiting', attempts = 0, created = ?3, next_at = ?3, last_error = NULL",
+                )?
+                .execute(params![alert.id, destination.name, now])?;
+        }
+    }
+    Ok(is_news)
 }
 
-/// Opens an alert again that was closed before it was seen `last`: whoever closed it has not seen this. An action says so, and what was
-/// delivered is delivered again. What happened before it was closed, and is only told now, leaves it closed.
+/// Opens an alert again that was closed before it was seen `last`: whoever closed it has not seen this. An action says so. What happened before it
+/// was closed, and is only told now, leaves it closed. One that was only recorded is opened too: its rule has been set to alert since.
 fn goes_on(transaction: &Transaction<'_>, id: &str, last: i64, now: i64) -> rusqlite::Result<bool> {
-    let closed: Option<i64> = transaction
+    let (status, closed): (String, Option<i64>) = transaction
         .prepare_cached(
-            "SELECT max(action.at) FROM alert JOIN action ON action.alert = alert.id AND action.action = 'close'
-             WHERE alert.id = ?1 AND alert.status = 'closed'",
+            "SELECT alert.status, max(action.at) FROM alert LEFT JOIN action ON action.alert = alert.id AND action.action = 'close'
+             WHERE alert.id = ?1",
         )?
-        .query_row([id], |row| row.get(0))?;
-    if closed.is_none_or(|at| last <= at) {
-        return Ok(false);
-    }
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let why = match status.as_str() {
+        "closed" if closed.is_some_and(|at| last > at) => "it went on after it was closed",
+        "recorded" => "it went on after its rule was set to alert",
+        _ => return Ok(false),
+    };
     transaction
         .prepare_cached("INSERT INTO action (alert, at, actor, action, comment) VALUES (?1, ?2, ?3, 'reopen', ?4)")?
-        .execute(params![id, now, OURSELVES, "it went on after it was closed"])?;
+        .execute(params![id, now, OURSELVES, why])?;
     transaction.prepare_cached("UPDATE alert SET status = 'open', disposition = NULL WHERE id = ?1")?.execute([id])?;
-    transaction
-        .prepare_cached("UPDATE outbox SET state = 'waiting', attempts = 0, next_at = ?2, last_error = NULL WHERE alert = ?1")?
-        .execute(params![id, now])?;
     Ok(true)
 }
 
@@ -350,13 +350,17 @@ mod tests {
             slack_webhook: "http://127.0.0.1:9/".to_owned(),
             language: "ja".to_owned(),
         }];
-        let apply = |position, change: AlertChange| {
-            let commit = Commit { position, changes: &[change], destinations: &destinations, modes: &rules::Modes::default() };
+        let apply_as = |mode, position, change: AlertChange| {
+            let mut modes = rules::Modes::default();
+            modes.set("r", None, mode);
+            let commit = Commit { position, changes: &[change], destinations: &destinations, modes: &modes };
             store.apply(&commit, &mut Tally::default()).expect("stored")
         };
+        let apply = |position, change| apply_as(rules::Mode::Alert, position, change);
         let status = || store.alert(0, "a1").expect("read").expect("there").status;
         assert_eq!(apply(1, AlertChange::New(alert(1, 150))), ["a1"]);
-        store.delivered("a1", "chat", None, None).expect("written");
+        let due = store.due("chat").expect("read").expect("due");
+        store.delivered(&due, "chat", None, None).expect("written");
         let close = NewAction { action: "close".to_owned(), disposition: Some("benign".to_owned()), ..NewAction::default() };
         let sato = Identity { name: "sato".to_owned(), tenant: 0, token: "t1".to_owned() };
         assert!(store.act(&sato, "a1", &close).expect("done"));
@@ -364,6 +368,9 @@ mod tests {
         // What happened before, and is told late, was part of what was looked at.
         assert!(apply(2, AlertChange::Updated(alert(2, 190))).is_empty());
         assert_eq!(status(), "closed");
+        // Of a rule that only records nobody is told.
+        assert!(apply_as(rules::Mode::Record, 3, AlertChange::Updated(alert(2, 230))).is_empty());
+        assert_eq!((status(), store.deliveries("a1").expect("read")[0].state.as_str()), ("closed".to_owned(), "delivered"));
         assert_eq!(apply(3, AlertChange::Updated(alert(3, 240))), ["a1"]);
         assert_eq!(status(), "open");
         let actions: Vec<(String, String)> =
@@ -373,5 +380,41 @@ mod tests {
         // While it is open, repeats fold.
         assert!(apply(4, AlertChange::Updated(alert(4, 245))).is_empty());
         assert_eq!(store.actions("a1").expect("read").len(), 2);
+    }
+
+    #[test]
+    fn what_goes_on_is_told_wherever_it_would_be_now_and_is_tried_as_long_as_a_new_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(Standing(AtomicI64::new(200)));
+        let store = Store::open(&dir.path().join("s"), clock.clone()).expect("opens");
+        let to = |name: &str| Destination {
+            name: name.to_owned(),
+            tenant: 0,
+            slack_webhook: "http://127.0.0.1:9/".to_owned(),
+            language: "ja".to_owned(),
+        };
+        let apply = |mode, destinations: &[Destination], change: AlertChange| {
+            let mut modes = rules::Modes::default();
+            modes.set("r", None, mode);
+            let commit = Commit { position: 1, changes: &[change], destinations, modes: &modes };
+            store.apply(&commit, &mut Tally::default()).expect("stored")
+        };
+        assert!(apply(rules::Mode::Record, &[to("old")], AlertChange::New(alert(1, 150))).is_empty());
+        assert_eq!(store.alert(0, "a1").expect("read").expect("there").status, "recorded");
+        // Its rule alerts now: what goes on is no longer only recorded.
+        assert_eq!(apply(rules::Mode::Alert, &[to("old")], AlertChange::Updated(alert(2, 190))), ["a1"]);
+        assert_eq!(store.alert(0, "a1").expect("read").expect("there").status, "open");
+        let first = store.due("old").expect("read").expect("due");
+        let close = NewAction { action: "close".to_owned(), disposition: Some("benign".to_owned()), ..NewAction::default() };
+        let sato = Identity { name: "sato".to_owned(), tenant: 0, token: "t1".to_owned() };
+        assert!(store.act(&sato, "a1", &close).expect("done"));
+        // Weeks later, while the first message is on its way still.
+        clock.0.store(2_000_000, Ordering::Relaxed);
+        assert_eq!(apply(rules::Mode::Alert, &[to("old"), to("new")], AlertChange::Updated(alert(3, 1_999_000))), ["a1"]);
+        store.delivered(&first, "old", None, None).expect("written");
+        for name in ["old", "new"] {
+            let due = store.due(name).expect("read").expect("due");
+            assert_eq!((due.created, due.attempts), (Time::from_unix_s(2_000_000), 0), "{name}");
+        }
     }
 }

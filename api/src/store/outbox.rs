@@ -116,8 +116,8 @@ impl Store {
         })
     }
 
-    /// Writes down how a delivery went: delivered, to be tried again at `next`, or given up.
-    pub(crate) fn delivered(&self, alert: &str, destination: &str, error: Option<&str>, next: Option<Time>) -> Result<()> {
+    /// Writes down how a delivery went: delivered, to be tried again at `next`, or given up. Where the alert went on meanwhile, it is to be told once more.
+    pub(crate) fn delivered(&self, due: &Due, destination: &str, error: Option<&str>, next: Option<Time>) -> Result<()> {
         let state = match (error, next) {
             (None, _) => "delivered",
             (Some(_), Some(_)) => "waiting",
@@ -126,8 +126,8 @@ impl Store {
         let now = self.clock.now().unix_ns();
         self.writer().execute(
             "UPDATE outbox SET state = ?3, attempts = attempts + 1, last_error = ?4, at = ?5, next_at = coalesce(?6, next_at)
-             WHERE alert = ?1 AND destination = ?2",
-            params![alert, destination, state, error, now, next.map(Time::unix_ns)],
+             WHERE alert = ?1 AND destination = ?2 AND created = ?7",
+            params![due.alert, destination, state, error, now, next.map(Time::unix_ns), due.created.unix_ns()],
         )?;
         Ok(())
     }
