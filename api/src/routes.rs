@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use serde::Deserialize;
@@ -485,6 +486,11 @@ async fn whoami(State(shared): State<Arc<Shared>>, Extension(identity): Extensio
         .into_response()
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> String {
-    (shared.api.metrics)()
+/// They are of the whole program: what rules match and how much comes tells of every tenant.
+async fn metrics(State(shared): State<Arc<Shared>>, Extension(identity): Extension<Identity>) -> Result<String, Problem> {
+    if identity.tenant != 0 {
+        let detail = "the metrics are of all tenants: a token of the first tenant reads them";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "not_yours", detail));
+    }
+    Ok((shared.api.metrics)())
 }
