@@ -108,6 +108,7 @@ fn agent() -> ureq::Agent {
         .timeout_global(Some(ANSWER))
         .max_redirects(0)
         .max_redirects_will_error(true)
+        .http_status_as_error(false)
         .proxy(None)
         .user_agent("mihari")
         .build();
@@ -125,11 +126,16 @@ struct Worker {
 impl Worker {
     fn run(&self, bell: &Bell) {
         let mut heard = 0;
+        // Until when the destination wants to be left alone.
+        let mut quiet = Time::UNKNOWN;
         loop {
-            match self.store.due(&self.destination.name) {
+            // A clock that was set back must not make it longer.
+            let is_quiet = (1..=WAIT_MAX_NS).contains(&quiet.since_ns(self.clock.now()));
+            let due = if is_quiet { Ok(Err(None)) } else { self.store.due(&self.destination.name) };
+            match due {
                 Ok(Ok(due)) => {
                     // What cannot be written down must not be sent again at once: then the bell is waited for.
-                    let written = self.deliver(&due);
+                    let written = self.deliver(&due, &mut quiet);
                     if bell.state.lock().expect("no code panics under this lock").1 {
                         return;
                     }
@@ -152,8 +158,9 @@ impl Worker {
         }
     }
 
-    /// Tries once. False where the outcome could not be written down.
-    fn deliver(&self, due: &Due) -> bool {
+    /// Tries once. False where the outcome could not be written down. Of a destination that says when to come again, all that waits is held back
+    /// until then (`quiet`).
+    fn deliver(&self, due: &Due, quiet: &mut Time) -> bool {
         let message = match serde_json::from_str::<Alert>(&due.body) {
             Ok(alert) => message(&alert, &self.destination.language, &self.base_url),
             Err(error) => {
@@ -172,17 +179,23 @@ impl Worker {
                 self.done(due, None, None)
             }
             other => {
+                let now = self.clock.now();
+                if let Ok(response) = &other
+                    && let Some(seconds) =
+                        response.headers().get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok())
+                {
+                    *quiet = now.plus_ns(i64::saturating_mul(seconds, 1_000_000_000).clamp(0, WAIT_MAX_NS));
+                }
                 // A redirect is a failure too: we go nowhere that is not configured.
                 let error = match other {
                     Ok(response) => format!("the destination answered {}", response.status()),
                     Err(error) => error.to_string(),
                 };
                 metrics::counter!("mihari_notifications_total", "result" => "failed").increment(1);
-                let now = self.clock.now();
                 let wait_ns = WAIT_MIN_NS.saturating_mul(1 << due.attempts.min(20)).min(WAIT_MAX_NS);
                 // A part of the wait by the alert's id, so that a burst does not come back as one.
                 let spread = due.alert.bytes().map(i64::from).sum::<i64>() % 250;
-                let next = now.plus_ns(wait_ns + wait_ns / 1000 * spread);
+                let next = now.plus_ns((wait_ns + wait_ns / 1000 * spread).min(WAIT_MAX_NS));
                 let next = (now.since_ns(due.created) < TRY_NS).then_some(next);
                 self.done(due, Some(&error), next)
             }
@@ -194,7 +207,7 @@ impl Worker {
             None => info!(destination = self.destination.name, alert = due.alert, "alert told"),
             Some(error) => warn!(destination = self.destination.name, alert = due.alert, error, "failed to tell an alert"),
         }
-        let written = self.store.delivered(&due.alert, &self.destination.name, error, next);
+        let written = self.store.delivered(due, &self.destination.name, error, next);
         if let Err(error) = &written {
             warn!(%error, "failed to write the outbox");
         }

@@ -248,6 +248,11 @@ fn reading_goes_on_while_something_writes() {
 
 /// Answers requests to a webhook and gives their bodies.
 fn webhook() -> (SocketAddr, mpsc::Receiver<String>) {
+    webhook_that("200 OK\r\n")
+}
+
+/// The same, with this status and these heads.
+fn webhook_that(answers: &'static str) -> (SocketAddr, mpsc::Receiver<String>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
     let address = listener.local_addr().expect("an address");
     let (sender, told) = mpsc::channel();
@@ -262,7 +267,8 @@ fn webhook() -> (SocketAddr, mpsc::Receiver<String>) {
                 assert!(n > 0, "cut off");
                 text.extend_from_slice(&part[..n]);
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").expect("answered");
+            let answer = format!("HTTP/1.1 {answers}content-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).expect("answered");
             if sender.send(String::from_utf8_lossy(&text).into_owned()).is_err() {
                 return;
             }
@@ -360,6 +366,38 @@ fn a_destination_that_is_away_is_told_with_its_reason() {
     assert_eq!((&told[0]["destination"], &told[0]["waiting"], &told[0]["given_up"]), (&json!("away"), &json!(1), &json!(0)));
     assert!(told[0]["last_error"].as_str().is_some_and(|why| why.contains("refused")), "{told}");
     assert_eq!(undelivered(1), json!([]), "another tenant's is not told");
+}
+
+/// A chat that has had enough says when to come again: nothing is sent to it until then, whichever alert it would be.
+#[test]
+fn a_destination_that_wants_to_be_left_alone_is() {
+    let server = Server::start(Limits::default());
+    let (address, told) = webhook_that("429 Too Many Requests\r\nretry-after: 60\r\n");
+    let destination =
+        Destination { name: "busy".into(), tenant: 0, slack_webhook: format!("http://{address}/hook"), language: "ja".into() };
+    let all: Vec<AlertChange> = (0..50).map(|n| alert(0, &format!("a{n}"))).collect();
+    server.apply(1, &all, std::slice::from_ref(&destination), &mut Tally::default());
+    let clock: Arc<dyn Clock> = server.clock.clone();
+    let notifier = Notifier::start(&server.store, &clock, &[destination], "http://lookout.example").expect("starts");
+    let undelivered = || server.get("/api/v1/stats", &server.tokens[0]).expect("read")["undelivered"][0].clone();
+    while undelivered()["failing"] == 0 {
+        std::thread::yield_now();
+    }
+    notifier.ring();
+    notifier.stop();
+    let left = undelivered();
+    assert_eq!((&left["waiting"], &left["failing"]), (&json!(50), &json!(1)), "{left}");
+    assert!(left["last_error"].as_str().is_some_and(|why| why.contains("429")), "{left}");
+    assert_eq!(told.iter().take(1).count() + told.try_iter().count(), 1);
+}
+
+/// The metrics are of the whole program, so of all tenants: the first one's tokens read them.
+#[test]
+fn metrics_are_the_first_tenants() {
+    let server = Server::start(Limits::default());
+    assert!(asked(&server, "GET /metrics", &server.tokens[0]).starts_with("HTTP/1.1 200 "));
+    let refused = asked(&server, "GET /metrics", &server.tokens[1]);
+    assert!(refused.starts_with("HTTP/1.1 403 ") && refused.contains("first tenant"), "{refused}");
 }
 
 /// Connections that say nothing, or only half a head, from many addresses: who comes with a token is served nevertheless.
