@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::problem::Problem;
 use crate::search::{Lack, On, SEARCH_NS_MAX, instant, ordered};
 use crate::server::{Shared, watch};
-use crate::store::Identity;
+use crate::store::{Export, Identity};
 
 /// Hits of one page.
 const PAGE: usize = 500;
@@ -145,7 +145,7 @@ pub(crate) async fn export(
     tracing::info!(query = manifest.query, by = identity.name, "an export begins");
     let (sender, receiver) = tokio::sync::mpsc::channel(PAGES_WAITING_MAX);
     let (end, guard) = watch(&shared, &identity);
-    let clock = shared.api.clock.clone();
+    let (clock, store) = (shared.api.clock.clone(), shared.api.store.clone());
     tokio::task::spawn_blocking(move || {
         let mut writing = Writing { form, columns, manifest, bytes: Sha256::new(), raw: Sha256::new(), sender };
         let limits = || {
@@ -155,6 +155,11 @@ pub(crate) async fn export(
         };
         if let Err(error) = writing.all(&on, request, &limits) {
             tracing::warn!(%error, "an export has broken off");
+        }
+        let Manifest { query, from, to, count, complete, sha256, .. } = &writing.manifest;
+        let what = Export { count: *count, complete: *complete, sha256: Some(sha256.as_str()).filter(|hash| !hash.is_empty()) };
+        if let Err(error) = store.exported(&identity, query, (*from, *to), what) {
+            tracing::warn!(%error, by = identity.name, "failed to record an export for auditors");
         }
         drop((place, guard));
     });

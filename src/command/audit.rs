@@ -12,8 +12,8 @@ use super::client::{Service, ask};
 /// Arguments of `mihari audit`.
 #[derive(Args, Debug)]
 pub(crate) struct Audit {
-    /// Only changes of this kind: rules, policy, rule_mode, token_made, token_revoked, saved_search, released, alert_action, journal_removed,
-    /// shards_dropped
+    /// Only changes of this kind: rules, policy, rule_mode, token_made, token_revoked, saved_search, released, alert_action, exported,
+    /// journal_removed, shards_dropped
     #[arg(long)]
     what: Option<String>,
     /// Instead, what the rule of this id said

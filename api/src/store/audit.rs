@@ -59,10 +59,22 @@ pub(super) enum Change<'a> {
     Released { records: usize, reason: Option<&'a str>, source: Option<&'a str> },
     /// A person has acted on an alert; what they wrote stands with it.
     AlertAction { alert: &'a str, action: &'a str, disposition: Option<&'a str> },
+    /// A person has taken records along: of which query, how many, and the hash of what was sent where all of it was.
+    Exported { query: &'a str, from: Option<Time>, to: Option<Time>, count: u64, complete: bool, sha256: Option<&'a str> },
     /// Retention has removed segments of the journal, oldest first, by the rule's bound (nanoseconds or bytes).
     JournalRemoved { segments: usize, first_offset: u64, last_offset: u64, rule: &'a str, bound: u64 },
     /// Retention has dropped shards of the tenant's index: all whose last record was received before this.
     ShardsDropped { shards: usize, received_before: Time },
+}
+
+/// What was exported.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Export<'a> {
+    pub(crate) count: u64,
+    /// Whether these were all.
+    pub(crate) complete: bool,
+    /// Of all bytes before the manifest; none where it has broken off.
+    pub(crate) sha256: Option<&'a str>,
 }
 
 /// Who changes something: a person by a token, or the program.
@@ -150,6 +162,7 @@ impl Change<'_> {
             Change::SavedSearch { .. } => "saved_search",
             Change::Released { .. } => "released",
             Change::AlertAction { .. } => "alert_action",
+            Change::Exported { .. } => "exported",
             Change::JournalRemoved { .. } => "journal_removed",
             Change::ShardsDropped { .. } => "shards_dropped",
         }
@@ -157,7 +170,7 @@ impl Change<'_> {
 }
 
 /// What [`Change::what`] can be.
-pub(crate) const KINDS: [&str; 10] = [
+pub(crate) const KINDS: [&str; 11] = [
     "rules",
     "policy",
     "rule_mode",
@@ -166,6 +179,7 @@ pub(crate) const KINDS: [&str; 10] = [
     "saved_search",
     "released",
     "alert_action",
+    "exported",
     "journal_removed",
     "shards_dropped",
 ];
@@ -285,7 +299,7 @@ impl Store {
     /// Where the database fails.
     pub fn journal_removed(&self, segments: usize, offsets: (u64, u64), rule: &str, bound: u64) -> Result<()> {
         let (first_offset, last_offset) = offsets;
-        self.record(None, "retention", &Change::JournalRemoved { segments, first_offset, last_offset, rule, bound })
+        self.record(None, "retention".into(), &Change::JournalRemoved { segments, first_offset, last_offset, rule, bound })
     }
 
     /// Records that retention has dropped so many shards of the tenant's index.
@@ -293,11 +307,23 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub fn shards_dropped(&self, tenant: u32, shards: usize, received_before: Time) -> Result<()> {
-        self.record(Some(tenant), "retention", &Change::ShardsDropped { shards, received_before })
+        self.record(Some(tenant), "retention".into(), &Change::ShardsDropped { shards, received_before })
+    }
+
+    /// Records that a person has exported records, or has begun to.
+    pub(crate) fn exported(
+        &self,
+        by: &Identity,
+        query: &str,
+        (from, to): (Option<Time>, Option<Time>),
+        what: Export<'_>,
+    ) -> Result<()> {
+        let Export { count, complete, sha256 } = what;
+        self.record(Some(by.tenant), by.into(), &Change::Exported { query, from, to, count, complete, sha256 })
     }
 
     /// Appends a record by itself.
-    fn record(&self, tenant: Option<u32>, by: &str, change: &Change<'_>) -> Result<()> {
+    fn record(&self, tenant: Option<u32>, by: By<'_>, change: &Change<'_>) -> Result<()> {
         let mut connection = self.writer();
         let transaction = connection.transaction()?;
         append(&transaction, tenant, self.clock.now(), by, change)?;

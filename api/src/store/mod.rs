@@ -27,7 +27,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 pub use alerts::AlertFilter;
 pub(crate) use alerts::{Done, NewAction, Stored};
-pub(crate) use audit::KINDS as AUDIT_KINDS;
+pub(crate) use audit::{Export, KINDS as AUDIT_KINDS};
 pub(crate) use counts::{SourcePage, SourcesOf};
 pub(crate) use outbox::{Delivery, Due};
 pub(crate) use quarantine::{LISTED_MAX, Listed, QuarantineFilter};

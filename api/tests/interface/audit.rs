@@ -90,6 +90,16 @@ fn the_audit_trail_has_every_change_that_a_person_makes() {
     server.apply(1, &[alert(0, "a1")], &[], &mut Tally::default());
     let close = json!({"action": "close", "disposition": "benign", "comment": "a test"});
     server.post("/api/v1/alerts/a1/actions", &token, &close).expect("closed");
+    let export = |token: &str| {
+        let whole = super::asked(&server, "GET /api/v1/export?query=failed", token);
+        assert!(whole.contains("\"manifest\""), "{whole}");
+        // It is recorded once it has been sent.
+        while server.get("/api/v1/audit?what=exported", token).expect("read")["records"] == json!([]) {
+            std::thread::yield_now();
+        }
+    };
+    export(&token);
+    export(&server.tokens[1]);
     server.store.journal_removed(2, (1, 99), "age", 7).expect("recorded");
     server.store.shards_dropped(1, 3, start()).expect("recorded");
     let trail = server.get("/api/v1/audit", &token).expect("read");
@@ -98,6 +108,7 @@ fn the_audit_trail_has_every_change_that_a_person_makes() {
         records.map(|one| json!([one["what"], one["by_token"], one["before"]["query"], one["after"]["query"]])).collect();
     let expected = [
         json!(["journal_removed", null, null, null]),
+        json!(["exported", id, null, null]),
         json!(["alert_action", id, null, null]),
         json!(["saved_search", id, "b", null]),
         json!(["saved_search", id, "a", "b"]),
@@ -105,6 +116,9 @@ fn the_audit_trail_has_every_change_that_a_person_makes() {
         json!(["token_made", null, null, null]),
     ];
     assert_eq!(told, expected, "and nothing of the other tenant's shards");
+    let exported = &trail["records"][1]["record"];
+    assert_eq!(json!([exported["query"], exported["count"], exported["complete"]]), json!(["failed", 0, true]));
+    assert_eq!(exported["sha256"].as_str().map(str::len), Some(64));
 }
 
 /// Who changed what, and what was in force since when; each tenant sees its own and what is of all.
