@@ -42,6 +42,22 @@ fn what_is_not_there_is_bad_input() {
     assert!(!dir.path().join("mihari-data").exists(), "who only looks makes nothing");
 }
 
+/// What could not be written is not passed for done.
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    for line in ["token create --name a", "token list", "rules list"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mihari"));
+        let output = command.args(line.split(' ')).current_dir(dir.path()).stdout(full()).output().expect("runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && errors.contains("standard output"), "{line}: {errors}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mihari"));
+    let status = command.args(["verify", "nowhere"]).current_dir(dir.path()).stderr(full()).status().expect("runs");
+    assert_eq!(status.code(), Some(2), "nor does it end badly where nobody can be told");
+}
+
 #[test]
 fn a_mistyped_file_is_not_explained_as_a_record() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -17,18 +17,31 @@ pub(crate) mod verify;
 
 use std::io::Write;
 
-/// Says something to the person at the terminal.
+/// Says something to the person at the terminal. Where that cannot be written (a full disk behind `> FILE`), the command has failed.
 pub(crate) fn say(text: &str) {
-    let written = writeln!(std::io::stdout().lock(), "{text}");
-    if written.is_err() {
-        std::process::exit(0); // Nobody listens any more.
+    if let Err(error) = write_line(text) {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0); // Nobody listens any more.
+        }
+        complain(&format!("failed to write to standard output: {error}"));
+        std::process::exit(2);
     }
 }
 
-/// Says what is wrong.
-#[expect(clippy::print_stderr, reason = "a command's complaint goes to the terminal")]
+fn write_line(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}")
+}
+
+/// As [`say`], of a service, which goes on where nobody can be told.
+pub(crate) fn announce(text: &str) {
+    if let Err(error) = write_line(text) {
+        tracing::warn!(%error, "failed to write to standard output");
+    }
+}
+
+/// Says what is wrong. Where that cannot be written either, the exit code tells it.
 pub(crate) fn complain(text: &str) {
-    eprintln!("mihari: {text}");
+    drop(writeln!(std::io::stderr().lock(), "mihari: {text}"));
 }
 
 /// As [`visible`], with the ends of lines kept.

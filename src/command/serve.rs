@@ -75,9 +75,9 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
         let service = role::start(&config, metrics).await?;
         if service.store.tokens()? == 0 {
             let token = service.store.create_token("first", 0, FIRST_TOKEN_DAYS)?;
-            super::say(&format!("The first token, shown this once: {token}"));
+            super::announce(&format!("The first token, shown this once: {token}"));
         }
-        super::say(&format!("mihari is up: http://{}", service.address));
+        super::announce(&format!("mihari is up: http://{}", service.address));
         if let Some(path) = &args.ready_file {
             let bound: Vec<Option<String>> = service.bound.iter().map(|b| b.map(|b| b.to_string())).collect();
             let ready = serde_json::json!({"api": service.address.to_string(), "listen": bound}).to_string();
