@@ -210,7 +210,8 @@ impl Listen {
         if self.address.is_some() != needs_address || self.path.is_some() != needs_path {
             bail!("a socket needs address, a file needs path, and neither takes the other");
         }
-        let is_stream = matches!(self.kind, ListenKind::SyslogTcp | ListenKind::Relp | ListenKind::IpfixTcp);
+        let is_datagrams = self.is_datagrams();
+        let is_stream = needs_address && !is_datagrams;
         if !is_stream && (self.tls.is_some() || self.proxy_protocol) {
             bail!("tls and proxy_protocol are for connections");
         }
@@ -221,7 +222,6 @@ impl Listen {
         {
             bail!("records_per_second is at least 1");
         }
-        let is_datagrams = needs_address && !is_stream;
         if !(1..=SOCKETS_MAX).contains(&self.sockets) || (!is_datagrams && self.sockets != 1) {
             bail!("sockets is 1 to {SOCKETS_MAX}, for datagrams");
         }
@@ -251,6 +251,11 @@ impl Listen {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is a socket of datagrams.
+    fn is_datagrams(&self) -> bool {
+        matches!(self.kind, ListenKind::SyslogUdp | ListenKind::FlowUdp)
     }
 
     /// What differs in reading what comes in here.
@@ -648,6 +653,18 @@ impl Config {
         if let Some(path) = self.listen.iter().filter_map(|listen| listen.path.as_ref()).find(|path| !paths.insert(*path)) {
             bail!("listen: {} stands twice", path.display());
         }
+        if self.listen.iter().filter(|listen| listen.kind == ListenKind::Stdin).count() > 1 {
+            bail!("listen: there is one standard input");
+        }
+        // With port 0 the system gives each another one.
+        let sockets = self.listen.iter().filter_map(|listen| Some((listen.is_datagrams(), listen.address?)));
+        let mut taken = HashSet::new();
+        for (is_datagrams, address) in std::iter::once((false, self.api.address)).chain(sockets) {
+            if address.port() != 0 && !taken.insert((is_datagrams, address)) {
+                let what = if is_datagrams { "datagrams" } else { "connections" };
+                bail!("{address} stands twice for {what}: in listen, or in listen and api");
+            }
+        }
         if self.api.connections_max == 0 || self.api.connections_per_address_max == 0 {
             bail!("api: without connections nobody can ask");
         }
@@ -778,6 +795,10 @@ mod tests {
             "listen: [{kind: file}]",
             "listen: [{kind: syslog_udp}]",
             "listen: [{kind: file, path: /a}, {kind: file, path: /a, from: start}]",
+            "listen: [{kind: stdin}, {kind: stdin}]",
+            "listen: [{kind: relp, address: '127.0.0.1:601'}, {kind: syslog_tcp, address: '127.0.0.1:601'}]",
+            "listen: [{kind: flow_udp, address: '127.0.0.1:514'}, {kind: syslog_udp, address: '127.0.0.1:514'}]",
+            "{api: {address: '127.0.0.1:514'}, listen: [{kind: syslog_tcp, address: '127.0.0.1:514'}]}",
             "listen: [{kind: stdin, tenant: nobody}]",
             "listen: [{kind: stdin, senders: [{cidr: 10.0.0.0/8, records_per_second: 5}]}]",
             "listen: [{kind: relp, address: '127.0.0.1:0', senders: [{cidr: 10.0.0.0/8, tenant: nobody}]}]",
@@ -817,6 +838,12 @@ mod tests {
             "index: {commit_ms: 0}",
         ] {
             assert!(Config::parse(text, false).is_err(), "{text}");
+        }
+        for text in [
+            "listen: [{kind: syslog_udp, address: '127.0.0.1:514'}, {kind: syslog_tcp, address: '127.0.0.1:514'}]",
+            "listen: [{kind: relp, address: '127.0.0.1:0'}, {kind: syslog_tcp, address: '127.0.0.1:0'}]",
+        ] {
+            assert!(Config::parse(text, false).is_ok(), "{text}");
         }
     }
 }

@@ -207,10 +207,14 @@ fn a_configuration_is_checked_with_the_files_that_it_names() {
         let (code, told) = check(text);
         assert!(code == 2 && told.contains("mihari.yaml") && told.contains(said), "{text}: {told}");
     }
+    std::fs::write(dir.path().join("old.gz"), [0x1f, 0x8b, 8, 0]).expect("written");
+    assert_eq!(check("listen: [{kind: file, path: comes-later.log}]").0, 0);
     for (text, said) in [
         ("rules: {paths: [no.yml]}", "no.yml"),
         ("rules: {modes: [{rule: nothing, mode: off}]}", "nothing"),
         ("behaviour: {indicators: [no.csv]}", "no.csv"),
+        ("listen: [{kind: file, path: .}]", "folder"),
+        ("listen: [{kind: file, path: old.gz}]", "gzip"),
     ] {
         let (code, told) = check(text);
         assert!(code == 1 && told.contains(said) && !told.contains("valid"), "{text}: {told}");

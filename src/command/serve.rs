@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use api::RuleDesk;
 use clap::Args;
+use ingest::listen::Follow;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rules::Problem;
 use tokio::signal::unix::{SignalKind, signal};
@@ -119,6 +120,11 @@ fn check(config: &Config) -> Result<ExitCode> {
         }
     }
     let (_, mut without) = role::load_site(&config.behaviour)?;
+    for path in config.listen.iter().filter_map(|listen| listen.path.as_ref()) {
+        if let Err(error) = Follow::check(path) {
+            without.push(format!("{}: {error}", path.display()));
+        }
+    }
     if let Some(path) = &config.policy {
         role::load_policy(path)?;
     }

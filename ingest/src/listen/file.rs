@@ -1,6 +1,6 @@
 //! Lines of a file that grows, and of standard input.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +50,28 @@ pub struct Follow {
     pub multiline: Option<Multiline>,
     /// How far it was read.
     pub marks: FileMarks,
+}
+
+impl Follow {
+    /// Whether what is at `path` can be followed. What is not there may come later.
+    ///
+    /// # Errors
+    /// Where it is a folder, is packed or cannot be read.
+    pub fn check(path: &Path) -> io::Result<()> {
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder: name the files in it"));
+        }
+        let mut first = Vec::new();
+        if metadata.is_file() {
+            std::fs::File::open(path)?.take(FIRST_BYTES as u64).read_to_end(&mut first)?;
+        }
+        refuse_packed(&first)
+    }
 }
 
 /// How far one file was read: up to `next`, of a file that begins with these bytes. The number of its device is not asked for: a restart of the
