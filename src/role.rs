@@ -516,6 +516,10 @@ impl Service {
             tokio::task::spawn_blocking(move || notifier.stop()).await?;
         }
         self.server.await?;
+        let store = self.store;
+        if let Err(error) = tokio::task::spawn_blocking(move || store.put_together()).await? {
+            warn!(%error, "failed to put the database into one file; all of it is there with the files beside it");
+        }
         match result {
             Ok(result) => result,
             Err(_) => anyhow::bail!("the analysis panicked"),

@@ -48,7 +48,11 @@ pub(crate) fn start_logging(default: &str) {
 
 /// What writes the log to the standard error stream.
 pub(crate) fn log_layer<S: Subscriber + for<'l> LookupSpan<'l>>(default: &str) -> impl Layer<S> {
-    let filter = EnvFilter::try_from_env("MIHARI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let mut filter = EnvFilter::try_from_env("MIHARI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    // The client of webhooks tells whole addresses when it tells all: who has a chat's may write there.
+    for directive in ["ureq=warn", "ureq_proto=warn"] {
+        filter = filter.add_directive(directive.parse().expect("a plain directive"));
+    }
     tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter)
 }
 
@@ -97,8 +101,18 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
         reloading.abort();
         info!("stopping");
         let standstill = service.standstill();
+        let again = async {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        };
         tokio::select! {
             ended = service.stop() => ended?,
+            () = again => {
+                error!("a second signal: ended at once, as after a crash; the next start analyses what was received and not analysed");
+                std::process::exit(1);
+            }
             durable = standstill => {
                 error!(durable, "the disk is full: ended without what waits for room there. Who waits for an acknowledgement has none and sends again; of others what was received since is lost");
                 // What is on the disk is whole, as after a crash; the threads that wait for room would be waited for.

@@ -283,6 +283,17 @@ impl Store {
         })
     }
 
+    /// Puts all into the one file, for whoever copies that once the service has ended: until then what is new lies in SQLite's log beside it.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn put_together(&self) -> Result<()> {
+        let writer = self.writer();
+        // Whoever reads it still, such as a copy being made, is not waited for: all is there for them too.
+        writer.busy_timeout(Duration::from_secs(1))?;
+        Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
     /// The last log offset that the pipeline has seen; 0 at first.
     ///
     /// # Errors
