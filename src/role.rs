@@ -888,7 +888,10 @@ fn index_batches(
                     }
                 }
             }
-            searchable.set(come.0, come.1);
+            // Nothing has come before the first tick: what there was is searchable, and no more.
+            if come.0 > 0 {
+                searchable.set(come.0, come.1);
+            }
             room.found();
             taken = watch.elapsed();
         }

@@ -456,7 +456,7 @@ async fn stats(State(shared): State<Arc<Shared>>, Extension(identity): Extension
     let searcher = &shared.api.searchers[identity.tenant as usize];
     let parsed = received - quarantined - dropped;
     Ok(Json(json!({"events_per_second": stage.events_per_second, "received_total": received, "parsed_total": parsed,
-        "quarantined_total": quarantined, "journal_position": stage.journal_position, "indexed_position": searcher.position(),
+        "quarantined_total": quarantined, "journal_position": stage.journal_position, "indexed_position": stage.searchable_position,
         "documents": searcher.documents(), "index_missing": searcher.missing(), "behind_ms": stage.behind_ms,
         "alerts_open": open, "undelivered": undelivered, "started": shared.api.started}))
     .into_response())

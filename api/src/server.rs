@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -152,6 +152,10 @@ impl Shared {
         match asking.await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(StoreError::Refused(reason))) => Err(Problem::bad("refused", reason)),
+            Ok(Err(error)) if error.is_full() => {
+                let detail = "the disk is full, and nothing was changed: it works again once there is room";
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", detail))
+            }
             Ok(Err(error)) => Err(Problem::internal(&error)),
             Err(error) => Err(Problem::internal(&error)),
         }
@@ -224,7 +228,12 @@ fn router(shared: Arc<Shared>) -> Router {
     for route in routes::table() {
         let limit = RequestBodyLimitLayer::new(route.body_bytes_max());
         let unpacking = middleware::from_fn_with_state(route.unpacked_bytes_max(), unpacked);
-        guarded = guarded.route(route.path, route.handler.layer::<_, Infallible>(unpacking).layer(limit));
+        let mut handler = route.handler.layer::<_, Infallible>(unpacking).layer(limit);
+        // An export takes from the address what a body may have too; Elasticsearch's and OpenTelemetry's clients are told in their own form.
+        if route.path.starts_with("/api/v1/") && !route.path.starts_with("/api/v1/_elastic") && route.path != "/api/v1/export" {
+            handler = handler.layer(middleware::from_fn_with_state(route.parameters, known_parameters));
+        }
+        guarded = guarded.route(route.path, handler);
     }
     let guarded = guarded.route_layer(middleware::from_fn_with_state(shared.clone(), authenticate));
     Router::new()
@@ -264,6 +273,20 @@ async fn authenticate(State(shared): State<Arc<Shared>>, mut request: Request, n
     };
     request.extensions_mut().insert(identity);
     next.run(request).await
+}
+
+/// A mistyped parameter must not look like one that changes nothing.
+async fn known_parameters(State(known): State<&'static [&'static str]>, request: Request, next: Next) -> Response {
+    let names = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
+    // What cannot be read is told by the route, if it takes any.
+    let unknown = names.ok().and_then(|Query(pairs)| pairs.into_iter().find(|(name, _)| !known.contains(&name.as_str())));
+    match unknown {
+        None => next.run(request).await,
+        Some((name, _)) => {
+            let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Problem::bad("bad_request", format!("{name:?} is no parameter of this route, which takes {takes}")).into_response()
+        }
+    }
 }
 
 /// The token of an `Authorization`: by itself, as the key of Elasticsearch's clients, or as the password of Grafana and its like.

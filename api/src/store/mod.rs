@@ -117,6 +117,13 @@ pub enum StoreError {
     Refused(String),
 }
 
+impl StoreError {
+    /// Whether the disk is full: nothing was stored, and it works again once there is room.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, StoreError::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+}
+
 /// What the pipeline has done since its last commit.
 #[derive(Debug)]
 pub struct Commit<'a> {

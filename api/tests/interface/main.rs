@@ -499,6 +499,8 @@ fn whatever_is_refused_is_told_as_a_problem() {
         ("GET /api/v1/events/%ff", 400, "bad_request"),
         ("GET /api/v1/alerts?size=many", 400, "bad_request"),
         ("GET /api/v1/alerts?levle=high", 400, "bad_request"),
+        ("GET /api/v1/stats?tenant=beta", 400, "bad_request"),
+        ("POST /api/v1/rules/reload?dry_run=true", 400, "bad_request"),
         ("GET /api/v1/alerts?level=hihg", 400, "refused"),
         ("GET /api/v1/alerts?status=open,done", 400, "refused"),
         ("GET /api/v1/policy/matrix?form=now-1h", 400, "bad_request"),
