@@ -113,6 +113,23 @@ fn behind_a_lost_end_no_offset_is_given_twice() {
     assert_eq!(read_all(&journal, 1), all);
     let problem = verify(dir.path()).expect("reads").problem.expect("a gap").1;
     assert!(problem.contains(&format!("to {last} are missing")), "{problem}");
+    // Where all of it is gone nobody waits for it either. Whoever reads up to a place within what is lost, as the analysis does up to where it stood,
+    // gets past it, before anything follows and after.
+    let empty = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(empty.path());
+    assert!(journal.go_on_behind(99).expect("goes on"));
+    for is_followed in [false, true] {
+        if is_followed {
+            journal.appender().append_blocking(frames(0, 5)).expect("appends");
+            journal.sync().expect("syncs");
+        }
+        let mut reader = journal.reader(1);
+        for limit in [50, 99] {
+            reader.limit(limit);
+            assert_eq!(reader.read(&mut Frames::default(), 4096, Duration::ZERO).expect("reads"), 0);
+            assert_eq!(reader.next_offset(), limit + 1);
+        }
+    }
 }
 
 /// The segments that are made ready come one after the other, and none is left over.

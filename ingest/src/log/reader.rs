@@ -63,6 +63,8 @@ impl Reader {
         let before = out.len();
         while self.next <= durable && out.byte_len() < bytes_max {
             if self.walker.is_none() && !self.enter()? {
+                // No segment has it, nor anything behind it.
+                self.pass(durable);
                 break;
             }
             let Some((_, walker)) = &mut self.walker else { break };
@@ -71,6 +73,8 @@ impl Reader {
                 Step::Frame(_, head, _) if head.seq > durable => {
                     walker.place = place;
                     walker.forget();
+                    // Frames follow each other: what should have come before this one is not there. Whoever reads up to a limit gets past it too.
+                    self.pass(durable);
                     break;
                 }
                 Step::Frame(_, head, body) => {
@@ -123,14 +127,19 @@ impl Reader {
         Ok(true)
     }
 
+    /// What is left up to `last` is a gap.
+    fn pass(&mut self, last: u64) {
+        if self.next <= last {
+            note(&mut self.gaps, Gap { first: self.next, last });
+            self.next = last + 1;
+        }
+    }
+
     /// At the end of a segment that should hold more: what is missing is a gap up to the next segment, or to the end.
     fn leave(&mut self, durable: u64) {
         let Some((first, _)) = self.walker.take() else { return };
         let next = self.shared.segment_after(first).unwrap_or(durable + 1);
-        if next > self.next {
-            note(&mut self.gaps, Gap { first: self.next, last: next - 1 });
-            self.next = next;
-        }
+        self.pass(next - 1);
     }
 }
 
