@@ -7,6 +7,7 @@
 //! ```
 
 mod charset;
+mod colours;
 pub mod community;
 mod csv;
 mod cut;

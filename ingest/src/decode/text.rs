@@ -11,7 +11,7 @@ use super::grams::Grams;
 use super::record::{Key, Record};
 use super::stamp::{Stamp, Zone};
 use super::syslog::{self, Header};
-use super::{DecodeSettings, Decoder, charset};
+use super::{DecodeSettings, Decoder, SourceSettings, charset, colours};
 
 /// Reads text records. Holds only scratch memory between them, so each worker thread has its own.
 pub struct TextDecoder {
@@ -21,6 +21,8 @@ pub struct TextDecoder {
     usual: Usual,
     count: FieldId,
     log_line: FormatId,
+    /// Room for a record without the colours that were in it.
+    plain: String,
 }
 
 /// What a format's reader needs besides the record.
@@ -81,6 +83,7 @@ impl TextDecoder {
             registry: Registry::new(&settings.library),
             count: FieldId::known("event.count"),
             log_line: FormatId::known("log_line"),
+            plain: String::new(),
         }
     }
 
@@ -111,7 +114,21 @@ impl TextDecoder {
             row.value(FieldId::RELEASED, Value::Time(released));
         }
         // A record that the arena had no room for is empty here; everything below works on what the row holds.
-        let text = row.raw().trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n', '\0']);
+        let mut plain = std::mem::take(&mut self.plain);
+        let text = colours::without(row.raw(), &mut plain).trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n', '\0']);
+        self.read_text(text, pin, source, &settings, &mut row);
+        self.plain = plain;
+    }
+
+    /// Reads the text that the row holds, without its colours.
+    fn read_text(
+        &mut self,
+        text: &str,
+        pin: Option<&str>,
+        source: Option<&SourceSettings>,
+        settings: &DecodeSettings,
+        row: &mut RowBuilder<'_>,
+    ) {
         let received = row.received();
         let mut header = syslog::header(text);
         if header.priority.is_none()
@@ -139,33 +156,33 @@ impl TextDecoder {
             context.header = Header { priority: header.priority, message: syslog::after_priority(text), ..Header::default() };
             let mark = row.mark();
             let read = match pin {
-                Some(pin) => self.registry.read_as(pin, &context, false, &mut row).unwrap_or(false),
-                None => self.registry.read_stamped(&context, &mut row),
+                Some(pin) => self.registry.read_as(pin, &context, false, row).unwrap_or(false),
+                None => self.registry.read_stamped(&context, row),
             };
             if read {
-                syslog::write_priority(header.priority, &mut row);
-                format::enrich(&mut row);
+                syslog::write_priority(header.priority, row);
+                format::enrich(row);
                 return;
             }
             row.rewind(mark);
             context.header = header;
         }
-        self.registry.write_header(&context, &mut row);
+        self.registry.write_header(&context, row);
         if let Some((message, times)) = syslog::repeated(context.header.message) {
             row.uint(self.count, times);
             row.text(FieldId::MESSAGE, context.header.message);
             context.header.message = message;
         }
-        let pinned = pin.map(|pin| pin != "syslog" && self.registry.read_as(pin, &context, true, &mut row) == Some(true));
+        let pinned = pin.map(|pin| pin != "syslog" && self.registry.read_as(pin, &context, true, row) == Some(true));
         if pinned == Some(false) && pin != Some("syslog") {
             // The sender writes what it was not said to write: worth knowing, and no reason to lose the record.
             row.text(FieldId::FLAGS, "format_pin_refused");
         }
-        if !pinned.unwrap_or(false) && (pin == Some("syslog") || !self.registry.read(&context, &mut row)) {
-            self.parameters(&context, &mut row);
-            self.unrecognised(text, &context, &mut row);
+        if !pinned.unwrap_or(false) && (pin == Some("syslog") || !self.registry.read(&context, row)) {
+            self.parameters(&context, row);
+            self.unrecognised(text, &context, row);
         }
-        format::enrich(&mut row);
+        format::enrich(row);
     }
 
     /// What the names of the header's structured data (RFC 5424 §6.3) usually mean.

@@ -11,6 +11,7 @@ use super::tables;
 use super::usual::Usual;
 use super::windows::{Carried, Events};
 use super::zeek::Logs;
+use crate::decode::colours;
 use crate::decode::json::Entries;
 use crate::decode::record::json::{self, Outcome};
 use crate::decode::record::table::{self, Table};
@@ -237,7 +238,8 @@ impl Reader {
         }
         let mut memory = std::mem::take(&mut self.carrier.memory);
         memory.clear();
-        memory.push_str(line.trim_end());
+        colours::add_without(line, &mut memory);
+        memory.truncate(memory.trim_end().len());
         let length = memory.len();
         memory.push_str(self.carrier.program.iter().find_map(|key| view.text(*key)).unwrap_or(""));
         Some((memory, length))
