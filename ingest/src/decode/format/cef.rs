@@ -183,6 +183,12 @@ impl super::Reader for Reader {
         cef_vendors::after(vendor, class, name, &pairs, &mut self.scratch, row);
         self.rest.write(&pairs, |key| !self.keys.knows(key), context, receipt.is_none(), &mut self.scratch, row);
         cef_vendors::last(row);
+        // Some write from where it was done into the message alone.
+        if let Some(said) = pairs.get("msg").or(pairs.get("message"))
+            && [FieldId::SOURCE_IP, FieldId::DESTINATION_IP, FieldId::HOST_IP].iter().all(|field| row.get(*field).is_none())
+        {
+            super::guess(extension::plain(said, &mut self.scratch), row);
+        }
         if row.get(FieldId::MESSAGE).is_none() {
             some_text(row, FieldId::MESSAGE, extension::plain(name, &mut self.scratch));
         }

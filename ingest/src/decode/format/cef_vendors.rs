@@ -106,6 +106,7 @@ fn labels(pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>)
         ("Rule Name", FieldId::RULE_NAME),
         ("Rule name", FieldId::RULE_NAME),
         ("rule_name", FieldId::RULE_NAME),
+        ("sname", FieldId::RULE_NAME), // Trellix Network Security (FireEye)
         ("Matched Category", FieldId::RULE_CATEGORY),
     ];
     for (label, field) in TEXTS {

@@ -204,7 +204,11 @@ impl super::Reader for Reader {
             styled(if whole.is_some() { bare } else { message }, *style, |pair| {
                 if is_of(pair) {
                     // `[UserID:taro]`
-                    let value = if *style == COLONS { pair.value.trim_end_matches([']', ')']) } else { pair.value };
+                    let value = match *style == COLONS {
+                        true => pair.value.trim_end_matches([']', ')']),
+                        // `(error=none, ip=192.0.2.7)`
+                        false => pair.value.strip_suffix(')').filter(|bare| !bare.contains('(')).unwrap_or(pair.value),
+                    };
                     put(pair.key.trim_start_matches(['[', '(']), value);
                 }
             });
@@ -235,7 +239,7 @@ pub(super) struct Plain {
     usual: Usual,
     message: Key,
     /// The names of what a program says in its own words.
-    says: [Key; 9],
+    says: [Key; 10],
 }
 
 impl Plain {
@@ -245,8 +249,19 @@ impl Plain {
             fields: Fields::new(""),
             usual: Usual::new(keys),
             message: keys.declare("message"),
-            says: ["message", "msg", "Message", "description", "Description", "summary", "Summary", "raw_message", "rawMessage"]
-                .map(|name| keys.declare(name)),
+            says: [
+                "message",
+                "msg",
+                "Message",
+                "fields.message",
+                "description",
+                "Description",
+                "summary",
+                "Summary",
+                "raw_message",
+                "rawMessage",
+            ]
+            .map(|name| keys.declare(name)),
         }
     }
 

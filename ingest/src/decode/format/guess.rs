@@ -208,6 +208,12 @@ const FAILED: &[&str] = &[
     "login error",
     "login_error",
     "not authenticate",
+    "not authorized",
+    "not authorised",
+    "not accepted",
+    "no such user",
+    "too many",
+    "limit reached",
     "to authenticate",
     "失敗",
     "拒否",
@@ -217,8 +223,20 @@ const FAILED: &[&str] = &[
     "échou",
     "échec",
 ];
-const WENT_WELL: &[&str] =
-    &["succe", "accepted", "logged in", "logged on", "authenticated", "signed in", "granted", " passed", "しました", "成功"];
+const WENT_WELL: &[&str] = &[
+    "succe",
+    "accepted",
+    "logged in",
+    "logged on",
+    "authenticated",
+    "signed in",
+    "granted",
+    "authorized login",
+    "authorised login",
+    " passed",
+    "しました",
+    "成功",
+];
 
 /// Words that are looked for anywhere in a text, by their first byte in small letters.
 struct Anywhere(Vec<Vec<&'static str>>);

@@ -544,6 +544,11 @@ impl Registry {
             row.text(FieldId::LOG_LEVEL, level);
         }
         super::guess(message, row);
+        // Whose it is may stand in the header's structured data.
+        if context.header.structured.is_some() && (row.get(FieldId::USER_NAME).is_some() || row.get(FieldId::SOURCE_IP).is_some())
+        {
+            super::outcome(message, row);
+        }
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      receivedat receivetime endtime updatedat effectiveat createdtimeutc alerttimeutc eventtimeutc requesttimeutc detectedutc date utctime utctimestamp timestamputc timestampms timestampunix epoch \
      epochtime unixtime unixtimestamp timems timemicros now recordtime observedtimestamp timeunixnano observedtimeunixnano \
      asctime dttm syslogtimestamp logdate lastseen received receiveddate startedat requestedat timestampderived recordedat \
-     timegeneratedutc rt devicereceipttime 日時 発生日時 ログ日時 時刻 発生時刻",
+     timegeneratedutc timestamprfc3339nano rt devicereceipttime 日時 発生日時 ログ日時 時刻 発生時刻",
     ),
     (
         Host("source"),
@@ -272,7 +272,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      createdbyusername performedbyname modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
-     domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser fromuser clusteruser csusername subjuid identityprincipalname users",
+     domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser fromuser clusteruser csusername subjuid identityprincipalname requser users",
     ),
     (
         As("user.id"),
@@ -405,7 +405,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname alerttitle \
      title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
      correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname \
-     infectionname signame virus filtername matchedpolicy triggeredrule intelname flaggedrulesname",
+     infectionname signame virus filtername matchedpolicy triggeredrule ruleslist",
     ),
     (
         As("rule.id"),
@@ -562,7 +562,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Hash("file.hash"),
         Any,
         "sha256 {F}sha256 {F}sha256hash {F}hashsha256 sha256hash hashsha256 sha256sum hashessha256 filehash hash \
-     filehashvalue objecthash hashvalue hashes",
+     filehashvalue objecthash hashvalue hashes sha2 {F}sha2",
     ),
     (
         Hash("process.hash"),
@@ -635,7 +635,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Mailbox("email.message_id"),
         Mail,
-        "internetmessageid emailmessageid mailmessageid msgid messageid smtpmessageid headermessageid rfcmessageid",
+        "internetmessageid emailmessageid mailmessageid msgid messageid smtpmessageid headermessageid rfcmessageid mimeid",
     ),
     (
         As("host.name"),

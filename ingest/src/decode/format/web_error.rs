@@ -136,7 +136,9 @@ impl Reader {
             }
         }
         refused(text, row);
-        if row.get(FieldId::SOURCE_IP).is_none() && !module.starts_with("ssl") {
+        // What a program in PHP says itself (error_log()), not what PHP says of it: a failed login of its own.
+        let says_itself = module.starts_with("php") && !text.starts_with("PHP ");
+        if says_itself || row.get(FieldId::SOURCE_IP).is_none() && !module.starts_with("ssl") {
             super::guess(text, row);
         }
         true
@@ -192,6 +194,12 @@ impl Reader {
         some_text(row, FieldId::HTTP_REQUEST_REFERRER, in_quotes(", referrer: \""));
         // ngx_mail_core_module
         some_text(row, FieldId::USER_NAME, in_quotes(", login: \""));
+        for (begins, outcome) in [("client login failed: ", "failure"), ("client logged in", "success")] {
+            if text.starts_with(begins) {
+                row.text(FieldId::EVENT_CATEGORY, "authentication");
+                row.text(FieldId::EVENT_OUTCOME, outcome);
+            }
+        }
         if security {
             self.security(&text[..at], row);
         }

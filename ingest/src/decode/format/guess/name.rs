@@ -185,10 +185,11 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         }
         last = [lead, name, word];
     }
-    // `from 192.0.2.7 for NAME`, `for 'NAME'`, `on behalf of NAME` at the end
+    // `from 192.0.2.7 for NAME`, `for 'NAME'`, `on behalf of NAME`, `from 192.0.2.7: 'NAME'` at the end
     let [before, lead, name] = last;
     let led = lead.eq_ignore_ascii_case("for") && (address(before).is_some() || quoted(name))
-        || lead.eq_ignore_ascii_case("of") && before.eq_ignore_ascii_case("behalf");
+        || lead.eq_ignore_ascii_case("of") && before.eq_ignore_ascii_case("behalf")
+        || before.eq_ignore_ascii_case("from") && lead.ends_with(':') && address(lead).is_some() && quoted(name);
     let ends = led && may_be_name(name);
     if ends {
         row.text(FieldId::USER_NAME, bare(name));

@@ -47,14 +47,16 @@ pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
     let mut target = "";
     for (_, word) in words(text) {
         let status = |word: &str| word.parse::<u16>().ok().filter(|status| word.len() == 3 && (100..600).contains(status));
-        if !found && is_target(word) && METHODS.contains(&before) {
-            row.text(FieldId::HTTP_REQUEST_METHOD, before);
+        // `POST 401 /path`
+        let answered = status(before).filter(|_| METHODS.contains(&earlier));
+        if !found && is_target(word) && (METHODS.contains(&before) || answered.is_some()) {
+            row.text(FieldId::HTTP_REQUEST_METHOD, if answered.is_some() { earlier } else { before });
             url(row, word);
             found = true;
             target = word;
             agent(&text[word.as_ptr() as usize - text.as_ptr() as usize + word.len()..], row);
             // `401 GET /path`
-            if let Some(status) = status(earlier) {
+            if let Some(status) = answered.or_else(|| status(earlier)) {
                 row.int(FieldId::HTTP_RESPONSE_STATUS_CODE, i64::from(status));
                 return;
             }
