@@ -185,9 +185,10 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         }
         last = [lead, name, word];
     }
-    // `from 192.0.2.7 for NAME`, `for 'NAME'`, `on behalf of NAME`, `from 192.0.2.7: 'NAME'` at the end
+    // `from 192.0.2.7 for NAME`, `for 'NAME'`, `login for NAME`, `on behalf of NAME`, `from 192.0.2.7: 'NAME'` at the end
     let [before, lead, name] = last;
-    let led = lead.eq_ignore_ascii_case("for") && (address(before).is_some() || quoted(name))
+    let of_login = || is_one_of(before, &["login", "logon", "password"]);
+    let led = lead.eq_ignore_ascii_case("for") && (address(before).is_some() || quoted(name) || of_login())
         || lead.eq_ignore_ascii_case("of") && before.eq_ignore_ascii_case("behalf")
         || before.eq_ignore_ascii_case("from") && lead.ends_with(':') && address(lead).is_some() && quoted(name);
     let ends = led && may_be_name(name);
