@@ -405,7 +405,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      detectionname detectionrule threatname virusname malwarename malware threat attackname attack alertname alerttitle \
      title alertrulename detection detectname ipsname attackid webrule firewallrule firewallrulename fwrulename \
      correlationrule matchedrule matchedrulename ルール名 ポリシー名 ウイルス名 securityrule vulnerability scenarioname \
-     infectionname signame virus filtername matchedpolicy triggeredrule ruleslist",
+     infectionname signame virus filtername matchedpolicy triggeredrule intelname flaggedrulesname ruleslist",
     ),
     (
         As("rule.id"),
