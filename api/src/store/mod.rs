@@ -176,7 +176,7 @@ impl Store {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Store> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(OTHERS_TIME)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        write_ahead(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // A transaction that reads first and finds, when it comes to write, that another process has written meanwhile fails at once: no waiting
@@ -322,6 +322,24 @@ impl Store {
             Ok(statement.query_row([name], |row| row.get(0)).optional()?)
         })
     }
+}
+
+/// Tries of [`write_ahead`]; each waits for who was first.
+const TRIES: usize = 100;
+
+/// Has the database write ahead, which it keeps. In this SQLite waits for nobody who opens the new file too, lest two wait for each other: it fails
+/// at once. A transaction waits.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let switch = || connection.pragma_update(None, "journal_mode", "WAL");
+    for _ in 0..TRIES {
+        match switch() {
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+                connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK;")?;
+            }
+            done => return done,
+        }
+    }
+    switch()
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
