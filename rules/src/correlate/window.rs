@@ -591,11 +591,12 @@ impl Pool {
         hash_of(&self.hasher, &(window, bytes))
     }
 
-    /// Something that hangs on where the value with a hash lies, and then on the value, for [`super::groups::Groups::warm`].
+    /// Something that hangs on where the value with a hash lies, for [`super::groups::Groups::warm`].
     pub(super) fn touch(&self, hash: u32) -> u64 {
         self.by_value.touch(hash)
     }
 
+    /// The same of the value itself.
     pub(super) fn touch_value(&self, hash: u32) -> u64 {
         self.by_value.find(hash, |_| true).map_or(0, |at| self.values[at].count.into())
     }

@@ -204,10 +204,11 @@ impl super::Reader for Reader {
             styled(if whole.is_some() { bare } else { message }, *style, |pair| {
                 if is_of(pair) {
                     // `[UserID:taro]`
-                    let value = match *style == COLONS {
-                        true => pair.value.trim_end_matches([']', ')']),
+                    let value = if *style == COLONS {
+                        pair.value.trim_end_matches([']', ')'])
+                    } else {
                         // `(error=none, ip=192.0.2.7)`
-                        false => pair.value.strip_suffix(')').filter(|bare| !bare.contains('(')).unwrap_or(pair.value),
+                        pair.value.strip_suffix(')').filter(|bare| !bare.contains('(')).unwrap_or(pair.value)
                     };
                     put(pair.key.trim_start_matches(['[', '(']), value);
                 }
