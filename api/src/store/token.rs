@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use event::{Time, hexadecimal};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{ErrorCode, OptionalExtension, Row, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -172,8 +172,8 @@ impl Store {
         if !bool::from(hash.as_slice().ct_eq(&expected)) {
             return Ok(None);
         }
-        // Nobody waits for a commit of the pipeline, or for another process that holds the database, only to have this noted: the next
-        // request notes it then.
+        // Nobody waits for a commit of the pipeline, or for another process that holds the database, or for room on the disk, only to have
+        // this noted: the next request notes it then.
         if last_used.is_none_or(|last| last < now - LAST_USED_NS)
             && let Ok(writer) = self.writer.try_lock()
         {
@@ -182,9 +182,9 @@ impl Store {
                 .prepare_cached("UPDATE token SET last_used = ?2 WHERE id = ?1")
                 .and_then(|mut update| update.execute(params![id, now]));
             writer.busy_timeout(OTHERS_TIME)?;
-            match noted {
-                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
-                other => drop(other?),
+            match noted.map_err(|error| (error.sqlite_error_code(), error)) {
+                Err((Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull), _)) | Ok(_) => {}
+                Err((_, error)) => return Err(error.into()),
             }
         }
         Ok(Some(Identity { name, tenant, token: id.to_owned() }))

@@ -2,6 +2,7 @@
 //! clients that dawdle.
 
 mod audit;
+mod room;
 #[path = "../server/mod.rs"]
 mod server;
 mod sources;

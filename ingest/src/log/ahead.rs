@@ -21,7 +21,7 @@ use tracing::{debug_span, warn};
 use super::LogError;
 use super::format::{HEADER_BYTES, Header, VERSION};
 use super::journal::sync_dir;
-use super::segment::{file_name, list};
+use super::segment::{allocate, file_name, list};
 
 /// Bytes written and synced at once: the writer's own syncs wait for no more.
 const PART_BYTES: usize = 1 << 20;
@@ -133,7 +133,7 @@ fn make(dir: &Path, segment_bytes: u64, asks: &Receiver<()>) -> Result<Option<Fi
     let fail = |error: io::Error| LogError::io("make", part(dir))(error);
     let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path).map_err(fail)?;
     // A full disk shows here, before the bytes are written.
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, segment_bytes).map_err(|error| fail(error.into()))?;
+    allocate(&file, segment_bytes).map_err(fail)?;
     let zeros = vec![0; PART_BYTES];
     let mut place = 0;
     while place < segment_bytes {

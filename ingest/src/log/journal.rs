@@ -25,7 +25,7 @@ use super::packer::{self, Ask};
 use super::proof::{self, Proof};
 use super::reader::{Fetched, Fetcher, Reader};
 use super::retention;
-use super::segment::{Step, Walker, file_name, list, tidy};
+use super::segment::{Step, Walker, allocate, file_name, list, tidy};
 
 /// What waits for the writer at once, in pieces of [`PIECE_BYTES`]: a disk that stands still costs 64 MiB, and then the senders wait. Counted
 /// in bytes, as listeners append what came with one wake: by number alone a sync of a tenth of a second would have them wait.
@@ -776,12 +776,7 @@ impl Writer {
             .map_err(LogError::io("create", path))?;
         let begin = || -> io::Result<()> {
             // A full disk shows here, before a record depends on it.
-            rustix::fs::fallocate(
-                &file,
-                rustix::fs::FallocateFlags::empty(),
-                0,
-                self.options.segment_bytes.max(HEADER_BYTES as u64),
-            )?;
+            allocate(&file, self.options.segment_bytes.max(HEADER_BYTES as u64))?;
             file.write_all_at(&header.encode(), 0)?;
             file.sync_all()
         };

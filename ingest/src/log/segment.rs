@@ -33,6 +33,16 @@ pub(crate) fn files(dir: &Path, offset: u64) -> [PathBuf; 3] {
     [PLAIN, PACKED, PART].map(|ending| dir.join(format!("{offset:020}{ending}")))
 }
 
+/// Gives a new file its room on the disk. Where there is not enough nothing is taken: a file system takes what there is before it sees that
+/// it does not do, and so long a writer of anything else would find none.
+pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    let disk = rustix::fs::fstatvfs(file)?;
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
+    Ok(rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes)?)
+}
+
 /// The first offsets of the segments of a folder, with what the names of their files end in.
 fn endings(dir: &Path) -> Result<BTreeMap<u64, BTreeSet<&'static str>>, LogError> {
     let mut segments: BTreeMap<u64, BTreeSet<&'static str>> = BTreeMap::new();
