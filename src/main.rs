@@ -2,6 +2,7 @@
 //!
 //! This is the program: it reads the configuration, wires the stages, runs, and stops cleanly. What the stages do is in the crates.
 
+mod analysis;
 mod clock;
 mod command;
 mod config;

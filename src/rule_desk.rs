@@ -14,9 +14,8 @@ use rules::{Counters, Did, LoadOptions, Match, Mode, Modes, Problem, RuleCost, R
 use tracing::{info, warn};
 
 use crate::config::{self, Config};
-use crate::loaded::{Loaded, load_rules};
+use crate::loaded::{Loaded, load_policy, load_rules};
 use crate::pipeline::{Current, InForce};
-use crate::role;
 
 /// Rules that have series of their own among the metrics: of those that have matched, the ones that did most often. A time series
 /// database keeps a series for each, and `GET /rules` has them all.
@@ -241,7 +240,7 @@ impl Desk {
     /// Reads the zone policy; the one in force where its text is the same.
     fn load_policy(&self, in_force: Option<&Arc<Policy>>) -> Result<Option<Arc<Policy>>, String> {
         let Some(path) = &self.policy else { return Ok(None) };
-        let read = role::load_policy(path).map_err(|error| format!("{error:#}"))?;
+        let read = load_policy(path).map_err(|error| format!("{error:#}"))?;
         Ok(Some(in_force.filter(|policy| policy.sha256 == read.sha256).cloned().unwrap_or_else(|| Arc::new(read))))
     }
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::clock::SystemClock;
 use crate::config;
-use crate::role::decode_settings;
+use crate::loaded::decode_settings;
 
 /// Arguments of `mihari parse`.
 #[derive(Args, Debug)]

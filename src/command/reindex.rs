@@ -14,9 +14,9 @@ use ingest::log::{Journal, JournalOptions};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::loaded::{decode_settings, index_options, load_policy};
 use crate::pipeline::{Current, InForce};
 use crate::reread::JournalAgain;
-use crate::role;
 
 /// Arguments of `mihari reindex`.
 #[derive(Args, Debug)]
@@ -71,11 +71,11 @@ pub(crate) fn run(args: &Reindex) -> Result<ExitCode> {
         super::say(&format!("the index is gone; the service builds it anew from {records} records when it starts"));
         return Ok(ExitCode::SUCCESS);
     }
-    let policy = config.policy.as_deref().map(role::load_policy).transpose()?.map(Arc::new);
+    let policy = config.policy.as_deref().map(load_policy).transpose()?.map(Arc::new);
     let (no_rules, _) = rules::load(&[], &rules::LoadOptions::default());
     let again = JournalAgain {
         journal: Arc::new(journal),
-        settings: role::decode_settings(&config.decode, &config.listen, clock.now())?,
+        settings: decode_settings(&config.decode, &config.listen, clock.now())?,
         current: Current::new(Arc::new(InForce { rules: Arc::new(no_rules), policy })),
         store: Store::open(&config.data.join("mihari.sqlite"), clock)?,
     };
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Reindex) -> Result<ExitCode> {
     for part in &parts {
         super::say(&part.to_string());
         let mut reading = again.begin().context("failed to read the journal")?;
-        let events = index::mend(&role::index_options(&config), part.tenant, &part.missing, |offset| reading.onwards(offset))?;
+        let events = index::mend(&index_options(&config), part.tenant, &part.missing, |offset| reading.onwards(offset))?;
         super::say(&match part.missing.offsets {
             (_, u64::MAX) => "it is removed; the service builds it anew when it starts".to_owned(),
             _ => format!("{events} events are indexed anew"),

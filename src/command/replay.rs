@@ -19,9 +19,8 @@ use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::loaded::{Loaded, load_rules};
+use crate::loaded::{Loaded, decode_settings, load_policy, load_rules, load_site, must_exist};
 use crate::pipeline::{self, Current, InForce, Parts, Spent};
-use crate::role;
 use merge::Inputs;
 
 mod merge;
@@ -72,22 +71,22 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
     if args.threads > 0 {
         config.threads = args.threads;
     }
-    role::must_exist(&config.rules.paths)?;
+    must_exist(&config.rules.paths)?;
     let Loaded { rules, problems, .. } = load_rules(&config.rules);
     for p in problems.iter().filter(|p| p.refused) {
         super::complain(&super::visible(&format!("{}:{}: refused: {}", p.path, p.line, p.reason)));
     }
     let rules = Arc::new(rules);
-    let policy = args.policy.as_deref().or(config.policy.as_deref()).map(role::load_policy).transpose()?.map(Arc::new);
+    let policy = args.policy.as_deref().or(config.policy.as_deref()).map(load_policy).transpose()?.map(Arc::new);
     let reference = args.reference.unwrap_or_else(|| super::parse::reference_of(&args.inputs[0]));
-    let settings = role::decode_settings(&config.decode, &[], reference)?;
+    let settings = decode_settings(&config.decode, &[], reference)?;
     let mut events = args.events.as_ref().map(|path| create(path)).transpose()?;
     let parts = Parts {
         settings: settings.clone(),
         current: Current::new(Arc::new(InForce { rules: rules.clone(), policy: policy.clone() })),
         threads: config.worker_threads(),
     };
-    let (site, problems) = role::load_site(&config.behaviour)?;
+    let (site, problems) = load_site(&config.behaviour)?;
     problems.iter().for_each(|problem| super::complain(problem));
     let site = Arc::new(site.with_policy(policy));
     let lateness_ns = i64::from(config.rules.lateness_s) * 1_000_000_000;

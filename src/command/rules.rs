@@ -85,7 +85,7 @@ fn complain_of_refused<'p>(problems: impl IntoIterator<Item = &'p Problem>) {
 pub(crate) fn run(command: &RulesCommand) -> Result<ExitCode> {
     match command {
         RulesCommand::Check { paths, with } => {
-            crate::role::must_exist(paths)?;
+            crate::loaded::must_exist(paths)?;
             check(paths, with)
         }
         RulesCommand::Test { cases, junit, with } => test(cases, junit.as_deref(), with),

@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::reindex::missing_of;
 use crate::config::Config;
-use crate::loaded::{Loaded, load_rules};
+use crate::loaded::{Loaded, decode_settings, load_policy, load_rules, load_site};
 use crate::role;
 use crate::rule_desk::Desk;
 
@@ -127,20 +127,20 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
 /// Says what is wrong with the configuration, and with the rules, the policy and the other files that it names: what would keep the service
 /// from starting is an error, what it would do without is told and gives 1.
 fn check(config: &Config) -> Result<ExitCode> {
-    role::decode_settings(&config.decode, &config.listen, event::Time::EPOCH)?;
+    decode_settings(&config.decode, &config.listen, event::Time::EPOCH)?;
     for (at, listen) in config.listen.iter().enumerate() {
         if let Some(tls) = &listen.tls {
             tls.files().check().with_context(|| format!("listen[{at}].tls"))?;
         }
     }
-    let (_, mut without) = role::load_site(&config.behaviour)?;
+    let (_, mut without) = load_site(&config.behaviour)?;
     for path in config.listen.iter().filter_map(|listen| listen.path.as_ref()) {
         if let Err(error) = Follow::check(path) {
             without.push(format!("{}: {error}", path.display()));
         }
     }
     if let Some(path) = &config.policy {
-        role::load_policy(path)?;
+        load_policy(path)?;
     }
     let Loaded { rules: set, problems, .. } = load_rules(&config.rules);
     for Problem { path, line, reason, refused, .. } in &problems {

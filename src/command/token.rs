@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::role;
+use crate::loaded::make_data;
 
 /// What to do with tokens.
 #[derive(Subcommand, Debug)]
@@ -51,7 +51,7 @@ pub(crate) fn run(command: &TokenCommand) -> Result<ExitCode> {
     let config = config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let database = config.data.join("mihari.sqlite");
     match command {
-        TokenCommand::Create { .. } => role::make_data(&config.data)?,
+        TokenCommand::Create { .. } => make_data(&config.data)?,
         _ => anyhow::ensure!(database.exists(), "there is no {}: is this the service's configuration?", database.display()),
     }
     let store = Store::open(&database, Arc::new(SystemClock))?;

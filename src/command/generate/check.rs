@@ -15,9 +15,9 @@ use rules::policy::Policy;
 use rules::{Behaviour, BehaviourOptions, Correlator};
 
 use crate::config::Config;
-use crate::loaded::load_rules;
+use crate::detection;
+use crate::loaded::{decode_settings, load_rules, load_site};
 use crate::pipeline::{self, Current, InForce, Parts, Spent};
-use crate::{detection, role};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Bytes of a batch: small, so that the time at which an alert comes is known to a few seconds.
@@ -32,9 +32,9 @@ pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
         Ok((policy, _)) => Arc::new(policy),
         Err(problems) => anyhow::bail!("the town's own policy: {problems:?}"),
     };
-    let settings = role::decode_settings(&config.decode, &[], plan.start)?;
+    let settings = decode_settings(&config.decode, &[], plan.start)?;
     let lateness_ns = i64::from(config.rules.lateness_s) * SECOND_NS;
-    let site = Arc::new(role::load_site(&config.behaviour)?.0.with_policy(Some(policy.clone())));
+    let site = Arc::new(load_site(&config.behaviour)?.0.with_policy(Some(policy.clone())));
     let mut behaviour = Behaviour::new(rules.clone(), BehaviourOptions { lateness_ns, site });
     let mut correlator = Correlator::new(rules.clone(), config.rules.correlate_options()?);
     let current = Current::new(Arc::new(InForce { rules, policy: Some(policy) }));

@@ -37,7 +37,7 @@ pub(super) fn run(args: &Explain) -> Result<ExitCode> {
     if of_file {
         paths.push(file.to_owned());
     }
-    crate::role::must_exist(&args.rules)?;
+    crate::loaded::must_exist(&args.rules)?;
     let Loaded { rules: set, problems, .. } = load_rules(&args.with.rules(paths)?);
     super::complain_of_refused(problems.iter().filter(|p| !of_file || p.path == args.rule));
     let meant: Vec<usize> = match of_file {

@@ -49,7 +49,7 @@ struct Line<'r> {
 }
 
 pub(super) fn run(args: &List) -> Result<ExitCode> {
-    crate::role::must_exist(&args.paths)?;
+    crate::loaded::must_exist(&args.paths)?;
     let Loaded { rules, problems, .. } = load_rules(&args.with.rules(args.paths.clone())?);
     super::complain_of_refused(&problems);
     let code = if problems.iter().any(|p| p.refused) { ExitCode::FAILURE } else { ExitCode::SUCCESS };

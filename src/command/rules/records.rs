@@ -16,7 +16,7 @@ use crate::config;
 
 /// The events of a record as it was received; there is at least one.
 pub(super) fn record(text: &str) -> Result<Batch> {
-    let settings = crate::role::decode_settings(&config::Decode::default(), &[], SystemClock.now())?;
+    let settings = crate::loaded::decode_settings(&config::Decode::default(), &[], SystemClock.now())?;
     let head = FrameHead { position: Position { partition: 0, offset: 1 }, ..FrameHead::new(Transport::File, Content::Text) };
     let mut builder = BatchBuilder::default();
     TextDecoder::new(&settings).decode(Frame { head, bytes: text.as_bytes() }, &mut builder);
@@ -28,7 +28,7 @@ pub(super) fn record(text: &str) -> Result<Batch> {
 /// Gives `each` the events of a capture in batches; an event's offset is the number of its record, from 1.
 pub(super) fn capture(path: &Path, mut each: impl FnMut(Batch)) -> Result<()> {
     let reference = crate::command::parse::reference_of(path);
-    let mut text = TextDecoder::new(&crate::role::decode_settings(&config::Decode::default(), &[], reference)?);
+    let mut text = TextDecoder::new(&crate::loaded::decode_settings(&config::Decode::default(), &[], reference)?);
     let (mut flows, mut capture) = (FlowDecoder::default(), Capture::open(path)?);
     let (mut frames, mut builder, mut offset) = (Frames::default(), BatchBuilder::default(), 0);
     loop {
