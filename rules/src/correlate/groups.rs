@@ -86,7 +86,7 @@ impl Groups {
 
     /// About how much memory they take.
     pub(super) fn bytes(&self) -> usize {
-        self.group_bytes + self.pool.bytes
+        self.group_bytes + self.pool.bytes()
     }
 
     /// An event enters the window of its group, which is then the one that was idle for the shortest time. Of more than `groups_max`

@@ -16,6 +16,7 @@ mod fold;
 mod groups;
 pub(crate) mod plan;
 mod queue;
+mod rank;
 mod short;
 mod snapshot;
 mod sum;

@@ -5,20 +5,20 @@
 //! | events | their number | O(1) |
 //! | different values | how often each value is there | O(1) |
 //! | sum, average | an exact sum | O(1) |
-//! | percentile, median | two ordered halves that meet at the rank | O(log n) |
+//! | percentile, median | two heaps that meet at the rank | O(log n), mostly less |
 //! | rules | per rule when it last happened | O(rules) |
 //! | rules in order | per step the latest start of a chain that has come so far | O(1) |
 //!
 //! Events enter in the order of their time. Windows of one rule and tenant share the buffers in [`Pool`].
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 use event::{EventId, Position};
 use hashbrown::DefaultHashBuilder;
 
 use super::encode;
 use super::plan::{Asks, Formula, Measure};
+use super::rank::{Halves, Numbers};
 use super::short::Short;
 use super::snapshot::{In, Out};
 use super::sum::Sum;
@@ -58,7 +58,7 @@ impl<T> Slab<T> {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.items.len() - self.free.len()
     }
 
@@ -109,79 +109,12 @@ struct Valued {
 pub(super) struct Pool {
     entries: Slab<Entry>,
     /// Numbers that are added up or ranked.
-    numbers: Slab<Number>,
+    numbers: Numbers,
     values: Slab<Valued>,
     by_value: Index,
     hasher: DefaultHashBuilder,
-    /// About how much memory all that takes.
-    pub(super) bytes: usize,
-}
-
-/// A number as an element of an order.
-#[derive(Clone, Copy, Debug)]
-struct Ranked(Number, u32);
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Ranked) -> Ordering {
-        let (a, b) = (self.0, other.0);
-        if let (Number::Int(a), Number::Int(b)) = (a, b) {
-            return a.cmp(&b).then(self.1.cmp(&other.1)); // Nearly all of them.
-        }
-        // A whole number beside the fraction that it rounds to: any fixed order does, but it must be one.
-        let by_kind = || matches!(a, Number::Float(_)).cmp(&matches!(b, Number::Float(_)));
-        a.ordering(b).unwrap_or(Ordering::Equal).then_with(by_kind).then(self.1.cmp(&other.1))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Ranked) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}
-
-/// The numbers of a window by size: `low` holds those up to the rank that is asked for, `high` the others.
-#[derive(Debug, Default)]
-pub(super) struct Halves {
-    low: BTreeSet<Ranked>,
-    high: BTreeSet<Ranked>,
-}
-
-impl Halves {
-    fn change(&mut self, number: Ranked, enters: bool, rank: f64) {
-        if !enters {
-            let _ = self.low.remove(&number) || self.high.remove(&number);
-        } else if self.high.first().is_some_and(|lowest| *lowest < number) {
-            self.high.insert(number);
-        } else {
-            self.low.insert(number);
-        }
-        let count = self.low.len() + self.high.len();
-        let wanted = if count == 0 { 0 } else { (rank * (count - 1) as f64).floor() as usize + 1 };
-        while self.low.len() > wanted {
-            self.high.extend(self.low.pop_last());
-        }
-        while self.low.len() < wanted {
-            self.low.extend(self.high.pop_first());
-        }
-    }
-
-    /// The value at the rank, interpolated linearly between its neighbours.
-    fn value(&self, rank: f64) -> Option<Number> {
-        let low = self.low.last()?.0;
-        let part = (rank * (self.low.len() + self.high.len() - 1) as f64).fract();
-        match self.high.first() {
-            Some(Ranked(high, _)) if part > 0.0 => Some(Number::Float(low.float() * (1.0 - part) + high.float() * part)),
-            _ => Some(low),
-        }
-    }
+    /// About how much memory all that takes but the numbers.
+    bytes: usize,
 }
 
 /// What a window measures.
@@ -218,9 +151,6 @@ pub(super) fn state_bytes(asks: &Asks) -> usize {
         measure => times_len(measure, asks.places) * size_of::<i64>(),
     }
 }
-
-/// What one number takes in [`Halves`], with its share of the tree.
-const RANKED_BYTES: usize = 80;
 
 fn times_len(measure: &Measure, places: usize) -> usize {
     match measure {
@@ -271,7 +201,7 @@ impl Window {
         let state = match &self.state {
             State::Events | State::Values(_) => 0,
             State::Sum(sum) => sum.touch(),
-            State::Rank(halves) => halves.low.len() as u64,
+            State::Rank(halves) => halves.touch(),
             State::Times(times) => times.first().map_or(0, |time| *time as u64),
         };
         time(self.first) ^ time(self.last) ^ state
@@ -333,9 +263,8 @@ impl Window {
                 }
             }
             State::Rank(halves) => {
-                if let (Some(number), Measure::Rank(rank)) = (pool.number(value), &asks.measure) {
-                    halves.change(Ranked(number, entry), true, *rank);
-                    pool.bytes += RANKED_BYTES;
+                if let (true, Measure::Rank(rank)) = (value != NONE, &asks.measure) {
+                    halves.enter(value, &mut pool.numbers, *rank);
                 }
             }
         }
@@ -354,13 +283,16 @@ impl Window {
                 }
             }
             State::Rank(halves) => {
-                if let (Some(number), Measure::Rank(rank)) = (pool.take_number(value), &asks.measure) {
-                    halves.change(Ranked(number, at), false, *rank);
-                    pool.bytes -= RANKED_BYTES;
+                if let (true, Measure::Rank(rank)) = (value != NONE, &asks.measure) {
+                    halves.leave(value, &mut pool.numbers, *rank);
                 }
             }
         }
-        pool.entries.release(at);
+        self.release_first(pool, next);
+    }
+
+    fn release_first(&mut self, pool: &mut Pool, next: u32) {
+        pool.entries.release(self.first);
         pool.bytes -= size_of::<Entry>();
         self.first = next;
         if next == NONE {
@@ -373,7 +305,10 @@ impl Window {
     /// Everything leaves.
     pub(super) fn clear(&mut self, pool: &mut Pool, asks: &Asks) {
         if let State::Rank(halves) = &mut self.state {
-            **halves = Halves::default(); // In one, not number by number.
+            halves.clear(&mut pool.numbers); // In one, not number by number.
+            while self.first != NONE {
+                self.release_first(pool, pool.entries[self.first].next);
+            }
         }
         while self.first != NONE {
             self.leave(pool, asks);
@@ -387,7 +322,7 @@ impl Window {
             (Measure::Values, State::Values(different)) => asks.within(Number::Int((*different).into())),
             (Measure::Sum, State::Sum(sum)) => adds_up(sum, asks, 1),
             (Measure::Average, State::Sum(sum)) => adds_up(sum, asks, self.len.into()),
-            (Measure::Rank(rank), State::Rank(halves)) => halves.value(*rank).is_some_and(|n| asks.within(n)),
+            (Measure::Rank(rank), State::Rank(halves)) => halves.value(&pool.numbers, *rank).is_some_and(|n| asks.within(n)),
             (Measure::Rules, State::Times(last)) => {
                 asks.within(Number::Int(last.iter().filter(|t| **t >= oldest).count() as i128))
             }
@@ -581,9 +516,14 @@ impl Pool {
         if at == NONE { NONE } else { self.entries[at].next }
     }
 
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.numbers.bytes()
+    }
+
     /// What an entry takes, with its value.
     pub(super) fn bytes_per_entry(&self) -> usize {
-        self.bytes / self.entries.len().max(1)
+        self.bytes() / self.entries.len().max(1)
     }
 
     /// The hash of a value of a window.
@@ -640,19 +580,16 @@ impl Pool {
 
     /// The place of a number; no place where the bytes are none.
     fn put_number(&mut self, bytes: &[u8]) -> u32 {
-        let Some(number) = encode::number(bytes) else { return NONE };
-        self.bytes += size_of::<Number>();
-        self.numbers.put(number)
+        encode::number(bytes).map_or(NONE, |number| self.numbers.put(number))
     }
 
     fn number(&self, at: u32) -> Option<Number> {
-        (at != NONE).then(|| self.numbers[at])
+        (at != NONE).then(|| self.numbers.get(at))
     }
 
     fn take_number(&mut self, at: u32) -> Option<Number> {
         let number = self.number(at)?;
         self.numbers.release(at);
-        self.bytes -= size_of::<Number>();
         Some(number)
     }
 }
