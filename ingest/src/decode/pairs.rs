@@ -210,8 +210,8 @@ fn closing_quote(quoted: &str) -> usize {
         match bytes.get(place + 1) {
             None => return place,
             Some(next) if is_separator(char::from(*next)) => return place,
-            // `level="info": text`, `[.. key="value"]`
-            Some(b':' | b']' | b')') if matches!(bytes.get(place + 2), None | Some(b' ')) => return place,
+            // `level="info": text`, `[.. key="value"]`, `[.. key="value"]: text`
+            Some(b':' | b']' | b')') if matches!(bytes.get(place + 2), None | Some(b' ' | b':')) => return place,
             _ => at = place + 1,
         }
     }

@@ -102,6 +102,19 @@ fn bracketed<'t>(text: &'t str, mut each: impl FnMut(&'t str, &'t str)) -> bool 
     good
 }
 
+/// The pairs of a row whose every cell is one in quotes: `"2026/04/01 09:00:00","user=taro","file=a b.xlsx"`, where there are enough.
+fn celled<'t>(text: &'t str, mut each: impl FnMut(&'t str, &'t str)) -> bool {
+    let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
+    let pairs = || {
+        inner.split("\",\"").filter_map(|cell| cell.split_once('=')).filter(|(key, value)| is_key(key) && !value.contains('"'))
+    };
+    let good = pairs().count() >= PAIRS_MIN;
+    if good {
+        pairs().for_each(|(key, value)| each(key, value));
+    }
+    good
+}
+
 fn is_key(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-@/".contains(&b) || !b.is_ascii();
     text.len() <= 64 && text.bytes().all(plain) && text.bytes().any(|b| b.is_ascii_alphabetic() || !b.is_ascii())
@@ -179,8 +192,8 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
-        if message.starts_with('<') && message.ends_with("/>") {
-            return false; // An element of XML with attributes.
+        if message.starts_with('<') && (message.ends_with("/>") || message.ends_with('>') && message.contains("</")) {
+            return false; // Elements of XML with attributes.
         }
         self.record.begin();
         let Reader { record, .. } = self;
@@ -188,21 +201,24 @@ impl super::Reader for Reader {
             let key = record.keys.child(Key::ROOT, key);
             record.text(message, key, value);
         };
-        if !bracketed(message, &mut put) {
+        let (mut end, mut colons) = (message.len(), false);
+        if !bracketed(message, &mut put) && !celled(message, &mut put) {
             let bare = without_lead(message);
             let enough =
                 |style: &&Style| memchr::memchr_iter(style.equals as u8, message.as_bytes()).nth(PAIRS_MIN - 1).is_some();
             let whole = WHOLE.iter().filter(enough).find(|style| is_whole(bare, **style));
             let style = whole.or_else(|| STYLES.iter().filter(enough).find(|style| fits(message, **style)));
             let style = style.map(|style| if *style == STYLES[0] && is_loose(message) { &LOOSE } else { style });
-            let colons = || Some(&COLONS).filter(enough).filter(|_| has_colons(message));
-            let Some(style) = style.or_else(colons) else { return false };
+            let tight = || Some(&COLONS).filter(enough).filter(|_| has_colons(message));
+            let Some(style) = style.or_else(tight) else { return false };
+            colons = *style == COLONS;
             let is_of = |pair: Pair<'_>| match *style == COLONS {
                 true => is_tight(message, pair) && usual::is_known(pair.key),
                 false => is_name(pair.key, *style),
             };
             styled(if whole.is_some() { bare } else { message }, *style, |pair| {
                 if is_of(pair) {
+                    end = pair.value.as_ptr() as usize - message.as_ptr() as usize + pair.value.len();
                     // `[UserID:taro]`
                     let value = if *style == COLONS {
                         pair.value.trim_end_matches([']', ')'])
@@ -215,6 +231,9 @@ impl super::Reader for Reader {
             });
         }
         self.plain.write(&self.record, message, context, row);
+        if colons && row.get(FieldId::USER_NAME).is_some() {
+            super::guess::outcome(message, row);
+        }
         if let Some((lead, _)) = message.split_once(['=', '{']) {
             super::guess(lead, row);
             // Where the header has the time, the words before the first name tell the level: `error=none` tells none.
@@ -225,9 +244,14 @@ impl super::Reader for Reader {
             {
                 row.text(FieldId::LOG_LEVEL, level);
             }
-            if row.get(FieldId::USER_NAME).is_some() {
+            if row.get(FieldId::USER_NAME).or_else(|| row.get(FieldId::SOURCE_IP)).is_some() {
                 super::guess::outcome(lead, row);
             }
+        }
+        // `[client IP="192.0.2.7" id="7"]: failed to authenticate user:taro`
+        if let Some(tail) = message.get(end..).and_then(|rest| rest.trim_start_matches(['"', '\'']).strip_prefix("]: ")) {
+            super::guess(tail, row);
+            super::guess::outcome(tail, row);
         }
         true
     }
@@ -240,7 +264,7 @@ pub(super) struct Plain {
     usual: Usual,
     message: Key,
     /// The names of what a program says in its own words.
-    says: [Key; 10],
+    says: [Key; 13],
 }
 
 impl Plain {
@@ -261,6 +285,9 @@ impl Plain {
                 "Summary",
                 "raw_message",
                 "rawMessage",
+                "properties.msg",
+                "properties.message",
+                "data.message",
             ]
             .map(|name| keys.declare(name)),
         }

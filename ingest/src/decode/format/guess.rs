@@ -57,6 +57,7 @@ const BEFORE_ADDRESS: &[&str] = &[
     "x-forwarded-for",
     "origin",
     "visitor",
+    "accepted",
     "user-ip",
     "remotehost",
     "remoteip",
@@ -89,6 +90,13 @@ const BEFORE_SOURCE: &[&str] = &[
     "client_ip",
     "clientip",
     "remote",
+    "remoteip",
+    "remote_ip",
+    "remoteaddr",
+    "remote_addr",
+    "rhost",
+    "remotehost",
+    "clientaddress",
     "peer",
     "initiator",
     "attacker",
@@ -208,6 +216,14 @@ const FAILED: &[&str] = &[
     "login error",
     "login_error",
     "not authenticate",
+    "not be authenticated",
+    "unable to log",
+    "cannot log",
+    "could not log",
+    "認証エラー",
+    "認証ng",
+    "ログインng",
+    "ログインエラー",
     "not authorized",
     "not authorised",
     "not accepted",
@@ -434,9 +450,11 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         // `IP:192.0.2.7`, `src-port:40122`
         let led = word.split_once(':').or_else(|| word.strip_suffix(']')?.split_once('[')); // ..., `ClientIP[192.0.2.7]`
         let led = led.filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
-        // `user taro@192.0.2.7`, `(taro@192.0.2.7)` at the beginning
+        // `user taro@192.0.2.7`, `(taro@192.0.2.7)` at the beginning, of a login also elsewhere
         let of_name = word.split_once('@').filter(|(name, rest)| {
-            let led = is_one_of(before, &["user", "for", "login"]) || at == 1 && of_address(text).is_some();
+            let led = is_one_of(before, &["user", "for", "login"])
+                || at <= 1 && of_address(text).is_some()
+                || login && name::of_whom(name, before).is_some();
             !name.is_empty() && led && address(rest).is_some()
         });
         let led = led.or(of_name);
@@ -548,12 +566,21 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
         }
         let led = is_one_of(one.lead, BEFORE_ADDRESS) || login && !is_one_of(one.lead, BEFORE_ANOTHER);
         let peer = text[one.at..].starts_with('/') && one.port.is_some() && !is_one_of(one.lead, BEFORE_TARGET); // as Java writes it
-        // `[192.0.2.7:40122]` of a log that begins with whom it is about
+        // `[192.0.2.7] RCPT refused`, `[192.0.2.7:40122]` of a log that begins with whom it is about
+        let in_front = one.at <= 1 && text.starts_with('[') && text[one.behind..].trim_start_matches(']').starts_with(' ');
         let in_brackets = one.port.is_some_and(|port| port >= EPHEMERAL_PORT_MIN)
             && (text[one.at..].starts_with('[') || text[..one.at].ends_with(['(', '[']))
             && !is_one_of(one.lead, BEFORE_ANOTHER);
+        // `user taro at 192.0.2.7 disconnected`, `user taro (192.0.2.7)`
+        let of_user = || {
+            let before = text[..one.at].trim_end_matches(['[', '(']);
+            let mut back = before.rsplit(' ').filter(|word| !word.is_empty());
+            let in_brackets = before.len() < one.at && before.ends_with(' ');
+            let nth = if one.lead == "at" { 2 } else { 1 };
+            (nth == 2 || in_brackets) && back.nth(nth).is_some_and(|word| word.eq_ignore_ascii_case("user"))
+        };
         let asked = || asks(&text[one.behind..]) || !is_one_of(one.lead, BEFORE_ANOTHER) && requests(&text[..one.at]);
-        if !(led || peer || in_brackets || begins(text, &one) || fills_column(text, &one) || asked()) {
+        if !(led || peer || in_front || in_brackets || begins(text, &one) || fills_column(text, &one) || of_user() || asked()) {
             return false;
         }
     }

@@ -73,7 +73,7 @@ pub(super) const WORDS: &[(&str, &str)] = &[
     // Who began it.
     (
         "S",
-        "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender sending cli srcendpoint",
+        "src source client remote caller calling attacker initiator originator origin orig actor requester peer connecting sender sending originating cli srcendpoint",
     ),
     // What it went to.
     ("D", "dst dest destination server target victim responder resp srv dstendpoint decoy honeypot"),
@@ -105,12 +105,12 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Ip,
         "srcip idorigh {S}ip {S}ips {S}ipaddress {S}address {S}{IP} ip{S} src source client saddr sip clientinfoip sourceinfoip loginip \
      userip useripaddress userclientipaddress userhostaddress rhost requestip requestipaddress httprequestclientip httprequestremoteip \
-     requestremoteaddr requestclientip fromip attackip attackerinfoip sourceinfoaddress aip {S}host srchost realip xrealip \
+     requestremoteaddr requestaddress requestclientip fromip attackip attackerinfoip sourceinfoaddress aip {S}host srchost realip xrealip \
      xff xforwardedfor xclientip accountip {S}publicip {S}assetip {S}geolocationipaddress origingeolocationipaddress \
      geolocationipaddress {S}publicipaddress origsrc 送信元 送信元ip 送信元アドレス 送信元ipアドレス 接続元 接続元ip \
      接続元ipアドレス クライアントip {H}xforwardedfor trueclientip visitorip sourcevisibleip ip ipaddress ipaddr \
-     identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid sshipaddress workstationip internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
-     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr queryip queryaddress networkipaddress{S} remote peer addr from",
+     identityip identityipaddress peernameip {S}hostaddress {S}hostip callstationid sshipaddress workstationip workstation internalip internalipaddress privateip localclientip lastip lastknownip origin externalip publicip \
+     publicipaddress {S}privateip ipアドレス cip callingstationid framedipaddress operatedipaddress operatedfrom accessedfrom loginfrom loggedinfrom lastuserip fromipv4 fromipv6 {S}networkaddress initiatorentitysysaddr queryip queryaddress networkipaddress{S} remote peer addr address attacker initiator from",
     ),
     (
         Number("source.port"),
@@ -121,13 +121,13 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Host("destination"),
         Ip,
         "{D}ip idresph {D}ipaddress {D}address {D}{IP} ip{D} {D}assetip dip daddr dst dest destination dsthost toip localip \
-     localaddr origdst resourceip 宛先 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip targetvmipaddress responseip responseaddress localaddress",
+     localaddr origdst resourceip 宛先 宛先ip 宛先アドレス 宛先ipアドレス 送信先ip 接続先 接続先ip targetvmipaddress responseip responseaddress localaddress vsip vip virtualserverip vserverip victim responder target to",
     ),
     (
         Number("destination.port"),
         Port,
         "{D}port idrespp dstpt dpt dport destinationtransportport origdport 宛先ポート 送信先ポート portdst resourceport {D}portnumber {D}l4port \
-     responseport requestport localport",
+     responseport requestport localport vsport vipport virtualserverport vserverport",
     ),
     (
         As("source.domain"),
@@ -272,7 +272,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
      createdbyusername performedbyname modifiedby modifiedbyname loginid ユーザー ユーザ \
      ユーザー名 ユーザ名 ユーザーid ログオンユーザー ログオンユーザー名 ログインユーザー ログインユーザー名 アカウント \
      アカウント名 利用者 author authorname systemaccount initiatorname initiatoremail actinguser actingusername uname \
-     domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser fromuser clusteruser csusername subjuid identityprincipalname requser users",
+     domainuser ntuser osusername serverprincipalname vpnuser authenticatedusername operatorname sessionuser fromuser clusteruser csusername subjuid identityprincipalname requser usercode users",
     ),
     (
         As("user.id"),
@@ -568,7 +568,8 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
         Hash("process.hash"),
         Any,
         "{S}processhash {S}processimagesha256 {S}processimagemd5 {S}processimagesha1 initiatingprocesssha256 \
-     initiatingprocesssha1 initiatingprocessmd5",
+     initiatingprocesssha1 initiatingprocessmd5 processsha256 processsha1 processmd5 processfilesha256 \
+     processexecutablesha256",
     ),
     (
         As("process.command_line"),

@@ -3,7 +3,7 @@
 use event::{FieldId, RowBuilder};
 
 use super::address::address;
-use super::{BEFORE_ADDRESS, behind_time, contains, is_mac, is_one_of, words};
+use super::{BEFORE_ADDRESS, BEFORE_ANOTHER, behind_time, contains, is_mac, is_one_of, words};
 
 /// Words before a name.
 const BEFORE_NAME: &[&str] = &[
@@ -16,6 +16,7 @@ const BEFORE_NAME: &[&str] = &[
     "name",
     "admin",
     "loginname",
+    "principal",
     "accountname",
     "usr",
     "userid",
@@ -23,6 +24,17 @@ const BEFORE_NAME: &[&str] = &[
     "loginid",
     "ユーザー",
     "ユーザ",
+    "ユーザーid",
+    "ユーザid",
+    "利用者",
+    "利用者id",
+    "利用者名",
+    "職員番号",
+    "ログイン名",
+    "ログオン名",
+    "ログインユーザー",
+    "ログインユーザ",
+    "ログオンユーザー",
     "ユーザー名",
     "ユーザ名",
     "アカウント",
@@ -53,6 +65,8 @@ const NO_NAME: &[&str] = &[
     "deleted",
     "denied",
     "device",
+    "directories",
+    "directory",
     "disabled",
     "disconnected",
     "does",
@@ -123,7 +137,7 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if row.get(FieldId::USER_NAME).is_some() {
         return false;
     }
-    // `(NAME@192.0.2.7)` at the beginning
+    // `(NAME@192.0.2.7)`, `NAME@192.0.2.7: ` at the beginning
     if let Some((name, _)) = of_address(text) {
         row.text(FieldId::USER_NAME, name);
         return true;
@@ -155,9 +169,9 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let mut last = ["", "", ""];
     for (at, word) in words(text) {
         let [_, lead, name] = last;
-        // `Login NAME@192.0.2.7`
-        if let Some((of, rest)) = word.split_once('@').filter(|_| is_one_of(name, &["login", "logon", "logout"]))
-            && may_be_name(of)
+        // `Login NAME@192.0.2.7`, `DATABASE/NAME@192.0.2.7:40122 password authentication failed`
+        if let Some((of, rest)) = word.split_once('@')
+            && let Some(of) = of_whom(of, name)
             && address(rest).is_some()
         {
             row.text(FieldId::USER_NAME, of);
@@ -210,9 +224,20 @@ fn may_be_name(word: &str) -> bool {
         && address(bare).is_none()
 }
 
-/// Who stands with his address in brackets at the beginning of a text: `(NAME@192.0.2.7)`.
+/// Whose `NAME@ADDRESS` is in a text about a login, where the word before it does not say that he was to log in there.
+pub(super) fn of_whom<'t>(name: &'t str, before: &str) -> Option<&'t str> {
+    let bare = name.rsplit_once('/').map_or(name, |(_, bare)| bare);
+    let told =
+        is_one_of(before.trim_end_matches(':'), BEFORE_ANOTHER) || is_one_of(before, &["ssh", "scp", "sftp", "connect", "host"]);
+    (!told && may_be_name(bare) && !bare.contains([':', '=', '/'])).then_some(bare)
+}
+
+/// Who stands with his address at the beginning of a text: `(NAME@192.0.2.7)`, `NAME@192.0.2.7: `.
 pub(super) fn of_address(text: &str) -> Option<(&str, &str)> {
-    let (inner, _) = text.strip_prefix('(')?.split_once(')')?;
+    let inner = match text.strip_prefix('(') {
+        Some(rest) => rest.split_once(')')?.0,
+        None => text.split_once(": ").filter(|(first, _)| first.len() <= 256 && !first.contains(' '))?.0,
+    };
     let (name, rest) = inner.split_once('@')?;
     (may_be_name(name) && !name.contains(' ') && address(rest).is_some()).then_some((name, rest))
 }
@@ -224,7 +249,7 @@ fn opens(text: &str) -> Option<&str> {
     let name = first.trim_matches(['[', ']']);
     let brackets = name.len() + 2 == first.len();
     let goes_on = is_one_of(second, &["logged", "authenticated", "trying"])
-        || second.eq_ignore_ascii_case("failed") && contains(&text[at..], " to log")
+        || second.eq_ignore_ascii_case("failed") && (contains(&text[at..], " to log") || !brackets && text[at..].starts_with("failed log"))
         || brackets && second.eq_ignore_ascii_case("from")
         || text[..at].ends_with('(') && words.next().is_some_and(|(_, third)| third == "from") // `NAME (DOMAIN) from`
         || address(second).is_some() && text[..at].ends_with('(');
@@ -311,9 +336,21 @@ fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
                     || found.contains('/') && !(login && (behind.starts_with(" failed ") || behind.starts_with(" logged "))));
         // `Failed User Login: Unit: 1` names nobody, `uid=1001` no name.
         let is_label = key.eq_ignore_ascii_case("login") && quote.is_none() && behind.starts_with(": ");
+        // `HTTP login: too many from 192.0.2.7`: what happened, where anything else than his whereabouts follows.
+        let tells = key.eq_ignore_ascii_case("login") && quote.is_none() && after.starts_with(": ") && {
+            let next = behind.strip_prefix(' ').and_then(|rest| rest.split(' ').next()).unwrap_or("");
+            next.starts_with(|c: char| c.is_ascii_alphabetic())
+                && !is_one_of(next, BEFORE_ADDRESS)
+                && !is_one_of(next, &["at", "on", "via", "failed", "failure", "success", "succeeded", "logged"])
+        };
         let is_number = contains(key, "id") && found.bytes().all(|b| b.is_ascii_digit());
-        let none = none || is_label || is_number || quote == Some('(') && found.contains(' ');
+        let none = none || is_label || tells || is_number || quote == Some('(') && found.contains(' ');
         if none || address(found).is_some() || found.bytes().all(|b| b.is_ascii_punctuation()) {
+            continue;
+        }
+        // `uid:7f3a user:taro`: a number, where somebody is named behind it.
+        if key.eq_ignore_ascii_case("uid") {
+            label = label.or(Some(found));
             continue;
         }
         // `User Activity: Authentication failed for user 'NAME'`: a label, where somebody is named behind it.

@@ -62,7 +62,7 @@ pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
             }
         } else if found
             // `GET /path 401`, `GET /path HTTP/1.1" 401`
-            && (is_one_of(before.trim_end_matches(':'), &["returned", "status", "code"])
+            && (is_one_of(before.trim_end_matches(':'), &["returned", "responded", "answered", "status", "code", "statuscode"])
                 || std::ptr::eq(before, target)
                 || std::ptr::eq(earlier, target) && before.starts_with("HTTP/"))
             && let Some(status) = status(word)
