@@ -16,13 +16,18 @@ use super::{DecodeSettings, Decoder, SourceSettings, charset, colours};
 /// Reads text records. Holds only scratch memory between them, so each worker thread has its own.
 pub struct TextDecoder {
     settings: Arc<DecodeSettings>,
+    readers: Readers,
+    /// Room for a record without the colours that were in it.
+    plain: String,
+}
+
+/// Who reads a record's text: what a decoder has besides its settings.
+struct Readers {
     registry: Registry,
     record: Record,
     usual: Usual,
     count: FieldId,
     log_line: FormatId,
-    /// Room for a record without the colours that were in it.
-    plain: String,
 }
 
 /// What a format's reader needs besides the record.
@@ -76,15 +81,14 @@ impl TextDecoder {
     pub fn new(settings: &Arc<DecodeSettings>) -> TextDecoder {
         let mut record = Record::new();
         let usual = Usual::new(&mut record.keys);
-        TextDecoder {
+        let readers = Readers {
+            registry: Registry::new(&settings.library),
             record,
             usual,
-            settings: settings.clone(),
-            registry: Registry::new(&settings.library),
             count: FieldId::known("event.count"),
             log_line: FormatId::known("log_line"),
-            plain: String::new(),
-        }
+        };
+        TextDecoder { settings: settings.clone(), readers, plain: String::new() }
     }
 
     /// Decodes `bytes` as a record of the given format, or of the one that is recognised.
@@ -101,7 +105,7 @@ impl TextDecoder {
     }
 
     fn read(&mut self, frame: Frame<'_>, pin: Option<&str>, release: Option<(&Release<'_>, Time)>, batch: &mut BatchBuilder) {
-        let settings = self.settings.clone();
+        let TextDecoder { settings, readers, plain } = self;
         let source = settings.source(&frame.head);
         let (text, intact) = charset::to_text(frame.bytes, source.and_then(|s| s.charset));
         let text = text.trim_end_matches(['\r', '\n', '\0']);
@@ -114,14 +118,14 @@ impl TextDecoder {
             row.value(FieldId::RELEASED, Value::Time(released));
         }
         // A record that the arena had no room for is empty here; everything below works on what the row holds.
-        let mut plain = std::mem::take(&mut self.plain);
-        let text = colours::without(row.raw(), &mut plain).trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n', '\0']);
-        self.read_text(text, pin, source, &settings, &mut row);
-        self.plain = plain;
+        let text = colours::without(row.raw(), plain).trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n', '\0']);
+        readers.read(text, pin, source, settings, &mut row);
     }
+}
 
+impl Readers {
     /// Reads the text that the row holds, without its colours.
-    fn read_text(
+    fn read(
         &mut self,
         text: &str,
         pin: Option<&str>,
