@@ -254,27 +254,38 @@ const WENT_WELL: &[&str] = &[
     "成功",
 ];
 
-/// Words that are looked for anywhere in a text, by their first byte in small letters.
-struct Anywhere(Vec<Vec<&'static str>>);
+/// Words that are looked for anywhere in a text: by their first byte in small letters, which second ones there are, a bit for each that some
+/// bytes share, and the words.
+struct Anywhere(Vec<(u32, Vec<&'static str>)>);
 
 /// Those of a login, that it failed, that it went well.
 static SAID: LazyLock<[Anywhere; 3]> = LazyLock::new(|| [LOGIN, FAILED, WENT_WELL].map(Anywhere::new));
 
 impl Anywhere {
     fn new(words: &[&'static str]) -> Anywhere {
-        let mut lists = vec![Vec::new(); 256];
+        let mut lists = vec![(0, Vec::new()); 256];
         for word in words {
-            lists[usize::from(word.as_bytes()[0])].push(*word);
+            let (second, list) = &mut lists[usize::from(word.as_bytes()[0])];
+            *second |= Anywhere::bit(word.as_bytes()[1]);
+            list.push(*word);
         }
         Anywhere(lists)
     }
 
+    /// The bit of a word's second byte, which both cases of a letter share.
+    fn bit(second: u8) -> u32 {
+        1 << (second % 32)
+    }
+
     /// Whether one of them stands in `text`, in any case of ASCII letters.
     fn stand_in(&self, text: &str) -> bool {
-        let bytes = text.as_bytes();
-        (0..bytes.len()).any(|at| {
-            let list = &self.0[usize::from(bytes[at].to_ascii_lowercase())];
-            list.iter().any(|word| bytes[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes())))
+        text.as_bytes().windows(2).enumerate().any(|(at, pair)| {
+            let (second, list) = &self.0[usize::from(pair[0].to_ascii_lowercase())];
+            let begins = |word: &str| {
+                let part = text.as_bytes()[at..].get(..word.len());
+                part.is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+            };
+            second & Anywhere::bit(pair[1]) != 0 && list.iter().any(|word| begins(word))
         })
     }
 }
