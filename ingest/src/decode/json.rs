@@ -10,15 +10,15 @@ pub(super) fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// What follows the brace of the object in `text`.
 fn inner(text: &str) -> &str {
-    behind(text, BLANKS).strip_prefix('{').unwrap_or("")
+    behind(text, is_blank).strip_prefix('{').unwrap_or("")
 }
 
 /// The next key and its value; `rest` goes on behind them.
 fn next_entry<'a>(rest: &mut &'a str) -> Option<(&'a str, &'a str)> {
-    let key = behind(rest, b" \t\r\n,").strip_prefix('"')?;
-    let end = string_end(key)?;
+    let key = behind(rest, |byte| byte == b',' || is_blank(byte)).strip_prefix('"')?;
+    let end = string_end(key.as_bytes(), 0)?;
     let (key, after) = (&key[..end], &key[end + 1..]);
-    let value = behind(behind(after, BLANKS).strip_prefix(':')?, BLANKS);
+    let value = behind(behind(after, is_blank).strip_prefix(':')?, is_blank);
     let (value, behind) = value.split_at(value_length(value)?);
     *rest = behind;
     Some((key, value))
@@ -74,12 +74,16 @@ impl Entries {
 /// Outermost keys of an object whose places are kept; for those behind them the text is searched.
 const ENTRIES_MAX: usize = 256;
 
-/// What may stand around a value (RFC 8259 §2).
-const BLANKS: &[u8] = b" \t\r\n";
+/// Whether it may stand around a value (RFC 8259 §2).
+#[inline]
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
 
-/// The text behind the bytes of `marks`, all ASCII, that it begins with.
-fn behind<'a>(text: &'a str, marks: &[u8]) -> &'a str {
-    let length = text.bytes().position(|byte| !marks.contains(&byte)).unwrap_or(text.len());
+/// The text behind the bytes of ASCII that it begins with and that are `marks`.
+#[inline]
+fn behind(text: &str, marks: impl Fn(u8) -> bool) -> &str {
+    let length = text.bytes().position(|byte| !marks(byte)).unwrap_or(text.len());
     &text[length..]
 }
 
@@ -98,10 +102,9 @@ fn within<'a>(key: &str, value: &'a str, path: &str) -> Option<&'a str> {
     }
 }
 
-/// Where the string ends whose first quote has been read.
-fn string_end(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
+/// Where the string ends whose first quote stands before `at`.
+#[inline]
+fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at = quote_or_escape(bytes, at.min(bytes.len()))?;
         if bytes[at] == b'"' {
@@ -130,13 +133,13 @@ const KINDS: [u8; 256] = {
 fn value_length(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     match bytes.first()? {
-        b'"' => Some(string_end(&text[1..])? + 2),
+        b'"' => Some(string_end(bytes, 1)? + 1),
         b'{' | b'[' => {
             let (mut depth, mut at) = (0usize, 0);
             while let Some(byte) = bytes.get(at) {
                 match KINDS[usize::from(*byte)] {
                     OTHER => {}
-                    QUOTE => at += string_end(&text[at + 1..])? + 1,
+                    QUOTE => at = string_end(bytes, at + 1)?,
                     OPENS => depth += 1,
                     _ if depth == 1 => return Some(at + 1),
                     _ => depth -= 1,

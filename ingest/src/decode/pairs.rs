@@ -1,5 +1,7 @@
 //! `key=value` pairs: values bare, or in double quotes with backslash escapes; and what vendors make of them.
 
+use wide::u8x16;
+
 use super::cut::trimmed;
 
 /// One pair, borrowed from the record.
@@ -90,30 +92,69 @@ pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<
     } else if style.separator.is_none() && style.equals == '=' {
         pairs(text).for_each(each);
     } else {
-        let mut rest = text;
-        while !rest.is_empty() {
-            let between = |c: char| style.separator.map_or(is_separator(c), |s| s == c);
+        divided(text, style).for_each(&mut each);
+    }
+}
+
+/// The first pair of `text` with this key, as `style` writes them.
+pub(super) fn find<'a>(text: &'a str, style: Style, key: &str) -> Option<&'a str> {
+    let is_wanted = |pair: &Pair<'a>| pair.key == key;
+    if style.spaced {
+        let mut found = None;
+        spaced(text, style.equals, |pair| found = found.or(Some(pair).filter(is_wanted)));
+        found.map(|pair| pair.value)
+    } else if style == Style::default() {
+        pairs(text).find(is_wanted).map(|pair| pair.value)
+    } else {
+        divided(text, style).find(is_wanted).map(|pair| pair.value)
+    }
+}
+
+/// The pairs of `text` with what `style` says between them and within them.
+fn divided(text: &str, style: Style) -> impl Iterator<Item = Pair<'_>> {
+    let between = move |c: char| style.separator.map_or(is_separator(c), |s| s == c);
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
             rest = rest.trim_start_matches(|c: char| between(c) || c == ' ' || c == '\t');
-            let Some(at) = rest.find(|c| c == style.equals || between(c)) else { break };
-            let after = &rest[at..];
+            let after = &rest[first_divider(rest, style)?..];
             let Some(value) = after.strip_prefix(style.equals) else {
                 rest = after; // A word that is no pair.
                 continue;
             };
-            let value = if style.equals == '=' { value } else { value.trim_start_matches(' ') };
-            let key = trimmed(&rest[..at]);
+            let key = trimmed(&rest[..rest.len() - after.len()]);
             let key = if style.separator == Some(']') { key.trim_start_matches('[') } else { key }; // `[key=value][key=value]`
             let key = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key); // `"key"="value"`
+            let value = if style.equals == '=' { value } else { value.trim_start_matches(' ') };
             let (value, end) = match value.strip_prefix('"') {
                 Some(quoted) => {
                     let close = quoted_end(quoted, between);
                     (&quoted[..close], quoted.get(close + 1..).unwrap_or(""))
                 }
-                None => value.split_at(value.find(between).unwrap_or(value.len())),
+                None => value.split_at(first_separator(value, style.separator).unwrap_or(value.len())),
             };
-            each(Pair { key, value: trimmed(value) });
             rest = end;
+            return Some(Pair { key, value: trimmed(value) });
         }
+    })
+}
+
+/// Where the first separator of `text` stands.
+fn first_separator(text: &str, separator: Option<char>) -> Option<usize> {
+    match separator {
+        Some(separator) => text.find(separator),
+        None => text.bytes().position(|b| KINDS[usize::from(b)] & SEPARATOR != 0),
+    }
+}
+
+/// Where the first separator of `text` stands, or what stands between key and value.
+fn first_divider(text: &str, style: Style) -> Option<usize> {
+    let equals = u8::try_from(style.equals).ok().filter(u8::is_ascii);
+    let separator = style.separator.map(|separator| u8::try_from(separator).ok().filter(u8::is_ascii));
+    match (equals, separator) {
+        (Some(equals), Some(Some(separator))) => memchr::memchr2(equals, separator, text.as_bytes()),
+        (Some(equals), None) => text.bytes().position(|b| b == equals || KINDS[usize::from(b)] & SEPARATOR != 0),
+        _ => [text.find(style.equals), first_separator(text, style.separator)].into_iter().flatten().min(),
     }
 }
 
@@ -187,15 +228,17 @@ fn is_separator(c: char) -> bool {
     matches!(c, ' ' | ',' | ';' | '\t')
 }
 
-/// The first `"` or backslash from `at` on. Most values are a word, which is read before a search of more is made ready.
+/// The first `"` or backslash from `at` on. Most values are a word, which one step reads before a search of more is made ready.
+#[inline]
 pub(super) fn quote_or_escape(bytes: &[u8], at: usize) -> Option<usize> {
-    const WORD: usize = 16;
-    let is_wanted = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let word = &bytes[at..bytes.len().min(at + WORD)];
-    word.iter().position(is_wanted).map(|found| at + found).or_else(|| {
-        let behind = at + word.len();
-        memchr::memchr2(b'"', b'\\', &bytes[behind..]).map(|found| behind + found)
-    })
+    let Some(step) = bytes[at..].first_chunk() else {
+        return bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')).map(|found| at + found);
+    };
+    let step = u8x16::new(*step);
+    match (step.simd_eq(u8x16::splat(b'"')) | step.simd_eq(u8x16::splat(b'\\'))).to_bitmask() {
+        0 => memchr::memchr2(b'"', b'\\', &bytes[at + 16..]).map(|found| at + 16 + found),
+        marks => Some(at + marks.trailing_zeros() as usize),
+    }
 }
 
 /// Where the value that begins with a quote ends.
@@ -236,6 +279,12 @@ mod tests {
                 "A key: v w, other:x",
                 &[("A key", "v w"), ("other", "x")],
             ),
+            (Style { equals: ':', ..Style::default() }, "a:1, word b:2;\tc:", &[("a", "1"), ("b", "2"), ("c", "")]),
+            (
+                Style { separator: Some('\u{3001}'), ..Style::default() },
+                "a=1 2\u{3001}b=\"x\u{3001} y\"\u{3001}a=3",
+                &[("a", "1 2"), ("b", "x\u{3001} y"), ("a", "3")],
+            ),
             (Style { spaced: true, ..Style::default() }, "a=1 2 b=x c=\\=d e", &[("a", "1 2"), ("b", "x"), ("c", "\\=d e")]),
             (Style { spaced: true, ..Style::default() }, "no pairs here", &[]),
         ];
@@ -243,6 +292,10 @@ mod tests {
             let mut got = Vec::new();
             styled(text, *style, |p| got.push((p.key, p.value)));
             assert_eq!(got, *expected, "{text}");
+            for key in got.iter().map(|(key, _)| *key).chain(["absent"]) {
+                let first = got.iter().find(|(other, _)| *other == key).map(|(_, value)| *value);
+                assert_eq!(find(text, *style, key), first, "{key} of {text}");
+            }
         }
     }
 

@@ -116,7 +116,7 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], mut object: Opt
                     Some(object) => object.find(text, key),
                     None => json::find(text, key),
                 };
-                value.map(|value| value.trim_matches('"'))
+                value.map(unquoted)
             }
             Convert::Csv(separator) => {
                 let mut rest = Some(text);
@@ -126,9 +126,9 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], mut object: Opt
                     (**column == *key).then_some(value)
                 })
             }
-            pairs => {
+            _ => {
                 ask.anywhere.find(text.as_bytes())?;
-                find_pair(text, if let Convert::Pairs(style) = pairs { *style } else { CEF }, key)
+                pairs::find(text, if let Convert::Pairs(style) = convert { *style } else { CEF }, key)
             }
         }
     };
@@ -137,17 +137,12 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], mut object: Opt
     line.asks.iter().all(|ask| find(ask).is_some_and(|found| is_wanted(ask, found)))
 }
 
-fn find_pair<'a>(text: &'a str, style: Style, key: &str) -> Option<&'a str> {
-    if style == Style::default() {
-        return pairs::pairs(text).find(|pair| pair.key == key).map(|pair| pair.value);
+/// A JSON value as written, without the quotes around it.
+fn unquoted(value: &str) -> &str {
+    match value.as_bytes() {
+        [b'"', first, .., last, b'"'] if *first != b'"' && *last != b'"' => &value[1..value.len() - 1],
+        _ => value.trim_matches('"'),
     }
-    let mut found = None;
-    pairs::styled(text, style, |pair| {
-        if found.is_none() && pair.key == key {
-            found = Some(pair.value);
-        }
-    });
-    found
 }
 
 impl Writer<'_, '_, '_> {
