@@ -261,7 +261,8 @@ impl Writer<'_, '_, '_> {
             for (key, value) in record.view(text).iter() {
                 fields.write(&record.keys, key, value, self.row);
             }
-            for (key, value) in record.view(text).iter() {
+            let view = record.view(text);
+            for (key, scalar) in view.scalars() {
                 let number = numbers.of(&record.keys, key, || plan.number(record.keys.name(key)));
                 let Some(number) = number else { continue };
                 told.push(key);

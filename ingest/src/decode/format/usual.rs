@@ -137,9 +137,11 @@ impl Usual {
         row: &mut RowBuilder<'_>,
     ) {
         self.touched.fill(0);
-        for (key, value) in view.iter().filter(|(key, _)| !told.contains(key)) {
+        for (key, scalar) in view.scalars().filter(|(key, _)| !told.contains(key)) {
             let meaning = self.meaning(keys, key);
-            self.weigh(meaning, key, value, context);
+            if !meaning.0.is_empty() {
+                self.weigh(meaning, key, view.value(scalar), context);
+            }
         }
         self.turn_ends(keys);
         self.settle_host(keys);
@@ -194,7 +196,7 @@ impl Usual {
 
     /// Takes `key` for the best of the fields that it means, where none before it was better.
     fn weigh(&mut self, (meaning, before): Meaning, key: Key, value: Value<'_>, context: &Context<'_>) {
-        if meaning.is_empty() || says_nothing(value) {
+        if says_nothing(value) {
             return;
         }
         for (rule, rank) in meaning {

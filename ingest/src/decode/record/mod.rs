@@ -21,8 +21,9 @@ pub(super) use keys::{ByPath, Fields};
 /// Scalars kept of one record: an event holds no more cells. Further ones are in the raw text only.
 const ITEMS_MAX: usize = CELLS_PER_EVENT_MAX;
 
+/// A value as the record keeps it: [`View::value`] has what it says.
 #[derive(Clone, Copy)]
-enum Scalar {
+pub(super) enum Scalar {
     Null,
     Bool(bool),
     Int(i64),
@@ -196,7 +197,12 @@ impl<'t> View<'t> {
 
     /// Every scalar with its path, in the record's order.
     pub(super) fn iter(self) -> impl Iterator<Item = (Key, Value<'t>)> {
-        self.record.items.iter().map(move |item| (item.key, self.value(item.value)))
+        self.scalars().map(move |(key, scalar)| (key, self.value(scalar)))
+    }
+
+    /// The same, for who asks for the values of few paths.
+    pub(super) fn scalars(self) -> impl Iterator<Item = (Key, Scalar)> + use<'t> {
+        self.record.items.iter().map(|item| (item.key, item.value))
     }
 
     /// The path of every scalar, in the record's order.
@@ -208,7 +214,9 @@ impl<'t> View<'t> {
         self.record.seen.get(key.index()).filter(|seen| seen.record == self.record.number)
     }
 
-    fn value(self, scalar: Scalar) -> Value<'t> {
+    /// What `scalar`, one of this record's, says.
+    #[inline]
+    pub(super) fn value(self, scalar: Scalar) -> Value<'t> {
         let span = |text: &'t str, start: u32, len: u32| &text[start as usize..start as usize + len as usize];
         match scalar {
             Scalar::Null => Value::Null,
