@@ -533,8 +533,11 @@ pub(super) fn any(text: &str) -> Option<(Stamp, &str)> {
 
 /// With the zone's name that follows, where the stamp has no offset.
 fn zoned((stamp, rest): (Stamp, &str)) -> (Stamp, &str) {
+    if stamp.offset_s.is_some() {
+        return (stamp, rest);
+    }
     let mut c = Cursor { text: rest, at: 0 };
-    match c.zone().filter(|_| stamp.offset_s.is_none()) {
+    match c.zone() {
         Some(offset) => (Stamp { offset_s: Some(offset), ..stamp }, &rest[c.at..]),
         None => (stamp, rest),
     }

@@ -11,7 +11,7 @@ use memchr::{memchr, memmem};
 
 use super::target::{Extent, Target, TimeForm};
 use crate::decode::grams::{BehindTime, Ways};
-use crate::decode::stamp;
+use crate::decode::stamp::{self, Stamp};
 
 /// A compiled template.
 #[derive(Debug)]
@@ -57,21 +57,30 @@ pub(super) struct Hit {
     pub(super) end: u32,
 }
 
-/// How long the time is that a record's text begins with, for one record: hundreds of templates ask for it.
+/// The time that a record's text begins with and how long it is, for one record: hundreds of templates ask for it.
 #[derive(Debug, Default)]
 pub(in crate::decode) struct FirstTime {
     /// Where the text begins and how long it is.
     of: Cell<(usize, usize)>,
-    length: Cell<Option<usize>>,
+    found: Cell<Option<(Stamp, usize)>>,
 }
 
 impl FirstTime {
     fn length(&self, text: &str) -> Option<usize> {
         let of = (text.as_ptr() as usize, text.len());
         if self.of.replace(of) != of {
-            self.length.set(stamp::any(text).map(|(_, rest)| text.len() - rest.len()).filter(|length| *length > 0));
+            let found = stamp::any(text).map(|(stamp, rest)| (stamp, text.len() - rest.len()));
+            self.found.set(found.filter(|(_, length)| *length > 0));
         }
-        self.length.get()
+        self.found.get().map(|(_, length)| length)
+    }
+
+    /// The time that `text` says, where that is the one which was found before.
+    pub(super) fn stamp(&self, text: &str) -> Option<Stamp> {
+        let (stamp, length) = self.found.get()?;
+        // Three digits behind a colon are a fraction only where a blank follows, which stands no longer in `text`.
+        let is_whole = !matches!(text.as_bytes(), [.., b':', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9']);
+        ((text.as_ptr() as usize, text.len()) == (self.of.get().0, length) && is_whole).then_some(stamp)
     }
 
     /// What stands behind the time that `text` begins with.

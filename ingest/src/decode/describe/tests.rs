@@ -169,3 +169,24 @@ fn matching_stays_linear() {
     let got = event(&mut decoder, &format!("%x {}", "a".repeat(200_000)));
     assert_eq!(got["mihari.format"], "unknown");
 }
+
+#[test]
+fn a_time_is_known_again_as_it_is_read_alone() {
+    use crate::decode::stamp;
+    for (text, known) in [
+        ("2026-04-01T09:00:00.5+09:00 x", true),
+        ("2026-04-01 09:00:00 UTC x", true),
+        ("Apr  1 09:00:00 2026 x", true),
+        ("Apr  1 09:00:00 GMT x", true),
+        ("04/01/2026 09:00:00 PM x", true),
+        ("2026-04-01 09:00:00:123 x", false),
+    ] {
+        let first = FirstTime::default();
+        first.behind(text);
+        let (_, rest) = stamp::any(text).unwrap();
+        let time = &text[..text.len() - rest.len()];
+        let alone = stamp::any(time).map(|(stamp, _)| stamp);
+        assert_eq!(first.stamp(time), alone.filter(|_| known), "{text}");
+        assert_eq!(first.stamp(&text[..1]), None);
+    }
+}

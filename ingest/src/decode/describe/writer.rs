@@ -516,7 +516,10 @@ impl Writer<'_, '_, '_> {
                 return;
             }
             TimeForm::Epoch => None,
-            TimeForm::Any => stamp::any(text),
+            TimeForm::Any => match self.context.first_time.stamp(text) {
+                Some(stamp) => Some((stamp, "")),
+                None => stamp::any(text),
+            },
             TimeForm::MonthFirst => stamp::numeric(text, true),
             TimeForm::DayFirst => stamp::numeric(text, false),
         };
