@@ -12,6 +12,15 @@ pub(super) fn parse(text: &str) -> Option<IpAddr> {
     }
 }
 
+/// An address as it stands in a record, without the brackets around it. Most have none.
+#[inline]
+pub(super) fn bare(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'[' | b']', ..] | [.., b'[' | b']'] => text.trim_matches(['[', ']']),
+        _ => text,
+    }
+}
+
 /// Whether `text` is an address.
 pub(super) fn is(text: &str) -> bool {
     parse(text).is_some()

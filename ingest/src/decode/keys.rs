@@ -259,7 +259,7 @@ fn write(target: Target, value: &str, scratch: &mut String, row: &mut RowBuilder
             Ok(n) => row.uint(field, n),
             Err(_) => return false,
         },
-        Kind::Ip | Kind::SomeIp => match (ip::parse(value.trim_matches(['[', ']'])), beside) {
+        Kind::Ip | Kind::SomeIp => match (ip::parse(ip::bare(value)), beside) {
             (Some(ip), _) if kind == Kind::SomeIp && ip.is_unspecified() => return false,
             (Some(ip), _) => row.ip(field, ip.to_canonical()),
             (None, Some(beside)) => {
@@ -360,8 +360,8 @@ pub(super) fn endpoint(text: &str) -> (&str, Option<u16>) {
     }
     let split = text.rsplit_once([':', '/']).and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     match split {
-        Some((host, port)) => (host.trim_matches(['[', ']']), Some(port)),
-        None => (text.trim_matches(['[', ']']), None),
+        Some((host, port)) => (ip::bare(host), Some(port)),
+        None => (ip::bare(text), None),
     }
 }
 

@@ -267,7 +267,7 @@ impl Writer<'_, '_, '_> {
                 let Some(number) = number else { continue };
                 told.push(key);
                 for target in &plan.key(number).targets {
-                    self.json_value(target, value);
+                    self.json_value(target, view.value(scalar));
                 }
             }
         }
@@ -453,7 +453,7 @@ impl Writer<'_, '_, '_> {
                 _ => {}
             },
             Convert::Ip => {
-                let bare = text.trim_matches(['[', ']']);
+                let bare = ip::bare(text);
                 let without_zone = || bare.split_once('%').and_then(|(bare, _)| ip::parse(bare));
                 if let Some(ip) = ip::parse(bare).or_else(without_zone) {
                     row.ip(field, ip.to_canonical());
@@ -606,7 +606,7 @@ fn counted_labels(text: &str, plain: &mut String) -> bool {
 
 /// An address or a name; an IPv4 address that stands mapped into IPv6's (RFC 4291 section 2.5.5.2) as it is.
 fn address(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, text: &str) {
-    let bare = text.trim_matches(['[', ']']);
+    let bare = ip::bare(text);
     let plain = bare.get(..7).filter(|lead| lead.eq_ignore_ascii_case("::ffff:")).map(|lead| &bare[lead.len()..]);
     let plain = plain.filter(|plain| plain.parse::<std::net::Ipv4Addr>().is_ok());
     format::address(row, ip, name, plain.unwrap_or(text));
@@ -620,7 +620,7 @@ fn endpoint(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, port: FieldId,
         && digits <= 5
         && let Some(host) = before.strip_suffix([':', '#', '/', '.', ',']).or(before.strip_suffix("->"))
         && (!ip::is(text) || before.ends_with(['#', '/']))
-        && (!before.ends_with('.') || ip::is(host.trim_matches(['[', ']'])))
+        && (!before.ends_with('.') || ip::is(ip::bare(host)))
         && let Ok(number) = text[before.len()..].parse::<u16>()
     {
         address(row, ip, name, host);

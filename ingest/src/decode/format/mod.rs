@@ -144,7 +144,7 @@ fn programmed() -> Vec<Box<dyn Reader>> {
 
 /// Adds an address: as an address where it is one, else as what it says.
 pub(super) fn address(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, text: &str) {
-    let bare = text.trim_matches(['[', ']']);
+    let bare = super::ip::bare(text);
     match super::ip::parse(bare) {
         Some(address) => row.ip(ip, address),
         None if !bare.is_empty() && bare != "-" => row.text(name, bare),
@@ -262,10 +262,10 @@ pub(super) fn uri(row: &mut RowBuilder<'_>, whole: &str) {
 
 /// `scheme://rest`.
 fn scheme(whole: &str) -> Option<(&str, &str)> {
-    whole.split_once("://").filter(|(scheme, _)| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
-    })
+    let length = whole.bytes().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))?;
+    let (scheme, rest) = whole.split_at(length);
+    let rest = rest.strip_prefix("://")?;
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic()).then_some((scheme, rest))
 }
 
 fn path_and_query(row: &mut RowBuilder<'_>, rest: &str) {
@@ -299,10 +299,8 @@ fn host_and_port_parts(text: &str) -> (&str, Option<&str>) {
         return (text, None);
     }
     match text.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
-            (host.trim_matches(['[', ']']), Some(port))
-        }
-        _ => (text.trim_matches(['[', ']']), None),
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (super::ip::bare(host), Some(port)),
+        _ => (super::ip::bare(text), None),
     }
 }
 
@@ -347,6 +345,7 @@ pub(super) fn enrich(row: &mut RowBuilder<'_>) {
     }
     if let Some(Value::Text(action)) = row.get(FieldId::EVENT_ACTION)
         && is_login(action)
+        && row.get(FieldId::EVENT_CATEGORY) != Some(Value::Text("authentication")) // As it is where it stands at all.
         && !(0..row.cell_count()).any(|nth| row.cell_at(nth) == (FieldId::EVENT_CATEGORY, Value::Text("authentication")))
     {
         row.text(FieldId::EVENT_CATEGORY, "authentication");

@@ -577,7 +577,7 @@ const PROGRAM_FOLDERS: [&str; 12] = [
 fn by_app<'t>(apps: &'t HashMap<String, Vec<u16>>, scratch: &mut String, name: &str) -> Option<&'t [u16]> {
     scratch.clear();
     // A path that is none of a program's is a URL's: `/api/login`.
-    let is_program = PROGRAM_FOLDERS.iter().any(|folder| name.starts_with(folder));
+    let is_program = name.starts_with('/') && PROGRAM_FOLDERS.iter().any(|folder| name.starts_with(folder));
     scratch.push_str(if is_program { name.rsplit('/').next().unwrap_or(name) } else { name });
     scratch.make_ascii_lowercase();
     if let Some(numbers) = apps.get(scratch.as_str()) {

@@ -460,7 +460,7 @@ fn says(to: &To, only: Only, value: Value<'_>, context: &Context<'_>) -> bool {
         Only::Any => true,
         Only::Ip => text.is_some_and(|text| match to {
             To::Host(_) => ip_of(text).is_some(),
-            _ => ip::is(text.trim_matches(['[', ']'])),
+            _ => ip::is(ip::bare(text)),
         }),
         Only::Port => number().is_some_and(|n| (1..65536).contains(&n)),
         Only::Status => number().is_some_and(|n| (100..600).contains(&n)),
@@ -573,11 +573,11 @@ fn is_uuid(text: &str) -> bool {
 /// The address, where the text is one: with a port behind it or without, in brackets or not.
 fn ip_of(text: &str) -> Option<IpAddr> {
     let text = text.trim();
-    if let Some(ip) = ip::parse(text.trim_matches(['[', ']'])) {
+    if let Some(ip) = ip::parse(ip::bare(text)) {
         return Some(ip);
     }
     let (host, port) = text.rsplit_once(':')?;
-    (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())).then(|| ip::parse(host.trim_matches(['[', ']'])))?
+    (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())).then(|| ip::parse(ip::bare(host)))?
 }
 
 #[cfg(test)]
