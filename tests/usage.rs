@@ -42,6 +42,12 @@ fn what_is_not_there_is_bad_input() {
     assert!(!dir.path().join("mihari-data").exists(), "who only looks makes nothing");
 }
 
+#[test]
+fn the_shipped_rules_can_be_checked_where_they_lie() {
+    let (code, said, _) = run(Path::new(env!("CARGO_MANIFEST_DIR")), "rules check rules/pack");
+    assert_eq!(code, 0, "{said}");
+}
+
 /// What could not be written is not passed for done.
 #[test]
 fn an_answer_that_cannot_be_written_is_no_success() {

@@ -38,9 +38,9 @@ impl Default for Mapping {
 }
 
 impl Mapping {
-    /// The one that is shipped (`rules/pack/mapping.yaml`).
+    /// The one that is shipped (`rules/mapping.yaml`).
     pub fn built_in() -> Mapping {
-        let scopes = scopes(include_str!("../pack/mapping.yaml")).expect("the shipped mapping is valid; a test reads it");
+        let scopes = scopes(include_str!("../mapping.yaml")).expect("the shipped mapping is valid; a test reads it");
         Mapping { scopes, own: 0 }
     }
 
