@@ -267,20 +267,18 @@ impl Engine {
         let mut remembered = 0;
         for (name, bytes) in &resume.snapshots {
             match name.as_str() {
-                "correlator" => {
-                    let parts = bytes.split_first_chunk::<8>().map(|(at, state)| (u64::from_le_bytes(*at), state));
-                    let (at, error) = match parts {
-                        Some((at, state)) => (at, self.correlator.restore(state).err()),
-                        None => {
-                            warn!("the state of correlation cannot be read; correlation begins anew");
-                            (u64::MAX, None)
+                "correlator" => match bytes.split_first_chunk::<8>() {
+                    Some((at, state)) => {
+                        remembered = u64::from_le_bytes(*at).min(resume.position);
+                        if let Err(error) = self.correlator.restore(state) {
+                            warn!(%error, "correlation begins anew");
                         }
-                    };
-                    remembered = at.min(resume.position);
-                    if let Some(error) = error {
-                        warn!(%error, "correlation begins anew");
                     }
-                }
+                    None => {
+                        remembered = resume.position;
+                        warn!("the state of correlation cannot be read; correlation begins anew");
+                    }
+                },
                 "templates" => {
                     self.templates = Some(Arc::new(bytes.clone()));
                     if !flows.restore(bytes) {

@@ -4,25 +4,18 @@
 mod small_disk;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use api::Store;
-use event::{Clock, Time};
 use small_disk::{fill, on_a_small_disk};
 
-use super::server::start;
-
-struct Still;
-
-impl Clock for Still {
-    fn now(&self) -> Time {
-        start()
-    }
-}
+use super::server::{Standing, start};
 
 #[test]
 fn a_token_is_good_also_where_its_use_finds_no_room_to_be_noted() {
     on_a_small_disk("room::a_token_is_good_also_where_its_use_finds_no_room_to_be_noted", 2, |disk| {
-        let store = Store::open(&disk.join("alerts.sqlite"), Arc::new(Still)).expect("opens");
+        let clock = Arc::new(Standing(AtomicI64::new(start().unix_ns())));
+        let store = Store::open(&disk.join("alerts.sqlite"), clock).expect("opens");
         let token = store.create_token("test", 0, 30).expect("a token");
         let used = || store.list_tokens(None).expect("tokens")[0].last_used;
         let ballast = disk.join("ballast");
