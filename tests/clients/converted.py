@@ -30,7 +30,7 @@ parser.add_argument("--lines", type=int, default=1 << 30)
 parser.add_argument("--every", type=int, default=1)
 args = parser.parse_args()
 
-MAPPING = yaml.safe_load((pathlib.Path(__file__).parents[2] / "rules/pack/mapping.yaml").read_text())
+MAPPING = yaml.safe_load((pathlib.Path(__file__).parents[2] / "rules/mapping.yaml").read_text())
 
 
 def candidates(field, source):
