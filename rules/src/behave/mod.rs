@@ -583,7 +583,7 @@ impl Behaviour {
     fn pass(&mut self, watermark: i64, out: &mut Vec<AlertChange>) {
         let early = watermark == i64::MIN;
         while let Some(mut second) = self.state.queue.pop(watermark) {
-            let Second { observations, text } = &mut second;
+            let Second { observations, text, .. } = &mut second;
             for some in observations.chunks_mut(AHEAD) {
                 self.warm(some);
                 for o in some {

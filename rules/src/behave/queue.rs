@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use event::EventRef;
+use event::{EventId, EventRef};
 use serde::{Deserialize, Serialize};
 
 use super::observe::{Observation, Observer};
@@ -20,6 +20,18 @@ pub(super) struct Second {
     pub(super) observations: Vec<Observation>,
     /// The texts of them all.
     pub(super) text: String,
+    /// Whether one came before an earlier one. Of a second that was stored nobody knows.
+    #[serde(skip, default = "yes")]
+    is_unsorted: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where an observation stands in the order.
+fn place(o: &Observation) -> (i64, EventId) {
+    (o.time, o.event)
 }
 
 /// See the module.
@@ -46,6 +58,7 @@ impl Queue {
                 if second.observations.is_empty() {
                     second.observations.reserve(like + like / 8);
                 }
+                second.is_unsorted |= second.observations.last().is_some_and(|last| place(last) > place(&o));
                 second.observations.push(o);
                 self.waiting += 1;
                 true
@@ -75,7 +88,9 @@ impl Queue {
         }
         let (_, mut second) = self.seconds.pop_first()?;
         self.waiting -= second.observations.len();
-        second.observations.sort_unstable_by_key(|o| (o.time, o.event));
+        if std::mem::take(&mut second.is_unsorted) {
+            second.observations.sort_unstable_by_key(place);
+        }
         Some(second)
     }
 
