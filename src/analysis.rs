@@ -128,8 +128,17 @@ impl Analysis {
         let spent = self.spent.clone();
         let result = pipeline::run(&self.parts, flows, &spent, source, |done| {
             let last = done.is_none();
-            if let Some(Done { batch, in_force: of_batch, mut matches, mut work, lost, received, heard, templates: changed }) =
-                done
+            if let Some(Done {
+                batch,
+                observed,
+                in_force: of_batch,
+                mut matches,
+                mut work,
+                lost,
+                received,
+                heard,
+                templates: changed,
+            }) = done
             {
                 let offset = batch.range.last;
                 if !Arc::ptr_eq(&in_force, &of_batch) {
@@ -146,7 +155,7 @@ impl Analysis {
                 modes.keep_matches(&in_force.rules, &batch, &mut matches);
                 if offset > remembered {
                     engine.correlator.advance(&batch, &matches, &mut changes);
-                    engine.behaviour.advance(&batch, &mut changes);
+                    engine.behaviour.take(&batch, observed, &mut changes);
                     modes.keep_changes(&mut changes);
                     self.desk.note_seen(&batch);
                     work.extend(engine.correlator.take_work());

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  source ─▶ reader ──────────▶ workers ──────────────────▶ sequencer ─▶ sink
-//!            flows decoded      text decoded, zones,         batches in
-//!            in their order     rules matched                their order
+//!            flows decoded      text decoded, zones         batches in
+//!            in their order     judged, observed, matched   their order
 //! ```
 //!
 //! The reader and the sequencer are one thread each, so what they do is in log order; workers share nothing. Channels are bounded: who is
@@ -24,7 +24,7 @@ use ingest::decode::flow::{DroppedSet, FlowDecoder, Heard, NO_TEMPLATE};
 use ingest::decode::text::TextDecoder;
 use ingest::decode::{DecodeSettings, Decoder};
 use rules::policy::Policy;
-use rules::{Detector, Match, RuleSet, Work};
+use rules::{Detector, Match, Observed, RuleSet, Work};
 use tracing::trace_span;
 
 use crate::clock::Stopwatch;
@@ -80,6 +80,8 @@ pub(crate) struct Lost {
 /// A batch with what was found in it.
 pub(crate) struct Done {
     pub(crate) batch: Batch,
+    /// What its events tell the behaviours.
+    pub(crate) observed: Observed,
     /// What it was judged and matched by.
     pub(crate) in_force: Arc<InForce>,
     pub(crate) matches: Vec<Match>,
@@ -276,9 +278,9 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
             detector = Detector::new(in_force.rules.clone());
         }
         let watch = Stopwatch::start();
-        if let Some(policy) = &in_force.policy {
-            policy.annotate(&mut batch);
-        }
+        let policy = in_force.policy.as_deref();
+        let is_watched = policy.is_some() || in_force.rules.has_behaviours();
+        let observed = if is_watched { Observed::read(&mut batch, policy) } else { Observed::default() };
         if parts.settings.community_id {
             community::annotate(&mut batch);
         }
@@ -295,7 +297,7 @@ fn work(parts: &Parts, inbox: &Receiver<Job>, done: &Sender<(u64, Done)>, spent:
         let work = detector.take_work();
         drop(working);
         if done
-            .send((number, Done { batch, in_force: in_force.clone(), matches, work, lost, received, heard, templates }))
+            .send((number, Done { batch, observed, in_force: in_force.clone(), matches, work, lost, received, heard, templates }))
             .is_err()
         {
             break;

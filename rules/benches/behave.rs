@@ -19,7 +19,7 @@ use event::{
 };
 use rules::alert::AlertChange;
 use rules::policy::Policy;
-use rules::{Behaviour, BehaviourOptions, LoadOptions, Site, load, pack};
+use rules::{Behaviour, BehaviourOptions, LoadOptions, Observed, Site, load, pack};
 
 /// The program's own, so that memory costs what it costs there.
 #[global_allocator]
@@ -188,9 +188,9 @@ fn run(flows: u64, entries: Option<usize>, make: impl Fn(u64) -> Flow) -> Ran {
     while at < flows {
         let mut batch = batch(at, (at + PER_BATCH).min(flows), &make, flow_source);
         let before = processor_time();
-        policy.annotate(&mut batch);
+        let observed = Observed::read(&mut batch, Some(&policy));
         let between = processor_time();
-        behaviour.advance(&batch, &mut out);
+        behaviour.take(&batch, observed, &mut out);
         let after = processor_time();
         ran.policy += between - before;
         ran.behave += after - between;

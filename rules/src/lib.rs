@@ -35,7 +35,7 @@ mod written_time;
 pub mod yaml;
 
 pub use behave::conversation::CellKey;
-pub use behave::{Behaviour, BehaviourCounters, BehaviourOptions, BehaviourRestoreError, Site};
+pub use behave::{Behaviour, BehaviourCounters, BehaviourOptions, BehaviourRestoreError, Observed, Site};
 pub use correlate::{
     ALERTS_OPEN_MAX, BadNetwork, Bounds, CorrelateOptions, Correlator, Counters, DEGRADED_RULE, ENTRIES_PER_WINDOW_MAX, Fired,
     RestoreError,

@@ -706,6 +706,11 @@ impl RuleSet {
         self.rules.iter().map(|rule| &rule.info)
     }
 
+    /// Whether any of them describes a behaviour.
+    pub fn has_behaviours(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.body, Body::Behaviour(_)))
+    }
+
     /// Over all texts: two sets with the same hash give the same alerts.
     pub fn hash(&self) -> [u8; 32] {
         self.hash

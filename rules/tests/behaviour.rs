@@ -8,7 +8,7 @@ use std::sync::Arc;
 use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, Position, Time, Transport};
 use proptest::prelude::*;
 use rules::alert::AlertChange;
-use rules::{Behaviour, BehaviourOptions, LoadOptions, RuleSet, Site, load};
+use rules::{Behaviour, BehaviourOptions, LoadOptions, Observed, RuleSet, Site, load};
 
 const LATENESS_S: i64 = 30;
 
@@ -294,7 +294,14 @@ fn run(set: &Arc<RuleSet>, events: &[Seen], per: &[usize], interrupted: bool) ->
             row.time(Time::from_unix_ns(seen.time * 1_000_000));
             fill(&mut row, seen);
         }
-        behaviour.advance(&builder.finish(LogRange { partition: 0, first, last: offset }, received(last)), &mut out);
+        let mut batch = builder.finish(LogRange { partition: 0, first, last: offset }, received(last));
+        // Read beforehand or not.
+        if first % 2 == 0 {
+            let observed = Observed::read(&mut batch, None);
+            behaviour.take(&batch, observed, &mut out);
+        } else {
+            behaviour.advance(&batch, &mut out);
+        }
         if interrupted {
             let snapshot = behaviour.snapshot();
             behaviour = Behaviour::new(set.clone(), options.clone());

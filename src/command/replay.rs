@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode> {
                     span = Some((first.min(time), last.max(time)));
                 }
                 let watch = Stopwatch::start();
-                behaviour.advance(&done.batch, &mut changes);
+                behaviour.take(&done.batch, done.observed, &mut changes);
                 Spent::add(&observed.behave_ns, &watch);
                 if let Some(events) = &mut events {
                     let mut text = Vec::new();

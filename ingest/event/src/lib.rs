@@ -29,7 +29,7 @@ mod shapes;
 pub mod time;
 pub mod value;
 
-pub use batch::{Alike, Batch, BatchBuilder, Cells, EventRef, RowBuilder};
+pub use batch::{Alike, Batch, BatchBuilder, Cells, EventRef, Notes, RowBuilder};
 pub use clock::Clock;
 pub use field::FieldId;
 pub use frame::{Content, Frame, FrameHead, Frames, TenantId, Transport};

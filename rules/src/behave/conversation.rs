@@ -444,9 +444,14 @@ impl RecordJudge {
     pub(crate) fn judge(&mut self, event: EventRef<'_>, policy: &Policy) -> Option<(Judgement, bool)> {
         self.text.clear();
         let o = self.observer.communication(event, &mut self.text)?;
-        let told = Told::of(&o, &self.text);
-        let (from, _) = plain(&o, policy).unwrap_or_else(|| told.presumed());
-        Some((told.judge(policy, from), told.is_from_sender(from)))
+        Some(RecordJudge::judge_observed(&o, &self.text, policy))
+    }
+
+    /// The same of what was read off it, a communication.
+    pub(super) fn judge_observed(o: &Observation, text: &str, policy: &Policy) -> (Judgement, bool) {
+        let told = Told::of(o, text);
+        let (from, _) = plain(o, policy).unwrap_or_else(|| told.presumed());
+        (told.judge(policy, from), told.is_from_sender(from))
     }
 }
 

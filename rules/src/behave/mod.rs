@@ -36,6 +36,7 @@ mod long_connection;
 mod mail;
 mod names;
 pub(crate) mod observe;
+mod observed;
 mod parameters;
 mod peers;
 mod port;
@@ -69,7 +70,8 @@ pub(crate) use fold::Found;
 use kind::Class;
 pub(crate) use kind::Kind;
 use knowledge::{Knowledge, Role, Service};
-use observe::{Observation, Observer, What};
+use observe::{Observation, What};
+pub use observed::Observed;
 pub(crate) use parameters::Parameters;
 use queue::{Queue, Second};
 pub use site::Site;
@@ -321,7 +323,6 @@ impl RuleKey {
 pub struct Behaviour {
     rules: Arc<RuleSet>,
     options: BehaviourOptions,
-    observer: Observer,
     state: State,
     /// Reused from step to step.
     ready: Vec<Observation>,
@@ -364,7 +365,6 @@ impl Behaviour {
             counters: BehaviourCounters::default(),
         };
         let mut behaviour = Behaviour {
-            observer: Observer::new(options.site.policy().is_some()),
             rules,
             options,
             state,
@@ -432,7 +432,6 @@ impl Behaviour {
         if before.as_ref().map(|policy| &policy.text) == policy.as_ref().map(|policy| &policy.text) {
             return;
         }
-        self.observer = Observer::new(policy.is_some());
         self.options.site = Arc::new(Site::clone(&self.options.site).with_policy(policy));
         self.go_over(before.as_deref());
     }
@@ -465,8 +464,18 @@ impl Behaviour {
 
     /// Takes the events of a batch and moves time to its end; appends what changed.
     pub fn advance(&mut self, batch: &Batch, out: &mut Vec<AlertChange>) {
+        self.take(batch, Observed::of(batch, self.options.site.policy().is_some()), out);
+    }
+
+    /// The same, where what the batch tells of was read before; with a policy where there is one.
+    pub fn take(&mut self, batch: &Batch, observed: Observed, out: &mut Vec<AlertChange>) {
         if self.is_idle() {
             return;
+        }
+        if observed.is_unsettled {
+            // Its times may be others since.
+            let again = Observed { is_unsettled: false, ..Observed::of(batch, self.options.site.policy().is_some()) };
+            return self.take(batch, again, out);
         }
         let lateness = self.options.lateness_ns;
         let mut heard = std::mem::take(&mut self.heard);
@@ -483,17 +492,14 @@ impl Behaviour {
             sources.look(batch.received.unix_ns(), p, found);
         });
         self.heard = heard;
-        for event in batch.iter() {
-            let (received, happened) = (event.received().unix_ns(), event.time().unix_ns());
-            let time = happened.min(received).max(received.saturating_sub(lateness));
-            let queue = &mut self.state.queue;
-            if queue.observe(&mut self.observer, event, time) {
-                self.state.counters.observed += 1;
-                self.state.counters.late += u64::from(time > happened);
-                if queue.is_full() {
-                    self.state.counters.taken_early += 1;
-                    self.pass(i64::MIN, out);
-                }
+        for (received, o) in observed.observations {
+            let time = o.time.min(received).max(received.saturating_sub(lateness));
+            self.state.counters.observed += 1;
+            self.state.counters.late += u64::from(time > o.time);
+            self.state.queue.push(Observation { time, ..o }, &observed.text);
+            if self.state.queue.is_full() {
+                self.state.counters.taken_early += 1;
+                self.pass(i64::MIN, out);
             }
         }
         if batch.received != Time::UNKNOWN {

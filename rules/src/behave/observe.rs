@@ -245,6 +245,12 @@ impl Observation {
         }
     }
 
+    /// Whether a zone policy says something of it by itself: somebody spoke with somebody, or with a proxy, which may not say with whom.
+    pub(super) fn is_between_two(&self) -> bool {
+        let spoke = !matches!(self.what, What::Login | What::File);
+        spoke && self.source != 0 && (self.destination != 0 || self.what == What::Proxied)
+    }
+
     /// Turns it: its source was called. What nothing came back to was an answer.
     pub(super) fn turn(&mut self) {
         if !self.both_ways || self.received == 0 {

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use event::{EventId, EventRef};
+use event::EventId;
 use serde::{Deserialize, Serialize};
 
-use super::observe::{Observation, Observer};
+use super::observe::Observation;
 
 /// Observations that may wait; beyond it the earliest second is taken at once (counted). Half a minute of 30,000 a second.
 const WAITING_MAX: usize = 1_000_000;
@@ -44,32 +44,24 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Observes an event; false where there is nothing to observe.
-    pub(super) fn observe(&mut self, observer: &mut Observer, event: EventRef<'_>, time: i64) -> bool {
+    /// Takes an observation, whose texts are in `text`.
+    pub(super) fn push(&mut self, mut o: Observation, text: &str) {
         let Queue { seconds, spare, .. } = self;
-        let number = time.div_euclid(SECOND_NS);
+        let number = o.time.div_euclid(SECOND_NS);
         // The latest second will hold about as much as the one before: what grows piece by piece is moved each time. Room is made for the
         // latest alone, so that seconds with little in them take little, however many they are.
         let before = seconds.last_key_value().filter(|(last, _)| **last < number);
         let like = before.map_or(0, |(_, second)| second.observations.len());
         let second = seconds.entry(number).or_insert_with(|| spare.pop().unwrap_or_default());
-        match observer.observe(event, time, &mut second.text) {
-            Some(o) => {
-                if second.observations.is_empty() {
-                    second.observations.reserve(like + like / 8);
-                }
-                second.is_unsorted |= second.observations.last().is_some_and(|last| place(last) > place(&o));
-                second.observations.push(o);
-                self.waiting += 1;
-                true
-            }
-            None => {
-                if second.observations.is_empty() {
-                    self.seconds.remove(&number);
-                }
-                false
-            }
+        if second.observations.is_empty() {
+            second.observations.reserve(like + like / 8);
         }
+        if !text.is_empty() {
+            o.move_texts(text, &mut second.text);
+        }
+        second.is_unsorted |= second.observations.last().is_some_and(|last| place(last) > place(&o));
+        second.observations.push(o);
+        self.waiting += 1;
     }
 
     pub(super) fn is_full(&self) -> bool {

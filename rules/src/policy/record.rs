@@ -1,9 +1,9 @@
 //! One record under the policy: the verdict written onto it, as on a conversation of which nothing else is told. What several records tell
 //! of one conversation together is decided by [`crate::behave`], in the order of time.
 
-use event::{Batch, EventRef, FieldId, Time};
+use event::{Batch, EventRef, FieldId, Notes, Time};
 
-use super::{Policy, RecordVerdict, Verdict};
+use super::{Judgement, Policy, RecordVerdict, Verdict};
 use crate::behave::conversation::RecordJudge;
 
 impl Policy {
@@ -13,23 +13,29 @@ impl Policy {
     pub fn annotate(&self, batch: &mut Batch) {
         let mut judge = RecordJudge::new();
         batch.annotate(|event, notes| {
-            let Some((judgement, from_source)) = judge.judge(event, self) else { return };
-            let (source, destination) = if from_source { (judgement.from, judgement.to) } else { (judgement.to, judgement.from) };
-            notes.text(FieldId::ZONE_SOURCE, &self.zones[usize::from(source)].name);
-            notes.text(FieldId::ZONE_DESTINATION, &self.zones[usize::from(destination)].name);
-            notes.text(FieldId::POLICY_VERDICT, judgement.verdict.name());
-            match (judgement.line, judgement.verdict) {
-                (Some(line), _) => notes.number(FieldId::POLICY_LINE, line),
-                (None, Verdict::Internal | Verdict::Kept) => {}
-                (None, _) => {
-                    let outside = self.zones[usize::from(judgement.from)].rest;
-                    notes.text(FieldId::POLICY_INITIATOR, if outside { "outside" } else { "inside" });
-                    if let Some(clause) = self.clause(judgement.from, judgement.to) {
-                        notes.text(FieldId::POLICY_CLAUSE, clause);
-                    }
-                }
+            if let Some((judgement, from_source)) = judge.judge(event, self) {
+                self.note(&judgement, from_source, notes);
             }
         });
+    }
+
+    /// Writes the verdict on an event; `from_source`: its source began.
+    pub(crate) fn note(&self, judgement: &Judgement, from_source: bool, notes: &mut Notes) {
+        let (source, destination) = if from_source { (judgement.from, judgement.to) } else { (judgement.to, judgement.from) };
+        notes.text(FieldId::ZONE_SOURCE, &self.zones[usize::from(source)].name);
+        notes.text(FieldId::ZONE_DESTINATION, &self.zones[usize::from(destination)].name);
+        notes.text(FieldId::POLICY_VERDICT, judgement.verdict.name());
+        match (judgement.line, judgement.verdict) {
+            (Some(line), _) => notes.number(FieldId::POLICY_LINE, line),
+            (None, Verdict::Internal | Verdict::Kept) => {}
+            (None, _) => {
+                let outside = self.zones[usize::from(judgement.from)].rest;
+                notes.text(FieldId::POLICY_INITIATOR, if outside { "outside" } else { "inside" });
+                if let Some(clause) = self.clause(judgement.from, judgement.to) {
+                    notes.text(FieldId::POLICY_CLAUSE, clause);
+                }
+            }
+        }
     }
 
     /// The verdict on each event of a batch, as [`Policy::annotate`] writes it; none for what is no communication.

@@ -338,7 +338,10 @@ fn events_get_their_verdicts() {
         }
     }
     let mut batch = builder.finish(LogRange { partition: 0, first: 1, last: told.len() as u64 }, Time::UNKNOWN);
+    let mut read = batch.clone();
     policy.annotate(&mut batch);
+    crate::Observed::read(&mut read, Some(&policy));
+    assert!(batch.iter().zip(read.iter()).all(|(a, b)| a.cells().eq(b.cells())), "read for behaviours too, they are the same");
     for (event, case) in batch.iter().zip(told) {
         if case.4 == "none" {
             assert!(verdict_of(event).is_none() && event.get(FieldId::ZONE_SOURCE).is_none(), "{case:?}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use event::{BatchBuilder, Content, FieldId, FrameHead, LogRange, LogSource, LogSourceId, Position, Time, Transport};
 use rules::alert::{Alert, AlertChange};
 use rules::policy::{Policy, Verdict};
-use rules::{Behaviour, BehaviourOptions, LoadOptions, RuleSet, Site, load, pack};
+use rules::{Behaviour, BehaviourOptions, LoadOptions, Observed, RuleSet, Site, load, pack};
 
 pub(crate) const LATENESS_S: i64 = 30;
 /// 2026-04-01T09:00:00+09:00.
@@ -209,7 +209,7 @@ pub(crate) fn run_under(
         fill(&mut builder, offset, &record);
         if offset - first + 1 >= per as u64 || records.peek().is_none() {
             let now = Time::from_unix_ns(START_S * 1_000_000_000 + received * 1_000_000);
-            let batch = std::mem::take(&mut builder).finish(LogRange { partition: 0, first, last: offset }, now);
+            let mut batch = std::mem::take(&mut builder).finish(LogRange { partition: 0, first, last: offset }, now);
             let next = policies.next_if(|(from, _)| *from <= first).map(|(_, next)| next);
             first = offset + 1;
             if interrupted {
@@ -220,7 +220,8 @@ pub(crate) fn run_under(
                 behaviour.replace_policy(Some(next.clone()));
             }
             policy = next.unwrap_or(policy);
-            behaviour.advance(&batch, &mut out);
+            let observed = Observed::read(&mut batch, Some(&policy));
+            behaviour.take(&batch, observed, &mut out);
             if records.peek().is_none() {
                 behaviour.flush(&mut out);
             }

@@ -63,7 +63,7 @@ pub(super) fn run(plan: &Plan) -> Result<ExitCode> {
                 now = now.max(done.batch.received);
                 events += done.batch.len() as u64;
                 correlator.advance(&done.batch, &done.matches, &mut changes);
-                behaviour.advance(&done.batch, &mut changes);
+                behaviour.take(&done.batch, done.observed, &mut changes);
                 behaviour.take_cells();
             }
             None => {
