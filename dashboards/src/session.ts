@@ -1,4 +1,5 @@
-// Whose session this is. The token lives in this tab only; when it is no longer good, the person is told and asked again, at the same place.
+// Whose session this is. The token lives in the tabs of this browser only, and is gone with the last of them: a tab that is opened (by a link in
+// the chat) asks the others for it, and signing out ends it in all. When it is no longer good, the person is told and asked again, at the same place.
 import { createSignal } from "solid-js";
 
 const KEY = "mihari-token";
@@ -9,15 +10,38 @@ const [signedIn, setSignedIn] = createSignal(token() !== "");
 const [ended, setEnded] = createSignal<Ended>();
 export { signedIn, ended };
 
-export function signIn(value: string): void {
+type Told = { asks: true } | { is: string } | { was: string };
+const tabs = new BroadcastChannel(KEY);
+const tell = (told: Told): void => tabs.postMessage(told);
+tabs.onmessage = ({ data }: MessageEvent<Told>) => {
+  if ("asks" in data) {
+    if (signedIn()) tell({ is: token() });
+  } else if ("is" in data) {
+    // Whoever has signed out here, or whose token has ended, is not signed in again by the same one.
+    if (!signedIn() && ended() === undefined) enter(data.is);
+  } else if (data.was === token()) leave("signedOut");
+};
+if (!signedIn()) tell({ asks: true });
+
+function enter(value: string): void {
   sessionStorage.setItem(KEY, value);
   setEnded(undefined);
   setSignedIn(true);
 }
 
-export function signOut(why: Ended): void {
-  if (!signedIn()) return;
+function leave(why: Ended): void {
   sessionStorage.removeItem(KEY);
   setEnded(why);
   setSignedIn(false);
+}
+
+export function signIn(value: string): void {
+  enter(value);
+  tell({ is: value });
+}
+
+export function signOut(why: Ended): void {
+  if (!signedIn()) return;
+  if (why === "signedOut") tell({ was: token() });
+  leave(why);
 }

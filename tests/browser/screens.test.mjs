@@ -72,6 +72,22 @@ test("what an alert's event has leads to a search for it", () =>
     assert.match(new URL(page.url()).searchParams.get("q"), /^destination\.port:"\d+"$/);
   }));
 
+test("a tab that is opened beside another is signed in, and signing out ends it in both", async () => {
+  const context = await browser.newContext();
+  const [one, two] = [await context.newPage(), await context.newPage()];
+  await one.goto(service.url);
+  await one.fill("input[name=token]", service.token);
+  await one.keyboard.press("Enter");
+  await one.locator("[data-rate]").waitFor();
+  await two.goto(`${service.url}/alerts`);
+  await two.locator("tr[data-alert]").first().waitFor();
+  await two.getByRole("button", { name: "サインアウト" }).click();
+  for (const page of [one, two]) await page.getByRole("status").filter({ hasText: "サインアウトしました" }).waitFor();
+  await one.reload();
+  await one.locator("input[name=token]").waitFor();
+  await context.close();
+});
+
 test("a revoked token leads to a sign-in that says so, and back to the same place", async () => {
   const token = service.newToken("leaver");
   await at("/search?q=taro", { token }, async (page) => {
