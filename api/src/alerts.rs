@@ -18,10 +18,12 @@ use crate::problem::Problem;
 use crate::saved;
 use crate::search::{events, instant};
 use crate::server::{ALIVE, Shared, watch};
-use crate::store::{AlertFilter, Delivery, Done, Identity, NewAction, Stored};
+use crate::store::{AlertFilter, Delivery, Done, Identity, NewAction, Stored, needles};
 
 /// The states of an alert.
 const STATUSES: [&str; 4] = ["open", "acknowledged", "closed", "recorded"];
+/// Words that alerts are looked for by, in bytes: an inbox's own search, no query.
+const TEXT_BYTES_MAX: usize = 256;
 /// Alerts of one page.
 const SIZE_MAX: usize = 500;
 
@@ -34,6 +36,7 @@ pub(crate) struct ListParameters {
     rule: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    text: Option<String>,
     size: Option<usize>,
     cursor: Option<String>,
 }
@@ -65,7 +68,12 @@ pub(crate) async fn list(
             return Err(Problem::bad("refused", format!("{name}: {unknown:?} is none of {}", known.join(", "))));
         }
     }
+    let text = p.text.unwrap_or_default();
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Problem::bad("refused", format!("text has at most {TEXT_BYTES_MAX} bytes")));
+    }
     let filter = AlertFilter {
+        text: needles(&text),
         status: set(p.status),
         level: set(p.level),
         assignee: set(p.assignee),

@@ -87,7 +87,7 @@ pub(crate) fn table() -> Vec<Route> {
     const SEEN: &[&str] = &["If-Match"];
     const MODE: &[&str] = &["mode", "comment"];
     const ACTION: &[&str] = &["action", "comment", "assignee", "disposition"];
-    const LIST: &[&str] = &["status", "level", "assignee", "rule", "from", "to", "size", "cursor"];
+    const LIST: &[&str] = &["status", "level", "assignee", "rule", "text", "from", "to", "size", "cursor"];
     let write = |path, id, summary, body, handler| Route {
         method: "post",
         path,

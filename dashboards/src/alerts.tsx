@@ -66,12 +66,13 @@ export function Inbox() {
   const level = createMemo(() => parameter("level"));
   const levels = (): string[] => level().split(",").filter(Boolean);
   const rule = createMemo(() => parameter("rule"));
+  const text = createMemo(() => parameter("q"));
   const mine = createMemo(() => parameter("mine") === "1");
   const [size, setSize] = createSignal(PAGE);
   const list = poll((signal) => get<{ alerts: Alert[]; total: number }>(address("/alerts", {
-    size: String(size()), status: states() === "all" ? "" : states(), level: level(), rule: rule(), assignee: mine() ? me()?.name : "",
+    size: String(size()), status: states() === "all" ? "" : states(), level: level(), rule: rule(), text: text(), assignee: mine() ? me()?.name : "",
   }), signal), LOOK_EVERY);
-  createEffect(on([states, level, rule, mine, me, size], () => void list.again(), { defer: true }));
+  createEffect(on([states, level, rule, text, mine, me, size], () => void list.again(), { defer: true }));
   const alerts = kept(() => list.data()?.alerts ?? []);
   const [chosen, setChosen] = createSignal<string>();
   const [fresh, setFresh] = createSignal<ReadonlySet<string>>(new Set());
@@ -99,7 +100,7 @@ export function Inbox() {
     },
   });
   onCleanup(() => { end(); clearTimeout(gather); });
-  const keep = (): Record<string, string> => Object.fromEntries(parameters());
+  const keep = (): Record<string, string> => Object.fromEntries([...parameters()].filter(([name]) => name !== "e"));
   const open = (alert: Alert): void => { setChosen(alert.id); go(address(`/alerts/${alert.id}`, keep()), id() !== undefined); };
   const leave = (): void => go(address("/alerts", keep()), true);
   const move = (by: number): void => {
@@ -118,6 +119,12 @@ export function Inbox() {
       if (alert) open(alert);
     },
   });
+  let typing: ReturnType<typeof setTimeout> | undefined;
+  const look = (words: string): void => {
+    clearTimeout(typing);
+    typing = setTimeout(() => change({ q: words.trim() }), GATHER);
+  };
+  onCleanup(() => clearTimeout(typing));
   const toggle = (one: string): void => {
     const next = levels().includes(one) ? levels().filter((l) => l !== one) : [...levels(), one];
     change({ level: next.join(",") });
@@ -132,6 +139,7 @@ export function Inbox() {
           <div class="tabs" role="group" aria-label={t("level")}>
             <For each={LEVELS}>{(one) => <button class={one} aria-pressed={levels().includes(one)} onClick={() => toggle(one)}>{t(one)}</button>}</For>
           </div>
+          <input name="alert-text" type="search" aria-label={t("findAlerts")} placeholder={t("findAlerts")} maxlength={80} value={text()} onInput={(e) => look(e.currentTarget.value)} autocomplete="off" />
           <label class="check"><input type="checkbox" checked={mine()} onChange={(e) => change({ mine: e.currentTarget.checked ? "1" : "" })} /> {t("mine")}</label>
           <Show when={rule()}><button class="chip" title={rule()} onClick={() => change({ rule: "" })}>{t("oneRule")} <span aria-hidden="true">×</span><span class="sr">{t("removeFacet")}</span></button></Show>
           <span class="grow" />

@@ -139,6 +139,7 @@ const texts = {
   oneRule: ["一つのルールのみ", "One rule only"],
   firstEvent: ["最初のイベントの項目", "Fields of the first event"],
   searchRelated: ["関連イベントを検索", "Search related events"],
+  findAlerts: ["アドレス・件名などで探す", "Find by address, title…"],
   newAlert: ["新しいアラート", "New alert"],
   moreAlerts: ["さらに表示", "Show more"],
   // search

@@ -72,6 +72,21 @@ test("what an alert's event has leads to a search for it", () =>
     assert.match(new URL(page.url()).searchParams.get("q"), /^destination\.port:"\d+"$/);
   }));
 
+test("what was said of an address is found again by words", () =>
+  at(`/alerts?q=${encodeURIComponent('"10.2.16.9"')}`, {}, async (page) => {
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.9" }).waitFor();
+    assert.equal(await page.locator("tr[data-alert]").count(), 1);
+    const words = page.locator("input[name=alert-text]");
+    assert.equal(await words.inputValue(), '"10.2.16.9"');
+    await words.fill("禁止された通信 10.2.16.1");
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.10" }).waitFor();
+    await page.locator("tr[data-alert]", { hasText: /10\.2\.16\.9$/ }).waitFor({ state: "detached" });
+    await page.reload();
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.10" }).waitFor();
+    await words.fill("10.2.16.10 nosuchword");
+    await page.locator("td.empty").waitFor();
+  }));
+
 test("a tab that is opened beside another is signed in, and signing out ends it in both", async () => {
   const context = await browser.newContext();
   const [one, two] = [await context.newPage(), await context.newPage()];

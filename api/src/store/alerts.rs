@@ -27,6 +27,29 @@ pub struct AlertFilter {
     pub from: Option<Time>,
     /// Last seen before this instant.
     pub to: Option<Time>,
+    /// What stands in the alert's body, as [`needles`] has it.
+    pub text: Option<String>,
+}
+
+/// A person's words as a JSON array of what must stand in a body: a word anywhere in it, without case; in quotes a whole value of it,
+/// so that an address is not found as the beginning of another.
+pub(crate) fn needles(text: &str) -> Option<String> {
+    let mut needles: Vec<String> = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let quoted = rest.strip_prefix('"');
+        let (word, behind) = match quoted {
+            Some(inner) => inner.split_once('"').unwrap_or((inner, "")),
+            None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
+        };
+        // As it is written in a body, which is JSON.
+        let written = serde_json::Value::from(word.to_ascii_lowercase()).to_string();
+        if !word.is_empty() {
+            needles.push(if quoted.is_some() { written } else { written[1..written.len() - 1].to_owned() });
+        }
+        rest = behind.trim_start();
+    }
+    (!needles.is_empty()).then(|| serde_json::Value::from(needles).to_string())
 }
 
 /// An alert as it stands.
@@ -81,22 +104,22 @@ impl Store {
         const WHERE: &str =
             "tenant = ?1 AND ((?2 IS NULL AND status <> 'recorded') OR instr(',' || ?2 || ',', ',' || status || ','))
             AND (?3 IS NULL OR instr(',' || ?3 || ',', ',' || level || ',')) AND (?4 IS NULL OR rule = ?4)
-            AND (?5 IS NULL OR last >= ?5) AND (?6 IS NULL OR last < ?6) AND (?7 IS NULL OR assignee = ?7)";
+            AND (?5 IS NULL OR last >= ?5) AND (?6 IS NULL OR last < ?6) AND (?7 IS NULL OR assignee = ?7)
+            AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) WHERE instr(lower(body), value) = 0))";
         let (from, to) = (filter.from.map(Time::unix_ns), filter.to.map(Time::unix_ns));
         self.read(|connection| {
-            let total: i64 = connection
-                .prepare_cached(&format!("SELECT count(*) FROM alert WHERE {WHERE}"))?
-                .query_row(params![tenant, filter.status, filter.level, filter.rule, from, to, filter.assignee], |row| {
-                    row.get(0)
-                })?;
+            let total: i64 = connection.prepare_cached(&format!("SELECT count(*) FROM alert WHERE {WHERE}"))?.query_row(
+                params![tenant, filter.status, filter.level, filter.rule, from, to, filter.assignee, filter.text],
+                |row| row.get(0),
+            )?;
             let (after_last, after_id) = after.unzip();
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT body, status, assignee, disposition, detected_at, version, last, id FROM alert WHERE {WHERE}
-                 AND (?8 IS NULL OR last < ?8 OR (last = ?8 AND id > ?9)) ORDER BY last DESC, id LIMIT ?10"
+                 AND (?9 IS NULL OR last < ?9 OR (last = ?9 AND id > ?10)) ORDER BY last DESC, id LIMIT ?11"
             ))?;
             let limit = size as i64 + 1;
-            let rows =
-                params![tenant, filter.status, filter.level, filter.rule, from, to, filter.assignee, after_last, after_id, limit];
+            let AlertFilter { status, level, rule, assignee, text, .. } = filter;
+            let rows = params![tenant, status, level, rule, from, to, assignee, text, after_last, after_id, limit];
             let mut alerts: Vec<Stored> = statement.query_map(rows, stored)?.collect::<std::result::Result<_, _>>()?;
             let more = alerts.len() > size;
             alerts.truncate(size);
@@ -336,6 +359,32 @@ mod tests {
             evidence: Vec::new(),
             fields: Default::default(),
             explanation: Default::default(),
+        }
+    }
+
+    #[test]
+    fn alerts_are_found_by_words_and_whole_values() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&dir.path().join("s"), Arc::new(Standing(AtomicI64::new(200)))).expect("opens");
+        let mut one = alert(1, 150);
+        one.group = [("source.ip", "10.2.16.39"), ("user.name", r"CORP\sato")].into_iter().collect();
+        let changes = [AlertChange::New(one)];
+        let commit = Commit { position: 1, changes: &changes, destinations: &[], modes: &rules::Modes::default() };
+        store.apply(&commit, &mut Tally::default()).expect("stored");
+        for (text, found) in [
+            ("10.2.16.3", 1),
+            ("\"10.2.16.3\"", 0),
+            ("\"10.2.16.39\"", 1),
+            (r"corp\SATO 10.2", 1),
+            ("10.2 suzuki", 0),
+            ("\"10.2.16.39\"sato", 1),
+            ("\"10.2.16.39", 1),
+            ("\" \"", 0),
+            (" \"\" ", 1),
+        ] {
+            let filter = AlertFilter { text: needles(text), ..AlertFilter::default() };
+            let (alerts, total, _) = store.alerts(0, &filter, 10, None).expect("read");
+            assert_eq!((alerts.len(), total), (found, found as u64), "{text}");
         }
     }
 

@@ -26,7 +26,7 @@ use rules::alert::AlertChange;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 pub use alerts::AlertFilter;
-pub(crate) use alerts::{Done, NewAction, Stored};
+pub(crate) use alerts::{Done, NewAction, Stored, needles};
 pub(crate) use audit::{Export, KINDS as AUDIT_KINDS};
 pub(crate) use counts::{SourcePage, SourcesOf};
 pub(crate) use outbox::{Delivery, Due};
