@@ -38,6 +38,7 @@ const texts = {
   problem_unreachable: ["サーバーに接続できません", "The server cannot be reached"],
   problem_internal: ["サーバーで処理に失敗しました", "The request failed on the server"],
   problem_timeout: ["時間内に処理できませんでした", "The request took too long"],
+  problem_stopped: ["検索を中止しました", "The search was stopped"],
   problem_too_many_failures: ["誤ったトークンが続いたため、1分ほどお待ちください", "Too many wrong tokens; wait a minute"],
   problem_not_found: ["見つかりません", "Not found"],
   query_too_long: ["検索式が長すぎます", "The query is too long"],
@@ -144,6 +145,8 @@ const texts = {
   moreAlerts: ["さらに表示", "Show more"],
   // search
   run: ["検索する", "Search"],
+  searching: ["検索しています…", "Searching…"],
+  zoneless: ["検索式の中の日時は UTC として扱われます (画面の時刻は日本時間)。+09:00 を付けるか、期間の指定を使ってください。", "Times within a query are read as UTC, while the screen shows Japan's: add +09:00, or choose a range."],
   query: ["検索式", "Query"],
   queryWrong: ["検索式の ^ の位置に誤りがあります", "The query is wrong at ^"],
   everything: ["すべてのイベント", "every event"],
@@ -276,6 +279,7 @@ const texts = {
   waitingRun: ["待機中", "Waiting"],
   notScheduled: ["なし", "Not scheduled"],
   beyondGroups: ["上限を超えた対象があります", "More groups than are told"],
+  rangeMoves: ["保存する検索の期間は実行時からさかのぼります。今の期間 (日時の指定) は保存されません。", "A saved search looks back from when it is run: the fixed times chosen now are not saved."],
   // rules
   rules: ["ルール", "Rules"],
   filter: ["絞り込み", "Filter"],

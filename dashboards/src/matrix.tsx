@@ -5,7 +5,7 @@ import { Freshness, Panel } from "./parts";
 import { address, change, parameter } from "./place";
 import { HASH } from "./policy";
 import { type Polled, poll } from "./poll";
-import { RANGES } from "./search";
+import { RANGES, ends } from "./search";
 import { condition, show, visible, when } from "./text";
 import { Histogram } from "./histogram";
 import { Anchor } from "./anchor";
@@ -146,7 +146,7 @@ function CellPanel(props: { cell: Cell; from: string; policy: Policy | undefined
         <Anchor class="button" to={to()}>{t("events24")}</Anchor>
         <For each={VERDICTS}>{([name, verdicts]) => <Show when={props.cell[name] > 0}><Anchor class={`button ${name}`} to={to(verdicts)}>{t(name)}: {number(props.cell[name])}</Anchor></Show>}</For>
       </div>
-      <Show when={found()?.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} height={90} />}</Show>
+      <Show when={found()?.aggs["hist"]} keyed>{(agg) => <Histogram agg={agg} range={ends(props.from, "")} height={90} />}</Show>
       <Show when={hourly().length > 0}>
         <h3>{t("byHour")}</h3>
         <table class="hours"><thead><tr><th scope="col">{t("hour")}</th><th scope="col">{t("state")}</th><th scope="col" class="number">{t("allowed")}</th><th scope="col" class="number">{t("denied")}</th><th scope="col" class="number">{t("violations")}</th></tr></thead>

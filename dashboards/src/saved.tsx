@@ -186,12 +186,13 @@ function ScheduleForm(props: { schedule: Schedule; query: string; write: (part: 
   );
 }
 
-/** Asks under which name a search is saved. */
-export function SaveDialog(props: { search: Omit<SearchText, "name" | "schedule">; close: () => void }) {
+/** Asks under which name a search is saved, and of which range: one between two instants would find the same for ever. */
+export function SaveDialog(props: { search: Omit<SearchText, "name" | "schedule">; fixed: boolean; close: () => void }) {
   const [name, setName] = createSignal("");
+  const [range, setRange] = createSignal(props.search.range);
   const saving = act();
   const save = () => saving.run(async (signal) => {
-    const saved = await post<SavedSearch>("/searches", { ...props.search, name: name().trim(), schedule: null }, signal);
+    const saved = await post<SavedSearch>("/searches", { ...props.search, range: range(), name: name().trim(), schedule: null }, signal);
     go(address("/searches", { s: saved.id }));
   });
   return (
@@ -200,6 +201,8 @@ export function SaveDialog(props: { search: Omit<SearchText, "name" | "schedule"
         <h2>{t("saveSearch")}</h2>
         <label>{t("name")} <input name="name" value={name()} required autofocus maxlength={200} onInput={(e) => setName(e.currentTarget.value)} autocomplete="off" /></label>
         <p><span class="dim">{t("query")}:</span> <span class="mono">{visible(props.search.query) || t("everything")}</span></p>
+        <label>{t("range")} <Range value={range()} choose={setRange} /></label>
+        <Show when={props.fixed}><p class="dim">{t("rangeMoves")}</p></Show>
         <Show when={saving.problem()} keyed>{(problem) => <Wrong problem={problem} query={props.search.query} />}</Show>
         <div class="tools"><button class="primary" disabled={saving.busy()}>{t("save")}</button><button type="button" onClick={() => props.close()}>{t("cancel")}</button><span class="grow" /><Anchor to="/searches">{t("saved")}</Anchor></div>
       </form>

@@ -1,5 +1,5 @@
 import { For, Show, createEffect, createMemo, createResource, createSignal, on, onCleanup } from "solid-js";
-import { type Hit, type Problem, type SearchAnswer, get, post, problemOf } from "./api";
+import { type Hit, Problem, type SearchAnswer, get, post, problemOf } from "./api";
 import { EventPanel, summary } from "./event";
 import { Facets, facetFields } from "./facets";
 import { Histogram } from "./histogram";
@@ -9,7 +9,7 @@ import { Wrong } from "./parts";
 import { change, go, parameter } from "./place";
 import { QueryField, fieldNames } from "./query";
 import { SaveDialog } from "./saved";
-import { narrow, show, visible, when } from "./text";
+import { instant, meant, narrow, renamed, show, visible, when, zoneless } from "./text";
 
 export const RANGES = [["now-15m", "m15", 15], ["now-1h", "h1", 60], ["now-24h", "h24", 1440], ["now-7d", "d7", 10_080], ["now-30d", "d30", 43_200]] as const;
 const LACKS = { stopped: "incomplete", behind: "behind", missing: "missingPart", fields: "tooManyFields", unread: "unreadMessages" } as const;
@@ -17,10 +17,9 @@ const PAGE = 100;
 const MINUTE = 60_000;
 
 /** The ends of the chosen range in milliseconds; none where the address has what is no time that we offer. */
-function ends(from: string, to: string): [number, number] | undefined {
-  const minutes = RANGES.find(([value]) => value === from)?.[2];
-  const end = to ? Date.parse(to) : Date.now();
-  const begin = minutes === undefined ? Date.parse(from) : end - minutes * MINUTE;
+export function ends(from: string, to: string): [number, number] | undefined {
+  const now = Date.now();
+  const [begin, end] = [instant(from, now), instant(to || "now", now)];
   return begin <= end ? [begin, end] : undefined;
 }
 
@@ -68,6 +67,11 @@ export function SearchPage() {
     }
   };
   onCleanup(() => running?.abort());
+  const stop = (): void => {
+    running?.abort();
+    setBusy(false);
+    setProblem(new Problem(0, "stopped", ""));
+  };
   // A new address by link, by the way back, or by a choice of the range is a new search; one that is being typed is not.
   const [submitted, setSubmitted] = createSignal(0);
   let typed = false;
@@ -121,8 +125,8 @@ export function SearchPage() {
     zoom(new Date(begin).toISOString(), new Date(end).toISOString());
   };
   // As a person writes it, in the time zone that is shown.
-  const local = (iso: string): string => (Number.isNaN(Date.parse(iso)) ? "" : when(iso, utc()).replace(" ", "T"));
-  const instant = (text: string): string => new Date(`${text.length === 16 ? `${text}:00` : text}${utc() ? "Z" : "+09:00"}`).toISOString();
+  const local = (text: string): string => (Number.isNaN(instant(text)) ? "" : when(new Date(instant(text)).toISOString(), utc()).replace(" ", "T"));
+  const written = (text: string): string => new Date(`${text.length === 16 ? `${text}:00` : text}${utc() ? "Z" : "+09:00"}`).toISOString();
   const custom = (): boolean => to() !== "" || !RANGES.some(([value]) => value === from());
   return (
     <>
@@ -133,23 +137,25 @@ export function SearchPage() {
           <option value="" selected={custom()}>{t("custom")}…</option>
         </select>
         <Show when={custom()}>
-          <input type="datetime-local" step={1} name="from" aria-label={t("rangeFrom")} value={local(from())} onChange={(e) => e.currentTarget.value && change({ from: instant(e.currentTarget.value), e: "" }, true)} />
+          <input type="datetime-local" step={1} name="from" aria-label={t("rangeFrom")} value={local(from())} onChange={(e) => e.currentTarget.value && change({ from: written(e.currentTarget.value), e: "" }, true)} />
           <span class="dim">–</span>
-          <input type="datetime-local" step={1} name="to" aria-label={t("rangeTo")} value={local(to())} onChange={(e) => change({ to: e.currentTarget.value && instant(e.currentTarget.value), e: "" }, true)} />
+          <input type="datetime-local" step={1} name="to" aria-label={t("rangeTo")} value={local(to())} onChange={(e) => change({ to: e.currentTarget.value && written(e.currentTarget.value), e: "" }, true)} />
         </Show>
         <button type="button" onClick={widen}>{t("wider")}</button>
         <button class="primary">{t("run")}</button>
         <button type="button" onClick={() => setSaving(true)}>{t("save")}…</button>
       </form>
-      <Show when={saving()}><SaveDialog search={{ query: query(), range: RANGES.some(([value]) => value === from()) ? from() : "now-24h", columns: columns(), sort: sort() }} close={() => setSaving(false)} /></Show>
+      <Show when={busy()}><p class="late tools" role="status">{t("searching")} <button type="button" class="small" onClick={stop}>{t("cancel")}</button></p></Show>
+      <Show when={!utc() && zoneless(query())}><p class="dim gap" data-zoneless>{t("zoneless")}</p></Show>
+      <Show when={saving()}><SaveDialog search={{ query: query(), range: /^now-\d+[smhd]$/.test(from()) && !to() ? from() : "now-24h", columns: columns(), sort: sort() }} fixed={to() !== "" || !from().startsWith("now-")} close={() => setSaving(false)} /></Show>
       <Show when={problem()} keyed>{(p) => <Wrong problem={p} query={query()} />}</Show>
-      <div class="results" classList={{ busy: busy(), split: event() !== undefined }}>
+      <div class="results" classList={{ busy: busy() || problem() !== undefined, split: event() !== undefined }}>
         <Facets answer={answer()} narrow={add} changed={() => void run()} />
         <section class="panel flush" aria-label={t("search")} aria-busy={busy()} hidden={answer() === undefined && problem() !== undefined}>
           <Show when={answer()} keyed fallback={<p class="dim pad">{problem() ? "" : t("loading")}</p>}>{(a) => (
             <>
               <div class="tools pad"><span role="status"><b data-total={a.total}>{number(a.total)}</b> {t("hits")}</span> <span class="dim">{a.took_ms} ms</span><For each={a.incomplete ?? []}>{(lack) => <span class="problem" title={lack.detail}>{t(LACKS[lack.code])}</span>}</For>
-                <Show when={a.unknown_fields}>{(names) => <span class="problem" data-unknown-fields>{t("unknownFields")}: {names().join(", ")}</span>}</Show>
+                <Show when={a.unknown_fields}>{(names) => <span class="problem" data-unknown-fields>{t("unknownFields")}: {names().map(visible).join(", ")}<For each={names()}>{(name) => <For each={meant(name, fieldNames() ?? [])}>{(other) => <> <button class="small" onClick={() => change({ q: renamed(query(), name, other), e: "" }, true)}>{visible(other)}?</button></>}</For>}</For></span>}</Show>
                 <span class="grow" />
                 <label>{t("sort")} <select name="sort" onChange={(e) => change({ sort: e.currentTarget.value, e: "" }, true)}>
                   <For each={[...new Set(["desc", "asc", ...columns().flatMap((name) => [name, `-${name}`]), sort()])]}>{(one) => <option value={one} selected={one === sort()}>{sortName(one)}</option>}</For>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { messages } from "./messages";
-import { brief, condition, dump, exact, fieldAt, narrow, show, visible, when } from "./text";
+import { brief, condition, dump, exact, fieldAt, instant, meant, narrow, renamed, show, visible, when, zoneless } from "./text";
 
 describe("what a sender wrote", () => {
   it("shows hidden characters", () => {
@@ -81,5 +81,27 @@ describe("times", () => {
     expect(brief("2026-04-01T14:30:01Z", false, now)).toBe("04-01 23:30");
     expect(brief("2026-04-01T14:30:01Z", true, now)).toBe("14:30:01");
     expect(brief("no time", true, now)).toBe("no time");
+  });
+});
+
+describe("what an analyst types", () => {
+  const NAMES = ["@timestamp", "client.ip", "destination.ip", "destination.port", "event.action", "host.name", "network.transport", "source.ip", "source.port", "url.path", "user.name"];
+  it("is led to the field that was meant", () => {
+    for (const [name, first] of [
+      ["src_ip", "source.ip"], ["srcip", "source.ip"], ["SourceIp", "source.ip"], ["src_addr", "source.ip"], ["s-ip", "source.ip"], ["dst_port", "destination.port"], ["dpt", "destination.port"],
+      ["dest_ip", "destination.ip"], ["Destination.IP", "destination.ip"], ["source.ip.keyword", "source.ip"], ["host", "host.name"], ["username", "user.name"], ["action", "event.action"], ["proto", "network.transport"], ["clientip", "client.ip"], ["_time", undefined], ["timestamp", "@timestamp"],
+    ] as const) expect(meant(name, NAMES)[0], name).toBe(first);
+    expect(meant("port", NAMES)).toEqual(["source.port", "destination.port"]);
+    expect(meant("nothing", NAMES)).toEqual([]);
+    expect(renamed('src_ip:1.2.3.4 AND NOT (src_ip : 5 OR my.src_ip:6 OR "src_ip")', "src_ip", "source.ip")).toBe('source.ip:1.2.3.4 AND NOT (source.ip : 5 OR my.src_ip:6 OR "src_ip")');
+  });
+  it("has times that depend on the zone, or not", () => {
+    for (const query of ['@timestamp >= "2026-04-01T09:00:00"', "@timestamp:[2026-04-01 TO now]", "event.start:>2026-04-01T09:00"]) expect(zoneless(query), query).toBe(true);
+    for (const query of ["@timestamp:>=2026-04-01T09:00:00+09:00", '@timestamp:"2026-04-01T00:00:00Z"', "@timestamp:>now-1d", "user.name:x 2026-04-01"]) expect(zoneless(query), query).toBe(false);
+  });
+  it("has ends of ranges as the server reads them", () => {
+    const now = Date.parse("2026-04-01T00:00:00Z");
+    expect(["now", "now-90m", "now-2w", "2026-03-31T09:00:00+09:00"].map((text) => new Date(instant(text, now)).toISOString())).toEqual(["2026-04-01T00:00:00.000Z", "2026-03-31T22:30:00.000Z", "2026-03-18T00:00:00.000Z", "2026-03-31T00:00:00.000Z"]);
+    for (const text of ["", "now-1d/d", "yesterday"]) expect(instant(text, now), text).toBeNaN();
   });
 });

@@ -79,6 +79,37 @@ export function dump(hex: string): string {
   return lines.join("\n");
 }
 
+/** How long the units of relative times are, in milliseconds. */
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** The instant that an end of a range stands for, as the server reads it: RFC 3339, `now`, `now-90m`; what rounds is not known here (NaN). */
+export function instant(text: string, now = Date.now()): number {
+  const relative = /^now(?:-(\d+)([smhdw]))?$/.exec(text);
+  return relative ? now - Number(relative[1] ?? 0) * (UNITS[relative[2] ?? "s"] ?? 0) : Date.parse(text);
+}
+
+/** Whether a query asks for times without saying of which zone: they are read as UTC, whatever the screen shows. */
+export const zoneless = (query: string): boolean => /(?:@timestamp|event\.(?:start|end|created|received))\s*(?::|[<>=]=?)[^\s]*\s*"?\d{4}-\d\d-\d\d(?!T[\d:.]+(?:Z|[+-]\d\d))/.test(query);
+
+/** What other tools call the parts of our names. */
+const ALIASES: readonly (readonly [RegExp, string])[] = [
+  [/\.(keyword|raw)$/, ""], [/^@?time(stamp)?$/, "@timestamp"], [/^(?:src|s(?=[_.-]?(?:ip|port|pt|addr)))/, "source"], [/^(?:dst|dest(?!ination)|d(?=[_.-]?(?:ip|port|pt|addr)))/, "destination"],
+  [/addr(ess)?$/, "ip"], [/pt$/, "port"], [/hostname$/, "host.name"], [/^proto(col)?$/, "network.transport"],
+];
+
+/** The fields that may have been meant by a name that no event has: by the names of other tools, and in any case. */
+export function meant(name: string, names: readonly string[]): string[] {
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[._-]/g, "");
+  const asked = plain(ALIASES.reduce((text, [pattern, ours]) => text.replace(pattern, ours), name.toLowerCase()));
+  const ends = (one: string): boolean => one.split(".").some((_part, n, parts) => plain(parts.slice(n).join("")) === asked);
+  const rank = (one: string): number => [plain(one) === asked, plain(one) === `${asked}name`, ends(one)].indexOf(true);
+  return names.filter((one) => asked !== "" && rank(one) >= 0).sort((a, b) => rank(a) - rank(b) || a.length - b.length || (a < b ? -1 : 1)).slice(0, 3);
+}
+
+/** The query with another field in the place of one. */
+export const renamed = (query: string, before: string, after: string): string =>
+  query.replaceAll(new RegExp(`(?<![\\w.@-])${before.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?=\\s*[:=<>!])`, "g"), after);
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 function format(zone: string, date: boolean): Intl.DateTimeFormat {
   const key = `${zone}${date}`;

@@ -289,6 +289,30 @@ test("a search is kept over a reload, also while it is typed; fields are offered
     }
   }));
 
+test("fields by other tools' names are offered ours; what takes long is said and stopped", () =>
+  at(`/search?q=${encodeURIComponent("src_ip:198.51.100.1 AND User.Name:taro")}&from=now-2h`, {}, async (page) => {
+    const unknown = page.locator("[data-unknown-fields]");
+    await unknown.getByRole("button", { name: "source.ip?" }).click();
+    await unknown.getByRole("button", { name: "user.name?" }).click();
+    await page.locator("[data-total='1']").waitFor();
+    assert.equal(await page.locator("input[name=query]").inputValue(), "source.ip:198.51.100.1 AND user.name:taro");
+    // A range of two hours is drawn as such, and the pointer tells what an interval holds.
+    const box = await page.locator(".hist .u-over").boundingBox();
+    await page.mouse.move(box.x + 30, box.y + 20);
+    const [, from, to] = (await until("an interval", async () => /(\d\d:\d\d):00 – (\d\d:\d\d):00 {2}0 件/.exec(await page.locator(".under").innerText())));
+    const minutes = (text) => text.split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
+    const now = minutes(stamp().split(" ").pop().slice(0, 5));
+    assert.ok((now - minutes(from) + 1440) % 1440 > 110 && (minutes(to) - minutes(from) + 1440) % 1440 <= 5, `${from} – ${to}`);
+    let held;
+    await page.route("**/api/v1/search", (route) => (held = route));
+    await page.locator("input[name=query]").fill('@timestamp >= "2026-04-01T09:00:00"');
+    await page.keyboard.press("Enter");
+    await page.locator(".late").getByRole("button", { name: "やめる" }).click();
+    await page.getByRole("alert").filter({ hasText: "検索を中止しました" }).waitFor();
+    await page.locator("[data-zoneless]").waitFor();
+    await held.abort();
+  }));
+
 test("dragging over the histogram chooses the range", () =>
   at("/search?from=now-1h", {}, async (page) => {
     await page.locator("tr[data-hit]").first().waitFor();
