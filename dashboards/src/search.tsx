@@ -1,6 +1,7 @@
 import { For, Show, createEffect, createMemo, createResource, createSignal, on, onCleanup } from "solid-js";
 import { type Hit, Problem, type SearchAnswer, get, post, problemOf } from "./api";
 import { EventPanel, summary } from "./event";
+import { ExportDialog } from "./export";
 import { Facets, facetFields } from "./facets";
 import { Histogram } from "./histogram";
 import { keys } from "./keys";
@@ -31,6 +32,7 @@ export function SearchPage() {
   const columns = createMemo(() => parameter("cols").split(",").filter(Boolean));
   const sort = createMemo(() => parameter("sort") || "desc");
   const [saving, setSaving] = createSignal(false);
+  const [exporting, setExporting] = createSignal(false);
   const [answer, setAnswer] = createSignal<SearchAnswer>();
   const [asked, setAsked] = createSignal(ends(from(), to()));
   const [hits, setHits] = createSignal<Hit[]>([]);
@@ -128,6 +130,12 @@ export function SearchPage() {
   const local = (text: string): string => (Number.isNaN(instant(text)) ? "" : when(new Date(instant(text)).toISOString(), utc()).replace(" ", "T"));
   const written = (text: string): string => new Date(`${text.length === 16 ? `${text}:00` : text}${utc() ? "Z" : "+09:00"}`).toISOString();
   const custom = (): boolean => to() !== "" || !RANGES.some(([value]) => value === from());
+  const rangeName = (): string => {
+    const [begin, end] = ends(from(), to()) ?? [];
+    const known = custom() ? undefined : RANGES.find(([value]) => value === from());
+    if (known) return t(known[1]);
+    return begin === undefined ? `${from()} – ${to()}` : [begin, end!].map((at) => when(new Date(at).toISOString(), utc())).join(" – ");
+  };
   return (
     <>
       <form class="query" role="search" onSubmit={(e) => { e.preventDefault(); submit(); }}>
@@ -144,9 +152,11 @@ export function SearchPage() {
         <button type="button" onClick={widen}>{t("wider")}</button>
         <button class="primary">{t("run")}</button>
         <button type="button" onClick={() => setSaving(true)}>{t("save")}…</button>
+        <button type="button" onClick={() => setExporting(true)}>{t("export")}…</button>
       </form>
       <Show when={busy()}><p class="late tools" role="status">{t("searching")} <button type="button" class="small" onClick={stop}>{t("cancel")}</button></p></Show>
       <Show when={!utc() && zoneless(query())}><p class="dim gap" data-zoneless>{t("zoneless")}</p></Show>
+      <Show when={exporting()}><ExportDialog search={{ query: query(), from: from(), to: to() }} range={rangeName()} columns={columns()} total={busy() || problem() ? undefined : answer()?.total} close={() => setExporting(false)} /></Show>
       <Show when={saving()}><SaveDialog search={{ query: query(), range: /^now-\d+[smhd]$/.test(from()) && !to() ? from() : "now-24h", columns: columns(), sort: sort() }} fixed={to() !== "" || !from().startsWith("now-")} close={() => setSaving(false)} /></Show>
       <Show when={problem()} keyed>{(p) => <Wrong problem={p} query={query()} />}</Show>
       <div class="results" classList={{ busy: busy() || problem() !== undefined, split: event() !== undefined }}>

@@ -1,5 +1,6 @@
 // What the screens must hold: they survive a server that fails or goes away, mind the keyboard, lose nothing on a reload, and fit a phone.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { Service, forbidden, launch, shot, stamp, until, visit } from "./service.mjs";
 
@@ -289,7 +290,7 @@ test("a search is kept over a reload, also while it is typed; fields are offered
     }
   }));
 
-test("fields by other tools' names are offered ours; what takes long is said and stopped", () =>
+test("fields by other tools' names are offered ours; what takes long is said and stopped; the hits are a file", () =>
   at(`/search?q=${encodeURIComponent("src_ip:198.51.100.1 AND User.Name:taro")}&from=now-2h`, {}, async (page) => {
     const unknown = page.locator("[data-unknown-fields]");
     await unknown.getByRole("button", { name: "source.ip?" }).click();
@@ -303,6 +304,21 @@ test("fields by other tools' names are offered ours; what takes long is said and
     const minutes = (text) => text.split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
     const now = minutes(stamp().split(" ").pop().slice(0, 5));
     assert.ok((now - minutes(from) + 1440) % 1440 > 110 && (minutes(to) - minutes(from) + 1440) % 1440 <= 5, `${from} – ${to}`);
+    await page.locator("select[name=column]").selectOption("user.name");
+    await page.locator("th", { hasText: "user.name" }).first().waitFor();
+    await page.getByRole("button", { name: "書き出す…" }).click();
+    const [file] = await Promise.all([page.waitForEvent("download"), page.locator("dialog button.primary").click()]);
+    assert.match(file.suggestedFilename(), /^mihari-\d{8}T\d{6}Z\.csv$/);
+    const lines = readFileSync(await file.path(), "utf8").trim().split(/\r?\n/);
+    assert.deepEqual([lines[0], lines.length], ["id,time,received,user.name,raw", 3]);
+    assert.match(lines[2], /^# \{.*"count":1,"complete":true/);
+    await page.locator("dialog").waitFor({ state: "detached" });
+    // An export that has broken off is no file.
+    await page.route("**/api/v1/export", (route) => route.fulfill({ body: "id,time\n0-1-0,2026" }));
+    await page.getByRole("button", { name: "書き出す…" }).click();
+    await page.locator("dialog button.primary").click();
+    await page.locator("dialog [role=alert]", { hasText: "途中で切れました" }).waitFor();
+    await page.keyboard.press("Escape");
     let held;
     await page.route("**/api/v1/search", (route) => (held = route));
     await page.locator("input[name=query]").fill('@timestamp >= "2026-04-01T09:00:00"');
