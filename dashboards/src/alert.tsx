@@ -1,4 +1,4 @@
-import { For, Match, Show, Switch, createEffect, createResource, createSignal, on } from "solid-js";
+import { For, Match, Show, Switch, createEffect, createMemo, createResource, createSignal, on } from "solid-js";
 import { Group, title } from "./alerts";
 import { Anchor } from "./anchor";
 import { type Action, type Alert, type Delivery, type Entry, type Hit, type Problem, get, post, problemOf } from "./api";
@@ -6,7 +6,7 @@ import { EventPanel, FieldName, summary } from "./event";
 import { keys } from "./keys";
 import { number, pick, t, utc, word } from "./i18n";
 import { Freshness, Level, Modal, Panel, Status, Wrong, told } from "./parts";
-import { address, go } from "./place";
+import { address, change, go, parameter } from "./place";
 import { Terminal } from "./terminal";
 import { kept, poll } from "./poll";
 import { condition, narrow, show, visible, when } from "./text";
@@ -40,7 +40,6 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
   const alert = (): Alert | undefined => found.data()?.alert;
   const [comment, setComment] = createSignal("");
   const [problem, setProblem] = createSignal<Problem>();
-  const [event, setEvent] = createSignal<Hit>();
   const [closing, setClosing] = createSignal(false);
   const [undo, setUndo] = createSignal(false);
   const row = CSS.escape(props.id);
@@ -86,7 +85,15 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
     const at = (iso: string, by: number): string => new Date(Date.parse(iso) + by).toISOString();
     return address("/search", { q: query, from: at(a.first, -AROUND), to: at(a.last, AROUND) });
   };
+  // The record that is open stands in the address, so that a reload and a link find it; it may be none of the evidence.
+  const eventId = createMemo(() => parameter("e"));
+  const setEvent = (hit: Hit): void => change({ e: hit.id }, eventId() === "");
   const events = kept(() => found.data()?.entries.flatMap((entry) => entry.event ?? []) ?? []);
+  const [single] = createResource(
+    () => (found.data() && eventId() && !events().some((hit) => hit.id === eventId()) ? eventId() : undefined),
+    (id) => get<Hit>(`/events/${encodeURIComponent(id)}`).catch(() => undefined),
+  );
+  const event = (): Hit | undefined => (eventId() ? (events().find((hit) => hit.id === eventId()) ?? (single.latest?.id === eventId() ? single.latest : undefined)) : undefined);
   return (
     <Panel label={alert() ? title(alert()!) : t("alerts")} close={() => props.leave()} class="detail" back={() => document.querySelector(`[data-alert="${row}"] a`)}>
       <Switch fallback={<p class="dim">{t("loading")}</p>}>
@@ -133,7 +140,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
               <Show when={pick(a().meaning)}>{(text) => <><dt>{t("meaning")}</dt><dd>{visible(text())}</dd></>}</Show>
               <Show when={pick(a().false_positives)}>{(text) => <><dt>{t("falsePositives")}</dt><dd>{visible(text())}</dd></>}</Show>
               <Show when={a().clause}>{(clause) => <><dt>{t("clause")}</dt><dd>§{visible(clause())}</dd></>}</Show>
-              <dt>{t("rule")}</dt><dd><Anchor to={address("/rules", { r: a().rule.id })}>{visible(a().rule.title)}</Anchor> · <Anchor to={address("/alerts", { rule: a().rule.id, status: "all" })}>{t("alertsOfRule")}</Anchor> <span class="dim mono">{visible(a().rule.id)} {visible(a().rule.tags.join(" "))}</span></dd>
+              <dt>{t("rule")}</dt><dd><Anchor to={address("/rules", { r: a().rule.id })}>{title(a())}</Anchor> · <Anchor to={address("/alerts", { rule: a().rule.id, status: "all" })}>{t("alertsOfRule")}</Anchor> <span class="dim mono">{visible(a().rule.id)} {visible(a().rule.tags.join(" "))}</span></dd>
             </dl>
             <h3>{t("evidence")} <span class="dim">{number(events().length)}</span></h3>
             <div class="scroll"><table><tbody>
@@ -163,7 +170,7 @@ export function AlertDetail(props: { id: string; version: number; leave: () => v
         )}</Match>
       </Switch>
       <Show when={closing()}><CloseDialog cancel={() => setClosing(false)} close={(d, text) => void close(d, text)} /></Show>
-      <Show when={event()} keyed>{(hit) => <EventPanel hit={hit} close={() => setEvent(undefined)} show={setEvent} narrow={(added, negate) => go(around(alert()!, narrow(negate ? related(alert()!) : "", added, negate)))} />}</Show>
+      <Show when={event()?.id} keyed>{(_id) => <EventPanel hit={event()!} close={() => change({ e: "" })} show={setEvent} narrow={(added, negate) => go(around(alert()!, narrow(negate ? related(alert()!) : "", added, negate)))} />}</Show>
     </Panel>
   );
 }

@@ -8,6 +8,9 @@ import { address } from "./place";
 import { Terminal } from "./terminal";
 import { condition, exact, show, visible, when } from "./text";
 
+/** Around an event, when everything else of that time is looked for, in milliseconds. */
+const AROUND = 5 * 60_000;
+
 /** A record in one line: a flow by what it says, for its raw form is a packet. */
 export const summary = (hit: Hit): string => {
   const f = hit.fields;
@@ -29,6 +32,8 @@ export function EventPanel(props: {
   hit: Hit;
   close: () => void;
   narrow?: (condition: string, negate: boolean) => void;
+  /** Shows a field in a column of its own, or no longer. */
+  column?: (name: string) => void;
   show?: (hit: Hit) => void;
   step?: (by: number) => void;
 }) {
@@ -38,6 +43,10 @@ export function EventPanel(props: {
   const [context] = createResource(() => props.hit.id, (id) => get<{ events: Hit[] }>(`/events/${encodeURIComponent(id)}/context?before=8&after=8`));
   keys(props.step ? { j: () => props.step?.(1), k: () => props.step?.(-1) } : {});
   const fields = (): [string, unknown][] => Object.entries(props.hit.fields).sort(([a], [b]) => (a < b ? -1 : 1));
+  const near = (by: number): string => new Date(Date.parse(props.hit.time) + by).toISOString();
+  const ips = (): string[] => ["source.ip", "destination.ip"].flatMap((name) => (props.hit.fields[name] === undefined ? [] : [first(props.hit.fields[name])]));
+  // A time of the record stays as it was written; beside it stands when that is on the screen's clock.
+  const clock = (value: unknown): string => (typeof value === "string" && /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/.test(value) ? exact(value, utc()) : "");
   const values = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
   return (
     <Panel label={`${t("event")} ${props.hit.id}`} close={props.close} back={back}>
@@ -50,11 +59,18 @@ export function EventPanel(props: {
         <button onClick={() => props.close()}>{t("closeIt")} <kbd>Esc</kbd></button>
       </div>
       <div class="tools"><h3 class="grow">{t("raw")}</h3><Copy text={props.hit.raw} label={t("raw")} /></div>
-      <div class="mono rawtext">{visible(props.hit.raw)}</div>
+      <Show when={props.hit.fields["flow.exporter"]} fallback={<div class="mono rawtext">{visible(props.hit.raw)}</div>}>
+        <div class="mono rawtext">{summary(props.hit)}</div>
+        <details><summary>{t("packet")}</summary><div class="mono rawtext">{visible(props.hit.raw)}</div></details>
+      </Show>
       <For each={["source", "destination"].filter((side) => props.hit.fields[`${side}.ip`] !== undefined)}>{(side) => (
         <Terminal ip={first(props.hit.fields[`${side}.ip`])} port={props.hit.fields[`${side}.port`] === undefined ? undefined : first(props.hit.fields[`${side}.port`])} at={props.hit.time} />
       )}</For>
-      <p><Anchor to={address("/rules", { event: props.hit.id })}>{t("explainThis")}</Anchor></p>
+      <p class="facts">
+        <Anchor to={address("/rules", { event: props.hit.id })}>{t("explainThis")}</Anchor>
+        <Anchor to={address("/search", { from: near(-AROUND), to: near(AROUND), e: props.hit.id })}>{t("around")}</Anchor>
+        <For each={[...new Set(ips())]}>{(ip) => <Anchor to={address("/alerts", { q: `"${ip}"`, status: "all" })}>{t("alertsAbout")} {visible(ip)}</Anchor>}</For>
+      </p>
       <h3>{t("fields")}</h3>
       <table class="fields">
         <tbody>
@@ -64,13 +80,14 @@ export function EventPanel(props: {
                 {(one) => (
                   <tr>
                     <th scope="row"><FieldName name={name} /></th>
-                    <td class="mono">{show(one)}</td>
+                    <td class="mono">{show(one)} <Show when={clock(one)}><span class="dim">{clock(one)}</span></Show></td>
                     <td class="acts">
                       <Show when={props.narrow && one !== null}>
                         <button class="small" title={t("filterFor")} aria-label={`${t("filterFor")} ${name}`} onClick={() => props.narrow?.(condition(name, one), false)}>＋</button>
                         <button class="small" title={t("filterOut")} aria-label={`${t("filterOut")} ${name}`} onClick={() => props.narrow?.(condition(name, one), true)}>－</button>
                         <button class="small" title={t("exists")} aria-label={`${t("exists")} ${name}`} onClick={() => props.narrow?.(`${name}:*`, false)}>＊</button>
                       </Show>
+                      <Show when={props.column}><button class="small" title={t("addColumn")} aria-label={`${t("addColumn")} ${name}`} onClick={() => props.column?.(name)}>▥</button></Show>
                       <Copy text={one === null ? "null" : String(one)} label={name} />
                     </td>
                   </tr>

@@ -143,6 +143,7 @@ const texts = {
   firstEvent: ["最初のイベントの項目", "Fields of the first event"],
   searchRelated: ["関連イベントを検索", "Search related events"],
   findAlerts: ["アドレス・件名などで探す", "Find by address, title…"],
+  alertsAbout: ["アラートを探す:", "Alerts about"],
   newAlert: ["新しいアラート", "New alert"],
   moreAlerts: ["さらに表示", "Show more"],
   // search
@@ -154,6 +155,8 @@ const texts = {
   onlyColumns: ["表示中の列のみ", "Only the columns that are shown"],
   exportHint: ["古い順に全件を書き出します。末尾に件数とハッシュ値が付き、書き出しは監査記録に残ります。時刻は UTC です。", "Every hit, oldest first; at its end stand the number and the hash. Exports are in the audit trail. Times are UTC."],
   zoneless: ["検索式の中の日時は UTC として扱われます (画面の時刻は日本時間)。+09:00 を付けるか、期間の指定を使ってください。", "Times within a query are read as UTC, while the screen shows Japan's: add +09:00, or choose a range."],
+  packet: ["受信したパケット全体 (16進)", "The whole packet as it came (hexadecimal)"],
+  around: ["前後5分のすべてのイベント", "Everything within 5 minutes"],
   query: ["検索式", "Query"],
   queryWrong: ["検索式の ^ の位置に誤りがあります", "The query is wrong at ^"],
   everything: ["すべてのイベント", "every event"],

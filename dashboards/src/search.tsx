@@ -181,7 +181,7 @@ export function SearchPage() {
           <Show when={answer()}><HitTable hits={hits()} columns={columns()} drop={(name) => change({ cols: columns().filter((one) => one !== name).join(",") })} selected={event()?.id ?? hits()[at() ?? -1]?.id} open={open} /></Show>
           <Show when={answer()?.cursor} keyed>{(cursor) => <div class="tools pad"><button onClick={() => void run(cursor)}>{t("more")}</button></div>}</Show>
         </section>
-        <Show when={event()?.id} keyed>{(_id) => <EventPanel hit={event()!} close={() => change({ e: "" })} narrow={add} step={move} show={(hit) => (hits().some((h) => h.id === hit.id) ? open(hit) : go(`/search?${new URLSearchParams({ q: query(), from: from(), ...(to() ? { to: to() } : {}), cols: columns().join(","), e: hit.id })}`, true))} />}</Show>
+        <Show when={event()?.id} keyed>{(_id) => <EventPanel hit={event()!} close={() => change({ e: "" })} narrow={add} column={(name) => change({ cols: columns().includes(name) ? columns().filter((one) => one !== name).join(",") : [...columns(), name].join(",") })} step={move} show={(hit) => (hits().some((h) => h.id === hit.id) ? open(hit) : go(`/search?${new URLSearchParams({ q: query(), from: from(), ...(to() ? { to: to() } : {}), cols: columns().join(","), e: hit.id })}`, true))} />}</Show>
       </div>
     </>
   );

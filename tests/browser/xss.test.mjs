@@ -159,7 +159,7 @@ test("interface names of flows show nothing but bytes", async () => {
     await page.locator("ol.context li.selected").waitFor();
     const n = Number(hit.fields["source.ip"].split(".")[3]);
     // The packet is kept whole, the names in it.
-    assert.ok((await page.locator(".side .rawtext").innerText()).includes(named(chosen[n]).toString("hex")), `${n}`);
+    assert.ok((await page.locator(".side details .rawtext").textContent()).includes(named(chosen[n]).toString("hex")), `${n}`);
     await clean(`flow ${n}`);
   }
 });
