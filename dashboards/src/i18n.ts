@@ -291,6 +291,12 @@ const texts = {
   beyondGroups: ["上限を超えた対象があります", "More groups than are told"],
   rangeMoves: ["保存する検索の期間は実行時からさかのぼります。今の期間 (日時の指定) は保存されません。", "A saved search looks back from when it is run: the fixed times chosen now are not saved."],
   // rules
+  kind_sigma: ["イベントのルール", "Rule on events"],
+  kind_correlation: ["相関ルール", "Correlation"],
+  kind_behaviour: ["ふるまいのルール", "Behaviour"],
+  chooseRule: ["どのルールで調べるかを一覧から選んでください。イベント:", "Choose from the list the rule that explains the event"],
+  ruleSays: ["ルールの本文", "What the rule says"],
+  behaviourHint: ["ふるまいのルールは多くの通信をまとめて判断するため、一つのイベントでの説明と過去の検証はできません。判断の値はアラートの「検知の根拠」にあります。", "A behaviour judges many conversations together: no single event explains it, and it has no backtest. Its figures stand in the alert under “What led to it”."],
   rules: ["ルール", "Rules"],
   filter: ["絞り込み", "Filter"],
   mode: ["動作モード", "Mode"],

@@ -2,7 +2,7 @@ import { For, Show, createMemo, createResource, createSignal } from "solid-js";
 import { act } from "./act";
 import { Anchor } from "./anchor";
 import { type Explanation, type LogSource, type Mode, type Part, type Rule, type Rules, Problem, ask, get, post } from "./api";
-import { type Key, number, pick, t, utc } from "./i18n";
+import { type Key, has, number, pick, t, utc } from "./i18n";
 import { Freshness, Level, Panel, Wrong } from "./parts";
 import { address, change, parameter } from "./place";
 import { kept, poll } from "./poll";
@@ -16,6 +16,10 @@ const modeName = (mode: Mode): string => t(MODES.find(([one]) => one === mode)![
 const logSource = (source: LogSource): string => [source.product, source.category, source.service].filter(Boolean).map((part) => visible(part!)).join(" / ") || "*";
 /** A rule's title in the language of the screen. */
 const titleOf = (rule: Rule): string => visible(pick(rule.titles) ?? rule.title);
+/** What kind of rule it is, in words. */
+const kindName = (kind: string): string => (has(`kind_${kind}`) ? t(`kind_${kind}` as Key) : visible(kind));
+/** A behaviour looks at conversations, not at events one by one: what is counted of events says nothing of it. */
+const ofEvents = (rule: Rule, n: number): string => (rule.kind === "behaviour" ? "–" : number(n));
 /** ATT&CK techniques of a rule, as they are called: T1110.003. */
 const techniques = (rule: Rule): string[] => rule.tags.flatMap((tag) => /^attack\.(t\d.*)$/.exec(tag)?.[1]?.toUpperCase() ?? []);
 
@@ -53,6 +57,7 @@ export function RulesPage() {
         <Show when={loaded() !== undefined}><span role="status">{t("reloaded")}: {number(loaded()!)}</span></Show>
       </div>
       <Freshness of={list} />
+      <Show when={parameter("event") && !chosen()}><p class="gap" role="status" data-choose-rule>{t("chooseRule")} <span class="mono">{visible(parameter("event"))}</span></p></Show>
       <Show when={loading.problem()} keyed>{(problem) => <><Wrong problem={problem} /><pre class="problem rawtext">{visible(problem.message)}</pre></>}</Show>
       <Show when={list.data()?.failure}>{(failure) => <div class="stale" role="status">{t("loadFailed")}<pre class="mono">{visible(failure())}</pre></div>}</Show>
       <Show when={list.data()?.refused.some((problem) => problem.refused)}>
@@ -69,7 +74,7 @@ export function RulesPage() {
                 <td><Level level={rule.level} /></td>
                 <td class="what"><button class="plain" onClick={(e) => { e.stopPropagation(); change({ r: rule.id }); }}>{titleOf(rule)}</button></td>
                 <td class="nowrap" data-mode={rule.mode}>{modeName(rule.mode)}</td>
-                <td class="number" data-label={t("hitsOfRule")}>{number(rule.matches)}</td><td class="number" data-label={t("alerts")}>{number(rule.alerts)}</td><td class="number wide">{number(rule.cost.tests)}</td>
+                <td class="number" data-label={t("hitsOfRule")}>{ofEvents(rule, rule.matches)}</td><td class="number" data-label={t("alerts")}>{number(rule.alerts)}</td><td class="number wide">{ofEvents(rule, rule.cost.tests)}</td>
                 <td class="time wide">{rule.last_match ? when(rule.last_match, utc()) : ""}</td>
                 <td class="wide"><For each={techniques(rule)}>{(technique) => <span class="chip">{visible(technique)}</span>}</For></td>
               </tr>
@@ -110,11 +115,11 @@ function RulePanel(props: { rule: Rule; again: () => Promise<void>; close: () =>
     <Panel label={t("rule")} close={props.close} back={() => document.querySelector("tr.selected button")}>
       <div class="tools head"><h2 class="grow">{t("rule")}</h2><button onClick={() => props.close()}>{t("closeIt")} <kbd>Esc</kbd></button></div>
       <p class="said">{titleOf(props.rule)}</p>
-      <p class="facts"><Level level={props.rule.level} /><span>{visible(props.rule.kind)}</span><span>{visible(props.rule.status)}</span><Show when={props.rule.clause}>{(clause) => <span>§{visible(clause())}</span>}</Show></p>
+      <p class="facts"><Level level={props.rule.level} /><span>{kindName(props.rule.kind)}</span><span>{t("status")}: {visible(props.rule.status)}</span><Show when={props.rule.clause}>{(clause) => <span>§{visible(clause())}</span>}</Show></p>
       <div class="tools acts" role="group" aria-label={t("mode")}>
         <div class="tabs"><For each={MODES}>{([value, name]) => <button aria-pressed={props.rule.mode === value} disabled={setting.busy()} onClick={() => void set(value)}>{t(name)}</button>}</For></div>
         <label class="grow">{t("changeReason")} <input name="mode-comment" value={comment()} onInput={(e) => setComment(e.currentTarget.value)} autocomplete="off" /></label>
-        <Anchor class="button" to={address("/backtests", { rule: props.rule.id })}>{t("backtests")}</Anchor>
+        <Show when={props.rule.kind !== "behaviour"}><Anchor class="button" to={address("/backtests", { rule: props.rule.id })}>{t("backtests")}</Anchor></Show>
       </div>
       <Show when={setting.problem()} keyed>{(problem) => <Wrong problem={problem} />}</Show>
       <Show when={history().length > 0}><ol class="timeline"><For each={history().slice().reverse()}>{(one) => <li class="action"><span class="time">{when(one.at, utc())}</span> <b>{visible(one.actor)}</b> {modeName(one.mode)} <Show when={one.comment}>{(text) => <span class="said">{visible(text())}</span>}</Show></li>}</For></ol></Show>
@@ -122,13 +127,34 @@ function RulePanel(props: { rule: Rule; again: () => Promise<void>; close: () =>
         <dt>{t("logSource")}</dt><dd class="mono">{logSource(props.rule.log_source)}</dd>
         <dt>{t("tags")}</dt><dd><For each={props.rule.tags}>{(tag) => <span class="chip">{visible(tag)}</span>}</For></dd>
         <dt>{t("path")}</dt><dd class="mono">{visible(props.rule.path)} <span class="dim">{visible(props.rule.id)}</span></dd>
-        <dt>{t("hitsOfRule")}</dt><dd>{number(props.rule.matches)} <Show when={props.rule.last_match}>{(at) => <span class="dim">{t("lastHit")}: {when(at(), utc())}</span>}</Show></dd>
-        <dt>{t("evaluated")}</dt><dd>{number(props.rule.cost.evaluated)}</dd>
-        <dt>{t("tests")}</dt><dd>{number(props.rule.cost.tests)}</dd>
-        <dt>{t("textBytes")}</dt><dd>{number(props.rule.cost.text_bytes)}</dd>
+        <dt>{t("alerts")}</dt><dd><Anchor to={address("/alerts", { rule: props.rule.id, status: "all" })}>{number(props.rule.alerts)}</Anchor></dd>
+        <dt>{t("hitsOfRule")}</dt><dd>{ofEvents(props.rule, props.rule.matches)} <Show when={props.rule.last_match}>{(at) => <span class="dim">{t("lastHit")}: {when(at(), utc())}</span>}</Show></dd>
+        <Show when={props.rule.kind !== "behaviour"}>
+          <dt>{t("evaluated")}</dt><dd>{number(props.rule.cost.evaluated)}</dd>
+          <dt>{t("tests")}</dt><dd>{number(props.rule.cost.tests)}</dd>
+          <dt>{t("textBytes")}</dt><dd>{number(props.rule.cost.text_bytes)}</dd>
+        </Show>
       </dl>
-      <Explain rule={props.rule.id} />
+      <Text rule={props.rule.id} />
+      <Show when={props.rule.kind !== "behaviour"} fallback={<p class="dim" data-behaviour>{t("behaviourHint")}</p>}><Explain rule={props.rule.id} /></Show>
     </Panel>
+  );
+}
+
+/** What the rule says, as the audit trail keeps it: what it is for, its condition, its parameters. */
+function Text(props: { rule: string }) {
+  const [open, setOpen] = createSignal(false);
+  const [found] = createResource(
+    () => open() && props.rule,
+    (id) => get<{ since: string; texts: { text: string }[] }>(`/audit/rules/${encodeURIComponent(id)}`).catch(() => undefined),
+  );
+  return (
+    <details onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary>{t("ruleSays")}</summary>
+      <Show when={!found.loading && found()} keyed fallback={<p class="dim">{t(found.loading ? "loading" : "none")}</p>}>{(said) => (
+        <><p class="dim">{t("since")}: {when(said.since, utc())}</p><For each={said.texts}>{(one) => <pre class="rawtext" data-rule-text>{visible(one.text)}</pre>}</For></>
+      )}</Show>
+    </details>
   );
 }
 

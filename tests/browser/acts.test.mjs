@@ -43,6 +43,7 @@ test("a search is kept with its columns, opened, scheduled, tried, and its runs 
     await page.locator("select[name=sort]").selectOption("-user.name");
     await until("the order", async () => (await page.locator("tr[data-hit] td").nth(1).innerText()) === "taro");
     await page.getByRole("button", { name: "保存する…" }).click();
+    assert.equal(await page.locator("dialog select[name=saved-range]").inputValue(), "now-1h", "what is kept of the range is seen");
     await page.locator("dialog input[name=name]").fill("ログイン失敗");
     await page.keyboard.press("Enter");
     await page.locator("tr[data-search='ログイン失敗']").waitFor();
@@ -119,9 +120,22 @@ test("a rule's hits are seen, its mode is set, and it says why an event matches"
     const other = (await service.found("user.name:jiro")).hits[0].id;
     await page.goto(`${service.url}/search?from=now-24h&q=user.name:jiro&e=${other}`);
     await page.getByRole("link", { name: "ルールで調べる" }).click();
+    await page.locator("[data-choose-rule]", { hasText: other }).waitFor();
     await page.locator("input[name=rule-filter]").fill("taro");
     await row.click();
     await page.locator("[data-holds=false]").waitFor();
+    // What it says can be read. A behaviour looks at more than events: nothing is said of its hits, of one event, of the past.
+    await page.locator("summary", { hasText: "ルールの本文" }).click();
+    await page.locator("[data-rule-text]", { hasText: "user.name: taro" }).waitFor();
+    await page.goto(`${service.url}/rules?q=${encodeURIComponent("ゾーン間の禁止")}`);
+    const behaviour = page.locator("tr[data-rule]", { hasText: "ゾーン間の禁止された通信" });
+    await behaviour.click();
+    await page.locator("[data-behaviour]").waitFor();
+    assert.equal(await behaviour.locator("td").nth(3).innerText(), "–");
+    assert.equal(await page.locator(".side").getByRole("link", { name: "過去の検証" }).count() + await page.locator(".side input[name=event]").count(), 0);
+    await page.locator(".side dl.advice").getByRole("link", { name: "1", exact: true }).click();
+    await page.locator("tr[data-alert]", { hasText: "10.2.16.9" }).waitFor();
+    await page.goto(`${service.url}/rules`);
     await page.locator("summary", { hasText: "対応するログがないルール" }).click();
     await page.locator("table.unmapped tbody tr").first().waitFor();
   }));
