@@ -366,11 +366,13 @@ const texts = {
   notBalanced: ["合いません", "Does not add up"],
   silentSources: ["途絶えた送信元", "Silent sources"],
   unidentified: ["形式が分からない送信元", "Unidentified senders"],
+  silentHint: ["普段の間隔の10倍、かつ15分以上、記録が届いていない送信元です。", "Senders that have been quiet for ten times their usual pause, and a quarter of an hour at least."],
   silentFor: ["無音", "Silent for"],
   ago: ["前", "ago"],
   hours: ["時間", "h"],
   days: ["日", "d"],
   // policy
+  atStart: ["起動時", "at the start"],
   policyVersions: ["方針の版と試算", "Versions and what-if"],
   versions: ["方針の版", "Versions of the policy"],
   zone: ["ゾーン", "Zone"],

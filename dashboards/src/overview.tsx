@@ -43,8 +43,8 @@ export function Overview() {
           <For each={LEVELS}>{(level) => <Anchor to={address("/alerts", { level })} class={open(level) > 0 ? level : "zero"}><b data-level={level}>{stats.data() ? number(open(level)) : "–"}</b><Level level={level} /></Anchor>}</For>
           <span class="caption">{t("openAlerts")}</span>
         </div>
-        <div class="panel tile"><b>{stats.data() ? number(stats.data()?.documents) : "–"}</b><span>{t("events")}</span></div>
-        <div class="panel tile"><b>{stats.data() ? number(stats.data()?.quarantined_total) : "–"}</b><span>{t("quarantined")}</span></div>
+        <div class="panel tile"><Anchor to="/search"><b>{stats.data() ? number(stats.data()?.documents) : "–"}</b></Anchor><span>{t("events")}</span></div>
+        <div class="panel tile"><Anchor to="/quarantine"><b>{stats.data() ? number(stats.data()?.quarantined_total) : "–"}</b></Anchor><span>{t("quarantined")}</span></div>
       </div>
       <div class="columns">
         <div class="stack">

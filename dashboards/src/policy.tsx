@@ -35,7 +35,7 @@ export function PolicyPage() {
           <thead><tr><th>{t("compareA")}</th><th>{t("compareB")}</th><th>{t("since")}</th><th>{t("by")}</th><th class="number wide">{t("bytes")}</th></tr></thead>
           <tbody><For each={all()} fallback={<tr><td colspan={5} class="dim empty">{versions.loading ? t("loading") : t("noPolicy")}</td></tr>}>{(version) => (
             <tr data-version={version.sha256}><td>{choice("a", version, a(), t("compareA"))}</td><td>{choice("b", version, b(), t("compareB"))}</td><td class="time">{when(version.since, utc())}</td>
-              <td class="mono">{visible(version.by)} <span class="dim">{version.sha256.slice(0, HASH)}</span></td><td class="number wide">{number(version.bytes)}</td></tr>
+              <td class="mono">{version.by === "at the start" ? t("atStart") : visible(version.by)} <span class="dim">{version.sha256.slice(0, HASH)}</span></td><td class="number wide">{number(version.bytes)}</td></tr>
           )}</For></tbody>
         </table></div>
         <Show when={all().length > 1 && a() !== b()}>

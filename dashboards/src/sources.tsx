@@ -45,6 +45,7 @@ export function SourcesPage() {
         <div class="tools pad"><div class="tabs" role="group" aria-label={t("sources")}>
           <For each={KINDS}>{([value, name]) => <button aria-pressed={kind() === value} data-show={value} onClick={() => change({ show: value })}>{t(name)} {number(count(value))}</button>}</For>
         </div></div>
+        <Show when={kind() === "silent"}><p class="dim pad" data-silent-hint>{t("silentHint")}</p></Show>
         <Freshness of={found} />
         <div class="scroll"><table class="sources">
           <thead><tr><th>{t("source")}</th><th>{t("format")}</th><th class="number">{t("received")}</th><th class="number wide">{t("parsed")}</th><th class="number">{t("quarantine")}</th><th class="number wide">{t("lostBefore")}</th><th class="wide">{t("first")}</th><th>{t("last")}</th></tr></thead>
@@ -88,7 +89,7 @@ function Ledger(props: { of: Polled<{ days: LedgerDay[] }>; day: string }) {
   );
   return (
     <div class="scroll"><table class="ledger">
-      <thead><tr><th>{t("day")}</th><th class="number">{t("received")}</th><th class="number">{t("parsed")}</th><th class="number">{t("quarantine")}</th><th class="number">{t("dropped")}</th><th class="wide">=</th><th class="number">{t("lostBefore")}</th></tr></thead>
+      <thead><tr><th>{t("day")} (JST)</th><th class="number">{t("received")}</th><th class="number">{t("parsed")}</th><th class="number">{t("quarantine")}</th><th class="number">{t("dropped")}</th><th class="wide">=</th><th class="number">{t("lostBefore")}</th></tr></thead>
       <tbody><For each={days()} fallback={<tr><td colspan={7} class="dim empty">{props.of.data() ? t("none") : t("loading")}</td></tr>}>{([day, rows]) => (
         <>
           <tr class="row" data-ledger={day} classList={{ selected: day === props.day }} onClick={() => change({ day: day === props.day ? "" : day })}>
