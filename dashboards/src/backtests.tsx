@@ -7,6 +7,7 @@ import { number, t, utc } from "./i18n";
 import { Level, Wrong } from "./parts";
 import { address, change, parameter } from "./place";
 import { RANGES } from "./search";
+import { draft } from "./session";
 import { visible, when } from "./text";
 
 /** A rule over the stored history: what it would have told, day by day, and whether that is all. */
@@ -14,7 +15,7 @@ export function BacktestPage() {
   const [rules] = createResource(() => get<Rules>("/rules").catch(() => undefined));
   const rule = (): string => parameter("rule");
   const from = (): string => parameter("from") || "now-7d";
-  const [yaml, setYaml] = createSignal("");
+  const [yaml, setYaml] = draft("rule");
   const [answer, setAnswer] = createSignal<Backtest>();
   const testing = act();
   const run = () => testing.run(async (signal) => {

@@ -2,10 +2,12 @@ import { For, Match, Show, Switch, createEffect, createMemo, createResource, cre
 import { act } from "./act";
 import { Anchor } from "./anchor";
 import { type PolicyChange, type PolicyVersion, type WhatIf, get, post } from "./api";
-import { number, t, utc } from "./i18n";
+import { type Key, has, number, t, utc } from "./i18n";
+import { useZones } from "./matrix";
 import { Wrong } from "./parts";
 import { address, change, parameter } from "./place";
 import { RANGES } from "./search";
+import { draft } from "./session";
 import { visible, when } from "./text";
 
 /** Enough of a version's hash to tell it apart. */
@@ -71,7 +73,14 @@ function Change(props: { of: PolicyChange }) {
 
 /** A draft over stored history, before it is put into force. */
 function Draft(props: { current: string | undefined }) {
-  const [yaml, setYaml] = createSignal("");
+  const [yaml, setYaml] = draft("policy");
+  const { name } = useZones();
+  // A verdict, and where zones are others than before between which ones.
+  const verdict = (one: string): string => {
+    const [, key, from, to] = /^(\w+)(?: \((\S+) → (\S+)\))?$/.exec(one) ?? [];
+    if (key === undefined || !has(`verdict_${key}`)) return visible(one) || "–";
+    return `${t(`verdict_${key}` as Key)}${from && to ? ` (${visible(name(from))} → ${visible(name(to))})` : ""}`;
+  };
   const [from, setFrom] = createSignal("now-24h");
   const [found, setFound] = createSignal<WhatIf>();
   const asking = act();
@@ -100,7 +109,7 @@ function Draft(props: { current: string | undefined }) {
           <div class="scroll"><table class="what-if">
             <thead><tr><th>{t("from")} → {t("to")}</th><th>{t("service")}</th><th>{t("before")}</th><th>{t("after")}</th><th class="number">{t("count")}</th><th>{t("example")}</th></tr></thead>
             <tbody><For each={f.changes} fallback={<tr><td colspan={6} class="dim empty">{t("same")}</td></tr>}>{(one) => (
-              <tr data-change><td class="nowrap">{visible(one.from)} → {visible(one.to)}</td><td class="mono">{visible(one.service)}</td><td>{visible(one.before) || "–"}</td><td>{visible(one.after) || "–"}</td><td class="number">{number(one.count)}</td>
+              <tr data-change><td class="nowrap">{visible(name(one.from))} → {visible(name(one.to))}</td><td class="mono">{visible(one.service)}</td><td>{verdict(one.before)}</td><td>{verdict(one.after)}</td><td class="number">{number(one.count)}</td>
                 <td><Show when={one.example}>{(id) => <Anchor to={address("/search", { e: id(), from: from() })}>{t("event")}</Anchor>}</Show></td></tr>
             )}</For></tbody>
           </table></div>

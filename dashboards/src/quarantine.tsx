@@ -1,7 +1,7 @@
 import { For, Show, createEffect, createMemo, createResource, createSignal, on } from "solid-js";
 import { act } from "./act";
 import { type LedgerDay, type Quarantined, get, post } from "./api";
-import { number, t, utc } from "./i18n";
+import { type Key, number, t, utc } from "./i18n";
 import { Freshness, Panel, Wrong } from "./parts";
 import { address, change, parameter } from "./place";
 import { kept, poll } from "./poll";
@@ -9,6 +9,12 @@ import { dump, visible, when } from "./text";
 
 const LOOK_EVERY = 10_000;
 const PAGE = 100;
+
+/** Why nothing could read a record, in the person's language where it is one of the common cases. */
+const REASONS: Readonly<Record<string, Key>> = {
+  "no decoder knows this record": "unknownFormat", "empty record": "emptyRecord", "flow record is cut": "cutFlow", "no flow packet: unknown version": "noFlow",
+};
+const reasonName = (reason: string): string => (REASONS[reason] ? t(REASONS[reason]) : visible(reason));
 
 type Page = { records: Quarantined[]; total: number; after: string | null };
 
@@ -36,7 +42,7 @@ export function QuarantinePage() {
     <>
       <div class="tools">
         <label>{t("reason")} <select name="reason" onChange={(e) => change({ reason: e.currentTarget.value, after: "" })}>
-          <option value="">{t("all")}</option><For each={reasons()}>{(one) => <option value={one} selected={one === reason()}>{visible(one)}</option>}</For>
+          <option value="">{t("all")}</option><For each={reasons()}>{(one) => <option value={one} selected={one === reason()}>{reasonName(one)}</option>}</For>
         </select></label>
         <label>{t("source")} <select name="source" onChange={(e) => change({ source: e.currentTarget.value, after: "" })}>
           <option value="">{t("all")}</option><For each={sources()}>{(one) => <option value={one} selected={one === source()}>{visible(one)}</option>}</For>
@@ -57,7 +63,7 @@ export function QuarantinePage() {
               <tr class="row" classList={{ selected: record.id === chosen()?.id }} data-quarantined={record.id} onClick={() => change({ e: record.id })}>
                 <td class="time"><button class="plain" aria-label={`${t("raw")} ${record.id}`} onClick={(e) => { e.stopPropagation(); change({ e: record.id }); }}>{when(record.received, utc())}</button></td>
                 <td class="mono">{visible(record.source)} <span class="dim">{visible(record.transport)}</span></td>
-                <td>{visible(record.reason)} <Show when={record.releasing}><span class="dim">{t("releasing")}</span></Show></td>
+                <td title={visible(record.reason)}>{reasonName(record.reason)} <Show when={record.releasing}><span class="dim">{t("releasing")}</span></Show></td>
                 <td class="number wide">{record.raw_bytes === null ? "" : number(record.raw_bytes)}</td>
                 <td class="mono what"><span class="two-lines">{record.raw !== null ? visible(record.raw) : record.hex ? visible(record.hex) : t("goneRaw")}</span></td>
               </tr>
@@ -71,7 +77,7 @@ export function QuarantinePage() {
         <Show when={chosen()?.id} keyed>{(_id) => (
           <Panel label={t("quarantine")} close={() => change({ e: "" })} back={() => document.querySelector("tr.selected button")}>
             <div class="tools head"><h2 class="grow">{t("raw")}</h2><button onClick={() => change({ e: "" })}>{t("closeIt")} <kbd>Esc</kbd></button></div>
-            <p class="facts"><span class="mono">{chosen()!.id}</span><span class="time">{when(chosen()!.received, utc())}</span><span class="mono">{visible(chosen()!.source)}</span><span>{visible(chosen()!.reason)}</span></p>
+            <p class="facts"><span class="mono">{chosen()!.id}</span><span class="time">{when(chosen()!.received, utc())}</span><span class="mono">{visible(chosen()!.source)}</span><span>{reasonName(chosen()!.reason)}</span></p>
             <Show when={chosen()!.raw !== null}><div class="mono rawtext">{visible(chosen()!.raw ?? "")}</div></Show>
             <h3>{t("hexView")} <Show when={chosen()!.raw_bytes !== null}><span class="dim">{number(chosen()!.raw_bytes!)}</span></Show></h3>
             <Show when={chosen()!.hex} fallback={<p class="dim">{t("goneRaw")}</p>}>{(hex) => <div class="mono rawtext hex">{dump(hex())}</div>}</Show>

@@ -1,6 +1,6 @@
 // Whose session this is. The token lives in the tabs of this browser only, and is gone with the last of them: a tab that is opened (by a link in
 // the chat) asks the others for it, and signing out ends it in all. When it is no longer good, the person is told and asked again, at the same place.
-import { createSignal } from "solid-js";
+import { type Signal, createSignal } from "solid-js";
 
 const KEY = "mihari-token";
 export const token = (): string => sessionStorage.getItem(KEY) ?? "";
@@ -29,8 +29,25 @@ function enter(value: string): void {
   setSignedIn(true);
 }
 
+const DRAFT = "mihari-draft-";
+
+/** A text that is being written and in no store yet: a reload and the way back find it in this tab; signing out throws it away. */
+export function draft(name: string): Signal<string> {
+  const [text, setText] = createSignal(sessionStorage.getItem(DRAFT + name) ?? "");
+  return [text, ((written: string) => {
+    try {
+      sessionStorage.setItem(DRAFT + name, written);
+    } catch {
+      // Too long for the browser's storage: it is kept on the screen only.
+      sessionStorage.removeItem(DRAFT + name);
+    }
+    return setText(written);
+  }) as Signal<string>[1]];
+}
+
 function leave(why: Ended): void {
   sessionStorage.removeItem(KEY);
+  if (why === "signedOut") Object.keys(sessionStorage).filter((name) => name.startsWith(DRAFT)).forEach((name) => sessionStorage.removeItem(name));
   setEnded(why);
   setSignedIn(false);
 }
