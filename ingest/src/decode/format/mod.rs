@@ -23,6 +23,7 @@ mod junos;
 mod keycloak;
 mod leef;
 mod netfilter;
+mod nfdump;
 mod panos;
 mod registry;
 mod sentence;
@@ -125,6 +126,7 @@ fn programmed() -> Vec<Box<dyn Reader>> {
         Box::new(keycloak::Reader::new()),
         Box::new(leef::Reader::new()),
         Box::new(netfilter::Reader::new()),
+        Box::new(nfdump::Reader::new()),
         Box::new(panos::Reader::new()),
         Box::new(snort::Reader::new()),
         Box::new(sophos::Reader::new()),
