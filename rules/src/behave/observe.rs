@@ -478,7 +478,9 @@ fn icmp_type(cells: &Cells<'_>, transport: u8) -> Option<u8> {
     let by_zeek = || cells.number(Slot::SOURCE_PORT).filter(|_| cells.has(Slot::STATE));
     // NetFlow has it in the upper half of the destination's port; exporters that leave the port empty mean no type by it.
     let by_netflow = || cells.number(Slot::PORT).filter(|port| *port > 0xff && cells.has(Slot::EXPORTER)).map(|port| port >> 8);
-    cells.number(Slot::ICMP).or_else(by_zeek).or_else(by_netflow).and_then(|n| u8::try_from(n).ok())
+    // Argus has the code in the upper half.
+    let told = cells.number(Slot::ICMP).map(|n| if cells.has(Slot::ARGUS) { n & 0xff } else { n });
+    told.or_else(by_zeek).or_else(by_netflow).and_then(|n| u8::try_from(n).ok())
 }
 
 /// The addresses that a DNS answer has, blanks between; of those that fit.
@@ -642,8 +644,8 @@ fn is_login(cells: &Cells<'_>) -> bool {
         || user && (says(Slot::CODE, &["-auth", "-login"]) || cells.text(Slot::ACTION) == Some("tunnel-up"))
 }
 
-/// What Argus says became of a flow (ra(1), STATE): of TCP the flags of each side about a low line, else a word.
-fn argus(state: &str) -> Answer {
+/// What Argus says became of a flow (ra(1), STATE): of TCP the flags of each side about a low line, else a word. `alone`: nothing came back.
+fn argus(state: &str, alone: bool) -> Answer {
     match state.split_once('_') {
         Some((_, back)) if back.contains('S') => Answer::Yes,
         Some((_, back)) if back.contains('R') => Answer::Refused,
@@ -653,6 +655,9 @@ fn argus(state: &str) -> Answer {
         None => match state {
             "CON" | "EST" | "FIN" | "CLO" | "ACC" | "ECR" | "RSP" | "SF" | "S1" | "S2" | "S3" | "RSTO" => Answer::Yes,
             "INT" | "REQ" | "TIM" | "S0" | "SH" => Answer::No,
+            // Of requests of ICMP the counts say whether anything came back.
+            "ECO" | "TST" | "MAS" | "IRQ" if alone => Answer::No,
+            "ECO" | "TST" | "MAS" | "IRQ" => Answer::Yes,
             "RST" | "URP" | "URH" | "URN" | "URF" | "UNK" | "REJ" => Answer::Refused,
             _ => Answer::Unknown,
         },
@@ -693,7 +698,7 @@ fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
         };
     }
     if let Some(state) = cells.text(Slot::ARGUS) {
-        return argus(state);
+        return argus(state, o.received == 0);
     }
     if let Some(flags) = cells.text(Slot::SERVER_FLAGS).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
         return match (flags & 0x02 != 0, flags & 0x04 != 0) {
@@ -712,6 +717,8 @@ fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
         (6, Some(flags), None | Some(0)) if flags & 0x17 == 0x02 => Answer::No,
         (6, Some(flags), None) if flags & 0x14 == 0x14 && flags & 0x0b == 0 => Answer::Refused,
         (6, Some(flags), None) if flags & 0x10 != 0 => Answer::Yes,
+        // Counted both ways: who began sent nothing but a SYN, or nobody more than SYN, ACK and RST.
+        (6, Some(flags), Some(1..)) if flags & 0x02 != 0 && (flags & 0x11 == 0 || flags & 0x1f == 0x16) => Answer::Refused,
         (_, _, Some(0)) => Answer::No,
         (_, _, Some(_)) => Answer::Yes,
         _ => Answer::Unknown,
