@@ -8,6 +8,8 @@ use super::site::bits;
 use super::sketch::mix_text;
 use crate::policy::{believed, passed_word};
 
+/// The port of DNS.
+const DNS: u16 = 53;
 /// Bytes of one name or address of a page that are kept.
 const TEXT_BYTES_MAX: usize = 1024;
 
@@ -423,6 +425,11 @@ fn observation(
     o.answer = answer(cells, &o, received.or(received_packets));
     match what {
         What::Query => {
+            // The packet of an answer, as some sensors tell it: who asked is its destination.
+            if o.source_port == DNS && o.port != DNS && o.destination != 0 {
+                std::mem::swap(&mut o.source, &mut o.destination);
+                std::mem::swap(&mut o.source_port, &mut o.port);
+            }
             o.name = put(cells.text(Slot::QUESTION));
             o.domain = put(cells.text(Slot::REGISTERED).or_else(|| cells.text(Slot::QUESTION).map(registered)));
             o.detail = put(cells.text(Slot::QUESTION_TYPE));
