@@ -58,6 +58,27 @@ pub(crate) fn ethernet(b: &[u8]) -> Option<(Link, usize)> {
     Some((link, start))
 }
 
+/// A message of ARP (RFC 826) about addresses of IPv4.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Arp {
+    pub(crate) is_reply: bool,
+    pub(crate) sender: Ipv4Addr,
+    pub(crate) target: Ipv4Addr,
+}
+
+/// The message of ARP in an Ethernet frame, tagged or not.
+pub(crate) fn arp(b: &[u8]) -> Option<Arp> {
+    let at = match (be16(b, 12)?, be16(b, 16)?) {
+        (0x0806, _) => 14,
+        (0x8100, 0x0806) => 18,
+        _ => return None,
+    };
+    // Ethernet, IPv4, and how long the addresses of both are.
+    let [0, 1, 8, 0, 6, 4, 0, operation @ (1 | 2)] = *b.get(at..)?.first_chunk::<8>()? else { return None };
+    let address = |at: usize| b.get(at..at + 4).and_then(|ip| <[u8; 4]>::try_from(ip).ok()).map(Ipv4Addr::from);
+    Some(Arp { is_reply: operation == 2, sender: address(at + 14)?, target: address(at + 24)? })
+}
+
 /// The link layer of a frame of data of IEEE 802.11 (§9.3.2.1) and where its network header begins; none where it carries no IP, or encrypted.
 pub(crate) fn wireless(b: &[u8]) -> Option<(Link, usize)> {
     let [control, flags] = *b.first_chunk::<2>()?;
@@ -265,4 +286,23 @@ pub(crate) fn transport(b: &[u8], network: &Network) -> Transport {
 
 fn be16(b: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(b.get(at..at.checked_add(2)?)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_arp_are_read() {
+        let body = [0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 7, 192, 0, 2, 7, 2, 0, 0, 0, 0, 20, 192, 0, 2, 20];
+        for tag in [&[][..], &[0x81, 0, 0, 7]] {
+            let frame = [&[0; 12][..], tag, &[8, 6], &body].concat();
+            let expected = Arp { is_reply: true, sender: Ipv4Addr::new(192, 0, 2, 7), target: Ipv4Addr::new(192, 0, 2, 20) };
+            assert_eq!(arp(&frame), Some(expected));
+            for length in 0..frame.len() {
+                assert_eq!(arp(&frame[..length]), None, "{length}");
+            }
+        }
+        assert_eq!(arp(&[&[0; 12][..], &[8, 0], &body].concat()), None, "another protocol");
+    }
 }

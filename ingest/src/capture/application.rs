@@ -1,6 +1,8 @@
 //! What a connection speaks, by the first bytes of each side: TLS and its server name, HTTP and its host, SSH, SMB, RDP, SMTP, FTP, IRC,
 //! and DNS messages. Reads borrowed bytes; whatever does not fit is unknown.
 
+use std::net::IpAddr;
+
 /// What the first bytes of one side say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Spoken<'b> {
@@ -21,10 +23,14 @@ pub(super) struct Question {
     pub(super) kind: u16,
     pub(super) is_answer: bool,
     pub(super) code: u8,
+    /// Addresses that the answer has.
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 /// Labels of one name (RFC 1035 §3.1: 255 bytes).
 const LABELS_MAX: usize = 128;
+/// Records of an answer that are looked at.
+const ANSWERS_MAX: usize = 64;
 /// TLS extensions that are looked at.
 const EXTENSIONS_MAX: usize = 64;
 /// Lines of an HTTP request's head that are looked at.
@@ -122,7 +128,14 @@ pub(super) fn question(b: &[u8]) -> Option<Question> {
         if length == 0 {
             let kind = be16(b, at + 1)? as u16;
             let is_class = matches!(be16(b, at + 3)? & 0x7fff, 1 | 255);
-            return is_class.then_some(Question { name, kind, is_answer: flags & 0x8000 != 0, code: (flags & 0x0f) as u8 });
+            let addresses = addresses(b, at + 5);
+            return is_class.then_some(Question {
+                name,
+                kind,
+                is_answer: flags & 0x8000 != 0,
+                code: (flags & 0x0f) as u8,
+                addresses,
+            });
         }
         if length > 63 {
             return None; // A question points nowhere.
@@ -140,6 +153,41 @@ pub(super) fn question(b: &[u8]) -> Option<Question> {
         at += 1 + length;
     }
     None
+}
+
+/// The addresses among the answers of a DNS message, which begin at `at`: those before the first that cannot be read.
+fn addresses(b: &[u8], mut at: usize) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for _ in 0..be16(b, 6).unwrap_or(0).min(ANSWERS_MAX) {
+        let Some((kind, data, after)) = answer(b, at) else { break };
+        at = after;
+        match kind {
+            1 => found.extend(<[u8; 4]>::try_from(data).map(IpAddr::from)),
+            28 => found.extend(<[u8; 16]>::try_from(data).map(IpAddr::from)),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The record that begins at `at`: its type and data, and where the next one begins (RFC 1035 §4.1.3). What it is named is passed over.
+fn answer(b: &[u8], mut at: usize) -> Option<(usize, &[u8], usize)> {
+    for _ in 0..LABELS_MAX {
+        match *b.get(at)? {
+            0 => {
+                at += 1;
+                break;
+            }
+            // A pointer ends a name.
+            length if length >= 0xc0 => {
+                at += 2;
+                break;
+            }
+            length => at += 1 + usize::from(length),
+        }
+    }
+    let (kind, length) = (be16(b, at)?, be16(b, at + 8)?);
+    Some((kind, b.get(at + 10..at + 10 + length)?, at + 10 + length))
 }
 
 /// Names of record types; others as RFC 3597 writes them.
@@ -226,11 +274,29 @@ mod tests {
         let mut bytes = vec![1, 2, 0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0];
         bytes.extend(b"\x03a.b\x07example\x02jp\0\0\x10\0\x01");
         let question_is = question(&bytes).expect("a question");
-        assert_eq!(question_is, Question { name: "a\\.b.example.jp".to_owned(), kind: 16, is_answer: true, code: 3 });
+        let expected =
+            Question { name: "a\\.b.example.jp".to_owned(), kind: 16, is_answer: true, code: 3, addresses: Vec::new() };
+        assert_eq!(question_is, expected);
         assert_eq!(record_type(16), "TXT");
         assert_eq!(record_type(999), "TYPE999");
         for length in 0..bytes.len() {
             assert_eq!(question(&bytes[..length]), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_an_answer_are_read_as_far_as_it_goes() {
+        let mut bytes = vec![1, 2, 0x81, 0x80, 0, 1, 0, 3, 0, 0, 0, 0];
+        bytes.extend(b"\x03www\x07example\x02jp\0\0\x01\0\x01");
+        let ends_at = bytes.len();
+        bytes.extend(b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x06\x03web\xc0\x10");
+        bytes.extend(b"\x03web\xc0\x10\0\x01\0\x01\0\0\0\x3c\0\x04\xcb\0\x71\x09");
+        bytes.extend(b"\xc0\x2d\0\x1c\0\x01\0\0\0\x3c\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09");
+        let expected: [IpAddr; 2] = ["203.0.113.9".parse().expect("one"), "2001:db8::9".parse().expect("one")];
+        assert_eq!(question(&bytes).expect("an answer").addresses, expected);
+        for length in ends_at..bytes.len() {
+            let found = question(&bytes[..length]).expect("the question stands").addresses;
+            assert!(found.len() < 2 && expected.starts_with(&found), "{length}");
         }
     }
 }

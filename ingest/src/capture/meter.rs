@@ -135,6 +135,17 @@ impl Meter {
         }
     }
 
+    /// Takes a message of ARP: each is told by itself, an answer as what was asked.
+    pub(super) fn arp(&mut self, time: Time, arp: packet::Arp) {
+        self.pass(time);
+        let (from, to) = if arp.is_reply { (arp.target, arp.sender) } else { (arp.sender, arp.target) };
+        let answer = if arp.is_reply { "answered" } else { "unanswered" };
+        let record = format!(
+            "{{\"packet_record\":\"arp\",\"end\":\"{time}\",\"src\":\"{from}\",\"dst\":\"{to}\",\"answer\":\"{answer}\"}}"
+        );
+        self.told.push_back((time, record));
+    }
+
     /// The next record, with the instant at which it was written.
     pub(super) fn next(&mut self) -> Option<(Time, String)> {
         self.told.pop_front()
@@ -298,6 +309,13 @@ impl Connection {
         let codes = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
         if answered {
             text(&mut out, "response_code", codes.get(usize::from(question.code)).unwrap_or(&"OTHER"));
+        }
+        for (nth, address) in question.addresses.iter().enumerate() {
+            let before = if nth == 0 { ",\"addresses\":[" } else { "," };
+            write!(out, "{before}\"{address}\"").expect("writing to a String does not fail");
+        }
+        if !question.addresses.is_empty() {
+            out.push(']');
         }
         out.push('}');
         out

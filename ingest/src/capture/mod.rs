@@ -220,6 +220,8 @@ impl Capture {
                                 None => {
                                     if let Some(network) = packet.network {
                                         traffic.meter.take(packet.time, packet.bytes, network);
+                                    } else if let Some(arp) = crate::packet::arp(packet.bytes) {
+                                        traffic.meter.arp(packet.time, arp);
                                     }
                                 }
                             }
