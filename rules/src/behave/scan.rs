@@ -38,6 +38,9 @@ const STRANGERS_TIMES: u64 = 3;
 const STRANGERS_FAILED_SHARE: f64 = 0.85;
 const STRANGE_PORT_MIN: u16 = 1024;
 
+/// Of the mail servers to which a mail server brings mail many are gone, or do not want it.
+const SMTP: u16 = 25;
+const MAIL_FAILED_SHARE: f64 = 0.6;
 /// Ports of pages; and those to which traceroute sends, one by one (traceroute(8): 33434 and on, three a hop).
 const BROWSED: [u16; 2] = [80, 443];
 const TRACED: std::ops::RangeInclusive<u16> = 33_434..=33_690;
@@ -58,6 +61,11 @@ enum Key {
     Strangers(u32, u128),
 }
 
+/// Who looks for hosts by ARP asks for so many times the hosts of pings, within so long, and of them such a share gives no answer: a router asks for
+/// whom it has something for, and a sensor may not see what is answered to one host alone.
+const ASKED_TIMES: u64 = 2;
+const ASKED_NS: i64 = 60_000_000_000;
+const ASKED_FAILED_SHARE: f64 = 0.75;
 /// Of ICMP's rare requests so many times fewer than of pings.
 const REQUESTS_PART: u64 = 3;
 /// Of a network so many times the hosts that one source needs: many customers of a provider are as many strangers.
@@ -149,6 +157,9 @@ impl Scan {
         if p.class == if view.source_inside { "outside" } else { "inside" } {
             return;
         }
+        if view.protocol() == "arp" {
+            return self.asked(view, p, found);
+        }
         let ping = matches!((o.transport, o.icmp), (1, None | Some(8 | 13 | 15 | 17)) | (58, Some(128)));
         // A connection that says nothing was a try too; but browsers open some to the web that they never need.
         let probe = o.said_nothing() && (view.destination_inside || !BROWSED.contains(&o.port));
@@ -193,6 +204,20 @@ impl Scan {
                 }
             }
         }
+    }
+
+    /// Who has an address, asked by ARP; an answer tells that it was good to ask.
+    fn asked(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+        let o = view.o;
+        if o.source == o.destination || o.answer == Answer::Unknown || view.expected(p) {
+            return;
+        }
+        self.episodes.expire(o.time.saturating_sub(p.gap));
+        let key = Key::Hosts(o.tenant, o.source, 0, 0);
+        if self.episodes.get(&key).is_some_and(|episode| episode.next == 0 && o.time.saturating_sub(episode.start) > ASKED_NS) {
+            self.episodes.remove(&key);
+        }
+        self.count(key, "asked", mix(o.destination), o.answer != Answer::Yes, o.destination, view, p, found);
     }
 
     /// A try from outside that failed, with those of everybody else on that port.
@@ -280,11 +305,17 @@ impl Scan {
             "hosts" => p.hosts,
             "pings" => p.pings,
             "requests" => p.pings / REQUESTS_PART,
+            "asked" => p.pings * ASKED_TIMES,
             "network" => p.hosts * NETWORK_TIMES,
             _ => p.contacts,
         };
         let enough = count >= episode.next.max(least) && episode.last - episode.start >= p.span;
-        let share_min = if strange { p.failed_share.max(STRANGERS_FAILED_SHARE) } else { p.failed_share };
+        let share_min = match of {
+            "asked" => p.failed_share.max(ASKED_FAILED_SHARE),
+            _ if strange => p.failed_share.max(STRANGERS_FAILED_SHARE),
+            "hosts" if view.role.mail && o.port == SMTP => p.failed_share.max(MAIL_FAILED_SHARE),
+            _ => p.failed_share,
+        };
         let likely = match of {
             "contacts" => episode.likelihood >= ACCEPT && share >= share_min,
             "network" => share >= p.failed_share && self.parts.get(&key).is_some_and(|all| all.count() >= NETWORK_SOURCES_MIN),
@@ -298,6 +329,7 @@ impl Scan {
             "ports" => (&["source.ip", "destination.ip", "network.transport"], "ports of one host"),
             "hosts" => (&["source.ip", "destination.port", "network.transport"], "hosts on one port"),
             "pings" | "requests" => (&["source.ip", "network.transport"], "hosts by ping"),
+            "asked" => (&["source.ip"], "hosts by ARP"),
             "network" => (&["destination.port", "network.transport"], "hosts on one port, by several addresses of a network"),
             _ => (&["source.ip"], "hosts on any port"),
         };

@@ -289,6 +289,23 @@ pub(super) const FINDINGS: &[Log] = &[
         rules: &[("action", As("event.action"))],
         ..NONE
     },
+    // Written by packages: Zeek itself has the events and no log of them.
+    Log {
+        path: "arp",
+        dataset: "arp",
+        transport: "arp",
+        protocol: "arp",
+        needs: &[&["operation", "orig_h", "resp_h", "src_mac"], &["operation", "orig_h", "resp_h", "orig_hw"]],
+        rules: &[
+            ("operation", As("event.action")),
+            ("operation", Case("flow.answer", &[("request", "unanswered"), ("reply", "answered")])),
+            ("orig_h", Address("source.ip", "source.address")),
+            ("resp_h", Address("destination.ip", "destination.address")),
+            ("src_mac", As("source.mac")),
+            ("dst_mac", As("destination.mac")),
+        ],
+        ..NONE
+    },
     Log {
         path: "traceroute",
         dataset: "traceroute",

@@ -33,6 +33,7 @@ pub(super) struct Logs {
     kerberos_client: Key,
     answers: Key,
     uri: Key,
+    operation: Key,
     share: Key,
     file: Key,
     scratch: String,
@@ -40,6 +41,8 @@ pub(super) struct Logs {
     version_protocol: FieldId,
     tls_version: FieldId,
     username: FieldId,
+    client: FieldId,
+    server: FieldId,
     certificates: [(Key, FieldId); 4],
 }
 
@@ -92,6 +95,7 @@ impl Logs {
             kerberos_client: keys.declare("client"),
             answers: keys.declare("answers"),
             uri: keys.declare("uri"),
+            operation: keys.declare("operation"),
             share: keys.declare("path"),
             file: keys.declare("name"),
             scratch: String::new(),
@@ -99,6 +103,8 @@ impl Logs {
             version_protocol: FieldId::known("tls.version_protocol"),
             tls_version: FieldId::known("tls.version"),
             username: FieldId::known("url.username"),
+            client: FieldId::known("client.ip"),
+            server: FieldId::known("server.ip"),
             certificates: [
                 ("cert.client_subject", "tls.client.subject"),
                 ("cert.server_subject", "tls.server.subject"),
@@ -170,6 +176,14 @@ impl Logs {
                 for (key, field) in self.certificates {
                     if let Some(subject) = view.text(key) {
                         row.text(field, subject);
+                    }
+                }
+            }
+            // Who answers was asked by whom it answers.
+            "arp" if view.text(self.operation) == Some("reply") => {
+                for (from, to) in [(FieldId::SOURCE_IP, self.server), (FieldId::DESTINATION_IP, self.client)] {
+                    if let Some(Value::Ip(ip)) = row.get(from) {
+                        row.ip(to, ip);
                     }
                 }
             }
