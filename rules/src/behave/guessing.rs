@@ -18,22 +18,24 @@ use crate::table::Table;
 
 /// Services that ask for a password before anything else, by their usual ports and the names that sensors give them.
 const SERVICES: [(&str, Ports); 15] = [
-    ("ssh", Ports::new(&[22, 2222])),
-    ("rdp", Ports::new(&[3389])),
+    ("ssh", Ports::new(&[22, 222, 2200, 2222, 8022, 10_022, 22_222])),
+    ("rdp", Ports::new(&[3388, 3389, 3390, 13_389, 33_389])),
     ("telnet", Ports::new(&[23, 2323])),
-    ("ftp", Ports::new(&[21])),
+    ("ftp", Ports::new(&[21, 2121])),
     ("vnc", Ports::new(&[5900, 5901])),
     ("smb", Ports::new(&[445])),
     ("mssql", Ports::new(&[1433])),
     ("mysql", Ports::new(&[3306])),
     ("postgresql", Ports::new(&[5432])),
     ("ldap", Ports::new(&[389])),
-    ("winrm", Ports::new(&[5985, 5986])),
+    ("winrm", WINRM),
     ("oracle", Ports::new(&[1521])),
     ("redis", Ports::new(&[6379])),
     ("mongodb", Ports::new(&[27_017])),
     ("rlogin", Ports::new(&[513])),
 ];
+/// Windows' remote management.
+const WINRM: Ports = Ports::new(&[5985, 5986]);
 /// Those of them that programs use by themselves, all day: from inside their connections alone say little.
 const USED_BY_PROGRAMS: [&str; 9] = ["smb", "mssql", "mysql", "postgresql", "ldap", "winrm", "oracle", "redis", "mongodb"];
 /// Those at which people sit: who comes to one from everywhere for seconds, and always alike, guesses.
@@ -193,7 +195,9 @@ impl Guessing {
             f.seconds("span_s", o.time - episode.start);
         };
         let episode = self.count(key, view, p);
-        if episode.failures >= episode.next.max(p.connections * times) && (!web || episode.alike()) {
+        // Programs ask for one thing and another; who guesses sends nearly the same each time.
+        let must_be_alike = web || view.source_inside && by_programs;
+        if episode.failures >= episode.next.max(p.connections * times) && (!must_be_alike || episode.alike()) {
             episode.next = episode.failures * 10;
             let mut f = Found::at(view, &["source.ip", "destination.ip", "destination.port"]);
             f.explain("kind", "connections to a service that asks for a password");
@@ -416,6 +420,12 @@ fn service(protocol: &str, port: u16) -> Option<&'static str> {
         }
         "ms-wbt-server" => by_name("rdp"),
         "smb2" | "microsoft-ds" => by_name("smb"),
+        // As Zeek and Suricata name them.
+        "rfb" => by_name("vnc"),
+        "pgsql" => by_name("postgresql"),
+        "ldap_tcp" => by_name("ldap"),
+        // Remote management is asked for by HTTP (MS-WSMV).
+        "http" | "http2" if WINRM.contains(port) => by_name("winrm"),
         // Some sensors name several, or a version: `ssh-2.0`, `gssapi,smb`.
         other => other.split([',', '-', '/']).find_map(|part| by_name(&part.to_ascii_lowercase())),
     }
