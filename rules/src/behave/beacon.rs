@@ -37,6 +37,8 @@ const CHANCE_SPREAD: f64 = 0.4;
 /// And of fewer still, not spread over so long, only such are taken that keep their time.
 const FEW_COUNT: usize = 20;
 const FEW_SPREAD: f64 = 0.15;
+/// Bytes of a ping and its answer each, with Ethernet's head: 64 of data are the most that systems put into one.
+const PING_BYTES_MAX: u64 = 106;
 /// Bars of the histogram.
 const BARS_MAX: usize = 48;
 /// A difference of sizes that is noise, in bytes.
@@ -154,8 +156,9 @@ impl Beacon {
         if !connection || !outward || (view.source_inside == view.destination_inside && view.source_inside && !named) {
             return;
         }
-        // Pings are how one sees whether a place is there; whether they carry more, `carrier` tells.
-        if matches!(o.transport, 1 | 58) {
+        // Pings are how one sees whether a place is there; whether they carry much, `carrier` tells. Those that carry more than any system's
+        // do by itself may be a few words each time.
+        if matches!(o.transport, 1 | 58) && (o.received == 0 || o.sent + o.received <= o.packets.saturating_mul(PING_BYTES_MAX)) {
             return;
         }
         // What a proxy does regularly one of its clients does, and the proxy's own log says which.
