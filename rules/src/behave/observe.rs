@@ -429,6 +429,7 @@ fn observation(
             if o.source_port == DNS && o.port != DNS && o.destination != 0 {
                 std::mem::swap(&mut o.source, &mut o.destination);
                 std::mem::swap(&mut o.source_port, &mut o.port);
+                (o.known, o.turned) = (true, true);
             }
             o.name = put(cells.text(Slot::QUESTION));
             o.domain = put(cells.text(Slot::REGISTERED).or_else(|| cells.text(Slot::QUESTION).map(registered)));

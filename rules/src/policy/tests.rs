@@ -310,6 +310,8 @@ fn events_get_their_verdicts() {
         ("flow", (c, 53), (translated, 50_000), &[UDP, REALLY_B], "kept", None),
         ("flow", (c, 8443), (translated, 50_000), &[TCP, ACK, REALLY_B], "kept", None),
         ("flow", (c, 50_000), (translated, 443), &[TCP, WHOLE, REALLY_B], "violation", None),
+        // The packet of a DNS answer, as some sensors tell it: its destination asked.
+        ("network", (c, 53), (b, 50_000), &[UDP, ("dns.question.name", Value::Text("example.jp"))], "kept", None),
         // By way of a proxy in zone b, which a may reach; from b outside there is no zone between.
         ("proxy", (a, 0), (c, 443), &[TCP, ALLOWED], "kept", None),
         ("proxy", (a, 0), (c, 443), &[TCP, DENIED], "attempt", Some("1")),
