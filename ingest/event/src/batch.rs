@@ -118,6 +118,8 @@ impl Batch {
     /// decode; used once a batch, by the zone policy.
     pub fn annotate(&mut self, mut add: impl FnMut(EventRef<'_>, &mut Notes)) {
         let mut notes = Notes::default();
+        // Many records in a row are told the same.
+        let mut said = 0..0;
         let mut cells = Vec::with_capacity(self.cells.len() + 4 * self.rows.len());
         for at in 0..self.rows.len() {
             let row = self.rows[at];
@@ -126,22 +128,24 @@ impl Batch {
             add(EventRef { batch: self, row: &row }, &mut notes);
             let start = cells.len();
             let own = &self.cells[row.cells_start as usize..row.cells_end as usize];
-            let before = self.text.len();
-            if before + notes.text.len() > BATCH_TEXT_BYTES_MAX {
-                notes.cells.clear(); // Decoding stops far below; a note is a zone's or a clause's name.
-            } else {
-                self.text.push_str(&notes.text);
+            if self.text[said.clone()] != notes.text {
+                if self.text.len() + notes.text.len() > BATCH_TEXT_BYTES_MAX {
+                    notes.cells.clear(); // Decoding stops far below; a note is a zone's or a clause's name.
+                } else {
+                    said = self.text.len()..self.text.len() + notes.text.len();
+                    self.text.push_str(&notes.text);
+                }
             }
             // Both in the order of fields; of one field the record's own come first.
             notes.cells.sort_by_key(|note| note.field);
-            let mut rest = notes.cells.iter().map(|note| Cell { payload: note.payload + before as u64, ..*note }).peekable();
-            for cell in own {
-                while let Some(note) = rest.next_if(|note| note.field < cell.field) {
-                    cells.push(note);
-                }
-                cells.push(*cell);
+            let mut rest = own;
+            for note in &notes.cells {
+                let (first, behind) = rest.split_at(rest.iter().take_while(|cell| cell.field <= note.field).count());
+                cells.extend_from_slice(first);
+                cells.push(Cell { payload: note.payload + said.start as u64, ..*note });
+                rest = behind;
             }
-            cells.extend(rest);
+            cells.extend_from_slice(rest);
             self.rows[at].cells_start = start as u32;
             self.rows[at].cells_end = cells.len() as u32;
         }
@@ -359,6 +363,16 @@ impl<'b> EventRef<'b> {
     #[inline]
     pub fn cell(self, nth: usize) -> Value<'b> {
         self.batch.value(&self.row_cells()[nth])
+    }
+
+    /// The same, where it is a whole number that is held as signed, as most are.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    #[inline]
+    pub fn cell_int(self, nth: usize) -> Option<i64> {
+        let Cell { payload, kind, .. } = self.row_cells()[nth];
+        (kind == Kind::Int).then_some(payload as i64)
     }
 
     /// The bytes of the same, where it is text: for what reads no characters.
