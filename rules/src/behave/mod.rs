@@ -328,8 +328,8 @@ pub struct Behaviour {
     ready: Vec<Observation>,
     found: Vec<Found>,
     judged: Vec<Judged>,
-    /// By event of a batch who sent it.
-    heard: Vec<Option<source::Key>>,
+    /// Who sent the events of a batch.
+    heard: Vec<source::Run>,
     /// The places of the rules about zones among the watches, and of those about sources.
     zones: Vec<usize>,
     sources: Vec<usize>,
@@ -479,15 +479,12 @@ impl Behaviour {
         }
         let lateness = self.options.lateness_ns;
         let mut heard = std::mem::take(&mut self.heard);
-        heard.clear();
         if !self.sources.is_empty() {
-            heard.extend(batch.iter().map(source::key));
+            source::runs(batch, &mut heard);
         }
         self.sources(out, |sources, p, found| {
-            for (event, key) in batch.iter().zip(&heard) {
-                if let Some(key) = key {
-                    sources.observe(event, *key, p, found);
-                }
+            for run in &heard {
+                sources.observe(batch, run, p, found);
             }
             sources.look(batch.received.unix_ns(), p, found);
         });

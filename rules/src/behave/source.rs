@@ -13,8 +13,9 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
-use event::{EventId, EventRef, FieldId, Transport, Value};
+use event::{Batch, EventId, EventRef, FieldId, Transport, Value};
 use serde::{Deserialize, Serialize};
 
 use super::site::bits;
@@ -62,7 +63,7 @@ const NAME_BYTES_MAX: usize = 128;
 
 /// Who sends, and in whose name.
 #[derive(Clone, Copy, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub(super) struct Key {
+struct Key {
     tenant: u32,
     /// 0 where there is none.
     address: u128,
@@ -179,21 +180,28 @@ impl Sources {
         (self.table.evicted(), self.table.byte_len() + self.table.len() * each)
     }
 
-    /// Takes a record of the source that [`key`] has told, in the order of the log.
-    pub(super) fn observe(&mut self, event: EventRef<'_>, key: Key, p: &Parameters, found: &mut Vec<Found>) {
-        let now = event.received().unix_ns();
+    /// Takes records of one source, as [`runs`] has told them, in the order of the log.
+    pub(super) fn observe(&mut self, batch: &Batch, run: &Run, p: &Parameters, found: &mut Vec<Found>) {
+        let key = run.key;
         let sender = Key { host: 0, ..key };
-        let heard = self.table.entry(sender, now);
+        let mut events = run.events.clone().map(|at| batch.event(at));
+        let Some((first, last)) = events.clone().next().zip(events.clone().next_back()) else { return };
+        let heard = self.table.entry(sender, last.received().unix_ns());
         if heard.records == 0 {
-            *heard = Heard::new(event, now);
+            *heard = Heard::new(first, first.received().unix_ns());
         }
-        heard.called(event, key.host);
-        let has_own = heard.several && key.host != 0;
-        // A clock is its device's: a relay has none of its own in what it passes on.
-        if !has_own || self.what != What::Clock {
-            heard.take(self.what, event, p, found);
+        heard.called(first, key.host);
+        if !heard.several || key.host == 0 {
+            events.for_each(|event| heard.take(self.what, event, p, found));
+            return;
         }
-        if has_own {
+        // One by one, so that what is found does not hang on how many came together.
+        for event in &mut events {
+            let now = event.received().unix_ns();
+            // A clock is its device's: a relay has none of its own in what it passes on.
+            if self.what != What::Clock {
+                self.table.entry(sender, now).take(self.what, event, p, found);
+            }
             let heard = self.table.entry(key, now);
             if heard.records == 0 {
                 *heard = Heard::new(event, now);
@@ -217,8 +225,27 @@ impl Sources {
     }
 }
 
+/// Records of one source, one after the other.
+pub(super) struct Run {
+    key: Key,
+    /// Which of the batch's.
+    events: Range<usize>,
+}
+
+/// Who sent the records of a batch: most follow others of the same source.
+pub(super) fn runs(batch: &Batch, out: &mut Vec<Run>) {
+    out.clear();
+    for (at, event) in batch.iter().enumerate() {
+        let Some(key) = key(event) else { continue };
+        match out.last_mut().filter(|run| run.events.end == at && run.key == key) {
+            Some(run) => run.events.end += 1,
+            None => out.push(Run { key, events: at..at + 1 }),
+        }
+    }
+}
+
 /// The source of a record; none where no time of receipt is known, and where it was received before: released from quarantine.
-pub(super) fn key(event: EventRef<'_>) -> Option<Key> {
+fn key(event: EventRef<'_>) -> Option<Key> {
     if event.received().unix_ns() <= 0 || event.get(FieldId::RELEASED_FROM).is_some() {
         return None;
     }
@@ -246,8 +273,13 @@ fn host(event: EventRef<'_>) -> Option<&str> {
 }
 
 /// Finds the source where it was missed before `now`. The time found is when it was missed, whenever somebody looks.
+#[inline]
 fn missed(what: What, heard: &mut Heard, now: i64, p: &Parameters, found: &mut Vec<Found>) {
-    if what != What::Silent || heard.missed || heard.records < p.records || heard.last - heard.first < p.learn {
+    // Most come so soon that it does not matter what is usual.
+    if what != What::Silent || now - heard.last < p.gap || heard.missed {
+        return;
+    }
+    if heard.records < p.records || heard.last - heard.first < p.learn {
         return;
     }
     let usual = heard.usual_gap();
@@ -296,6 +328,7 @@ impl Heard {
     }
 
     /// Takes a record.
+    #[inline]
     fn take(&mut self, what: What, event: EventRef<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let now = event.received().unix_ns();
         // Whoever comes back after having been missed was missed all the same, also where nobody has looked since.
@@ -388,7 +421,7 @@ impl Heard {
         let (mut at, mut sum) = (from.max(to - SILENCE_MAX_NS), 0.0);
         while at < to {
             let slot = slot_of(at);
-            let end = ((slot + 1) * SLOT_NS - JST_NS).min(to);
+            let end = end_of(slot).min(to);
             sum += (end - at) as f64 * self.share(slot);
             at = end;
         }
@@ -401,7 +434,7 @@ impl Heard {
         let to = now.min(self.last.saturating_add(SILENCE_MAX_NS));
         while at < to {
             let slot = slot_of(at);
-            let end = ((slot + 1) * SLOT_NS - JST_NS).min(to);
+            let end = end_of(slot).min(to);
             let counted = (end - at) as f64 * self.share(slot);
             if counted >= left {
                 return Some(at + (left / self.share(slot)) as i64);
@@ -415,6 +448,9 @@ impl Heard {
     /// Ends half-hours that have passed, and learns of them. Only when a record comes, so that it does not matter who looks when; if the
     /// source was missed, of those after its last record nothing is learned.
     fn roll(&mut self, what: What, now: i64, p: &Parameters, found: &mut Vec<Found>) {
+        if now < end_of(self.slot) {
+            return;
+        }
         let current = slot_of(now);
         while self.slot < current {
             let began = self.slot * SLOT_NS - JST_NS;
@@ -576,6 +612,11 @@ fn slot_of(ns: i64) -> i64 {
     (ns + JST_NS).div_euclid(SLOT_NS)
 }
 
+/// When a half-hour ends.
+fn end_of(slot: i64) -> i64 {
+    (slot + 1) * SLOT_NS - JST_NS
+}
+
 /// Where the half-hour is learned: by its time of day, working days and days off apart.
 fn place(slot: i64) -> usize {
     let day = slot.div_euclid(SLOTS as i64);
@@ -648,8 +689,10 @@ mod tests {
                 row.time(Time::from_unix_s(said_s.unwrap_or(at_s)));
             }
             let batch = builder.finish(LogRange::default(), Time::from_unix_s(at_s));
-            let event = batch.event(0);
-            self.sources.observe(event, key(event).expect("received"), &self.parameters, &mut self.found);
+            let mut heard = Vec::new();
+            runs(&batch, &mut heard);
+            assert_eq!(heard.len(), 1, "received");
+            self.sources.observe(&batch, &heard[0], &self.parameters, &mut self.found);
         }
 
         fn look(&mut self, at_s: i64) {
