@@ -128,13 +128,12 @@ pub(super) fn question(b: &[u8]) -> Option<Question> {
         if length == 0 {
             let kind = be16(b, at + 1)? as u16;
             let is_class = matches!(be16(b, at + 3)? & 0x7fff, 1 | 255);
-            let addresses = addresses(b, at + 5);
-            return is_class.then_some(Question {
+            return is_class.then(|| Question {
                 name,
                 kind,
                 is_answer: flags & 0x8000 != 0,
                 code: (flags & 0x0f) as u8,
-                addresses,
+                addresses: addresses(b, at + 5),
             });
         }
         if length > 63 {

@@ -33,7 +33,7 @@ impl Reader {
     }
 
     fn write(&self, flow: &Flow<'_>, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let Some(start) = flow.start.time(context) else { return false };
+        let Some(start) = time(flow.start, context) else { return false };
         self.kind.mark(row);
         row.text(FieldId::MESSAGE, context.header.message);
         row.text(FieldId::EVENT_CATEGORY, "network");
@@ -89,10 +89,8 @@ impl super::Reader for Reader {
     }
 
     fn recognise(&self) -> Recognise {
-        // The year, or of `csv` without a date the number of the line.
-        "12".bytes().fold(Recognise::new().stamped().rank(6), |recognise, byte| {
-            recognise.starts(char::from(byte).encode_utf8(&mut [0; 4]))
-        })
+        // The year of a date that no header has taken.
+        Recognise::new().stamped().rank(6).starts("1").starts("2")
     }
 
     fn marks(&self) -> &'static [&'static [&'static str]] {
@@ -101,29 +99,17 @@ impl super::Reader for Reader {
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim();
-        let flow = if message.as_bytes().get(19).is_some_and(|b| matches!(b, b',')) || message.as_bytes().get(23) == Some(&b',') {
-            table(message)
-        } else {
-            line(message)
-        };
+        // Behind a date and a time, in whole seconds or with three digits more.
+        let is_table = [19, 23].into_iter().any(|at| message.as_bytes().get(at) == Some(&b','));
+        let flow = if is_table { table(message) } else { line(message) };
         flow.is_some_and(|flow| self.write(&flow, context, row))
-    }
-}
-
-/// When a flow was first seen.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Start<'t>(&'t str);
-
-impl Start<'_> {
-    fn time(self, context: &Context<'_>) -> Option<Time> {
-        let (stamp, rest) = stamp::iso(self.0)?;
-        stamp.resolve(context.zone, context.reference).filter(|_| rest.is_empty())
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Flow<'t> {
-    start: Start<'t>,
+    /// When it was first seen.
+    start: &'t str,
     duration_ns: i64,
     protocol: &'t str,
     source: IpAddr,
@@ -134,6 +120,12 @@ struct Flow<'t> {
     /// Packets and bytes.
     there: (u64, u64),
     back: Option<(u64, u64)>,
+}
+
+/// An instant with nothing behind it.
+fn time(text: &str, context: &Context<'_>) -> Option<Time> {
+    let (stamp, rest) = stamp::iso(text)?;
+    stamp.resolve(context.zone, context.reference).filter(|_| rest.is_empty())
 }
 
 /// A line whose values stand in columns, blanks between.
@@ -176,7 +168,7 @@ fn line(text: &str) -> Option<Flow<'_>> {
     } else {
         ((count()?, count()?), None)
     };
-    Some(Flow { start: Start(start), duration_ns, protocol, source, source_port, destination, port, flags, there, back })
+    Some(Flow { start, duration_ns, protocol, source, source_port, destination, port, flags, there, back })
 }
 
 /// A line of `csv`: `ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,..`, or since version 1.7.5
@@ -190,7 +182,7 @@ fn table(text: &str) -> Option<Flow<'_>> {
         length += 1;
     }
     let v = all.get(..length)?;
-    let start = Start(v.first()?);
+    let start = *v.first()?;
     let counts = |packets: &str, bytes: &str| packets.parse().ok().zip(bytes.parse().ok());
     if ip::is(v.get(3)?) && ip::is(v.get(4)?) && length >= 15 {
         return Some(Flow {
