@@ -325,10 +325,10 @@ impl Policy {
 
     /// What the policy says of a communication whose zones are known.
     fn decide_between(&self, from: u16, to: u16, c: &Communication) -> Decision {
-        let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
         if from == to {
             return Decision::Internal;
         }
+        let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
         let found = match (c.protocol, c.port) {
             (Some(protocol), Some(port)) => {
                 self.table.find(from, to, (protocol, port), |cell| cell.is_about(source, destination, c.time), source)

@@ -58,10 +58,12 @@ impl Bypass {
         }
         let source = mix(o.source);
         let doh = p.of == "dns" && !o.name.is_empty() && o.what != What::Query && p.doh.covers_name(view.name());
+        // The types of ICMP's messages are no ports.
+        let has_port = !matches!(o.transport, 1 | 58);
         let through = match (p.of.as_str(), o.what) {
             ("proxy", What::Proxied) => true,
             ("proxy", What::Flow) => view.destination_inside && PROXY_PORTS.contains(o.port) && o.transport == 6,
-            ("dns", What::Flow) => view.destination_inside && o.port == 53,
+            ("dns", What::Flow) => view.destination_inside && o.port == 53 && has_port,
             ("dns", What::Query) => view.destination_inside || o.destination == 0,
             _ => false,
         };
@@ -74,7 +76,7 @@ impl Bypass {
         let web = o.port == 80 || o.port == 443;
         let past = match (p.of.as_str(), o.what) {
             ("proxy", What::Flow) => web && !view.destination_inside && matches!(o.transport, 6 | 17),
-            ("dns", What::Flow) => doh || !view.destination_inside && matches!(o.port, 53 | 853),
+            ("dns", What::Flow) => doh || !view.destination_inside && matches!(o.port, 53 | 853) && has_port,
             ("dns", What::Query | What::Request | What::Proxied) => doh || o.what == What::Query && !view.destination_inside,
             _ => false,
         };

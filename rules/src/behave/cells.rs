@@ -167,10 +167,14 @@ impl<'b> Cells<'b> {
         self.value(slot).and_then(|v| v.as_text())
     }
 
-    /// Most slots are asked for in vain: only that is decided in place.
+    /// Most slots are asked for in vain, and most numbers are whole: only that is decided in place.
     #[inline]
     pub(super) fn number(&self, slot: Slot) -> Option<u64> {
-        if self.has(slot) { self.number_there(slot) } else { None }
+        let nth = self.nth[slot as usize].checked_sub(1)?;
+        match self.event.cell_int(usize::from(nth)) {
+            Some(n) => u64::try_from(n).ok(),
+            None => self.number_there(slot),
+        }
     }
 
     fn number_there(&self, slot: Slot) -> Option<u64> {

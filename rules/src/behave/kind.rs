@@ -1,7 +1,7 @@
 //! The types of behaviour, and which observations each may concern.
 
 use super::Parameters;
-use super::observe::What;
+use super::observe::{Observation, What};
 
 /// The types of behaviour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,26 +87,42 @@ impl Kind {
 
     /// Whether an observation of this class may concern a behaviour: of others its `take` would change nothing.
     pub(super) fn may_concern(self, p: &Parameters, class: Class) -> bool {
-        let Class { what, failed, source_inside, destination_inside } = class;
+        let Class { what, failed, source_inside, destination_inside, port, is_named } = class;
         let (flow, proxied) = (what == What::Flow, what == What::Proxied);
         match self {
             Kind::Beacon => failed == (p.answered == "no") && (proxied || flow && !destination_inside),
             Kind::LongConnection => flow && !failed && !destination_inside,
             Kind::Scan => flow && p.class != if source_inside { "outside" } else { "inside" },
-            Kind::Guessing => what == What::Login || p.what != "spraying" && (what == What::Request || flow && !failed),
+            Kind::Guessing if flow => {
+                let by_port = match port {
+                    ClassPort::Other => true,
+                    // Of pages it is told where somebody from outside asks for them.
+                    ClassPort::Http | ClassPort::Https => !source_inside && destination_inside,
+                    ClassPort::Smtp | ClassPort::Dns => false,
+                };
+                p.what != "spraying" && !failed && (is_named || by_port)
+            }
+            Kind::Guessing => what == What::Login || p.what != "spraying" && what == What::Request,
             Kind::Exfiltration => flow && !failed && source_inside,
             Kind::DnsTunnel | Kind::Names => what == What::Query,
-            Kind::Chat => flow && !failed && !destination_inside,
-            Kind::Peers => flow && !destination_inside,
-            Kind::Clicks => proxied || matches!(what, What::Flow | What::Request) && !destination_inside,
+            Kind::Chat => {
+                flow && !failed && !destination_inside && (is_named || p.chat_ports.has_ports() || port == ClassPort::Other)
+            }
+            Kind::Peers => flow && !destination_inside && port == ClassPort::Other,
+            Kind::Clicks if flow => !destination_inside && matches!(port, ClassPort::Http | ClassPort::Other),
+            Kind::Clicks => proxied || what == What::Request && !destination_inside,
             Kind::FirstSeen if p.what == "service" => flow && !failed && destination_inside,
             Kind::FirstSeen => proxied || !failed && source_inside && !destination_inside,
-            Kind::Port => flow && !failed,
-            Kind::Bypass => source_inside,
+            Kind::Port => flow && !failed && is_named,
+            Kind::Bypass if p.of == "dns" => {
+                let by_name = matches!(what, What::Flow | What::Request | What::Proxied) && is_named;
+                source_inside && (what == What::Query || by_name || flow && port == ClassPort::Dns)
+            }
+            Kind::Bypass => source_inside && (proxied || flow && !matches!(port, ClassPort::Dns | ClassPort::Smtp)),
             Kind::Lateral => flow && !failed && source_inside && destination_inside,
             Kind::Hours => what == What::Login && !failed,
-            Kind::Carrier => flow && (source_inside || !destination_inside),
-            Kind::Mail => flow && !destination_inside,
+            Kind::Carrier => flow && (source_inside || !destination_inside) && matches!(port, ClassPort::Dns | ClassPort::Other),
+            Kind::Mail => flow && !destination_inside && port == ClassPort::Smtp,
             // A flood that goes on is told of by the clock, whatever it is that comes.
             Kind::Flood | Kind::Indicator => true,
             // They watch records, and what the policy says of conversations.
@@ -116,24 +132,76 @@ impl Kind {
 }
 
 /// What decides, before anything is looked up, which behaviours an observation may concern.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Class {
-    pub(super) what: What,
-    pub(super) failed: bool,
-    pub(super) source_inside: bool,
-    pub(super) destination_inside: bool,
+    what: What,
+    failed: bool,
+    source_inside: bool,
+    destination_inside: bool,
+    port: ClassPort,
+    /// A host's name or an application's protocol is told.
+    is_named: bool,
+}
+
+/// The ports that most connections go to, and all others; those of ICMP's messages are none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum ClassPort {
+    Smtp,
+    Dns,
+    Http,
+    Https,
+    Other,
+}
+
+impl ClassPort {
+    const ALL: [ClassPort; 5] = [ClassPort::Smtp, ClassPort::Dns, ClassPort::Http, ClassPort::Https, ClassPort::Other];
+
+    fn of(o: &Observation) -> ClassPort {
+        match o.port {
+            _ if matches!(o.transport, 1 | 58) => ClassPort::Other,
+            25 => ClassPort::Smtp,
+            53 | 853 => ClassPort::Dns,
+            80 => ClassPort::Http,
+            443 => ClassPort::Https,
+            _ => ClassPort::Other,
+        }
+    }
 }
 
 impl Class {
-    pub(super) const COUNT: usize = What::ALL.len() << 3;
+    pub(super) const COUNT: usize = (What::ALL.len() * ClassPort::ALL.len()) << 4;
+
+    pub(super) fn new(o: &Observation, source_inside: bool, destination_inside: bool) -> Class {
+        let (port, is_named) = (ClassPort::of(o), !o.protocol.is_empty() || !o.name.is_empty());
+        Class { what: o.what, failed: o.answer.failed(), source_inside, destination_inside, port, is_named }
+    }
 
     pub(super) fn number(self) -> usize {
-        let Class { what, failed, source_inside, destination_inside } = self;
-        (what as usize) << 3 | usize::from(failed) << 2 | usize::from(source_inside) << 1 | usize::from(destination_inside)
+        let Class { what, failed, source_inside, destination_inside, port, is_named } = self;
+        let bits = [failed, source_inside, destination_inside, is_named];
+        bits.into_iter().fold(what as usize * ClassPort::ALL.len() + port as usize, |number, bit| number << 1 | usize::from(bit))
     }
 
     pub(super) fn of(number: usize) -> Class {
         let bit = |at: usize| number >> at & 1 == 1;
-        Class { what: What::ALL[number >> 3], failed: bit(2), source_inside: bit(1), destination_inside: bit(0) }
+        let (what, port) = ((number >> 4) / ClassPort::ALL.len(), (number >> 4) % ClassPort::ALL.len());
+        Class {
+            what: What::ALL[what],
+            failed: bit(3),
+            source_inside: bit(2),
+            destination_inside: bit(1),
+            port: ClassPort::ALL[port],
+            is_named: bit(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_has_its_number() {
+        assert!((0..Class::COUNT).all(|number| Class::of(number).number() == number));
     }
 }

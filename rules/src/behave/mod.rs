@@ -726,7 +726,7 @@ impl Behaviour {
             destination_inside,
             to_many: o.destination != 0 && site::is_many(o.destination),
         };
-        let class = Class { what: o.what, failed: o.answer.failed(), source_inside, destination_inside };
+        let class = Class::new(o, source_inside, destination_inside);
         for place in &self.concerned[class.number()] {
             let Kept { at, watch, .. } = &mut watches[*place];
             let rule = &self.rules.rules[*at];
@@ -782,24 +782,25 @@ mod tests {
         /// What is passed over by class changes nothing and finds nothing.
         #[test]
         fn what_does_not_concern_a_behaviour_changes_nothing(
-            number in 0..Class::COUNT,
-            transport in prop::sample::select(vec![1u8, 6, 17]),
-            port in prop::sample::select(vec![22u16, 25, 53, 80, 443, 445, 3128, 40_000]),
-            answered in any::<bool>(),
+            what in prop::sample::select(What::ALL.to_vec()),
+            answer in prop::sample::select(vec![Answer::Yes, Answer::No, Answer::Refused, Answer::Unknown]),
+            transport in prop::sample::select(vec![0u8, 1, 6, 17, 132]),
+            port in prop::sample::select(vec![22u16, 25, 53, 80, 443, 445, 853, 3128, 6667, 40_000]),
+            (source_inside, destination_inside) in any::<(bool, bool)>(),
+            (is_named, has_protocol) in any::<(bool, bool)>(),
             sent in 0u64..2_000_000_000,
         ) {
-            let class = Class::of(number);
-            prop_assert_eq!(class.number(), number);
             let site = Site::new(&[], None).expect("the default");
             let address = |inside: bool, last: u32| site::bits(std::net::Ipv4Addr::from_bits(if inside { 0x0a00_0000 } else { 0xc633_6400 } + last).into());
-            let answer = match (class.failed, answered) {
-                (true, true) => Answer::Refused,
-                (true, false) => Answer::No,
-                (false, true) => Answer::Yes,
-                (false, false) => Answer::Unknown,
-            };
             let mut text = String::new();
-            let o = Observation::made(class.what, answer, (address(class.source_inside, 1), address(class.destination_inside, 2)), (transport, port), sent, &mut text);
+            let mut o = Observation::made(what, answer, (address(source_inside, 1), address(destination_inside, 2)), (transport, port), sent, &mut text);
+            if !is_named {
+                (o.name, o.domain) = Default::default();
+            }
+            if !has_protocol {
+                o.protocol = Default::default();
+            }
+            let class = Class::new(&o, source_inside, destination_inside);
             let known = Knowledge::default();
             let view = View {
                 o: &o,
@@ -809,8 +810,8 @@ mod tests {
                 service: None,
                 service_is_new: true,
                 role: Role::default(),
-                source_inside: class.source_inside,
-                destination_inside: class.destination_inside,
+                source_inside,
+                destination_inside,
                 to_many: false,
             };
             for rule in RULES {

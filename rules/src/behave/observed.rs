@@ -25,8 +25,9 @@ impl Observed {
         let Some(policy) = policy else { return Observed::of(batch, false) };
         let (mut observed, mut observer, mut judge) = (Observed::room(batch), Observer::new(true), RecordJudge::new());
         batch.annotate(|event, notes| {
-            let said = match observed.observe(&mut observer, event) {
-                Some(o) if o.is_between_two() => Some(RecordJudge::judge_observed(&o, &observed.text, policy)),
+            let is_observed = observed.observe(&mut observer, event);
+            let said = match observed.observations.last().filter(|_| is_observed) {
+                Some((_, o)) if o.is_between_two() => Some(RecordJudge::judge_observed(o, &observed.text, policy)),
                 // Also what shows no behaviour may be a communication.
                 _ => judge.judge(event, policy),
             };
@@ -50,10 +51,12 @@ impl Observed {
         Observed { observations: Vec::with_capacity(batch.len()), ..Observed::default() }
     }
 
-    fn observe(&mut self, observer: &mut Observer, event: EventRef<'_>) -> Option<Observation> {
+    /// Whether the event tells of something.
+    fn observe(&mut self, observer: &mut Observer, event: EventRef<'_>) -> bool {
         self.is_unsettled |= event.received() == Time::UNKNOWN;
-        let o = observer.observe(event, event.time().unix_ns(), &mut self.text)?;
-        self.observations.push((event.received().unix_ns(), o));
-        Some(o)
+        let o = observer.observe(event, event.time().unix_ns(), &mut self.text);
+        let is_observed = o.is_some();
+        self.observations.extend(o.map(|o| (event.received().unix_ns(), o)));
+        is_observed
     }
 }

@@ -1,6 +1,6 @@
 //! What the site knows of itself: which addresses are inside, what is expected, which indicators it was given.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
@@ -99,8 +99,9 @@ pub(super) fn bits(address: IpAddr) -> u128 {
 }
 
 /// The address again.
+#[inline]
 pub(super) fn address(bits: u128) -> IpAddr {
-    std::net::Ipv6Addr::from_bits(bits).to_canonical()
+    if bits >> 32 == 0xffff { Ipv4Addr::from_bits(bits as u32).into() } else { Ipv6Addr::from_bits(bits).into() }
 }
 
 /// Addresses as an alert names them.
