@@ -23,19 +23,21 @@ pub struct RowBuilder<'a> {
     row: Row,
     raw: &'a str,
     fields_refused: bool,
-    /// A bit for each field that has one of the first cells, or had one: many fields share a bit. What is not there needs no search.
-    seen: [std::cell::Cell<u64>; SEEN_WORDS],
-    /// How many of the first cells that is: those that came since are looked at when a field is next asked for, as many never are.
-    seen_cells: std::cell::Cell<usize>,
+    /// For each place the first cell of the fields that share it, counted from one; 0 where none has a cell. What is not there needs no search.
+    firsts: [std::cell::Cell<u16>; PLACES],
+    /// How many of the first cells stand there: those that came since are looked at when a field is next asked for, as many never are.
+    placed: std::cell::Cell<usize>,
 }
 
-/// Words of [`RowBuilder::seen`]: of the fifty fields of a long record few share a bit.
-const SEEN_WORDS: usize = 8;
+/// Places of [`RowBuilder::firsts`]: of the fifty fields of a long record few share one.
+const PLACES: usize = 256;
 
-/// The word of [`RowBuilder::seen`] and the bit in it.
+const _: () = assert!(CELLS_PER_EVENT_MAX < u16::MAX as usize);
+
+/// The place of [`RowBuilder::firsts`].
 #[inline]
-fn seen_bit(field: FieldId) -> (usize, u64) {
-    (field.index() / 64 % SEEN_WORDS, 1 << (field.index() % 64))
+fn place_of(field: FieldId) -> usize {
+    field.index() % PLACES
 }
 
 /// Where in `raw` a text begins that lies there.
@@ -70,8 +72,8 @@ impl<'a> RowBuilder<'a> {
             row,
             raw,
             fields_refused: false,
-            seen: Default::default(),
-            seen_cells: Default::default(),
+            firsts: [const { std::cell::Cell::new(0) }; PLACES],
+            placed: std::cell::Cell::new(0),
         }
     }
 
@@ -232,7 +234,7 @@ impl<'a> RowBuilder<'a> {
         })
     }
 
-    /// The first value of `field` so far. A search from the start: decoding asks rarely.
+    /// The first value of `field` so far.
     #[inline]
     pub fn get(&self, field: FieldId) -> Option<Value<'_>> {
         let at = self.find(field)?;
@@ -242,16 +244,17 @@ impl<'a> RowBuilder<'a> {
     /// Where the first cell of `field` is.
     #[inline]
     fn find(&self, field: FieldId) -> Option<usize> {
-        let start = self.row.cells_start as usize;
-        for cell in &self.batch.cells[start + self.seen_cells.replace(self.cell_count())..] {
-            let (word, bit) = seen_bit(cell.field);
-            self.seen[word].set(self.seen[word].get() | bit);
+        let cells = &self.batch.cells[self.row.cells_start as usize..];
+        for at in self.placed.replace(cells.len())..cells.len() {
+            let first = &self.firsts[place_of(cells[at].field)];
+            if first.get() == 0 {
+                first.set(at as u16 + 1);
+            }
         }
-        let (word, bit) = seen_bit(field);
-        if self.seen[word].get() & bit == 0 {
-            return None;
-        }
-        self.batch.cells[start..].iter().position(|cell| cell.field == field).map(|at| start + at)
+        let first = usize::from(self.firsts[place_of(field)].get()).checked_sub(1)?;
+        // Before the place's first cell there is none of the field.
+        let behind = cells[first..].iter().position(|cell| cell.field == field)?;
+        Some(self.row.cells_start as usize + first + behind)
     }
 
     /// Takes away every value of `field`; how many there were.
@@ -266,6 +269,7 @@ impl<'a> RowBuilder<'a> {
         }
         let removed = self.batch.cells.len() - kept;
         self.truncate(kept);
+        self.forget_places();
         removed
     }
 
@@ -338,7 +342,15 @@ impl<'a> RowBuilder<'a> {
     /// Leaves so many cells of the batch.
     fn truncate(&mut self, cells: usize) {
         self.batch.cells.truncate(cells);
-        self.seen_cells.set(self.seen_cells.get().min(self.cell_count()));
+        if self.placed.get() > self.cell_count() {
+            self.forget_places();
+        }
+    }
+
+    /// Where cells are gone, those behind them stand elsewhere.
+    fn forget_places(&mut self) {
+        self.firsts = [const { std::cell::Cell::new(0) }; PLACES];
+        self.placed.set(0);
     }
 
     #[inline]
