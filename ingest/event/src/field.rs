@@ -40,6 +40,7 @@ impl FieldId {
     }
 
     /// The number, for tables indexed by field. It depends on the order in which names were seen: never show it.
+    #[inline]
     pub fn index(self) -> usize {
         usize::from(self.0)
     }

@@ -19,6 +19,7 @@ impl Key {
     pub const REFUSED: Key = Key(1);
 
     /// The number, for tables indexed by path.
+    #[inline]
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -90,11 +91,13 @@ impl Keys {
     }
 
     /// The path's name, its keys joined by dots.
+    #[inline]
     pub fn name(&self, key: Key) -> &str {
         &self.paths[key.index()]
     }
 
     /// How often paths were forgotten: numbers given before that stand for other paths now, but for those declared.
+    #[inline]
     pub fn generation(&self) -> u32 {
         self.generation
     }
