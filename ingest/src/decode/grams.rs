@@ -6,16 +6,37 @@
 
 use std::cell::Cell;
 
-/// Bits of the map: a text of 200 bytes sets about one in thirty.
-const BITS: usize = 4096;
+/// Words of the map, one for each kind of byte that a pair may begin with. The second byte's low bits say which bit.
+const WORDS: usize = 64;
+/// The kinds: a letter in either case, a digit, each of the marks that stand between words and values, and whatever else.
+const KINDS: [u8; 256] = {
+    let marks = b" |,;\t=:[]\"()-./_<>%#'@{}*&+";
+    let mut kinds = [WORDS as u8 - 1; 256];
+    let mut nth = 0;
+    while nth < 26 {
+        (kinds[b'a' as usize + nth], kinds[b'A' as usize + nth]) = (nth as u8, nth as u8);
+        nth += 1;
+    }
+    while nth < 36 {
+        kinds[b'0' as usize + nth - 26] = nth as u8;
+        nth += 1;
+    }
+    while nth < 36 + marks.len() {
+        kinds[marks[nth - 36] as usize] = nth as u8;
+        nth += 1;
+    }
+    assert!(nth < WORDS, "one is left for all others");
+    kinds
+};
+/// Bytes that one turn marks.
+const STEP: usize = 8;
 /// Pairs that one template asks for: the rarest of what it needs.
 const NEEDED_MAX: usize = 6;
 
-/// The pairs of one text, and its bytes; filled when the first asks.
+/// The pairs of one text; filled when the first asks. Every byte begins a pair, the last one with a byte that is none.
 #[derive(Debug)]
 pub(super) struct Grams {
-    bits: [Cell<u64>; BITS / 64],
-    bytes: [Cell<bool>; 256],
+    words: [Cell<u64>; WORDS],
     behind_time: Cell<BehindTime>,
     filled: Cell<bool>,
 }
@@ -41,19 +62,19 @@ pub(super) struct Needed {
     some: bool,
 }
 
-fn bit(first: u8, second: u8) -> usize {
-    ((usize::from(first) << 5) ^ usize::from(second)) & (BITS - 1)
+#[inline]
+fn word(first: u8) -> usize {
+    usize::from(KINDS[usize::from(first)]) % WORDS
+}
+
+fn bit(first: u8, second: u8) -> u16 {
+    word(first) as u16 * 64 + u16::from(second % 64)
 }
 
 impl Grams {
     /// An empty map, for one text.
     pub(super) fn new() -> Grams {
-        Grams {
-            bits: [const { Cell::new(0) }; BITS / 64],
-            bytes: [const { Cell::new(false) }; 256],
-            behind_time: Cell::new(BehindTime::Nothing),
-            filled: Cell::new(false),
-        }
+        Grams { words: [const { Cell::new(0) }; WORDS], behind_time: Cell::new(BehindTime::Nothing), filled: Cell::new(false) }
     }
 
     /// Makes the map of `text`, always the same one, where that was not done.
@@ -85,24 +106,34 @@ impl Grams {
     #[inline]
     fn may_hold_rest(&self, needed: &Needed) -> bool {
         (!needed.some || needed.bits[1..].iter().all(|bit| self.holds(*bit)))
-            && needed.byte.is_none_or(|byte| self.bytes[usize::from(byte)].get())
+            && needed.byte.is_none_or(|byte| self.holds_byte(byte))
             && (needed.behind_time == BehindTime::Nothing || needed.behind_time == self.behind_time.get())
     }
 
     #[inline]
     fn holds(&self, bit: u16) -> bool {
-        self.bits[usize::from(bit) / 64].get() & 1 << (bit % 64) != 0
+        self.words[usize::from(bit / 64)].get() & 1 << (bit % 64) != 0
+    }
+
+    #[inline]
+    fn holds_byte(&self, byte: u8) -> bool {
+        self.words[word(byte)].get() != 0
     }
 
     fn fill(&self, text: &[u8]) {
         let mut before = 0;
-        for byte in text {
-            let bit = bit(before, *byte);
-            let word = &self.bits[bit / 64];
-            word.set(word.get() | 1 << (bit % 64));
-            self.bytes[usize::from(*byte)].set(true);
+        let mut next = |byte: &u8| {
+            let word = &self.words[word(before)];
+            word.set(word.get() | 1 << (byte % 64));
             before = *byte;
+        };
+        // A byte is as little work as a turn of a loop, so a turn takes several.
+        let (steps, rest) = text.as_chunks::<STEP>();
+        for step in steps {
+            step.iter().for_each(&mut next);
         }
+        rest.iter().for_each(&mut next);
+        next(&0);
     }
 }
 
@@ -122,15 +153,15 @@ impl Default for Rarity {
 impl Rarity {
     /// Counts `texts`.
     pub(super) fn of<'t>(texts: impl Iterator<Item = &'t str>) -> Rarity {
-        let mut rarity = Rarity { pairs: vec![0; BITS], bytes: [0; 256] };
+        let mut rarity = Rarity { pairs: vec![0; WORDS * 64], bytes: [0; 256] };
         for text in texts {
             let grams = Grams::new();
             grams.fill(text.as_bytes());
-            for (bit, count) in rarity.pairs.iter_mut().enumerate() {
-                *count += u32::from(grams.bits[bit / 64].get() & 1 << (bit % 64) != 0);
+            for (bit, count) in (0..).zip(&mut rarity.pairs) {
+                *count += u32::from(grams.holds(bit));
             }
-            for (held, count) in grams.bytes.iter().zip(&mut rarity.bytes) {
-                *count += u32::from(held.get());
+            for (byte, count) in (0..=u8::MAX).zip(&mut rarity.bytes) {
+                *count += u32::from(grams.holds_byte(byte));
             }
         }
         rarity
@@ -142,7 +173,7 @@ impl Needed {
     pub(super) fn of<'l>(literals: impl Iterator<Item = &'l str> + Clone, rarity: &Rarity) -> Needed {
         let mut pairs: Vec<(u32, u16)> = literals
             .clone()
-            .flat_map(|literal| literal.as_bytes().windows(2).map(|pair| bit(pair[0], pair[1]) as u16))
+            .flat_map(|literal| literal.as_bytes().windows(2).map(|pair| bit(pair[0], pair[1])))
             .map(|bit| (rarity.pairs[usize::from(bit)], bit))
             .collect();
         pairs.sort_unstable();
@@ -276,21 +307,24 @@ impl Waiting {
 
     /// Sets in `found` the bit of each number that the text of `grams` may mean, and of a few that it does not.
     pub(super) fn find(&self, grams: &Grams, found: &mut [u64]) {
-        let mut set = |who: &[(u16, Needed)]| {
-            for (number, _) in who.iter().filter(|(_, needed)| grams.may_hold_rest(needed)) {
-                found[usize::from(*number) / 64] |= 1 << (number % 64);
-            }
-        };
-        set(&self.always);
+        set(&self.always, grams, found);
         for (word, before, waited) in &self.words {
-            let mut both = grams.bits[usize::from(*word)].get() & waited;
+            let mut both = grams.words[usize::from(*word)].get() & waited;
             while both != 0 {
                 let lower = (both & both.wrapping_neg()) - 1;
                 both &= both - 1;
                 let at = usize::from(*before) + (waited & lower).count_ones() as usize;
-                set(&self.who[self.starts[at] as usize..self.starts[at + 1] as usize]);
+                set(&self.who[self.starts[at] as usize..self.starts[at + 1] as usize], grams, found);
             }
         }
+    }
+}
+
+/// Sets the bits of those of `who` that the text of `grams` may mean. In place: most have few to look at.
+#[inline(always)]
+fn set(who: &[(u16, Needed)], grams: &Grams, found: &mut [u64]) {
+    for (number, _) in who.iter().filter(|(_, needed)| grams.may_hold_rest(needed)) {
+        found[usize::from(*number) / 64] |= 1 << (number % 64);
     }
 }
 
@@ -349,7 +383,7 @@ mod tests {
     fn what_few_texts_hold_is_asked_for() {
         let rarity = Rarity::of(["a=1 b=2", "a=1 c=2", "a=1 d|2"].into_iter());
         let needed = |literals: &[&str]| Needed::of(literals.iter().copied(), &rarity);
-        assert_eq!(needed(&["a=", "b="]).bits[0], bit(b'b', b'=') as u16);
+        assert_eq!(needed(&["a=", "b="]).bits[0], bit(b'b', b'='));
         assert_eq!(needed(&["|", "="]).byte, Some(b'|'));
         let grams = Grams::new();
         assert!(!grams.of("a=1 c=2").may_hold(&needed(&["|"])) && grams.may_hold(&needed(&["="])));

@@ -121,8 +121,7 @@ impl Reader {
         let Reader { plan, lacks_time, names, scratch } = self;
         let message = trimmed(context.header.message);
         let Some(first) = message.bytes().next() else { return false };
-        let in_zone = plan.zone.as_ref().map(|zone| context.in_zone(zone));
-        let writes = in_zone.as_ref().unwrap_or(context);
+        let mut in_zone = None;
         let mut hits = std::mem::take(&mut scratch.hits);
         let mut found = std::mem::take(&mut scratch.found);
         let read = object.as_deref().map(|object| object.read);
@@ -134,6 +133,10 @@ impl Reader {
                 return false;
             }
             let mark = row.mark();
+            let writes = match &plan.zone {
+                Some(zone) => in_zone.insert(context.in_zone(zone)),
+                None => context,
+            };
             let mut writer = Writer { plan, names, scratch, read, context: writes, row };
             if writer.line(line, message, &hits) {
                 writer.set(&line.set);
@@ -146,6 +149,7 @@ impl Reader {
         scratch.found = found;
         scratch.hits = hits;
         if done {
+            let writes = in_zone.as_ref().unwrap_or(context);
             let mut writer = Writer { plan, names, scratch, read, context: writes, row };
             writer.finish();
             writer.usual(*lacks_time, object.map(|object| &mut *object.usual));
