@@ -17,8 +17,6 @@ use crate::decode::stamp::{self, Stamp};
 #[derive(Debug)]
 pub(super) struct Template {
     ops: Vec<Op>,
-    /// A literal that every text that fits holds somewhere: most texts of other formats do not, and cost one search.
-    required: Option<memmem::Finder<'static>>,
     pub(super) captures: Vec<Vec<Target>>,
 }
 
@@ -121,11 +119,7 @@ impl Template {
         }
         let captures = parser.captures;
         let ops = link(parts, &Follow { end: true, ..Follow::default() })?;
-        // The first literal is compared at once where a template begins with it.
-        let literals = ops.iter().skip(1).filter_map(|op| if let Op::Literal(literal) = op { Some(literal) } else { None });
-        let required = literals.max_by_key(|literal| literal.len()).filter(|literal| literal.len() > 1);
-        let required = required.map(|literal| memmem::Finder::new(literal.as_bytes()).into_owned());
-        Ok(Template { ops, required, captures })
+        Ok(Template { ops, captures })
     }
 
     /// What texts that fit hold.
@@ -148,23 +142,6 @@ impl Template {
     /// The captures of `text`, where it is wholly what the template says.
     pub(super) fn matches(&self, text: &str, first: &FirstTime, hits: &mut Vec<Hit>) -> bool {
         hits.clear();
-        if let Some(Op::Literal(literal)) = self.ops.first()
-            && !text.as_bytes().starts_with(literal.as_bytes())
-        {
-            return false;
-        }
-        // A time that is not there, or something else behind it, is told before the whole text is searched.
-        if let Some(Op::Capture { extent: Extent::Time(TimeForm::Any), .. }) = self.ops.first() {
-            let Some(length) = first.length(text) else { return false };
-            if let Some(Op::Literal(literal)) = self.ops.get(1)
-                && !text.as_bytes()[length..].starts_with(literal.as_bytes())
-            {
-                return false;
-            }
-        }
-        if self.required.as_ref().is_some_and(|required| required.find(text.as_bytes()).is_none()) {
-            return false;
-        }
         run(&self.ops, text, first, 0, true, hits).is_some()
     }
 
