@@ -44,7 +44,7 @@ pub(super) struct Json {
     own: Paths,
     read: Paths,
     usual: Option<Usual>,
-    /// Keys that the description says something of.
+    /// Keys that the description says something of, one for each scalar.
     told: Vec<record::Key>,
     /// Where in the message the object stands. None: the record is of pairs, or of nothing yet.
     object: Option<std::ops::Range<usize>>,
@@ -277,6 +277,7 @@ impl Writer<'_, '_, '_> {
         }
         if !whole || object.is_none() {
             own_record.begin(); // What it says cannot be looked at again.
+            told.clear();
             *was_read = false;
         }
         self.scratch.json = Some(json);

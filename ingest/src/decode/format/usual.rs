@@ -125,8 +125,8 @@ impl Usual {
         Usual { rules, own, date, email, ends, request, path, size, generation: 0, meanings: Vec::new(), best, touched }
     }
 
-    /// Writes the fields that the record's names usually mean, but for keys that are `told` otherwise. What the row holds already
-    /// stands; the event's time is set where `sets_time`.
+    /// Writes the fields that the record's names usually mean, but for keys that are `told` otherwise: a key for each such scalar, in their
+    /// order. What the row holds already stands; the event's time is set where `sets_time`.
     pub(in crate::decode) fn write(
         &mut self,
         keys: &Keys,
@@ -137,7 +137,8 @@ impl Usual {
         row: &mut RowBuilder<'_>,
     ) {
         self.touched.fill(0);
-        for (key, scalar) in view.scalars().filter(|(key, _)| !told.contains(key)) {
+        let mut told = told.iter().peekable();
+        for (key, scalar) in view.scalars().filter(|(key, _)| told.next_if_eq(&key).is_none()) {
             let meaning = self.meaning(keys, key);
             if !meaning.0.is_empty() {
                 self.weigh(meaning, key, view.value(scalar), context);
