@@ -87,26 +87,20 @@ impl Default for Style {
 
 /// The pairs of `text` as `style` writes them.
 pub(super) fn styled<'a>(text: &'a str, style: Style, mut each: impl FnMut(Pair<'a>)) {
-    if style.spaced {
-        spaced(text, style.equals, each);
-    } else if style.separator.is_none() && style.equals == '=' {
-        pairs(text).for_each(each);
-    } else {
-        divided(text, style).for_each(&mut each);
-    }
+    any(text, style, |pair| {
+        each(pair);
+        false
+    });
 }
 
-/// The first pair of `text` with this key, as `style` writes them.
-pub(super) fn find<'a>(text: &'a str, style: Style, key: &str) -> Option<&'a str> {
-    let is_wanted = |pair: &Pair<'a>| pair.key == key;
+/// Whether `is` says yes to one of the pairs of `text`, as `style` writes them; it is asked up to that one.
+pub(super) fn any<'a>(text: &'a str, style: Style, is: impl FnMut(Pair<'a>) -> bool) -> bool {
     if style.spaced {
-        let mut found = None;
-        spaced(text, style.equals, |pair| found = found.or(Some(pair).filter(is_wanted)));
-        found.map(|pair| pair.value)
+        spaced(text, style.equals, is)
     } else if style == Style::default() {
-        pairs(text).find(is_wanted).map(|pair| pair.value)
+        pairs(text).any(is)
     } else {
-        divided(text, style).find(is_wanted).map(|pair| pair.value)
+        divided(text, style).any(is)
     }
 }
 
@@ -173,8 +167,8 @@ fn quoted_end(quoted: &str, between: impl Fn(char) -> bool) -> usize {
 }
 
 /// `key=value with blanks key=value`: a value ends where the next word before an unescaped `=` begins.
-fn spaced<'a>(text: &'a str, equals: char, mut each: impl FnMut(Pair<'a>)) {
-    let Some(mut end) = unescaped(text, equals) else { return };
+fn spaced<'a>(text: &'a str, equals: char, mut is: impl FnMut(Pair<'a>) -> bool) -> bool {
+    let Some(mut end) = unescaped(text, equals) else { return false };
     let mut key = trimmed(&text[..end]);
     key = key.rsplit([' ', '\t']).next().unwrap_or(key);
     let mut rest = text;
@@ -192,14 +186,16 @@ fn spaced<'a>(text: &'a str, equals: char, mut each: impl FnMut(Pair<'a>)) {
         };
         let value = trimmed(next.map_or(after, |(start, _)| &after[..start]));
         let bare = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
-        each(Pair { key, value: bare });
+        if is(Pair { key, value: bare }) {
+            return true;
+        }
         match next {
             Some((start, place)) => {
                 key = &after[start..place];
                 rest = after;
                 end = place;
             }
-            None => return,
+            None => return false,
         }
     }
 }
@@ -292,9 +288,13 @@ mod tests {
             let mut got = Vec::new();
             styled(text, *style, |p| got.push((p.key, p.value)));
             assert_eq!(got, *expected, "{text}");
-            for key in got.iter().map(|(key, _)| *key).chain(["absent"]) {
-                let first = got.iter().find(|(other, _)| *other == key).map(|(_, value)| *value);
-                assert_eq!(find(text, *style, key), first, "{key} of {text}");
+            for nth in 0..=got.len() {
+                let mut asked = 0;
+                let found = any(text, *style, |_| {
+                    asked += 1;
+                    asked > nth
+                });
+                assert_eq!((found, asked), (nth < got.len(), got.len().min(nth + 1)), "{text}");
             }
         }
     }

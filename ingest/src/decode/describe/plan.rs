@@ -121,6 +121,11 @@ impl Ask {
     fn new(key: &str, values: Option<Vec<Box<str>>>) -> Ask {
         Ask { key: key.into(), values, anywhere: memmem::Finder::new(key).into_owned() }
     }
+
+    /// Whether `value` is one that its key may have.
+    pub(super) fn wants(&self, value: &str) -> bool {
+        self.values.as_ref().is_none_or(|values| values.iter().any(|one| **one == *value))
+    }
 }
 
 /// Where a key's value goes.
@@ -148,6 +153,8 @@ pub(super) enum Constant {
     Bool(bool),
 }
 
+/// Keys that one line asks for at most.
+const ASKS_MAX: usize = 64;
 /// Templates of one description at most.
 const LINES_MAX: usize = 2048;
 
@@ -419,6 +426,9 @@ impl Compiler<'_> {
                 let text = text.to_string();
                 let template =
                     Template::compile(&text, |spec| self.spec(spec, None)).map_err(|e| format!("line {text:?}: {e}"))?;
+                if full.has.len() + full.is.len() > ASKS_MAX {
+                    return Err(format!("line {text:?} asks for more than {ASKS_MAX} keys"));
+                }
                 let has = full.has.iter().map(|key| Ask::new(key, None));
                 let is = full
                     .is

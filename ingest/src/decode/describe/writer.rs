@@ -126,15 +126,34 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], mut object: Opt
                     (**column == *key).then_some(value)
                 })
             }
-            _ => {
-                ask.anywhere.find(text.as_bytes())?;
-                pairs::find(text, if let Convert::Pairs(style) = convert { *style } else { CEF }, key)
-            }
+            _ => None,
         }
     };
-    let is_wanted =
-        |ask: &Ask, found: &str| ask.values.as_ref().is_none_or(|values| values.iter().any(|value| **value == *found));
-    line.asks.iter().all(|ask| find(ask).is_some_and(|found| is_wanted(ask, found)))
+    match convert {
+        Convert::Pairs(style) => are_told(&line.asks, text, *style),
+        Convert::Cef => are_told(&line.asks, text, CEF),
+        _ => line.asks.iter().all(|ask| find(ask).is_some_and(|found| ask.wants(found))),
+    }
+}
+
+/// Whether the pairs of `text` have every key that is asked for: the first pair of a key counts.
+fn are_told(asks: &[Ask], text: &str, style: Style) -> bool {
+    if asks.iter().any(|ask| ask.anywhere.find(text.as_bytes()).is_none()) {
+        return false;
+    }
+    // A bit for each that was found: all are looked for in one reading.
+    let (mut found, mut refused) = (0u64, false);
+    let all = u64::MAX >> (64 - asks.len());
+    let done = pairs::any(text, style, |pair| {
+        for (nth, ask) in asks.iter().enumerate() {
+            if found & 1 << nth == 0 && *ask.key == *pair.key {
+                found |= 1 << nth;
+                refused |= !ask.wants(pair.value);
+            }
+        }
+        refused || found == all
+    });
+    done && !refused
 }
 
 /// A JSON value as written, without the quotes around it.
