@@ -20,6 +20,7 @@ use event::RowBuilder;
 use super::format::Object;
 use super::grams::Rarity;
 use super::names::Names;
+use super::record::{Key, Keys};
 use super::text::Context;
 use file::File;
 pub(super) use plan::Plan;
@@ -98,12 +99,16 @@ pub(super) struct Reader {
     /// Whether no key or capture of it is the event's time.
     lacks_time: bool,
     names: Names,
+    /// The keys that each line of objects must have, among those of objects that were read before.
+    asked: Vec<Vec<Key>>,
     scratch: Scratch,
 }
 
 impl Reader {
-    pub(super) fn new(plan: &Arc<Plan>) -> Reader {
+    /// A reader; `keys` are those of objects that it may be given.
+    pub(super) fn new(plan: &Arc<Plan>, keys: &mut Keys) -> Reader {
         Reader {
+            asked: plan.lines.iter().map(|line| line.asked_of_objects(keys)).collect(),
             plan: plan.clone(),
             lacks_time: !plan.writes_time(),
             names: Names::new(plan.native),
@@ -118,7 +123,7 @@ impl Reader {
 
     /// Writes the record where one of the lines fits it; `object` is what it was read as, where it is one.
     pub(super) fn read(&mut self, mut object: Option<&mut Object<'_>>, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let Reader { plan, lacks_time, names, scratch } = self;
+        let Reader { plan, lacks_time, names, asked, scratch } = self;
         let message = trimmed(context.header.message);
         let Some(first) = message.bytes().next() else { return false };
         let mut in_zone = None;
@@ -128,7 +133,12 @@ impl Reader {
         let done = plan.candidates(first).find(context, read.is_some(), &mut found, |at| {
             let line = &plan.lines[usize::from(at)];
             if !line.template.matches(message, &context.first_time, &mut hits)
-                || !writer::accepts(line, message, &hits, object.as_deref_mut())
+                || !writer::accepts(
+                    line,
+                    message,
+                    &hits,
+                    object.as_deref_mut().map(|object| (object, &asked[usize::from(at)][..])),
+                )
             {
                 return false;
             }

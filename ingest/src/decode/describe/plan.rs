@@ -13,6 +13,7 @@ use super::target::{self, Convert, Extent, Target, TimeForm};
 use super::template::Template;
 use crate::decode::grams::{Needed, Rarity, Waiting};
 use crate::decode::pairs::Style;
+use crate::decode::record;
 use crate::decode::stamp::Zone;
 use crate::decode::text::Context;
 
@@ -344,6 +345,11 @@ impl LinePlan {
         }
         let behind_time = self.template.behind_time();
         ways.needs(rarity).into_iter().map(|needed| needed.behind_time(behind_time)).collect()
+    }
+
+    /// The keys that an object must have, among `keys`.
+    pub(super) fn asked_of_objects(&self, keys: &mut record::Keys) -> Vec<record::Key> {
+        self.asks.iter().filter(|_| self.takes_json()).map(|ask| keys.declare(&ask.key)).collect()
     }
 
     /// Whether the whole text is JSON.

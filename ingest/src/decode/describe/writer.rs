@@ -97,8 +97,8 @@ pub(super) struct Writer<'w, 'c, 'r> {
     pub(super) row: &'w mut RowBuilder<'r>,
 }
 
-/// Whether the keys that the line asks for are there.
-pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], mut object: Option<&mut Object<'_>>) -> bool {
+/// Whether the keys that the line asks for are there; `object` is what the record was read as, and those keys among its own.
+pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], object: Option<(&mut Object<'_>, &[record::Key])>) -> bool {
     if line.asks.is_empty() {
         return true;
     }
@@ -108,31 +108,32 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], mut object: Opt
         target.convert.is_body().then_some((text, &target.convert))
     });
     let Some((text, convert)) = body else { return false };
-    let mut find = |ask: &Ask| -> Option<&str> {
-        let key = &*ask.key;
-        match convert {
-            Convert::Json => {
-                let value = match object.as_deref_mut().filter(|object| object.read.is(text)) {
-                    Some(object) => object.find(text, key),
-                    None => json::find(text, key),
-                };
-                value.map(unquoted)
-            }
-            Convert::Csv(separator) => {
-                let mut rest = Some(text);
-                line.columns.iter().find_map(|column| {
-                    let (value, after) = csv_value(rest?, *separator);
-                    rest = after;
-                    (**column == *key).then_some(value)
-                })
-            }
-            _ => None,
-        }
-    };
     match convert {
+        Convert::Json => {
+            let mut object = object.filter(|(object, _)| object.read.is(text));
+            line.asks.iter().enumerate().all(|(nth, ask)| {
+                let has = object.as_ref().and_then(|(object, keys)| object.has(*keys.get(nth)?));
+                if let Some(has) = has.filter(|has| !has || ask.values.is_none()) {
+                    return has;
+                }
+                let found = match &mut object {
+                    Some((object, _)) => object.find(text, &ask.key),
+                    None => json::find(text, &ask.key),
+                };
+                found.is_some_and(|found| ask.wants(unquoted(found)))
+            })
+        }
+        Convert::Csv(separator) => line.asks.iter().all(|ask| {
+            let mut rest = Some(text);
+            let found = line.columns.iter().find_map(|column| {
+                let (value, after) = csv_value(rest?, *separator);
+                rest = after;
+                (**column == *ask.key).then_some(value)
+            });
+            found.is_some_and(|found| ask.wants(found))
+        }),
         Convert::Pairs(style) => are_told(&line.asks, text, *style),
-        Convert::Cef => are_told(&line.asks, text, CEF),
-        _ => line.asks.iter().all(|ask| find(ask).is_some_and(|found| ask.wants(found))),
+        _ => are_told(&line.asks, text, CEF),
     }
 }
 

@@ -221,16 +221,16 @@ const STRUCTURED: u16 = u16::MAX;
 
 impl Registry {
     pub(in crate::decode) fn new(library: &Library) -> Registry {
+        let mut structured = structured::Reader::new();
         let mut readers = super::programmed();
         for plan in library.plans.iter().filter(|plan| !plan.is_only_cases()) {
             readers.retain(|reader| !reader.names().contains(&plan.name));
-            readers.push(Box::new(describe::Reader::new(plan)));
+            readers.push(Box::new(describe::Reader::new(plan, structured.keys())));
         }
         readers.sort_by_cached_key(|reader| (reader.recognise().rank, reader.names()[0]));
         let by_byte = || vec![Vec::new(); 256];
         let (mut stamped_by_byte, mut first_by_byte, mut first_bare_by_byte) = (by_byte(), by_byte(), by_byte());
         let (mut names, mut apps_of, mut json_of, mut last) = (HashMap::new(), HashMap::new(), HashMap::new(), by_byte());
-        let structured = structured::Reader::new();
         for name in structured.names() {
             names.insert(name, STRUCTURED);
         }

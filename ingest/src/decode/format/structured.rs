@@ -41,6 +41,19 @@ pub(in crate::decode) struct Object<'o> {
 }
 
 impl Object<'_> {
+    /// Whether the object has `key`, one of its paths, as [`Object::find`] would say. None where only its text tells: what lies below a key
+    /// may lie within a list, or behind a dot in the key itself.
+    pub(in crate::decode) fn has(&self, key: Key) -> Option<bool> {
+        let record = self.read.record;
+        let (view, name) = (record.view(self.read.text), record.keys.name(key));
+        if view.has(key) {
+            return (!name.contains('.')).then_some(true);
+        }
+        let is_below = |path: &str| path.as_bytes().get(name.len()) == Some(&b'.') && path.starts_with(name);
+        let is_all = !record.too_many() && !record.too_deep();
+        (is_all && !view.keys().any(|path| is_below(record.keys.name(path)))).then_some(false)
+    }
+
     /// The value of the key `path` in the object's `text` as written: the key itself, or a key within a key's object where a dot parts them.
     pub(in crate::decode) fn find<'t>(&mut self, text: &'t str, path: &str) -> Option<&'t str> {
         debug_assert!(self.read.is(text));
@@ -156,6 +169,11 @@ impl Reader {
         };
         let entries = Entries::default();
         Reader { record, entries, eve, zeek, windows, carried, tables, keycloak, plain, carrier, is_cut: false }
+    }
+
+    /// The paths of its records, for who asks for some of them.
+    pub(super) fn keys(&mut self) -> &mut Keys {
+        &mut self.record.keys
     }
 
     /// Names for a pin.
@@ -429,7 +447,32 @@ pub(super) enum Known {
 
 #[cfg(test)]
 mod tests {
-    use super::held;
+    use super::*;
+
+    #[test]
+    fn what_was_read_has_the_keys_that_the_text_has() {
+        let texts = [
+            r#"{"a":1,"b":{"c":"x"},"d":[{"c":1}],"e":{},"f":[]}"#,
+            r#"{"a.b":1,"b":{"c.d":null},"":{"a":1},"ab":2}"#,
+            r#"{"b":[],"c":{"d":{"e":""}},"c":3,"ba":{"a":1}}"#,
+        ];
+        let names = ["a", "b", "c", "d", "e", "f", "a.b", "b.c", "c.d", "b.c.d", "d.c", "c.d.e", "ab", "ba", "x", "c.x"];
+        let mut record = Record::new();
+        let mut usual = Usual::new(&mut record.keys);
+        let keys = names.map(|name| record.keys.declare(name));
+        let mut told = 0;
+        for text in texts {
+            assert_eq!(json::read(text, &mut record), Outcome::Whole);
+            let read = ReadObject { record: &record, text };
+            let mut object = Object { read, usual: &mut usual, entries: &mut Entries::default() };
+            for (key, name) in keys.into_iter().zip(names) {
+                let has = object.has(key);
+                assert!(has.is_none_or(|has| has == object.find(text, name).is_some()), "{name} of {text}");
+                told += usize::from(has.is_some());
+            }
+        }
+        assert!(told > 30, "most is told without the text: {told}");
+    }
 
     #[test]
     fn an_object_is_held_that_makes_up_most_of_a_record() {
