@@ -412,6 +412,7 @@ const DIVIDERS: [bool; 128] = {
     table
 };
 
+#[inline]
 fn divides(c: char) -> bool {
     match DIVIDERS.get(c as usize) {
         Some(divides) => *divides,
@@ -420,6 +421,11 @@ fn divides(c: char) -> bool {
                 || matches!(c, '「' | '」' | '『' | '』' | '【' | '】' | '、' | '。' | '\u{ff08}' | '\u{ff09}' | '\u{ff1a}')
         }
     }
+}
+
+/// Whether a word is of ASCII letters and digits alone, as most are: no mark parts it, and it is no address.
+fn is_plain(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// The words of a text, each with where it begins. What opens or closes a word is not part of it.
@@ -453,27 +459,28 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let mut found: [Option<End<'_>>; 2] = [None, None];
     let mut last = 0;
     let mut named: [Option<u16>; 2] = [None, None];
-    for (at, word) in words(text) {
-        // `192.0.2.7:40122->192.0.2.9:445`
-        let word = word.strip_suffix('-').filter(|bare| text[at + bare.len()..].starts_with("->")).unwrap_or(word);
-        // `192.0.2.7:40122][TCP]`
-        let word = word.split_once("][").map(|(first, _)| first).filter(|first| address(first).is_some()).unwrap_or(word);
-        // `IP:192.0.2.7`, `src-port:40122`
-        let led = word.split_once(':').or_else(|| word.strip_suffix(']')?.split_once('[')); // ..., `ClientIP[192.0.2.7]`
-        let led = led.filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
-        // `user taro@192.0.2.7`, `(taro@192.0.2.7)` at the beginning, of a login also elsewhere
-        let of_name = word.split_once('@').filter(|(name, rest)| {
-            let led = is_one_of(before, &["user", "for", "login"])
-                || at <= 1 && of_address(text).is_some()
-                || login && name::of_whom(name, before).is_some();
-            !name.is_empty() && led && address(rest).is_some()
-        });
-        let led = led.or(of_name);
-        let word = led.map_or(word, |(lead, rest)| {
-            before = if of_name.is_some() { "from" } else { lead };
-            rest
-        });
-        let at = at + led.map_or(0, |(lead, _)| lead.len() + 1);
+    for (mut at, mut word) in words(text) {
+        if !is_plain(word) {
+            // `192.0.2.7:40122->192.0.2.9:445`
+            word = word.strip_suffix('-').filter(|bare| text[at + bare.len()..].starts_with("->")).unwrap_or(word);
+            // `192.0.2.7:40122][TCP]`
+            word = word.split_once("][").map(|(first, _)| first).filter(|first| address(first).is_some()).unwrap_or(word);
+            // `IP:192.0.2.7`, `src-port:40122`
+            let led = word.split_once(':').or_else(|| word.strip_suffix(']')?.split_once('[')); // ..., `ClientIP[192.0.2.7]`
+            let led = led.filter(|(lead, rest)| !rest.is_empty() && (is_one_of(lead, BEFORE_ADDRESS) || is_lead(lead)));
+            // `user taro@192.0.2.7`, `(taro@192.0.2.7)` at the beginning, of a login also elsewhere
+            let of_name = word.split_once('@').filter(|(name, rest)| {
+                let led = is_one_of(before, &["user", "for", "login"])
+                    || at <= 1 && of_address(text).is_some()
+                    || login && name::of_whom(name, before).is_some();
+                !name.is_empty() && led && address(rest).is_some()
+            });
+            if let Some((lead, rest)) = led.or(of_name) {
+                before = if of_name.is_some() { "from" } else { lead };
+                word = rest;
+                at += lead.len() + 1;
+            }
+        }
         // `192.0.2.7/40122 -> 192.0.2.9/23`
         let as_first = || found[0].filter(|one| one.port.is_some()).and_then(|_| with_low_port(word));
         if let Some((ip, port)) = address(word).or_else(as_first) {

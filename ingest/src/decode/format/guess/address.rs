@@ -7,7 +7,7 @@ use crate::decode::ip;
 
 /// An address, alone or with its port.
 pub(super) fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
-    if !word.contains(['.', ':']) {
+    if !word.bytes().any(|b| matches!(b, b'.' | b':')) {
         return None;
     }
     // `IPアドレス:192.0.2.7`

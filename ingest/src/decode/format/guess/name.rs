@@ -3,7 +3,7 @@
 use event::{FieldId, RowBuilder};
 
 use super::address::address;
-use super::{BEFORE_ADDRESS, BEFORE_ANOTHER, behind_time, contains, is_mac, is_one_of, words};
+use super::{BEFORE_ADDRESS, BEFORE_ANOTHER, behind_time, contains, is_mac, is_one_of, is_plain, words};
 
 /// Words before a name.
 const BEFORE_NAME: &[&str] = &[
@@ -170,7 +170,8 @@ pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     for (at, word) in words(text) {
         let [_, lead, name] = last;
         // `Login NAME@192.0.2.7`, `DATABASE/NAME@192.0.2.7:40122 password authentication failed`
-        if let Some((of, rest)) = word.split_once('@')
+        if !is_plain(word)
+            && let Some((of, rest)) = word.split_once('@')
             && let Some(of) = of_whom(of, name)
             && address(rest).is_some()
         {
@@ -265,11 +266,14 @@ fn named(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     let mut label = None;
     for (at, word) in words(text) {
         let before = std::mem::replace(&mut last, word);
-        // `user:NAME`, `user[NAME]`
-        let lead = word.rsplit("][").next().unwrap_or(word).trim_start_matches('['); // `[app][user: NAME]`
-        // `function():User[NAME]`
-        let lead = lead.strip_prefix(':').filter(|_| text[..at].ends_with("()")).unwrap_or(lead);
-        let key = &lead[..lead.find([':', '[']).unwrap_or(lead.len())];
+        let (mut lead, mut key) = (word, word);
+        if !is_plain(word) {
+            // `user:NAME`, `user[NAME]`
+            lead = word.rsplit("][").next().unwrap_or(word).trim_start_matches('['); // `[app][user: NAME]`
+            // `function():User[NAME]`
+            lead = lead.strip_prefix(':').filter(|_| text[..at].ends_with("()")).unwrap_or(lead);
+            key = &lead[..lead.find([':', '[']).unwrap_or(lead.len())];
+        }
         if !is_one_of(key, BEFORE_NAME) {
             continue;
         }

@@ -47,9 +47,10 @@ pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
     let mut target = "";
     for (_, word) in words(text) {
         let status = |word: &str| word.parse::<u16>().ok().filter(|status| word.len() == 3 && (100..600).contains(status));
+        let is_first = !found && is_target(word);
         // `POST 401 /path`
-        let answered = status(before).filter(|_| METHODS.contains(&earlier));
-        if !found && is_target(word) && (METHODS.contains(&before) || answered.is_some()) {
+        let answered = if is_first && METHODS.contains(&earlier) { status(before) } else { None };
+        if is_first && (METHODS.contains(&before) || answered.is_some()) {
             row.text(FieldId::HTTP_REQUEST_METHOD, if answered.is_some() { earlier } else { before });
             url(row, word);
             found = true;
