@@ -23,16 +23,15 @@ pub struct RowBuilder<'a> {
     row: Row,
     raw: &'a str,
     fields_refused: bool,
-    /// For each place the first cell of the fields that share it, counted from one; 0 where none has a cell. What is not there needs no search.
-    firsts: [std::cell::Cell<u16>; PLACES],
+    /// For each place the first cell of the fields that share it, counted from one; 0 where none has a cell, 255 where it stands there or
+    /// further behind. What is not there needs no search.
+    firsts: [std::cell::Cell<u8>; PLACES],
     /// How many of the first cells stand there: those that came since are looked at when a field is next asked for, as many never are.
     placed: std::cell::Cell<usize>,
 }
 
 /// Places of [`RowBuilder::firsts`]: of the fifty fields of a long record few share one.
 const PLACES: usize = 256;
-
-const _: () = assert!(CELLS_PER_EVENT_MAX < u16::MAX as usize);
 
 /// The place of [`RowBuilder::firsts`].
 #[inline]
@@ -241,20 +240,28 @@ impl<'a> RowBuilder<'a> {
         Some(self.batch.value(&self.batch.cells[at]))
     }
 
-    /// Where the first cell of `field` is.
+    /// Whether `field` has a value so far.
     #[inline]
+    pub fn has(&self, field: FieldId) -> bool {
+        self.find(field).is_some()
+    }
+
+    /// Where the first cell of `field` is. Always in place: those who ask are calls of their own.
+    #[inline(always)]
     fn find(&self, field: FieldId) -> Option<usize> {
         let cells = &self.batch.cells[self.row.cells_start as usize..];
-        for at in self.placed.replace(cells.len())..cells.len() {
-            let first = &self.firsts[place_of(cells[at].field)];
+        let placed = self.placed.replace(cells.len());
+        for (cell, nth) in cells[placed..].iter().zip(placed + 1..) {
+            let first = &self.firsts[place_of(cell.field)];
             if first.get() == 0 {
-                first.set(at as u16 + 1);
+                first.set(nth.min(255) as u8);
             }
         }
         let first = usize::from(self.firsts[place_of(field)].get()).checked_sub(1)?;
-        // Before the place's first cell there is none of the field.
-        let behind = cells[first..].iter().position(|cell| cell.field == field)?;
-        Some(self.row.cells_start as usize + first + behind)
+        // Before that cell there is none of the field, and mostly it is its.
+        let is_its = |cell: &Cell| cell.field == field;
+        let at = if is_its(&cells[first]) { first } else { first + cells[first..].iter().position(is_its)? };
+        Some(self.row.cells_start as usize + at)
     }
 
     /// Takes away every value of `field`; how many there were.

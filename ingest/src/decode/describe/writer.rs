@@ -309,7 +309,7 @@ impl Writer<'_, '_, '_> {
         let plan = self.plan;
         self.row.format(plan.format);
         self.set(&plan.set);
-        if self.row.get(FieldId::MESSAGE).is_none() {
+        if !self.row.has(FieldId::MESSAGE) {
             self.row.text(FieldId::MESSAGE, self.context.header.message);
         }
     }
@@ -344,7 +344,7 @@ impl Writer<'_, '_, '_> {
             if is_header(target.field) && !target.if_absent {
                 self.row.remove(target.field);
             }
-            if !target.if_absent || self.row.get(target.field).is_none() {
+            if !target.if_absent || !self.row.has(target.field) {
                 self.row.value(target.field, value);
             }
             return;
@@ -398,7 +398,7 @@ impl Writer<'_, '_, '_> {
                 }
             }
         }
-        if text.is_empty() || text == "-" || (target.if_absent && self.row.get(target.field).is_some()) {
+        if text.is_empty() || text == "-" || (target.if_absent && self.row.has(target.field)) {
             return;
         }
         self.convert(target, text);
@@ -511,7 +511,7 @@ impl Writer<'_, '_, '_> {
             }
             Convert::Parts(number) => {
                 self.parts(number, text);
-                if &*target.name != "_" && self.row.get(field).is_none() {
+                if &*target.name != "_" && !self.row.has(field) {
                     self.row.text(field, text);
                 }
             }
@@ -580,7 +580,7 @@ impl Writer<'_, '_, '_> {
     /// Writes constants where the fields hold nothing yet.
     pub(super) fn set(&mut self, sets: &Sets) {
         for (field, values) in sets {
-            if self.row.get(*field).is_some() {
+            if self.row.has(*field) {
                 continue;
             }
             for value in values {

@@ -236,7 +236,7 @@ pub(super) fn add(row: &mut RowBuilder<'_>, field: FieldId, form: Form, v: &[u8]
         if let (Some(other), Value::Ip(before)) = (other_address(field), before)
             && before.is_unspecified()
             && let Some(ip) = super::address(v).filter(|ip| !ip.is_unspecified())
-            && row.get(other).is_none()
+            && !row.has(other)
         {
             row.ip(other, ip);
         }

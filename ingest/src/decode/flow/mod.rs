@@ -611,7 +611,7 @@ impl FlowDecoder {
             };
             row.uint(FieldId::FLOW_DOMAIN_ID, domain.id.into());
             row.uint(FieldId::FLOW_TEMPLATE_ID, id.into());
-            if row.get(FieldId::FLOW_SAMPLING_RATE).is_none()
+            if !row.has(FieldId::FLOW_SAMPLING_RATE)
                 && let Some(rate) = rates.and_then(|rates| sampling::rate_of(rates, id, &names))
             {
                 row.uint(FieldId::FLOW_SAMPLING_RATE, rate);

@@ -69,7 +69,7 @@ pub(super) fn write(names: &Of, row: &mut RowBuilder<'_>) {
             Some(Value::Uint(number)) => number,
             _ => continue,
         };
-        if row.get(*name).is_none()
+        if !row.has(*name)
             && let Some(text) = names.get(&(*thing, number))
         {
             row.text(*name, text);

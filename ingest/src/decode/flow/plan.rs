@@ -295,20 +295,20 @@ impl Plan {
                 Write::Uint => row.uint(*field, number(record.bytes, part)),
                 Write::Mac => add_mac(row, *field, part.of(record.bytes)),
                 // Where the first of several is empty the next one counts.
-                Write::Said if row.get(*field).is_none() => add_text(row, *field, part.of(record.bytes)),
-                Write::OtherIp(first) if row.get(*field).is_none() && is_zero(first.of(record.bytes)) => {
+                Write::Said if !row.has(*field) => add_text(row, *field, part.of(record.bytes)),
+                Write::OtherIp(first) if !row.has(*field) && is_zero(first.of(record.bytes)) => {
                     if let Some(ip) = address(part.of(record.bytes)).filter(|ip| !ip.is_unspecified()) {
                         row.ip(*field, ip);
                     }
                 }
                 Write::Family => add_family(row),
-                Write::Octets if row.get(*field).is_none() => add_octets(row, *field, part.of(record.bytes)),
-                Write::Float if row.get(*field).is_none() => {
+                Write::Octets if !row.has(*field) => add_octets(row, *field, part.of(record.bytes)),
+                Write::Float if !row.has(*field) => {
                     if let Some(number) = float(part.of(record.bytes)) {
                         row.float(*field, number);
                     }
                 }
-                Write::Named(thing) if record.packet.names.is_some() && row.get(*field).is_none() => {
+                Write::Named(thing) if record.packet.names.is_some() && !row.has(*field) => {
                     if let Some(name) = record.name(thing, part) {
                         row.text(*field, name);
                     }

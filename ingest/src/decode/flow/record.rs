@@ -92,7 +92,7 @@ impl<'b> Flow<'b> {
             add_protocol(row, protocol);
         }
         if let Some((element, section)) = self.section
-            && row.get(FieldId::SOURCE_IP).is_none()
+            && !row.has(FieldId::SOURCE_IP)
         {
             sflow::section(element, section, row);
         }
@@ -105,14 +105,14 @@ impl<'b> Flow<'b> {
             (self.rate.told(), FieldId::FLOW_SAMPLING_RATE),
         ] {
             if let Some(count) = count
-                && row.get(field).is_none()
+                && !row.has(field)
             {
                 row.uint(field, count);
             }
         }
         if let Some(icmp) = self.icmp {
             for (field, part) in [(FieldId::ICMP_TYPE, icmp >> 8), (FieldId::ICMP_CODE, icmp & 0xff)] {
-                if row.get(field).is_none() {
+                if !row.has(field) {
                     row.uint(field, part);
                 }
             }

@@ -379,7 +379,7 @@ pub(super) fn section(element: u16, b: &[u8], row: &mut RowBuilder<'_>) {
         row.uint(FieldId::CLIENT_PORT, source.into());
         row.uint(FieldId::SERVER_PORT, destination.into());
     }
-    if row.get(FieldId::NETWORK_IANA_NUMBER).is_none() {
+    if !row.has(FieldId::NETWORK_IANA_NUMBER) {
         super::add_protocol(row, network.protocol.into());
     }
 }
@@ -405,7 +405,7 @@ fn addresses(mut r: Reader<'_>, v6: bool, row: &mut RowBuilder<'_>) -> Option<()
     let (bytes, protocol) = (r.u32()?, r.u32()?);
     let (source, destination) = if v6 { (r.ip6()?, r.ip6()?) } else { (r.ip4()?, r.ip4()?) };
     let (source_port, destination_port, tcp_flags) = (r.u32()?, r.u32()?, r.u32()?);
-    if row.get(FieldId::NETWORK_BYTES).is_none() {
+    if !row.has(FieldId::NETWORK_BYTES) {
         row.uint(FieldId::NETWORK_BYTES, bytes.into());
     }
     row.ip(FieldId::SOURCE_IP, source);
@@ -424,11 +424,11 @@ fn addresses(mut r: Reader<'_>, v6: bool, row: &mut RowBuilder<'_>) -> Option<()
 fn ethernet(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
     let (bytes, source, destination) = (r.u32()?, r.take(8)?, r.take(8)?);
     for (field, mac) in [(FieldId::SOURCE_MAC, source), (FieldId::DESTINATION_MAC, destination)] {
-        if row.get(field).is_none() {
+        if !row.has(field) {
             super::add_mac(row, field, &mac[..6]);
         }
     }
-    if row.get(FieldId::NETWORK_BYTES).is_none() {
+    if !row.has(FieldId::NETWORK_BYTES) {
         row.uint(FieldId::NETWORK_BYTES, bytes.into());
     }
     Some(())
@@ -465,7 +465,7 @@ fn url(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
 /// `extended_switch`: the VLAN where the packet's own head has none.
 fn switch(mut r: Reader<'_>, row: &mut RowBuilder<'_>) -> Option<()> {
     let vlan = r.u32()?;
-    if (1..4095).contains(&vlan) && row.get(FieldId::NETWORK_VLAN_ID).is_none() {
+    if (1..4095).contains(&vlan) && !row.has(FieldId::NETWORK_VLAN_ID) {
         row.uint(FieldId::NETWORK_VLAN_ID, vlan.into());
     }
     Some(())

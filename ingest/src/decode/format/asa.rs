@@ -154,7 +154,7 @@ impl Reader {
             return;
         }
         session(text, row);
-        if row.get(FieldId::SOURCE_IP).is_none() {
+        if !row.has(FieldId::SOURCE_IP) {
             self.ends(text, row);
         }
     }
@@ -177,11 +177,7 @@ impl Reader {
 
     /// Who began: the second end of what was built outbound. Not said where it ends: there the port that a service has tells.
     fn began(&self, way: &str, first: &str, second: &str, done: Done, row: &mut RowBuilder<'_>) {
-        if first.is_empty()
-            || second.is_empty()
-            || !matches!(done, Done::Began | Done::Ended)
-            || row.get(self.connection).is_none()
-        {
+        if first.is_empty() || second.is_empty() || !matches!(done, Done::Began | Done::Ended) || !row.has(self.connection) {
             return;
         }
         let (from, to) = (End::read(first), End::read(second));

@@ -185,11 +185,11 @@ impl super::Reader for Reader {
         cef_vendors::last(row);
         // Some write from where it was done into the message alone.
         if let Some(said) = pairs.get("msg").or(pairs.get("message"))
-            && [FieldId::SOURCE_IP, FieldId::DESTINATION_IP, FieldId::HOST_IP].iter().all(|field| row.get(*field).is_none())
+            && [FieldId::SOURCE_IP, FieldId::DESTINATION_IP, FieldId::HOST_IP].iter().all(|field| !row.has(*field))
         {
             super::guess(extension::plain(said, &mut self.scratch), row);
         }
-        if row.get(FieldId::MESSAGE).is_none() {
+        if !row.has(FieldId::MESSAGE) {
             some_text(row, FieldId::MESSAGE, extension::plain(name, &mut self.scratch));
         }
         true

@@ -76,7 +76,7 @@ pub(super) fn after(
         }
         _ => {}
     }
-    if row.get(FieldId::EVENT_ACTION).is_none() {
+    if !row.has(FieldId::EVENT_ACTION) {
         some_text(row, FieldId::EVENT_ACTION, name);
     }
 }
@@ -84,14 +84,14 @@ pub(super) fn after(
 /// Where the dictionary has a name for one end only, and no other key says whose it is; and where an address stands as a host's name.
 pub(super) fn last(row: &mut RowBuilder<'_>) {
     for (name, ip) in [(FieldId::SOURCE_DOMAIN, FieldId::SOURCE_IP), (FieldId::DESTINATION_DOMAIN, FieldId::DESTINATION_IP)] {
-        if row.get(ip).is_none()
+        if !row.has(ip)
             && let Some(Value::Text(text)) = row.get(name)
             && let Ok(address) = text.parse::<IpAddr>()
         {
             row.ip(ip, address);
         }
     }
-    if row.get(FieldId::USER_NAME).is_none() && row.get(FieldId::SOURCE_USER_NAME).is_none() {
+    if !row.has(FieldId::USER_NAME) && !row.has(FieldId::SOURCE_USER_NAME) {
         row.copy_first(FieldId::DESTINATION_USER_NAME, FieldId::USER_NAME);
         if let Some(domain) = FieldId::find("destination.user.domain") {
             row.copy_first(domain, FieldId::USER_DOMAIN);
@@ -124,7 +124,7 @@ fn labels(pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>)
     }
     for (label, field) in [("source_address", FieldId::SOURCE_IP), ("destination_address", FieldId::DESTINATION_IP)] {
         if let Some(ip) = pairs.labelled(label).and_then(|value| value.parse::<IpAddr>().ok())
-            && row.get(field).is_none()
+            && !row.has(field)
         {
             row.ip(field, ip);
         }
@@ -154,7 +154,7 @@ fn imperva(pairs: &Extension<'_>, scratch: &mut String, row: &mut RowBuilder<'_>
         row.text(FieldId::HTTP_REQUEST_REFERRER, plain(referrer, scratch));
     }
     if let Some(query) = pairs.get("qstr")
-        && row.get(FieldId::URL_QUERY).is_none()
+        && !row.has(FieldId::URL_QUERY)
     {
         row.text(FieldId::URL_QUERY, plain(query, scratch));
     }

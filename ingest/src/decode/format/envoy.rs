@@ -95,7 +95,7 @@ impl super::Reader for Reader {
         let client = forwarded.split(',').next().unwrap_or("").trim();
         super::address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, client);
         // Istio adds the cluster, the upstream's and both of the downstream's addresses (Istio, "Envoy Access Logs").
-        if let Some(downstream) = words.get(at + 12).filter(|_| row.get(FieldId::SOURCE_IP).is_none()) {
+        if let Some(downstream) = words.get(at + 12).filter(|_| !row.has(FieldId::SOURCE_IP)) {
             host_and_port_of(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, FieldId::SOURCE_PORT, downstream);
         }
         some_text(row, FieldId::USER_AGENT_ORIGINAL, agent);

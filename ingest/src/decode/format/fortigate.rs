@@ -164,17 +164,17 @@ impl Reader {
 
     /// The scheme and port of a request whose `url` is a path only: what the service was.
     fn requested(&self, port: &str, service: &str, row: &mut RowBuilder<'_>) {
-        if row.get(FieldId::URL_ORIGINAL).is_none() {
+        if !row.has(FieldId::URL_ORIGINAL) {
             return;
         }
-        if row.get(FieldId::URL_SCHEME).is_none() {
+        if !row.has(FieldId::URL_SCHEME) {
             match service {
                 "HTTPS" | "https" => row.text(FieldId::URL_SCHEME, "https"),
                 "HTTP" | "http" => row.text(FieldId::URL_SCHEME, "http"),
                 _ => {}
             }
         }
-        if port == "443" && row.get(FieldId::URL_PORT).is_none() {
+        if port == "443" && !row.has(FieldId::URL_PORT) {
             row.uint(FieldId::URL_PORT, 443);
         }
     }
@@ -257,7 +257,7 @@ impl super::Reader for Reader {
         self.ends_of_tunnel(local, remote, row);
         self.keys.finish(row);
         // `GUI(192.0.2.7)`, `ssh(192.0.2.7)`: where an administrator sits.
-        if row.get(FieldId::SOURCE_IP).is_none()
+        if !row.has(FieldId::SOURCE_IP)
             && let Some(from) = interface.strip_suffix(')').and_then(|interface| interface.split_once('('))
             && from.1.parse::<std::net::IpAddr>().is_ok()
         {
@@ -268,7 +268,7 @@ impl super::Reader for Reader {
             if let Some(verdict) = keys::verdict(action) {
                 row.text(FieldId::EVENT_TYPE, verdict);
             }
-            if row.get(FieldId::EVENT_OUTCOME).is_none() {
+            if !row.has(FieldId::EVENT_OUTCOME) {
                 self.outcome_of(action, row);
             }
         }

@@ -231,7 +231,7 @@ impl super::Reader for Reader {
             });
         }
         self.plain.write(&self.record, message, context, row);
-        if colons && row.get(FieldId::USER_NAME).is_some() {
+        if colons && row.has(FieldId::USER_NAME) {
             super::guess::outcome(message, row);
         }
         if let Some((lead, _)) = message.split_once(['=', '{']) {
@@ -239,7 +239,7 @@ impl super::Reader for Reader {
             // Where the header has the time, the words before the first name tell the level: `error=none` tells none.
             let words = || lead.rsplit_once(' ').map_or("", |(words, _)| words);
             let own = || context.header.stamp.and_then(|_| super::level(words()));
-            if row.get(FieldId::LOG_LEVEL).is_none()
+            if !row.has(FieldId::LOG_LEVEL)
                 && let Some(level) = super::beginning(lead).and_then(|(_, level)| level).or_else(own)
             {
                 row.text(FieldId::LOG_LEVEL, level);
@@ -323,7 +323,7 @@ impl Plain {
             super::guess(said, row);
             super::guess::outcome(said, row);
         }
-        let says_nothing = !view.has(self.message) && row.get(FieldId::MESSAGE).is_none();
+        let says_nothing = !view.has(self.message) && !row.has(FieldId::MESSAGE);
         if says_nothing {
             row.text(FieldId::MESSAGE, text);
         }

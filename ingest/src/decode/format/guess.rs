@@ -359,13 +359,13 @@ pub(in crate::decode) fn guess(text: &str, row: &mut RowBuilder<'_>) {
 /// Writes whether the login went well that `text` tells of, where something else has told whose it is.
 pub(super) fn outcome(text: &str, row: &mut RowBuilder<'_>) {
     let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-    if row.get(FieldId::EVENT_OUTCOME).is_none() && SAID[0].stand_in(text) && write_outcome(text, row) {
+    if !row.has(FieldId::EVENT_OUTCOME) && SAID[0].stand_in(text) && write_outcome(text, row) {
         row.text(FieldId::FLAGS, "guessed");
     }
 }
 
 fn write_outcome(text: &str, row: &mut RowBuilder<'_>) -> bool {
-    if row.get(FieldId::EVENT_OUTCOME).is_some() {
+    if row.has(FieldId::EVENT_OUTCOME) {
         return false;
     }
     let Some(outcome) = went(text) else { return false };
@@ -452,7 +452,7 @@ struct End<'t> {
 
 /// Who spoke to whom. Of a `login`, the only address is whose it is, whatever stands before it.
 fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
-    if row.get(FieldId::SOURCE_IP).is_some() {
+    if row.has(FieldId::SOURCE_IP) {
         return false;
     }
     let (mut earlier, mut before, mut owner) = ("", "", "");
@@ -606,7 +606,7 @@ fn ends(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
     if let Some(port) = one.port.or(named[0]) {
         row.int(FieldId::SOURCE_PORT, i64::from(port));
     }
-    if !one.name.is_empty() && row.get(FieldId::SOURCE_DOMAIN).is_none() {
+    if !one.name.is_empty() && !row.has(FieldId::SOURCE_DOMAIN) {
         row.text(FieldId::SOURCE_DOMAIN, one.name);
     }
     true
@@ -746,14 +746,14 @@ fn traffic(text: &str, row: &mut RowBuilder<'_>) {
     for word in words(text).flat_map(|(_, word)| word.split("][")) {
         let word = word.trim_matches(['[', ']', ':', '.', '{', '}']);
         let word = word.rsplit([':', '/']).next().unwrap_or(word); // `proto:TCP`, `192.0.2.7:445/tcp`
-        if row.get(FieldId::NETWORK_TRANSPORT).is_none()
+        if !row.has(FieldId::NETWORK_TRANSPORT)
             && let Some(transport) = TRANSPORTS.iter().find(|known| word.eq_ignore_ascii_case(known))
         {
             row.text(FieldId::NETWORK_TRANSPORT, if *transport == "icmpv6" { "ipv6-icmp" } else { transport });
         }
         verdict = verdict.or_else(|| VERDICTS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)));
     }
-    if let Some((action, kind)) = verdict.filter(|_| row.get(FieldId::EVENT_ACTION).is_none()) {
+    if let Some((action, kind)) = verdict.filter(|_| !row.has(FieldId::EVENT_ACTION)) {
         row.text(FieldId::EVENT_ACTION, action);
         row.text(FieldId::EVENT_TYPE, kind);
     }
@@ -762,7 +762,7 @@ fn traffic(text: &str, row: &mut RowBuilder<'_>) {
 /// The only hardware address of a text, where it is no device's own.
 fn hardware(text: &str, row: &mut RowBuilder<'_>) -> bool {
     let source = FieldId::SOURCE_MAC;
-    if row.get(source).is_some() {
+    if row.has(source) {
         return false;
     }
     let mut found: Option<(&str, bool)> = None;

@@ -220,7 +220,7 @@ fn names(text: &str, row: &mut RowBuilder<'_>) {
         }
     }
     for (field, found) in [(FieldId::OBSERVER_INGRESS_INTERFACE_NAME, interface), (FieldId::SOURCE_MAC, mac)] {
-        if let Some(found) = found.filter(|_| row.get(field).is_none()) {
+        if let Some(found) = found.filter(|_| !row.has(field)) {
             row.text(field, found);
         }
     }

@@ -194,11 +194,11 @@ impl super::Reader for Reader {
         self.keys.finish(row);
         if let Some(device) = self.device {
             row.ip(self.observer, device);
-            if row.get(FieldId::SOURCE_IP).is_none() {
+            if !row.has(FieldId::SOURCE_IP) {
                 row.ip(FieldId::SOURCE_IP, device);
             }
         }
-        if row.get(FieldId::MESSAGE).is_none() {
+        if !row.has(FieldId::MESSAGE) {
             row.text(FieldId::MESSAGE, message);
         }
         true

@@ -356,7 +356,7 @@ fn sentence(text: &str, row: &mut RowBuilder<'_>) {
         (" in policy ", FieldId::RULE_NAME),
         (" rulebase ", FieldId::RULE_RULESET),
     ] {
-        if row.get(field).is_none()
+        if !row.has(field)
             && let Some(value) = behind(text, lead)
         {
             row.text(field, value.trim_end_matches('.'));

@@ -150,7 +150,7 @@ impl Reader {
                     _ => {}
                 }
                 if let Some(target) = pairs.get("TargetUser")
-                    && row.get(self.target_user).is_none()
+                    && !row.has(self.target_user)
                 {
                     row.text(self.target_user, target);
                 }
@@ -225,7 +225,7 @@ impl super::Reader for Reader {
             row.time(time);
         }
         self.rest.write(&pairs, |key| !self.keys.knows(key), context, time.is_none(), &mut self.scratch, row);
-        if row.get(FieldId::EVENT_ACTION).is_none() {
+        if !row.has(FieldId::EVENT_ACTION) {
             some_text(row, FieldId::EVENT_ACTION, id);
         }
         true
@@ -287,7 +287,7 @@ fn lease(message: &str, row: &mut RowBuilder<'_>) {
             "via" => break,
             _ => {
                 if let Some(name) = now.strip_prefix('(').and_then(|name| name.strip_suffix(')'))
-                    && row.get(FieldId::SOURCE_MAC).is_some()
+                    && row.has(FieldId::SOURCE_MAC)
                 {
                     row.text(FieldId::SOURCE_DOMAIN, name);
                 }

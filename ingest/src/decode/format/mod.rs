@@ -332,7 +332,7 @@ fn lower_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
 /// `event.outcome` of a request, where the record says how it was answered and nothing else told the outcome.
 fn outcome_of_status(row: &mut RowBuilder<'_>) {
     if let Some(Value::Int(status)) = row.get(FieldId::HTTP_RESPONSE_STATUS_CODE)
-        && row.get(FieldId::EVENT_OUTCOME).is_none()
+        && !row.has(FieldId::EVENT_OUTCOME)
     {
         row.text(FieldId::EVENT_OUTCOME, if status < 400 { "success" } else { "failure" });
     }
@@ -352,7 +352,7 @@ pub(super) fn enrich(row: &mut RowBuilder<'_>) {
     {
         row.text(FieldId::EVENT_CATEGORY, "authentication");
     }
-    if row.get(FieldId::EVENT_KIND).is_none() && !row.is_quarantined() {
+    if !row.has(FieldId::EVENT_KIND) && !row.is_quarantined() {
         row.fixed(FieldId::EVENT_KIND, "event");
     }
 }

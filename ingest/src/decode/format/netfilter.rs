@@ -84,7 +84,7 @@ impl super::Reader for Reader {
             // Some kernels print their level before each part: `<1>SRC=`.
             let key = pair.key.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(pair.key, |(_, key)| key);
             match key {
-                "IN" if !pair.value.is_empty() && row.get(FieldId::OBSERVER_INGRESS_INTERFACE_NAME).is_none() => {
+                "IN" if !pair.value.is_empty() && !row.has(FieldId::OBSERVER_INGRESS_INTERFACE_NAME) => {
                     row.text(FieldId::OBSERVER_INGRESS_INTERFACE_NAME, pair.value);
                 }
                 "OUT" if !pair.value.is_empty() => row.text(FieldId::OBSERVER_EGRESS_INTERFACE_NAME, pair.value),
@@ -92,7 +92,7 @@ impl super::Reader for Reader {
                 "DST" => address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, pair.value),
                 "SPT" => number(row, FieldId::SOURCE_PORT, pair.value),
                 "DPT" => number(row, FieldId::DESTINATION_PORT, pair.value),
-                "LEN" if row.get(self.length).is_none() => number(row, self.length, pair.value),
+                "LEN" if !row.has(self.length) => number(row, self.length, pair.value),
                 "TTL" | "HOPLIMIT" => number(row, self.ttl, pair.value),
                 "MARK" => row.text(self.mark, pair.value),
                 "PROTO" => super::protocol(row, pair.value),
@@ -138,7 +138,7 @@ impl Reader {
             action(verdict)
         });
         let Some(action) = done.or_else(|| action(prefix)) else { return };
-        if row.get(FieldId::EVENT_ACTION).is_none() {
+        if !row.has(FieldId::EVENT_ACTION) {
             row.text(FieldId::EVENT_ACTION, action);
         }
         row.text(FieldId::EVENT_TYPE, if action == "accept" { "allowed" } else { "denied" });

@@ -279,7 +279,7 @@ impl super::Reader for Reader {
         if let Some(time) = time {
             row.time(time);
         }
-        if row.get(FieldId::MESSAGE).is_none() {
+        if !row.has(FieldId::MESSAGE) {
             row.text(FieldId::MESSAGE, message);
         }
         true

@@ -490,9 +490,7 @@ impl Registry {
         self.within = false;
         if read {
             let own = || context.header.stamp.and_then(|_| super::level(lead)); // Where the header has the time.
-            if let Some(level) =
-                beginning.and_then(|(_, level)| level).or_else(own).filter(|_| row.get(FieldId::LOG_LEVEL).is_none())
-            {
+            if let Some(level) = beginning.and_then(|(_, level)| level).or_else(own).filter(|_| !row.has(FieldId::LOG_LEVEL)) {
                 row.text(FieldId::LOG_LEVEL, level);
             }
             super::outcome(lead, row);
@@ -533,7 +531,7 @@ impl Registry {
         if context.header.app.is_some() {
             row.log_source(self.linux_syslog);
         }
-        if row.get(FieldId::MESSAGE).is_none() {
+        if !row.has(FieldId::MESSAGE) {
             row.text(FieldId::MESSAGE, message);
         }
         if let Some((_, Some(level))) = super::beginning(message) {
@@ -545,8 +543,7 @@ impl Registry {
         }
         super::guess(message, row);
         // Whose it is may stand in the header's structured data.
-        if context.header.structured.is_some() && (row.get(FieldId::USER_NAME).is_some() || row.get(FieldId::SOURCE_IP).is_some())
-        {
+        if context.header.structured.is_some() && (row.has(FieldId::USER_NAME) || row.has(FieldId::SOURCE_IP)) {
             super::outcome(message, row);
         }
     }

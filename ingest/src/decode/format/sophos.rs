@@ -158,7 +158,7 @@ impl super::Reader for Reader {
         self.keys.finish(row);
         if kind == "Firewall" { self.firewall } else { self.other }.mark(row);
         row.text(FieldId::EVENT_CATEGORY, if subtype == "Authentication" { "authentication" } else { "network" });
-        if row.get(FieldId::LOG_LEVEL).is_none() && subtype == "Alert" {
+        if !row.has(FieldId::LOG_LEVEL) && subtype == "Alert" {
             row.text(FieldId::LOG_LEVEL, "alert");
         }
         // The log's id and, within it, the message's (its last five digits).
@@ -187,7 +187,7 @@ impl super::Reader for Reader {
             address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_ADDRESS, origin);
             row.text(FieldId::URL_DOMAIN, origin);
         }
-        if row.get(FieldId::URL_DOMAIN).is_none() {
+        if !row.has(FieldId::URL_DOMAIN) {
             row.copy_first(FieldId::SOURCE_DOMAIN, FieldId::URL_DOMAIN);
         }
         if let (Some(sent), Some(received)) = (sent, received) {

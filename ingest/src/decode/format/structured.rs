@@ -285,7 +285,7 @@ impl Reader {
         for (key, value) in view.iter().filter(|(key, _)| !self.carrier.line.contains(key)) {
             self.carrier.fields.write(&self.record.keys, key, value, row);
         }
-        if row.get(FieldId::HOST_NAME).is_none()
+        if !row.has(FieldId::HOST_NAME)
             && let Some(host) = self.carrier.host.iter().find_map(|key| view.text(*key))
         {
             row.text(FieldId::HOST_NAME, host);

@@ -172,22 +172,22 @@ impl Usual {
             }
         }
         if let Some(Value::Text(action)) = row.get(FieldId::EVENT_ACTION)
-            && row.get(FieldId::EVENT_TYPE).is_none()
+            && !row.has(FieldId::EVENT_TYPE)
             && let Some(verdict) = verdict(action)
         {
             row.text(FieldId::EVENT_TYPE, verdict);
         }
         // Whether a login went well, where its own name says that.
         if let Some(Value::Text(action)) = row.get(FieldId::EVENT_ACTION)
-            && row.get(FieldId::EVENT_OUTCOME).is_none()
+            && !row.has(FieldId::EVENT_OUTCOME)
             && let Some(outcome) = super::guess::outcome_of_login(action)
         {
             row.text(FieldId::EVENT_OUTCOME, outcome);
         }
-        if row.get(FieldId::USER_NAME).is_none() {
+        if !row.has(FieldId::USER_NAME) {
             row.copy_first(self.email, FieldId::USER_NAME);
         }
-        if row.get(FieldId::USER_NAME).is_none()
+        if !row.has(FieldId::USER_NAME)
             && let Some(Value::Text(id)) = row.get(FieldId::USER_ID)
             && is_name(id.rsplit('\\').next().unwrap_or(id))
         {

@@ -138,7 +138,7 @@ impl Reader {
         refused(text, row);
         // What a program in PHP says itself (error_log()), not what PHP says of it: a failed login of its own.
         let says_itself = module.starts_with("php") && !text.starts_with("PHP ");
-        if says_itself || row.get(FieldId::SOURCE_IP).is_none() && !module.starts_with("ssl") {
+        if says_itself || !row.has(FieldId::SOURCE_IP) && !module.starts_with("ssl") {
             super::guess(text, row);
         }
         true
@@ -188,7 +188,7 @@ impl Reader {
             request_line(request, row);
         }
         let host = in_quotes(", host: \"");
-        if !host.is_empty() && row.get(FieldId::URL_DOMAIN).is_none() {
+        if !host.is_empty() && !row.has(FieldId::URL_DOMAIN) {
             super::host_and_port(row, host);
         }
         some_text(row, FieldId::HTTP_REQUEST_REFERRER, in_quotes(", referrer: \""));
@@ -244,8 +244,8 @@ impl Reader {
                 "file" => row.text(self.rule_file, value),
                 "tag" => row.text(FieldId::RULE_CATEGORY, value),
                 "severity" => some_text(row, FieldId::EVENT_SEVERITY, value),
-                "hostname" if row.get(FieldId::URL_DOMAIN).is_none() => row.text(FieldId::URL_DOMAIN, value),
-                "uri" if row.get(FieldId::URL_ORIGINAL).is_none() => super::url(row, value),
+                "hostname" if !row.has(FieldId::URL_DOMAIN) => row.text(FieldId::URL_DOMAIN, value),
+                "uri" if !row.has(FieldId::URL_ORIGINAL) => super::url(row, value),
                 "unique_id" => row.text(FieldId::EVENT_ID, value),
                 _ => {}
             }

@@ -275,14 +275,14 @@ impl Reader {
                 }
                 match pair.key {
                     "src" => some_text(row, FieldId::SOURCE_DOMAIN, parts.next().unwrap_or("")),
-                    "dst" if row.get(FieldId::DESTINATION_DOMAIN).is_none() => {
+                    "dst" if !row.has(FieldId::DESTINATION_DOMAIN) => {
                         some_text(row, FieldId::DESTINATION_DOMAIN, parts.next().unwrap_or(""));
                     }
                     _ => {}
                 }
             }
         }
-        if row.get(FieldId::EVENT_TYPE).is_none() && (said.ends_with(" dropped") || said.ends_with(" denied")) {
+        if !row.has(FieldId::EVENT_TYPE) && (said.ends_with(" dropped") || said.ends_with(" denied")) {
             row.text(FieldId::EVENT_TYPE, "denied");
         }
         if let Some((_, outcome)) = login(said) {

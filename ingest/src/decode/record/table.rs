@@ -149,8 +149,8 @@ impl Rule {
     /// Whether the row says already what this rule would.
     pub(in crate::decode) fn is_told(&self, row: &RowBuilder<'_>) -> bool {
         match self.to {
-            Compiled::Address(ip, name) | Compiled::Host(ip, name, _) => row.get(ip).is_some() || row.get(name).is_some(),
-            Compiled::Hash(fields) => fields.iter().all(|field| row.get(*field).is_some()),
+            Compiled::Address(ip, name) | Compiled::Host(ip, name, _) => row.has(ip) || row.has(name),
+            Compiled::Hash(fields) => fields.iter().all(|field| row.has(*field)),
             Compiled::Time | Compiled::Sum(_) => false,
             _ => row.get(self.field()).is_some(),
         }
@@ -382,7 +382,7 @@ impl Compiled {
                 row.int(*field, sum);
             }
             (Compiled::Url, Value::Text(text)) => url(row, text),
-            (Compiled::RequestLine, Value::Text(text)) if row.get(FieldId::URL_ORIGINAL).is_none() => request_line(text, row),
+            (Compiled::RequestLine, Value::Text(text)) if !row.has(FieldId::URL_ORIGINAL) => request_line(text, row),
             (Compiled::RequestLine, Value::Text(text)) => match text.split_once(' ') {
                 Some((method, _)) => row.text(FieldId::HTTP_REQUEST_METHOD, method),
                 None => return false,
@@ -486,7 +486,7 @@ fn hashes(row: &mut RowBuilder<'_>, [md5, sha1, sha256]: &[FieldId; 3], text: &s
             64 => *sha256,
             _ => continue,
         };
-        if row.get(field).is_none() {
+        if !row.has(field) {
             row.text(field, part);
             found = true;
         }

@@ -134,7 +134,7 @@ const NO_NAME: &[&str] = &[
 
 /// `user "NAME"`, `user: NAME`, `user NAME`; of a `login` also the one word of `for NAME from`, `by NAME from`, `for NAME: `.
 pub(super) fn name(text: &str, login: bool, row: &mut RowBuilder<'_>) -> bool {
-    if row.get(FieldId::USER_NAME).is_some() {
+    if row.has(FieldId::USER_NAME) {
         return false;
     }
     // `(NAME@192.0.2.7)`, `NAME@192.0.2.7: ` at the beginning

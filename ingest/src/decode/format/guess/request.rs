@@ -39,7 +39,7 @@ pub(in crate::decode::format) fn is_target(word: &str) -> bool {
 
 /// The request that a text tells of: `GET /path`, and how it was answered.
 pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
-    if row.get(FieldId::HTTP_REQUEST_METHOD).is_some() || row.get(FieldId::URL_ORIGINAL).is_some() {
+    if row.has(FieldId::HTTP_REQUEST_METHOD) || row.has(FieldId::URL_ORIGINAL) {
         return;
     }
     let (mut earlier, mut before) = ("", "");
@@ -75,7 +75,7 @@ pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
         if found
             && std::ptr::eq(before, target)
             && let Some(version) = word.strip_prefix("HTTP/")
-            && row.get(FieldId::HTTP_VERSION).is_none()
+            && !row.has(FieldId::HTTP_VERSION)
         {
             row.text(FieldId::HTTP_VERSION, version);
         }
@@ -87,7 +87,7 @@ pub(super) fn request(text: &str, row: &mut RowBuilder<'_>) {
 fn agent(rest: &str, row: &mut RowBuilder<'_>) {
     let field = FieldId::USER_AGENT_ORIGINAL;
     let Some((request, rest)) = rest.split_once('"') else { return };
-    if row.get(field).is_some() || !(request.is_empty() || request.trim_start().starts_with("HTTP/")) {
+    if row.has(field) || !(request.is_empty() || request.trim_start().starts_with("HTTP/")) {
         return;
     }
     let mut parts = rest.split('"').skip(1).step_by(2);

@@ -225,7 +225,7 @@ impl Events {
         if !view.has(self.own_outcome) {
             event.write_outcome(row);
         }
-        if row.get(FieldId::EVENT_CATEGORY).is_none() {
+        if !row.has(FieldId::EVENT_CATEGORY) {
             event.write_category(row);
         }
         if nested && !view.has(self.own_module) {
@@ -243,9 +243,9 @@ impl Events {
             event.write_process(row, false);
             event.write_users(row, false);
         }
-        event.write_process(row, view.has(self.own_process_id) || row.get(FieldId::PROCESS_EXECUTABLE).is_some());
+        event.write_process(row, view.has(self.own_process_id) || row.has(FieldId::PROCESS_EXECUTABLE));
         event.write_hashes(row);
-        event.write_users(row, view.has(self.own_user) || row.get(FieldId::USER_NAME).is_some());
+        event.write_users(row, view.has(self.own_user) || row.has(FieldId::USER_NAME));
         event.write_extras(row);
         true
     }
@@ -315,7 +315,7 @@ impl<'t> Event<'_, 't> {
         if !self.nested {
             row.text(FieldId::HOST_NAME, host);
         }
-        if row.get(FieldId::HOST_HOSTNAME).is_none() {
+        if !row.has(FieldId::HOST_HOSTNAME) {
             let is_address = host.parse::<std::net::IpAddr>().is_ok();
             row.text(FieldId::HOST_HOSTNAME, if is_address { host } else { host.split('.').next().unwrap_or(host) });
         }
@@ -335,7 +335,7 @@ impl<'t> Event<'_, 't> {
             _ => return,
         };
         row.text(FieldId::EVENT_CATEGORY, category);
-        if !kind.is_empty() && row.get(FieldId::EVENT_TYPE).is_none() {
+        if !kind.is_empty() && !row.has(FieldId::EVENT_TYPE) {
             row.text(FieldId::EVENT_TYPE, kind);
         }
     }
@@ -383,15 +383,15 @@ impl<'t> Event<'_, 't> {
             [data.image, data.new_process_name, data.process_name, data.caller_process_name, data.source_image, data.application];
         let image = images.iter().find_map(|key| self.text(*key));
         let image = image.or_else(|| self.text(data.image_loaded).filter(|_| self.is_sysmon() && self.id() == 6));
-        if let Some(image) = image.filter(|_| row.get(FieldId::PROCESS_EXECUTABLE).is_none()) {
+        if let Some(image) = image.filter(|_| !row.has(FieldId::PROCESS_EXECUTABLE)) {
             row.text(FieldId::PROCESS_EXECUTABLE, image);
             let (folder, name) = split_path(image);
-            if row.get(FieldId::PROCESS_NAME).is_none() || !self.nested {
+            if !row.has(FieldId::PROCESS_NAME) || !self.nested {
                 row.remove(FieldId::PROCESS_NAME);
                 row.text(FieldId::PROCESS_NAME, name);
             }
             // Sysmon tells the directory of the process; elsewhere it is the program's own, as others fill it too.
-            if row.get(FieldId::PROCESS_WORKING_DIRECTORY).is_none() && !folder.is_empty() {
+            if !row.has(FieldId::PROCESS_WORKING_DIRECTORY) && !folder.is_empty() {
                 row.text(FieldId::PROCESS_WORKING_DIRECTORY, self.text(data.current_directory).unwrap_or(folder));
             }
         } else if let Some(host) = self.text(data.context_info).and_then(host_application) {
@@ -401,7 +401,7 @@ impl<'t> Event<'_, 't> {
             row.text(FieldId::PROCESS_NAME, split_path(program).1);
         }
         if let Some(parent) = self.text(data.parent_image).or_else(|| self.text(data.parent_process_name))
-            && row.get(self.fields.parent_executable).is_none()
+            && !row.has(self.fields.parent_executable)
         {
             row.text(self.fields.parent_executable, parent);
             row.text(self.fields.parent_name, split_path(parent).1);
@@ -464,7 +464,7 @@ impl<'t> Event<'_, 't> {
                 ("IMPHASH", false) => f.file_imphash,
                 _ => continue,
             };
-            if row.get(field).is_none() {
+            if !row.has(field) {
                 crate::decode::record::table::lower(row, field, value);
             }
         }
@@ -506,7 +506,7 @@ impl<'t> Event<'_, 't> {
                 }
             }
         }
-        if row.get(FieldId::USER_ID).is_none() {
+        if !row.has(FieldId::USER_ID) {
             let ids = [data.subject_sid, account_id, data.target_sid, data.target_account_sid];
             if let Some(id) = ids.iter().find_map(|key| self.text(*key)) {
                 row.text(FieldId::USER_ID, id);
@@ -514,12 +514,12 @@ impl<'t> Event<'_, 't> {
         }
         let is_group = matches!(self.id(), 4727..=4735 | 4737 | 4744..=4764 | 4799);
         let group_id = self.text(data.group_sid).or_else(|| self.text(data.target_account_sid).filter(|_| is_group));
-        if let Some(id) = group_id.filter(|_| row.get(self.fields.group_id).is_none()) {
+        if let Some(id) = group_id.filter(|_| !row.has(self.fields.group_id)) {
             row.text(self.fields.group_id, id);
         }
         if is_group
             && let Some(group) = self.text(data.target_user)
-            && row.get(self.fields.group_name).is_none()
+            && !row.has(self.fields.group_name)
         {
             row.text(self.fields.group_name, group);
         }
@@ -528,11 +528,11 @@ impl<'t> Event<'_, 't> {
     fn write_extras(&self, row: &mut RowBuilder<'_>) {
         let data = &self.layout.data;
         if self.is_sysmon() && self.id() == 22 {
-            if row.get(FieldId::NETWORK_PROTOCOL).is_none() {
+            if !row.has(FieldId::NETWORK_PROTOCOL) {
                 row.text(FieldId::NETWORK_PROTOCOL, "dns");
             }
             // `type:  5 name;::ffff:192.0.2.1;`
-            let results = self.text(data.query_results).filter(|_| row.get(self.fields.resolved).is_none());
+            let results = self.text(data.query_results).filter(|_| !row.has(self.fields.resolved));
             for ip in results.unwrap_or("").split(';').filter_map(|part| part.trim().parse::<std::net::IpAddr>().ok()) {
                 row.ip(self.fields.resolved, ip.to_canonical());
             }
@@ -562,17 +562,16 @@ impl<'t> Event<'_, 't> {
             for (key, label, field) in
                 [(data.param1, "User: ", FieldId::USER_NAME), (data.param2, "Domain: ", FieldId::USER_DOMAIN)]
             {
-                if let Some(value) = said(key, label).filter(|_| row.get(field).is_none()) {
+                if let Some(value) = said(key, label).filter(|_| !row.has(field)) {
                     row.text(field, value);
                 }
             }
-            if let Some(client) = said(data.param3, "Source Network Address: ").filter(|_| row.get(FieldId::SOURCE_IP).is_none())
-            {
+            if let Some(client) = said(data.param3, "Source Network Address: ").filter(|_| !row.has(FieldId::SOURCE_IP)) {
                 super::address(row, FieldId::SOURCE_IP, FieldId::SOURCE_DOMAIN, client);
             }
         }
         if self.provider() == "Microsoft-Windows-AppLocker"
-            && row.get(self.fields.file_path).is_none()
+            && !row.has(self.fields.file_path)
             && let Some((path, _)) = message.split_once(" was ")
         {
             row.text(self.fields.file_path, path);
