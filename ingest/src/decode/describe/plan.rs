@@ -242,8 +242,7 @@ impl Plan {
             if !keys.contains_key(name) && !compiler.is_captured(&plan, name) {
                 // A key of which only the values say something.
                 let Some(field) = FieldId::intern(&format!("{native}{name}")) else { return Err(fault("no room".to_owned())) };
-                let target =
-                    Target { field, name: (*name).into(), convert: Convert::Nothing, values: Some(at as u16), if_absent: false };
+                let target = Target { values: Some(at as u16), ..Target::new(field, name, Convert::Nothing, false) };
                 plan.tell(name, Key { native: field, targets: vec![target] });
             }
         }

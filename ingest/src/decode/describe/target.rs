@@ -18,6 +18,23 @@ pub(super) struct Target {
     pub(super) values: Option<u16>,
     /// Only where the field holds nothing yet.
     pub(super) if_absent: bool,
+    /// In place of what the syslog header said: the record itself knows better.
+    pub(super) replaces: bool,
+}
+
+impl Target {
+    pub(super) fn new(field: FieldId, name: &str, convert: Convert, if_absent: bool) -> Target {
+        let replaces = is_header(field) && !if_absent && !matches!(convert, Convert::Nothing | Convert::Parts(_));
+        Target { field, name: name.into(), convert, values: None, if_absent, replaces }
+    }
+}
+
+/// What the syslog header writes.
+fn is_header(field: FieldId) -> bool {
+    matches!(
+        field,
+        FieldId::PROCESS_NAME | FieldId::PROCESS_PID | FieldId::HOST_NAME | FieldId::SYSLOG_HOSTNAME | FieldId::SYSLOG_MSGID
+    )
 }
 
 /// How far a capture reaches.
@@ -234,7 +251,7 @@ fn parse_one(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u16>) -> 
     let mut targets = Vec::new();
     for name in fields.split('+').filter(|name| !matches!(*name, "" | "_")) {
         let (name, if_absent) = name.strip_prefix('?').map_or((name, false), |name| (name, true));
-        let target = |field, convert| Target { field, name: name.into(), convert, values: None, if_absent };
+        let target = |field, convert| Target::new(field, name, convert, if_absent);
         targets.push(match &convert {
             Convert::Address(_) => target(intern(&format!("{name}.ip"))?, Convert::Address(intern(&format!("{name}.domain"))?)),
             Convert::Endpoint(..) => {
@@ -250,7 +267,7 @@ fn parse_one(spec: &str, native: &str, parts: &impl Fn(&str) -> Option<u16>) -> 
     }
     // `{_:=NAME}` writes nothing of its own, but its parts do.
     if targets.is_empty() && matches!(convert, Convert::Parts(_) | Convert::Protocol | Convert::Url) {
-        targets.push(Target { field: FieldId::MESSAGE, name: "_".into(), convert, values: None, if_absent: false });
+        targets.push(Target::new(FieldId::MESSAGE, "_", convert, false));
     }
     Ok((targets, extent))
 }

@@ -341,7 +341,7 @@ impl Writer<'_, '_, '_> {
             _ => false,
         };
         if same && target.values.is_none() && !matches!(value, Value::Text(_)) {
-            if is_header(target.field) && !target.if_absent {
+            if target.replaces {
                 self.row.remove(target.field);
             }
             if !target.if_absent || !self.row.has(target.field) {
@@ -364,11 +364,7 @@ impl Writer<'_, '_, '_> {
 
     /// Writes `text` to where `target` says, in place of what the header said.
     fn write(&mut self, target: &Target, text: &str) {
-        if is_header(target.field)
-            && !target.if_absent
-            && !matches!(target.convert, Convert::Nothing | Convert::Parts(_))
-            && !matches!(trimmed(text), "" | "-")
-        {
+        if target.replaces && !matches!(trimmed(text), "" | "-") {
             self.row.remove(target.field);
         }
         self.convert_meant(target, text);
@@ -600,14 +596,6 @@ fn add_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
     if !text.is_empty() && row.get(field) != Some(Value::Text(text)) {
         row.text(field, text);
     }
-}
-
-/// What the syslog header writes, and the record itself may know better.
-fn is_header(field: FieldId) -> bool {
-    matches!(
-        field,
-        FieldId::PROCESS_NAME | FieldId::PROCESS_PID | FieldId::HOST_NAME | FieldId::SYSLOG_HOSTNAME | FieldId::SYSLOG_MSGID
-    )
 }
 
 /// The name of `(3)www(4)city(7)example(0)`, as Microsoft's DNS server writes it; whether the text has that form.
