@@ -1,5 +1,7 @@
 //! Comma-separated values (RFC 4180), a record a text: values bare, or in quotes within which a quote is doubled.
 
+use super::cut::at_first;
+
 /// The values of `text` in their order; a doubled quote stays doubled. A quote that is never closed holds the rest.
 pub(super) fn values(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
@@ -27,7 +29,7 @@ pub(super) fn values(text: &str) -> impl Iterator<Item = &str> {
             rest = None;
             return Some(quoted);
         }
-        match now.split_once(',') {
+        match at_first(now, ',') {
             Some((value, after)) => {
                 rest = Some(after);
                 Some(value)

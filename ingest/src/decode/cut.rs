@@ -24,6 +24,20 @@ pub(super) fn between<'t>(text: &'t str, open: &str, close: &str) -> Option<&'t 
     Some(rest.find(close).map_or(rest, |end| &rest[..end]))
 }
 
+/// The first place of `mark` in `text`. What stands between values is mostly ASCII, which is searched for as a byte.
+pub(super) fn find(text: &str, mark: char) -> Option<usize> {
+    match u8::try_from(mark) {
+        Ok(byte) if byte.is_ascii() => memchr::memchr(byte, text.as_bytes()),
+        _ => text.find(mark),
+    }
+}
+
+/// What stands before and behind the first `mark` in `text`.
+pub(super) fn at_first(text: &str, mark: char) -> Option<(&str, &str)> {
+    let at = find(text, mark)?;
+    Some((&text[..at], &text[at + mark.len_utf8()..]))
+}
+
 /// The first word of `text`, up to a blank.
 pub(super) fn word(text: &str) -> &str {
     text.trim_start().split([' ', '\t']).next().unwrap_or("")
@@ -53,5 +67,7 @@ mod tests {
         assert_eq!(between("a <b", "<", ">"), Some("b"));
         assert_eq!(between("a", "<", ">"), None);
         assert_eq!(word(" one two"), "one");
+        assert_eq!((at_first("a,b,c", ','), at_first("a、b", '、')), (Some(("a", "b,c")), Some(("a", "b"))));
+        assert_eq!((at_first("é", '\u{e9}'), at_first("a", ',')), (Some(("", "")), None));
     }
 }

@@ -2,7 +2,7 @@
 
 use wide::u8x16;
 
-use super::cut::trimmed;
+use super::cut::{find, trimmed};
 
 /// One pair, borrowed from the record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,7 +136,7 @@ fn divided(text: &str, style: Style) -> impl Iterator<Item = Pair<'_>> {
 /// Where the first separator of `text` stands.
 fn first_separator(text: &str, separator: Option<char>) -> Option<usize> {
     match separator {
-        Some(separator) => text.find(separator),
+        Some(separator) => find(text, separator),
         None => text.bytes().position(|b| KINDS[usize::from(b)] & SEPARATOR != 0),
     }
 }
@@ -148,7 +148,7 @@ fn first_divider(text: &str, style: Style) -> Option<usize> {
     match (equals, separator) {
         (Some(equals), Some(Some(separator))) => memchr::memchr2(equals, separator, text.as_bytes()),
         (Some(equals), None) => text.bytes().position(|b| b == equals || KINDS[usize::from(b)] & SEPARATOR != 0),
-        _ => [text.find(style.equals), first_separator(text, style.separator)].into_iter().flatten().min(),
+        _ => [find(text, style.equals), first_separator(text, style.separator)].into_iter().flatten().min(),
     }
 }
 

@@ -5,7 +5,7 @@ use event::{FieldId, RowBuilder, Value};
 use super::plan::{Ask, Constant, Key, LinePlan, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
 use super::template::{FirstTime, Hit};
-use crate::decode::cut::trimmed;
+use crate::decode::cut::{at_first, trimmed};
 use crate::decode::format::{self, Object, ReadObject, Usual, protocol, url};
 use crate::decode::names::Names;
 use crate::decode::pairs::{self, Style};
@@ -651,10 +651,10 @@ fn csv_value(text: &str, separator: char) -> (&str, Option<&str>) {
                 continue;
             }
             let after = &quoted[place + 1..];
-            return (&quoted[..place], after.split_once(separator).map(|(_, rest)| rest));
+            return (&quoted[..place], at_first(after, separator).map(|(_, rest)| rest));
         }
     }
-    text.split_once(separator).map_or((text, None), |(value, rest)| (value, Some(rest)))
+    at_first(text, separator).map_or((text, None), |(value, rest)| (value, Some(rest)))
 }
 
 /// Reads what auditd wrote in hexadecimal: it does so only where the text has a blank, a quote or an unprintable byte.
