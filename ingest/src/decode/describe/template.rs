@@ -40,11 +40,19 @@ enum Op {
 /// What may stand after a capture.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Follow {
-    literals: Vec<Box<str>>,
+    literals: Vec<Literal>,
     /// Whether the text may end there.
     end: bool,
     /// What follows is told by its own form (a number, an address): a word before it ends at a blank.
     own: bool,
+}
+
+/// A text that is searched for by its rarest byte: most begin with a blank, of which a line has dozens.
+#[derive(Clone, Debug, PartialEq)]
+struct Literal {
+    text: Box<str>,
+    /// Where that byte stands.
+    rare: usize,
 }
 
 /// Where a capture lies in the text.
@@ -273,20 +281,28 @@ fn begins(text: &[u8], literal: &[u8]) -> bool {
     }
 }
 
-/// The first place of `needle` in `text`. Literals are a few bytes and their texts a line: preparing a search for them costs more than the
-/// search.
-fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    let (first, rest) = needle.split_first()?;
-    if rest.is_empty() {
-        return memchr(*first, text);
+impl Literal {
+    /// `text` is not empty.
+    fn new(text: &str) -> Literal {
+        let how_often = |byte: u8| match byte {
+            b' ' => 2,
+            b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' | b'0'..=b'9' => 1,
+            _ => 0,
+        };
+        let rare = (0..text.len()).min_by_key(|at| how_often(text.as_bytes()[*at])).unwrap_or(0);
+        Literal { text: text.into(), rare }
     }
-    let mut from = 0;
-    loop {
-        let at = from + memchr(*first, &text[from..])?;
-        if begins(&text[at + 1..], rest) {
-            return Some(at);
+
+    /// The first place in `text`. Literals are a few bytes and their texts a line: preparing a search for them costs more than the search.
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        let (literal, mut from) = (self.text.as_bytes(), self.rare);
+        loop {
+            let at = from + memchr(literal[self.rare], text.get(from..)?)?;
+            if literal.len() == 1 || text[at - self.rare..].starts_with(literal) {
+                return Some(at - self.rare);
+            }
+            from = at + 1;
         }
-        from = at + 1;
     }
 }
 
@@ -294,12 +310,12 @@ impl Follow {
     fn find(&self, text: &str) -> Option<usize> {
         match &self.literals[..] {
             [] => self.end.then_some(text.len()),
-            [one] => find(text.as_bytes(), one.as_bytes()).or(self.end.then_some(text.len())),
+            [one] => one.find(text.as_bytes()).or(self.end.then_some(text.len())),
             more => {
                 let first = more.iter().fold(None, |first: Option<usize>, one| {
                     // Only a place before the first one so far counts.
-                    let window = first.map_or(text.len(), |first| text.len().min((first + one.len()).saturating_sub(1)));
-                    find(&text.as_bytes()[..window], one.as_bytes()).or(first)
+                    let window = first.map_or(text.len(), |first| text.len().min((first + one.text.len()).saturating_sub(1)));
+                    one.find(&text.as_bytes()[..window]).or(first)
                 });
                 first.or(self.end.then_some(text.len()))
             }
@@ -311,16 +327,19 @@ impl Follow {
         if self.end && limit == text.len() && self.literals.is_empty() {
             return Some(limit);
         }
-        let window = |one: &str| &text.as_bytes()[..text.len().min(limit + one.len())];
-        let last = self.literals.iter().filter_map(|one| memmem::rfind(window(one), one.as_bytes())).max();
+        let window = |one: &Literal| &text.as_bytes()[..text.len().min(limit + one.text.len())];
+        let last = self.literals.iter().filter_map(|one| memmem::rfind(window(one), one.text.as_bytes())).max();
         last.or((self.end && limit == text.len()).then_some(limit))
     }
 
-    /// The first place up to `end`, where a word ends.
+    /// The first place up to `end`, where a word ends: the first blank.
     fn find_within(&self, text: &str, end: usize) -> Option<usize> {
         let found = self.literals.iter().filter_map(|one| {
-            let window = text.len().min(end + one.len());
-            find(&text.as_bytes()[..window], one.as_bytes())
+            if one.text.starts_with([' ', '\t']) {
+                return begins(&text.as_bytes()[end..], one.text.as_bytes()).then_some(end);
+            }
+            let window = text.len().min(end + one.text.len());
+            one.find(&text.as_bytes()[..window])
         });
         found.min().or((self.own || self.end && end == text.len()).then_some(end))
     }
@@ -338,11 +357,11 @@ fn beginning(parts: &[Part], after: &Follow) -> Option<Follow> {
     for (at, part) in parts.iter().enumerate() {
         match part {
             Part::Literal(text) => {
-                found.literals.push(text.as_str().into());
+                found.literals.push(Literal::new(text));
                 return Some(found);
             }
             Part::Blanks => {
-                found.literals.push(" ".into());
+                found.literals.push(Literal::new(" "));
             }
             Part::Capture(..) => return None,
             Part::Group(choices, optional) => {
