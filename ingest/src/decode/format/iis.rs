@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use event::{FieldId, LogSource, RowBuilder};
 
-use super::Recognise;
+use super::{Needed, Rarity, Recognise};
 use crate::decode::record::table::{Format, Table, To};
 use crate::decode::record::{Key, Record};
 use crate::decode::stamp::{self, Zone};
@@ -284,6 +284,12 @@ impl super::Reader for Reader {
 
     fn recognise(&self) -> Recognise {
         Recognise::new().rank(4).starts("#").starts("1").starts("2").stamped()
+    }
+
+    fn needs(&self, byte: u8, rarity: &Rarity) -> Vec<Needed> {
+        // A target behind its method; or a version of HTTP, where a `-` may stand.
+        let marks: &[&str] = if byte == b'#' { &["#Fields:"] } else { &[" /", " *", " HTTP/", " - "] };
+        marks.iter().map(|mark| Needed::of(std::iter::once(*mark), rarity)).collect()
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
