@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memrchr};
 
 use super::target::{Extent, Target, TimeForm};
 use crate::decode::grams::{BehindTime, Ways};
@@ -304,6 +304,20 @@ impl Literal {
             from = at + 1;
         }
     }
+
+    /// The last place in `text`.
+    fn find_last(&self, text: &[u8]) -> Option<usize> {
+        let literal = self.text.as_bytes();
+        let mut end = text.len().checked_sub(literal.len() - 1 - self.rare)?;
+        loop {
+            let at = memrchr(literal[self.rare], &text[..end])?;
+            let start = at.checked_sub(self.rare)?;
+            if text[start..].starts_with(literal) {
+                return Some(start);
+            }
+            end = at;
+        }
+    }
 }
 
 impl Follow {
@@ -328,7 +342,7 @@ impl Follow {
             return Some(limit);
         }
         let window = |one: &Literal| &text.as_bytes()[..text.len().min(limit + one.text.len())];
-        let last = self.literals.iter().filter_map(|one| memmem::rfind(window(one), one.text.as_bytes())).max();
+        let last = self.literals.iter().filter_map(|one| one.find_last(window(one))).max();
         last.or((self.end && limit == text.len()).then_some(limit))
     }
 
@@ -494,5 +508,21 @@ impl<F: FnMut(&str) -> Result<(Vec<Target>, Extent), String>> Parser<'_, F> {
         }
         flush(&mut literal, &mut parts);
         Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Literal;
+
+    proptest! {
+        #[test]
+        fn literals_are_found_where_they_stand(text in "[ aebx]{0,24}", literal in "[ aebx]{1,4}") {
+            let one = Literal::new(&literal);
+            prop_assert_eq!(one.find(text.as_bytes()), text.find(&literal));
+            prop_assert_eq!(one.find_last(text.as_bytes()), text.rfind(&literal));
+        }
     }
 }
