@@ -768,6 +768,10 @@ fn hardware(text: &str, row: &mut RowBuilder<'_>) -> bool {
     let mut found: Option<(&str, bool)> = None;
     let mut before = "";
     for (_, word) in words(text) {
+        let before = std::mem::replace(&mut before, word);
+        if word.len() < MAC_BYTES_MIN {
+            continue;
+        }
         let bare = word.trim_matches(['[', ']', '.', ',']).trim_end_matches(':');
         let bare = bare.rsplit_once('@').map_or(bare, |(_, after)| after);
         // `[client:00-11-22-33-44-55]`
@@ -782,12 +786,14 @@ fn hardware(text: &str, row: &mut RowBuilder<'_>) -> bool {
                 Some((_, true)) | None => found = Some((bare, own)),
             }
         }
-        before = word;
     }
     let Some((mac, false)) = found else { return false };
     row.text(source, mac);
     true
 }
+
+/// Three groups of four digits with dots.
+const MAC_BYTES_MIN: usize = 14;
 
 /// Six pairs of hexadecimal digits with `:` or `-` between, or three groups of four with dots.
 pub(super) fn is_mac(word: &str) -> bool {
@@ -796,7 +802,7 @@ pub(super) fn is_mac(word: &str) -> bool {
     };
     match word.len() {
         17 => good(b':', 3) || good(b'-', 3),
-        14 => good(b'.', 5),
+        MAC_BYTES_MIN => good(b'.', 5),
         _ => false,
     }
 }
