@@ -721,6 +721,13 @@ fn answer(cells: &Cells<'_>, o: &Observation, back: Option<u64>) -> Answer {
             }
         };
     }
+    // One packet that a device lets pass, with its flags, says nothing of what came back.
+    let one_packet = o.packets == 0
+        && back.is_none()
+        && [Slot::TYPE, Slot::ACTION].into_iter().any(|slot| cells.text(slot).and_then(passed_word) == Some(true));
+    if one_packet {
+        return Answer::Unknown;
+    }
     match (o.transport, o.flags, back) {
         (6, Some(flags), None | Some(0)) if flags & 0x17 == 0x02 => Answer::No,
         (6, Some(flags), None) if flags & 0x14 == 0x14 && flags & 0x0b == 0 => Answer::Refused,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use event::{EventId, Time};
 use serde::{Deserialize, Serialize};
 
-use super::observe::{Answer, What};
+use super::observe::{Answer, Observation, What};
 use super::sketch::{Distinct, mix};
 use super::{Found, Parameters, View, site};
 use crate::calendar::{date, day_and_second};
@@ -37,6 +37,9 @@ const EPISODE_GAPS: i64 = 24;
 const STRANGERS_TIMES: u64 = 3;
 const STRANGERS_FAILED_SHARE: f64 = 0.85;
 const STRANGE_PORT_MIN: u16 = 1024;
+
+/// Of tries of which nobody tells what became of them so many times more are needed.
+const UNTOLD_TIMES: u64 = 3;
 
 /// Of the mail servers to which a mail server brings mail many are gone, or do not want it.
 const SMTP: u16 = 25;
@@ -163,9 +166,12 @@ impl Scan {
         let ping = matches!((o.transport, o.icmp), (1, None | Some(8 | 13 | 15 | 17)) | (58, Some(128)));
         // A connection that says nothing was a try too; but browsers open some to the web that they never need.
         let probe = o.said_nothing() && (view.destination_inside || !BROWSED.contains(&o.port));
-        let failed = o.answer.failed() || ping || probe;
         let tcp_or_udp = matches!(o.transport, 6 | 17 | 132);
-        let tells = ping || tcp_or_udp && o.answer != Answer::Unknown;
+        // Of what a device lets pass and does not count nobody knows whether it was answered: a few pages and mails are asked for, not many
+        // ports of one host or many hosts on one port.
+        let untold = is_untold(o) && tcp_or_udp && !BROWSED.contains(&o.port) && o.port != SMTP && !is_strange(view);
+        let failed = o.answer.failed() || ping || probe || untold;
+        let tells = ping || tcp_or_udp && (o.answer != Answer::Unknown || untold);
         let traced = o.transport == 17 && TRACED.contains(&o.port);
         if !tells || traced || o.is_stray() {
             return;
@@ -193,6 +199,9 @@ impl Scan {
             self.count(Key::Hosts(o.tenant, o.source, o.port, o.transport), "hosts", host, failed, o.destination, view, p, found);
             let shown = u128::from(o.port);
             self.count(Key::Ports(o.tenant, o.source, o.destination, o.transport), "ports", port, failed, shown, view, p, found);
+            if untold {
+                return;
+            }
             self.count(contacts, "contacts", host, failed, o.destination, view, p, found);
             if !view.source_inside && p.digest == "yes" {
                 let network = Key::Network(o.tenant, site::network(o.source, 24, 64), o.port, o.transport);
@@ -300,6 +309,8 @@ impl Scan {
         let share = count as f64 / (count + episode.succeeded.count()).max(1) as f64;
         let strange = is_strange(view) && matches!(of, "hosts" | "contacts");
         let least = match of {
+            "ports" if is_untold(o) => p.ports * UNTOLD_TIMES,
+            "hosts" if is_untold(o) => p.hosts * UNTOLD_TIMES,
             "ports" => p.ports,
             "hosts" if strange => p.hosts * STRANGERS_TIMES,
             "hosts" => p.hosts,
@@ -360,6 +371,11 @@ impl Scan {
             found.push(f);
         }
     }
+}
+
+/// Whether it passed and that is all that is known: a device told of its first packet.
+fn is_untold(o: &Observation) -> bool {
+    o.answer == Answer::Unknown && o.packets == 0 && o.passed == Some(true)
 }
 
 /// Whether it goes from inside to a stranger outside, on a port that no service has.

@@ -171,6 +171,8 @@ impl Stitch {
     fn settle(&mut self, o: &mut Observation) {
         let each = (o.sent + o.received) / o.packets.max(1);
         let tried = match o.transport {
+            // What counts no packets does not tell of what came back, in this record or another.
+            _ if o.packets == 0 => false,
             6 => o.packets <= TRIED_PACKETS_MAX && each <= TRIED_BYTES_MAX,
             17 => o.packets <= ASKED_PACKETS_MAX,
             _ => false,
