@@ -71,6 +71,7 @@ slots! {
     MD5: "file.hash.md5",
     FILE: "file.name",
     BEHALF: "network.forwarded_ip",
+    REASON: "event.reason",
     RESPONSE_CODE: "dns.response_code",
     ANSWERS: "dns.resolved_ip" | "dns.answers.data",
     CLIENT: "client.ip",
@@ -165,6 +166,15 @@ impl<'b> Cells<'b> {
     #[inline]
     pub(super) fn text(&self, slot: Slot) -> Option<&'b str> {
         self.value(slot).and_then(|v| v.as_text())
+    }
+
+    /// Whether one of the values of a slot's field is this word.
+    pub(super) fn says(&self, slot: Slot, word: &str) -> bool {
+        let Some(first) = self.nth[slot as usize].checked_sub(1).map(usize::from) else { return false };
+        let mut fields = self.event.fields().enumerate().skip(first);
+        let Some((_, field)) = fields.next() else { return false };
+        let is_word = |at| self.event.cell(at).as_text() == Some(word);
+        is_word(first) || fields.any(|(at, other)| other == field && is_word(at))
     }
 
     /// Most slots are asked for in vain, and most numbers are whole: only that is decided in place.

@@ -313,7 +313,9 @@ impl Observer {
     pub(super) fn observe(&mut self, event: EventRef<'_>, time: i64, text: &mut String) -> Option<Observation> {
         let cells = self.finder.cells(event);
         let category = self.category(event.log_source());
-        if cells.text(Slot::KIND).is_some_and(|kind| kind == "alert") || event.quarantined() || is_translation(&cells, category) {
+        // What a sensor thinks of traffic is no traffic; a login that a trap tells of is one.
+        let alert = cells.text(Slot::KIND) == Some("alert") && !(cells.has(Slot::OUTCOME) && is_login(&cells));
+        if alert || event.quarantined() || is_translation(&cells, category) {
             return None;
         }
         let counts = |begins: bool| self.policy || !begins || cells.has(Slot::SOURCE_NAT);
@@ -635,6 +637,9 @@ fn kind(cells: &Cells<'_>, of: Option<&str>) -> Option<What> {
 const WINDOWS_LOGINS: [u64; 3] = [4624, 4625, 4771];
 const WINDOWS_TICKET: u64 = 4768;
 
+/// What Kerberos says of a wrong password or an account that is not there or locked (RFC 4120 §7.5.9).
+const WRONG_PASSWORD: [&str; 3] = ["KDC_ERR_PREAUTH_FAILED", "KDC_ERR_C_PRINCIPAL_UNKNOWN", "KDC_ERR_CLIENT_REVOKED"];
+
 /// Whether somebody logged in or could not, by what the record's program calls it.
 fn is_login(cells: &Cells<'_>) -> bool {
     // Its tickets and checks of passwords are of the same category, and one login writes several.
@@ -642,8 +647,13 @@ fn is_login(cells: &Cells<'_>) -> bool {
         let failed = cells.text(Slot::OUTCOME) == Some("failure");
         return cells.number(Slot::CODE).is_some_and(|code| WINDOWS_LOGINS.contains(&code) || code == WINDOWS_TICKET && failed);
     }
-    if cells.text(Slot::CATEGORY) == Some("authentication") {
+    if cells.says(Slot::CATEGORY, "authentication") {
         return true;
+    }
+    // A ticket for somebody, by his password; the first request goes without one, and is told to come again with it (RFC 4120 §7.5.9).
+    if cells.text(Slot::PROTOCOL) == Some("kerberos") {
+        let refused = || cells.text(Slot::REASON).is_some_and(|reason| WRONG_PASSWORD.contains(&reason));
+        return cells.text(Slot::ACTION) == Some("AS") && (cells.text(Slot::OUTCOME) == Some("success") || refused());
     }
     let says = |slot, words: &[&str]| cells.text(slot).is_some_and(|text| words.iter().any(|word| text.contains(word)));
     let user = cells.text(Slot::USER).or_else(|| cells.text(Slot::SOURCE_USER)).is_some_and(|user| user != "N/A");
