@@ -58,7 +58,7 @@ slots! {
     URL_PORT: "url.port",
     METHOD: "http.request.method",
     RESPONSE_BYTES: "http.response.bytes",
-    STATUS: "http.response.status_code",
+    STATUS: "http.response.status_code" | "sip.status_code",
     USER: "user.name",
     SOURCE_USER: "source.user.name",
     HOST: "host.name",

@@ -43,6 +43,9 @@ const USED_BY_PEOPLE: [&str; 5] = ["ssh", "rdp", "telnet", "vnc", "rlogin"];
 /// Of many hosts that one source comes to, or many sources that come to one host, so many times the connections, and so many hosts.
 const SPREAD_TIMES: u64 = 2;
 const SPREAD_HOSTS_MIN: u64 = 8;
+/// Between our own hosts each must get so many, all alike, of so many bytes at most from who comes: keys and a few passwords are no more.
+const AGAIN_EACH: u64 = 4;
+const LOGIN_BYTES_MAX: u64 = 4096;
 /// From inside, so many connections must come within this: monitoring and jobs connect for ever, but every minute or so.
 const INSIDE_NS: i64 = 300_000_000_000;
 /// The same to a service that programs use.
@@ -54,6 +57,11 @@ const PROGRAM_TIMES: u64 = 3;
 const WEB: Ports = Ports::new(&[80, 443, 4443, 8080, 8443, 10_443]);
 const MAIL: Ports = Ports::new(&[110, 143, 465, 587, 993, 995]);
 const WEB_TIMES: u64 = 5;
+/// Where mail is handed in nobody looks every minute whether there is some: so many times the connections are enough.
+const HANDED_IN: Ports = Ports::new(&[465, 587]);
+const HANDED_IN_TIMES: u64 = 3;
+/// Of a page that takes logins alone so many times the tries are needed.
+const PAGE_TIMES: u64 = 2;
 /// And what they send may differ so much: the standard deviation over the mean.
 const ALIKE_MAX: f64 = 0.15;
 /// A server asks for a login (RFC 9110 §15.5.2).
@@ -163,7 +171,8 @@ impl Guessing {
             return;
         }
         let by_port = || if WEB.contains(o.port) { Some("http") } else { MAIL.contains(o.port).then_some("mail") };
-        let named = if !view.source_inside && view.destination_inside { by_port() } else { None };
+        // Mail servers have public addresses, which may be ours without anybody having said so.
+        let named = if view.source_inside { None } else { by_port().filter(|name| view.destination_inside || *name == "mail") };
         let Some(service) = service(view.protocol(), o.port).or(named) else { return };
         if !p.services.is_empty() && !p.services.iter().any(|name| name == service) || view.expected(p) {
             return;
@@ -173,7 +182,9 @@ impl Guessing {
         if view.source_inside && by_programs && view.service.is_some_and(|known| known.inside_clients.count() >= p.clients) {
             return;
         }
-        let times = if web {
+        let times = if web && HANDED_IN.contains(o.port) {
+            HANDED_IN_TIMES
+        } else if web {
             WEB_TIMES
         } else if view.source_inside && by_programs {
             PROGRAM_TIMES
@@ -204,13 +215,21 @@ impl Guessing {
             told(&mut f, episode);
             found.push(f);
         }
-        // Between our own hosts that is administration, and what programs use they use everywhere.
-        if web || view.source_inside && (view.destination_inside || by_programs) {
+        // What programs use they use everywhere.
+        if web || view.source_inside && by_programs {
             return;
         }
-        let episode = self.count(Key::Hosts(o.tenant, o.source, o.port), view, p);
+        // Between our own hosts that is administration, unless each of them is come to again and again, for next to nothing.
+        let inside = view.source_inside && view.destination_inside;
+        let key = Key::Hosts(o.tenant, o.source, o.port);
+        if inside && self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > INSIDE_NS) {
+            self.episodes.remove(&key);
+        }
+        let episode = self.count(key, view, p);
         let hosts = episode.hosts.count();
-        if episode.failures >= episode.next.max(p.connections * SPREAD_TIMES) && hosts >= SPREAD_HOSTS_MIN {
+        let each =
+            episode.failures >= hosts * AGAIN_EACH && episode.alike() && episode.sent <= episode.failures * LOGIN_BYTES_MAX;
+        if episode.failures >= episode.next.max(p.connections * SPREAD_TIMES) && hosts >= SPREAD_HOSTS_MIN && (!inside || each) {
             episode.next = episode.failures * 10;
             let mut f = Found::at(view, &["source.ip", "destination.port"]);
             f.explain("kind", "connections to a service that asks for a password, of many hosts");
@@ -244,7 +263,8 @@ impl Guessing {
         let url = o.url.of(view.text);
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let page = has_word(path, &LOGIN_PAGES);
-        let tries = o.status == UNAUTHORIZED || page && o.detail.of(view.text) == "POST" || has_word(query, &PASSWORDS);
+        let sent = page && o.detail.of(view.text) == "POST";
+        let tries = o.status == UNAUTHORIZED || sent || has_word(query, &PASSWORDS);
         let host = if o.destination == 0 { u128::from(mix_text(view.name())) } else { o.destination };
         let key = Key::Pages(o.tenant, network(o.source), host);
         if !tries {
@@ -256,9 +276,11 @@ impl Guessing {
         if self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > INSIDE_NS) {
             self.episodes.remove(&key);
         }
-        let least = p.connections * WEB_TIMES;
         let episode = self.episode(key, view, p);
         episode.failures += 1;
+        episode.sent += u64::from(sent);
+        // Browsers are refused again and again by themselves (RFC 9110 §11.6.1); a login page is sent to by who logs in.
+        let least = p.connections * if episode.sent == episode.failures { PAGE_TIMES } else { WEB_TIMES };
         if episode.failures < episode.next.max(least) || episode.others_asked * OTHER_ONE_IN > episode.failures {
             return;
         }
@@ -268,7 +290,7 @@ impl Guessing {
         f.fields.remove("url.original");
         f.start = episode.start;
         f.evidence.clone_from(&episode.evidence);
-        f.explain("kind", "logins at web pages");
+        f.explain("kind", if view.protocol() == "sip" { "registrations of telephones" } else { "logins at web pages" });
         f.explain("tries", episode.failures);
         f.explain("page", path);
         f.explain("other_requests", episode.others_asked);
