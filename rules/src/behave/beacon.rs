@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::{Observation, What};
 use super::sketch::{Distinct, mix, mix_text};
-use super::{Found, Parameters, View};
+use super::{Found, Parameters, View, guessing};
 use crate::table::Table;
 
 /// Connections of one pair that are kept; of more, the newest. The oldest go some at a time: all others move for it.
@@ -39,6 +39,10 @@ const FEW_COUNT: usize = 20;
 const FEW_SPREAD: f64 = 0.15;
 /// Bytes of a ping and its answer each, with Ethernet's head: 64 of data are the most that systems put into one.
 const PING_BYTES_MAX: u64 = 106;
+/// So many clients of which none is inside are strangers who come to a server: the infected of one network are hardly more.
+const STRANGERS_MIN: u64 = 20;
+/// Where mail is brought.
+const SMTP: u16 = 25;
 /// Bars of the histogram.
 const BARS_MAX: usize = 48;
 /// A difference of sizes that is noise, in bytes.
@@ -159,6 +163,16 @@ impl Beacon {
         // Pings are how one sees whether a place is there; whether they carry much, `carrier` tells. Those that carry more than any system's
         // do by itself may be a few words each time.
         if matches!(o.transport, 1 | 58) && (o.received == 0 || o.sent + o.received <= o.packets.saturating_mul(PING_BYTES_MAX)) {
+            return;
+        }
+        // Mail servers bring mail to others again and again.
+        if view.role.mail && o.port == SMTP {
+            return;
+        }
+        // Where neither end is known to be inside, the destination may be a server of ours: whether who comes to one that asks for a password
+        // guesses, `guessing` tells; and those who come to what many come to are its clients.
+        let many = || view.service.is_some_and(|service| service.outside_clients.count() >= STRANGERS_MIN);
+        if !named && !view.source_inside && (guessing::asks_for_passwords(view.protocol(), o.port) || many()) {
             return;
         }
         // What a proxy does regularly one of its clients does, and the proxy's own log says which.

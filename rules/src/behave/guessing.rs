@@ -57,6 +57,8 @@ const PROGRAM_TIMES: u64 = 3;
 const WEB: Ports = Ports::new(&[80, 443, 4443, 8080, 8443, 10_443]);
 const MAIL: Ports = Ports::new(&[110, 143, 465, 587, 993, 995]);
 const WEB_TIMES: u64 = 5;
+/// Those of mail boxes alone: mail is handed in by programs too, good and bad.
+const MAIL_BOXES: Ports = Ports::new(&[110, 143, 993, 995]);
 /// Where mail is handed in nobody looks every minute whether there is some: so many times the connections are enough.
 const HANDED_IN: Ports = Ports::new(&[465, 587]);
 const HANDED_IN_TIMES: u64 = 3;
@@ -430,6 +432,11 @@ fn describe(f: &mut Found, episode: &Episode, kind: &str) {
 /// The names by which a rule chooses services.
 pub(super) fn service_names() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|(name, _)| *name).chain(["http", "mail"])
+}
+
+/// Whether it is a service that asks for a password first, or a mail box, by the protocol that was seen, else by the port.
+pub(super) fn asks_for_passwords(protocol: &str, port: u16) -> bool {
+    service(protocol, port).is_some() || MAIL_BOXES.contains(port)
 }
 
 /// The service, by the protocol that was seen, else by the port.

@@ -27,7 +27,8 @@ const TENANTS_MAX: usize = 10_000;
 pub(super) struct Service {
     /// Those who stand inside.
     pub(super) inside_clients: Distinct<64, 8>,
-    outside_clients: Distinct<64, 8>,
+    /// Those who do not, or of whom that is not known.
+    pub(super) outside_clients: Distinct<64, 8>,
 }
 
 impl Service {
