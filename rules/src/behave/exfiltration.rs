@@ -17,6 +17,8 @@ const HOUR_NS: i64 = 3_600_000_000_000;
 const HOURS_MAX: usize = 14 * 24;
 /// Hours below which history does not say what is usual.
 const HOURS_MIN: usize = 24;
+/// Of what was sent in the hour of most so many times must be sent now.
+const MORE_TIMES: f64 = 1.5;
 /// Events that are kept as evidence: those that sent most.
 const EVIDENCE_MAX: usize = 16;
 
@@ -94,6 +96,11 @@ impl Exfiltration {
         }
         let share = source.sent as f64 / (source.sent + source.received) as f64;
         let usual = usual(&source.history);
+        // About as much as once before is not far more than ever.
+        let most = source.history.iter().max().map_or(0, |kibibytes| u64::from(*kibibytes) << 10);
+        if (source.sent as f64) < most as f64 * MORE_TIMES {
+            return;
+        }
         if share < p.upload_share || usual.is_some_and(|bytes| (source.sent as f64) < bytes as f64 * p.times) {
             return;
         }

@@ -505,7 +505,14 @@ impl Heard {
                 Some(Value::Time(claimed)) => claimed.unix_ns(),
                 _ => event.time().unix_ns(),
             };
-            window.differences.push(now - claimed);
+            // Of what lasted its beginning may be told when it is over.
+            let lasted = match event.get(FieldId::EVENT_DURATION) {
+                Some(Value::Int(ns)) => ns.max(0),
+                Some(Value::Uint(ns)) => i64::try_from(ns).unwrap_or(i64::MAX),
+                _ => 0,
+            };
+            let behind = now.saturating_sub(claimed);
+            window.differences.push(behind - behind.clamp(0, lasted));
         }
         note(&mut window.evidence, event);
         let Some(mut window) = self.window.end(now, p) else { return };
