@@ -10,6 +10,10 @@ const MINUTE_NS: i64 = 60_000_000_000;
 /// The bands where the rule names none: half an hour, then as RITA's, 1, 4, 8 and 12 hours.
 const BANDS_NS: [i64; 5] = [30 * MINUTE_NS, 60 * MINUTE_NS, 240 * MINUTE_NS, 480 * MINUTE_NS, 720 * MINUTE_NS];
 
+/// So many clients inside, and such a share of all sources there, make a destination a common one.
+const COMMON_CLIENTS_MIN: u64 = 5;
+const COMMON_SHARE: f64 = 0.25;
+
 type Key = (u32, u128, u128, u16, u16, u8);
 
 /// Per connection how many bands it has passed.
@@ -39,6 +43,11 @@ impl LongConnection {
         let bands = if p.bands.is_empty() { &BANDS_NS[..] } else { &p.bands };
         let reached = bands.iter().filter(|band| length >= **band).count();
         if reached == 0 || view.expected(p) {
+            return;
+        }
+        // What so many inside use is how the place works: notices and chat, of which flows tell no names.
+        let clients = view.service.map_or(0, |service| service.inside_clients.count());
+        if clients >= COMMON_CLIENTS_MIN && clients as f64 >= view.known.sources_inside(o.tenant) as f64 * COMMON_SHARE {
             return;
         }
         let key = (o.tenant, o.source, o.destination, o.source_port, o.port, o.transport);
