@@ -4,6 +4,7 @@ use event::{EventId, EventRef, FieldId, LogSourceId, Value};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Cells, Finder, Slot};
+use super::knowledge::PROXY_PORTS;
 use super::site::bits;
 use super::sketch::mix_text;
 use crate::policy::{believed, passed_word};
@@ -610,7 +611,11 @@ fn kind(cells: &Cells<'_>, of: Option<&str>) -> Option<What> {
     let carried = cells.has(Slot::TRANSPORT) || cells.has(Slot::NUMBER) || cells.has(Slot::PORT);
     let counted = cells.has(Slot::SENT) || cells.has(Slot::BYTES) || cells.has(Slot::PACKETS) || cells.has(Slot::SENT_PACKETS);
     // A request to a proxy, as a sensor beside it saw it: an absolute address, or the method that opens a tunnel.
-    let asked = cells.text(Slot::METHOD) == Some("CONNECT");
+    let absolute = || {
+        let port = cells.number(Slot::PORT).and_then(|port| u16::try_from(port).ok());
+        port.is_some_and(|port| PROXY_PORTS.contains(port)) && cells.text(Slot::URL).is_some_and(|url| url.starts_with("http://"))
+    };
+    let asked = cells.text(Slot::METHOD).is_some_and(|method| method == "CONNECT" || absolute());
     if source && named && (is_proxy(cells, of) || asked) {
         return Some(What::Proxied);
     }
