@@ -42,6 +42,7 @@ mod peers;
 mod port;
 mod ports;
 mod queue;
+mod rhythm;
 mod scan;
 mod site;
 mod sketch;
@@ -79,7 +80,7 @@ use stitch::Stitch;
 use translated::Translated;
 
 /// The layout of a snapshot; a state of another one would be read as something that it is not.
-const SNAPSHOT_VERSION: u8 = 8;
+const SNAPSHOT_VERSION: u8 = 9;
 /// A second is taken whole, see [`queue`].
 const SECOND_NS: i64 = 1_000_000_000;
 

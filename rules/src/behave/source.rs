@@ -8,8 +8,8 @@
 //! What is judged by a number of records waits for that number: a slow device has long windows.
 //!
 //! Time is the receipt here: what a device does not send has no time of its own. Half-hours of the day, working days and weekends apart,
-//! tell when a source uses to send at all: silence counts only as far as it uses to send then, so that what is quiet every night is not
-//! missed at night. While a source is missed nothing is learned of it.
+//! tell when a source uses to send at all ([`super::rhythm`]): silence counts only as far as it uses to send then, so that what is quiet
+//! every night is not missed at night. While a source is missed nothing is learned of it.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,29 +18,20 @@ use std::ops::Range;
 use event::{Batch, EventId, EventRef, FieldId, Transport, Value};
 use serde::{Deserialize, Serialize};
 
+use super::rhythm::{Rhythm, SILENCE_MAX_NS, SLOT_NS, begin_of, slot_of};
 use super::site::bits;
 use super::volume::{HalfHours, Hours};
 use super::{Found, Parameters};
-use crate::calendar::{Day, kind_of};
 use crate::table::Table;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const DAY_NS: i64 = 86_400 * SECOND_NS;
-/// Japan Standard Time, in which people work.
-const JST_NS: i64 = 9 * 3600 * SECOND_NS;
-/// A half-hour of the day.
-const SLOT_NS: i64 = 1800 * SECOND_NS;
-const SLOTS: usize = 48;
-/// Days of one kind that are remembered; beyond it the older ones count half.
-const DAYS_MAX: u8 = 20;
 /// Bounds of gaps between records: from a tenth of a second, each a quarter longer, up to some four months.
 const GAPS: usize = 64;
 const GAP_FIRST_S: f64 = 0.1;
 const GAP_RATIO: f64 = 1.4;
 /// Gaps that are remembered; beyond it the older ones count half.
 const GAPS_MAX: u32 = 5000;
-/// Silence is looked for no further than this: whoever is missed so long was missed before.
-const SILENCE_MAX_NS: i64 = 14 * DAY_NS;
 /// How often all sources are looked at.
 const LOOK_NS: i64 = SECOND_NS;
 /// How long, at least, the records are gathered over which clock and readability are judged.
@@ -95,11 +86,12 @@ struct Heard {
     missed: bool,
     gaps: Vec<u32>,
     gaps_total: u32,
-    /// Working days, then days off.
-    slots: Vec<Slot>,
+    rhythm: Rhythm,
     /// The half-hour that goes on, and what came in it.
     slot: i64,
     in_slot: u64,
+    /// When the first of that came.
+    slot_begun: i64,
     window: Window,
     unreadable: Share,
     unidentified: Share,
@@ -117,14 +109,6 @@ struct Share {
     windows: u32,
     /// It was found too high and has not come down since.
     wrong: bool,
-}
-
-/// What a half-hour of the day has brought.
-#[derive(Clone, Copy, Default, Deserialize, Serialize)]
-struct Slot {
-    days: u8,
-    active: u8,
-    mean: f32,
 }
 
 /// The records of some minutes, or as many as are needed.
@@ -176,7 +160,7 @@ impl Sources {
     }
 
     pub(super) fn size(&self) -> (u64, usize) {
-        let each = GAPS * size_of::<u32>() + 2 * SLOTS * size_of::<Slot>() + 256;
+        let each = GAPS * size_of::<u32>() + Rhythm::BYTES + 256;
         (self.table.evicted(), self.table.byte_len() + self.table.len() * each)
     }
 
@@ -287,7 +271,7 @@ fn missed(what: What, heard: &mut Heard, now: i64, p: &Parameters, found: &mut V
     if now - heard.last < enough {
         return;
     }
-    let Some(at) = heard.silent_since(enough, now) else { return };
+    let Some(at) = heard.rhythm.silent_since(heard.last, enough, now, heard.first) else { return };
     heard.missed = true;
     let mut f = heard.found(at, heard.last_event.iter().copied().collect());
     f.seconds("silent_for_s", at - heard.last);
@@ -306,7 +290,7 @@ impl Heard {
             first: now,
             last: now,
             gaps: vec![0; GAPS],
-            slots: vec![Slot::default(); 2 * SLOTS],
+            rhythm: Rhythm::new(),
             slot: slot_of(now),
             ..Heard::default()
         }
@@ -345,6 +329,9 @@ impl Heard {
             What::Clock => self.judge_clock(event, p, found),
             What::Unreadable => self.judge_reading(event, p, found),
         }
+        if self.in_slot == 0 {
+            self.slot_begun = now;
+        }
         self.last = self.last.max(now);
         self.last_event = Some(event.id());
         self.records += 1;
@@ -382,7 +369,7 @@ impl Heard {
     fn gap(&mut self, now: i64) {
         // No more of it counts than there is; most records follow so soon that the calendar need not be asked.
         let at_once = ((now - self.last) as f64) <= GAP_FIRST_S * SECOND_NS as f64;
-        let gap_s = if at_once { 0.0 } else { self.counted(self.last, now) / SECOND_NS as f64 };
+        let gap_s = if at_once { 0.0 } else { self.rhythm.counted(self.last, now, self.first) / SECOND_NS as f64 };
         if gap_s > 3600.0 && now - self.first < DAY_NS {
             return; // The first night: only the next day tells that it was one.
         }
@@ -406,54 +393,15 @@ impl Heard {
         bin.map_or(0.0, |(at, _)| GAP_FIRST_S * GAP_RATIO.powi(at as i32) * SECOND_NS as f64)
     }
 
-    /// How much of a half-hour the source uses to send: 0 to 1.
-    fn share(&self, slot: i64) -> f64 {
-        let known = &self.slots[place(slot)];
-        if known.days > 0 {
-            return f64::from(known.active) / f64::from(known.days);
-        }
-        // Of a half-hour that never came before nothing can be said, but in the very first day.
-        if slot * SLOT_NS - JST_NS < self.first + DAY_NS { 1.0 } else { 0.0 }
-    }
-
-    /// The time from `from` to `to` as far as the source uses to send in it.
-    fn counted(&self, from: i64, to: i64) -> f64 {
-        let (mut at, mut sum) = (from.max(to - SILENCE_MAX_NS), 0.0);
-        while at < to {
-            let slot = slot_of(at);
-            let end = end_of(slot).min(to);
-            sum += (end - at) as f64 * self.share(slot);
-            at = end;
-        }
-        sum
-    }
-
-    /// When, before `now`, the silence had counted for `enough`.
-    fn silent_since(&self, enough: i64, now: i64) -> Option<i64> {
-        let (mut at, mut left) = (self.last, enough as f64);
-        let to = now.min(self.last.saturating_add(SILENCE_MAX_NS));
-        while at < to {
-            let slot = slot_of(at);
-            let end = end_of(slot).min(to);
-            let counted = (end - at) as f64 * self.share(slot);
-            if counted >= left {
-                return Some(at + (left / self.share(slot)) as i64);
-            }
-            left -= counted;
-            at = end;
-        }
-        None
-    }
-
     /// Ends half-hours that have passed, and learns of them. Only when a record comes, so that it does not matter who looks when; if the
     /// source was missed, of those after its last record nothing is learned.
     fn roll(&mut self, what: What, now: i64, p: &Parameters, found: &mut Vec<Found>) {
-        if now < end_of(self.slot) {
+        if now < begin_of(self.slot + 1) {
             return;
         }
         let current = slot_of(now);
         while self.slot < current {
-            let began = self.slot * SLOT_NS - JST_NS;
+            let began = begin_of(self.slot);
             if current - self.slot > 2 * (SILENCE_MAX_NS / SLOT_NS) {
                 self.slot = current; // After weeks nothing of this is worth learning.
                 break;
@@ -461,20 +409,14 @@ impl Heard {
             let count = std::mem::take(&mut self.in_slot);
             let known_silent = self.missed && began > self.last;
             if !known_silent && began >= self.first {
-                let known = &mut self.slots[place(self.slot)];
-                let usual = known.mean;
-                let fell = if known.days >= 3 {
+                let (days, usual) = self.rhythm.usual(self.slot);
+                let fell = if days >= 3 {
                     let lasting = self.hours.take(began, usual, count, p);
                     self.half_hours.take(began, usual, count, p).or(lasting)
                 } else {
                     None
                 };
-                if known.days >= DAYS_MAX {
-                    (known.days, known.active) = (known.days / 2, known.active / 2);
-                }
-                known.days += 1;
-                known.active += u8::from(count > 0);
-                known.mean += (count as f32 - known.mean) / f32::from(known.days.min(8));
+                self.rhythm.learn(self.slot, count, self.slot_begun, self.last);
                 if let Some(fell) = fell
                     && what == What::Volume
                     && self.last - self.first >= p.learn
@@ -614,23 +556,6 @@ fn note(evidence: &mut Vec<EventId>, event: EventRef<'_>) {
     }
 }
 
-/// The half-hour since 1970 in which an instant lies, in Japan.
-fn slot_of(ns: i64) -> i64 {
-    (ns + JST_NS).div_euclid(SLOT_NS)
-}
-
-/// When a half-hour ends.
-fn end_of(slot: i64) -> i64 {
-    (slot + 1) * SLOT_NS - JST_NS
-}
-
-/// Where the half-hour is learned: by its time of day, working days and days off apart.
-fn place(slot: i64) -> usize {
-    let day = slot.div_euclid(SLOTS as i64);
-    let off = kind_of(day) != Day::Working;
-    slot.rem_euclid(SLOTS as i64) as usize + if off { SLOTS } else { 0 }
-}
-
 #[cfg(test)]
 mod tests {
     use event::{BatchBuilder, Content, FormatId, FrameHead, LogRange, OriginId, Position, Time};
@@ -738,6 +663,28 @@ mod tests {
         let (host, at) = found[0];
         assert_eq!(host, "host-42");
         assert!((stops + 300..stops + 7200).contains(&(at - MONDAY_S)), "missed after {} s", at - MONDAY_S - stops);
+    }
+
+    /// Two weeks of a device that is on while somebody works, from about eight to about six; then it stops at eleven.
+    #[test]
+    fn who_begins_and_ends_within_a_half_hour_is_not_missed_then() {
+        let mut watched = Watched::new("type: source\nwhat: silent\nlearn: 2d\nrecords: 30\ntimes: 4\ngap: 5m");
+        let stops = 15 * 86_400 + 11 * 3600;
+        for day in (0..16i64).filter(|day| day % 7 < 5) {
+            let (begin, end) = (7 * 3600 + 2400 + day * 577 % 1500, 17 * 3600 + 2700 + day * 823 % 1700);
+            let mut at = day * 86_400 + begin;
+            while at < (day * 86_400 + end).min(stops) {
+                watched.record("desk", MONDAY_S + at, None, Read::Whole);
+                at += 4 + at % 7;
+                watched.look(MONDAY_S + at);
+            }
+            for minute in 0..12 * 60 {
+                watched.look(MONDAY_S + at + minute * 60);
+            }
+        }
+        let found: Vec<i64> = watched.hosts().iter().map(|(_, at)| at - MONDAY_S).collect();
+        let late = |at: &i64| (stops + 280..stops + 900).contains(at);
+        assert!(matches!(&found[..], [at] if late(at)), "{found:?}");
     }
 
     #[test]
