@@ -9,6 +9,7 @@
 use event::{EventId, Position};
 use serde::{Deserialize, Serialize};
 
+use super::mail::SMTP;
 use super::observe::{Observation, What};
 use super::sketch::{Distinct, mix, mix_text};
 use super::{Found, Parameters, View, guessing};
@@ -41,8 +42,6 @@ const FEW_SPREAD: f64 = 0.15;
 const PING_BYTES_MAX: u64 = 106;
 /// So many clients of which none is inside are strangers who come to a server: the infected of one network are hardly more.
 const STRANGERS_MIN: u64 = 20;
-/// Where mail is brought.
-const SMTP: u16 = 25;
 /// Bars of the histogram.
 const BARS_MAX: usize = 48;
 /// A difference of sizes that is noise, in bytes.

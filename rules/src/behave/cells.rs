@@ -170,11 +170,9 @@ impl<'b> Cells<'b> {
 
     /// Whether one of the values of a slot's field is this word.
     pub(super) fn says(&self, slot: Slot, word: &str) -> bool {
-        let Some(first) = self.nth[slot as usize].checked_sub(1).map(usize::from) else { return false };
-        let mut fields = self.event.fields().enumerate().skip(first);
-        let Some((_, field)) = fields.next() else { return false };
-        let is_word = |at| self.event.cell(at).as_text() == Some(word);
-        is_word(first) || fields.any(|(at, other)| other == field && is_word(at))
+        let first = self.nth[slot as usize].checked_sub(1);
+        let field = first.and_then(|first| self.event.fields().nth(usize::from(first)));
+        field.is_some_and(|field| self.event.all(field).any(|value| value.as_text() == Some(word)))
     }
 
     /// Most slots are asked for in vain, and most numbers are whole: only that is decided in place.
@@ -185,6 +183,11 @@ impl<'b> Cells<'b> {
             Some(n) => u64::try_from(n).ok(),
             None => self.number_there(slot),
         }
+    }
+
+    /// A port.
+    pub(super) fn port(&self, slot: Slot) -> Option<u16> {
+        self.number(slot).and_then(|n| u16::try_from(n).ok())
     }
 
     fn number_there(&self, slot: Slot) -> Option<u64> {

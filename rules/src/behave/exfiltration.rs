@@ -95,12 +95,12 @@ impl Exfiltration {
             return;
         }
         let share = source.sent as f64 / (source.sent + source.received) as f64;
-        let usual = usual(&source.history);
         // About as much as once before is not far more than ever; of an hour that was not much by itself, this one may be the rest.
         let most = source.history.iter().max().map_or(0, |kibibytes| u64::from(*kibibytes) << 10);
         if most >= p.bytes as u64 && (source.sent as f64) < most as f64 * MORE_TIMES {
             return;
         }
+        let usual = usual(&source.history);
         if share < p.upload_share || usual.is_some_and(|bytes| (source.sent as f64) < bytes as f64 * p.times) {
             return;
         }

@@ -58,7 +58,7 @@ const WEB: Ports = Ports::new(&[80, 443, 4443, 8080, 8443, 10_443]);
 const MAIL: Ports = Ports::new(&[110, 143, 465, 587, 993, 995]);
 const WEB_TIMES: u64 = 5;
 /// Those of mail boxes alone: mail is handed in by programs too, good and bad.
-const MAIL_BOXES: Ports = Ports::new(&[110, 143, 993, 995]);
+const MAIL_BOXES: Ports = Ports::new(&super::called::MAIL_BOX_PORTS);
 /// Where mail is handed in nobody looks every minute whether there is some: so many times the connections are enough.
 const HANDED_IN: Ports = Ports::new(&[465, 587]);
 const HANDED_IN_TIMES: u64 = 3;
@@ -167,6 +167,13 @@ impl Guessing {
         episode
     }
 
+    /// Forgets an episode that began before `since`: the next try begins another one.
+    fn forget_older(&mut self, key: &Key, since: i64) {
+        if self.episodes.get(key).is_some_and(|episode| episode.start < since) {
+            self.episodes.remove(key);
+        }
+    }
+
     fn connection(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
         let o = view.o;
         if o.transport != 6 || o.answer != Answer::Yes || o.end - o.start > p.duration {
@@ -195,9 +202,8 @@ impl Guessing {
         };
         let key = Key::Connections(o.tenant, o.source, o.destination, o.port);
         let longest = if by_programs { INSIDE_PROGRAM_NS } else { INSIDE_NS };
-        let soon = view.source_inside || web;
-        if soon && self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > longest) {
-            self.episodes.remove(&key);
+        if view.source_inside || web {
+            self.forget_older(&key, o.time.saturating_sub(longest));
         }
         let told = |f: &mut Found, episode: &Episode| {
             f.start = episode.start;
@@ -224,8 +230,8 @@ impl Guessing {
         // Between our own hosts that is administration, unless each of them is come to again and again, for next to nothing.
         let inside = view.source_inside && view.destination_inside;
         let key = Key::Hosts(o.tenant, o.source, o.port);
-        if inside && self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > INSIDE_NS) {
-            self.episodes.remove(&key);
+        if inside {
+            self.forget_older(&key, o.time.saturating_sub(INSIDE_NS));
         }
         let episode = self.count(key, view, p);
         let hosts = episode.hosts.count();
@@ -275,9 +281,7 @@ impl Guessing {
             }
             return;
         }
-        if self.episodes.get(&key).is_some_and(|episode| o.time - episode.start > INSIDE_NS) {
-            self.episodes.remove(&key);
-        }
+        self.forget_older(&key, o.time.saturating_sub(INSIDE_NS));
         let episode = self.episode(key, view, p);
         episode.failures += 1;
         episode.sent += u64::from(sent);

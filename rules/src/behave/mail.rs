@@ -10,7 +10,7 @@ use super::{Found, Parameters, View};
 use crate::table::Table;
 
 /// Where servers give mail to each other (RFC 5321 §4.5.4.2).
-const SMTP: u16 = 25;
+pub(super) const SMTP: u16 = 25;
 /// Events that are kept as evidence: the first ones.
 const EVIDENCE_MAX: usize = 24;
 

@@ -372,7 +372,6 @@ fn observation(
     let end = end.unwrap_or_else(|| start.saturating_add(duration.unwrap_or(0))).max(start);
     let transport = cells.number(Slot::NUMBER).and_then(|n| u8::try_from(n).ok());
     let transport = transport.or_else(|| cells.text(Slot::TRANSPORT).and_then(transport_number)).unwrap_or(0);
-    let port = |slot| cells.number(slot).and_then(|n| u16::try_from(n).ok());
     let (sent, received) = (cells.number(Slot::SENT), cells.number(Slot::RECEIVED));
     let (sent_packets, received_packets) = (cells.number(Slot::SENT_PACKETS), cells.number(Slot::RECEIVED_PACKETS));
     let both_ways = received.is_some() || received_packets.is_some() || cells.has(Slot::ARGUS);
@@ -389,8 +388,8 @@ fn observation(
         transport,
         flags,
         icmp: icmp_type(cells, transport),
-        source_port: port(Slot::SOURCE_PORT).unwrap_or(0),
-        port: port(Slot::PORT).or(port(Slot::URL_PORT)).unwrap_or(0),
+        source_port: cells.port(Slot::SOURCE_PORT).unwrap_or(0),
+        port: cells.port(Slot::PORT).or(cells.port(Slot::URL_PORT)).unwrap_or(0),
         protocol: put(cells.text(Slot::PROTOCOL)),
         time,
         happened: believed(event).unix_ns(),
@@ -511,7 +510,6 @@ fn answers(event: EventRef<'_>, text: &mut String) -> Span {
 
 /// Who began, and where it went, where the record says more than its two ends.
 fn ends(cells: &Cells<'_>, o: &mut Observation) {
-    let port = |slot| cells.number(slot).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
     let said = cells.address(Slot::CLIENT).zip(cells.address(Slot::SERVER));
     if said == Some((o.destination, o.source)) && o.destination != o.source {
         std::mem::swap(&mut o.source, &mut o.destination);
@@ -526,7 +524,7 @@ fn ends(cells: &Cells<'_>, o: &mut Observation) {
     }
     let nat = |(ip, nat_port): (Slot, Slot), told: u128| {
         let other = cells.address(ip).filter(|other| *other != told && *other != 0);
-        other.map_or((0, 0), |other| (other, port(nat_port)))
+        other.map_or((0, 0), |other| (other, cells.port(nat_port).unwrap_or(0)))
     };
     (o.seen_as, o.seen_as_port) = nat(nats[0], o.source);
     (o.translated, o.translated_port) = nat(nats[1], o.destination);
@@ -612,8 +610,8 @@ fn kind(cells: &Cells<'_>, of: Option<&str>) -> Option<What> {
     let counted = cells.has(Slot::SENT) || cells.has(Slot::BYTES) || cells.has(Slot::PACKETS) || cells.has(Slot::SENT_PACKETS);
     // A request to a proxy, as a sensor beside it saw it: an absolute address, or the method that opens a tunnel.
     let absolute = || {
-        let port = cells.number(Slot::PORT).and_then(|port| u16::try_from(port).ok());
-        port.is_some_and(|port| PROXY_PORTS.contains(port)) && cells.text(Slot::URL).is_some_and(|url| url.starts_with("http://"))
+        cells.port(Slot::PORT).is_some_and(|port| PROXY_PORTS.contains(port))
+            && cells.text(Slot::URL).is_some_and(|url| url.starts_with("http://"))
     };
     let asked = cells.text(Slot::METHOD).is_some_and(|method| method == "CONNECT" || absolute());
     if source && named && (is_proxy(cells, of) || asked) {

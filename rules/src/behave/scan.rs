@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use event::{EventId, Time};
 use serde::{Deserialize, Serialize};
 
+use super::mail::SMTP;
 use super::observe::{Answer, Observation, What};
 use super::sketch::{Distinct, mix};
 use super::{Found, Parameters, View, site};
@@ -42,7 +43,6 @@ const STRANGE_PORT_MIN: u16 = 1024;
 const UNTOLD_TIMES: u64 = 3;
 
 /// Of the mail servers to which a mail server brings mail many are gone, or do not want it.
-const SMTP: u16 = 25;
 const MAIL_FAILED_SHARE: f64 = 0.6;
 /// Ports of pages; and those to which traceroute sends, one by one (traceroute(8): 33434 and on, three a hop).
 const BROWSED: [u16; 2] = [80, 443];

@@ -168,31 +168,33 @@ impl Sources {
     pub(super) fn observe(&mut self, batch: &Batch, run: &Run, p: &Parameters, found: &mut Vec<Found>) {
         let key = run.key;
         let sender = Key { host: 0, ..key };
-        let mut events = run.events.clone().map(|at| batch.event(at));
+        let what = self.what;
+        let events = run.events.clone().map(|at| batch.event(at));
         let Some((first, last)) = events.clone().next().zip(events.clone().next_back()) else { return };
-        let heard = self.table.entry(sender, last.received().unix_ns());
-        if heard.records == 0 {
-            *heard = Heard::new(first, first.received().unix_ns());
-        }
-        heard.called(first, key.host);
+        let heard = self.heard(sender, key.host, first, last.received().unix_ns());
         if !heard.several || key.host == 0 {
-            events.for_each(|event| heard.take(self.what, event, p, found));
+            events.for_each(|event| heard.take(what, event, p, found));
             return;
         }
         // One by one, so that what is found does not hang on how many came together.
-        for event in &mut events {
+        for event in events {
             let now = event.received().unix_ns();
             // A clock is its device's: a relay has none of its own in what it passes on.
-            if self.what != What::Clock {
-                self.table.entry(sender, now).take(self.what, event, p, found);
+            if what != What::Clock {
+                self.heard(sender, key.host, event, now).take(what, event, p, found);
             }
-            let heard = self.table.entry(key, now);
-            if heard.records == 0 {
-                *heard = Heard::new(event, now);
-                heard.called(event, key.host);
-            }
-            heard.take(self.what, event, p, found);
+            self.heard(key, key.host, event, now).take(what, event, p, found);
         }
+    }
+
+    /// The source of `key`, known from `event` on where it was not, and called by the name that it gives; touched at `now`.
+    fn heard(&mut self, key: Key, host: u64, event: EventRef<'_>, now: i64) -> &mut Heard {
+        let heard = self.table.entry(key, now);
+        if heard.records == 0 {
+            *heard = Heard::new(event, event.received().unix_ns());
+        }
+        heard.called(event, host);
+        heard
     }
 
     /// Time has come to `now`: whoever is silent for too long is found.
