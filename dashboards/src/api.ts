@@ -98,7 +98,7 @@ export type Rules = {
   rules: Rule[]; refused: RuleProblem[]; loaded: string; failure: string | null;
   unmapped: { log_source: LogSource; rules: number; seen: boolean; fields: [string, number][] }[];
 };
-export type Part = { holds: boolean; asks: string; found?: string[]; parts?: Part[]; hidden?: number };
+export type Part = { holds: boolean; name?: string; asks: string; found?: string[]; parts?: Part[]; hidden?: number };
 export type Explanation = {
   rule: string; title: string; eligible: boolean; condition?: Part;
   feeds?: { rule: Explanation; group: [string, string | null][]; values: [string, string | null][] }[];

@@ -195,7 +195,7 @@ function Explained(props: { of: Explanation }) {
 function PartOf(props: { part: Part }) {
   return (
     <li>
-      <span class={props.part.holds ? "allowed" : "denied"} /> <span class="mono">{visible(props.part.asks)}</span>
+      <span class={props.part.holds ? "allowed" : "denied"} /> <Show when={props.part.name}>{(name) => <b class="mono">{visible(name())}: </b>}</Show><span class="mono">{visible(props.part.asks)}</span>
       <Show when={props.part.found?.length}> <span class="mono dim">← {props.part.found!.map(visible).join(", ")}</span></Show>
       <Show when={props.part.parts?.length}><ul class="tree"><For each={props.part.parts}>{(part) => <PartOf part={part} />}</For><Show when={props.part.hidden}><li class="dim">… {number(props.part.hidden)}</li></Show></ul></Show>
     </li>

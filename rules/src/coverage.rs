@@ -141,7 +141,7 @@ impl Missing<'_> {
     fn of_condition(&mut self, rule: usize, expr: &Expr<u32>) {
         match expr {
             Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().for_each(|e| self.of_condition(rule, e)),
-            Expr::Not(inner) => self.of_condition(rule, inner),
+            Expr::Not(inner) | Expr::Named(_, inner) => self.of_condition(rule, inner),
             Expr::Atom(atom) => {
                 let bound = &self.set.atoms[*atom as usize];
                 if !matches!(bound.test, Test::Null | Test::Exists(false)) {

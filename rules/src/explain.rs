@@ -51,6 +51,9 @@ pub struct Feed {
 pub struct Part {
     /// Whether it holds.
     pub holds: bool,
+    /// What the rule calls it, where it has a name there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What it asks.
     pub asks: String,
     /// For a test: what the event has there; empty where it has nothing.
@@ -120,7 +123,7 @@ fn part(set: &RuleSet, expr: &Expr<u32>, event: EventRef<'_>, scratch: &mut Scra
         Expr::Atom(atom) => {
             let bound = &set.atoms[*atom as usize];
             let (asks, found) = (asks(bound), found(bound, event));
-            Part { holds: bound.holds(event, scratch), asks, found, parts: Vec::new(), hidden: 0 }
+            Part { holds: bound.holds(event, scratch), name: None, asks, found, parts: Vec::new(), hidden: 0 }
         }
         Expr::And(all) => {
             let parts = parts(all);
@@ -138,6 +141,7 @@ fn part(set: &RuleSet, expr: &Expr<u32>, event: EventRef<'_>, scratch: &mut Scra
             let inner = part(set, inner, event, scratch);
             of_parts(!inner.holds, "not".to_owned(), vec![inner])
         }
+        Expr::Named(name, inner) => Part { name: Some(name.to_string()), ..part(set, inner, event, scratch) },
     }
 }
 
@@ -148,7 +152,7 @@ fn of_parts(holds: bool, asks: String, mut parts: Vec<Part>) -> Part {
     }
     let hidden = parts.len().saturating_sub(PARTS_MAX);
     parts.truncate(PARTS_MAX);
-    Part { holds, asks, found: Vec::new(), parts, hidden }
+    Part { holds, name: None, asks, found: Vec::new(), parts, hidden }
 }
 
 fn found(bound: &Bound, event: EventRef<'_>) -> Vec<String> {
@@ -277,7 +281,11 @@ impl Explanation {
 
 impl Part {
     fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
-        write!(f, "{:depth$}{} {}", "", if self.holds { '+' } else { '-' }, self.asks)?;
+        write!(f, "{:depth$}{} ", "", if self.holds { '+' } else { '-' })?;
+        if let Some(name) = &self.name {
+            write!(f, "{name}: ")?;
+        }
+        write!(f, "{}", self.asks)?;
         if self.parts.is_empty() {
             let found = self.found.join(", ");
             writeln!(f, "; the event has {}", if found.is_empty() { "none" } else { &found })?;
@@ -326,13 +334,13 @@ correlation: {type: value_count, rules: [denied], group-by: [source.ip], timespa
         let expected = [
             "- Denied web (denied)",
             "  - all of",
-            "    - all of",
+            "    - hit: all of",
             r#"      + act is "deny"; the event has "Deny""#,
             "      - one of",
             "        - port is 80; the event has 8080",
             "        - port is 443; the event has 8080",
             "    + not",
-            r#"      - source.ip lies in 10.0.0.0/8; the event has "192.0.2.1""#,
+            r#"      - own: source.ip lies in 10.0.0.0/8; the event has "192.0.2.1""#,
         ];
         assert_eq!(said.lines().collect::<Vec<_>>(), expected);
     }
@@ -347,7 +355,7 @@ correlation: {type: value_count, rules: [denied], group-by: [source.ip], timespa
         for line in [
             r#"+ any value contains "evil"; the event has "an evil thing""#,
             r#"- any value contains "worse"; the event has none"#,
-            r#"- a is the value of b, in this case; the event has "Q", b "q""#,
+            r#"- s: a is the value of b, in this case; the event has "Q", b "q""#,
         ] {
             assert!(said.contains(line), "{said}");
         }

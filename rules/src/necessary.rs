@@ -85,6 +85,7 @@ impl RuleSet {
             Expr::And(parts) => all(parts.iter().map(|e| self.condition(e)).collect()),
             Expr::AtLeast(n, parts) if *n >= parts.len() => all(parts.iter().map(|e| self.condition(e)).collect()),
             Expr::AtLeast(0, _) | Expr::Not(_) => Necessary::Anything,
+            Expr::Named(_, inner) => self.condition(inner),
             Expr::Or(parts) | Expr::AtLeast(_, parts) => any(parts.iter().map(|e| self.condition(e)).collect()),
         }
     }

@@ -595,6 +595,7 @@ impl Builder {
             Expr::Or(any) => Expr::Or(any.iter().map(|e| self.bind(source, e)).collect()),
             Expr::AtLeast(n, of) => Expr::AtLeast(*n, of.iter().map(|e| self.bind(source, e)).collect()),
             Expr::Not(inner) => Expr::Not(Box::new(self.bind(source, inner))),
+            Expr::Named(name, inner) => Expr::Named(name.clone(), Box::new(self.bind(source, inner))),
         }
     }
 }
@@ -693,6 +694,7 @@ fn negates(expr: &Expr<Atom>) -> bool {
         Expr::Not(_) => true,
         Expr::Atom(_) => false,
         Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().any(negates),
+        Expr::Named(_, inner) => negates(inner),
     }
 }
 

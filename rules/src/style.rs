@@ -38,7 +38,7 @@ pub fn estimate(set: &RuleSet, rule: usize) -> Estimate {
 fn cost(set: &RuleSet, expr: &Expr<u32>) -> u64 {
     match expr {
         Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().map(|e| cost(set, e)).sum(),
-        Expr::Not(inner) => cost(set, inner),
+        Expr::Not(inner) | Expr::Named(_, inner) => cost(set, inner),
         Expr::Atom(atom) => {
             let bound = &set.atoms[*atom as usize];
             let one = match &bound.test {
@@ -60,6 +60,7 @@ fn gated(set: &RuleSet, expr: &Expr<u32>) -> bool {
         Expr::Or(any) => any.iter().all(|e| gated(set, e)),
         Expr::AtLeast(n, of) => *n > 0 && of.iter().all(|e| gated(set, e)),
         Expr::Not(_) => false,
+        Expr::Named(_, inner) => gated(set, inner),
     }
 }
 
@@ -118,7 +119,7 @@ fn is_of_traffic(info: &RuleInfo) -> bool {
 fn says_verdict(set: &RuleSet, expr: &Expr<u32>) -> bool {
     match expr {
         Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().any(|e| says_verdict(set, e)),
-        Expr::Not(inner) => says_verdict(set, inner),
+        Expr::Not(inner) | Expr::Named(_, inner) => says_verdict(set, inner),
         Expr::Atom(atom) => {
             let bound = &set.atoms[*atom as usize];
             bound.fields.iter().copied().map(FieldId::name).any(|name| VERDICTS.contains(&name))

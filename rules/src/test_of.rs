@@ -220,5 +220,6 @@ pub(crate) fn evaluate<A>(expr: &Expr<A>, test: &mut impl FnMut(&A) -> bool) -> 
         Expr::Or(any) => any.iter().any(|e| evaluate(e, test)),
         Expr::AtLeast(n, of) => of.iter().filter(|e| evaluate(e, test)).take(*n).count() >= *n,
         Expr::Not(inner) => !evaluate(inner, test),
+        Expr::Named(_, inner) => evaluate(inner, test),
     }
 }

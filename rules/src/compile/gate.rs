@@ -33,6 +33,7 @@ pub(super) fn gate_of(expr: &Expr<u32>, share_of: &impl Fn(u32) -> Share) -> Opt
         Expr::Or(any) => together(any.iter().map(|e| gate_of(e, share_of))),
         Expr::AtLeast(n, of) => at_least(*n, of, share_of),
         Expr::Not(inner) => gate_of_not(inner, share_of),
+        Expr::Named(_, inner) => gate_of(inner, share_of),
     }
 }
 
@@ -44,6 +45,7 @@ fn gate_of_not(expr: &Expr<u32>, share_of: &impl Fn(u32) -> Share) -> Option<Gat
         Expr::And(all) => together(all.iter().map(|e| gate_of_not(e, share_of))),
         Expr::Or(any) => cheapest(any.iter().filter_map(|e| gate_of_not(e, share_of))),
         Expr::Not(inner) => gate_of(inner, share_of),
+        Expr::Named(_, inner) => gate_of_not(inner, share_of),
     }
 }
 

@@ -66,6 +66,7 @@ pub(super) fn append(expr: &Expr<u32>, gated: &impl Fn(u32) -> bool, price: &imp
             nodes.push(Node { op: Op::Not, end: 0 });
             append(inner, gated, price, nodes);
         }
+        Expr::Named(_, inner) => return append(inner, gated, price, nodes),
     }
     nodes[at].end = nodes.len() as u32;
 }
@@ -91,7 +92,7 @@ fn price_of(expr: &Expr<u32>, price: &impl Fn(u32) -> u32) -> u32 {
     match expr {
         Expr::Atom(test) => price(*test),
         Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().map(|e| price_of(e, price)).fold(0, u32::saturating_add),
-        Expr::Not(inner) => price_of(inner, price),
+        Expr::Not(inner) | Expr::Named(_, inner) => price_of(inner, price),
     }
 }
 

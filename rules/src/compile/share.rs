@@ -75,6 +75,6 @@ fn count(expr: &Expr<u32>, uses: &mut [u32]) {
     match expr {
         Expr::Atom(test) => uses[*test as usize] += 1,
         Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().for_each(|e| count(e, uses)),
-        Expr::Not(inner) => count(inner, uses),
+        Expr::Not(inner) | Expr::Named(_, inner) => count(inner, uses),
     }
 }

@@ -1,6 +1,7 @@
 //! Detection items: `field|modifier|modifier: values`, turned into tests.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -151,15 +152,18 @@ pub enum Expr<A> {
     AtLeast(usize, Vec<Expr<A>>),
     /// Not this.
     Not(Box<Expr<A>>),
+    /// This, which the rule calls so: it says what the condition is made of, and asks nothing itself.
+    Named(Arc<str>, Box<Expr<A>>),
 }
 
 impl<A> Expr<A> {
-    /// How many nodes it has.
+    /// How many nodes it has that ask something.
     pub fn nodes(&self) -> usize {
-        1 + match self {
-            Expr::Atom(_) => 0,
-            Expr::Not(inner) => inner.nodes(),
-            Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => of.iter().map(Expr::nodes).sum(),
+        match self {
+            Expr::Atom(_) => 1,
+            Expr::Not(inner) => 1 + inner.nodes(),
+            Expr::And(of) | Expr::Or(of) | Expr::AtLeast(_, of) => 1 + of.iter().map(Expr::nodes).sum::<usize>(),
+            Expr::Named(_, inner) => inner.nodes(),
         }
     }
 }

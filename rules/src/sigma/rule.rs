@@ -156,7 +156,7 @@ fn resolve(condition: &Condition, parts: &[Part<'_>], reading: &Reading<'_>) -> 
     let expr_of = |part: &Part<'_>| -> Result<Expr<Atom>, Vec<Fault>> {
         part.used.set(true);
         reading.take_nodes(part.nodes).map_err(|fault| vec![fault.below("condition")])?;
-        Ok(part.expr.clone())
+        Ok(Expr::Named(part.name.into(), Box::new(part.expr.clone())))
     };
     Ok(match condition {
         Condition::Name(name) => {
