@@ -28,6 +28,7 @@ use crate::rule_desk::load_sent;
 use crate::search::{On, in_parts, instant, ordered, run, takes_lines};
 use crate::server::Shared;
 use crate::store::Identity;
+use crate::tally::{day_number, day_text};
 
 /// How long a backtest may take that is answered at once: a request ends at 30 s.
 const TIME_NS_MAX: i64 = 25 * 1_000_000_000;
@@ -348,8 +349,9 @@ impl Replay {
     }
 }
 
+/// The day in Japan, as the ledger's.
 fn day_of(time: Time) -> String {
-    time.to_string().chars().take(10).collect()
+    day_text(day_number(time))
 }
 
 impl Found {

@@ -280,3 +280,16 @@ pub(crate) fn day_text(day: i64) -> String {
     let (year, month, day, ..) = Time::from_unix_ns(day.saturating_mul(86_400 * SECOND_NS)).civil();
     format!("{year:04}-{month:02}-{day:02}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_in_japan() {
+        let day = |time: &str| day_text(day_number(time.parse().expect("a time")));
+        assert_eq!(day("2026-03-31T14:59:59Z"), "2026-03-31");
+        assert_eq!(day("2026-03-31T15:00:00Z"), "2026-04-01");
+        assert_eq!(day("1969-12-31T15:00:00Z"), "1970-01-01");
+    }
+}

@@ -52,7 +52,7 @@ export function BacktestPage() {
           <Show when={found.reasons.length > 0}><ul class="policy"><For each={found.reasons}>{(reason) => <li class="problem">{visible(reason)}</li>}</For></ul></Show>
           <h3>{t("byDay")}</h3>
           <div class="scroll"><table class="days">
-            <thead><tr><th>{t("day")} (UTC)</th><th class="number">{t("matched")}</th><th class="number">{t("alerts")}</th><th>{t("samples")}</th></tr></thead>
+            <thead><tr><th>{t("day")} (JST)</th><th class="number">{t("matched")}</th><th class="number">{t("alerts")}</th><th>{t("samples")}</th></tr></thead>
             <tbody><For each={days()} fallback={<tr><td colspan={4} class="dim empty">{t("none")}</td></tr>}>{([day, of]) => (
               <tr data-day={day}><td class="time">{day}</td><td class="number">{number(of.matches)}</td><td class="number">{number(of.alerts)}</td>
                 <td class="what"><For each={of.samples}>{(alert) => <Sample alert={alert} />}</For></td></tr>
