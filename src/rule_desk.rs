@@ -284,7 +284,9 @@ impl RuleDesk for Desk {
         let rules = state.in_force.rules.clone();
         let OfTenant { did, coverage } = state.of_tenant(TenantId(tenant));
         let (did, unmapped) = (did.clone(), coverage.gaps(&rules));
-        RulesShown { rules, refused: state.refused.clone(), loaded: state.loaded, failure: state.failure.clone(), did, unmapped }
+        let given_up = if state.by_tenant.len() > 1 { Vec::new() } else { state.given_up.clone() };
+        let (refused, failure) = (state.refused.clone(), state.failure.clone());
+        RulesShown { rules, refused, loaded: state.loaded, failure, did, given_up, unmapped }
     }
 
     fn options(&self) -> Arc<LoadOptions> {
@@ -441,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_correlations_give_up_is_among_the_metrics() {
+    fn what_correlations_give_up_is_among_the_metrics_and_shown_where_one_tenant_is() {
         let (desk, in_force) = desk(1);
         let counters = Counters { late: 4, groups_evicted: 2, ..Counters::default() };
         desk.note_given_up(in_force.rules.rules().map(|info| (info, counters)));
@@ -451,6 +453,9 @@ mod tests {
             let line = format!("mihari_rule_{name}_total{{rule=\"r\\\"\\\\0000\"}} {count}");
             assert!(out.lines().any(|other| other == line), "{line}: {out}");
         }
+        assert_eq!(desk.shown(0).given_up, [("r\"\\0000".to_owned(), counters)]);
+        desk.shown(1);
+        assert_eq!(desk.shown(0).given_up, [], "whose they were is not counted");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use event::{EventId, Time};
 use rules::coverage::Gap;
 use rules::explain::explain;
 use rules::policy::Policy;
-use rules::{Budget, Did, LoadOptions, Mode, Modes, Problem as RuleProblem, RuleSet, Source};
+use rules::{Budget, Counters, Did, LoadOptions, Mode, Modes, Problem as RuleProblem, RuleSet, Source};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -61,6 +61,9 @@ pub struct RulesShown {
     pub failure: Option<String>,
     /// Per rule what it did with the tenant's events since it was loaded.
     pub did: Vec<Did>,
+    /// What correlations have given up for a bound or that came late, by the rule's id. Empty where there are several tenants, whose
+    /// events they were is not counted.
+    pub given_up: Vec<(String, Counters)>,
     /// The log sources and fields that rules name and no event of the tenant has had.
     pub unmapped: Vec<Gap>,
 }
@@ -72,8 +75,9 @@ pub(crate) async fn in_force(
     let tenant = identity.tenant;
     let alerts = shared.read(move |store| store.alerts_by_rule(tenant)).await?;
     let alerts: BTreeMap<String, (i64, i64)> = alerts.into_iter().map(|(rule, count, last)| (rule, (count, last))).collect();
-    let RulesShown { rules, refused, loaded, failure, did, unmapped } = shared.api.rules.shown(tenant);
+    let RulesShown { rules, refused, loaded, failure, did, given_up, unmapped } = shared.api.rules.shown(tenant);
     let modes = shared.api.rules.modes();
+    let given_up: BTreeMap<String, Counters> = given_up.into_iter().collect();
     let entry = |(at, rule): (usize, &rules::RuleInfo)| {
         let mut entry = json!(rule);
         let (count, last_alert) = alerts.get(&rule.id).map_or((0, None), |(n, last)| (*n, Some(Time::from_unix_ns(*last))));
@@ -83,6 +87,9 @@ pub(crate) async fn in_force(
         entry["titles"] = json!(titles);
         entry["matches"] = json!(cost.matches);
         entry["cost"] = json!({"evaluated": cost.evaluated, "tests": cost.tests, "text_bytes": cost.text_bytes});
+        if let Some(counters) = given_up.get(&rule.id) {
+            entry["given_up"] = json!(counters);
+        }
         entry["alerts"] = json!(count);
         entry["last_match"] = json!(last_match.max(last_alert));
         let own = modes.of(&rule.id, tenant);

@@ -89,9 +89,11 @@ export type SavedSearch = SearchText & {
 };
 export type Mode = "off" | "record" | "alert";
 export type LogSource = { product?: string; category?: string; service?: string };
+/** What a correlation gave up for a bound, or what came late. */
+export type GivenUp = "late" | "groups_evicted" | "entries_evicted" | "taken_early" | "undecided" | "alerts_closed_early";
 export type Rule = {
   id: string; title: string; titles?: Record<string, string>; level: string; status: string; kind: string; tags: string[]; log_source: LogSource; path: string; clause?: string; alerts: number; matches: number;
-  last_match: string | null; mode: Mode; cost: { evaluated: number; tests: number; text_bytes: number };
+  last_match: string | null; mode: Mode; cost: { evaluated: number; tests: number; text_bytes: number }; given_up?: Record<GivenUp, number>;
 };
 export type RuleProblem = { path: string; line: number; refused: boolean; reason: string; hint?: string };
 export type Rules = {

@@ -1,7 +1,7 @@
 import { For, Show, createMemo, createResource, createSignal } from "solid-js";
 import { act } from "./act";
 import { Anchor } from "./anchor";
-import { type Explanation, type LogSource, type Mode, type Part, type Rule, type Rules, Problem, ask, get, post } from "./api";
+import { type Explanation, type GivenUp, type LogSource, type Mode, type Part, type Rule, type Rules, Problem, ask, get, post } from "./api";
 import { type Key, has, number, pick, t, utc } from "./i18n";
 import { Freshness, Level, Panel, Wrong } from "./parts";
 import { address, change, parameter } from "./place";
@@ -134,6 +134,7 @@ function RulePanel(props: { rule: Rule; again: () => Promise<void>; close: () =>
           <dt>{t("tests")}</dt><dd>{number(props.rule.cost.tests)}</dd>
           <dt>{t("textBytes")}</dt><dd>{number(props.rule.cost.text_bytes)}</dd>
         </Show>
+        <For each={(Object.entries(props.rule.given_up ?? {}) as [GivenUp, number][]).filter(([, count]) => count > 0)}>{([what, count]) => <><dt>{t(what)}</dt><dd data-given-up={what}>{number(count)}</dd></>}</For>
       </dl>
       <Text rule={props.rule.id} />
       <Show when={props.rule.kind !== "behaviour"} fallback={<p class="dim" data-behaviour>{t("behaviourHint")}</p>}><Explain rule={props.rule.id} /></Show>

@@ -590,6 +590,7 @@ fn a_rules_mode_is_set_for_one_tenant_and_kept() {
     let rule = |token: &str| server.get("/api/v1/rules", token).expect("an answer");
     assert_eq!(rule(&mine)["rules"][0]["mode"], "alert");
     assert_eq!(rule(&mine)["rules"][0]["cost"]["evaluated"], 9);
+    assert_eq!(rule(&mine)["rules"][0]["given_up"]["late"], 3);
     assert_eq!(rule(&mine)["rules"][0]["matches"], 7);
     assert_eq!(rule(&mine)["failure"], "rules.yml:3: no title");
     assert_eq!(rule(&mine)["unmapped"][0]["log_source"]["category"], "nothing");

@@ -12,7 +12,7 @@ use event::{Batch, Clock, FrameHead, Frames, Position, TenantId, Time};
 use index::{IndexOptions, RawSource, Writer};
 use rules::alert::AlertChange;
 use rules::coverage::Coverage;
-use rules::{Did, LoadOptions, Mode, Modes, RuleCost, RuleSet};
+use rules::{Counters, Did, LoadOptions, Mode, Modes, RuleCost, RuleSet};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +103,7 @@ impl RuleDesk for OneRule {
             loaded: start(),
             failure: Some("rules.yml:3: no title".to_owned()),
             did: vec![Did { cost: RuleCost { matches: 7, evaluated: 9, ..RuleCost::default() }, last_match: Some(start()) }],
+            given_up: vec![("rule/1".to_owned(), Counters { late: 3, ..Counters::default() })],
             unmapped: Coverage::default().gaps(&self.rules),
         }
     }
