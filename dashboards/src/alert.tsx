@@ -189,7 +189,7 @@ function TimelineText(props: { entry: Entry }) {
 }
 
 /** Asks for the disposition: an alert is not closed by one stray key. */
-function CloseDialog(props: { cancel: () => void; close: (disposition: string, comment: string) => void }) {
+export function CloseDialog(props: { cancel: () => void; close: (disposition: string, comment: string) => void }) {
   const [disposition, setDisposition] = createSignal<string>(DISPOSITIONS[0]);
   const [comment, setComment] = createSignal("");
   return (

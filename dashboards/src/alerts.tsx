@@ -7,6 +7,7 @@ import { language, number, pick, t, utc } from "./i18n";
 import { Freshness, LEVELS, Level, Status } from "./parts";
 import { address, change, go, parameter, parameters, path } from "./place";
 import { kept, poll } from "./poll";
+import { type Marks, Several, marks } from "./several";
 import { brief, show, visible, when } from "./text";
 import { me } from "./user";
 
@@ -31,19 +32,21 @@ export function AlertTable(props: {
   compact?: boolean;
   /** Of today the time only. */
   brief?: boolean;
+  /** Where several can be marked. */
+  marks?: Marks;
   loaded: boolean;
   open: (alert: Alert) => void;
 }) {
   return (
     <div class="scroll">
       <table class="alerts" classList={{ compact: props.compact ?? false }}>
-        <thead><tr><th>{t("level")}</th><th>{t("title")}</th><th>{t("group")}</th><th class="state">{t("status")}</th><th class="number">{t("count")}</th><th class="wide">{t("first")}</th><th>{t("last")}</th></tr></thead>
+        <thead><tr><th><Show when={props.marks}>{(marks) => <input type="checkbox" aria-label={t("markAll")} checked={props.alerts.length > 0 && marks().alerts().length === props.alerts.length} onChange={() => marks().all()} />}</Show> {t("level")}</th><th>{t("title")}</th><th>{t("group")}</th><th class="state">{t("status")}</th><th class="number">{t("count")}</th><th class="wide">{t("first")}</th><th>{t("last")}</th></tr></thead>
         <tbody>
           <For each={props.alerts} fallback={<tr><td colspan={7} class="dim empty">{props.loaded ? t("none") : t("loading")}</td></tr>}>
             {(alert) => (
               <tr class="row" classList={{ selected: alert.id === props.selected, fresh: props.fresh?.has(alert.id) ?? false }}
                 aria-current={alert.id === props.selected ? "true" : undefined} onClick={() => props.open(alert)} data-alert={alert.id}>
-                <td><Level level={alert.rule.level} /></td>
+                <td class="nowrap"><Show when={props.marks}>{(marks) => <input type="checkbox" aria-label={`${t("mark")} ${title(alert)}`} checked={marks().has(alert)} onClick={(e) => e.stopPropagation()} onChange={() => marks().toggle(alert)} />}</Show> <Level level={alert.rule.level} /></td>
                 <td class="what"><a href={`/alerts/${alert.id}`} onClick={(e) => { e.stopPropagation(); if (e.ctrlKey || e.metaKey || e.shiftKey) return; e.preventDefault(); props.open(alert); }}>{title(alert)}</a></td>
                 <td><Group alert={alert} /></td>
                 <td class="state"><Status status={alert.status} /> <Show when={alert.assignee}>{(name) => <span class="dim">{visible(name())}</span>}</Show></td>
@@ -74,6 +77,7 @@ export function Inbox() {
   }), signal), LOOK_EVERY);
   createEffect(on([states, level, rule, text, mine, me, size], () => void list.again(), { defer: true }));
   const alerts = kept(() => list.data()?.alerts ?? []);
+  const marked = marks(alerts);
   const [chosen, setChosen] = createSignal<string>();
   const [fresh, setFresh] = createSignal<ReadonlySet<string>>(new Set());
   const [news, setNews] = createSignal("");
@@ -114,6 +118,10 @@ export function Inbox() {
   keys({
     j: () => move(1),
     k: () => move(-1),
+    v: () => {
+      const alert = alerts().find((a) => a.id === (id() ?? chosen()));
+      if (alert) marked.toggle(alert);
+    },
     Enter: () => {
       const alert = alerts().find((a) => a.id === chosen());
       if (alert) open(alert);
@@ -146,9 +154,10 @@ export function Inbox() {
           <span class="dim"><b>{number(list.data()?.total)}</b> {t("alertsListed")}</span>
           <LineState line={line()} />
         </div>
+        <Several marks={marked} changed={() => list.again()} />
         <Freshness of={list} />
         <div class="panel flush">
-          <AlertTable alerts={alerts()} loaded={list.data() !== undefined} fresh={fresh()} selected={id() ?? chosen()} brief={id() !== undefined} open={open} />
+          <AlertTable alerts={alerts()} loaded={list.data() !== undefined} fresh={fresh()} selected={id() ?? chosen()} brief={id() !== undefined} marks={marked} open={open} />
           <Show when={(list.data()?.total ?? 0) > alerts().length && alerts().length > 0 && size() < 500}><div class="tools pad"><button onClick={() => setSize((n) => Math.min(500, n + PAGE))}>{t("moreAlerts")}</button></div></Show>
         </div>
         <p class="sr" aria-live="polite">{news()}</p>

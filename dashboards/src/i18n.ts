@@ -145,6 +145,10 @@ const texts = {
   findAlerts: ["アドレス・件名などで探す", "Find by address, title…"],
   alertsAbout: ["アラートを探す:", "Alerts about"],
   newAlert: ["新しいアラート", "New alert"],
+  mark: ["印を付ける:", "Mark"],
+  markAll: ["すべてに印を付ける", "Mark all"],
+  markedAlerts: ["件に印", "marked"],
+  unmark: ["印を外す", "Unmark"],
   moreAlerts: ["さらに表示", "Show more"],
   // search
   run: ["検索する", "Search"],
@@ -428,6 +432,7 @@ const texts = {
   keyMine: ["アラート: 自分が担当する", "Alert: assign to me"],
   keyComment: ["アラート: コメント", "Alert: comment"],
   keyClose: ["アラート: 完了する(確認あり)", "Alert: close (asks first)"],
+  keyMark: ["アラート: 印を付ける/外す", "Alert: mark / unmark"],
   keyReopen: ["アラート: 再開する", "Alert: reopen"],
   keyPause: ["ライブ: 一時停止/再開", "Live: pause / follow"],
   keyHelp: ["この一覧", "This list"],

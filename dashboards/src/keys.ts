@@ -11,7 +11,7 @@ const SECOND = 1500;
 let forget: ReturnType<typeof setTimeout> | undefined;
 
 const types = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
+  target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select"));
 
 /** Whether Enter on this element is its own business. */
 const acts = (target: EventTarget | null): boolean => target instanceof HTMLElement && target.closest("a, button, summary, [role=button]") !== null;

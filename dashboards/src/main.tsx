@@ -26,7 +26,7 @@ const SCREENS = [["/", "overview", "o"], ["/alerts", "alerts", "a"], ["/search",
   ["/searches", "saved", "v"], ["/rules", "rules", "r"], ["/backtests", "backtests", "b"], ["/quarantine", "quarantine", "q"], ["/sources", "sourcesAndLedger", "l"]] as const satisfies readonly (readonly [string, Key, string])[];
 const HELP: readonly (readonly [string, Key])[] = [
   ["g o · g a · g s · g t · g z", "keyGo"], ["g v · g r · g b · g q · g l", "keyGoMore"], ["/", "keyQuery"], ["j · k", "keyMove"], ["Enter", "keyOpen"], ["Esc", "keyLeave"], ["a", "keyAck"], ["m", "keyMine"],
-  ["c", "keyComment"], ["x", "keyClose"], ["r", "keyReopen"], ["p", "keyPause"], ["?", "keyHelp"],
+  ["c", "keyComment"], ["x", "keyClose"], ["v", "keyMark"], ["r", "keyReopen"], ["p", "keyPause"], ["?", "keyHelp"],
 ];
 
 function Login() {

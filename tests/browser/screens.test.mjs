@@ -215,6 +215,45 @@ test("the inbox keeps its filter in the address and shows what comes after a bro
     await page.locator("tr[data-alert]", { hasText: "10.2.16.22" }).waitFor();
   }));
 
+test("several alerts are marked and closed at once; one that fails stays marked", () =>
+  at("/alerts", { language: "en" }, async (page) => {
+    await service.send(forbidden("10.2.16.31"), forbidden("10.2.16.32"), forbidden("10.2.16.33"));
+    const row = (address) => page.locator("tr[data-alert]", { hasText: address });
+    const status = async (address) => (await service.api(`/alerts?text=${address}`)).alerts[0]?.status;
+    for (const address of ["10.2.16.31", "10.2.16.32", "10.2.16.33"]) await row(address).waitFor();
+    for (const address of ["10.2.16.31", "10.2.16.32"]) await row(address).locator("input[type=checkbox]").check();
+    // A key marks what is chosen, also where the focus is on a box.
+    const wanted = await row("10.2.16.33").getAttribute("data-alert");
+    for (let step = 0; step < 20 && (await page.locator("tr[aria-current]").getAttribute("data-alert").catch(() => "")) !== wanted; step += 1) await page.keyboard.press("j");
+    await page.keyboard.press("v");
+    await page.locator("[data-marked='3']").waitFor();
+    await shot(page, "screens-marked");
+    await page.locator("[data-marked] button", { hasText: "Acknowledge" }).click();
+    await page.locator("[data-marked]").waitFor({ state: "detached" });
+    for (const address of ["10.2.16.31", "10.2.16.32", "10.2.16.33"]) assert.equal(await status(address), "acknowledged");
+    for (const address of ["10.2.16.31", "10.2.16.32"]) await row(address).locator("input[type=checkbox]").check();
+    const refused = await row("10.2.16.32").getAttribute("data-alert");
+    await page.route(`**/api/v1/alerts/${refused}/actions`, (route) => route.abort());
+    const close = async () => {
+      await page.locator("[data-marked] button", { hasText: "Close…" }).click();
+      await page.locator("input[name=disposition][value=false_positive]").check();
+      await page.locator("input[name=reason]").fill("a test of the line");
+      await page.locator("dialog button.primary").click();
+    };
+    await close();
+    await page.getByRole("alert").waitFor();
+    await until("what could be closed", async () => (await status("10.2.16.31")) === "closed" || (await status("10.2.16.32")) === "acknowledged");
+    assert.equal(await status("10.2.16.32"), "acknowledged");
+    assert.ok(await row("10.2.16.32").locator("input[type=checkbox]").isChecked());
+    await page.unroute(`**/api/v1/alerts/${refused}/actions`);
+    await close();
+    await page.locator("[data-marked]").waitFor({ state: "detached" });
+    for (const address of ["10.2.16.31", "10.2.16.32"]) await until("all closed", async () => (await status(address)) === "closed");
+    const [alert] = (await service.api("/alerts?text=10.2.16.32&status=closed")).alerts;
+    assert.equal(alert.disposition, "false_positive");
+    await row("10.2.16.33").waitFor();
+  }));
+
 test("the live tail takes up a broken line and shows what it missed, each event once", () =>
   at("/tail?q=tailword", {}, async (page) => {
     const records = (from, to) => Array.from({ length: to - from }, (_, n) => `<13>${stamp()} srv1 app: tailword number${from + n}end`);
