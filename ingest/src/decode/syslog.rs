@@ -38,6 +38,12 @@ fn original_address(text: &str) -> Option<(&str, &str)> {
     address.parse::<IpAddr>().is_ok().then_some((address, rest))
 }
 
+/// What a container wrote, behind the stream's name and whether the line is whole.
+fn container_line(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("stdout ").or_else(|| text.strip_prefix("stderr "))?;
+    rest.strip_prefix("F ").or_else(|| rest.strip_prefix("P "))
+}
+
 /// The header behind the priority.
 fn after(priority: Option<u8>, rest: &str) -> Header<'_> {
     // Without a priority as files keep it, where the year that follows tells the version's number from any other.
@@ -150,8 +156,8 @@ fn rfc5424(text: &str, priority: Option<u8>) -> Option<Header<'_>> {
         }
     };
     let (host, rest) = word(rest)?;
-    if rest.starts_with('{') {
-        // Some senders let the JSON begin behind the host.
+    if ["{", "CEF:", "LEEF:"].iter().any(|begins| rest.starts_with(begins)) {
+        // Some senders let the record begin behind the host (CyberArk's vault).
         return Some(Header { priority, version: Some(version), stamp, host: value(host), message: rest, ..Header::default() });
     }
     let (app, rest) = word(rest)?;
@@ -398,6 +404,10 @@ fn rfc3164(text: &str, priority: Option<u8>) -> Header<'_> {
         return Header { message: message.trim_start(), ..header }; // Cisco: no host.
     }
     let rest = rest.trim_start();
+    // A container's line (Kubernetes, "CRI log format"): `TIME stdout F text`.
+    if let Some(message) = container_line(rest).filter(|_| !has_priority) {
+        return Header { message, ..header };
+    }
     // AIX, passing on what another host sent: `Message forwarded from HOST: sshd[1]: text`.
     if let Some((host, after)) = rest.strip_prefix("Message forwarded from ").and_then(|rest| rest.split_once(": "))
         && is_host(host)
@@ -477,6 +487,15 @@ fn after_facility(text: &str) -> &str {
     if known && is_severity(severity) { rest } else { text }
 }
 
+/// Whether what stands around the colon before `behind` is the beginning of a web server's line: `2001:db8::7 - -`, `www.example:443 192.0.2.7 - -`.
+fn begins_a_request(text: &str, behind: &str) -> bool {
+    let (first, rest) = behind.split_once(' ').unwrap_or((behind, ""));
+    let is_port = (1..=5).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_digit());
+    let is_address = |word: &str| word.parse::<IpAddr>().is_ok();
+    is_port && rest.split(' ').next().is_some_and(is_address)
+        || first.contains(':') && is_address(&text[..text.len() - behind.len() + first.len()])
+}
+
 /// `name: text`, `name[1]: text`, `name[1] text`, `Two Words[1]: text`; else all is text.
 fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
     let mut end = run_of(text.as_bytes(), TAG);
@@ -501,6 +520,9 @@ fn tag(text: &str) -> (Option<&str>, Option<&str>, &str) {
     if let Some(message) = rest.strip_prefix(':') {
         if matches!(name, "CEF" | "LEEF") {
             return (None, None, text); // The record itself begins so.
+        }
+        if !message.starts_with(' ') && begins_a_request(text, message) {
+            return (None, None, text);
         }
         return (Some(name), None, message.strip_prefix(' ').unwrap_or(message));
     }

@@ -136,10 +136,15 @@ impl super::Reader for Reader {
         let Some(start) = begins(message) else { return false };
         let mut parts: [&str; 7] = [""; 7];
         let mut rest = message[start..].trim_start();
-        for part in &mut parts {
-            let Some(end) = extension::unescaped(rest, b'|') else { return false };
-            *part = &rest[..end];
-            rest = &rest[end + 1..];
+        for nth in 0..parts.len() {
+            match extension::unescaped(rest, b'|') {
+                Some(end) => (parts[nth], rest) = (&rest[..end], &rest[end + 1..]),
+                // UniFi OS leaves the name out: `..|admins|1|msg=..`.
+                None if nth == 6 && parts[5].bytes().all(|b| b.is_ascii_digit()) && begins_with_key(rest) => {
+                    (parts[5], parts[6]) = ("", parts[5]);
+                }
+                None => return false,
+            }
         }
         let [version, vendor, product, device_version, class, name, severity] = parts;
         if version.is_empty() || !version.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
@@ -196,14 +201,22 @@ impl super::Reader for Reader {
     }
 }
 
-/// Where the version begins: the record is `CEF:...`, or a product's name stands before it (`ASM:CEF:0|...`).
+/// Whether the text begins with a key and its value.
+fn begins_with_key(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(key, _)| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+}
+
+/// Where the version begins: the record is `CEF:...`, or a product's name stands before it (`ASM:CEF:0|...`), or what a header of the
+/// sender's own ends with (`- CEF:0|...`, `[ACOS]<6> CEF:0|...`).
 fn begins(message: &str) -> Option<usize> {
     let rest = message.trim_start();
     let lead = message.len() - rest.len();
     let at = rest[..rest.floor_char_boundary(36)].rfind("CEF:")?;
     let before = &rest[..at];
     let product = before.strip_suffix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
-    (before.is_empty() || product).then_some(lead + at + 4)
+    let own = ["- ", "> "].iter().any(|end| before.ends_with(end))
+        && before.bytes().all(|b| b.is_ascii_alphanumeric() || b" -._[]<>".contains(&b));
+    (before.is_empty() || product || own).then_some(lead + at + 4)
 }
 
 /// Milliseconds since 1970, or a date with a zone or without.

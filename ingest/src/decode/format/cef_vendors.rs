@@ -67,6 +67,13 @@ pub(super) fn after(
                 row.text(FieldId::DNS_QUESTION_NAME, name.trim_end_matches('.'));
             }
         }
+        // UniFi OS: `NAME accessed UniFi OS ..`, `NAME opened ..`.
+        "Ubiquiti" if !row.has(FieldId::USER_NAME) && !row.has(FieldId::SOURCE_USER_NAME) => {
+            let said = pairs.get("msg").and_then(|said| said.split_once(' '));
+            if let Some((who, _)) = said.filter(|(_, did)| ["accessed ", "opened "].iter().any(|word| did.starts_with(word))) {
+                row.text(FieldId::USER_NAME, who);
+            }
+        }
         "F-Secure" | "WithSecure" => withsecure(pairs, scratch, row),
         "FORCEPOINT" | "Forcepoint" => {
             some_text(row, FieldId::EVENT_ACTION, name);

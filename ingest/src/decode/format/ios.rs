@@ -95,6 +95,14 @@ const MESSAGES: &[(&str, Done, &str)] = &[
     ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {s4}@{x}"),
     ("VSHD_SYSLOG_CONFIG_I", Told, "Configured from {x} by {u>} on {x}"),
     ("CFGLOG_LOGGEDCMD", Told, "User:{u}  logged command:{cmd}"),
+    // Wireless controllers, whose texts begin with the line of their source.
+    ("AAA_AUTH_ADMIN_USER", LoggedIn, "{x}Authentication succeeded for {x}user '{u>}' on {s}"),
+    ("AAA_AUTH_ADMIN_USER", LoginFailed, "{x}Authentication failed for {x}user '{u>}' on {s}"),
+    (
+        "AUTHENTICATION_TRAP",
+        LoggedIn,
+        "{x}Client Authenticated: MACAddress:{mac} Base Radio MAC:{x} Slot:{x} User Name:{u>} Ip Address:{s} SSID:",
+    ),
     // Interfaces and addresses.
     ("UPDOWN", Told, "Interface {si}, changed state to {st}"),
     ("UPDOWN", Told, "Line protocol on Interface {si}, changed state to {st}"),
@@ -306,6 +314,14 @@ impl super::Reader for Reader {
         });
         let Some((lead, rest)) = unit.map_or(message, |(_, rest)| rest).split_once('%') else { return false };
         let Some((tag, text)) = rest.split_once(": ") else { return false };
+        // `HOST: 2026 Apr  1 09:00:00 JST: %...`, as files keep it without the priority.
+        let device = lead.split_once(": ").filter(|(name, rest)| {
+            context.header.priority.is_none()
+                && year_first(rest).is_some()
+                && (1..=64).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        });
+        let lead = device.map_or(lead, |(_, rest)| rest);
         if !is_lead(lead) {
             return false;
         }
@@ -337,6 +353,9 @@ impl super::Reader for Reader {
             && !app.bytes().all(|b| b.is_ascii_digit())
         {
             row.text(FieldId::HOST_NAME, app); // `HOST: 2026 Apr  1 09:00:00 JST: %...`
+        }
+        if let Some((name, _)) = device {
+            row.text(FieldId::HOST_NAME, name);
         }
         row.text(FieldId::EVENT_CODE, mnemonic);
         row.text(self.facility, facility);
