@@ -21,6 +21,14 @@ pub(super) fn bare(text: &str) -> &str {
     }
 }
 
+/// A name and its address as mail servers write them: `mx.example[192.0.2.7]`, `mx.example [192.0.2.7]`.
+pub(super) fn with_name(text: &str) -> Option<(&str, IpAddr)> {
+    let (name, address) = text.strip_suffix(']')?.rsplit_once('[')?;
+    let name = name.trim_end();
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    Some((name, parse(address).filter(|_| is_name)?))
+}
+
 /// Whether `text` is an address.
 pub(super) fn is(text: &str) -> bool {
     parse(text).is_some()

@@ -149,8 +149,14 @@ pub(super) fn address(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, text
     let bare = super::ip::bare(text);
     match super::ip::parse(bare) {
         Some(address) => row.ip(ip, address),
-        None if !bare.is_empty() && bare != "-" => row.text(name, bare),
-        None => {}
+        None => match super::ip::with_name(text) {
+            Some((known, address)) => {
+                row.ip(ip, address);
+                some_text(row, name, known);
+            }
+            None if !bare.is_empty() && bare != "-" => row.text(name, bare),
+            None => {}
+        },
     }
 }
 
@@ -308,6 +314,9 @@ fn host_and_port_parts(text: &str) -> (&str, Option<&str>) {
 
 /// Adds `host:port`: the host as an address where it is one, else as a name.
 pub(super) fn host_and_port_of(row: &mut RowBuilder<'_>, ip: FieldId, name: FieldId, port: FieldId, text: &str) {
+    if super::ip::with_name(text).is_some() {
+        return address(row, ip, name, text);
+    }
     let (host, number_text) = host_and_port_parts(text);
     address(row, ip, name, host);
     number(row, port, number_text.unwrap_or(""));

@@ -69,6 +69,22 @@ fn expand(word: &str) -> Vec<String> {
     words.split(' ').flat_map(|middle| ends.iter().map(move |end| format!("{before}{middle}{end}"))).collect()
 }
 
+/// What a path is of a list that names a request's headers and their values: `{"headers":[{"name":"Host","value":"www.example"}]}`.
+#[derive(Clone, Copy, PartialEq)]
+enum Listed {
+    Name,
+    Value,
+    No,
+}
+
+/// Headers whose values are fields.
+const HEADERS: [(&str, FieldId); 4] = [
+    ("host", FieldId::URL_DOMAIN),
+    ("user-agent", FieldId::USER_AGENT_ORIGINAL),
+    ("useragent", FieldId::USER_AGENT_ORIGINAL),
+    ("referer", FieldId::HTTP_REQUEST_REFERRER),
+];
+
 /// The table for the keys of one reader, and what each path of the records so far means.
 pub(in crate::decode) struct Usual {
     rules: Vec<Rule>,
@@ -87,6 +103,8 @@ pub(in crate::decode) struct Usual {
     generation: u32,
     /// What each path means.
     meanings: Vec<Option<Meaning>>,
+    /// What each path is of a list of headers.
+    listed: Vec<Listed>,
     best: Vec<Option<(u16, Key)>>,
     /// A bit for each rule that has a best key.
     touched: Vec<u64>,
@@ -122,7 +140,21 @@ impl Usual {
         let touched = vec![0; rules.len().div_ceil(64)];
         let email = FieldId::known("user.email");
         let size = ["file.size", "file", "file.name", "file.hash"].map(rule_of);
-        Usual { rules, own, date, email, ends, request, path, size, generation: 0, meanings: Vec::new(), best, touched }
+        Usual {
+            rules,
+            own,
+            date,
+            email,
+            ends,
+            request,
+            path,
+            size,
+            generation: 0,
+            meanings: Vec::new(),
+            listed: Vec::new(),
+            best,
+            touched,
+        }
     }
 
     /// Writes the fields that the record's names usually mean, but for keys that are `told` otherwise: a key for each such scalar, in their
@@ -138,8 +170,21 @@ impl Usual {
     ) {
         self.touched.fill(0);
         let mut told = told.iter().peekable();
+        let (mut header, mut headers) = (None, [None; HEADERS.len()]);
         for (key, scalar) in view.scalars().filter(|(key, _)| told.next_if_eq(&key).is_none()) {
             let meaning = self.meaning(keys, key);
+            match (self.listed[key.index()], header) {
+                (Listed::Name, _) => {
+                    let name = view.value(scalar);
+                    header =
+                        name.as_text().and_then(|name| HEADERS.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)));
+                }
+                (Listed::Value, Some(nth)) => {
+                    headers[nth] = view.value(scalar).as_text();
+                    header = None;
+                }
+                _ => {}
+            }
             if !meaning.0.is_empty() {
                 self.weigh(meaning, key, view.value(scalar), context);
             }
@@ -163,6 +208,11 @@ impl Usual {
                 if is_time {
                     break;
                 }
+            }
+        }
+        for ((_, field), said) in HEADERS.iter().zip(headers) {
+            if let Some(said) = said.filter(|said| !said.is_empty() && !row.has(*field)) {
+                row.text(*field, said);
             }
         }
         if sets_time && !has_time {
@@ -276,6 +326,7 @@ impl Usual {
         if self.generation != keys.generation() {
             self.generation = keys.generation();
             self.meanings.clear();
+            self.listed.clear();
         }
         if let Some(Some(known)) = self.meanings.get(key.index()) {
             return *known;
@@ -290,9 +341,23 @@ impl Usual {
         }
         if self.meanings.len() <= key.index() {
             self.meanings.resize(keys.len(), None);
+            self.listed.resize(keys.len(), Listed::No);
         }
         self.meanings[key.index()] = Some(meaning);
+        self.listed[key.index()] = listed(name);
         meaning
+    }
+}
+
+/// What the path is of a list of headers, or of further properties as Microsoft 365 has them.
+fn listed(name: &str) -> Listed {
+    let Some((holder, leaf)) = name.rsplit_once('.') else { return Listed::No };
+    let holder = plain_of(holder);
+    match leaf {
+        _ if !holder.ends_with("headers") && !holder.ends_with("extendedproperties") => Listed::No,
+        _ if ["name", "key"].iter().any(|word| leaf.eq_ignore_ascii_case(word)) => Listed::Name,
+        _ if leaf.eq_ignore_ascii_case("value") => Listed::Value,
+        _ => Listed::No,
     }
 }
 
@@ -574,7 +639,7 @@ fn is_uuid(text: &str) -> bool {
 /// The address, where the text is one: with a port behind it or without, in brackets or not.
 fn ip_of(text: &str) -> Option<IpAddr> {
     let text = text.trim();
-    if let Some(ip) = ip::parse(ip::bare(text)) {
+    if let Some(ip) = ip::parse(ip::bare(text)).or_else(|| ip::with_name(text).map(|(_, ip)| ip)) {
         return Some(ip);
     }
     let (host, port) = text.rsplit_once(':')?;

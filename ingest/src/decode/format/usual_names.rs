@@ -262,7 +262,7 @@ pub(super) const USUAL: &[(To, Only, &str)] = &[
     (
         Account("user"),
         Any,
-        "performedbyusername performedby operatedby username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
+        "usernamelookup performedbyusername performedby operatedby username user usr usrname {S}user {S}username suser accountname account login loginname loginuser logonname \
      logonuser logon actor actorname actorusername principal principalname userprincipalname upn samaccountname admin \
      adminname adminuser administrator operator initiatedby executedby requestedby subjectusername subjectuser \
      callername calleruser loggedonuser loggedinuser loggedonusers currentuser lastuser lastloggedinuser lastloggedonuser \
