@@ -170,7 +170,7 @@ impl super::Reader for Reader {
         row.text(FieldId::EVENT_CATEGORY, if web { "web" } else { "email" });
         let table = if web { &mut self.web_keys } else { &mut self.mail_keys };
         table.begin();
-        let (mut date, mut time, mut text, mut interface) = ("", "", "", "");
+        let (mut date, mut time, mut text, mut interface, mut client) = ("", "", "", "", "");
         for pair in pairs(message) {
             table.put(pair.key, pair.value, row);
             match pair.key {
@@ -178,12 +178,22 @@ impl super::Reader for Reader {
                 "time" => time = pair.value,
                 "msg" => text = pair.value,
                 "ui" => interface = pair.value,
+                "client_name" => client = pair.value,
                 _ => {}
             }
         }
         table.finish(row);
         if !web {
             self.mail_message(text, row);
+            // `mx.example [192.0.2.7]`, `[192.0.2.7]`
+            if !row.has(FieldId::SOURCE_IP)
+                && let Some((name, rest)) = client.split_once('[')
+                && let Ok(ip) = rest.trim_end_matches(']').parse()
+            {
+                row.ip(FieldId::SOURCE_IP, ip);
+                row.remove(FieldId::SOURCE_DOMAIN);
+                some_text(row, FieldId::SOURCE_DOMAIN, name.trim());
+            }
             // `GUI(192.0.2.7)`, `192.0.2.7`: from where an administrator or a user of the web mail works.
             if let Ok(ip) = between(interface, "(", ")").unwrap_or(interface).parse() {
                 row.ip(FieldId::SOURCE_IP, ip);

@@ -155,6 +155,12 @@ impl Reader {
                     row.text(self.target_user, target);
                 }
             }
+            // `src` is the computer, whose ends stand beside.
+            "Panda Security" => {
+                address(row, FieldId::DESTINATION_IP, FieldId::DESTINATION_DOMAIN, pairs.get("RemoteIP").unwrap_or(""));
+                number(row, FieldId::DESTINATION_PORT, pairs.get("RemotePort").unwrap_or(""));
+                number(row, FieldId::SOURCE_PORT, pairs.get("LocalPort").unwrap_or(""));
+            }
             "Forcepoint" | "FORCEPOINT" => {
                 row.text(FieldId::EVENT_ACTION, id);
                 // A command typed on the engine: `HISTORY: PID\=1 UID\=0 USER\=root COMMAND`.

@@ -110,14 +110,19 @@ impl super::Reader for Reader {
     }
 
     fn marks(&self) -> &'static [&'static [&'static str]] {
-        &[&["device", "SF", " log_id="]]
+        &[&["device", "SF", " log_id="], &["device_name=", " log_component=", " log_id="]]
     }
 
     fn read(&mut self, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
         let message = context.header.message.trim_start();
         let first = pairs(message).next();
-        if !first.is_some_and(|pair| matches!(pair.key, "device" | "device_name") && pair.value.starts_with("SF"))
-            || !message.contains(" log_id=")
+        // In newer releases `device_name` is the name that the administrator gave.
+        let named = || message.contains(" log_component=");
+        if !first.is_some_and(|pair| match pair.key {
+            "device" => pair.value.starts_with("SF"),
+            "device_name" => pair.value.starts_with("SF") || named(),
+            _ => false,
+        }) || !message.contains(" log_id=")
         {
             return false;
         }

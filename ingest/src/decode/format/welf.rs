@@ -185,7 +185,9 @@ impl super::Reader for Reader {
             return false;
         }
         match () {
-            () if !kind.is_empty() && (started || first == "startime") => self.stormshield(kind, message, context, row),
+            () if !kind.is_empty() && (started || matches!(first, "startime" | "id")) => {
+                self.stormshield(kind, message, context, row);
+            }
             () if vpn && priority && !message.starts_with("id=ArrayOS") => self.pulse(message, context, row),
             () if serial && code && message.starts_with("id=sslvpn") => self.remote_access(message, context, row),
             () if serial && code && first == "id" => self.sonicwall(message, context, row),

@@ -285,16 +285,10 @@ impl<'t> Event<'_, 't> {
     /// Whether the record has nothing of who did what: it may stand in the message.
     fn lacks_data(&self) -> bool {
         let data = &self.layout.data;
-        let who = [
-            data.subject_user,
-            data.target_user,
-            data.subject_sid,
-            data.target_sid,
-            data.image,
-            data.new_process_name,
-            data.user,
-        ];
-        !who.iter().any(|key| self.text(*key).is_some_and(|user| !user.is_empty()))
+        let who = [data.subject_user, data.target_user, data.subject_sid, data.target_sid, data.image, data.new_process_name];
+        // Beside a message, forwarders (Snare) have a column `User` that says no more than a name.
+        let user = if self.is_sysmon() { self.text(data.user) } else { None };
+        user.is_none_or(str::is_empty) && !who.iter().any(|key| self.text(*key).is_some_and(|user| !user.is_empty()))
     }
 
     fn is_sysmon(&self) -> bool {
