@@ -558,6 +558,32 @@ mod tests {
     }
 
     #[test]
+    fn cells_are_found_where_they_stand() {
+        // More fields than there are places for.
+        let names: Vec<FieldId> = (0..400).map(|n| FieldId::intern(&format!("found.{n}")).expect("room")).collect();
+        let mut builder = BatchBuilder::default();
+        let mut row = builder.row(&head(1), 0, "");
+        let mut mark = row.mark();
+        let mut state = 1u32;
+        for round in 0..6000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let field = names[(state >> 16) as usize % names.len()];
+            match round % 8 {
+                0 => _ = row.remove(field),
+                1 if round % 500 == 1 => row.rewind(mark),
+                1 if round % 300 == 1 => mark = row.mark(),
+                _ => row.text(field, &format!("{round}")),
+            }
+            let first = (0..row.cell_count()).map(|nth| row.cell_at(nth)).find(|(of, _)| *of == field).map(|(_, value)| value);
+            assert_eq!(row.get(field), first);
+            assert_eq!(row.has(field), first.is_some());
+            assert!(
+                first.and_then(|value| value.as_text()).is_none_or(|text| row.says(field, text) && !row.says(field, "no number"))
+            );
+        }
+    }
+
+    #[test]
     fn a_fixed_text_is_kept_once_a_batch() {
         let mut builder = BatchBuilder::default();
         for round in 0..2 {

@@ -25,9 +25,7 @@ pub struct RowBuilder<'a> {
     fields_refused: bool,
     /// For each place the first cell of the fields that share it, counted from one; 0 where none has a cell, 255 where it stands there or
     /// further behind. What is not there needs no search.
-    firsts: [std::cell::Cell<u8>; PLACES],
-    /// How many of the first cells stand there: those that came since are looked at when a field is next asked for, as many never are.
-    placed: std::cell::Cell<usize>,
+    firsts: [u8; PLACES],
 }
 
 /// Places of [`RowBuilder::firsts`]: of the fifty fields of a long record few share one.
@@ -37,6 +35,15 @@ const PLACES: usize = 256;
 #[inline]
 fn place_of(field: FieldId) -> usize {
     field.index() % PLACES
+}
+
+/// Notes that the `nth` cell, counted from one, is of `field`.
+#[inline]
+fn place(firsts: &mut [u8; PLACES], field: FieldId, nth: usize) {
+    let first = &mut firsts[place_of(field)];
+    if *first == 0 {
+        *first = nth.min(255) as u8;
+    }
 }
 
 /// Where in `raw` a text begins that lies there.
@@ -64,16 +71,7 @@ impl<'a> RowBuilder<'a> {
         row: Row,
         raw: &'a str,
     ) -> RowBuilder<'a> {
-        RowBuilder {
-            batch,
-            fixed,
-            orders,
-            row,
-            raw,
-            fields_refused: false,
-            firsts: [const { std::cell::Cell::new(0) }; PLACES],
-            placed: std::cell::Cell::new(0),
-        }
+        RowBuilder { batch, fixed, orders, row, raw, fields_refused: false, firsts: [0; PLACES] }
     }
 
     /// The raw text that [`BatchBuilder::row`] was given.
@@ -153,9 +151,28 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// Adds text. Not copied where it lies within the raw text.
-    #[inline]
     pub fn text(&mut self, field: FieldId, text: &str) {
-        self.value(field, Value::Text(text));
+        let start = match part_of(self.raw, text) {
+            Some(at) => self.row.raw.start as usize + at,
+            None => match self.append(text) {
+                Some(start) => start,
+                None => return,
+            },
+        };
+        self.cell(field, Kind::Text, text.len() as u32, start as u64);
+    }
+
+    /// Where a copy of `text` begins in the batch. None where there is no room for it.
+    #[inline(never)]
+    fn append(&mut self, text: &str) -> Option<usize> {
+        let arena = &mut self.batch.text;
+        let start = arena.len();
+        if start + text.len() > BATCH_TEXT_BYTES_MAX {
+            self.fields_refused = true;
+            return None;
+        }
+        arena.push_str(text);
+        Some(start)
     }
 
     /// Adds a text of the code itself, of which the batch keeps one copy for all its events.
@@ -208,29 +225,13 @@ impl<'a> RowBuilder<'a> {
     }
 
     /// Adds any value.
-    #[inline]
     pub fn value(&mut self, field: FieldId, value: Value<'_>) {
-        if let Some((kind, len, payload)) = self.payload(value) {
+        if let Value::Text(text) = value {
+            return self.text(field, text);
+        }
+        if let Some((kind, len, payload)) = stored(value, &mut self.batch.wide, |_| None) {
             self.cell(field, kind, len, payload);
         }
-    }
-
-    /// A value as a cell has it. None of a text for which there is no room.
-    #[inline]
-    fn payload(&mut self, value: Value<'_>) -> Option<(Kind, u32, u64)> {
-        let RowBuilder { raw, row, batch: Batch { text: arena, wide, .. }, fields_refused, .. } = self;
-        stored(value, wide, |text| {
-            if let Some(at) = part_of(raw, text) {
-                return Some(row.raw.start as usize + at);
-            }
-            let start = arena.len();
-            if start + text.len() > BATCH_TEXT_BYTES_MAX {
-                *fields_refused = true;
-                return None;
-            }
-            arena.push_str(text);
-            Some(start)
-        })
     }
 
     /// The first value of `field` so far.
@@ -238,6 +239,14 @@ impl<'a> RowBuilder<'a> {
     pub fn get(&self, field: FieldId) -> Option<Value<'_>> {
         let at = self.find(field)?;
         Some(self.batch.value(&self.batch.cells[at]))
+    }
+
+    /// Whether the first value of `field` so far is `text`.
+    #[inline]
+    pub fn says(&self, field: FieldId, text: &str) -> bool {
+        let Some(at) = self.find(field) else { return false };
+        let cell = &self.batch.cells[at];
+        cell.kind == Kind::Text && cell.len as usize == text.len() && self.batch.value(cell) == Value::Text(text)
     }
 
     /// Whether `field` has a value so far.
@@ -249,15 +258,8 @@ impl<'a> RowBuilder<'a> {
     /// Where the first cell of `field` is. Always in place: those who ask are calls of their own.
     #[inline(always)]
     fn find(&self, field: FieldId) -> Option<usize> {
+        let first = usize::from(self.firsts[place_of(field)]).checked_sub(1)?;
         let cells = &self.batch.cells[self.row.cells_start as usize..];
-        let placed = self.placed.replace(cells.len());
-        for (cell, nth) in cells[placed..].iter().zip(placed + 1..) {
-            let first = &self.firsts[place_of(cell.field)];
-            if first.get() == 0 {
-                first.set(nth.min(255) as u8);
-            }
-        }
-        let first = usize::from(self.firsts[place_of(field)].get()).checked_sub(1)?;
         // Before that cell there is none of the field, and mostly it is its.
         let is_its = |cell: &Cell| cell.field == field;
         let at = if is_its(&cells[first]) { first } else { first + cells[first..].iter().position(is_its)? };
@@ -276,7 +278,6 @@ impl<'a> RowBuilder<'a> {
         }
         let removed = self.batch.cells.len() - kept;
         self.truncate(kept);
-        self.forget_places();
         removed
     }
 
@@ -346,26 +347,25 @@ impl<'a> RowBuilder<'a> {
         self.fields_refused = false;
     }
 
-    /// Leaves so many cells of the batch.
+    /// Leaves so many cells of the batch. Where one is gone, those behind it stand elsewhere.
     fn truncate(&mut self, cells: usize) {
-        self.batch.cells.truncate(cells);
-        if self.placed.get() > self.cell_count() {
-            self.forget_places();
+        if cells < self.batch.cells.len() {
+            self.batch.cells.truncate(cells);
+            self.firsts = [0; PLACES];
+            for (cell, nth) in self.batch.cells[self.row.cells_start as usize..].iter().zip(1..) {
+                place(&mut self.firsts, cell.field, nth);
+            }
         }
-    }
-
-    /// Where cells are gone, those behind them stand elsewhere.
-    fn forget_places(&mut self) {
-        self.firsts = [const { std::cell::Cell::new(0) }; PLACES];
-        self.placed.set(0);
     }
 
     #[inline]
     fn cell(&mut self, field: FieldId, kind: Kind, len: u32, payload: u64) {
-        if self.batch.cells.len() - self.row.cells_start as usize >= CELLS_PER_EVENT_MAX {
+        let count = self.cell_count();
+        if count >= CELLS_PER_EVENT_MAX {
             self.fields_refused = true;
             return;
         }
+        place(&mut self.firsts, field, count + 1);
         self.batch.cells.push(Cell { payload, len, field, kind });
     }
 }
