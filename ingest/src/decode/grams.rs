@@ -6,12 +6,15 @@
 
 use std::cell::Cell;
 
-/// Words of the map, one for each kind of byte that a pair may begin with. The second byte's low bits say which bit.
+/// Words of the map: one for each kind of byte that a pair may begin with, where the second byte's low bits say which bit, and the last.
 const WORDS: usize = 64;
+/// The last word: a bit for each kind of byte that may stand behind the time that a message begins with, and one that is always there.
+const BEHIND_TIME: u8 = WORDS as u8 - 1;
+const ALWAYS: u16 = BEHIND_TIME as u16 * 64 + 63;
 /// The kinds: a letter in either case, a digit, each of the marks that stand between words and values, and whatever else.
 const KINDS: [u8; 256] = {
-    let marks = b" |,;\t=:[]\"()-./_<>%#'@{}*&+";
-    let mut kinds = [WORDS as u8 - 1; 256];
+    let marks = b" |,;\t=:[]\"()-./_<>%#'@{}*+";
+    let mut kinds = [BEHIND_TIME - 1; 256];
     let mut nth = 0;
     while nth < 26 {
         (kinds[b'a' as usize + nth], kinds[b'A' as usize + nth]) = (nth as u8, nth as u8);
@@ -25,46 +28,48 @@ const KINDS: [u8; 256] = {
         kinds[marks[nth - 36] as usize] = nth as u8;
         nth += 1;
     }
-    assert!(nth < WORDS, "one is left for all others");
+    assert!(nth < BEHIND_TIME as usize, "one is left for all others");
     kinds
 };
 /// Bytes that one turn marks.
 const STEP: usize = 8;
-/// Pairs that one template asks for: the rarest of what it needs.
-const NEEDED_MAX: usize = 6;
+/// Pairs that one template asks for: the rarest of what it needs. Further ones would be there where these are.
+const NEEDED_MAX: usize = 4;
 
 /// The pairs of one text; filled when the first asks. Every byte begins a pair, the last one with a byte that is none.
 #[derive(Debug)]
 pub(super) struct Grams {
     words: [Cell<u64>; WORDS],
-    behind_time: Cell<BehindTime>,
+    /// A bit for the kind of byte that stands second behind the time that the message begins with. All where there is none.
+    second: Cell<u64>,
     filled: Cell<bool>,
 }
 
-/// What stands behind the time that a message begins with.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum BehindTime {
-    /// It begins with none, or nothing stands behind it.
-    #[default]
-    Nothing,
-    Byte(u8),
+/// The bits that a template needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Needed {
+    /// Of its pairs, the rarest first, then of what stands behind the time that a message begins with. [`ALWAYS`] is in the places left.
+    bits: [u16; NEEDED_MAX + 1],
+    /// The word of a byte that stands alone, the rarest: what is told apart by a `|` or a tab has no pairs. Or the last one.
+    word: u8,
+    /// The kinds of byte that may stand second behind the time that a message begins with.
+    second: u64,
 }
 
-/// The pairs that a template needs; the last stands in the places left.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Needed {
-    bits: [u16; NEEDED_MAX],
-    /// Of the bytes that stand alone, the rarest: what is told apart by a `|` or a tab has no pairs.
-    byte: Option<u8>,
-    /// The message begins with a time, and this stands behind it.
-    behind_time: BehindTime,
-    /// Whether there is any pair.
-    some: bool,
+impl Default for Needed {
+    fn default() -> Needed {
+        Needed { bits: [ALWAYS; NEEDED_MAX + 1], word: BEHIND_TIME, second: u64::MAX }
+    }
 }
 
 #[inline]
 fn word(first: u8) -> usize {
     usize::from(KINDS[usize::from(first)]) % WORDS
+}
+
+/// A bit for each kind of byte that is in `set`.
+pub(super) fn kinds(set: &[bool; 256]) -> u64 {
+    (0..=u8::MAX).filter(|byte| set[usize::from(*byte)]).fold(0, |kinds, byte| kinds | 1 << word(byte))
 }
 
 fn bit(first: u8, second: u8) -> u16 {
@@ -74,7 +79,7 @@ fn bit(first: u8, second: u8) -> u16 {
 impl Grams {
     /// An empty map, for one text.
     pub(super) fn new() -> Grams {
-        Grams { words: [const { Cell::new(0) }; WORDS], behind_time: Cell::new(BehindTime::Nothing), filled: Cell::new(false) }
+        Grams { words: [const { Cell::new(0) }; WORDS], second: Cell::new(u64::MAX), filled: Cell::new(false) }
     }
 
     /// Makes the map of `text`, always the same one, where that was not done.
@@ -90,34 +95,33 @@ impl Grams {
         self.filled.get()
     }
 
-    /// The same map, where the message within the text begins like this.
-    pub(super) fn beginning(&self, behind_time: BehindTime) -> &Grams {
-        self.behind_time.set(behind_time);
+    /// The same map, where the message within the text begins with a time and has this behind it, or begins with none.
+    pub(super) fn beginning(&self, behind_time: &[u8]) -> &Grams {
+        let kind = |nth: usize| behind_time.get(nth).map(|byte| 1 << word(*byte));
+        self.words[usize::from(BEHIND_TIME)].set(1 << (ALWAYS % 64) | kind(0).unwrap_or(0));
+        self.second.set(kind(1).unwrap_or(u64::MAX));
         self
     }
 
-    /// Whether the text may hold what is `needed`; true for certain where it does.
+    /// Whether the text may hold what is `needed`; true for certain where it does. The rarest is asked for first: most texts lack it.
     #[inline]
     pub(super) fn may_hold(&self, needed: &Needed) -> bool {
-        (!needed.some || self.holds(needed.bits[0])) && self.may_hold_rest(needed)
+        self.holds(needed.bits[0]) && self.may_hold_rest(needed)
     }
 
-    /// The same, where the first of its pairs is known to be there or it needs none. The rarest is asked for first: most texts lack it.
+    /// The same, where the first of its bits is known to be there.
     #[inline]
     fn may_hold_rest(&self, needed: &Needed) -> bool {
-        (!needed.some || needed.bits[1..].iter().all(|bit| self.holds(*bit)))
-            && needed.byte.is_none_or(|byte| self.holds_byte(byte))
-            && (needed.behind_time == BehindTime::Nothing || needed.behind_time == self.behind_time.get())
+        let [_, second, more @ ..] = &needed.bits;
+        self.holds(*second)
+            && self.words[usize::from(needed.word) % WORDS].get() != 0
+            && more.iter().all(|bit| self.holds(*bit))
+            && self.second.get() & needed.second != 0
     }
 
     #[inline]
     fn holds(&self, bit: u16) -> bool {
-        self.words[usize::from(bit / 64)].get() & 1 << (bit % 64) != 0
-    }
-
-    #[inline]
-    fn holds_byte(&self, byte: u8) -> bool {
-        self.words[word(byte)].get() != 0
+        self.words[usize::from(bit / 64) % WORDS].get() & 1 << (bit % 64) != 0
     }
 
     fn fill(&self, text: &[u8]) {
@@ -134,6 +138,7 @@ impl Grams {
         }
         rest.iter().for_each(&mut next);
         next(&0);
+        self.beginning(&[]);
     }
 }
 
@@ -161,7 +166,7 @@ impl Rarity {
                 *count += u32::from(grams.holds(bit));
             }
             for (byte, count) in (0..=u8::MAX).zip(&mut rarity.bytes) {
-                *count += u32::from(grams.holds_byte(byte));
+                *count += u32::from(grams.words[word(byte)].get() != 0);
             }
         }
         rarity
@@ -180,24 +185,20 @@ impl Needed {
         pairs.dedup();
         let alone = literals.filter(|literal| literal.len() == 1).map(|literal| literal.as_bytes()[0]);
         let byte = alone.min_by_key(|byte| (rarity.bytes[usize::from(*byte)], *byte));
-        let Some((_, last)) = pairs.get(..NEEDED_MAX.min(pairs.len())).and_then(|pairs| pairs.last()) else {
-            return Needed { byte, ..Needed::default() };
-        };
-        let mut needed = Needed { bits: [*last; NEEDED_MAX], byte, some: true, ..Needed::default() };
-        for (place, (_, bit)) in needed.bits.iter_mut().zip(&pairs) {
+        let mut needed = Needed { word: byte.map_or(BEHIND_TIME, |byte| word(byte) as u8), ..Needed::default() };
+        for (place, (_, bit)) in needed.bits[..NEEDED_MAX].iter_mut().zip(&pairs) {
             *place = *bit;
         }
         needed
     }
 
-    /// The same, of messages that begin with a time and have this behind it.
-    pub(super) fn behind_time(self, behind_time: BehindTime) -> Needed {
-        Needed { behind_time, ..self }
-    }
-
-    /// Whether nothing is asked for.
-    fn is_nothing(&self) -> bool {
-        !self.some && self.byte.is_none() && self.behind_time == BehindTime::Nothing
+    /// The same, of messages that begin with a time, have `first` behind it and then a byte of one of the kinds `second`.
+    pub(super) fn behind_time(mut self, first: u8, second: u64) -> Needed {
+        // In the first place where nothing else is.
+        let place = if self.bits[0] == ALWAYS { 0 } else { NEEDED_MAX };
+        self.bits[place] = u16::from(BEHIND_TIME) * 64 + word(first) as u16;
+        self.second = second;
+        self
     }
 }
 
@@ -267,64 +268,64 @@ impl Ways {
 /// Numbers, each with pairs of which a text must hold one: a look over the text's map finds those that may be meant, however many there are.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Waiting {
-    /// The pairs that some number waits for: a word of the map, how many such pairs there are before it, and those in it.
-    words: Vec<(u16, u16, u64)>,
-    /// Where those begin in `who` that wait for each of the pairs, and at last where all end.
-    starts: Vec<u32>,
-    /// Who waits, in the order of the pairs, and what else they need.
+    words: Vec<Waited>,
+    /// Where in `who` those are that wait for each of the bits.
+    places: Vec<(u32, u32)>,
+    /// Who waits, in the order of the bits, and what else they need.
     who: Vec<(u16, Needed)>,
-    /// Numbers that no pair tells apart, and what they need.
-    always: Vec<(u16, Needed)>,
+}
+
+/// The bits of one word of the map that some number waits for.
+#[derive(Clone, Debug, PartialEq)]
+struct Waited {
+    word: u16,
+    /// How many such bits there are before this word, and for each of its own before that.
+    before: u16,
+    nth: [u8; 64],
+    bits: u64,
 }
 
 impl Waiting {
     /// Each number is meant only by texts that hold all of one of what it needs; by any text where that is nothing.
     pub(super) fn new(numbers: impl Iterator<Item = (u16, Vec<Needed>)>) -> Waiting {
-        let mut waiting = Waiting { words: Vec::new(), starts: Vec::new(), who: Vec::new(), always: Vec::new() };
+        let mut who = Vec::new();
         for (number, needed) in numbers {
-            if needed.is_empty() || needed.iter().any(Needed::is_nothing) {
-                waiting.always.push((number, Needed::default()));
-                continue;
-            }
-            for needed in needed {
-                if needed.some { &mut waiting.who } else { &mut waiting.always }.push((number, needed));
-            }
+            let is_any = needed.is_empty() || needed.contains(&Needed::default());
+            let needed = if is_any { vec![Needed::default()] } else { needed };
+            who.extend(needed.into_iter().map(|needed| (number, needed)));
         }
-        waiting.who.sort_by_key(|(_, needed)| needed.bits[0]);
-        let mut start = 0;
-        for same in waiting.who.chunk_by(|one, other| one.1.bits[0] == other.1.bits[0]) {
-            let (word, bit) = (same[0].1.bits[0] / 64, 1 << (same[0].1.bits[0] % 64));
-            match waiting.words.last_mut().filter(|last| last.0 == word) {
-                Some(last) => last.2 |= bit,
-                None => waiting.words.push((word, waiting.starts.len() as u16, bit)),
+        who.sort_by_key(|(_, needed)| needed.bits[0]);
+        let (mut words, mut places, mut start): (Vec<Waited>, Vec<_>, _) = (Vec::new(), Vec::new(), 0);
+        for same in who.chunk_by(|one, other| one.1.bits[0] == other.1.bits[0]) {
+            let (word, bit) = (same[0].1.bits[0] / 64, same[0].1.bits[0] % 64);
+            if words.last().is_none_or(|last| last.word != word) {
+                words.push(Waited { word, before: places.len() as u16, nth: [0; 64], bits: 0 });
             }
-            waiting.starts.push(start);
+            if let Some(last) = words.last_mut() {
+                last.nth[usize::from(bit)] = last.bits.count_ones() as u8;
+                last.bits |= 1 << bit;
+            }
+            places.push((start, start + same.len() as u32));
             start += same.len() as u32;
         }
-        waiting.starts.push(start);
-        waiting
+        Waiting { words, places, who }
     }
 
     /// Sets in `found` the bit of each number that the text of `grams` may mean, and of a few that it does not.
     pub(super) fn find(&self, grams: &Grams, found: &mut [u64]) {
-        set(&self.always, grams, found);
-        for (word, before, waited) in &self.words {
-            let mut both = grams.words[usize::from(*word)].get() & waited;
+        for word in &self.words {
+            let mut both = grams.words[usize::from(word.word) % WORDS].get() & word.bits;
             while both != 0 {
-                let lower = (both & both.wrapping_neg()) - 1;
+                let nth = word.nth[both.trailing_zeros() as usize % 64];
                 both &= both - 1;
-                let at = usize::from(*before) + (waited & lower).count_ones() as usize;
-                set(&self.who[self.starts[at] as usize..self.starts[at + 1] as usize], grams, found);
+                let (start, end) = self.places[usize::from(word.before) + usize::from(nth)];
+                for (number, needed) in &self.who[start as usize..end as usize] {
+                    if grams.may_hold_rest(needed) {
+                        found[usize::from(*number) / 64] |= 1 << (number % 64);
+                    }
+                }
             }
         }
-    }
-}
-
-/// Sets the bits of those of `who` that the text of `grams` may mean. In place: most have few to look at.
-#[inline(always)]
-fn set(who: &[(u16, Needed)], grams: &Grams, found: &mut [u64]) {
-    for (number, _) in who.iter().filter(|(_, needed)| grams.may_hold_rest(needed)) {
-        found[usize::from(*number) / 64] |= 1 << (number % 64);
     }
 }
 
@@ -384,7 +385,7 @@ mod tests {
         let rarity = Rarity::of(["a=1 b=2", "a=1 c=2", "a=1 d|2"].into_iter());
         let needed = |literals: &[&str]| Needed::of(literals.iter().copied(), &rarity);
         assert_eq!(needed(&["a=", "b="]).bits[0], bit(b'b', b'='));
-        assert_eq!(needed(&["|", "="]).byte, Some(b'|'));
+        assert_eq!(usize::from(needed(&["|", "="]).word), word(b'|'));
         let grams = Grams::new();
         assert!(!grams.of("a=1 c=2").may_hold(&needed(&["|"])) && grams.may_hold(&needed(&["="])));
     }

@@ -254,10 +254,15 @@ impl Plan {
             }
             plan.tell(key, Key { native: native_field, targets });
         }
-        let needed: Vec<_> = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needs(rarity))).collect();
+        let needed = plan.lines.iter().map(|line| (line.template.first_bytes(), line.needs(rarity), line.template.behind_time()));
+        let needed: Vec<_> = needed.collect();
         for byte in 0..256 {
-            let lines = (0..).zip(&needed).filter(|(_, (first, _))| first[byte]);
-            let lines: Vec<(u16, Needed)> = lines.flat_map(|(at, (_, needs))| needs.iter().map(move |one| (at, *one))).collect();
+            let lines = (0..).zip(&needed).filter(|(_, (first, ..))| first[byte]);
+            let lines = lines.flat_map(|(at, (_, needs, behind_time))| {
+                let behind_time = behind_time.as_ref().filter(|behind_time| !behind_time.without[byte]);
+                needs.iter().map(move |one| (at, behind_time.map_or(*one, |behind| one.behind_time(behind.first, behind.second))))
+            });
+            let lines: Vec<(u16, Needed)> = lines.collect();
             let place = plan.candidates.iter().position(|other| other.lines == lines).unwrap_or_else(|| {
                 plan.candidates.push(Candidates::new(lines));
                 plan.candidates.len() - 1
@@ -342,8 +347,7 @@ impl LinePlan {
             ways.gap();
             ways.fork(values, |value, ways| ways.literal(value));
         }
-        let behind_time = self.template.behind_time();
-        ways.needs(rarity).into_iter().map(|needed| needed.behind_time(behind_time)).collect()
+        ways.needs(rarity)
     }
 
     /// The keys that an object must have, among `keys`.

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use memchr::{memchr, memrchr};
 
 use super::target::{Extent, Target, TimeForm};
-use crate::decode::grams::{BehindTime, Ways};
+use crate::decode::grams::{self, Ways};
 use crate::decode::stamp::{self, Stamp};
 
 /// A compiled template.
@@ -89,11 +89,20 @@ impl FirstTime {
         ((text.as_ptr() as usize, text.len()) == (self.of.get().0, length) && is_whole).then_some(stamp)
     }
 
-    /// What stands behind the time that `text` begins with.
-    pub(in crate::decode) fn behind(&self, text: &str) -> BehindTime {
-        let behind = self.length(text).and_then(|length| text.as_bytes().get(length));
-        behind.map_or(BehindTime::Nothing, |byte| BehindTime::Byte(*byte))
+    /// What stands behind the time that `text` begins with; nothing where it begins with none.
+    pub(in crate::decode) fn behind<'t>(&self, text: &'t str) -> &'t [u8] {
+        self.length(text).map_or(&[], |length| &text.as_bytes()[length..])
     }
+}
+
+/// What stands behind the time that texts which fit a template begin with.
+#[derive(Debug)]
+pub(super) struct BehindTime {
+    /// The byte directly behind it, and of which kinds the next one may be.
+    pub(super) first: u8,
+    pub(super) second: u64,
+    /// Bytes that texts may begin with which begin with no time.
+    pub(super) without: [bool; 256],
 }
 
 /// Captures of one template at most: more is a mistake in the description.
@@ -137,14 +146,24 @@ impl Template {
         ways
     }
 
-    /// What stands behind the time that a text begins with, where every one that fits begins with a time.
-    pub(super) fn behind_time(&self) -> BehindTime {
-        match &self.ops[..] {
-            [Op::Capture { extent: Extent::Time(TimeForm::Any), .. }, Op::Literal(literal), ..] => {
-                BehindTime::Byte(literal.as_bytes()[0])
-            }
-            _ => BehindTime::Nothing,
+    /// What stands behind the time that texts which fit begin with, where it is known.
+    pub(super) fn behind_time(&self) -> Option<BehindTime> {
+        let (beginning, optional, after) = match &self.ops[..] {
+            [Op::Group { choices, optional }, after @ ..] if choices.len() == 1 => (&choices[0][..], *optional, after),
+            ops => (ops.get(..2)?, false, &ops[2..]),
+        };
+        let [Op::Capture { extent: Extent::Time(TimeForm::Any), .. }, Op::Literal(literal)] = beginning else { return None };
+        let mut without = [false; 256];
+        if optional && first_bytes(after, &mut without) {
+            return None;
         }
+        let mut second = [false; 256];
+        match literal.as_bytes() {
+            [_, byte, ..] => second[usize::from(*byte)] = true,
+            _ if first_bytes(after, &mut second) => second = [true; 256],
+            _ => {}
+        }
+        Some(BehindTime { first: literal.as_bytes()[0], second: grams::kinds(&second), without })
     }
 
     /// The captures of `text`, where it is wholly what the template says.

@@ -9,6 +9,8 @@ use event::{BatchBuilder, Content, Frame, FrameHead, LogRange, Time, Transport};
 use super::file::{File, Scalar};
 use super::*;
 use crate::decode::DecodeSettings;
+use crate::decode::grams::Grams;
+use crate::decode::syslog::{self, Header};
 use crate::decode::text::TextDecoder;
 
 /// What `raw` becomes, as text by field; several values joined by `|`.
@@ -157,6 +159,45 @@ fn what_makes_no_sense_is_refused() {
         let error = Library::with([("trial", text.as_str())].into_iter()).unwrap_err().to_string();
         assert!(error.contains(reason), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_line_that_fits_is_asked() {
+    /// Each record is held against its own description and each one of so many others.
+    const OTHERS: usize = 16;
+    let settings = settings("UTC");
+    let library = Library::shipped();
+    let files: Vec<File> = SHIPPED.iter().map(|(path, text)| read(path, text).unwrap()).collect();
+    let (mut hits, mut found, mut fitting) = (Vec::new(), Vec::new(), 0);
+    for (nth, (case, name)) in files.iter().flat_map(|file| file.cases.iter().map(|case| (case, &file.name))).enumerate() {
+        for header in [Header { message: &case.raw, ..Header::default() }, syslog::header(&case.raw)] {
+            let context = Context {
+                record: &case.raw,
+                header,
+                zone: &settings.time_zone,
+                reference: settings.reference,
+                grams: Grams::new(),
+                first_time: FirstTime::default(),
+            };
+            let message = trimmed(header.message);
+            let Some(first) = message.bytes().next() else { continue };
+            for (_, plan) in library.plans.iter().enumerate().filter(|(at, plan)| (at + nth) % OTHERS == 0 || plan.name == *name)
+            {
+                let mut asked = Vec::new();
+                plan.candidates(first).find(&context, false, &mut found, |at| {
+                    asked.push(usize::from(at));
+                    false
+                });
+                for (at, line) in plan.lines.iter().enumerate() {
+                    let fits = line.template.matches(message, &context.first_time, &mut hits)
+                        && writer::accepts(line, message, &hits, None);
+                    assert!(!fits || asked.contains(&at), "{}, line {at}: {message}", plan.name);
+                    fitting += usize::from(fits);
+                }
+            }
+        }
+    }
+    assert!(fitting > files.len());
 }
 
 #[test]
