@@ -25,6 +25,7 @@ use super::text::Context;
 use file::File;
 pub(super) use plan::Plan;
 pub(super) use template::FirstTime;
+use template::Hit;
 use writer::{Scratch, Writer};
 
 /// A description makes no sense.
@@ -101,6 +102,9 @@ pub(super) struct Reader {
     names: Names,
     /// The keys that each line of objects must have, among those of objects that were read before.
     asked: Vec<Vec<Key>>,
+    hits: Vec<Hit>,
+    /// A bit for each line that may fit.
+    found: Vec<u64>,
     scratch: Scratch,
 }
 
@@ -112,6 +116,8 @@ impl Reader {
             plan: plan.clone(),
             lacks_time: !plan.writes_time(),
             names: Names::new(plan.native),
+            hits: Vec::new(),
+            found: Vec::new(),
             scratch: Scratch::new(plan.native, plan.names_fields()),
         }
     }
@@ -123,20 +129,18 @@ impl Reader {
 
     /// Writes the record where one of the lines fits it; `object` is what it was read as, where it is one.
     pub(super) fn read(&mut self, mut object: Option<&mut Object<'_>>, context: &Context<'_>, row: &mut RowBuilder<'_>) -> bool {
-        let Reader { plan, lacks_time, names, asked, scratch } = self;
+        let Reader { plan, lacks_time, names, asked, hits, found, scratch } = self;
         let message = trimmed(context.header.message);
         let Some(first) = message.bytes().next() else { return false };
         let mut in_zone = None;
-        let mut hits = std::mem::take(&mut scratch.hits);
-        let mut found = std::mem::take(&mut scratch.found);
         let read = object.as_deref().map(|object| object.read);
-        let done = plan.candidates(first).find(context, read.is_some(), &mut found, |at| {
+        let done = plan.candidates(first).find(context, read.is_some(), found, |at| {
             let line = &plan.lines[usize::from(at)];
-            if !line.template.matches(message, &context.first_time, &mut hits)
+            if !line.template.matches(message, &context.first_time, hits)
                 || !writer::accepts(
                     line,
                     message,
-                    &hits,
+                    hits,
                     object.as_deref_mut().map(|object| (object, &asked[usize::from(at)][..])),
                 )
             {
@@ -148,7 +152,7 @@ impl Reader {
                 None => context,
             };
             let mut writer = Writer { plan, names, scratch, read, context: writes, row };
-            if writer.line(line, message, &hits) {
+            if writer.line(line, message, hits) {
                 writer.set(&line.set);
                 row.log_source(line.log_source.unwrap_or(plan.log_source));
                 return true;
@@ -156,8 +160,6 @@ impl Reader {
             row.rewind(mark);
             false
         });
-        scratch.found = found;
-        scratch.hits = hits;
         if done {
             let writes = in_zone.as_ref().unwrap_or(context);
             let mut writer = Writer { plan, names, scratch, read, context: writes, row };

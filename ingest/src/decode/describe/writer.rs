@@ -1,8 +1,9 @@
 //! Writes what a template captured: conversions, keys of pairs and JSON, what values mean.
 
 use event::{FieldId, RowBuilder, Value};
+use hashbrown::HashMap;
 
-use super::plan::{Ask, Constant, Key, LinePlan, Plan, Sets};
+use super::plan::{Ask, Constant, Key, LinePlan, Meaning, Plan, Sets};
 use super::target::{Convert, Target, TimeForm};
 use super::template::{FirstTime, Hit};
 use crate::decode::cut::{at_first, trimmed};
@@ -22,9 +23,6 @@ const DEPTH_MAX: usize = 4;
 /// Buffers that live from record to record.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    pub(super) hits: Vec<Hit>,
-    /// A bit for each line that may fit.
-    pub(super) found: Vec<u64>,
     inner: Vec<Vec<Hit>>,
     depth: usize,
     text: String,
@@ -372,34 +370,40 @@ impl Writer<'_, '_, '_> {
 
     /// Writes what `text` means by `values`, or else says.
     fn convert_meant(&mut self, target: &Target, text: &str) {
-        let plan = self.plan;
-        let mut text = trimmed(text);
-        if let Some(table) = target.values {
-            let table = &plan.values[usize::from(table)];
-            let lower = &mut self.scratch.lower;
-            lower.clear();
-            // What is quoted means what stands between the quotes.
-            let plain = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).filter(|_| target.convert == Convert::Plain);
-            let plain = plain.unwrap_or(text);
-            if plain.is_ascii() {
-                lower.push_str(plain);
-                lower.make_ascii_lowercase();
-            } else {
-                lower.extend(plain.chars().flat_map(char::to_lowercase));
-            }
-            if let Some(meaning) = table.get(lower.as_str()).or_else(|| table.get("*").filter(|_| !text.is_empty())) {
-                self.set(&meaning.set);
-                if let Some(write) = &meaning.write {
-                    text = write;
-                }
-            }
-        }
+        let text = match target.values {
+            Some(table) => self.meant(&self.plan.values[usize::from(table)], target, trimmed(text)),
+            None => trimmed(text),
+        };
         if text.is_empty() || text == "-" || (target.if_absent && self.row.has(target.field)) {
             return;
         }
-        self.convert(target, text);
+        match target.convert {
+            Convert::Text => add_text(self.row, target.field, text), // As most are.
+            _ => self.convert(target, text),
+        }
     }
 
+    /// What `text` means by `table`, whose cells are written; else what it says.
+    fn meant<'t>(&mut self, table: &'t HashMap<Box<str>, Meaning>, target: &Target, text: &'t str) -> &'t str {
+        let lower = &mut self.scratch.lower;
+        lower.clear();
+        // What is quoted means what stands between the quotes.
+        let plain = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).filter(|_| target.convert == Convert::Plain);
+        let plain = plain.unwrap_or(text);
+        if plain.is_ascii() {
+            lower.push_str(plain);
+            lower.make_ascii_lowercase();
+        } else {
+            lower.extend(plain.chars().flat_map(char::to_lowercase));
+        }
+        let meaning = table.get(lower.as_str()).or_else(|| table.get("*").filter(|_| !text.is_empty()));
+        if let Some(meaning) = meaning {
+            self.set(&meaning.set);
+        }
+        meaning.and_then(|meaning| meaning.write.as_deref()).unwrap_or(text)
+    }
+
+    #[inline(never)]
     fn convert(&mut self, target: &Target, text: &str) {
         let (row, field) = (&mut *self.row, target.field);
         match target.convert {
@@ -593,7 +597,7 @@ impl Writer<'_, '_, '_> {
 
 /// Adds text, but not once more what the field says already: many records say a thing twice.
 fn add_text(row: &mut RowBuilder<'_>, field: FieldId, text: &str) {
-    if !text.is_empty() && row.get(field) != Some(Value::Text(text)) {
+    if !text.is_empty() && !row.says(field, text) {
         row.text(field, text);
     }
 }
