@@ -110,9 +110,13 @@ pub(super) fn accepts(line: &LinePlan, text: &str, hits: &[Hit], object: Option<
         Convert::Json => {
             let mut object = object.filter(|(object, _)| object.read.is(text));
             line.asks.iter().enumerate().all(|(nth, ask)| {
-                let has = object.as_ref().and_then(|(object, keys)| object.has(*keys.get(nth)?));
+                let known = object.as_ref().and_then(|(object, keys)| Some((object, *keys.get(nth)?)));
+                let has = known.and_then(|(object, key)| object.has(key));
                 if let Some(has) = has.filter(|has| !has || ask.values.is_none()) {
                     return has;
+                }
+                if let Some(value) = known.filter(|_| has.is_some()).and_then(|(object, key)| object.text(key)) {
+                    return ask.wants(value);
                 }
                 let found = match &mut object {
                     Some((object, _)) => object.find(text, &ask.key),
