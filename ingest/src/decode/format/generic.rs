@@ -4,6 +4,7 @@ use event::{FieldId, RowBuilder};
 
 use super::usual::{self, Usual};
 use super::{Kind, Recognise};
+use crate::decode::cut::find;
 use crate::decode::pairs::{Pair, Style, styled};
 use crate::decode::record::{Fields, Key, Keys, Record};
 use crate::decode::text::Context;
@@ -49,6 +50,9 @@ const fn style(separator: Option<char>, equals: char) -> Style {
 /// names must be known.
 fn is_whole(text: &str, style: Style) -> bool {
     let Some(separator) = style.separator else { return false };
+    if memchr::memchr_iter(separator as u8, text.as_bytes()).nth(PAIRS_MIN - 2).is_none() {
+        return false; // Too few parts, as most texts have of most separators.
+    }
     let (mut count, mut known, mut inner) = (0, 0, 0);
     let good = text.trim_end_matches(separator).split(separator).all(|part| {
         let Some((key, value)) = part.split_once(style.equals) else { return false };
@@ -130,7 +134,7 @@ fn is_name(text: &str, style: Style) -> bool {
 /// Whether the text is pairs of `style`: it begins with one, or words stand before them and pairs are the greater part.
 fn fits(text: &str, style: Style) -> bool {
     let Some(first) = memchr::memchr(b'=', text.as_bytes()) else { return false };
-    if style.separator.is_some_and(|separator| !text.contains(separator)) {
+    if style.separator.is_some_and(|separator| find(text, separator).is_none()) {
         return false;
     }
     let (mut count, mut bytes, mut quoted) = (0, 0, 0);
