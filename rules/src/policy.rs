@@ -167,11 +167,12 @@ struct Cell {
 }
 
 impl Cell {
-    /// Whether it speaks of these addresses at this time.
-    fn is_about(&self, source: IpAddr, destination: IpAddr, time: Time) -> bool {
-        self.src.is_none_or(|net| net.contains(&source))
-            && self.dst.is_none_or(|net| net.contains(&destination))
-            && self.until.is_none_or(|until| time <= until)
+    /// Whether it speaks of these addresses at this time. Prefixes of lines are met as those of zones are: an IPv4 address in IPv6 clothes
+    /// is the IPv4 address.
+    fn is_about(&self, c: &Communication) -> bool {
+        self.src.is_none_or(|net| net.contains(&c.source.to_canonical()))
+            && self.dst.is_none_or(|net| net.contains(&c.destination.to_canonical()))
+            && self.until.is_none_or(|until| c.time <= until)
     }
 
     fn decision(&self) -> Decision {
@@ -318,9 +319,7 @@ impl Policy {
 
     /// What the policy says.
     pub fn decide(&self, c: &Communication) -> Decision {
-        // Prefixes of lines are met as those of zones are: an IPv4 address in IPv6 clothes is the IPv4 address.
-        let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
-        self.decide_between(self.lookup.zone(source), self.lookup.zone(destination), c)
+        self.decide_between(self.zone_index(c.source), self.zone_index(c.destination), c)
     }
 
     /// What the policy says of a communication whose zones are known.
@@ -328,14 +327,11 @@ impl Policy {
         if from == to {
             return Decision::Internal;
         }
-        let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
         let found = match (c.protocol, c.port) {
-            (Some(protocol), Some(port)) => {
-                self.table.find(from, to, (protocol, port), |cell| cell.is_about(source, destination, c.time), source)
-            }
+            (Some(protocol), Some(port)) => self.table.find(from, to, (protocol, port), c),
             // Only what speaks of every port, or of every protocol, decides what does not say which it has.
             _ => self.table.lines(from, to).iter().find(|cell| {
-                cell.is_about(source, destination, c.time)
+                cell.is_about(c)
                     && cell.service.iter().any(|s| {
                         s.protocol.is_none_or(|p| Some(p) == c.protocol)
                             && (s.low == 0 && s.high == u16::MAX || c.port.is_some_and(|port| (s.low..=s.high).contains(&port)))
@@ -402,13 +398,17 @@ impl Policy {
         self.zones[usize::from(from)].clause.as_deref().or(self.zones[usize::from(to)].clause.as_deref())
     }
 
+    /// Whether what goes from one zone to another may be one of two legs through a sanitiser.
+    pub(crate) fn is_leg(&self, from: u16, to: u16) -> bool {
+        self.table.is_leg(from, to)
+    }
+
     /// Whether a line would allow it with another protocol or port, and the event does not say which it had: a later fragment has no
     /// port.
     fn hangs_on_what_is_unknown(&self, from: u16, to: u16, c: &Communication) -> bool {
         let protocols = c.protocol.map_or(0..=u8::MAX, |p| p..=p);
-        let (source, destination) = (c.source.to_canonical(), c.destination.to_canonical());
         let lines = self.table.lines(from, to).iter();
-        let mut services = lines.filter(|line| line.is_about(source, destination, c.time)).flat_map(|line| &line.service);
+        let mut services = lines.filter(|line| line.is_about(c)).flat_map(|line| &line.service);
         (c.protocol.is_none() || c.port.is_none())
             && services.any(|s| {
                 let ported = matches!(s.protocol, Some(6 | 17 | 132));

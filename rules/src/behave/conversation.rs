@@ -18,6 +18,7 @@ use super::connection::{Connection, Connections, End, Key, REMEMBERED_NS};
 use super::observe::{Answer, Observation, Observer, What};
 use super::site::{address, bits};
 use super::sketch::mix_text;
+use super::zone;
 use crate::policy::{Communication, Decision, Judgement, Policy, Verdict};
 use crate::table::Place;
 
@@ -378,7 +379,7 @@ impl Conversations {
         self.tell(connections, policy, &told, from, evidence, Some(place), out);
     }
 
-    /// Judges a record of a conversation that `from` began; counts and tells it where that is news.
+    /// Judges a record of a conversation that `from` began; counts it where that is news, and tells what concerns the rules about zones.
     #[expect(clippy::too_many_arguments, reason = "a record, who began, and where its conversation lies")]
     fn tell(
         &mut self,
@@ -390,13 +391,11 @@ impl Conversations {
         place: Option<Place>,
         out: &mut Vec<Judged>,
     ) {
-        let ((source, destination), seen) = told.translated_ends(from);
         let judgement = told.judge(policy, from);
         let talk = place.map(|place| &mut connections.at_mut(place).talk);
         let before = talk.as_ref().and_then(|talk| talk.told);
         let news = before.is_none_or(|before| gravity(judgement.verdict) > gravity(before.verdict));
-        let start = talk.as_ref().map_or(told.start, |talk| talk.start.min(told.start));
-        let under_another = talk.as_ref().is_some_and(|talk| talk.under_another);
+        let begun = talk.as_ref().map(|talk| (talk.start.min(told.start), talk.under_another));
         if news {
             let hour = before.map_or_else(|| told.happened.div_euclid(HOUR_NS) * HOUR_NS, |before| before.hour);
             let Judgement { verdict, from, to, .. } = judgement;
@@ -408,6 +407,11 @@ impl Conversations {
                 self.count(told.tenant, counted, change);
             }
         }
+        if !zone::concerns(&judgement, news, policy) {
+            return;
+        }
+        let ((source, destination), seen) = told.translated_ends(from);
+        let (start, under_another) = begun.unwrap_or((told.start, false));
         out.push(Judged {
             event: told.event,
             tenant: told.tenant,

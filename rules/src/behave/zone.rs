@@ -15,7 +15,7 @@ use super::conversation::Judged;
 use super::legs::{Leg, Side, Way};
 use super::site::address;
 use super::{Found, Parameters};
-use crate::policy::{MustDeny, Policy, Verdict};
+use crate::policy::{Judgement, MustDeny, Policy, Verdict};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Legs that are remembered, altogether; beyond it the one whose time comes first is not looked at any more (counted where it waited).
@@ -29,6 +29,15 @@ const TOLD_NS: i64 = 120 * SECOND_NS;
 
 /// A tenant, and the line of one of its invariants.
 type Key = (u32, usize);
+
+/// Whether a verdict may say anything to these rules: of most conversations it does not. `news` as in [`Judged`].
+pub(super) fn concerns(judgement: &Judgement, news: bool, policy: &Policy) -> bool {
+    match judgement.verdict {
+        Verdict::Violation | Verdict::Attempt => news,
+        Verdict::Kept | Verdict::Exception => policy.is_leg(judgement.from, judgement.to),
+        Verdict::Internal | Verdict::Unclear | Verdict::Denied => false,
+    }
+}
 
 /// See the module.
 #[derive(Default, Deserialize, Serialize)]
@@ -65,7 +74,7 @@ impl Zone {
         self.clock = clock.filter_map(|(at, (tenant, old), side, leg)| Some((at, (tenant, line(old)?), side, leg))).collect();
     }
 
-    /// Takes what was judged; of what is no news only the legs.
+    /// Takes what was judged and [concerns] it; of what is no news only the legs.
     pub(super) fn take(&mut self, judged: &Judged, policy: &Policy, p: &Parameters, found: &mut Vec<Found>) {
         let verdict = judged.judgement.verdict;
         match p.what.as_str() {

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::read::Cells;
-use super::{Cell, MustDeny, Service, Zone};
+use super::{Cell, Communication, MustDeny, Service, Zone};
 
 /// Entries of the lists of exceptions of one pair of zones; with more the exceptions are looked through one by one.
 const CANDIDATES_MAX: usize = 1 << 20;
@@ -182,6 +182,8 @@ pub(super) struct Table {
     rows: Vec<Row>,
     /// Pairs that an invariant forbids.
     ways: BTreeMap<(u16, u16), Way>,
+    /// Per pair whether it is one of the two legs of such a way.
+    legs: Vec<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -257,7 +259,7 @@ impl Row {
         row
     }
 
-    fn find(&self, number: u32, is_about: impl Fn(&Cell) -> bool, source: IpAddr) -> Option<&Cell> {
+    fn find(&self, number: u32, c: &Communication) -> Option<&Cell> {
         let before = self.allow.partition_point(|(low, ..)| *low <= number);
         if let Some((_, high, at)) = before.checked_sub(1).map(|at| self.allow[at])
             && number <= high
@@ -266,19 +268,20 @@ impl Row {
         }
         if self.plain {
             let spans_it = |s: &Service| spans(s).iter().any(|(low, high)| (*low..=*high).contains(&number));
-            return self.lines.iter().find(|cell| cell.exception && is_about(cell) && cell.service.iter().any(spans_it));
+            return self.lines.iter().find(|cell| cell.exception && cell.is_about(c) && cell.service.iter().any(spans_it));
         }
         let before = self.exceptions.partition_point(|c| c.low <= number);
         let candidates = before.checked_sub(1).map(|at| &self.exceptions[at]).filter(|c| number <= c.high)?;
+        let source = c.source.to_canonical();
         let first = candidates.hosts.partition_point(|(host, _)| *host < source);
         let hosts = candidates.hosts[first..].iter().take_while(|(host, _)| *host == source).map(|(_, at)| at);
-        hosts.chain(&candidates.nets).map(|at| &self.lines[*at as usize]).find(|cell| is_about(cell))
+        hosts.chain(&candidates.nets).map(|at| &self.lines[*at as usize]).find(|cell| cell.is_about(c))
     }
 }
 
 impl Table {
     pub(super) fn new(zones: usize, cells: Cells, must_deny: &[MustDeny], zone: impl Fn(&str) -> u16) -> Table {
-        let mut table = Table { zones, index: vec![0; zones * zones], rows: Vec::new(), ways: BTreeMap::new() };
+        let mut table = Table { zones, index: vec![0; zones * zones], legs: vec![false; zones * zones], ..Table::default() };
         let mut cells: Vec<_> = cells.into_iter().collect();
         cells.sort_by_key(|(pair, _)| *pair);
         for ((from, to), lines) in cells {
@@ -290,7 +293,13 @@ impl Table {
             for to in &invariant.to {
                 let way = table.ways.entry((zone(&invariant.from), zone(to))).or_default();
                 match &invariant.unless_via {
-                    Some(via) => way.via.push(zone(via)),
+                    Some(via) => {
+                        way.via.push(zone(via));
+                        for (from, to) in [(&invariant.from, via), (via, to)] {
+                            let at = table.at(zone(from), zone(to));
+                            table.legs[at] = true;
+                        }
+                    }
                     None => way.closed = true,
                 }
             }
@@ -316,16 +325,14 @@ impl Table {
         self.ways.get(&(from, to)).is_none_or(|way| !way.closed && way.via.contains(&middle))
     }
 
+    /// Whether what goes from one zone to another may be one of two legs through a sanitiser.
+    pub(super) fn is_leg(&self, from: u16, to: u16) -> bool {
+        self.legs[self.at(from, to)]
+    }
+
     /// The line that decides a service, among those that speak of the addresses and the time.
-    pub(super) fn find(
-        &self,
-        from: u16,
-        to: u16,
-        (protocol, port): (u8, u16),
-        is_about: impl Fn(&Cell) -> bool,
-        source: IpAddr,
-    ) -> Option<&Cell> {
-        self.row(from, to)?.find(number(protocol, port), is_about, source)
+    pub(super) fn find(&self, from: u16, to: u16, (protocol, port): (u8, u16), c: &Communication) -> Option<&Cell> {
+        self.row(from, to)?.find(number(protocol, port), c)
     }
 }
 
