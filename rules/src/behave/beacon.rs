@@ -136,9 +136,8 @@ impl Beacon {
     }
 
     /// Reads the pairs that connections are of, see [`Table::warm`].
-    pub(super) fn warm(&self, of: &[Observation], p: &Parameters) -> u64 {
-        let only_failed = p.answered == "no";
-        let connections = of.iter().filter(|o| o.what == What::Flow && o.answer.failed() == only_failed);
+    pub(super) fn warm(&self, of: &[&Observation]) -> u64 {
+        let connections = of.iter().filter(|o| o.what == What::Flow);
         let keys = connections.map(|o| Key {
             tenant: o.tenant,
             source: o.source,
@@ -170,7 +169,7 @@ impl Beacon {
         }
         // Where neither end is known to be inside, the destination may be a server of ours: whether who comes to one that asks for a password
         // guesses, `guessing` tells; and those who come to what many come to are its clients.
-        let many = || view.service.is_some_and(|service| service.outside_clients.count() >= STRANGERS_MIN);
+        let many = || view.service.is_some_and(|service| service.outside >= STRANGERS_MIN);
         if !named && !view.source_inside && (guessing::asks_for_passwords(view.protocol(), o.port) || many()) {
             return;
         }
@@ -265,7 +264,7 @@ impl Pair {
 fn clients(names: &Table<(u32, u128), Distinct<64, 8>>, view: &View<'_>, target: u128) -> Option<u64> {
     match view.o.what {
         What::Proxied => names.get(&(view.o.tenant, target)).map(Distinct::count),
-        _ => view.service.map(|service| service.inside_clients.count()),
+        _ => view.service.map(|service| service.inside),
     }
 }
 
@@ -273,7 +272,7 @@ fn clients(names: &Table<(u32, u128), Distinct<64, 8>>, view: &View<'_>, target:
 /// beacon of one of them.
 fn prevalence(view: &View<'_>, clients: Option<u64>, p: &Parameters) -> Option<Option<f64>> {
     const SOURCES_MIN: u64 = 10;
-    let all = view.known.sources_inside(view.o.tenant);
+    let all = view.sources_inside;
     let Some(clients) = clients.filter(|_| all >= SOURCES_MIN) else { return Some(None) };
     let share = clients as f64 / all as f64;
     (share < p.prevalence).then_some(Some(share))

@@ -13,7 +13,7 @@ use crate::table::Table;
 pub(super) fn is_proxy(view: &View<'_>) -> bool {
     view.o.transport == 6
         && PROXY_PORTS.contains(view.o.port)
-        && view.service.is_some_and(|service| service.inside_clients.count() >= ROLE_CLIENTS_MIN)
+        && view.service.is_some_and(|service| service.inside >= ROLE_CLIENTS_MIN)
 }
 
 type Set = Distinct<256, 10>;

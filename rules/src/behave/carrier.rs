@@ -47,7 +47,7 @@ impl Carrier {
     }
 
     /// Reads the windows of questions, see [`Table::warm`].
-    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
+    pub(super) fn warm(&self, of: &[&Observation]) -> u64 {
         let questions = of.iter().filter(|o| o.transport == 17 && o.port == 53);
         self.windows.warm(questions.map(|o| (o.tenant, o.source, o.destination, false)), |_, window| window.sent)
     }

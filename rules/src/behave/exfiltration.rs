@@ -54,7 +54,7 @@ impl Exfiltration {
     }
 
     /// Reads the sources that send, see [`Table::warm`].
-    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
+    pub(super) fn warm(&self, of: &[&Observation]) -> u64 {
         self.sources.warm(of.iter().map(|o| (o.tenant, o.source)), |_, source| source.sent)
     }
 

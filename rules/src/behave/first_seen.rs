@@ -31,9 +31,12 @@ impl FirstSeen {
     }
 
     /// Reads the hosts that go somewhere, see [`Table::warm`].
-    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
+    pub(super) fn warm(&self, of: &[&Observation], p: &Parameters) -> u64 {
         let hosts = of.iter().map(|o| (o.tenant, o.source));
-        self.hosts.warm(hosts, |nth, host| host.destinations.read(place(&of[nth])))
+        self.hosts.warm(hosts, |nth, host| match host.destinations.count() {
+            known if known > p.stable => known,
+            _ => host.destinations.read(place(of[nth])),
+        })
     }
 
     pub(super) fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
@@ -49,7 +52,7 @@ impl FirstSeen {
         if !view.service_is_new || !view.destination_inside {
             return;
         }
-        let learnt = view.known.since(o.tenant).is_some_and(|since| o.time.saturating_sub(since) >= p.learn);
+        let learnt = view.since.is_some_and(|since| o.time.saturating_sub(since) >= p.learn);
         // A port above those that are given out to clients serves one conversation.
         let serves = o.what == What::Flow && o.port > 0 && o.port < 32_768;
         if !serves || !learnt || view.expected(p) {
@@ -57,7 +60,7 @@ impl FirstSeen {
         }
         // A host that was never seen is a new host, not a new service of one; that it is new is told all the same.
         let mut f = Found::at(view, &["destination.ip", "destination.port", "network.transport"]);
-        f.seconds("watched_s", o.time - view.known.since(o.tenant).unwrap_or(o.time));
+        f.seconds("watched_s", o.time - view.since.unwrap_or(o.time));
         f.seconds("forgotten_after_s", p.forget);
         found.push(f);
     }

@@ -188,7 +188,7 @@ impl Guessing {
         }
         let (by_programs, web) = (USED_BY_PROGRAMS.contains(&service), matches!(service, "http" | "mail"));
         // Where many inside use it so, it is how the service is run.
-        if view.source_inside && by_programs && view.service.is_some_and(|known| known.inside_clients.count() >= p.clients) {
+        if view.source_inside && by_programs && view.service.is_some_and(|known| known.inside >= p.clients) {
             return;
         }
         let times = if web && HANDED_IN.contains(o.port) {

@@ -108,7 +108,7 @@ impl Kind {
             Kind::Chat => {
                 flow && !failed && !destination_inside && (is_named || p.chat_ports.has_ports() || port == ClassPort::Other)
             }
-            Kind::Peers => flow && !destination_inside && port == ClassPort::Other,
+            Kind::Peers => class.may_be_of_peers(),
             Kind::Clicks if flow => !destination_inside && matches!(port, ClassPort::Http | ClassPort::Other),
             Kind::Clicks => proxied || what == What::Request && !destination_inside,
             Kind::FirstSeen if p.what == "service" => flow && !failed && destination_inside,
@@ -174,6 +174,11 @@ impl Class {
     pub(super) fn new(o: &Observation, source_inside: bool, destination_inside: bool) -> Class {
         let (port, is_named) = (ClassPort::of(o), !o.protocol.is_empty() || !o.name.is_empty());
         Class { what: o.what, failed: o.answer.failed(), source_inside, destination_inside, port, is_named }
+    }
+
+    /// Whether it may be a connection of programs that know each other: outside, on none of the ports that most go to.
+    pub(super) fn may_be_of_peers(self) -> bool {
+        self.what == What::Flow && !self.destination_inside && self.port == ClassPort::Other
     }
 
     pub(super) fn number(self) -> usize {

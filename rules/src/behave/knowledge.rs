@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::observe::{Answer, Observation, What};
 use super::ports::Ports;
 use super::sketch::{Distinct, mix};
-use crate::table::{Place, Table};
+use crate::table::Table;
 
 /// Ports on which proxies listen.
 pub(super) const PROXY_PORTS: Ports = Ports::new(&[3128, 8080, 8000, 8888, 1080]);
@@ -24,18 +24,42 @@ const TENANTS_MAX: usize = 10_000;
 
 /// A service: host, port and protocol, and who uses it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Service {
+struct Service {
     /// Those who stand inside.
-    pub(super) inside_clients: Distinct<64, 8>,
+    inside_clients: Distinct<64, 8>,
     /// Those who do not, or of whom that is not known.
-    pub(super) outside_clients: Distinct<64, 8>,
+    outside_clients: Distinct<64, 8>,
 }
 
 impl Service {
-    /// How many use it.
-    pub(super) fn clients(&self) -> u64 {
-        self.inside_clients.count() + self.outside_clients.count()
+    fn clients(&self) -> Clients {
+        Clients { inside: self.inside_clients.count(), outside: self.outside_clients.count() }
     }
+}
+
+/// How many use a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clients {
+    pub(super) inside: u64,
+    pub(super) outside: u64,
+}
+
+impl Clients {
+    pub(super) fn all(self) -> u64 {
+        self.inside + self.outside
+    }
+}
+
+/// What is known once an observation has been learnt from.
+pub(super) struct Learnt {
+    /// Who uses the service that it is about, if that is known to answer.
+    pub(super) service: Option<Clients>,
+    /// Whether it was not known to before.
+    pub(super) service_is_new: bool,
+    /// Sources inside that the tenant has.
+    pub(super) sources_inside: u64,
+    /// Since when the tenant's connections are watched.
+    pub(super) since: Option<i64>,
 }
 
 /// What a host is for others: what it does itself they may have asked for.
@@ -77,9 +101,8 @@ impl Knowledge {
         self.roles.bound(max);
     }
 
-    /// Learns from an observation. Gives where the service lies that it is about, if it is known to answer, and whether it was not known to
-    /// before.
-    pub(super) fn learn(&mut self, o: &Observation, source_inside: bool, destination_inside: bool) -> (Option<Place>, bool) {
+    /// Learns from an observation.
+    pub(super) fn learn(&mut self, o: &Observation, source_inside: bool, destination_inside: bool) -> Learnt {
         let source = mix(o.source);
         let sources = self.sources.entry(o.tenant, o.time);
         if o.what == What::Flow {
@@ -88,20 +111,22 @@ impl Knowledge {
         if source_inside {
             sources.inside.insert(source);
         }
+        let (sources_inside, since) = (sources.inside.count(), sources.since);
         let key = (o.tenant, o.destination, o.port, o.transport);
         if o.what != What::Flow || o.destination == 0 || o.answer != Answer::Yes {
-            return (self.services.place(&key), false);
+            let service = self.services.get(&key).map(Service::clients);
+            return Learnt { service, service_is_new: false, sources_inside, since };
         }
         self.services.expire(o.time.saturating_sub(REMEMBERED_NS));
-        let place = self.services.entry_place(key, o.time);
-        let service = self.services.at_mut(place);
-        let is_new = service.inside_clients.is_empty() && service.outside_clients.is_empty();
+        let service = self.services.entry(key, o.time);
+        let service_is_new = service.inside_clients.is_empty() && service.outside_clients.is_empty();
         if source_inside {
             service.inside_clients.insert(source);
         } else {
             service.outside_clients.insert(source);
         }
-        let many = service.inside_clients.count() >= ROLE_CLIENTS_MIN;
+        let clients = service.clients();
+        let many = clients.inside >= ROLE_CLIENTS_MIN;
         let tcp = o.transport == 6;
         let new = Role {
             proxy: tcp && PROXY_PORTS.contains(o.port) && many,
@@ -117,18 +142,13 @@ impl Knowledge {
             role.mail |= new.mail;
             role.server |= new.server;
         }
-        (Some(place), is_new)
+        Learnt { service: Some(clients), service_is_new, sources_inside, since }
     }
 
     /// Reads the services that observations are about, see [`Table::warm`].
-    pub(super) fn warm(&self, of: &[Observation]) -> u64 {
-        let keys = of.iter().map(|o| (o.tenant, o.destination, o.port, o.transport));
-        self.services.warm(keys, |nth, service| service.inside_clients.read(mix(of[nth].source)))
-    }
-
-    /// The service at a place.
-    pub(super) fn service(&self, place: Place) -> &Service {
-        self.services.at(place)
+    pub(super) fn warm(&self, of: &[(&Observation, &str)]) -> u64 {
+        let keys = of.iter().map(|(o, _)| (o.tenant, o.destination, o.port, o.transport));
+        self.services.warm(keys, |nth, service| service.inside_clients.read(mix(of[nth].0.source)))
     }
 
     /// What a host is for others.
@@ -139,16 +159,6 @@ impl Knowledge {
     /// Whether a host is known to answer on a port.
     pub(super) fn serves(&self, tenant: u32, host: u128, port: u16, transport: u8) -> bool {
         self.services.get(&(tenant, host, port, transport)).is_some()
-    }
-
-    /// Sources inside that the tenant has.
-    pub(super) fn sources_inside(&self, tenant: u32) -> u64 {
-        self.sources.get(&tenant).map_or(0, |sources| sources.inside.count())
-    }
-
-    /// Since when the tenant's connections are watched.
-    pub(super) fn since(&self, tenant: u32) -> Option<i64> {
-        self.sources.get(&tenant)?.since
     }
 
     pub(super) fn evicted(&self) -> u64 {

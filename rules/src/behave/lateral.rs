@@ -48,11 +48,11 @@ impl Lateral {
         }
         let administers =
             o.transport == 6 && if p.admin_ports.has_ports() { p.admin_ports.covers_port(o) } else { PORTS.contains(o.port) };
-        let serves_many = view.service.is_some_and(|service| service.clients() >= p.clients);
+        let serves_many = view.service.is_some_and(|service| service.all() >= p.clients);
         if !administers || o.answer != Answer::Yes || serves_many || o.source == o.destination || view.expected(p) {
             return;
         }
-        if view.known.role(o.tenant, o.destination).server {
+        if view.destination_role.server {
             return;
         }
         self.episodes.expire(o.time.saturating_sub(p.gap));

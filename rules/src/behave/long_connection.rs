@@ -46,8 +46,8 @@ impl LongConnection {
             return;
         }
         // What so many inside use is how the place works: notices and chat, of which flows tell no names.
-        let clients = view.service.map_or(0, |service| service.inside_clients.count());
-        if clients >= COMMON_CLIENTS_MIN && clients as f64 >= view.known.sources_inside(o.tenant) as f64 * COMMON_SHARE {
+        let clients = view.service.map_or(0, |service| service.inside);
+        if clients >= COMMON_CLIENTS_MIN && clients as f64 >= view.sources_inside as f64 * COMMON_SHARE {
             return;
         }
         let key = (o.tenant, o.source, o.destination, o.source_port, o.port, o.transport);

@@ -20,6 +20,7 @@ mod clicks;
 mod connection;
 pub(crate) mod conversation;
 mod dns;
+mod due;
 mod exfiltration;
 mod first_seen;
 mod flood;
@@ -49,6 +50,7 @@ mod sketch;
 mod source;
 mod stitch;
 mod translated;
+mod view;
 mod volume;
 mod zone;
 
@@ -61,16 +63,17 @@ use sha2::{Digest, Sha256};
 
 use crate::alert::AlertChange;
 use crate::policy::Policy;
-use crate::ruleset::{Body, RuleInfo, RuleSet};
+use crate::ruleset::{Body, Rule, RuleInfo, RuleSet};
 use crate::table::AHEAD;
 use called::Called;
 use connection::Connections;
 use conversation::{CellKey, Conversations, Judged};
+use due::{Due, Find};
 use fold::Fold;
 pub(crate) use fold::Found;
 use kind::Class;
 pub(crate) use kind::Kind;
-use knowledge::{Knowledge, Role, Service};
+use knowledge::Knowledge;
 use observe::{Observation, What};
 pub use observed::Observed;
 pub(crate) use parameters::Parameters;
@@ -78,6 +81,7 @@ use queue::{Queue, Second};
 pub use site::Site;
 use stitch::Stitch;
 use translated::Translated;
+use view::View;
 
 /// The layout of a snapshot; a state of another one would be read as something that it is not.
 const SNAPSHOT_VERSION: u8 = 9;
@@ -108,68 +112,6 @@ pub struct BehaviourCounters {
     pub taken_early: u64,
     /// Entries of tables, and open alerts, that gave way.
     pub evicted: u64,
-}
-
-/// One observation with what is known about it.
-pub(super) struct View<'v> {
-    o: &'v Observation,
-    text: &'v str,
-    site: &'v Site,
-    known: &'v Knowledge,
-    /// The service at the destination, as it is known with this observation.
-    service: Option<&'v Service>,
-    /// Whether this observation is the first to show the service at work.
-    service_is_new: bool,
-    /// What the source is for others.
-    role: Role,
-    source_inside: bool,
-    destination_inside: bool,
-    /// The destination is no single host; one that is not known may be.
-    to_many: bool,
-}
-
-impl View<'_> {
-    fn name(&self) -> &str {
-        self.o.name.of(self.text)
-    }
-
-    fn protocol(&self) -> &str {
-        self.o.protocol.of(self.text)
-    }
-
-    /// Whether both ends, public addresses that nobody named, are of one network: of one organisation, mostly.
-    fn is_within_one_network(&self) -> bool {
-        let network = |address| site::network(address, 16, 32);
-        !self.source_inside && network(self.o.source) == network(self.o.destination)
-    }
-
-    /// Whether the rule, or the site, expects this.
-    fn expected(&self, parameters: &Parameters) -> bool {
-        let name = self.name();
-        parameters.safelist.covers(self.o, name) || self.site.expects(self.o, name)
-    }
-
-    /// Of what was found about the destination of a record that names none: says what that is called, and whether it is expected by name.
-    /// Asked here, not of each record: the names lie beyond the caches.
-    fn is_expected_by_answers(&self, found: &mut Found, parameters: &Parameters, called: &Called) -> bool {
-        let o = self.o;
-        if !o.name.is_empty()
-            || o.destination == 0
-            || found.group.get("destination.ip").is_none_or(|ip| *ip != site::address(o.destination).to_string())
-        {
-            return false;
-        }
-        let (names, all) = called.of(o.tenant, o.destination);
-        if names.is_empty() {
-            return false;
-        }
-        found.explain("called", names.join(" "));
-        let mail = parameters.kind.is_of_programs() && called::MAIL_BOX_PORTS.contains(&o.port);
-        let expected = |name: &str| {
-            parameters.safelist.covers_name(name) || self.site.expects_name(name) || mail && called::is_mail_box(name)
-        };
-        all && names.iter().all(|name| expected(name))
-    }
 }
 
 /// Watches one behaviour. The state is the whole of it.
@@ -225,27 +167,40 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, view: &View<'_>, p: &Parameters, found: &mut Vec<Found>) {
+    /// Reads what those of the views will ask for, by their numbers, that may concern it, where its table is too large for the caches.
+    fn warm(&self, views: &[View<'_>], concerning: &[usize], p: &Parameters) {
+        let of = || -> Vec<&Observation> { concerning.iter().map(|nth| views[*nth].o).collect() };
+        std::hint::black_box(match self {
+            Watch::Beacon(watch) => watch.warm(&of()),
+            Watch::Exfiltration(watch) => watch.warm(&of()),
+            Watch::FirstSeen(watch) if p.what != "service" => watch.warm(&of(), p),
+            Watch::Carrier(watch) => watch.warm(&of()),
+            _ => 0,
+        });
+    }
+
+    /// Watches those of the views, by their numbers, that may concern it. What it finds goes to `found`, each with that number.
+    fn take(&mut self, views: &[View<'_>], concerning: &[usize], p: &Parameters, found: &mut Vec<(usize, Found)>) {
         match self {
-            Watch::Beacon(watch) => watch.take(view, p, found),
-            Watch::LongConnection(watch) => watch.take(view, p, found),
-            Watch::Scan(watch) => watch.take(view, p, found),
-            Watch::Guessing(watch) => watch.take(view, p, found),
-            Watch::Exfiltration(watch) => watch.take(view, p, found),
-            Watch::DnsTunnel(watch) => watch.take(view, p, found),
-            Watch::FirstSeen(watch) => watch.take(view, p, found),
-            Watch::Port(watch) => watch.take(view, p, found),
-            Watch::Bypass(watch) => watch.take(view, p, found),
-            Watch::Flood(watch) => watch.take(view, p, found),
-            Watch::Lateral(watch) => watch.take(view, p, found),
-            Watch::Indicator(watch) => watch.take(view, p, found),
-            Watch::Hours(watch) => watch.take(view, p, found),
-            Watch::Mail(watch) => watch.take(view, p, found),
-            Watch::Carrier(watch) => watch.take(view, p, found),
-            Watch::Chat(watch) => watch.take(view, p, found),
-            Watch::Peers(watch) => watch.take(view, p, found),
-            Watch::Names(watch) => watch.take(view, p, found),
-            Watch::Clicks(watch) => watch.take(view, p, found),
+            Watch::Beacon(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::LongConnection(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Scan(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Guessing(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Exfiltration(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::DnsTunnel(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::FirstSeen(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Port(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Bypass(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Flood(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Lateral(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Indicator(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Hours(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Mail(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Carrier(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Chat(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Peers(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Names(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
+            Watch::Clicks(watch) => each(views, concerning, found, |view, found| watch.take(view, p, found)),
             Watch::Source(_) | Watch::Zone(_) => {}
         }
     }
@@ -274,6 +229,22 @@ impl Watch {
             Watch::Peers(watch) => watch.size(),
             Watch::Names(watch) => watch.size(),
             Watch::Clicks(watch) => watch.size(),
+        }
+    }
+}
+
+/// Lets a behaviour take those of the views that may concern it, see [`Watch::take`].
+fn each(
+    views: &[View<'_>],
+    concerning: &[usize],
+    found: &mut Vec<(usize, Found)>,
+    mut take: impl FnMut(&View<'_>, &mut Vec<Found>),
+) {
+    let mut of_one = Vec::new();
+    for nth in concerning {
+        take(&views[*nth], &mut of_one);
+        if !of_one.is_empty() {
+            found.extend(of_one.drain(..).map(|found| (*nth, found)));
         }
     }
 }
@@ -325,8 +296,10 @@ pub struct Behaviour {
     rules: Arc<RuleSet>,
     options: BehaviourOptions,
     state: State,
+    /// What the behaviours watch next, and what was found since they did.
+    due: Due,
+    finds: Vec<Find>,
     /// Reused from step to step.
-    ready: Vec<Observation>,
     found: Vec<Found>,
     judged: Vec<Judged>,
     /// Who sent the events of a batch.
@@ -336,6 +309,8 @@ pub struct Behaviour {
     sources: Vec<usize>,
     /// By class of observation, of those that it may concern.
     concerned: Vec<Vec<usize>>,
+    /// By place among the watches, which of the observations that are due may concern it.
+    concerning: Vec<Vec<usize>>,
 }
 
 /// A snapshot was not readable.
@@ -369,13 +344,15 @@ impl Behaviour {
             rules,
             options,
             state,
-            ready: Vec::new(),
+            due: Due::default(),
+            finds: Vec::new(),
             found: Vec::new(),
             judged: Vec::new(),
             heard: Vec::new(),
             zones: Vec::new(),
             sources: Vec::new(),
             concerned: Vec::new(),
+            concerning: Vec::new(),
         };
         behaviour.seat(Vec::new());
         behaviour
@@ -401,6 +378,7 @@ impl Behaviour {
             let watch = found.map_or_else(|| Watch::new(parameters), |kept| kept.watch);
             self.state.watches.push(Kept { rule: key, at, watch });
         }
+        self.concerning.resize_with(self.state.watches.len(), Vec::new);
         let places = |which: fn(&Watch) -> bool| {
             let all = self.state.watches.iter().enumerate();
             all.filter(|(_, kept)| which(&kept.watch)).map(|(place, _)| place).collect()
@@ -505,17 +483,19 @@ impl Behaviour {
             self.pass(watermark, out);
             // Whole seconds have passed.
             let now = watermark.div_euclid(SECOND_NS) * SECOND_NS;
-            self.take_held(now, out);
-            self.judge(None, "", now, out);
+            self.take_held(now);
+            self.judge(None, "", now);
+            self.watch(&[], "", out);
         }
     }
 
     /// Nothing more will come: what waits is decided.
     pub fn flush(&mut self, out: &mut Vec<AlertChange>) {
         self.pass(i64::MAX, out);
-        self.take_held(i64::MAX, out);
-        self.release(i64::MAX, out);
-        self.judge(None, "", i64::MAX, out);
+        self.take_held(i64::MAX);
+        self.release(i64::MAX);
+        self.judge(None, "", i64::MAX);
+        self.watch(&[], "", out);
     }
 
     /// What went through and what was given up so far.
@@ -589,10 +569,11 @@ impl Behaviour {
         while let Some(mut second) = self.state.queue.pop(watermark) {
             let Second { observations, text, .. } = &mut second;
             for some in observations.chunks_mut(AHEAD) {
-                self.warm(some);
-                for o in some {
-                    self.step(o, text, out);
+                std::hint::black_box(Stitch::warm(&self.state.connections, some));
+                for (nth, o) in some.iter_mut().enumerate() {
+                    self.step(nth, o, text);
                 }
+                self.watch(some, text, out);
             }
             self.state.queue.done(second);
             if early {
@@ -601,148 +582,137 @@ impl Behaviour {
         }
     }
 
-    /// Reads what observations that come next will ask for in the tables that are too large for the caches.
-    fn warm(&self, of: &[Observation]) {
-        let State { connections, known, watches, .. } = &self.state;
-        let mut read = Stitch::warm(connections, of) ^ known.warm(of);
-        for Kept { at, watch, .. } in watches {
-            let Body::Behaviour(parameters) = &self.rules.rules[*at].body else { continue };
-            read ^= match watch {
-                Watch::Beacon(beacon) => beacon.warm(of, parameters),
-                Watch::Exfiltration(exfiltration) => exfiltration.warm(of),
-                Watch::FirstSeen(first_seen) if parameters.what != "service" => first_seen.warm(of),
-                Watch::Carrier(carrier) => carrier.warm(of),
-                _ => 0,
-            };
-        }
-        std::hint::black_box(read);
-    }
-
-    /// Takes the next observation in the order of time.
-    fn step(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
-        self.take_held(o.time, out);
+    /// Takes the next observation in the order of time, the nth of its slice.
+    fn step(&mut self, nth: usize, o: &mut Observation, text: &str) {
+        self.take_held(o.time);
         if self.state.translated.waits(o) {
             self.state.translated.hold(o, text);
             // What is no flow is watched as it is told, and judged by who asked.
             if o.what != What::Flow {
-                self.follow(o, text, out);
+                self.follow(Some(nth), o, text);
             }
             return;
         }
-        self.ask(o, text, out);
-        self.follow(o, text, out);
+        self.ask(o, text);
+        self.follow(Some(nth), o, text);
     }
 
     /// Takes what has waited until `now` for somebody to tell of its translation.
-    fn take_held(&mut self, now: i64, out: &mut Vec<AlertChange>) {
+    fn take_held(&mut self, now: i64) {
         while let Some((mut o, text)) = self.state.translated.release(now) {
-            self.ask(&mut o, &text, out);
+            self.ask(&mut o, &text);
             if o.what == What::Flow {
-                self.follow(&mut o, &text, out);
+                self.follow(None, &mut o, &text);
             }
         }
     }
 
     /// Tells a flow as it was before its translation, and asks the zone policy about it. Of anything else that is told to the policy alone:
     /// behaviours watch it once for each device.
-    fn ask(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
+    fn ask(&mut self, o: &mut Observation, text: &str) {
         let State { translated, connections, conversations, .. } = &mut self.state;
         if o.what == What::Flow {
             if let Some(behind) = translated.take(o) {
                 conversations.take_back(connections, &behind, o);
             }
-            self.judge(Some(o), text, o.time, out);
+            self.judge(Some(o), text, o.time);
         } else {
             let mut o = *o;
             translated.tell_before(&mut o);
-            self.judge(Some(&o), text, o.time, out);
+            self.judge(Some(&o), text, o.time);
         }
     }
 
-    /// Takes an observation that the policy was asked about on to the behaviours.
-    fn follow(&mut self, o: &mut Observation, text: &str, out: &mut Vec<AlertChange>) {
+    /// Takes an observation that the policy was asked about on to the behaviours: the nth of its slice, or one that has waited.
+    fn follow(&mut self, nth: Option<usize>, o: &mut Observation, text: &str) {
         if o.begins {
             return;
         }
-        self.release(o.time, out);
+        self.release(o.time);
         self.state.counters.sampled += u64::from(o.sampling > 1);
         match self.state.stitch.take(&mut self.state.connections, o, text) {
-            stitch::Taken::Now => self.watch(o, text, out),
+            stitch::Taken::Now => match nth {
+                Some(nth) => self.due.push(nth),
+                None => self.due.push_waited(*o, text),
+            },
             stitch::Taken::Later => {}
             stitch::Taken::Duplicate => self.state.counters.duplicates += 1,
         }
     }
 
-    /// Watches the records of one way that have waited long enough by `now`.
-    fn release(&mut self, now: i64, out: &mut Vec<AlertChange>) {
-        let (mut ready, mut text) = (std::mem::take(&mut self.ready), String::new());
-        self.state.stitch.release(&mut self.state.connections, now, &mut ready, &mut text);
-        for o in ready.drain(..) {
-            self.watch(&o, &text, out);
-        }
-        self.ready = ready;
+    /// Takes the records of one way on that have waited long enough by `now`.
+    fn release(&mut self, now: i64) {
+        self.state.stitch.release(&mut self.state.connections, now, &mut self.due);
     }
 
     /// Asks the zone policy about a record, and about what has waited until `now`; gives what it says to the rules about zones.
-    fn judge(&mut self, o: Option<&Observation>, text: &str, now: i64, out: &mut Vec<AlertChange>) {
+    fn judge(&mut self, o: Option<&Observation>, text: &str, now: i64) {
         let Some(policy) = self.options.site.policy() else { return };
-        let State { connections, conversations, watches, fold, counters, .. } = &mut self.state;
+        let State { connections, conversations, watches, .. } = &mut self.state;
         conversations.release(connections, policy, now, &mut self.judged);
         if let Some(o) = o {
             conversations.take(connections, policy, o, text, &mut self.judged);
         }
         for place in &self.zones {
             let Kept { at, watch, .. } = &mut watches[*place];
-            let rule = &self.rules.rules[*at];
-            let (Watch::Zone(zone), Body::Behaviour(parameters)) = (watch, &rule.body) else { continue };
+            let (Watch::Zone(zone), Body::Behaviour(parameters)) = (watch, &self.rules.rules[*at].body) else { continue };
             // What is due is looked at before what is new, so that it does not hang on batches how much was known.
             for judged in &self.judged {
                 zone.look(judged.at, policy, parameters, &mut self.found);
                 zone.take(judged, policy, parameters, &mut self.found);
             }
             zone.look(now, policy, parameters, &mut self.found);
-            for found in self.found.drain(..) {
-                counters.evicted += fold.fold(&rule.info, found, out);
-            }
+            let nth = self.due.len();
+            self.finds.extend(self.found.drain(..).map(|found| Find { nth, watched: None, at: *at, found }));
         }
         self.judged.clear();
     }
 
-    /// Gives an observation to every behaviour, and what they find to the fold.
-    fn watch(&mut self, o: &Observation, text: &str, out: &mut Vec<AlertChange>) {
+    /// Gives what is due to every behaviour, and what was found to the fold; `slice` and `text` as in [`Due::iter`].
+    fn watch(&mut self, slice: &[Observation], text: &str, out: &mut Vec<AlertChange>) {
         let State { known, called, watches, fold, counters, .. } = &mut self.state;
-        called.learn(o, text);
-        let site = &*self.options.site;
-        let (source_inside, destination_inside) = (site.is_inside(o.source), site.is_inside(o.destination));
-        let (service, service_is_new) = known.learn(o, source_inside, destination_inside);
-        let view = View {
-            o,
-            text,
-            site,
-            known,
-            service: service.map(|place| known.service(place)),
-            service_is_new,
-            role: known.role(o.tenant, o.source),
-            source_inside,
-            destination_inside,
-            to_many: o.destination != 0 && site::is_many(o.destination),
-        };
-        let class = Class::new(o, source_inside, destination_inside);
-        for place in &self.concerned[class.number()] {
-            let Kept { at, watch, .. } = &mut watches[*place];
-            let rule = &self.rules.rules[*at];
-            let Body::Behaviour(parameters) = &rule.body else { continue };
-            watch.take(&view, parameters, &mut self.found);
-            if self.found.is_empty() {
+        let due: Vec<_> = self.due.iter(slice, text).collect();
+        std::hint::black_box(known.warm(&due));
+        let mut views = Vec::with_capacity(due.len());
+        for (o, text) in due {
+            let (view, class) = View::new(o, text, &self.options.site, known);
+            for place in &self.concerned[class.number()] {
+                self.concerning[*place].push(views.len());
+            }
+            views.push(view);
+        }
+        let mut found = Vec::new();
+        for ((place, Kept { at, watch, .. }), concerning) in watches.iter_mut().enumerate().zip(&mut self.concerning) {
+            let Body::Behaviour(parameters) = &self.rules.rules[*at].body else { continue };
+            if concerning.is_empty() {
                 continue;
             }
-            for mut found in self.found.drain(..) {
-                if view.is_expected_by_answers(&mut found, parameters, called) {
+            watch.warm(&views, concerning, parameters);
+            watch.take(&views, concerning, parameters, &mut found);
+            concerning.clear();
+            let finds = found.drain(..).map(|(nth, found)| Find { nth, watched: Some(place), at: *at, found });
+            self.finds.extend(finds);
+        }
+        self.finds.sort_by_key(|find| (find.nth, find.watched));
+        let mut finds = self.finds.drain(..).peekable();
+        for nth in 0..=views.len() {
+            // What nobody watches was found by the rules about zones.
+            let view = views.get(nth);
+            if let Some(View { o, text, .. }) = view {
+                called.learn(o, text);
+            }
+            while let Some(Find { watched, at, mut found, .. }) = finds.next_if(|find| find.nth == nth) {
+                let Rule { info, body, .. } = &self.rules.rules[at];
+                if let (Some(_), Some(view), Body::Behaviour(parameters)) = (watched, view, body)
+                    && view.is_expected_by_answers(&mut found, parameters, called)
+                {
                     continue;
                 }
-                counters.evicted += fold.fold(&rule.info, found, out);
+                counters.evicted += fold.fold(info, found, out);
             }
         }
+        drop(finds);
+        self.due.clear();
     }
 }
 
@@ -750,6 +720,7 @@ impl Behaviour {
 mod tests {
     use proptest::prelude::*;
 
+    use super::knowledge::Role;
     use super::observe::Answer;
     use super::*;
 
@@ -802,19 +773,22 @@ mod tests {
                 o.protocol = Default::default();
             }
             let class = Class::new(&o, source_inside, destination_inside);
-            let known = Knowledge::default();
             let view = View {
                 o: &o,
                 text: &text,
                 site: &site,
-                known: &known,
                 service: None,
                 service_is_new: true,
+                sources_inside: 0,
+                since: None,
                 role: Role::default(),
+                destination_role: Role::default(),
+                source_serves: false,
                 source_inside,
                 destination_inside,
                 to_many: false,
             };
+            let views = [view];
             for rule in RULES {
                 let document = crate::yaml::documents(rule).into_iter().next().expect("a document");
                 let parameters = Parameters::read(&document.value.expect("a mapping"), &Default::default()).expect("parameters");
@@ -824,7 +798,7 @@ mod tests {
                 let mut watch = Watch::new(&parameters);
                 let before = postcard::to_allocvec(&watch).expect("stored");
                 let mut found = Vec::new();
-                watch.take(&view, &parameters, &mut found);
+                watch.take(&views, &[0], &parameters, &mut found);
                 prop_assert_eq!(&found, &[]);
                 prop_assert_eq!(postcard::to_allocvec(&watch).expect("stored"), before, "{} {:?}", rule, class);
             }

@@ -54,7 +54,7 @@ impl Peers {
         if o.what != What::Flow || !high || view.destination_inside || view.to_many || o.continued || o.turned {
             return;
         }
-        if view.known.serves(o.tenant, o.source, o.source_port, o.transport) || view.expected(p) {
+        if view.source_serves || view.expected(p) {
             return;
         }
         self.windows.expire(o.time.saturating_sub(p.span));

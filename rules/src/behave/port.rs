@@ -64,7 +64,7 @@ impl Port {
             return;
         }
         // Where many use it, it is how the service is run.
-        if view.service.is_some_and(|service| service.clients() >= p.sources) {
+        if view.service.is_some_and(|service| service.all() >= p.sources) {
             return;
         }
         self.told.expire(o.time.saturating_sub(p.forget));
@@ -77,7 +77,7 @@ impl Port {
         let mut f = Found::at(view, &["destination.ip", "destination.port", "network.protocol"]);
         f.explain("protocol", protocol);
         f.explain("usual_ports", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" "));
-        f.explain("clients", view.service.map_or(0, |service| service.clients()));
+        f.explain("clients", view.service.map_or(0, |service| service.all()));
         found.push(f);
     }
 }

@@ -182,7 +182,7 @@ impl Scan {
         self.episodes.expire(o.time.saturating_sub(p.gap));
         let (host, port) = (mix(o.destination), mix(u128::from(o.port)));
         // A service that answers others is known: that it fails now is an outage, not a try in the dark.
-        let dark = view.service.is_none_or(|service| probe && service.clients() <= 1);
+        let dark = view.service.is_none_or(|service| probe && service.all() <= 1);
         if ping {
             // Nobody asks for the time or the mask of several hosts but who looks around.
             let (kind, of) = match o.icmp.filter(|_| o.transport == 1) {

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Connections, Key, REMEMBERED_NS};
+use super::due::Due;
 use super::observe::{Answer, Observation, What};
 use crate::table::Table;
 
@@ -153,8 +154,8 @@ impl Stitch {
         Taken::Later
     }
 
-    /// Gives the records that have waited long enough by `now`, with their texts.
-    pub(super) fn release(&mut self, connections: &mut Connections, now: i64, out: &mut Vec<Observation>, text: &mut String) {
+    /// Takes the records on that have waited long enough by `now`.
+    pub(super) fn release(&mut self, connections: &mut Connections, now: i64, due: &mut Due) {
         while self.halves.front().is_some_and(|half| half.until <= now) {
             let Some(Half { mut o, text: own, key, .. }) = self.halves.pop_front() else { return };
             if let Some(known) = connections.get_mut(&key).filter(|known| known.seen.waiting == self.first) {
@@ -162,8 +163,7 @@ impl Stitch {
             }
             self.first += 1;
             self.settle(&mut o);
-            o.move_texts(&own, text);
-            out.push(o);
+            due.push_waited(o, &own);
         }
     }
 

@@ -22,8 +22,8 @@ pub(crate) use order::Order;
 
 /// No slot: an empty place in the order, or in the index.
 pub(crate) const NONE: u32 = u32::MAX;
-/// Keys that are looked ahead for: what is read for so many fits the nearest caches.
-pub(crate) const AHEAD: usize = 32;
+/// Keys that are looked ahead for at most: what is read for so many fits the nearest caches.
+pub(crate) const AHEAD: usize = 64;
 
 /// What an [`Index`] knows a key by.
 #[inline]
@@ -202,7 +202,7 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
         Some((key, self.take_out(oldest)))
     }
 
-    /// Reads what will be needed when each of `keys`, [`AHEAD`] at most, is asked for in turn, and `deeper` what the value of the nth of them
+    /// Reads what will be needed when each of `keys`, the first [`AHEAD`] of them, is asked for in turn, and `deeper` what the value of the nth of them
     /// points to. It changes nothing; but reads that do not wait for each other take hardly longer than one, and then all of it lies near. What it gives
     /// hangs on what was read, so that the reads are not left out.
     pub(crate) fn warm(&self, keys: impl Iterator<Item = K>, deeper: impl Fn(usize, &V) -> u64) -> u64 {
@@ -221,12 +221,13 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
         let oldest = || self.order.iter().take(going).map(|slot| &self.slots[slot as usize]);
         read = oldest().fold(read, |read, slot| read ^ slot.turn);
         // Whether it is the key is not asked: that would wait for the slot. It is, but once in a billion times.
-        let slots = hashes.map(|hash| self.index.find(hash, |_| true));
-        let found = |slot: &Option<u32>| slot.map(|slot| &self.slots[slot as usize]);
-        read = slots[..len].iter().filter_map(found).fold(read, |read, slot| read ^ slot.turn);
+        let slots = &mut hashes[..len];
+        slots.iter_mut().for_each(|hash| *hash = self.index.find(*hash, |_| true).unwrap_or(NONE));
+        let found = || slots.iter().enumerate().filter(|(_, slot)| **slot != NONE);
+        let slot = |slot: &u32| &self.slots[*slot as usize];
+        read = found().fold(read, |read, (_, at)| read ^ slot(at).turn);
         read = oldest().fold(read, |read, slot| read ^ self.index.touch(self.hash(&slot.key)));
-        let deep = slots[..len].iter().enumerate().filter_map(|(nth, slot)| Some(deeper(nth, &found(slot)?.value)));
-        deep.fold(read, |read, deep| read ^ deep)
+        found().fold(read, |read, (nth, at)| read ^ self.order.read(slot(at).turn) ^ deeper(nth, &slot(at).value))
     }
 
     /// Every value, from the one that was idle longest on.

@@ -37,6 +37,12 @@ impl Order {
         self.places.front().copied()
     }
 
+    /// Something that hangs on what [`Order::leave`] writes over, to read it ahead.
+    #[inline]
+    pub(crate) fn read(&self, turn: u64) -> u64 {
+        self.places[(turn - self.first) as usize].into()
+    }
+
     /// All of them, the oldest first.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
