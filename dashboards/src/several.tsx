@@ -42,14 +42,13 @@ export function Several(props: { marks: Marks; changed: () => Promise<void> }) {
   const notClosed = (): Alert[] => props.marks.alerts().filter((alert) => alert.status !== "closed");
   const open = (): Alert[] => props.marks.alerts().filter((alert) => alert.status === "open");
   const each = async (alerts: Alert[], body: Record<string, string>): Promise<void> => {
-    const rest = new Set(alerts);
     const went = await doing.run(async (signal) => {
       for (const alert of alerts) {
         await post(`/alerts/${encodeURIComponent(alert.id)}/actions`, body, signal);
-        rest.delete(alert);
+        props.marks.toggle(alert);
       }
     });
-    for (const alert of went ? props.marks.alerts() : alerts.filter((alert) => !rest.has(alert))) props.marks.toggle(alert);
+    if (went) props.marks.clear();
     await props.changed();
   };
   const close = (disposition: string, comment: string): void => {

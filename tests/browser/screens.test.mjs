@@ -242,7 +242,6 @@ test("several alerts are marked and closed at once; one that fails stays marked"
     };
     await close();
     await page.getByRole("alert").waitFor();
-    await until("what could be closed", async () => (await status("10.2.16.31")) === "closed" || (await status("10.2.16.32")) === "acknowledged");
     assert.equal(await status("10.2.16.32"), "acknowledged");
     assert.ok(await row("10.2.16.32").locator("input[type=checkbox]").isChecked());
     await page.unroute(`**/api/v1/alerts/${refused}/actions`);
